@@ -1,0 +1,29 @@
+"""The normal form of an e-mail address: trimmed, lower case, domain in IDNA (decisions: e-mail normal form)."""
+
+import idna
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+
+MAX_EMAIL_LENGTH = 140  # what Frappe accepts for a user's name
+# A quoted local part is legal, and nobody's: payment services and mail providers refuse it.
+REFUSED_CHARACTERS = frozenset('"<>()[]\\,;: ')
+
+
+def normalize_email(value: str) -> str:
+    """Return the one spelling under which an address is stored and compared.
+
+    Raises ValidationError for anything that is not a single deliverable-looking address, line breaks and control
+    characters included.
+    """
+    address = value.strip()
+    if not address.isprintable() or len(address) > MAX_EMAIL_LENGTH or address.count("@") != 1:
+        raise ValidationError("Enter a valid email address.", code="invalid")
+    local, domain = address.lower().split("@")
+    if REFUSED_CHARACTERS & set(local):
+        raise ValidationError("Enter a valid email address.", code="invalid")
+    try:
+        normal = f"{local}@{idna.encode(domain, uts46=True).decode()}"
+    except (idna.IDNAError, UnicodeError) as error:
+        raise ValidationError("Enter a valid email address.", code="invalid") from error
+    validate_email(normal)
+    return normal

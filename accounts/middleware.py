@@ -1,0 +1,19 @@
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponseBase
+from django.template.response import TemplateResponse
+
+
+class OurSiteMiddleware:
+    """Keep the name `site` for what every page of ours says about the shop: allauth's views put a host name there."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_template_response(self, request: HttpRequest, response: TemplateResponse) -> TemplateResponse:
+        if response.context_data and type(response.context_data.get("site")).__module__.startswith("django.contrib.sites"):
+            response.context_data.pop("site", None)
+        return response

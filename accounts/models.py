@@ -1,0 +1,64 @@
+from typing import Any, ClassVar
+
+from allauth.account.models import EmailAddress
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.models import PermissionsMixin
+from django.db import models
+from django.utils import timezone
+
+from accounts.emails import MAX_EMAIL_LENGTH, normalize_email
+from maaledu.db import new_id
+
+
+class UserManager(BaseUserManager["User"]):
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        user = self.model(email=normalize_email(email), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        """Make a superuser whose address counts as verified: whoever may run this command has the keys to the house."""
+        user = self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+        EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
+        return user
+
+    def get_by_natural_key(self, username: str | None) -> "User":
+        return self.get(email=(username or "").strip().lower())
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """A person who signs in by e-mail. A buyer needs none: purchases are shown to whoever has verified their address."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    email = models.EmailField(max_length=MAX_EMAIL_LENGTH, unique=True)
+    name = models.CharField(max_length=140, blank=True)
+    is_staff = models.BooleanField("staff", default=False)
+    is_active = models.BooleanField("active", default=True)
+    date_joined = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects: ClassVar[UserManager] = UserManager()
+
+    USERNAME_FIELD = "email"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    class Meta:
+        indexes: ClassVar[list[models.Index]] = [models.Index(fields=["-date_joined"])]
+
+    def __str__(self) -> str:
+        return self.email
+
+    def clean(self) -> None:
+        self.email = normalize_email(self.email)
+
+    @property
+    def has_verified_email(self) -> bool:
+        """Whether the owner has proved this very address: what was bought under it may be shown."""
+        return EmailAddress.objects.filter(user=self, email=self.email, verified=True).exists()
+
+    def get_full_name(self) -> str:
+        return self.name or self.email.split("@")[0]
+
+    def get_short_name(self) -> str:
+        return self.get_full_name().split(" ")[0]

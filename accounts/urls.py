@@ -1,0 +1,17 @@
+"""allauth's pages, those that can be tried again and again behind our limits."""
+
+from allauth.account import views
+from django.urls import include, path
+
+from maaledu.http import limit
+
+POST = ["POST"]
+
+urlpatterns = [
+    path("login/", limit("login", methods=POST)(views.login)),
+    path("signup/", limit("signup", methods=POST)(views.signup)),
+    path("confirm-email/", limit("code", methods=POST)(views.email_verification_sent)),
+    path("password/reset/", limit("password_reset", methods=POST)(views.password_reset)),
+    path("password/reset/confirm/", limit("code", methods=POST)(views.confirm_password_reset_code)),
+    path("", include("allauth.account.urls")),
+]

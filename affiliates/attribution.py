@@ -1,0 +1,150 @@
+"""Whose link a buyer came through: a signed cookie, 30 days, last click; resolved at checkout and kept as a fact.
+
+Source: decisions, "attribution". Whatever is wrong with a cookie or an affiliate, it is no reason to stop a purchase.
+"""
+
+import logging
+from dataclasses import dataclass
+
+from allauth.account.models import EmailAddress
+from django.conf import settings
+from django.core import signing
+from django.http import HttpRequest
+
+from accounts.emails import MAX_EMAIL_LENGTH
+from accounts.models import User
+from affiliates.codes import normalize_code
+from affiliates.models import Affiliate
+from maaledu.addresses import client_network
+from maaledu.vault import fingerprint
+
+logger = logging.getLogger(__name__)
+
+SALT = "affiliates.referral"
+PARTNER_SALT = "affiliates.partner"
+MAX_COOKIE_LENGTH = 200
+FIRST_CLICK = "first_click"
+CREDITED, SELF, INACTIVE, UNKNOWN = "credited", "self", "inactive", "unknown"
+
+
+@dataclass(frozen=True)
+class Click:
+    """What a request says about where its buyer came from: the code, and hashes that are only compared."""
+
+    code: str
+    network_key: str = ""
+    partner_code: str = ""
+    user: User | None = None
+
+
+@dataclass(frozen=True)
+class Referral:
+    """What a checkout copies onto the enrolment: the affiliate who is credited, or why nobody is."""
+
+    outcome: str
+    affiliate: Affiliate | None = None
+    network_key: str = ""
+    signals: tuple[str, ...] = ()
+
+    @property
+    def is_credited(self) -> bool:
+        return self.outcome == CREDITED
+
+
+# --- the cookie ------------------------------------------------------------------------------------------------------
+def seal(code: str) -> str:
+    """Return the cookie's text: the code and the moment, signed. Nothing in it is about the visitor."""
+    return signing.TimestampSigner(salt=SALT).sign(code)
+
+
+def read(cookie: str) -> str:
+    """Return the code in a cookie of ours that is not over; "" for any other text, whatever it is."""
+    if not cookie or len(cookie) > MAX_COOKIE_LENGTH:
+        return ""
+    try:
+        code = signing.TimestampSigner(salt=SALT).unsign(cookie, max_age=settings.ATTRIBUTION_LIFETIME)
+    except (signing.BadSignature, ValueError):
+        return ""
+    return normalize_code(code)
+
+
+def keeps_first(cookie: str) -> bool:
+    """Whether a new click leaves an old cookie as it is: only where the first click counts, and it is still good."""
+    return settings.ATTRIBUTION_MODEL == FIRST_CLICK and bool(read(cookie))
+
+
+def seal_partner(code: str) -> str:
+    """Return the text of the cookie that marks the affiliate's own browser, for the review of sales made in it."""
+    return signing.Signer(salt=PARTNER_SALT).sign(code)
+
+
+def read_partner(cookie: str) -> str:
+    try:
+        return signing.Signer(salt=PARTNER_SALT).unsign(cookie) if 0 < len(cookie) <= MAX_COOKIE_LENGTH else ""
+    except signing.BadSignature:
+        return ""
+
+
+def network_key(request: HttpRequest) -> str:
+    return fingerprint("network", client_network(request))
+
+
+def click_of(request: HttpRequest, *, code: str = "") -> Click | None:
+    """Return where this request's buyer came from, or None when no link of an affiliate brought them.
+
+    A `code` that the request itself names goes before the cookie; who is buying is the same either way.
+    """
+    code = code or read(request.COOKIES.get(settings.REFERRAL_COOKIE_NAME, ""))
+    if not code:
+        return None
+    user = request.user if request.user.is_authenticated else None
+    partner = read_partner(request.COOKIES.get(settings.PARTNER_COOKIE_NAME, ""))
+    return Click(code=code, network_key=network_key(request), partner_code=partner, user=user)
+
+
+# --- who it is -------------------------------------------------------------------------------------------------------
+def find(text: str) -> Affiliate | None:
+    """Return the affiliate that a link names, by code or, in old links, by e-mail; None for anything else."""
+    if "@" in text:
+        email = text.strip().lower().replace(" ", "+")  # a plus that nobody encoded is read as a space
+        return Affiliate.objects.filter(email=email).first() if len(email) <= MAX_EMAIL_LENGTH and email.isprintable() else None
+    code = normalize_code(text)
+    return Affiliate.objects.filter(code=code).first() if code else None
+
+
+def resolve(click: Click, *, email: str) -> Referral:
+    """Return who is credited with the purchase of this buyer (`email` in its normal form), and what to look at.
+
+    Nobody is credited for a purchase of their own: same account, one of its addresses, or a plus or dot variant of one.
+    """
+    affiliate = Affiliate.objects.filter(code=click.code).first()
+    if affiliate is None:
+        return Referral(UNKNOWN)
+    if is_self(affiliate, email=email, user=click.user):
+        return Referral(SELF, affiliate, click.network_key, _signals(affiliate, click))
+    if not affiliate.is_active:
+        return Referral(INACTIVE, affiliate)
+    return Referral(CREDITED, affiliate, click.network_key, _signals(affiliate, click))
+
+
+def _signals(affiliate: Affiliate, click: Click) -> tuple[str, ...]:
+    same_address = bool(affiliate.network_key) and affiliate.network_key == click.network_key
+    same_device = click.partner_code == affiliate.code
+    return ("same_address",) * same_address + ("same_device",) * same_device
+
+
+def is_self(affiliate: Affiliate, *, email: str, user: User | None = None) -> bool:
+    if user is not None and user.pk == affiliate.user_id:
+        return True
+    wanted = alias_key(email)
+    if wanted == affiliate.alias_key:
+        return True
+    addresses = EmailAddress.objects.filter(user_id=affiliate.user_id).values_list("email", flat=True)
+    return any(alias_key(address) == wanted for address in addresses)
+
+
+def alias_key(email: str) -> str:
+    """Return the address without what mail servers ignore, to compare only (decisions: e-mail normal form)."""
+    local, _, domain = email.strip().lower().rpartition("@")
+    plain = local.partition("+")[0].replace(".", "")
+    return f"{plain or local}@{'gmail.com' if domain == 'googlemail.com' else domain}"

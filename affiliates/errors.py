@@ -1,0 +1,65 @@
+from maaledu.errors import AppError
+
+
+class LedgerIsAppendOnly(AppError):
+    code = "LEDGER_APPEND_ONLY"
+    message = "An entry of the ledger is never changed or deleted. Write another one that puts it right."
+    http_status = 409
+
+
+class AlreadyAffiliate(AppError):
+    code = "ALREADY_AFFILIATE"
+    message = "You are in the affiliate program already."
+    http_status = 409
+
+
+class AddressNotVerified(AppError):
+    code = "EMAIL_NOT_VERIFIED"
+    message = "Please confirm your e-mail address first."
+    http_status = 403
+
+
+class NotAnAffiliate(AppError):
+    code = "NOT_AN_AFFILIATE"
+    message = "This account is not in the affiliate program."
+    http_status = 404
+
+
+class InvalidJoining(AppError):
+    code = "INVALID_JOINING"
+    message = "Please check what you entered."
+    http_status = 400
+
+
+class EntryNotFound(AppError):
+    code = "ENTRY_NOT_FOUND"
+    message = "We could not find that entry."
+    http_status = 404
+
+
+class StatementNotFound(AppError):
+    code = "STATEMENT_NOT_FOUND"
+    message = "There is no statement for that month."
+    http_status = 404
+
+
+class PayoutRefused(AppError):
+    code = "PAYOUT_REFUSED"
+    message = "This payout cannot be made."
+    http_status = 409
+
+
+class SamePerson(PayoutRefused):
+    code = "SAME_PERSON"
+    message = "Whoever drafted a payout cannot release it. Ask a colleague."
+    http_status = 403
+
+
+class BalanceTooLow(PayoutRefused):
+    code = "BALANCE_TOO_LOW"
+    message = "The balance does not cover this payout any more."
+
+
+class NothingToPay(PayoutRefused):
+    code = "NOTHING_TO_PAY"
+    message = "No affiliate has enough to pay out by that day in that currency and by that method."

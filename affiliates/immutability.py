@@ -1,0 +1,46 @@
+"""The ledger's own guard in the database: UPDATE, DELETE and (PostgreSQL) TRUNCATE raise, whoever asks.
+
+MongoDB has nothing of the kind; there the model and the admin refuse, and `verify_invariants` would see it.
+"""
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+TABLE = "affiliates_ledgerentry"
+REFUSAL = "ledger entries are never changed or deleted"
+POSTGRESQL = (
+    f"""CREATE OR REPLACE FUNCTION {TABLE}_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN RAISE EXCEPTION '{REFUSAL}' USING ERRCODE = 'restrict_violation'; END $$""",
+    f"""CREATE OR REPLACE TRIGGER {TABLE}_no_change BEFORE UPDATE OR DELETE ON {TABLE}
+    FOR EACH ROW EXECUTE FUNCTION {TABLE}_refuse()""",
+    f"""CREATE OR REPLACE TRIGGER {TABLE}_no_truncate BEFORE TRUNCATE ON {TABLE}
+    FOR EACH STATEMENT EXECUTE FUNCTION {TABLE}_refuse()""",
+)
+SQLITE = tuple(
+    f"CREATE TRIGGER IF NOT EXISTS {TABLE}_no_{verb.lower()} BEFORE {verb} ON {TABLE} BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END"
+    for verb in ("UPDATE", "DELETE")
+)
+REMOVAL = {
+    "postgresql": (
+        f"DROP TRIGGER IF EXISTS {TABLE}_no_change ON {TABLE}",
+        f"DROP TRIGGER IF EXISTS {TABLE}_no_truncate ON {TABLE}",
+        f"DROP FUNCTION IF EXISTS {TABLE}_refuse()",
+    ),
+    "sqlite": tuple(f"DROP TRIGGER IF EXISTS {TABLE}_no_{verb}" for verb in ("update", "delete")),
+}
+STATEMENTS = {"postgresql": POSTGRESQL, "sqlite": SQLITE}
+
+
+def install(connection: BaseDatabaseWrapper) -> None:
+    """Put the triggers in place, where the engine has any; again does no harm."""
+    _run(connection, STATEMENTS.get(connection.vendor, ()))
+
+
+def remove(connection: BaseDatabaseWrapper) -> None:
+    _run(connection, REMOVAL.get(connection.vendor, ()))
+
+
+def _run(connection: BaseDatabaseWrapper, statements: tuple[str, ...]) -> None:
+    if statements:
+        with connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)

@@ -1,0 +1,104 @@
+"""Becoming an affiliate, and what staff decide about one. Each move is one guarded UPDATE."""
+
+import logging
+from dataclasses import dataclass
+
+from allauth.account.models import EmailAddress
+from django.conf import settings
+from django.db import IntegrityError
+from django.utils import timezone
+
+from accounts.models import User
+from affiliates import fraud
+from affiliates.attribution import alias_key
+from affiliates.errors import AddressNotVerified, AlreadyAffiliate
+from affiliates.models import Affiliate
+from affiliates.payout_details import PayoutDetails
+from maaledu.db import atomic, transition
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Joining:
+    """What somebody who joins tells us; the terms are accepted by whoever makes one of these."""
+
+    name: str
+    tax_country: str
+    details: PayoutDetails
+
+
+def has_verified_address(user: User) -> bool:
+    return EmailAddress.objects.filter(user=user, email=user.email, verified=True).exists()
+
+
+def join(user: User, joining: Joining, *, network_key: str = "") -> Affiliate:
+    """Make an affiliate of an account, active at once or applied as AFFILIATE_AUTO_APPROVE says.
+
+    Raises AddressNotVerified, and AlreadyAffiliate for a second time.
+    """
+    if not has_verified_address(user):
+        raise AddressNotVerified
+    now, at_once = timezone.now(), settings.AFFILIATE_AUTO_APPROVE
+    affiliate = Affiliate(
+        user=user,
+        email=user.email,
+        alias_key=alias_key(user.email),
+        name=joining.name,
+        tax_country=joining.tax_country,
+        rate_basis_points=settings.AFFILIATE_RATE_BASIS_POINTS,
+        terms_accepted_at=now,
+        activated_at=now if at_once else None,
+        network_key=network_key,
+        **joining.details.fields(),
+        **({"status": Affiliate.ACTIVE} if at_once else {}),
+    )
+    try:
+        _insert(affiliate)
+    except IntegrityError as error:
+        raise AlreadyAffiliate from error
+    logger.info("affiliate joined", extra={"affiliate": str(affiliate.pk), "status": affiliate.status})
+    return affiliate
+
+
+@atomic
+def _insert(affiliate: Affiliate) -> None:
+    affiliate.save(force_insert=True)
+    fraud.note_shared_account(affiliate)
+
+
+@atomic
+def change_details(affiliate: Affiliate, details: PayoutDetails) -> None:
+    """Have later drafts paid to this account; what is drafted already keeps its own."""
+    fields = details.fields()
+    Affiliate.objects.filter(pk=affiliate.pk).update(**fields, updated_at=timezone.now())
+    for name, value in fields.items():
+        setattr(affiliate, name, value)
+    fraud.note_shared_account(affiliate)
+
+
+def activate(affiliate: Affiliate) -> bool:
+    """Approve or reinstate; return whether this call did."""
+    return transition(affiliate, Affiliate.ACTIVE, status_reason="", activated_at=timezone.now())
+
+
+def suspend(affiliate: Affiliate, *, reason: str) -> bool:
+    """Stop attribution and hold whatever is unpaid; return whether this call did."""
+    return transition(affiliate, Affiliate.SUSPENDED, status_reason=reason[:300])
+
+
+def close(affiliate: Affiliate, *, reason: str) -> bool:
+    """End the partnership; return whether this call did."""
+    return transition(affiliate, Affiliate.CLOSED, status_reason=reason[:300])
+
+
+def change_rate(affiliate: Affiliate, basis_points: int) -> bool:
+    """Set the rate of sales attributed from now on, in basis points; return whether that is another one."""
+    rows = Affiliate.objects.filter(pk=affiliate.pk).exclude(rate_basis_points=basis_points)
+    return rows.update(rate_basis_points=basis_points, updated_at=timezone.now()) == 1
+
+
+def remember_network(affiliate: Affiliate, network_key: str) -> None:
+    """Keep the keyed hash of where the affiliate was last seen, to compare with where their sales come from."""
+    if affiliate.network_key != network_key:
+        Affiliate.objects.filter(pk=affiliate.pk).update(network_key=network_key)

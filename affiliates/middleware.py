@@ -1,0 +1,137 @@
+"""`?ref=<code>` on any page: counted, kept in a cookie of ours, and taken out of the address before the page is looked up.
+
+It stands outside the cache of public pages, so that those stay the same bytes for everybody, link or no link.
+"""
+
+import logging
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import unquote_plus
+
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError
+from django.http import HttpRequest, HttpResponseBase
+
+from affiliates import attribution, visits
+from affiliates.models import Affiliate
+from maaledu.addresses import client_network
+
+logger = logging.getLogger(__name__)
+
+PARAMETER = "ref"
+MAX_QUERY_LENGTH = 32 * 1024
+# Programs by their own word, among them those that fetch a link which somebody shares; Cubot makes telephones.
+ROBOT = re.compile(
+    r"(?<!cu)bot\b|crawl|spider|slurp|preview|fetch|scan|monitor|headless|lighthouse|archiver|embedly|iframely|externalhit"
+    r"|externalagent|^whatsapp|curl|wget|python|java/|go-http|okhttp|httpclient|axios|undici|libwww",
+    re.IGNORECASE,
+)
+PREFETCH_HEADERS = ("HTTP_SEC_PURPOSE", "HTTP_PURPOSE", "HTTP_X_PURPOSE", "HTTP_X_MOZ")
+COURSE_PATH = re.compile(r"/courses/([a-z0-9-]{1,140})/")
+
+
+@dataclass(frozen=True)
+class Followed:
+    """Whose link a visitor came through, and the cookie that says so; no cookie where an earlier one counts."""
+
+    affiliate: Affiliate
+    cookie: str
+
+
+class ReferralMiddleware:
+    """Take the referral out of the request's address, and put it into the answer's cookie."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        named = _take_out(request) if request.method in ("GET", "HEAD") and not _is_redirected(request) else None
+        if named is None:
+            return self.get_response(request)
+        followed = follow(request, named)
+        response = self.get_response(request)
+        return keep(request, response, followed, _course_shown(request, response))
+
+
+def _is_redirected(request: HttpRequest) -> bool:
+    """A visitor who is sent on to https comes back with the whole address; the cookie would be lost on this answer."""
+    return settings.SECURE_SSL_REDIRECT and not request.is_secure()
+
+
+def _take_out(request: HttpRequest) -> str | None:
+    """Return what the last `ref` says, and leave the rest of the address as it was written; None where there is none."""
+    query = request.META.get("QUERY_STRING", "")
+    if f"{PARAMETER}=" not in query or len(query) > MAX_QUERY_LENGTH:
+        return None
+    parts = query.split("&")
+    named = [part for part in parts if unquote_plus(part.partition("=")[0]) == PARAMETER]
+    if not named:
+        return None
+    request.META["QUERY_STRING"] = "&".join(part for part in parts if part not in named)
+    return unquote_plus(named[-1].partition("=")[2])
+
+
+def _course_shown(request: HttpRequest, response: HttpResponseBase) -> str:
+    match = COURSE_PATH.fullmatch(request.path)
+    return match[1] if match and response.status_code == 200 else ""
+
+
+def follow(request: HttpRequest, named: str) -> Followed | None:
+    """Return whose link a visitor came through, and let this request know it already; None for nobody's.
+
+    Whatever goes wrong here goes into the log: nobody's page fails for it.
+    """
+    if is_robot(request):
+        return None
+    try:
+        affiliate = attribution.find(named)
+    except (DatabaseError, InterfaceError):
+        logger.exception("a referral could not be looked up")
+        return None
+    if affiliate is None or not affiliate.is_active:
+        return None
+    if attribution.keeps_first(request.COOKIES.get(settings.REFERRAL_COOKIE_NAME, "")):
+        return Followed(affiliate, "")
+    cookie = attribution.seal(affiliate.code)
+    request.COOKIES[settings.REFERRAL_COOKIE_NAME] = cookie
+    return Followed(affiliate, cookie)
+
+
+def keep(request: HttpRequest, response: HttpResponseBase, followed: Followed | None, course_slug: str) -> HttpResponseBase:
+    """Count the visit and put the cookie on the answer to a link, which is for this one visitor in any case.
+
+    Also the answer to a program is: kept by somebody's cache, it would be given to the next visitor without the cookie.
+    """
+    response["Cache-Control"] = "private, no-store"
+    if followed:
+        _count(request, followed.affiliate, course_slug)
+        if followed.cookie:
+            set_cookie(response, settings.REFERRAL_COOKIE_NAME, followed.cookie)
+    return response
+
+
+def _count(request: HttpRequest, affiliate: Affiliate, course_slug: str) -> None:
+    agent = request.META.get("HTTP_USER_AGENT", "")
+    try:
+        visits.record(affiliate.pk, course_slug, network=client_network(request), user_agent=agent)
+    except (DatabaseError, InterfaceError):
+        logger.exception("a referral was not counted")
+
+
+def is_robot(request: HttpRequest) -> bool:
+    """Whether nobody is looking: a program by its own name, a prefetch, or a look at the headers alone."""
+    agent = request.META.get("HTTP_USER_AGENT", "")
+    purposes = " ".join(request.META.get(name, "") for name in PREFETCH_HEADERS).lower()
+    return request.method == "HEAD" or not agent or "fetch" in purposes or "preview" in purposes or bool(ROBOT.search(agent))
+
+
+def set_cookie(response: HttpResponseBase, name: str, text: str) -> None:
+    response.set_cookie(
+        name,
+        text,
+        max_age=settings.ATTRIBUTION_LIFETIME,
+        secure=settings.PRODUCTION,
+        httponly=True,
+        samesite="Lax",
+    )

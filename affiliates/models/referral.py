@@ -1,0 +1,51 @@
+from typing import ClassVar
+
+from django.db import models
+from django.utils import timezone
+
+from affiliates.models.affiliate import Affiliate
+from maaledu.db import new_id
+
+
+class ReferralVisit(models.Model):
+    """One visitor who came through a link on one day. The visitor is a hash that changes every day; nothing else is kept."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    affiliate = models.ForeignKey(Affiliate, on_delete=models.PROTECT, related_name="visits")
+    course_slug = models.CharField(max_length=140, blank=True)
+    day = models.DateField()
+    visitor_key = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        indexes: ClassVar[list[models.Index]] = [models.Index(fields=["affiliate", "day"]), models.Index(fields=["day"])]
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.course_slug or 'catalogue'}"
+
+
+class ReferralDay(models.Model):
+    """What one affiliate's links did on one day for one course: the funnel, counted as it happens.
+
+    Visits have no currency; checkouts, purchases and earnings stand under that of the purchase.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    # No index of its own: the constraint's begins with it and goes on with the day; by this one all years would be read.
+    affiliate = models.ForeignKey(Affiliate, on_delete=models.PROTECT, related_name="days", db_index=False)
+    day = models.DateField()
+    course_slug = models.CharField(max_length=140, blank=True)
+    currency = models.CharField(max_length=3, blank=True)
+    visits = models.PositiveIntegerField(default=0)
+    checkouts = models.PositiveIntegerField(default=0)
+    purchases = models.PositiveIntegerField(default=0)
+    earned = models.PositiveBigIntegerField(default=0, help_text="Minor units of commission accrued, before reversals.")
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["affiliate", "day", "course_slug", "currency"], name="one_row_per_affiliate_day_course"),
+        ]
+        indexes: ClassVar[list[models.Index]] = [models.Index(fields=["-day"])]
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.course_slug}: {self.visits}/{self.checkouts}/{self.purchases}"

@@ -1,0 +1,59 @@
+"""Where an affiliate's money goes: checked, sealed, and shown only in part."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from stdnum import iban
+from stdnum.exceptions import ValidationError as InvalidNumber
+
+from affiliates.models import Affiliate
+from maaledu.vault import fingerprint, seal, unseal
+
+SHOWN = 4
+
+
+class InvalidIban(ValueError):
+    """Not an IBAN: its length, its country or its check digits are wrong."""
+
+
+@dataclass(frozen=True)
+class PayoutDetails:
+    """`account` is an IBAN for a bank transfer, an address for PayPal, and "" for "decide later"."""
+
+    method: str
+    payee_name: str = ""
+    account: str = ""
+
+    @property
+    def hint(self) -> str:
+        """Return what may be shown: enough to recognize one's own account, too little to use it."""
+        if self.method == Affiliate.BANK:
+            return f"{self.account[:2]}•• •••• {self.account[-SHOWN:]}"
+        if self.method == Affiliate.PAYPAL:
+            local, _, domain = self.account.partition("@")
+            return f"{local[:1]}•••@{domain}"
+        return ""
+
+    def fields(self) -> dict[str, Any]:
+        """Return the columns that hold this, the account sealed."""
+        key = fingerprint("payout", f"{self.method}:{self.account}") if self.account else ""
+        return {
+            "payout_method": self.method,
+            "payee_name": self.payee_name,
+            "payout_sealed": seal({"account": self.account}) if self.account else "",
+            "payout_hint": self.hint,
+            "payout_key": key,
+        }
+
+
+def read_iban(text: str) -> str:
+    """Return the IBAN in its plain form, with its country's layout and its check digits right. Raises InvalidIban."""
+    try:
+        return iban.validate(text)
+    except InvalidNumber as error:
+        raise InvalidIban from error
+
+
+def account_in(sealed: str) -> str:
+    """Return the account number or address that was sealed. Raises CannotOpen."""
+    return str(unseal(sealed)["account"])

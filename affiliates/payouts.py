@@ -1,0 +1,275 @@
+"""Paying affiliates: one person drafts, another releases, then it is marked paid; what is cancelled comes back.
+
+An entry is in at most one live payout: a unique row says so, so two drafts at once share none. Releasing books the
+payout, guarded by the balance. Source: decisions, "payouts".
+"""
+
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import islice
+from uuid import UUID
+
+from django.conf import settings
+from django.db import IntegrityError
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from accounts.models import User
+from affiliates import ledger
+from affiliates.errors import NothingToPay, PayoutRefused, SamePerson
+from affiliates.models import Affiliate, Balance, Commission, LedgerEntry, Payout, PayoutBatch, PayoutItem
+from maaledu.db import atomic, transition
+
+logger = logging.getLogger(__name__)
+
+MOST_PAYOUTS = 500
+CHANGED = "The affiliate's sales or account changed after the draft."
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a batch is for: a currency, a method, and the day by whose end (UTC) an entry has to be available."""
+
+    currency: str
+    method: str
+    payable_on: date
+
+    @property
+    def ends_at(self) -> datetime:
+        return datetime.combine(self.payable_on + timedelta(days=1), time.min, UTC)
+
+
+# --- drafting --------------------------------------------------------------------------------------------------------
+def draft(run: Run, *, by: User) -> PayoutBatch:
+    """Draft payouts for every active affiliate who is owed the minimum or more. Raises NothingToPay.
+
+    Each affiliate's payout is one transaction, so a draft that is cut off leaves a smaller batch. An affiliate whose
+    entries another draft takes at this moment is left to that one, and nothing joins a batch that is no draft any more.
+    """
+    while ledger.mature() >= ledger.MATURED_AT_ONCE:
+        pass
+    batch = PayoutBatch(
+        currency=run.currency,
+        method=run.method,
+        payable_on=run.payable_on,
+        minimum=settings.PAYOUT_MINIMUM,
+        drafted_by=by,
+    )
+    tried = (_draft_or_leave(batch, affiliate_id, run) for affiliate_id in _candidates(run))
+    drafted = list(islice(filter(None, tried), MOST_PAYOUTS))
+    if not drafted:
+        raise NothingToPay(currency=run.currency, method=run.method)
+    _log("drafted", batch, drafted, by)
+    return batch
+
+
+def _candidates(run: Run) -> list[UUID]:
+    owed = Balance.objects.filter(currency=run.currency, payable__gte=_least())
+    payees = owed.filter(affiliate__status=Affiliate.ACTIVE, affiliate__payout_method=run.method).exclude(affiliate__payout_sealed="")
+    return list(payees.order_by("-payable", "pk").values_list("affiliate_id", flat=True))
+
+
+def _least() -> int:
+    return max(settings.PAYOUT_MINIMUM, 1)
+
+
+def _draft_or_leave(batch: PayoutBatch, affiliate_id: UUID, run: Run) -> Payout | None:
+    try:
+        return _draft_one(batch, affiliate_id, run)
+    except IntegrityError:  # another draft has one of these entries
+        return None
+
+
+@atomic
+def _draft_one(batch: PayoutBatch, affiliate_id: UUID, run: Run) -> Payout | None:
+    active = Affiliate.objects.filter(pk=affiliate_id, status=Affiliate.ACTIVE, payout_method=run.method)
+    affiliate, entries = active.exclude(payout_sealed="").first(), _due(affiliate_id, run)
+    amount = sum(entry.amount for entry in entries)
+    if affiliate is None or amount < _least() or not _is_open(batch):
+        return None
+    payout = Payout(
+        batch_id=batch.pk,
+        affiliate=affiliate,
+        amount=amount,
+        currency=run.currency,
+        entry_count=len(entries),
+        payee_name=affiliate.payee_name,
+        details_sealed=affiliate.payout_sealed,
+        details_hint=affiliate.payout_hint,
+    )
+    payout.save(force_insert=True)
+    items = [PayoutItem(payout=payout, entry=entry, affiliate_id=affiliate.pk, amount=entry.amount) for entry in entries]
+    PayoutItem.objects.bulk_create(items, batch_size=500)
+    return payout
+
+
+def _is_open(batch: PayoutBatch) -> bool:
+    """Write the batch with its first payout, so that a draft that finds nothing leaves none; later, see that it is a draft still.
+
+    A write, not a look: whoever releases or cancels the batch waits for this payout, or this payout for them.
+    """
+    rows = PayoutBatch.objects.filter(pk=batch.pk)
+    if rows.filter(status=PayoutBatch.DRAFT).update(updated_at=timezone.now()) == 1:
+        return True
+    if rows.exists():
+        return False
+    batch.save(force_insert=True)
+    return True
+
+
+def _due(affiliate_id: UUID, run: Run) -> list[LedgerEntry]:
+    """Return what to pay, sale by sale. One that is on hold, or available too late, waits.
+
+    Unless what is left of it lowers the balance: neither a hold nor a date makes more go out.
+    """
+    sales: dict[UUID, list[LedgerEntry]] = defaultdict(list)
+    for entry in _unpaid(affiliate_id, run.currency):
+        sales[entry.enrollment_id or entry.pk].append(entry)
+    on_hold = _on_hold(affiliate_id)
+    waiting = {key for key, entries in sales.items() if key in on_hold or any(entry.available_at >= run.ends_at for entry in entries)}
+    return [
+        entry for key, entries in sales.items() if key not in waiting or sum(entry.amount for entry in entries) < 0 for entry in entries
+    ]
+
+
+def _unpaid(affiliate_id: UUID, currency: str) -> QuerySet[LedgerEntry]:
+    """Return the earnings that have become payable, as the balance counts them, and are in no live payout."""
+    through = Balance.objects.values_list("matured_through", flat=True).get(affiliate_id=affiliate_id, currency=currency)
+    payable = LedgerEntry.objects.of(affiliate_id, currency).earnings().filter(available_at__lte=through)
+    return payable.exclude(payout_items__is_live=True).order_by("created_at", "pk")
+
+
+def _on_hold(affiliate_id: UUID) -> set[UUID]:
+    held = Q(is_disputed=True) | Q(is_under_review=True)
+    return set(Commission.objects.filter(held, affiliate_id=affiliate_id).values_list("enrollment_id", flat=True))
+
+
+# --- releasing -------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Released:
+    """How a release went: what goes out, and what was cancelled because it is not covered any more."""
+
+    payouts: list[Payout]
+    cancelled: list[Payout]
+
+
+@atomic
+def release(batch: PayoutBatch, *, by: User) -> Released:
+    """Commit to a drafted batch, and book its payouts. Raises SamePerson, and PayoutRefused when it is not a draft.
+
+    A payout that the affiliate's balance, holds or status no longer carry is cancelled instead, and its entries are free.
+    Where none is left, so is the batch.
+    """
+    if not transition(batch, PayoutBatch.RELEASED, only=~Q(drafted_by=by), released_by=by, released_at=timezone.now()):
+        raise _not_released(batch, by)
+    # By affiliate, as every release does: two of them wait for each other's balances in one order.
+    payouts = list(batch.payouts.filter(status=Payout.DRAFT).select_related("affiliate").order_by("affiliate_id"))
+    going = [payout for payout in payouts if _is_covered(payout) and transition(payout, Payout.RELEASED)]
+    for payout in going:
+        _book(payout, LedgerEntry.PAYOUT, -payout.amount, by=by)
+    stopped = [payout for payout in payouts if payout not in going and _free(payout, reason=CHANGED)]
+    if not going:
+        transition(batch, PayoutBatch.CANCELLED, cancelled_by=by, cancel_reason=CHANGED)
+    _log("released", batch, going, by)
+    return Released(going, stopped)
+
+
+def _not_released(batch: PayoutBatch, by: User) -> PayoutRefused:
+    drafted_by = PayoutBatch.objects.values_list("drafted_by_id", flat=True).get(pk=batch.pk)
+    return SamePerson(batch=str(batch.pk)) if drafted_by == by.pk else PayoutRefused(f"This batch is {batch.status} already.")
+
+
+def _is_covered(payout: Payout) -> bool:
+    items = payout.items.filter(is_live=True).values_list("amount", flat=True)
+    if payout.affiliate.status != Affiliate.ACTIVE or sum(items) != payout.amount or _has_held_sales(payout):
+        return False
+    balance = Balance.objects.filter(affiliate_id=payout.affiliate_id, currency=payout.currency)
+    return balance.filter(payable__gte=payout.amount).exists()
+
+
+def _has_held_sales(payout: Payout) -> bool:
+    on_hold = _on_hold(payout.affiliate_id)
+    parts: Counter[UUID | None] = Counter()
+    if on_hold:
+        items = payout.items.filter(entry__enrollment_id__in=on_hold).values_list("entry__enrollment_id", "amount")
+        for enrollment_id, amount in items:
+            parts[enrollment_id] += amount
+    return any(amount > 0 for amount in parts.values())
+
+
+# --- paid, or called off ---------------------------------------------------------------------------------------------
+@atomic
+def mark_paid(batch: PayoutBatch, *, by: User, reference: str) -> list[Payout]:
+    """Record that the bank or PayPal has paid a released batch; return its payouts. Raises PayoutRefused."""
+    reference = reference.strip()[:80]
+    if not reference:
+        raise PayoutRefused("Enter the reference of the bank or of PayPal.")
+    if not transition(batch, PayoutBatch.PAID, paid_by=by, paid_at=timezone.now(), reference=reference):
+        raise PayoutRefused(f"This batch is {batch.status}; only a released one can be marked paid.")
+    released = list(batch.payouts.filter(status=Payout.RELEASED).select_related("affiliate__user").order_by("affiliate_id"))
+    paid = [payout for payout in released if transition(payout, Payout.PAID)]
+    if not paid:
+        raise PayoutRefused("Every payout of this batch was cancelled. Cancel the batch, too.")
+    _log("paid", batch, paid, by)
+    return paid
+
+
+@atomic
+def cancel_batch(batch: PayoutBatch, *, by: User, reason: str) -> list[Payout]:
+    """Call a batch off before it is paid; its entries are free for the next one. Raises PayoutRefused."""
+    if not transition(batch, PayoutBatch.CANCELLED, cancelled_by=by, cancel_reason=reason[:300]):
+        raise PayoutRefused(f"This batch is {batch.status} and cannot be cancelled.")
+    live = list(batch.payouts.exclude(status=Payout.CANCELLED).order_by("affiliate_id"))
+    cancelled = [payout for payout in live if _cancel(payout, by=by, reason=reason)]
+    _log("cancelled", batch, cancelled, by)
+    return cancelled
+
+
+@atomic
+def cancel(payout: Payout, *, by: User, reason: str) -> bool:
+    """Take one payout back, also one that the bank returned; return whether this call did. Its entries are free again."""
+    return _cancel(payout, by=by, reason=reason)
+
+
+def _cancel(payout: Payout, *, by: User, reason: str) -> bool:
+    if not _free(payout, reason=reason):
+        return False
+    # Looked at after the move: a release that was quicker has booked it by now.
+    if LedgerEntry.objects.filter(source_key=_key(payout, LedgerEntry.PAYOUT)).exists():
+        _book(payout, LedgerEntry.PAYOUT_CANCELLED, payout.amount, by=by)
+    logger.info("payout cancelled", extra={"payout": str(payout.pk), "amount": payout.amount, "by": str(by.pk)})
+    return True
+
+
+def _free(payout: Payout, *, reason: str) -> bool:
+    if not transition(payout, Payout.CANCELLED, cancel_reason=reason[:300]):
+        return False
+    PayoutItem.objects.filter(payout_id=payout.pk).update(is_live=False)
+    return True
+
+
+def _key(payout: Payout, kind: str) -> str:
+    return f"{kind}:{payout.pk}"
+
+
+def _book(payout: Payout, kind: str, amount: int, *, by: User) -> None:
+    entry = LedgerEntry(
+        affiliate_id=payout.affiliate_id,
+        kind=kind,
+        amount=amount,
+        currency=payout.currency,
+        payout_id=payout.pk,
+        source_key=_key(payout, kind),
+        available_at=ledger.available_from(timezone.now(), timedelta()),
+        created_by=by.get_username(),
+        note=f"{payout.details_hint} ({payout.entry_count} {'entry' if payout.entry_count == 1 else 'entries'})",
+    )
+    ledger.write(entry)
+
+
+def _log(what: str, batch: PayoutBatch, payouts: Iterable[Payout], by: User) -> None:
+    amount = sum(payout.amount for payout in payouts)
+    logger.info("payouts %s", what, extra={"batch": str(batch.pk), "amount": amount, "by": str(by.pk)})

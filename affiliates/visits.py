@@ -1,0 +1,71 @@
+"""The funnel, counted as it happens: one visit for each visitor and day, checkouts, purchases.
+
+A visitor is a keyed hash of address, browser and day: it cannot be turned back, and tomorrow it is another one.
+"""
+
+from datetime import date, timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db import IntegrityError
+from django.db.models import F
+from django.utils import timezone
+from django.utils.crypto import salted_hmac
+
+from affiliates.models import ReferralDay, ReferralVisit
+from maaledu.db import atomic
+
+NO_CURRENCY = ""
+
+
+def today() -> date:
+    return timezone.now().date()
+
+
+def visitor_key(affiliate_id: UUID, day: date, network: str, user_agent: str) -> str:
+    return salted_hmac("affiliates.visit", f"{affiliate_id}|{day}|{network}|{user_agent}", algorithm="sha256").hexdigest()
+
+
+def record(affiliate_id: UUID, course_slug: str, *, network: str, user_agent: str) -> bool:
+    """Count this visitor, once a day for each affiliate; return whether this call did."""
+    key = visitor_key(affiliate_id, today(), network, user_agent)
+    if ReferralVisit.objects.filter(visitor_key=key).exists():
+        return False
+    try:
+        return _record(affiliate_id, course_slug, key)
+    except IntegrityError:  # the same visitor's other tab was faster
+        return False
+
+
+@atomic
+def _record(affiliate_id: UUID, course_slug: str, key: str) -> bool:
+    day = today()
+    ReferralVisit(affiliate_id=affiliate_id, course_slug=course_slug, day=day, visitor_key=key).save(force_insert=True)
+    _count(affiliate_id, course_slug, NO_CURRENCY, visits=1)
+    return True
+
+
+def count_checkout(affiliate_id: UUID, course_slug: str, currency: str) -> bool:
+    """Count a checkout that began; return whether it is the first of the day for this affiliate, course and currency."""
+    return _count(affiliate_id, course_slug, currency, checkouts=1)
+
+
+def count_purchase(affiliate_id: UUID, course_slug: str, currency: str, *, earned: int) -> None:
+    """Count a purchase and what it earned (minor units), within the caller's transaction."""
+    _count(affiliate_id, course_slug, currency, purchases=1, earned=earned)
+
+
+def _count(affiliate_id: UUID, course_slug: str, currency: str, **more: int) -> bool:
+    rows = ReferralDay.objects.filter(affiliate_id=affiliate_id, day=today(), course_slug=course_slug, currency=currency)
+    changes = {name: F(name) + number for name, number in more.items()}
+    if rows.update(**changes):
+        return False
+    ReferralDay.objects.get_or_create(affiliate_id=affiliate_id, day=today(), course_slug=course_slug, currency=currency)
+    rows.update(**changes)
+    return True
+
+
+def forget_old() -> int:
+    """Delete the visits past their retention; the counts of the day stay. Return how many."""
+    limit: date = today() - timedelta(days=settings.REFERRAL_VISITS_KEPT.days)
+    return ReferralVisit.objects.filter(day__lt=limit).delete()[0]

@@ -1,0 +1,49 @@
+"""`script/bench`: CPU time per request as a ratio to bare Django views in the same run, statement counts, and memory.
+
+The CPU time is that of a gunicorn worker, HTTP included, read from the kernel. A ratio of 50 % says: half as many requests
+in the same CPU time. The servers answer in turn, round after round, so that what slows the machine down slows all of
+them down; a figure is the median of the rounds. Stripe is played by the sandbox, in a process of its own. Nothing is kept.
+"""
+
+import argparse
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from bench import growth
+from bench.report import report
+from bench.run import Run
+from script.servers import Services
+
+ENGINES = ["sqlite", "postgres"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="script/bench", description=__doc__)
+    parser.add_argument("--engine", choices=ENGINES, action="append", help="default: both")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--growth", action="store_true", help="only this: an affiliate's pages as the ledger grows to a million entries")
+    options = parser.parse_args()
+    services, directory = Services(), Path(tempfile.mkdtemp(prefix="maaledu-bench-"))
+    try:
+        if options.growth:
+            sys.exit(0 if growth.run(services) else 1)
+        for engine in options.engine or ENGINES:
+            _run(Run(engine, services, directory), options.rounds)
+    finally:
+        services.stop()
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _run(run: Run, rounds: int) -> None:
+    try:
+        run.prepare()
+        print("\n".join(report(run.engine, run.measure(rounds))), flush=True)
+        print(run.memory(), flush=True)
+    finally:
+        run.close()
+
+
+if __name__ == "__main__":
+    main()

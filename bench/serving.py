@@ -1,0 +1,96 @@
+"""The processes that are measured, and the one that makes their requests."""
+
+import http.client
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from script.children import ROOT, Child, choose_port
+
+WARM_UP = 10
+Data = dict[str, Any]
+
+
+class Probe:
+    """The other end of bench.probe's pipe."""
+
+    def __init__(self, module: str, env: dict[str, str]) -> None:
+        command = [sys.executable, "-m", "bench.probe", module]
+        self._process = subprocess.Popen(command, cwd=ROOT, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def ask(self, do: str, case: str, count: int) -> Any:
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(json.dumps({"do": do, "case": case, "count": count}) + "\n")
+        self._process.stdin.flush()
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"the probe ended in “{do} {case}” with exit code {self._process.wait()}")
+        return json.loads(answer)
+
+    def stop(self) -> None:
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.close()
+        self._process.wait(10)
+        self._process.stdout.close()
+
+
+class Server:
+    """gunicorn with one worker process, started as in production, and one client with one kept connection."""
+
+    def __init__(self, name: str, application: str, env: dict[str, str], directory: Path) -> None:
+        self.port = choose_port(0)
+        command = [sys.executable, "-m", "gunicorn", application, "--workers", "1", "--bind", f"127.0.0.1:{self.port}"]
+        self.child = Child(name, command, env=env, log=directory / f"{name}.log")
+        self._connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+
+    def wait_ready(self) -> None:
+        self.child.wait_ready(self._listens)
+        self.worker = int(Path(f"/proc/{self.child.pid}/task/{self.child.pid}/children").read_text().split()[0])
+
+    def _listens(self) -> bool:
+        try:
+            self.send({"method": "GET", "path": "/", "body": "", "headers": {}})
+        except OSError:
+            self._connection.close()
+            return False
+        return True
+
+    def run(self, requests: list[Data], status: int) -> Data:
+        """Send the requests one after the other; return the CPU time of each on average and the wall time of each, in µs."""
+        for request in requests[:WARM_UP]:
+            self._expect(request, status)
+        wall, cpu_start = [], self._cpu_ns()
+        for request in requests[WARM_UP:]:
+            start = time.perf_counter_ns()
+            self._expect(request, status)
+            wall.append((time.perf_counter_ns() - start) / 1000)
+        return {"cpu": (self._cpu_ns() - cpu_start) / 1000 / len(wall), "wall": wall}
+
+    def _expect(self, request: Data, status: int) -> None:
+        got = self.send(request)
+        if got != status:
+            raise RuntimeError(f"{request['method']} {request['path']} answered {got} instead of {status}")
+
+    def send(self, request: Data) -> int:
+        headers = {"Host": "127.0.0.1", "Accept": "text/html", "User-Agent": "bench", **request["headers"]}
+        try:
+            response = self._answer(request, headers)
+        except (http.client.RemoteDisconnected, BrokenPipeError):  # the server closes a connection after a pause
+            self._connection.close()
+            response = self._answer(request, headers)
+        response.read()
+        return response.status
+
+    def _answer(self, request: Data, headers: dict[str, str]) -> http.client.HTTPResponse:
+        self._connection.request(request["method"], request["path"], request["body"].encode() or None, headers)
+        return self._connection.getresponse()
+
+    def _cpu_ns(self) -> int:
+        """Return how long the worker's threads have been on a CPU (Linux; the first figure of schedstat)."""
+        tasks = Path(f"/proc/{self.worker}/task").iterdir()
+        return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks)

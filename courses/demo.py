@@ -1,0 +1,46 @@
+"""The catalogue of the demo: 24 courses in six categories, one of them a draft and one archived."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from courses.models import Course
+from courses.publishing import archive, publish
+
+MOVES: dict[str, Callable[[Course], bool]] = {Course.Status.PUBLISHED: publish, Course.Status.ARCHIVED: archive}
+DATA = Path(__file__).with_name("demo_courses.json")
+
+
+def seed_courses() -> int:
+    """Ensure that every demo course is in the catalogue, with the texts of the file, and return how many there are.
+
+    Safe to run twice: a course is known by its slug, and what staff have since published or archived stays so. The
+    first in the file is made last, because the catalogue shows the newest first.
+    """
+    entries = json.loads(DATA.read_text(encoding="utf-8"))
+    for entry in reversed(entries):
+        _ensure(entry.pop("slug"), entry.pop("status", Course.Status.PUBLISHED), _fields(entry))
+    return len(entries)
+
+
+def _ensure(slug: str, status: str, fields: dict[str, Any]) -> None:
+    course, _ = Course.objects.get_or_create(slug=slug, defaults=fields)
+    for name, value in fields.items():
+        setattr(course, name, value)
+    course.full_clean()
+    course.save()
+    if course.status == Course.Status.DRAFT and status in MOVES:
+        MOVES[status](course)
+
+
+def _fields(entry: dict[str, Any]) -> dict[str, Any]:
+    """Return the model's fields: the file keeps lists, the model keeps the text that staff write."""
+    modules = [[title, *(f"- {lesson}" for lesson in lessons)] for title, lessons in entry["modules"].items()]
+    return {
+        **{name: value for name, value in entry.items() if name != "modules"},
+        "description": "\n\n".join(entry["description"]),
+        "outcomes": "\n".join(entry["outcomes"]),
+        "syllabus": "\n".join(line for module in modules for line in module),
+        "instructors": "\n".join(entry["instructors"]),
+    }

@@ -1,0 +1,175 @@
+from typing import Any, ClassVar
+
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.db.models import Q
+from django.urls import reverse
+from django.utils import timezone
+
+from courses.outline import Instructor, Module, read_instructors, read_lines, read_modules
+from courses.pricing import PRICE_BANDS
+from courses.searching import fold, search_words
+from courses.validators import MAX_LMS_ID_LENGTH, validate_lms_course_id, validate_price, validate_slug
+from maaledu.db import new_id
+from maaledu.money import CURRENCIES, CURRENCY_CHOICES, format_money
+from maaledu.public_pages import bump_public_pages
+
+COVER_VERSION = "1"
+
+
+class CourseQuerySet(models.QuerySet["Course"]):
+    def on_sale(self) -> "CourseQuerySet":
+        return self.filter(status=Course.Status.PUBLISHED)
+
+    def search(self, text: str) -> "CourseQuerySet":
+        """Keep the courses that contain every word of `text` literally, in title, summary or category."""
+        found = self
+        for word in search_words(text):
+            found = found.filter(search_text__contains=word)
+        return found
+
+    def filtered(self, *, category: str = "", level: str = "", price: str = "") -> "CourseQuerySet":
+        """Keep the courses of one category, level and price band; an empty value keeps all, as does an unknown band."""
+        wanted = {name: value for name, value in (("category", category), ("level", level)) if value}
+        band = PRICE_BANDS.get(price)
+        return self.filter(band.as_q() if band else Q(), **wanted)
+
+    def for_cards(self) -> "CourseQuerySet":
+        return self.defer("description", "outcomes", "syllabus", "search_text")
+
+
+class Course(models.Model):
+    """What is sold. Who is enrolled is counted from the enrollments, never kept here (requirements R028, R029)."""
+
+    class Status(models.TextChoices):
+        DRAFT = "draft", "Draft"
+        PUBLISHED = "published", "Published"
+        ARCHIVED = "archived", "Archived"
+
+    class Level(models.TextChoices):
+        BEGINNER = "beginner", "Beginner"
+        INTERMEDIATE = "intermediate", "Intermediate"
+        ADVANCED = "advanced", "Advanced"
+
+    class Category(models.TextChoices):
+        DATA = "data", "Data & technology"
+        BUSINESS = "business", "Business & finance"
+        HEALTH = "health", "Health & care"
+        PUBLIC = "public", "Public sector & law"
+        EDUCATION = "education", "Teaching & training"
+        CREATIVE = "creative", "Creative & media"
+
+    class Platform(models.TextChoices):
+        FRAPPE = "frappe", "Frappe LMS"
+        OPENEDX = "openedx", "Open edX"
+
+    TRANSITIONS: ClassVar[dict[str, list[str]]] = {
+        Status.PUBLISHED: [Status.DRAFT, Status.ARCHIVED],
+        Status.ARCHIVED: [Status.PUBLISHED, Status.DRAFT],
+        Status.DRAFT: [],
+    }
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    slug = models.CharField(max_length=MAX_LMS_ID_LENGTH, unique=True, validators=[validate_slug])
+    title = models.CharField(max_length=140)
+    summary = models.CharField(max_length=200)
+    description = models.TextField(blank=True, help_text="Paragraphs, separated by blank lines.")
+    outcomes = models.TextField(blank=True, help_text="What a learner can do afterwards: one per line.")
+    syllabus = models.TextField(blank=True, help_text="A line for each module, then a line starting with “- ” for each lesson.")
+    level = models.CharField(max_length=16, choices=Level.choices, default=Level.BEGINNER)
+    duration_hours = models.PositiveIntegerField("hours of study", default=0)
+    effort = models.CharField(max_length=80, blank=True, help_text="Such as “4 hours a week for 6 weeks”.")
+    instructors = models.TextField(blank=True, help_text="One per line: Name — role.")
+    category = models.CharField(max_length=16, choices=Category.choices)
+    language = models.CharField(max_length=40, default="English")
+    price = models.IntegerField(help_text="In the currency's minor unit: 49900 is 499.00. 0 is free.")
+    currency = models.CharField(max_length=3, choices=CURRENCY_CHOICES, default="usd")
+    status = models.CharField(max_length=16, choices=Status.choices, default=Status.DRAFT, editable=False)
+    lms_platform = models.CharField("LMS", max_length=16, choices=Platform.choices, default=Platform.FRAPPE)
+    lms_course_id = models.CharField(
+        "course in the LMS",
+        max_length=MAX_LMS_ID_LENGTH,
+        blank=True,
+        help_text="Left empty, it is the slug (Frappe LMS only).",
+    )
+    search_text = models.TextField(editable=False, default="")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(auto_now=True)
+
+    objects = CourseQuerySet.as_manager()
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["-created_at", "-id"]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["status", "-created_at", "-id"], name="course_newest"),
+            models.Index(fields=["status", "category", "-created_at"], name="course_by_category"),
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self._name_in_lms()
+        self.search_text = fold(f"{self.title} {self.summary} {self.get_category_display()}")
+        if kwargs.get("update_fields") is not None:
+            kwargs["update_fields"] = {*kwargs["update_fields"], "lms_course_id", "search_text", "updated_at"}
+        super().save(*args, **kwargs)
+        bump_public_pages()
+
+    def get_absolute_url(self) -> str:
+        return reverse("course", args=[self.slug])
+
+    def clean(self) -> None:
+        self._name_in_lms()
+        errors = _messages(lms_course_id=lambda: validate_lms_course_id(self.lms_platform, self.lms_course_id))
+        if self.price is not None:
+            errors |= _messages(price=lambda: validate_price(self.price, self.currency))
+        if self.currency not in CURRENCIES:
+            errors["currency"] = ["Choose one of the currencies we charge in."]
+        if errors:
+            raise ValidationError(errors)
+
+    def _name_in_lms(self) -> None:
+        """In Frappe LMS a course is known by its slug, so ours is what we assume (requirement R026)."""
+        if not self.lms_course_id and self.lms_platform == self.Platform.FRAPPE:
+            self.lms_course_id = self.slug
+
+    @property
+    def cover_url(self) -> str:
+        return f"{reverse('course_cover', args=[self.slug])}?v={self.category}{COVER_VERSION}"
+
+    @property
+    def enrolled(self) -> int:
+        """How many places are paid for: counted on every look, kept nowhere (requirement R029)."""
+        return self.enrollments.paid().count()
+
+    @property
+    def is_free(self) -> bool:
+        return self.price == 0
+
+    @property
+    def price_display(self) -> str:
+        return "Free" if self.is_free else format_money(self.price, self.currency)
+
+    @property
+    def outcome_list(self) -> list[str]:
+        return read_lines(self.outcomes)
+
+    @property
+    def modules(self) -> list[Module]:
+        return read_modules(self.syllabus)
+
+    @property
+    def instructor_list(self) -> list[Instructor]:
+        return read_instructors(self.instructors)
+
+
+def _messages(**checks: Any) -> dict[str, list[str]]:
+    """Run each check and return what the failing ones said, by field."""
+    found: dict[str, list[str]] = {}
+    for name, check in checks.items():
+        try:
+            check()
+        except ValidationError as error:
+            found[name] = error.messages
+    return found

@@ -1,0 +1,52 @@
+"""What a course may look like before it can be sold. Sources: requirements R026 and R031, decisions (chargeable minimum)."""
+
+import re
+
+from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
+
+from maaledu.money import CURRENCIES, format_money, stripe_minimum
+
+MAX_LMS_ID_LENGTH = 140  # the longest document name Frappe stores
+
+# Open edX (opaque_keys, `ALLOWED_ID_CHARS`) allows these in organization, course and run; `+` separates the three.
+_EDX_PART = r"[A-Za-z0-9_\-~.:]+"
+
+validate_slug = RegexValidator(
+    r"\A[a-z0-9]+(-[a-z0-9]+)*\Z",
+    "Use lower-case letters, digits and single hyphens between them, such as first-aid-for-workplaces.",
+    code="invalid_slug",
+)
+_OPENEDX_KEY = re.compile(rf"\Acourse-v1:{_EDX_PART}\+{_EDX_PART}\+{_EDX_PART}\Z")
+
+
+def validate_openedx_key(value: str) -> None:
+    if not _OPENEDX_KEY.match(value):
+        raise ValidationError("Enter an Open edX key such as course-v1:MaalEdu+DS101+2026_T1.", code="invalid_lms_id")
+
+
+def validate_frappe_id(value: str) -> None:
+    try:
+        validate_slug(value)
+    except ValidationError as error:
+        raise ValidationError("Enter the course's slug as the LMS shows it, such as data-analysis.", code="invalid_lms_id") from error
+
+
+LMS_ID_VALIDATORS = {"frappe": validate_frappe_id, "openedx": validate_openedx_key}
+
+
+def validate_lms_course_id(platform: str, value: str) -> None:
+    """Raise ValidationError unless `value` could name a course on that platform."""
+    if len(value) > MAX_LMS_ID_LENGTH:
+        raise ValidationError(f"At most {MAX_LMS_ID_LENGTH} characters.", code="invalid_lms_id")
+    if platform in LMS_ID_VALIDATORS:
+        LMS_ID_VALIDATORS[platform](value)
+
+
+def validate_price(price: int, currency: str) -> None:
+    """Raise ValidationError unless the price is 0 (free) or at least what Stripe can charge. `price` is in minor units."""
+    if price < 0:
+        raise ValidationError("A price cannot be negative.", code="negative_price")
+    if currency in CURRENCIES and 0 < price < stripe_minimum(currency):
+        least = format_money(stripe_minimum(currency), currency)
+        raise ValidationError(f"Set 0 for a free course, or at least {least}.", code="below_minimum")

@@ -1,0 +1,79 @@
+from datetime import timedelta
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from courses.catalogue import Catalogue, Filters, browse, read_filters, read_page_size, related_to
+from courses.covers import draw_cover
+from courses.errors import CourseNotFound
+from courses.faq import questions_about
+from courses.models import Course
+from courses.pricing import PRICE_BANDS
+from courses.structured_data import describe
+from maaledu.public_pages import public_page
+
+COVER_LIFETIME = timedelta(days=30)
+
+
+@require_safe
+@public_page
+def catalogue(request: HttpRequest) -> HttpResponse:
+    filters = read_filters(request.GET)
+    cursor = request.GET.get("cursor", "")
+    found = browse(filters, cursor=cursor, limit=read_page_size(request.GET))
+    return render(request, "courses/catalogue.html", _catalogue_context(filters, found, is_first_page=not cursor))
+
+
+def _catalogue_context(filters: Filters, found: Catalogue, *, is_first_page: bool) -> dict:
+    is_front = is_first_page and not filters.is_active
+    return {
+        "courses": found.page.rows,
+        "total": found.total,
+        "query": filters.q,
+        "filters": filters,
+        "categories": [
+            (slug, label, found.counts.get(slug, 0), filters.query_string(category=slug)) for slug, label in Course.Category.choices
+        ],
+        "everywhere": filters.query_string(category=""),
+        "category_label": Course.Category(filters.category).label if filters.category else "",
+        "levels": Course.Level.choices,
+        "prices": [(slug, band.label) for slug, band in PRICE_BANDS.items()],
+        "is_first_page": is_first_page,
+        "is_front": is_front,
+        "card_heading": "h3" if is_front else "h2",
+        "first_url": filters.query_string(),
+        "next_cursor": found.page.next_cursor,
+        "next_url": filters.query_string(cursor=found.page.next_cursor),
+    }
+
+
+@require_safe
+@public_page
+def course(request: HttpRequest, slug: str) -> HttpResponse:
+    found = Course.objects.on_sale().filter(slug=slug).first()
+    if found is None:
+        raise CourseNotFound(slug=slug)
+    context = {
+        "course": found,
+        "outcomes": found.outcome_list,
+        "modules": found.modules,
+        "instructors": found.instructor_list,
+        "related": related_to(found),
+        "faq": questions_about(found),
+        "structured_data": describe(found),
+    }
+    return render(request, "courses/course.html", context)
+
+
+@require_safe
+@public_page
+def cover(request: HttpRequest, slug: str) -> HttpResponse:
+    """The drawing of a course that is or was on sale; its address carries a version, so it may be kept for long."""
+    shown = Course.objects.exclude(status=Course.Status.DRAFT).filter(slug=slug)
+    category = shown.values_list("category", flat=True).first()
+    if category is None:
+        raise CourseNotFound(slug=slug)
+    response = HttpResponse(draw_cover(slug, category), content_type="image/svg+xml")
+    response["Cache-Control"] = f"public, max-age={int(COVER_LIFETIME.total_seconds())}"
+    return response

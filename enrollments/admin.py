@@ -1,0 +1,156 @@
+from typing import ClassVar
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from unfold.decorators import action, display
+
+from enrollments import (
+    account_admin,
+    affiliate_admin,
+    commission_admin,
+    fraud_admin,
+    grant_admin,
+    granting,
+    payout_admin,
+    provisioning,
+    refund_admin,
+)
+from enrollments.models import Enrollment, EnrollmentEvent, Payment, StripeEvent
+from maaledu.admin import QueueAdmin, ReadOnlyAdmin, ReadOnlyInline, act
+from maaledu.money import format_money
+
+PAYMENT_COLORS = {
+    Payment.PAID: "success",
+    Payment.PENDING: "info",
+    Payment.PROCESSING: "info",
+    Payment.FAILED: "danger",
+    Payment.EXPIRED: "warning",
+    Payment.CANCELLED: "warning",
+    Enrollment.REFUNDED: "warning",
+}
+LMS_COLORS = {
+    Enrollment.LMS_SUCCESS: "success",
+    Enrollment.LMS_PENDING: "info",
+    Enrollment.LMS_RETRYING: "warning",
+    Enrollment.LMS_FAILED: "danger",
+}
+
+
+class PaymentInline(ReadOnlyInline):
+    model = Payment
+    fields = ("created_at", "attempt", "status", "price", "stripe_session_id", "review_reason")
+    readonly_fields = fields
+
+    @admin.display(description="amount")
+    def price(self, payment: Payment) -> str:
+        return format_money(payment.amount, payment.currency)
+
+
+class EventInline(ReadOnlyInline):
+    model = EnrollmentEvent
+    fields = ("created_at", "from_status", "to_status", "actor", "note")
+    readonly_fields = fields
+
+
+@admin.register(Enrollment)
+class EnrollmentAdmin(ReadOnlyAdmin):
+    list_display = ("email", "course_title", "state", "access", "price", "created_at", "paid_at")
+    list_filter = ("status", "lms_status", "kind", "lms_platform")
+    search_fields = ("email", "token", "course_slug", "payment_reference", "lms_enrollment_id", "payments__stripe_session_id")
+    ordering = ("-created_at",)
+    list_select_related: ClassVar[list[str]] = []
+    exclude = ("list_price", "amount", "commission_base", "currency", "network_key", "token")
+    readonly_fields = ("price", "listed")
+    inlines = (PaymentInline, EventInline)
+    actions = ("retry_sync", "roll_back")
+    actions_detail = ("refund",)
+
+    @display(description="status", ordering="status", label=PAYMENT_COLORS)
+    def state(self, enrollment: Enrollment) -> str:
+        return enrollment.status
+
+    @display(description="access", ordering="lms_status", label=LMS_COLORS)
+    def access(self, enrollment: Enrollment) -> str:
+        return enrollment.lms_status
+
+    @admin.display(description="price", ordering="amount")
+    def price(self, enrollment: Enrollment) -> str:
+        return format_money(enrollment.amount, enrollment.currency)
+
+    @admin.display(description="list price")
+    def listed(self, enrollment: Enrollment) -> str:
+        return format_money(enrollment.list_price, enrollment.currency)
+
+    def has_refund_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
+        return request.user.has_perm(refund_admin.PERMISSION)
+
+    @action(description="Refund", url_path="refund", permissions=["refund"])
+    def refund(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return refund_admin.refund_of_enrollment(self, request, object_id)
+
+    def has_repair_permission(self, request: HttpRequest) -> bool:
+        return self.may(request, "repair")
+
+    @admin.action(description="Retry LMS sync now", permissions=["repair"])
+    def retry_sync(self, request: HttpRequest, queryset) -> None:
+        act(self, request, queryset, provisioning.retry_now, "retried")
+
+    @admin.action(description="Roll back a free grant that the LMS refused", permissions=["repair"])
+    def roll_back(self, request: HttpRequest, queryset) -> None:
+        act(self, request, queryset, lambda enrollment: granting.roll_back(enrollment, by=request.user.get_username()), "rolled back")
+
+
+@admin.register(Payment)
+class PaymentAdmin(ReadOnlyAdmin):
+    list_display = ("created_at", "state", "price", "attempt", "review_reason", "stripe_session_id", "paid_at")
+    list_filter = ("status", "review_reason", "currency")
+    search_fields = ("stripe_session_id", "stripe_payment_intent_id", "idempotency_key", "enrollment__email")
+    id_fields = ("pk", "enrollment_id")
+    ordering = ("-created_at",)
+    exclude = ("amount", "amount_received", "checkout_url", "currency_received", "refund_committed")
+    readonly_fields = ("price", "received", "left")
+    inlines = (refund_admin.RefundInline, refund_admin.DisputeInline)
+    actions_detail = ("refund",)
+
+    @display(description="status", ordering="status", label=PAYMENT_COLORS)
+    def state(self, payment: Payment) -> str:
+        return payment.status
+
+    @admin.display(description="amount", ordering="amount")
+    def price(self, payment: Payment) -> str:
+        return format_money(payment.amount, payment.currency)
+
+    @admin.display(description="received")
+    def received(self, payment: Payment) -> str:
+        return format_money(payment.amount_received or 0, payment.currency_received or payment.currency)
+
+    @admin.display(description="left to refund")
+    def left(self, payment: Payment) -> str:
+        return format_money(payment.refundable, payment.currency_received or payment.currency)
+
+    def has_refund_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
+        return request.user.has_perm(refund_admin.PERMISSION)
+
+    @action(description="Refund", url_path="refund", permissions=["refund"])
+    def refund(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return refund_admin.refund_payment(self, request, object_id)
+
+
+@admin.register(EnrollmentEvent)
+class EnrollmentEventAdmin(ReadOnlyAdmin):
+    list_display = ("created_at", "enrollment_id", "from_status", "to_status", "actor", "note")
+    list_filter = ("to_status",)
+    search_fields = ("enrollment__email", "actor")
+    id_fields = ("pk", "enrollment_id")
+    ordering = ("-created_at",)
+
+
+@admin.register(StripeEvent)
+class StripeEventAdmin(QueueAdmin):
+    list_display = ("created_at", "type", "event_id", "state", "outcome", "attempts", "last_error")
+    list_filter = ("status", "type", "outcome", "livemode")
+    search_fields = ("event_id", "session_id", "type")
+    exclude = ("claim_token",)
+
+
+__all__ = ["account_admin", "affiliate_admin", "commission_admin", "fraud_admin", "grant_admin", "payout_admin"]

@@ -1,0 +1,64 @@
+"""What a paid enrolment causes, on one page."""
+
+import logging
+
+from django.utils import timezone
+
+from affiliates import commissions
+from enrollments import provisioning, referring
+from enrollments.models import Enrollment, EnrollmentEvent
+from grants import redemption
+from maaledu.db import atomic, transition
+from notifications.alerts import alert_staff
+
+logger = logging.getLogger(__name__)
+
+
+@atomic
+def fulfill(enrollment: Enrollment, *, actor: str, payment_reference: str) -> bool:
+    """Make the enrolment paid and cause everything that follows from it exactly once; return whether this call did.
+
+    `payment_reference` is the payment intent (or FREE), which the LMS is told as payment id. One transaction, no network.
+    Whoever finds the enrolment paid already ensures the effects, so that a retry heals.
+    """
+    before = enrollment.status
+    now = timezone.now()
+    if transition(enrollment, Enrollment.PAID, paid_at=now, failure_code="", payment_reference=payment_reference):
+        EnrollmentEvent.objects.create(enrollment=enrollment, from_status=before, to_status=enrollment.status, actor=actor)
+        _redeem(enrollment)
+        _accrue(enrollment, actor)
+        provisioning.stage_job(enrollment)
+        logger.info("enrollment paid", extra={"enrollment": str(enrollment.pk), "actor": actor})
+        return True
+    if enrollment.status == Enrollment.PAID:
+        provisioning.ensure_job(enrollment)
+        _ensure_accrued(enrollment, actor)
+    return False
+
+
+def _accrue(enrollment: Enrollment, actor: str) -> None:
+    sale = referring.sale_of(enrollment)
+    if sale:
+        commissions.accrue(sale, actor=actor)
+
+
+def _ensure_accrued(enrollment: Enrollment, actor: str) -> None:
+    sale = referring.sale_of(enrollment)
+    if sale:
+        commissions.ensure(sale, actor=actor)
+
+
+def _redeem(enrollment: Enrollment) -> None:
+    """Use the coupon up that this enrolment holds. After a late payment it may be gone: the place stays, staff are told."""
+    if not enrollment.grant_id or redemption.redeem(enrollment_id=enrollment.pk, email=enrollment.email):
+        return
+    if not redemption.redeem_late(enrollment.grant_id, enrollment_id=enrollment.pk, email=enrollment.email):
+        alert_staff(
+            key=f"coupon-gone:{enrollment.pk}",
+            subject="A late payment used a coupon that is no longer free",
+            lines=[
+                f"Enrollment {enrollment.pk}: {enrollment.course_title} for {enrollment.email}.",
+                f"Grant {enrollment.grant_id} was used, reissued or revoked after the checkout had ended.",
+                "The place was given at the discounted price that was paid. Decide whether to leave it so.",
+            ],
+        )

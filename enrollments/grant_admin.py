@@ -1,0 +1,256 @@
+"""The grants desk: the queue of applications, decisions one at a time or many at once, coupons, budgets, export."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import chain
+from operator import attrgetter
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from unfold.admin import ModelAdmin
+from unfold.decorators import action, display
+
+from courses.models import Course
+from enrollments import granting
+from enrollments.grant_figures import budget_left, figures, pot
+from enrollments.grant_forms import DecisionForm, ExtensionForm, RejectionForm, end_of
+from grants import applications
+from grants.models import Grant, GrantEvent, Program
+from grants.pricing import discounted
+from maaledu.admin import ReadOnlyAdmin, ReadOnlyInline, note
+from maaledu.csv import csv_response
+from maaledu.errors import AppError
+from maaledu.money import format_money
+
+STATE_COLORS = {
+    Grant.PENDING: "info",
+    Grant.APPROVED: "success",
+    Grant.RESERVED: "warning",
+    Grant.REDEEMED: "success",
+    Grant.REJECTED: "danger",
+    Grant.EXPIRED: "warning",
+    Grant.REVOKED: "danger",
+}
+EXPORTED = ("created_at", "status", "name", "email", "course.slug", "percent", "expires_at", "decided_by", "decided_at", "redeemed_at")
+
+
+class GrantEventInline(ReadOnlyInline):
+    model = GrantEvent
+    fields = ("created_at", "what", "actor", "note")
+    readonly_fields = fields
+
+
+@admin.register(Program)
+class ProgramAdmin(ModelAdmin):
+    """The funds; above their list, how the whole desk stands."""
+
+    list_before_template = "admin/grants/figures.html"
+    list_display = ("name", "currency", "budget", "committed", "left", "is_active")
+    readonly_fields = ("committed", "left")
+    fields = ("name", "currency", "budget_amount", "budget_places", "is_active", "committed", "left")
+
+    @admin.display(description="budget")
+    def budget(self, program: Program) -> str:
+        return pot(program.budget_amount, program.budget_places, program.currency)
+
+    @admin.display(description="committed")
+    def committed(self, program: Program) -> str:
+        return pot(program.committed_amount, program.committed_places, program.currency)
+
+    @admin.display(description="left")
+    def left(self, program: Program) -> str:
+        return budget_left(program)
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        return super().changelist_view(request, {**(extra_context or {}), "figures": figures().rows()})
+
+    def has_delete_permission(self, request: HttpRequest, obj: Program | None = None) -> bool:
+        return False
+
+
+@admin.register(Grant)
+class GrantAdmin(ReadOnlyAdmin):
+    """Oldest first, with the days left to answer. Every decision goes through `granting`, as everywhere else."""
+
+    list_display = ("name", "course", "state", "percent", "days_left", "expires_at", "created_at")
+    list_filter = ("status", "program", "reject_reason", "course__category")
+    search_fields = ("email", "name", "code", "course__slug")
+    ordering = ("created_at",)
+    list_select_related = ("course",)
+    inlines = (GrantEventInline,)
+    actions = ("approve_selected", "reject_selected", "export")
+    actions_detail: ClassVar[list[str]] = ["approve_one", "reject_one", "reissue_one", "extend_one", "revoke_one"]
+    id_fields = ("pk", "enrollment_id")
+
+    @display(description="status", ordering="status", label=STATE_COLORS)
+    def state(self, grant: Grant) -> str:
+        return grant.status
+
+    @admin.display(description="days left", ordering="answer_due_on")
+    def days_left(self, grant: Grant) -> str:
+        if grant.status != Grant.PENDING:
+            return ""
+        days = (grant.answer_due_on - timezone.now().date()).days
+        return f"{days} days" if days >= 0 else f"{-days} days late"
+
+    def has_decide_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
+        return request.user.has_perm("grants.decide_grant")
+
+    def has_export_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("grants.export_grant")
+
+    @admin.action(description="Approve …", permissions=["decide"])
+    def approve_selected(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse | None:
+        return _ask(self, request, queryset, "approve")
+
+    @admin.action(description="Reject …", permissions=["decide"])
+    def reject_selected(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse | None:
+        return _ask(self, request, queryset, "reject")
+
+    @admin.action(description="Export as CSV", permissions=["export"])
+    def export(self, request: HttpRequest, queryset: QuerySet) -> StreamingHttpResponse:
+        grants = queryset.select_related("course").order_by("created_at").iterator(500)
+        cells = ([attrgetter(name)(grant) for name in EXPORTED] for grant in grants)
+        return csv_response("grants.csv", chain([EXPORTED], cells))
+
+    @action(description="Approve", url_path="approve", permissions=["decide"])
+    def approve_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return _decide(self, request, object_id, "approve")
+
+    @action(description="Reject", url_path="reject", permissions=["decide"])
+    def reject_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return _decide(self, request, object_id, "reject")
+
+    @action(description="Reissue code", url_path="reissue", permissions=["decide"])
+    def reissue_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return _decide(self, request, object_id, "reissue")
+
+    @action(description="Extend", url_path="extend", permissions=["decide"])
+    def extend_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return _decide(self, request, object_id, "extend")
+
+    @action(description="Revoke", url_path="revoke", permissions=["decide"])
+    def revoke_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return _decide(self, request, object_id, "revoke")
+
+
+def _approve(grant: Grant, form: Any, by: str) -> None:
+    granting.approve(grant, form.decision(), by=by)
+
+
+def _reject(grant: Grant, form: Any, by: str) -> None:
+    granting.reject(grant, by=by, reason=form.cleaned_data["reason"], note=form.cleaned_data["note"])
+
+
+def _reissue(grant: Grant, form: Any, by: str) -> None:
+    granting.reissue(grant, by=by)
+
+
+def _extend(grant: Grant, form: Any, by: str) -> None:
+    applications.extend(grant, by=by, until=end_of(form.cleaned_data["expires_on"]))
+
+
+def _revoke(grant: Grant, form: Any, by: str) -> None:
+    applications.revoke(grant, by=by)
+
+
+Decide = Callable[[Grant, Any, str], None]
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A decision that staff can take: its form, what carries it out, the words on its button, and what was done then."""
+
+    form_class: type[forms.Form]
+    decide: Decide
+    title: str
+    done: str
+
+
+VERBS = {
+    "approve": Verb(DecisionForm, _approve, "Approve", "approved"),
+    "reject": Verb(RejectionForm, _reject, "Reject", "rejected"),
+    "reissue": Verb(forms.Form, _reissue, "Reissue code", "reissued"),
+    "extend": Verb(ExtensionForm, _extend, "Extend", "extended"),
+    "revoke": Verb(forms.Form, _revoke, "Revoke", "revoked"),
+}
+
+
+def _decide(page: GrantAdmin, request: HttpRequest, object_id: str, name: str) -> HttpResponse:
+    """Show one application with the form of a decision, what it costs and what to beware of; carry it out on POST."""
+    verb = VERBS[name]
+    grant = get_object_or_404(Grant.objects.select_related("course"), pk=object_id)
+    confirmed, form = _filled_in(request, verb.form_class)
+    back = reverse("admin:grants_grant_change", args=[grant.pk])
+    if confirmed and form.is_valid() and _carried_out(request, grant, form, verb):
+        return redirect(back)
+    return _page(page, request, [grant], form, title=verb.title, back=back)
+
+
+def _filled_in(request: HttpRequest, form_class: type[forms.Form]) -> tuple[bool, forms.Form]:
+    """Return whether staff pressed the deciding button, and the form with what they have typed so far, if anything."""
+    confirmed = "decide" in request.POST
+    return confirmed, form_class(request.POST if confirmed or "preview" in request.POST else None)
+
+
+def _page(page: GrantAdmin, request: HttpRequest, grants: list[Grant], form: forms.Form, **more: Any) -> HttpResponse:
+    previews = [preview(grant.course, form) for grant in grants] if isinstance(form, DecisionForm) else []
+    shown = {"grants": [(grant, page.days_left(grant)) for grant in grants], "form": form, "previews": previews}
+    context = {**page.admin_site.each_context(request), "opts": page.opts, **shown, **more}
+    return render(request, "admin/grants/decide.html", context)
+
+
+def _carried_out(request: HttpRequest, grant: Grant, form: forms.Form, verb: Verb) -> bool:
+    refusal = _refusal(request, grant, form, verb)
+    if refusal:
+        form.add_error(None, refusal)
+        return False
+    messages.success(request, f"{verb.title}: done.")
+    return True
+
+
+def preview(course: Course, form: forms.Form) -> dict[str, Any]:
+    """Return what a grant would cost at the percentage in the form, and the warnings about it."""
+    typed = form["percent"].value()
+    percent = int(typed) if str(typed).isascii() and str(typed).isdigit() and 10 <= int(typed) <= 100 else 100
+    price = discounted(course.price, percent, course.currency)
+    return {
+        "course": course.title,
+        "percent": percent,
+        "list_price": format_money(price.list_price, price.currency),
+        "cost": format_money(price.discount, price.currency),
+        "to_pay": format_money(price.to_pay, price.currency),
+        "warnings": applications.warnings_about(course, percent),
+    }
+
+
+def _ask(page: GrantAdmin, request: HttpRequest, queryset: QuerySet, name: str) -> HttpResponse | None:
+    """Ask for confirmation with the form of a decision, then apply it to each, and report "3 approved, 1 skipped"."""
+    verb = VERBS[name]
+    confirmed, form = _filled_in(request, verb.form_class)
+    grants = list(queryset.select_related("course"))
+    if not (confirmed and form.is_valid()):
+        more = {"title": verb.title, "action_name": f"{name}_selected", "back": request.get_full_path()}
+        return _page(page, request, grants, form, **more)
+    refused = [why for grant in grants if (why := _refusal(request, grant, form, verb))]
+    level = messages.SUCCESS if len(refused) < len(grants) else messages.WARNING
+    page.message_user(request, f"{len(grants) - len(refused)} {verb.done}, {len(refused)} skipped.", level)
+    for why in sorted(set(refused)):
+        page.message_user(request, why, messages.WARNING)
+    return None
+
+
+def _refusal(request: HttpRequest, grant: Grant, form: forms.Form, verb: Verb) -> str:
+    """Carry the decision out and leave a note of it; return why it was refused, or nothing."""
+    try:
+        verb.decide(grant, form, request.user.get_username())
+    except AppError as error:
+        return error.message
+    note(request, grant, verb.done)
+    return ""

@@ -1,0 +1,80 @@
+"""How the grants desk stands: what waits and how long, what is promised, used and refused, and what the funds have left."""
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from grants import refusals
+from grants.models import Grant, Program
+from maaledu.money import format_money
+
+REFUSALS_DAYS = 30
+LATE_NAMED = 50
+
+
+@dataclass(frozen=True)
+class Figures:
+    """The figures of one moment; refusals are those of the last 30 days by their true reason, budgets by program."""
+
+    applications_open: int
+    oldest_days: int
+    late: int
+    approved_unused: int
+    reserved: int
+    redeemed: int
+    refused: dict[str, int]
+    left: dict[str, str]
+
+    def rows(self) -> list[tuple[str, str]]:
+        """Return label and value of each figure, for a page or a terminal."""
+        refused = ((f"refused, {reason.replace('_', ' ')} (30 days)", str(number)) for reason, number in self.refused.items())
+        left = ((f"left in {name}", text) for name, text in self.left.items())
+        return [
+            ("applications open", str(self.applications_open)),
+            ("age of the oldest", f"{self.oldest_days} days"),
+            ("past their answer date", str(self.late)),
+            ("approved, unused", str(self.approved_unused)),
+            ("held by a checkout", str(self.reserved)),
+            ("redeemed", str(self.redeemed)),
+            *refused,
+            *left,
+        ]
+
+
+def figures() -> Figures:
+    now = timezone.now()
+    waiting = Grant.objects.undecided()
+    oldest = waiting.first()
+    return Figures(
+        applications_open=waiting.count(),
+        oldest_days=(now - oldest.created_at).days if oldest else 0,
+        late=_overdue(now.date()).count(),
+        approved_unused=Grant.objects.unused().count(),
+        reserved=Grant.objects.filter(status=Grant.RESERVED).count(),
+        redeemed=Grant.objects.filter(status=Grant.REDEEMED).count(),
+        refused=refusals.since(now.date() - timedelta(REFUSALS_DAYS)),
+        left={program.name: budget_left(program) for program in Program.objects.filter(is_active=True).order_by("name")},
+    )
+
+
+def late_applications() -> list[str]:
+    """Name the applications whose answer is overdue, the oldest first (the nightly round tells staff)."""
+    found = _overdue(timezone.now().date()).select_related("course")[:LATE_NAMED]
+    return [f"{grant.name} for {grant.course.title}: the answer was due on {grant.answer_due_on:%Y-%m-%d} ({grant.pk})" for grant in found]
+
+
+def _overdue(today: date) -> QuerySet[Grant]:
+    return Grant.objects.undecided().filter(answer_due_on__lt=today)
+
+
+def budget_left(program: Program) -> str:
+    return pot(program.amount_left, program.places_left, program.currency)
+
+
+def pot(amount: int | None, places: int | None, currency: str) -> str:
+    """Return a budget in words: a sum, a number of places, both, or no limit."""
+    parts = [format_money(amount, currency)] if amount is not None else []
+    parts += [f"{places} places"] if places is not None else []
+    return ", ".join(parts) or "no limit"

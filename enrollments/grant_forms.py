@@ -1,0 +1,118 @@
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.utils import timezone
+from unfold.widgets import INPUT_CLASSES, UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget
+
+from accounts.emails import MAX_EMAIL_LENGTH
+from enrollments.forms import MAX_NAME_LENGTH, PersonForm
+from grants.applications import Application, Decision
+from grants.models import Grant, Program
+from grants.pricing import MAX_PERCENT, MIN_PERCENT
+from maaledu.http import is_storable
+
+MAX_ESSAY = 4000
+LONGEST_LIFETIME = timedelta(days=3650)
+
+
+class Essay(forms.CharField):
+    """Some plain text of several lines; a line break counts as one character, as in the browser."""
+
+    def __init__(self, **options: Any) -> None:
+        missing = {"required": "Please write a few sentences."}
+        super().__init__(max_length=MAX_ESSAY, error_messages=missing, widget=forms.Textarea(attrs={"rows": 5}), **options)
+
+    def to_python(self, value: Any) -> str:
+        return (super().to_python(value) or "").replace("\r\n", "\n")
+
+
+class ApplicationForm(PersonForm):
+    name = forms.CharField(
+        max_length=MAX_NAME_LENGTH,
+        error_messages={"required": "Please enter your name."},
+        widget=forms.TextInput(attrs={"autocomplete": "name"}),
+    )
+    email = forms.CharField(
+        max_length=MAX_EMAIL_LENGTH,
+        label="E-mail address",
+        help_text="The answer goes to this address, and the grant works with it alone.",
+        error_messages={"required": "Please enter your e-mail address."},
+        widget=forms.EmailInput(attrs={"autocomplete": "email", "inputmode": "email", "spellcheck": "false"}),
+    )
+    situation = Essay(label="Your situation", help_text="Why the price is out of reach, and which part of it you could pay, if any.")
+    motivation = Essay(label="What the course is for", help_text="What you want to do with what you learn here.")
+    consent = forms.BooleanField(
+        error_messages={"required": "Without your consent we cannot read the application."},
+    )
+
+    def clean_situation(self) -> str:
+        return self._essay("situation")
+
+    def clean_motivation(self) -> str:
+        return self._essay("motivation")
+
+    def _essay(self, field: str) -> str:
+        text = self.cleaned_data[field]
+        if not is_storable(text):
+            raise forms.ValidationError("Enter plain text.", code="invalid")
+        return text
+
+    def application(self) -> Application:
+        data = self.cleaned_data
+        return Application(data["name"], data["email"], data["situation"], data["motivation"])
+
+
+def _default_expiry() -> date:
+    return timezone.now().date() + settings.GRANT_DEFAULT_LIFETIME
+
+
+def _date_input() -> forms.DateInput:
+    return forms.DateInput(format="%Y-%m-%d", attrs={"type": "date", "class": " ".join(INPUT_CLASSES)})
+
+
+def _note() -> forms.CharField:
+    widget = UnfoldAdminTextareaWidget(attrs={"rows": 2})
+    return forms.CharField(max_length=500, required=False, widget=widget, help_text="Sent to the applicant.")
+
+
+class DecisionForm(forms.Form):
+    """An approval by staff; also for many applications at once."""
+
+    percent = forms.IntegerField(
+        min_value=MIN_PERCENT,
+        max_value=MAX_PERCENT,
+        initial=MAX_PERCENT,
+        help_text="10 to 100; 100 is free.",
+        widget=UnfoldAdminIntegerFieldWidget,
+    )
+    expires_on = forms.DateField(initial=_default_expiry, widget=_date_input())
+    program = forms.ModelChoiceField(
+        Program.objects.filter(is_active=True), required=False, help_text="Whose budget pays.", widget=UnfoldAdminSelectWidget
+    )
+    note = _note()
+
+    def clean_expires_on(self) -> date:
+        day = self.cleaned_data["expires_on"]
+        if day <= timezone.now().date() or day > timezone.now().date() + LONGEST_LIFETIME:
+            raise forms.ValidationError("Choose a day in the future.", code="invalid")
+        return day
+
+    def decision(self) -> Decision:
+        data = self.cleaned_data
+        return Decision(data["percent"], end_of(data["expires_on"]), data["program"], data["note"])
+
+
+class RejectionForm(forms.Form):
+    reason = forms.ChoiceField(choices=Grant.REASONS, widget=UnfoldAdminSelectWidget, help_text="Sent to the applicant.")
+    note = _note()
+
+
+class ExtensionForm(forms.Form):
+    expires_on = forms.DateField(initial=_default_expiry, widget=_date_input())
+
+
+def end_of(day: date) -> datetime:
+    """Return the last second of a day: a coupon is good on the whole of its last day."""
+    return datetime.combine(day, time(23, 59, 59), tzinfo=timezone.get_current_timezone())

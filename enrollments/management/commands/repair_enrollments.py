@@ -1,0 +1,10 @@
+from django.core.management.base import BaseCommand
+
+from enrollments import reconcile
+
+
+class Command(BaseCommand):
+    help = "Gives every paid enrollment without access its LMS job, if it has none. Safe to repeat."
+
+    def handle(self, *args, **options) -> None:
+        self.stdout.write(f"{reconcile.repair_jobs()} jobs staged")

@@ -1,0 +1,83 @@
+from datetime import date
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.utils import timezone
+from unfold.widgets import INPUT_CLASSES, UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+
+from affiliates.models import Affiliate
+from affiliates.payouts import Run
+from maaledu.http import is_storable
+from maaledu.money import CURRENCIES, format_money
+
+MAX_REASON = 150  # with the address of whoever says so, it fits into a note
+
+
+def _currencies() -> list[tuple[str, str]]:
+    return [(code, f"{code.upper()}, from {format_money(settings.PAYOUT_MINIMUM, code)}") for code in CURRENCIES]
+
+
+def _today() -> date:
+    return timezone.now().date()
+
+
+def _date_input() -> forms.DateInput:
+    return forms.DateInput(format="%Y-%m-%d", attrs={"type": "date", "class": " ".join(INPUT_CLASSES)})
+
+
+class Words(forms.CharField):
+    """Some words that every database can store."""
+
+    def to_python(self, value: Any) -> str:
+        text = (super().to_python(value) or "").replace("\r\n", "\n")
+        if not is_storable(text):
+            raise forms.ValidationError("Enter plain text.", code="invalid")
+        return text
+
+
+class DraftForm(forms.Form):
+    """Which payouts to draft."""
+
+    currency = forms.ChoiceField(
+        choices=_currencies, widget=UnfoldAdminSelectWidget, help_text="An affiliate who is owed less than the minimum keeps the balance."
+    )
+    method = forms.ChoiceField(
+        choices=Affiliate.PAYABLE_METHODS, widget=UnfoldAdminSelectWidget, help_text="A batch is one file, for the bank or for PayPal."
+    )
+    payable_on = forms.DateField(
+        initial=_today, widget=_date_input(), help_text="What had become payable by the end of this day (UTC) is paid."
+    )
+
+    def clean_payable_on(self) -> date:
+        day = self.cleaned_data["payable_on"]
+        if day > _today():
+            raise forms.ValidationError("Choose today or an earlier day: what becomes payable later is not known yet.", code="invalid")
+        return day
+
+    def run(self) -> Run:
+        return Run(**self.cleaned_data)
+
+
+class ReleaseForm(forms.Form):
+    """`seen` is what the batch came to when its page was shown: nobody releases what they have not looked at."""
+
+    seen = forms.CharField(widget=forms.HiddenInput)
+
+
+class ReferenceForm(forms.Form):
+    reference = Words(
+        max_length=80,
+        error_messages={"required": "Enter the reference of the bank or of PayPal."},
+        help_text="What the bank or PayPal calls this payment. Affiliates see it.",
+        widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+
+
+class ReasonForm(forms.Form):
+    reason = Words(
+        max_length=MAX_REASON,
+        error_messages={"required": "Say why: colleagues read it later."},
+        help_text="For colleagues; it is kept.",
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 2}),
+    )

@@ -1,0 +1,247 @@
+"""From a paid place to access in the LMS, and the e-mail that says so."""
+
+import logging
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Q
+from django.utils import timezone
+
+from enrollments import granting
+from enrollments.errors import PlaceIsOver
+from enrollments.models import Enrollment
+from lms_sync import breaker, dead_letters, delivery
+from lms_sync.backoff import backoff
+from lms_sync.connection import CALLS_IN_BUDGET
+from lms_sync.errors import LmsError
+from lms_sync.models import SyncJob
+from maaledu import work
+from maaledu.db import transition
+from maaledu.errors import AppError
+from maaledu.work import Finish, Queue
+from notifications import outgoing
+from notifications.alerts import alert_staff
+
+logger = logging.getLogger(__name__)
+
+QUEUE = "lms"
+PURCHASE_CONFIRMATION = "purchase_confirmation"
+GRANT_CONFIRMATION = "grant_course_enrollment"
+PARTIAL_GRANT_CONFIRMATION = "partial_grant_enrollment"
+CONFIRMATIONS = {
+    Enrollment.KIND_GRANT: GRANT_CONFIRMATION,
+    Enrollment.KIND_PARTIAL_GRANT: PARTIAL_GRANT_CONFIRMATION,
+}
+HAS_NO_ACCESS = "The learner has paid and has no access yet."
+STILL_HAS_ACCESS = "The learner has the money back, or their bank has, and still has access."
+OVERTAKEN = "Since then this has been refunded or paid anew: a replay only clears the letter."
+CONFIRMATION_KINDS = [PURCHASE_CONFIRMATION, *CONFIRMATIONS.values()]
+
+
+def job_key(enrollment: Enrollment) -> str:
+    """The key of the job that gives access; after it was taken away and given back, that of the new one."""
+    number = f":{enrollment.access_generation}" if enrollment.access_generation else ""
+    return f"{SyncJob.ENROLL}:{enrollment.pk}{number}"
+
+
+def revocation_key(enrollment: Enrollment) -> str:
+    return f"{SyncJob.REVOKE}:{enrollment.pk}:{enrollment.access_generation}"
+
+
+def _job_fields(enrollment: Enrollment) -> dict[str, Any]:
+    return {
+        "action": SyncJob.ENROLL,
+        "platform": enrollment.lms_platform,
+        "email": enrollment.email,
+        "full_name": enrollment.name,
+        "course_id": enrollment.lms_course_id,
+        "payload": {
+            "enrollment_id": str(enrollment.pk),
+            "payment_id": enrollment.payment_reference,
+            "amount": enrollment.amount,
+            "currency": enrollment.currency,
+            "original_amount": enrollment.list_price,
+            "discount_percentage": enrollment.discount_percent,
+            "grant_id": str(enrollment.grant_id or ""),
+            "enrollment_type": enrollment.kind,
+            "referral_code": enrollment.referral_code,
+        },
+    }
+
+
+def stage_job(enrollment: Enrollment) -> None:
+    """Write the LMS job of an enrolment that this transaction has just made paid: there cannot be one yet."""
+    SyncJob(dedupe_key=job_key(enrollment), **_job_fields(enrollment)).save(force_insert=True)
+    work.ring(QUEUE)
+
+
+def ensure_job(enrollment: Enrollment) -> bool:
+    """Write the LMS job of a paid enrolment unless it has one, and return whether this call did."""
+    _, created = SyncJob.objects.get_or_create(dedupe_key=job_key(enrollment), defaults=_job_fields(enrollment))
+    if created:
+        work.ring(QUEUE)
+    return created
+
+
+def ensure_revocation(enrollment: Enrollment) -> bool:
+    """Write the LMS job that takes access away, once for each time the place ended; return whether this call did."""
+    fields = {**_job_fields(enrollment), "action": SyncJob.REVOKE}
+    _, created = SyncJob.objects.get_or_create(dedupe_key=revocation_key(enrollment), defaults=fields)
+    if created:
+        work.ring(QUEUE)
+    return created
+
+
+def retry_now(enrollment: Enrollment) -> bool:
+    """Make a paid enrolment without access due at once: its job is made, woken or replayed. False if there is no need."""
+    if enrollment.status != Enrollment.PAID or enrollment.has_access:
+        return False
+    if ensure_job(enrollment):
+        return True
+    job = SyncJob.objects.get(dedupe_key=job_key(enrollment))
+    woken = work.retry_now(job) or work.replay(job)
+    if woken:
+        work.ring(QUEUE)
+    return woken
+
+
+def provision(job: SyncJob) -> Finish:
+    """Make the LMS agree with the place: give access, or take it away; return what records it."""
+    enrollment = Enrollment.objects.get(pk=job.payload["enrollment_id"])
+    return _take_away(job, enrollment) if job.action == SyncJob.REVOKE else _give_access(job, enrollment)
+
+
+def _give_access(job: SyncJob, enrollment: Enrollment) -> Finish:
+    if enrollment.status == Enrollment.REFUNDED or job.dedupe_key != job_key(enrollment):
+        return _nothing
+    if enrollment.status != Enrollment.PAID:
+        raise PlaceIsOver
+    logger.info("Attempting Frappe LMS enrollment", extra={"enrollment": str(enrollment.pk), "attempt": job.attempts + 1})
+    try:
+        lms_enrollment_id = delivery.deliver(job, is_due=lambda: _is_paid(enrollment))
+    except LmsError as error:
+        _note_failed_attempt(job, enrollment, error)
+        raise
+    logger.info("FrappeLMS enrollment successful", extra={"enrollment": str(enrollment.pk)})
+    return lambda: _record_access(enrollment, lms_enrollment_id)
+
+
+def _take_away(job: SyncJob, enrollment: Enrollment) -> Finish:
+    """Asked under the learner's lock: whoever has a paid place in the course by then, this one or a newer, keeps access."""
+    delivery.deliver(job, is_due=lambda: not _has_paid_place(enrollment))
+    logger.info("access revoked", extra={"enrollment": str(enrollment.pk)})
+    return lambda: _record_revocation(enrollment)
+
+
+def _nothing() -> None:
+    """The place ended before access was given, or was given back with a job of its own: there is nothing to record."""
+
+
+def _as_read(enrollment: Enrollment) -> Q:
+    """The place is paid, and access was neither taken away nor given back since the row was read."""
+    return Q(status=Enrollment.PAID, access_generation=enrollment.access_generation)
+
+
+def _is_paid(enrollment: Enrollment) -> bool:
+    return Enrollment.objects.filter(_as_read(enrollment), pk=enrollment.pk).exists()
+
+
+def _has_paid_place(enrollment: Enrollment) -> bool:
+    """Whether this learner has a paid place in what the LMS calls the course, through whichever course of ours."""
+    same = {"lms_platform": enrollment.lms_platform, "lms_course_id": enrollment.lms_course_id, "email": enrollment.email}
+    return Enrollment.objects.paid().filter(**same).exists()
+
+
+def _record_revocation(enrollment: Enrollment) -> None:
+    transition(enrollment, Enrollment.LMS_REVOKED, field="lms_status", only=Q(status=Enrollment.REFUNDED))
+
+
+def _note_failed_attempt(job: SyncJob, enrollment: Enrollment, error: LmsError) -> None:
+    if not (error.retryable and error.consumes_attempt):
+        return
+    transition(enrollment, Enrollment.LMS_RETRYING, field="lms_status")
+    if job.attempts == 0:
+        logger.warning("First Frappe attempt failed, retrying immediately...", extra={"enrollment": str(enrollment.pk)})
+    elif job.attempts == 1:
+        logger.warning("Immediate retry failed, queuing for later", extra={"enrollment": str(enrollment.pk)})
+
+
+def _record_access(enrollment: Enrollment, lms_enrollment_id: str) -> None:
+    """Nothing is recorded, and nobody is told, where the place has ended meanwhile: its revocation is on the way.
+
+    The rule is in the UPDATE, which waits for whoever ends the place just now.
+    """
+    if not lms_enrollment_id:
+        return
+    given = {"lms_enrollment_id": lms_enrollment_id, "lms_synced_at": timezone.now()}
+    if transition(enrollment, Enrollment.LMS_SUCCESS, field="lms_status", only=_as_read(enrollment), **given):
+        stage_confirmation(enrollment)
+
+
+def stage_confirmation(enrollment: Enrollment) -> bool:
+    """Put the one confirmation of this enrolment into the outbox; only called once access exists."""
+    return outgoing.stage(
+        kind=CONFIRMATIONS.get(enrollment.kind, PURCHASE_CONFIRMATION),
+        to=enrollment.email,
+        dedupe_key=f"{PURCHASE_CONFIRMATION}:{enrollment.pk}",
+        context=confirmation_context(enrollment),
+    )
+
+
+def confirmation_context(enrollment: Enrollment) -> dict[str, Any]:
+    paid_at = enrollment.paid_at or enrollment.created_at
+    return {
+        "customer_name": enrollment.name or enrollment.email.split("@")[0],
+        "course_title": enrollment.course_title,
+        "amount": enrollment.amount_display,
+        "list_price": enrollment.list_price_display,
+        "purchased_on": f"{paid_at:%B} {paid_at.day}, {paid_at.year}",
+        "course_link": enrollment.course_link,
+        "status_link": enrollment.status_link,
+        "is_free": enrollment.kind in Enrollment.UNPAID_KINDS,
+        "saving": enrollment.saving_display,
+        "percent": enrollment.discount_percent,
+    }
+
+
+def on_dead(job: SyncJob, error: AppError) -> None:
+    """File the dead letter, say so on the enrolment, and alert staff once."""
+    letter = dead_letters.ensure_dead_letter(job, error)
+    enrollment = Enrollment.objects.get(pk=job.payload["enrollment_id"])
+    is_revocation = job.action == SyncJob.REVOKE
+    if job.dedupe_key == job_key(enrollment):
+        transition(enrollment, Enrollment.LMS_FAILED, field="lms_status", only=~Q(status=Enrollment.REFUNDED))
+    if not dead_letters.mark_notified(letter):
+        return
+    alert_staff(
+        key=f"dead-letter:{job.pk}:{job.fence}",
+        subject="Frappe sync permanently failed",
+        lines=[
+            f"{enrollment.course_title} for {enrollment.email} (enrollment {enrollment.pk}).",
+            f"Reason: {letter.reason}: {letter.last_error}",
+            f"Attempts: {job.attempts}. {_plight(enrollment, is_revocation=is_revocation)}",
+            "Mend the cause, then replay the dead letter in the admin.",
+        ],
+    )
+    if settings.FREE_GRANT_ON_LMS_FAILURE == "rollback" and not is_revocation:
+        granting.roll_back(enrollment, by="policy")
+
+
+def _plight(enrollment: Enrollment, *, is_revocation: bool) -> str:
+    """What a dead job means for the learner, who may have been refunded or have paid anew since it was written."""
+    if is_revocation:
+        return OVERTAKEN if _has_paid_place(enrollment) else STILL_HAS_ACCESS
+    return OVERTAKEN if enrollment.status == Enrollment.REFUNDED else HAS_NO_ACCESS
+
+
+LMS_JOBS = Queue(
+    name=QUEUE,
+    model=SyncJob,
+    run=provision,
+    backoff=backoff,
+    lease=CALLS_IN_BUDGET * settings.LMS_TIMEOUT_WORKER + settings.WORK_LEASE_MARGIN,
+    threads=settings.LMS_WORKER_THREADS,
+    claimable=breaker.claimable,
+    prepare=breaker.probe_due,  # so that parked jobs go on within a tick of the platform's answering again
+    on_dead=on_dead,
+)

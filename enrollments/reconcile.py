@@ -1,0 +1,82 @@
+"""What time and lost messages leave behind: Stripe is asked, never guessed at (contracts/reliability, I16)."""
+
+import logging
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+
+from django.conf import settings
+from django.utils import timezone
+
+from enrollments import provisioning, settlement, stripe_gateway, webhooks
+from enrollments.errors import StripeRefused, StripeUnavailable
+from enrollments.models import Enrollment, Payment
+from lms_sync.models import SyncJob
+
+logger = logging.getLogger(__name__)
+
+BATCH = 100
+ACTOR = "sweep"
+PROCESSING_ASKED_EVERY = timedelta(hours=1)
+
+
+def end_overdue(*, limit: int = BATCH) -> int:
+    """End the open payments whose session is past its time, and return how many; what was paid is received instead."""
+    limit_at = timezone.now() - settings.PENDING_GRACE
+    overdue = Payment.objects.filter(status=Payment.PENDING, expires_at__lt=limit_at).order_by("expires_at")
+    return _each(overdue[:limit], settlement.end_overdue) + _end_orphans(limit=limit)
+
+
+def _each(payments: Iterable[Payment], settle: Callable[..., bool]) -> int:
+    """Settle one after the other; one that Stripe refuses to talk about is passed over, and without Stripe it ends."""
+    settled = 0
+    for payment in payments:
+        try:
+            settled += settle(payment, actor=ACTOR)
+        except StripeUnavailable:
+            logger.warning("Stripe is unavailable; the sweep goes on next time")
+            break
+        except StripeRefused as error:
+            logger.warning("payment not settled", extra={"payment": str(payment.pk), "code": error.code})
+    return settled
+
+
+def _end_orphans(*, limit: int) -> int:
+    """End the pending enrolments that were cut off between two attempts and have no open payment."""
+    limit_at = timezone.now() - settings.STRIPE_SESSION_LIFETIME - settings.PENDING_GRACE
+    old = Enrollment.objects.filter(status=Enrollment.PENDING, created_at__lt=limit_at).order_by("created_at")[:limit]
+    orphans = [enrollment for enrollment in old if not enrollment.payments.filter(status__in=Payment.OPEN).exists()]
+    return sum(settlement.expire(enrollment, actor=ACTOR) for enrollment in orphans)
+
+
+def ask_about_processing(*, limit: int = BATCH) -> int:
+    """Ask Stripe, once an hour each, how the delayed payments stand; return how many were settled."""
+    now = timezone.now()
+    waiting = Payment.objects.filter(status=Payment.PROCESSING, updated_at__lt=now - PROCESSING_ASKED_EVERY)
+    payments = list(waiting.order_by("updated_at")[:limit])
+    Payment.objects.filter(pk__in=[payment.pk for payment in payments]).update(updated_at=now)
+    return _each(payments, settlement.ask_stripe)
+
+
+def with_stripe(*, since: timedelta) -> int:
+    """Go through the sessions completed at Stripe since then and settle what no event told us; return how many.
+
+    Raises StripeUnavailable, StripeRefused.
+    """
+    settled = 0
+    for session in stripe_gateway.completed_sessions(since=timezone.now() - since):
+        payment = webhooks.payment_of(session)
+        if payment and settlement.settle_session(payment, session, actor="reconciliation"):
+            logger.warning("a payment was found by reconciliation", extra={"payment": str(payment.pk)})
+            settled += 1
+    return settled
+
+
+def repair_jobs(*, limit: int = 1000) -> int:
+    """Give every paid enrolment without access its LMS job, and return how many lacked one (requirement R131).
+
+    The newest come first: old ones that staff have dismissed must not fill the window for good.
+    """
+    waiting = Enrollment.objects.paid().exclude(lms_status=Enrollment.LMS_SUCCESS).order_by("-created_at")[:limit]
+    by_key = {provisioning.job_key(enrollment): enrollment for enrollment in waiting}
+    known = set(SyncJob.objects.filter(dedupe_key__in=list(by_key)).values_list("dedupe_key", flat=True))
+    return sum(provisioning.ensure_job(enrollment) for key, enrollment in by_key.items() if key not in known)

@@ -1,0 +1,209 @@
+"""Applying for a grant, and what staff decide: approve, reject, reissue, revoke, extend. Each decision leaves its trace.
+
+A program's budget is committed at approval by one guarded UPDATE, so that two members of staff together cannot exceed it.
+"""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError
+from django.db.models import F
+from django.utils import timezone
+
+from courses.models import Course
+from grants.codes import new_code
+from grants.errors import AlreadyDecided, ApplicationOpen, BudgetExceeded, InvalidDecision
+from grants.models import Grant, GrantEvent, Program
+from grants.pricing import MAX_PERCENT, MIN_PERCENT, discounted
+from maaledu.db import atomic, transition
+from maaledu.money import format_money, share
+
+SATURDAY = 5
+
+
+@dataclass(frozen=True)
+class Application:
+    """What an applicant tells us; `email` in its normal form."""
+
+    name: str
+    email: str
+    situation: str
+    motivation: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """An approval: how much, until when, from which program. `percent` is an integer from 10 to 100."""
+
+    percent: int
+    expires_at: datetime
+    program: Program | None = None
+    note: str = ""
+
+
+def working_days_after(start: date, days: int) -> date:
+    """Return the date `days` working days (Monday to Friday) after `start`."""
+    day = start
+    while days:
+        day += timedelta(days=1)
+        days -= day.weekday() < SATURDAY
+    return day
+
+
+def apply(course: Course, application: Application) -> Grant:
+    """File an application, with the date by which it is answered. Raises ApplicationOpen where one is open already."""
+    now = timezone.now()
+    grant = Grant(
+        course=course,
+        name=application.name,
+        email=application.email,
+        situation=application.situation,
+        motivation=application.motivation,
+        consented_at=now,
+        answer_due_on=working_days_after(now.date(), settings.GRANT_ANSWER_WORKING_DAYS),
+        currency=course.currency,
+    )
+    try:
+        return _file(grant)
+    except IntegrityError as error:
+        raise ApplicationOpen from error
+
+
+@atomic
+def _file(grant: Grant) -> Grant:
+    grant.save(force_insert=True)
+    GrantEvent.objects.create(grant=grant, what="applied", actor="applicant")
+    return grant
+
+
+@atomic
+def approve(grant: Grant, decision: Decision, *, by: str) -> Grant:
+    """Turn an application into a coupon for its applicant, paid from the program's budget.
+
+    `by` is the e-mail of the member of staff. Raises AlreadyDecided, InvalidDecision, BudgetExceeded.
+    """
+    fresh = Grant.objects.get(pk=grant.pk)
+    _check(decision, fresh)
+    course = Course.objects.get(pk=fresh.course_id)
+    cost = discounted(course.price, decision.percent, course.currency).discount
+    changes: dict[str, Any] = {
+        "percent": decision.percent,
+        "expires_at": decision.expires_at,
+        "program": decision.program,
+        "note": decision.note,
+        "code": new_code(),
+        "code_number": 1,
+        "price_at_approval": course.price,
+        "currency": course.currency,
+        "committed_amount": cost if decision.program else 0,
+        "decided_by": by,
+        "decided_at": timezone.now(),
+    }
+    if fresh.status != Grant.PENDING or not transition(fresh, Grant.APPROVED, **changes):
+        raise AlreadyDecided
+    if decision.program:
+        _commit(decision.program, cost)
+    _trace(fresh, f"approved at {decision.percent} %", by, decision.note)
+    return fresh
+
+
+def _check(decision: Decision, grant: Grant) -> None:
+    if not MIN_PERCENT <= decision.percent <= MAX_PERCENT:
+        raise InvalidDecision(f"The percentage must be between {MIN_PERCENT} and {MAX_PERCENT}.")
+    if decision.expires_at <= timezone.now():
+        raise InvalidDecision("The expiry must be in the future.")
+    program = decision.program
+    if program and not program.is_active:
+        raise InvalidDecision("This program is closed.")
+    if program and program.currency != grant.currency:
+        raise InvalidDecision("The program's currency is not the course's.")
+
+
+def _commit(program: Program, cost: int) -> None:
+    """Hold `cost` (minor units) and one place of the budget. Raises BudgetExceeded, also for the slower of two at once."""
+    fresh = Program.objects.get(pk=program.pk)
+    room = Program.objects.filter(pk=fresh.pk, budget_amount=fresh.budget_amount, budget_places=fresh.budget_places)
+    if fresh.budget_amount is not None:
+        room = room.filter(committed_amount__lte=fresh.budget_amount - cost)
+    if fresh.budget_places is not None:
+        room = room.filter(committed_places__lt=fresh.budget_places)
+    more = {"committed_amount": F("committed_amount") + cost, "committed_places": F("committed_places") + 1}
+    if room.update(**more, updated_at=timezone.now()) != 1:
+        raise BudgetExceeded(amount_left=fresh.amount_left, places_left=fresh.places_left, cost=cost)
+
+
+@atomic
+def reject(grant: Grant, *, by: str, reason: str, note: str = "") -> Grant:
+    """Decline an application. Raises AlreadyDecided, InvalidDecision for a reason that is not on the list."""
+    if reason not in dict(Grant.REASONS):
+        raise InvalidDecision("Choose a reason from the list.")
+    fresh = Grant.objects.get(pk=grant.pk)
+    changes: dict[str, Any] = {"reject_reason": reason, "note": note, "decided_by": by, "decided_at": timezone.now()}
+    if not transition(fresh, Grant.REJECTED, **changes):
+        raise AlreadyDecided
+    _trace(fresh, f"rejected: {reason}", by, note)
+    return fresh
+
+
+@atomic
+def reissue(grant: Grant, *, by: str) -> Grant:
+    """Replace the code of an unused coupon; the old one is dead from this moment. Raises AlreadyDecided."""
+    fresh = Grant.objects.get(pk=grant.pk)
+    unused = Grant.objects.filter(pk=fresh.pk, status=Grant.APPROVED, code_number=fresh.code_number)
+    changes = {"code": new_code(), "code_number": fresh.code_number + 1, "updated_at": timezone.now()}
+    if unused.update(**changes) != 1:
+        raise AlreadyDecided("Only an unused coupon can be reissued.")
+    _trace(fresh, "reissued", by)
+    fresh.refresh_from_db()
+    return fresh
+
+
+@atomic
+def revoke(grant: Grant, *, by: str, note: str = "") -> Grant:
+    """Take an unused coupon back, and its share of the budget with it. Raises AlreadyDecided."""
+    fresh = Grant.objects.get(pk=grant.pk)
+    held = fresh.committed_amount
+    if not transition(fresh, Grant.REVOKED, committed_amount=0):
+        raise AlreadyDecided("Only an unused coupon can be revoked.")
+    give_back(fresh, held)
+    _trace(fresh, "revoked", by, note)
+    return fresh
+
+
+@atomic
+def extend(grant: Grant, *, by: str, until: datetime) -> Grant:
+    """Move the expiry of an unused coupon. Raises AlreadyDecided, InvalidDecision."""
+    if until <= timezone.now():
+        raise InvalidDecision("The expiry must be in the future.")
+    unused = Grant.objects.filter(pk=grant.pk, status=Grant.APPROVED)
+    if unused.update(expires_at=until, updated_at=timezone.now()) != 1:
+        raise AlreadyDecided("Only an unused coupon can be extended.")
+    fresh = Grant.objects.get(pk=grant.pk)
+    _trace(fresh, f"extended to {until:%Y-%m-%d}", by)
+    return fresh
+
+
+def give_back(grant: Grant, amount: int) -> None:
+    """Return what an unused coupon held of its program's budget."""
+    less = {"committed_amount": F("committed_amount") - amount, "committed_places": F("committed_places") - 1}
+    if grant.program_id:
+        Program.objects.filter(pk=grant.program_id).update(**less, updated_at=timezone.now())
+
+
+def _trace(grant: Grant, what: str, actor: str, note: str = "") -> None:
+    GrantEvent.objects.create(grant=grant, what=what[:40], actor=actor, note=note)
+
+
+def warnings_about(course: Course, percent: int) -> list[str]:
+    """Return what staff should know before they approve: a price that turns free, a commission above what is paid."""
+    price = discounted(course.price, percent, course.currency)
+    found = []
+    if price.is_free and percent < MAX_PERCENT:
+        found.append("What is left to pay is under Stripe's minimum: the place will be free.")
+    commission = share(course.price, settings.AFFILIATE_RATE_BASIS_POINTS)
+    if not price.is_free and commission > price.to_pay:
+        loss = format_money(commission - price.to_pay, price.currency)
+        found.append(f"An affiliate's commission would exceed what is paid by {loss}.")
+    return found

@@ -1,0 +1,33 @@
+from maaledu.errors import AppError
+
+
+class CouponUnavailable(AppError):
+    """The one public refusal of a code: unknown, somebody else's, another course's, used, reserved, expired or revoked."""
+
+    code = "COUPON_UNAVAILABLE"
+    message = "Coupon already used or invalid."
+    http_status = 409
+
+
+class ApplicationOpen(AppError):
+    code = "APPLICATION_OPEN"
+    message = "There is an open application for this course."
+    http_status = 409
+
+
+class BudgetExceeded(AppError):
+    code = "BUDGET_EXCEEDED"
+    message = "The program's budget does not cover this grant."
+    http_status = 409
+
+
+class AlreadyDecided(AppError):
+    code = "ALREADY_DECIDED"
+    message = "This application has been decided already."
+    http_status = 409
+
+
+class InvalidDecision(AppError):
+    code = "INVALID_DECISION"
+    message = "This decision is not possible."
+    http_status = 400

@@ -1,0 +1,197 @@
+import secrets
+from datetime import datetime
+from typing import ClassVar
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from courses.models import Course
+from maaledu.db import new_id
+from maaledu.money import CURRENCY_CHOICES
+
+CODE_LENGTH = 14
+
+
+def new_token() -> str:
+    """Return 192 random bits: whoever has the link may see the application, so nobody can guess one."""
+    return secrets.token_urlsafe(24)
+
+
+def _choices(*values: str) -> list[tuple[str, str]]:
+    return [(value, value.replace("_", " ")) for value in values]
+
+
+class Program(models.Model):
+    """A pot that grants are paid from: a sum, a number of places, or both. What is promised is committed at approval."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    name = models.CharField(max_length=140, unique=True)
+    currency = models.CharField(max_length=3, choices=CURRENCY_CHOICES, default="usd")
+    budget_amount = models.PositiveBigIntegerField(null=True, blank=True, help_text="Minor units; empty: no limit.")
+    budget_places = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: no limit.")
+    committed_amount = models.PositiveBigIntegerField(default=0, editable=False)
+    committed_places = models.PositiveIntegerField(default=0, editable=False)
+    is_active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        indexes: ClassVar[list[models.Index]] = [models.Index(fields=["-created_at"])]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def amount_left(self) -> int | None:
+        return None if self.budget_amount is None else self.budget_amount - self.committed_amount
+
+    @property
+    def places_left(self) -> int | None:
+        return None if self.budget_places is None else self.budget_places - self.committed_places
+
+
+class GrantQuerySet(models.QuerySet["Grant"]):
+    def undecided(self) -> "GrantQuerySet":
+        return self.filter(status=Grant.PENDING).order_by("created_at")
+
+    def unused(self) -> "GrantQuerySet":
+        return self.filter(status=Grant.APPROVED)
+
+    def open(self) -> "GrantQuerySet":
+        return self.filter(status__in=Grant.OPEN)
+
+    def overdue(self, now: datetime) -> "GrantQuerySet":
+        return self.unused().filter(expires_at__lte=now)
+
+
+class Grant(models.Model):
+    """An application for help with a course's price and, once approved, the coupon it became.
+
+    A coupon is bound to one e-mail and one course, good once, and expires. `reserved` holds it for one checkout;
+    `redeemed` is for good. Source: decisions, "when a coupon is consumed".
+    """
+
+    PENDING, APPROVED, REJECTED = "pending", "approved", "rejected"
+    RESERVED, REDEEMED, EXPIRED, REVOKED = "reserved", "redeemed", "expired", "revoked"
+    OPEN: ClassVar[list[str]] = [PENDING, APPROVED, RESERVED]
+    TRANSITIONS: ClassVar[dict[str, list[str]]] = {
+        PENDING: [],
+        # Back from redeemed only when staff roll back a free place that the LMS refused for good.
+        APPROVED: [PENDING, RESERVED, REDEEMED],
+        REJECTED: [PENDING],
+        RESERVED: [APPROVED],
+        REDEEMED: [RESERVED, APPROVED, EXPIRED],
+        EXPIRED: [APPROVED],
+        REVOKED: [APPROVED],
+    }
+    REASONS: ClassVar[list[tuple[str, str]]] = [
+        ("budget", "The fund for this period is used up"),
+        ("criteria", "The application does not meet the criteria of the program"),
+        ("incomplete", "We need more about the situation to decide"),
+        ("other_course", "Another course fits the stated aim better"),
+        ("other", "Another reason, given in the note"),
+    ]
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    token = models.CharField(max_length=40, unique=True, default=new_token, editable=False)
+    course = models.ForeignKey(Course, on_delete=models.PROTECT, related_name="grants")
+    program = models.ForeignKey(Program, on_delete=models.PROTECT, null=True, blank=True, related_name="grants")
+    email = models.EmailField(max_length=140)
+    name = models.CharField(max_length=140)
+    situation = models.TextField(max_length=4000)
+    motivation = models.TextField(max_length=4000)
+    consented_at = models.DateTimeField()
+    answer_due_on = models.DateField()
+    status = models.CharField(max_length=20, choices=_choices(*TRANSITIONS), default=PENDING)
+    percent = models.PositiveSmallIntegerField(null=True, blank=True, validators=[MinValueValidator(10), MaxValueValidator(100)])
+    code = models.CharField(max_length=24, unique=True, null=True, blank=True)
+    code_number = models.PositiveSmallIntegerField(default=0, help_text="How many codes this grant has had.")
+    expires_at = models.DateTimeField(null=True, blank=True)
+    price_at_approval = models.PositiveBigIntegerField(null=True, blank=True, help_text="Minor units.")
+    currency = models.CharField(max_length=3, choices=CURRENCY_CHOICES)
+    committed_amount = models.PositiveBigIntegerField(default=0, help_text="Minor units held from the program's budget.")
+    reject_reason = models.CharField(max_length=20, blank=True, choices=REASONS)
+    note = models.CharField(max_length=500, blank=True)
+    decided_by = models.CharField(max_length=140, blank=True)
+    decided_at = models.DateTimeField(null=True, blank=True)
+    enrollment_id = models.UUIDField(null=True, blank=True, unique=True, help_text="The enrollment that holds or used it.")
+    reserved_at = models.DateTimeField(null=True, blank=True)
+    reserved_until = models.DateTimeField(null=True, blank=True)
+    redeemed_at = models.DateTimeField(null=True, blank=True)
+    redeemed_by = models.CharField(max_length=140, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = GrantQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["course", "email"],
+                condition=Q(status__in=["pending", "approved", "reserved"]),
+                name="one_open_grant",
+            ),
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["status", "created_at"]),
+            models.Index(fields=["status", "expires_at"]),
+            models.Index(fields=["email"]),
+            models.Index(fields=["-created_at"]),
+        ]
+        permissions = (("decide_grant", "Can approve, reject and change grants"), ("export_grant", "Can export grants"))
+
+    def __str__(self) -> str:
+        return f"{self.name} for {self.course_id} ({self.status})"
+
+    @property
+    def is_free(self) -> bool:
+        return self.percent == 100
+
+
+class GrantEvent(models.Model):
+    """One row for every decision and every move of a grant: what, by whom, when, why. Insert only."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    grant = models.ForeignKey(Grant, on_delete=models.PROTECT, related_name="events")
+    what = models.CharField(max_length=40)
+    actor = models.CharField(max_length=140)
+    note = models.CharField(max_length=500, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        indexes: ClassVar[list[models.Index]] = [models.Index(fields=["-created_at"])]
+        ordering: ClassVar[list[str]] = ["created_at"]
+
+    def __str__(self) -> str:
+        return f"{self.what} by {self.actor}"
+
+
+class RefusalCount(models.Model):
+    """How many coupons were refused on a day for one true reason, which the buyer is never told."""
+
+    UNKNOWN, FOREIGN, OTHER_COURSE, LOST_RACE = "unknown", "foreign", "other_course", "lost_race"
+    TRUE_REASONS: ClassVar[list[str]] = [
+        UNKNOWN,
+        FOREIGN,
+        OTHER_COURSE,
+        Grant.RESERVED,
+        Grant.REDEEMED,
+        Grant.EXPIRED,
+        Grant.REVOKED,
+        LOST_RACE,
+    ]
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    day = models.DateField()
+    reason = models.CharField(max_length=20, choices=_choices(*TRUE_REASONS))
+    count = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["day", "reason"], name="one_count_a_day_and_reason"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.count} {self.reason} on {self.day}"

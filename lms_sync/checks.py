@@ -1,0 +1,25 @@
+"""System checks: what production needs and does not get stops the start with a sentence that says what to set."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error
+
+from lms_sync.errors import LmsMisconfigured
+from lms_sync.platforms.address import check_base_url, check_key
+
+
+def check_lms_settings(**_: Any) -> list[CheckMessage]:
+    """Refuse to start in production without an address and a key that can be right (requirements R102, R103)."""
+    if not settings.PRODUCTION:
+        return []
+    return [*_errors("E001", check_base_url, settings.FRAPPE_LMS_BASE_URL), *_errors("E002", check_key, settings.FRAPPE_LMS_API_KEY)]
+
+
+def _errors(number: str, check: Callable[[str], None], setting: str) -> list[CheckMessage]:
+    try:
+        check(setting)
+    except LmsMisconfigured as error:
+        return [Error(error.reason, id=f"lms_sync.{number}")]
+    return []

@@ -1,0 +1,134 @@
+"""Why an LMS call did not work, one class per reason.
+
+`message` is fixed and ours. `reason` is for staff and may quote the LMS; it never reaches a learner.
+"""
+
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from maaledu.errors import AppError
+
+LONGEST_WAIT = timedelta(hours=1)
+SHORTEST_WAIT = timedelta(seconds=1)
+
+
+class LmsError(AppError):
+    http_status = 503
+    retryable = True
+
+    def __init__(self, reason: str = "", **details: Any) -> None:
+        super().__init__(None, **details)
+        self.reason = reason
+
+    @property
+    def explanation(self) -> str:
+        return f"{self.message} {self.reason}".strip()
+
+    @property
+    def lms_status(self) -> int | None:
+        return self.details.get("status")
+
+
+class LmsUnavailable(LmsError):
+    """No usable answer: unreachable, too slow, 5xx. Whether a write took effect is unknown until it is read back."""
+
+    code = "LMS_UNAVAILABLE"
+    message = "The learning platform is not reachable at the moment."
+    outage: ClassVar[bool] = True
+
+
+class LmsUnreadable(LmsUnavailable):
+    """An answer that is not Frappe's: a login page, half a body, an empty 200."""
+
+    code = "LMS_UNREADABLE"
+    message = "The learning platform gave an answer that could not be read."
+
+
+class LmsContended(LmsUnavailable):
+    """The LMS was changing the same record; about this request only, so it says nothing about the platform."""
+
+    code = "LMS_CONTENDED"
+    message = "The learning platform was changing the same record; it will be tried again."
+    outage = False
+
+
+class LmsDown(LmsUnavailable):
+    """The failure belongs to an outage the breaker has noticed: it is not this job's, so it uses up no attempt."""
+
+    retry_after = timedelta(seconds=2)
+    consumes_attempt = False
+
+
+class LmsParked(LmsError):
+    """Nothing was sent: the platform is parked until its probe succeeds."""
+
+    code = "LMS_PARKED"
+    message = "The learning platform is paused until it answers again."
+    retry_after = timedelta(seconds=2)
+    consumes_attempt = False
+
+
+class LmsBusy(LmsError):
+    """Nothing was changed: another worker is dealing with the same learner and course."""
+
+    code = "LMS_BUSY"
+    message = "Another worker is dealing with the same enrollment."
+    retry_after = timedelta(seconds=1)
+    consumes_attempt = False
+
+
+class LmsThrottled(LmsError):
+    """The LMS asks for a pause. `retry_after` is kept between one second and one hour, whatever was asked."""
+
+    code = "LMS_THROTTLED"
+    message = "The learning platform asked us to slow down."
+    consumes_attempt = False
+
+    def __init__(self, reason: str = "", *, retry_after: timedelta = timedelta(minutes=1), **details: Any) -> None:
+        super().__init__(reason, **details)
+        self.retry_after = min(max(retry_after, SHORTEST_WAIT), LONGEST_WAIT)
+
+
+class LmsMisconfigured(LmsError):
+    """Address, key, roles or the customer's method are wrong: true of every job, so the platform is parked and staff told."""
+
+    code = "LMS_MISCONFIGURED"
+    message = "The connection to the learning platform is not set up correctly."
+    retry_after = timedelta(minutes=1)
+    consumes_attempt = False
+
+
+class LmsRefused(LmsError):
+    """A definite no about this job; asking again gives the same answer."""
+
+    code = "LMS_REFUSED"
+    message = "The learning platform refused the enrollment."
+    http_status = 422
+    retryable = False
+
+
+class LmsCourseUnknown(LmsRefused):
+    code = "LMS_COURSE_UNKNOWN"
+    message = "The learning platform has no course with this id."
+
+
+class LmsNotFound(LmsRefused):
+    code = "LMS_NOT_FOUND"
+    message = "The learning platform has no such record."
+
+
+class LmsNotEnrolled(LmsRefused):
+    code = "LMS_NOT_ENROLLED"
+    message = "The learning platform shows no enrollment of this learner in this course."
+
+
+class LmsDuplicate(LmsRefused):
+    code = "LMS_DUPLICATE"
+    message = "The learning platform already has this record."
+
+
+class LmsBrokenLink(LmsRefused):
+    """The course or the member of an enrollment does not exist; the text of the answer says which."""
+
+    code = "LMS_BROKEN_LINK"
+    message = "The learning platform does not know the course or the learner."

@@ -1,0 +1,185 @@
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+
+from maaledu.db import new_id
+from maaledu.work import WorkItem
+
+WATCH_EVERY = timedelta(minutes=1)
+
+
+class SyncJob(WorkItem):
+    """What the LMS has to be told: the outbox. Which cause it has is in `dedupe_key`; amounts and ids are copied in."""
+
+    ENROLL, REVOKE = "enroll", "revoke"
+
+    dedupe_key = models.CharField(max_length=120, unique=True, help_text="One job for one cause, such as enroll:<enrollment id>.")
+    action = models.CharField(max_length=10, choices=[(ENROLL, ENROLL), (REVOKE, REVOKE)], default=ENROLL)
+    platform = models.CharField(max_length=20)
+    email = models.EmailField(max_length=254)
+    full_name = models.CharField(max_length=255, blank=True)
+    course_id = models.CharField("LMS course", max_length=255)
+    payload = models.JSONField(default=dict, blank=True, help_text="payment_id, amount in minor units, currency, referral_code.")
+    lms_enrollment_id = models.CharField("LMS enrollment", max_length=140, blank=True)
+
+    class Meta(WorkItem.Meta):
+        verbose_name = "sync job"
+        indexes: ClassVar[list[models.Index]] = [*WorkItem.Meta.indexes, models.Index(fields=["email"])]
+        permissions = (("replay_syncjob", "Can retry and replay sync jobs"),)
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.email} in {self.course_id}"
+
+
+class SyncAttempt(models.Model):
+    """One delivery of a job: what was asked and answered, without secrets. Insert only."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    job = models.ForeignKey(SyncJob, on_delete=models.CASCADE, related_name="records")
+    number = models.PositiveIntegerField()
+    started_at = models.DateTimeField()
+    duration_ms = models.PositiveIntegerField()
+    request = models.TextField(blank=True)
+    response = models.TextField(blank=True)
+    http_status = models.PositiveSmallIntegerField(null=True, blank=True)
+    outcome = models.CharField(max_length=40, help_text="done, or the code of the error.")
+
+    class Meta:
+        verbose_name = "sync attempt"
+        ordering: ClassVar[list[str]] = ["started_at"]
+        indexes: ClassVar[list[models.Index]] = [models.Index(fields=["job", "started_at"]), models.Index(fields=["-started_at"])]
+
+    def __str__(self) -> str:
+        return f"attempt {self.number}: {self.outcome}"
+
+
+class DeadLetterQuerySet(models.QuerySet["DeadLetter"]):
+    def open(self) -> "DeadLetterQuerySet":
+        return self.filter(status=DeadLetter.Status.OPEN)
+
+    def unannounced(self) -> "DeadLetterQuerySet":
+        return self.open().filter(notification_sent_at=None)
+
+
+class DeadLetter(models.Model):
+    """A job that will not be tried again by itself, until staff replay or dismiss it: one for each job."""
+
+    class Status(models.TextChoices):
+        OPEN = "open", "Open"
+        REPLAYED = "replayed", "Replayed"
+        DISMISSED = "dismissed", "Dismissed"
+
+    TRANSITIONS: ClassVar[dict[str, list[str]]] = {
+        Status.OPEN: [Status.REPLAYED],  # the replayed job died again
+        Status.REPLAYED: [Status.OPEN, Status.DISMISSED],
+        Status.DISMISSED: [Status.OPEN],
+    }
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    job = models.OneToOneField(SyncJob, on_delete=models.CASCADE, related_name="dead_letter")
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.OPEN)
+    reason = models.CharField(max_length=40, help_text="The code of the last error.")
+    last_error = models.TextField(blank=True)
+    last_http_status = models.PositiveSmallIntegerField(null=True, blank=True)
+    attempts = models.PositiveIntegerField(default=0)
+    first_attempt_at = models.DateTimeField()
+    last_attempt_at = models.DateTimeField()
+    requires_manual_review = models.BooleanField(default=True)
+    notification_sent_at = models.DateTimeField(null=True, blank=True)
+    resolved_by = models.CharField(max_length=254, blank=True)
+    resolved_at = models.DateTimeField(null=True, blank=True)
+    note = models.CharField(max_length=300, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = DeadLetterQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "dead letter"
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["status", "notification_sent_at"]),
+            models.Index(fields=["-created_at"]),
+        ]
+        permissions = (
+            ("replay_deadletter", "Can replay dead letters"),
+            ("dismiss_deadletter", "Can dismiss dead letters"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.reason} ({self.status})"
+
+
+class PlatformStateQuerySet(models.QuerySet["PlatformState"]):
+    def blocked(self) -> "PlatformStateQuerySet":
+        return self.filter(state__in=PlatformState.BLOCKED)
+
+    def quiet(self, now: datetime) -> "PlatformStateQuerySet":
+        """Those that answered when last heard of, which is a while ago, and are due for a look."""
+        unheard = Q(last_ok_at=None) | Q(last_ok_at__lte=now - WATCH_EVERY)
+        return self.filter(unheard, Q(retry_at=None) | Q(retry_at__lte=now), state=PlatformState.State.CLOSED)
+
+    def to_be_probed(self, now: datetime) -> "PlatformStateQuerySet":
+        return self.blocked().filter(retry_at__lte=now)
+
+    def in_state(self, name: str, states: Iterable[str]) -> "PlatformStateQuerySet":
+        return self.filter(name=name, state__in=list(states))
+
+
+class PlatformState(models.Model):
+    """The circuit breaker of one platform, shared by all processes: every change is one guarded UPDATE in `breaker`."""
+
+    class State(models.TextChoices):
+        CLOSED = "closed", "Answering"
+        OPEN = "open", "Unavailable"
+        HALF_OPEN = "half_open", "Being probed"
+        PARKED = "parked", "Misconfigured"
+
+    class Incident(models.TextChoices):
+        NONE = "", "None"
+        UNAVAILABLE = "unavailable", "Unavailable"
+        MISCONFIGURED = "misconfigured", "Misconfigured"
+
+    BLOCKED: ClassVar[list[str]] = [State.OPEN, State.HALF_OPEN, State.PARKED]
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    name = models.CharField(max_length=20, unique=True)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.CLOSED)
+    failures = models.PositiveIntegerField(default=0, help_text="Consecutive ones, while answering.")
+    opened_at = models.DateTimeField(null=True, blank=True, help_text="Since when it has not been answering.")
+    retry_at = models.DateTimeField(null=True, blank=True, help_text="When the next probe, or the next look while it is quiet, is due.")
+    probe_token = models.CharField(max_length=32, blank=True)
+    incident = models.CharField(max_length=16, choices=Incident.choices, blank=True, help_text="Until a job succeeds.")
+    alert_pending = models.BooleanField(default=False, help_text="Staff have not been told of the incident yet.")
+    last_error = models.CharField(max_length=600, blank=True)
+    last_ok_at = models.DateTimeField(null=True, blank=True)
+    latency_ms = models.PositiveIntegerField(null=True, blank=True)
+    updated_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = PlatformStateQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "platform"
+        permissions = (("probe_platformstate", "Can probe platforms"),)
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.get_state_display()}"
+
+    @property
+    def is_blocked(self) -> bool:
+        return self.state in self.BLOCKED
+
+
+class SyncLock(models.Model):
+    """A lease on something only one worker may do at a time; see `locks`."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    key = models.CharField(max_length=64, unique=True)
+    owner = models.CharField(max_length=32)
+    until = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return self.key

@@ -1,0 +1,173 @@
+"""One HTTP call to the LMS, from start to end within a limit of time and size, and a redacted note of it.
+
+No cookie jar (a login cookie makes Frappe ask for a CSRF token), no redirects (the key would go along), no proxies or
+.netrc from the environment, no retries: whether to ask again is decided where the meaning of the call is known.
+"""
+
+import http.client
+import json
+import socket
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any
+
+import requests
+import urllib3.exceptions
+from django.conf import settings
+
+from lms_sync.errors import LmsUnavailable, LmsUnreadable
+from lms_sync.platforms.sockets import CheckedAdapter, total_deadline
+from lms_sync.redaction import redact
+
+MAX_BODY = 1024 * 1024
+FAILURES = (OSError, urllib3.exceptions.HTTPError, http.client.HTTPException, UnicodeError)
+_threads = threading.local()
+
+
+@dataclass(frozen=True)
+class Ask:
+    method: str
+    path: str
+    query: Mapping[str, str] | None
+    body: str
+
+    @property
+    def text(self) -> str:
+        parts = (self.method, self.path, json.dumps(dict(self.query)) if self.query else "", self.body)
+        return " ".join(part for part in parts if part)
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        """Return the decoded body, or None when it is not JSON."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """What was asked and answered, redacted. `status` is None when there was no answer."""
+
+    request: str
+    response: str
+    status: int | None
+    duration: timedelta
+
+
+@dataclass
+class Client:
+    """Speaks to one base URL with one key. `timeout` is for a call, `budget` for all calls of this client together."""
+
+    base_url: str
+    authorization: str
+    timeout: timedelta
+    budget: timedelta
+    secrets: tuple[str, ...] = ()
+    journal: list[Exchange] = field(default_factory=list)
+    started: float = field(default_factory=time.monotonic)
+
+    def call(self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: str = "") -> Answer:
+        """Send one request and return the whole answer, whatever its status; raises LmsUnavailable when there is none."""
+        ask, began = Ask(method, path, query, body), time.monotonic()
+        try:
+            answer = self._send(ask)
+        except FAILURES as error:
+            failure = unavailable(error)
+            self._note(ask, failure.explanation, began=began)
+            raise failure from error
+        except LmsUnavailable as error:
+            self._note(ask, error.explanation, status=error.lms_status, began=began)
+            raise
+        self._note(ask, answer.body.decode(errors="replace"), status=answer.status, began=began)
+        return answer
+
+    def _send(self, ask: Ask) -> Answer:
+        with total_deadline(self._seconds_left()), self._open(ask) as response:
+            content = response.raw.read(MAX_BODY + 1, decode_content=True)
+        if len(content) > MAX_BODY:
+            raise LmsUnreadable("The answer is larger than 1 MiB.", kind="too_large", status=response.status_code)
+        return Answer(response.status_code, response.headers, content)
+
+    def _open(self, ask: Ask) -> requests.Response:
+        return session().request(
+            ask.method,
+            f"{self.base_url}{ask.path}",
+            params=ask.query,
+            data=ask.body.encode() or None,
+            headers=self._headers(ask.body),
+            timeout=(settings.LMS_CONNECT_TIMEOUT.total_seconds(), self.timeout.total_seconds()),
+            allow_redirects=False,
+            stream=True,
+        )
+
+    def _headers(self, body: str) -> dict[str, str]:
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "MaalEdu"}
+        if self.authorization:
+            headers["Authorization"] = self.authorization
+        return headers | ({"Content-Type": "application/json"} if body else {})
+
+    def _seconds_left(self) -> float:
+        left = self.budget.total_seconds() - (time.monotonic() - self.started)
+        if left <= 0:
+            raise TimeoutError("no time is left for another call")
+        return min(left, self.timeout.total_seconds())
+
+    def _note(self, ask: Ask, answered: str, *, status: int | None = None, began: float) -> None:
+        duration = timedelta(seconds=time.monotonic() - began)
+        self.journal.append(Exchange(redact(ask.text, self.secrets), redact(answered, self.secrets), status, duration))
+
+
+def session() -> requests.Session:
+    """Return this thread's session, which keeps connections but no cookies."""
+    if not hasattr(_threads, "session"):
+        _threads.session = _new_session()
+    return _threads.session
+
+
+def _new_session() -> requests.Session:
+    fresh = requests.Session()
+    fresh.trust_env = False
+    fresh.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    fresh.mount("http://", CheckedAdapter())
+    fresh.mount("https://", CheckedAdapter())
+    return fresh
+
+
+def unavailable(error: BaseException) -> LmsUnavailable:
+    """Say in words what kept the answer away. `kind` in the details is dns, tls, timeout, refused or broken."""
+    causes = _causes(error)
+    for kind, types, words in _KINDS:
+        if any(isinstance(cause, types) for cause in causes):
+            return LmsUnavailable(words, kind=kind)
+    return LmsUnavailable("The connection broke before the answer was complete.", kind="broken")
+
+
+_KINDS: tuple[tuple[str, tuple[type[BaseException], ...], str], ...] = (
+    ("dns", (socket.gaierror, urllib3.exceptions.NameResolutionError), "The host name could not be resolved."),
+    ("tls", (urllib3.exceptions.SSLError, requests.exceptions.SSLError), "The TLS certificate was not accepted."),
+    ("refused", (ConnectionRefusedError,), "The connection was refused."),
+    ("timeout", (TimeoutError, urllib3.exceptions.TimeoutError, requests.exceptions.Timeout), "There was no answer in time."),
+)
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """Return the error and everything inside it: urllib3 and requests wrap one another as arguments, causes and reasons."""
+    found: list[BaseException] = []
+    queue: list[object] = [error]
+    while queue:
+        current = queue.pop()
+        if isinstance(current, BaseException) and not any(current is known for known in found):
+            found.append(current)
+            queue += [*current.args, current.__cause__, current.__context__, getattr(current, "reason", None)]
+    return found

@@ -1,0 +1,116 @@
+"""Connections with a total deadline and checked addresses.
+
+A read time-out alone does not stop a server that sends one byte a second, so every receive gets only what is left of the
+whole call. The deadline belongs to the thread, because a kept-alive connection outlives a call.
+"""
+
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import urllib3.connection
+import urllib3.connectionpool
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+
+from lms_sync.platforms.address import check_resolved
+
+_call = threading.local()
+
+
+@contextmanager
+def total_deadline(seconds: float) -> Iterator[None]:
+    """End every network wait of this thread, inside the block, at most `seconds` from now."""
+    _call.ends_at = time.monotonic() + seconds
+    try:
+        yield
+    finally:
+        _call.ends_at = None
+
+
+def remaining() -> float:
+    ends_at = getattr(_call, "ends_at", None)
+    left = 3600.0 if ends_at is None else ends_at - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("the whole call took too long")
+    return left
+
+
+class DeadlineSocket(socket.socket):
+    def recv_into(self, *args: Any, **kwargs: Any) -> int:
+        self.settimeout(remaining())
+        return super().recv_into(*args, **kwargs)
+
+
+class DeadlineSSLSocket(ssl.SSLSocket):
+    def recv_into(self, *args: Any, **kwargs: Any) -> int:
+        self.settimeout(remaining())
+        return super().recv_into(*args, **kwargs)
+
+
+def open_socket(host: str, port: int, *, timeout: float) -> socket.socket:
+    """Resolve, check every address, and connect to the first that answers: what was checked is what is connected to."""
+    found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
+    check_resolved(host.strip("[]"), [str(target[0]) for *_, target in found])
+    failure: OSError = OSError("no address")
+    for family, kind, protocol, _, target in found:
+        try:
+            return _connect(DeadlineSocket(family, kind, protocol), target, min(timeout, remaining()))
+        except OSError as error:
+            failure = error
+    raise failure
+
+
+def _connect(sock: socket.socket, target: Any, timeout: float) -> socket.socket:
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.settimeout(timeout)
+        sock.connect(target)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+class _CheckedConnection:
+    """Mixed into urllib3's connections: same errors, our socket."""
+
+    def _new_conn(self: Any) -> socket.socket:
+        try:
+            return open_socket(self._dns_host, self.port, timeout=float(self.timeout))
+        except socket.gaierror as error:
+            raise NameResolutionError(self.host, self, error) from error
+        except TimeoutError as error:
+            raise ConnectTimeoutError(self, f"{self.host} did not accept a connection in time") from error
+        except OSError as error:
+            raise NewConnectionError(self, f"{self.host} did not accept a connection: {error}") from error
+
+
+class CheckedHTTPConnection(_CheckedConnection, urllib3.connection.HTTPConnection):
+    pass
+
+
+class CheckedHTTPSConnection(_CheckedConnection, urllib3.connection.HTTPSConnection):
+    pass
+
+
+class CheckedHTTPPool(urllib3.connectionpool.HTTPConnectionPool):
+    ConnectionCls = CheckedHTTPConnection
+
+
+class CheckedHTTPSPool(urllib3.connectionpool.HTTPSConnectionPool):
+    ConnectionCls = CheckedHTTPSConnection
+
+
+class CheckedAdapter(HTTPAdapter):
+    """Sends through connections with a deadline and checked addresses, without retries of its own."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        context = ssl.create_default_context()
+        context.sslsocket_class = DeadlineSSLSocket
+        super().init_poolmanager(*args, ssl_context=context, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": CheckedHTTPPool, "https": CheckedHTTPSPool}

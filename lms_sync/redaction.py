@@ -1,0 +1,33 @@
+"""What may be kept of a conversation with the LMS: the facts, without secrets and without whole addresses and names."""
+
+import re
+from collections.abc import Iterable
+
+MAX_KEPT = 4096
+HIDDEN = "[redacted]"
+_SECRET_NAMES = r"authorization|cookie|set-cookie|password|new_password|api_key|api_secret|secret|token|csrf_token|sid"  # noqa: S105 names, not values
+_PERSON_NAMES = r"first_name|last_name|full_name|member_name|member_username|username|user_image|member_image"
+_VALUE = r'"(?:[^"\\]|\\.)*"?|[^\s,;&}\]]+'
+_NAMED = re.compile(rf"""(["']?\b(?:{_SECRET_NAMES}|{_PERSON_NAMES})["']?\s*[:=]\s*)({_VALUE})""", re.IGNORECASE)
+_SCHEMES = re.compile(r"\b(token|bearer|basic)\s+[\w\-.~+/=:]{6,}", re.IGNORECASE)
+_ADDRESS = re.compile(r"(?<![\w.+%'-])([\w+])[\w.+%'-]{0,139}?(@|%40)(?=[\w-])")
+_TRACEBACK = re.compile(r'("(?:exc|exception|_exc_source)"\s*:\s*)"(?:[^"\\]|\\.)*"?')
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """Return the text without what a database or a terminal would choke on."""
+    return _UNPRINTABLE.sub("", text)
+
+
+def redact(text: str, secrets: Iterable[str] = ()) -> str:
+    """Hide keys, cookies, passwords, names and tracebacks, mask addresses, and keep at most 4 KB."""
+    text = printable(text[: 4 * MAX_KEPT])
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, HIDDEN)
+    text = _TRACEBACK.sub(rf'\1"{HIDDEN}"', text)
+    text = _NAMED.sub(rf"\1{HIDDEN}", text)
+    text = _SCHEMES.sub(rf"\1 {HIDDEN}", text)
+    text = _ADDRESS.sub(r"\1***\2", text)
+    return text if len(text) <= MAX_KEPT else text[: MAX_KEPT - 1] + "…"

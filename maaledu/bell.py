@@ -1,0 +1,73 @@
+"""The bell: tells workers that a queue has work. It never holds a request up and may be lost without harm.
+
+In the embedded worker it wakes the queue's own thread; with a broker, a background thread sends one Celery message.
+"""
+
+import logging
+import threading
+
+from celery import current_app
+from django.conf import settings
+from django.db import transaction
+from kombu.exceptions import OperationalError
+
+logger = logging.getLogger(__name__)
+
+TASK = "maaledu.drain"
+MESSAGE_LIFETIME_SECONDS = 10
+local_bells: dict[str, threading.Event] = {}
+
+
+def ring_on_commit(queue_name: str) -> None:
+    """Ring once the present transaction is committed, or at once where there is none."""
+    transaction.on_commit(lambda: ring(queue_name))
+
+
+def ring(queue_name: str) -> None:
+    """Wake the local thread of the queue, and leave the message for the sender thread; returns at once."""
+    local = local_bells.get(queue_name)
+    if local:
+        local.set()
+    if settings.CELERY_BROKER_URL:
+        _sender.leave(queue_name)
+
+
+class _Sender:
+    """Sends what was left for it from a thread of its own, so that a broker that hangs holds up nobody else."""
+
+    def __init__(self) -> None:
+        self._rung: set[str] = set()
+        self._wake = threading.Event()
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def leave(self, queue_name: str) -> None:
+        with self._lock:
+            self._rung.add(queue_name)
+            if self._thread is None or not self._thread.is_alive():  # also in the child of a fork
+                self._thread = threading.Thread(target=self._run, name="bell", daemon=True)
+                self._thread.start()
+        self._wake.set()
+
+    def _run(self) -> None:
+        while True:
+            self._wake.wait()
+            self._wake.clear()
+            for name in self._taken():
+                _send(name)
+
+    def _taken(self) -> list[str]:
+        with self._lock:
+            names = sorted(self._rung)
+            self._rung.clear()
+            return names
+
+
+_sender = _Sender()
+
+
+def _send(queue_name: str) -> None:
+    try:
+        current_app.send_task(TASK, args=[queue_name], expires=MESSAGE_LIFETIME_SECONDS, ignore_result=True)
+    except (OperationalError, OSError) as error:  # a lost bell is harmless: the sweep runs what is due
+        logger.warning("the bell was lost", extra={"queue": queue_name, "error": type(error).__name__})

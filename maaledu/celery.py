@@ -1,0 +1,50 @@
+"""Celery rings the bell and keeps the worker processes; the queue itself is in the database (see maaledu.work).
+
+The settings are those of contracts/reliability, section 5: a lost message delays a job by one tick and loses nothing,
+a broker that hangs holds nobody up, and retries live in the table, never in a countdown.
+"""
+
+import os
+
+from celery import Celery
+from celery.signals import worker_init
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "maaledu.settings")
+
+app = Celery("maaledu")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks(["maaledu"])
+app.conf.update(
+    result_backend=None,
+    task_ignore_result=True,
+    task_default_queue="bell",
+    task_acks_late=False,
+    task_reject_on_worker_lost=False,
+    task_time_limit=None,
+    task_publish_retry=True,
+    task_publish_retry_policy={"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.1},
+    task_serializer="json",
+    accept_content=["json"],
+    worker_prefetch_multiplier=1,
+    worker_soft_shutdown_timeout=15,
+    worker_max_tasks_per_child=500,
+    worker_cancel_long_running_tasks_on_connection_loss=True,
+    worker_hijack_root_logger=False,
+    worker_send_task_events=False,
+    broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,
+    broker_channel_error_retry=True,
+    broker_transport_options={
+        "visibility_timeout": 120,
+        "unacked_restore_interval": 1,
+        "unacked_restore_throttle": 1,
+        "socket_timeout": 2,
+        "socket_connect_timeout": 1,
+        "socket_keepalive": True,
+    },
+)
+
+
+@worker_init.connect
+def _refuse_unsafe_start(**_: object) -> None:
+    app.loader.import_from_cwd("maaledu.checks").refuse_unsafe_start()

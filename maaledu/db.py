@@ -1,0 +1,231 @@
+"""What means the same on SQLite, PostgreSQL and MongoDB: guarded single-row writes, and transactions.
+
+Source: architecture, "Three databases, one rule"; contracts/reliability, section 6.
+"""
+
+import functools
+import itertools
+import logging
+import random
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any, NoReturn, ParamSpec, TypeVar
+
+import uuid_utils.compat
+from django.db import OperationalError, connection, models, transaction
+from django.db.backends.utils import debug_transaction
+from django.db.transaction import TransactionManagementError
+from django.utils import timezone
+
+logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+CONFLICT_BUDGET = timedelta(seconds=20)
+COMMIT_BUDGET = timedelta(seconds=10)
+COMMIT_PAUSE_SECONDS = 0.02
+LONGEST_PAUSE_SECONDS = 0.5
+TRANSIENT = "TransientTransactionError"
+UNKNOWN_COMMIT = "UnknownTransactionCommitResult"
+# PostgreSQL: serialization_failure, deadlock_detected.
+RETRIED_SQLSTATES = {"40001", "40P01"}
+
+
+def new_id() -> uuid.UUID:
+    """Return a UUIDv7: unguessable enough for a key, and ordered by time, which keeps indexes compact."""
+    return uuid_utils.compat.uuid7()
+
+
+def transition(obj: models.Model, to: str, *, field: str = "status", only: models.Q | None = None, **changes: Any) -> bool:
+    """Move `obj.status` to `to` if the row still allows it, and return whether this call made the move.
+
+    One guarded UPDATE over the model's `TRANSITIONS = {to: [from, ...]}` (`LMS_STATUS_TRANSITIONS` for the field
+    `lms_status`, and so on), and over `only`, where the rule is more than the status. The loser learns the present status.
+    """
+    model = type(obj)
+    changes = {field: to, "updated_at": timezone.now(), **changes}
+    allowed = getattr(model, "TRANSITIONS" if field == "status" else f"{field.upper()}_TRANSITIONS")[to]
+    rows = model._default_manager.filter(only or models.Q(), pk=obj.pk, **{f"{field}__in": allowed})
+    won = rows.update(**changes) == 1
+    if won:
+        for name, value in changes.items():
+            setattr(obj, name, value)
+    else:
+        obj.refresh_from_db(fields=[field])
+    return won
+
+
+def atomic(block: Callable[P, T]) -> Callable[P, T]:
+    """Make a function all-or-nothing in the engine's own transaction.
+
+    The whole function runs again after a conflict that the database resolved against it, so it must be safe to run
+    twice. A call inside another atomic function joins that one's transaction; when the inner one fails the outer one
+    cannot commit, whatever it catches. Network calls have no place in here.
+    """
+
+    @functools.wraps(block)
+    def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        call = functools.partial(block, *args, **kwargs)
+        return _join(call) if _here.inside else _until_no_conflict(call)
+
+    return run
+
+
+class _Here(threading.local):
+    """This thread: is it inside an atomic function, and has one that joined it failed?"""
+
+    inside = False
+    doomed = False
+
+
+_here = _Here()
+
+
+class _Conflict(Exception):
+    """The database dropped this transaction in favor of another one."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+        super().__init__()
+
+
+def _join(call: Callable[[], T]) -> T:
+    try:
+        return call()
+    except BaseException:
+        _here.doomed = True
+        raise
+
+
+def _until_no_conflict(call: Callable[[], T]) -> T:
+    attempt = _mongodb_attempt if connection.vendor == "mongodb" else _sql_attempt
+    deadline = time.monotonic() + CONFLICT_BUDGET.total_seconds()
+    for tries in itertools.count():
+        try:
+            return attempt(call)
+        except _Conflict as conflict:
+            if time.monotonic() > deadline or _in_foreign_transaction():
+                raise conflict.error from conflict.error.__cause__
+        time.sleep(random.uniform(0, min(LONGEST_PAUSE_SECONDS, 0.005 * 2 ** min(tries, 10))))
+    raise AssertionError("unreachable")
+
+
+def _in_foreign_transaction() -> bool:
+    """Inside Django's own atomic (the admin has some) nothing is left to try again in; on MongoDB that one does nothing."""
+    return connection.in_atomic_block and connection.vendor != "mongodb"
+
+
+def _sql_attempt(call: Callable[[], T]) -> T:
+    with transaction.atomic():
+        return _body(call)
+
+
+def _body(call: Callable[[], T]) -> T:
+    """Run the function itself, and name the error that means another try."""
+    _here.inside, _here.doomed = True, False
+    try:
+        result = call()
+    except Exception as error:
+        if _is_conflict(error):
+            raise _Conflict(error) from error
+        raise
+    finally:
+        _here.inside = False
+    if _here.doomed:
+        raise TransactionManagementError("A nested atomic function failed and its error was caught: nothing is committed.")
+    return result
+
+
+def _mongodb_attempt(call: Callable[[], T]) -> T:
+    """Run once. The backend's own Atomic leaves its session behind when a commit fails (5.2.4); this one never does."""
+    backend = _mongodb()
+    _forget_session()
+    backend.run_on_commit = []
+    try:
+        backend.start_transaction_mongo()
+        backend.in_atomic_block_mongo = True
+        result = _body(call)
+        _commit()
+    except BaseException:
+        _abort()
+        raise
+    hooks, backend.run_on_commit = backend.run_on_commit, []
+    _forget_session()
+    _run_hooks(hooks)
+    return result
+
+
+def _run_hooks(hooks: list[tuple[Any, Callable[[], object], bool]]) -> None:
+    """Django's own runner refuses to run inside its atomic, which the admin may have open without any effect."""
+    for _, hook, robust in hooks:
+        try:
+            hook()
+        except Exception:
+            if not robust:
+                raise
+            logger.exception("a step after the commit failed")
+
+
+def _mongodb() -> Any:
+    """The connection, with the attributes that only the MongoDB backend has."""
+    return connection
+
+
+def _commit() -> None:
+    deadline = time.monotonic() + COMMIT_BUDGET.total_seconds()
+    while True:
+        try:
+            with debug_transaction(connection, "session.commit_transaction()"):
+                _mongodb().session.commit_transaction()
+            return
+        except Exception as error:  # noqa: BLE001 pymongo's own errors, and pymongo is only there on MongoDB
+            if not _has_label(error, UNKNOWN_COMMIT) or time.monotonic() > deadline:
+                _refuse_commit(error)
+        time.sleep(COMMIT_PAUSE_SECONDS)
+
+
+def _refuse_commit(error: Exception) -> NoReturn:
+    refusal = OperationalError("the transaction could not be committed")
+    refusal.__cause__ = error
+    if _has_label(error, TRANSIENT) and not _has_label(error, UNKNOWN_COMMIT):
+        raise _Conflict(refusal)
+    raise refusal
+
+
+def _abort() -> None:
+    backend = _mongodb()
+    backend.run_on_commit = []
+    try:
+        if backend.session is not None and backend.session.in_transaction:
+            with debug_transaction(connection, "session.abort_transaction()"):
+                backend.session.abort_transaction()
+    finally:
+        _forget_session()
+
+
+def _forget_session() -> None:
+    backend = _mongodb()
+    session, backend.session = backend.session, None
+    backend.in_atomic_block_mongo = False
+    backend.nested_atomics = 0
+    if session is not None:
+        session.end_session()
+
+
+def _is_conflict(error: BaseException) -> bool:
+    return any(_has_label(e, TRANSIENT) or getattr(e, "sqlstate", "") in RETRIED_SQLSTATES for e in _causes(error))
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _has_label(error: BaseException, label: str) -> bool:
+    has_error_label = getattr(error, "has_error_label", None)
+    return bool(has_error_label and has_error_label(label))

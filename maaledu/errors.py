@@ -1,0 +1,74 @@
+"""The base of every refusal. One class per reason lives in `<app>/errors.py`; this leaf knows only the shape."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, ClassVar
+
+
+class AppError(Exception):
+    """A refusal with a public code and message.
+
+    `details` are for logs and staff only; `message` is the one sentence a visitor reads, and `public_details` what a
+    program that called us may be told besides; `headers` go on the answer.
+    """
+
+    code: ClassVar[str] = "INTERNAL_ERROR"
+    message: str = "Something went wrong on our side."
+    http_status: ClassVar[int] = 500
+    retryable: ClassVar[bool] = False
+    # Read by the work machine: when to try again, and whether this answer was about the job itself.
+    retry_after: timedelta | None = None
+    consumes_attempt: ClassVar[bool] = True
+
+    def __init__(self, message: str | None = None, **details: Any) -> None:
+        self.message = message or self.message
+        self.details = details
+        self.public_details: Mapping[str, Any] = {}
+        self.headers: Mapping[str, str] = {}
+        super().__init__(self.message)
+
+
+class BadRequest(AppError):
+    code = "BAD_REQUEST"
+    message = "We could not read that request."
+    http_status = 400
+
+
+class Forbidden(AppError):
+    code = "FORBIDDEN"
+    message = "You do not have access to this page."
+    http_status = 403
+
+
+class NotFound(AppError):
+    code = "NOT_FOUND"
+    message = "We could not find that page."
+    http_status = 404
+
+
+class MethodNotAllowed(AppError):
+    code = "METHOD_NOT_ALLOWED"
+    message = "This address does not take that kind of request."
+    http_status = 405
+
+
+class PayloadTooLarge(AppError):
+    code = "PAYLOAD_TOO_LARGE"
+    message = "That request is too large."
+    http_status = 413
+
+
+class RateLimited(AppError):
+    code = "RATE_LIMITED"
+    message = "Too many attempts from your network. Please wait a little and try again."
+    http_status = 429
+    retryable = True
+    retry_after = timedelta(minutes=1)
+
+
+class ServiceUnavailable(AppError):
+    code = "SERVICE_UNAVAILABLE"
+    message = "We cannot reach our database for the moment. Please try again in a minute."
+    http_status = 503
+    retryable = True
+    retry_after = timedelta(seconds=30)

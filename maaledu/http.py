@@ -1,0 +1,255 @@
+"""How the shop reads requests and answers refusals: one JSON reader, one error shape, one way to count attempts."""
+
+import functools
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable, Collection, Iterator
+from typing import Any, TypeVar
+
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.http.request import UnreadablePostError
+from django.template.loader import render_to_string
+from django.utils import timezone
+from django_ratelimit.core import get_usage
+from structlog.contextvars import get_contextvars
+
+from maaledu.addresses import client_network
+from maaledu.errors import AppError, BadRequest, Forbidden, NotFound, PayloadTooLarge, RateLimited, ServiceUnavailable
+
+logger = logging.getLogger(__name__)
+
+View = Callable[..., HttpResponseBase]
+Response = TypeVar("Response", bound=HttpResponseBase)
+MACHINE_PATHS = ("/api/", "/webhooks/")
+MAX_JSON_BYTES = 64 * 1024
+TITLES = {
+    400: "That request did not make sense to us",
+    403: "You cannot open this page",
+    404: "There is nothing here",
+    405: "That is not possible here",
+    413: "That was too much at once",
+    429: "A little slower, please",
+    500: "That did not work",
+    503: "We are not able to answer just now",
+}
+BARE_PAGE = (
+    "<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title><h1>{title}</h1><p>{message}</p><p>Reference: {request_id}</p>"
+)
+
+
+def site_facts() -> dict[str, Any]:
+    return {
+        "name": settings.SITE_NAME,
+        "support_email": settings.SUPPORT_EMAIL,
+        "url": settings.SITE_URL,
+        "sandbox": not settings.STRIPE_LIVEMODE,
+        "refund_days": settings.REFUND_DAYS,
+    }
+
+
+def site(request: HttpRequest) -> dict[str, Any]:
+    """Context processor: what every page may say about the shop; the same for every visitor."""
+    return {"shop": site_facts()}
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+def read_json(request: HttpRequest, *, max_bytes: int = MAX_JSON_BYTES) -> dict[str, Any]:
+    """Return the body as a JSON object whose strings every database can store.
+
+    Raises PayloadTooLarge over `max_bytes`, and BadRequest for anything that is not an object, is not UTF-8, nests too
+    deep, or holds NUL or a lone surrogate.
+    """
+    body = read_body(request, max_bytes=max_bytes)
+    try:
+        data = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError, UnicodeError, TypeError) as error:
+        raise BadRequest(reason=type(error).__name__) from error
+    if not isinstance(data, dict) or not all(is_storable(text) for text in _strings(data)):
+        raise BadRequest(reason="not an object of plain text")
+    return data
+
+
+def read_body(request: HttpRequest, *, max_bytes: int | None = None) -> bytes:
+    """Return the raw body, of at most `max_bytes` (DATA_UPLOAD_MAX_MEMORY_SIZE by default).
+
+    Raises PayloadTooLarge without reading more than that, and BadRequest when the body breaks off.
+    """
+    most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE if max_bytes is None else max_bytes
+    try:
+        announced = int(request.META.get("CONTENT_LENGTH") or 0)
+        body = b"" if announced > most else request.body
+    except RequestDataTooBig as error:
+        raise PayloadTooLarge from error
+    except (UnreadablePostError, ValueError) as error:
+        raise BadRequest(reason=type(error).__name__) from error
+    if max(announced, len(body)) > most:
+        raise PayloadTooLarge
+    return body
+
+
+def is_storable(text: str) -> bool:
+    """Return whether all three databases take this text: no NUL, no lone surrogate."""
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)
+
+
+def _strings(data: Any) -> Iterator[str]:
+    waiting = [data]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict):
+            waiting.extend(value)
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
+
+
+# --- limits ----------------------------------------------------------------------------------------------------------
+def limit(name: str, *, methods: Collection[str] | None = None) -> Callable[[View], View]:
+    """Let a client call the view only as often as RATE_LIMITS[name] says; every answer tells where it stands.
+
+    `methods` are the ones that count, all by default. Over the limit the answer is RateLimited and the view is not run.
+    """
+
+    def decorate(view: View) -> View:
+        @functools.wraps(view)
+        def limited(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            if methods is not None and str(request.method) not in methods:
+                return view(request, *args, **kwargs)
+            usage = _count(request, name, client_network(request))
+            return _answer_within(request, usage, functools.partial(view, request, *args, **kwargs))
+
+        return limited
+
+    return decorate
+
+
+def enforce_limit(request: HttpRequest, name: str, key: str) -> None:
+    """Count one attempt against RATE_LIMITS[name] for `key`, such as an account. Raises RateLimited over the limit."""
+    _refuse_over(_count(request, name, key))
+
+
+def _count(request: HttpRequest, name: str, key: str) -> dict[str, int]:
+    """Count in one atomic step in the shared cache; a lost cache counts nothing, so lets through (maaledu.cache)."""
+    return get_usage(request, group=name, key=lambda *_: key, rate=settings.RATE_LIMITS[name], increment=True) or {}
+
+
+def _answer_within(request: HttpRequest, usage: dict[str, int], answer: Callable[[], HttpResponseBase]) -> HttpResponseBase:
+    try:
+        _refuse_over(usage)
+        response = answer()
+    except AppError as error:
+        response = error_response(request, error)
+    for header, value in _limit_headers(usage).items():
+        response.headers.setdefault(header, value)
+    return response
+
+
+def _refuse_over(usage: dict[str, int]) -> None:
+    if usage and usage["should_limit"]:
+        error = RateLimited()
+        error.headers = {**_limit_headers(usage), "Retry-After": str(max(usage["time_left"], 1))}
+        raise error
+
+
+def _limit_headers(usage: dict[str, int]) -> dict[str, str]:
+    """Return the state of a limit; the reset is a moment, in seconds since 1970."""
+    if not usage:
+        return {}
+    return {
+        "X-RateLimit-Limit": str(usage["limit"]),
+        "X-RateLimit-Remaining": str(max(usage["limit"] - usage["count"], 0)),
+        "X-RateLimit-Reset": str(int(time.time()) + max(usage["time_left"], 1)),
+    }
+
+
+# --- refusals --------------------------------------------------------------------------------------------------------
+def error_response(request: HttpRequest, error: AppError) -> HttpResponse:
+    """Return the one shape of a refusal: JSON for machines, a page in our look for people."""
+    level = logging.WARNING if error.http_status >= 500 else logging.INFO
+    logger.log(level, "refused", extra={"code": error.code, "status": error.http_status, "details": error.details})
+    response = _error_json(error) if wants_json(request) else _error_page(request, error)
+    return add_error_headers(response, error)
+
+
+def add_error_headers(response: Response, error: AppError) -> Response:
+    """Say on a refusal when to come back; also for a view that shows the refusal within a page of its own."""
+    if error.retry_after:
+        response["Retry-After"] = str(max(int(error.retry_after.total_seconds()), 1))
+    for header, value in error.headers.items():
+        response[header] = value
+    return response
+
+
+def wants_json(request: HttpRequest) -> bool:
+    return request.path.startswith(MACHINE_PATHS) or "application/json" in request.headers.get("Accept", "")
+
+
+def _error_json(error: AppError) -> HttpResponse:
+    body = {
+        "error": error.message,
+        "code": error.code,
+        "retryable": error.retryable,
+        "details": dict(error.public_details),
+        "timestamp": timezone.now().isoformat(),
+    }
+    return JsonResponse(body, status=error.http_status)
+
+
+def _error_page(request: HttpRequest, error: AppError) -> HttpResponse:
+    """Render without the request, so that a broken database or session cannot break the page that says so."""
+    facts = {
+        "status": error.http_status,
+        "title": TITLES.get(error.http_status, TITLES[500]),
+        "message": error.message,
+        "code": error.code,
+        "request_id": get_contextvars().get("request_id", ""),
+        "retry_url": request.get_full_path() if error.retryable and request.method == "GET" else "",
+        "support_email": settings.SUPPORT_EMAIL,
+        "shop": site_facts(),
+    }
+    try:
+        page: str = render_to_string("error.html", facts)
+    except Exception:
+        logger.exception("the error page itself is broken")
+        page = BARE_PAGE.format(**facts)
+    return HttpResponse(page, status=error.http_status)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    too_large = isinstance(exception, RequestDataTooBig)
+    return error_response(request, PayloadTooLarge() if too_large else BadRequest())
+
+
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return error_response(request, Forbidden())
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    message = "This form is too old, or it was not sent from our own page. Please open the page again and retry."
+    return error_response(request, Forbidden(message, reason=reason))
+
+
+def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    return error_response(request, NotFound())
+
+
+def too_many_requests(request: HttpRequest) -> HttpResponse:
+    """Answer for allauth, whose own limits stand behind ours and tell no more than that they are exceeded."""
+    return error_response(request, RateLimited())
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Answer what nobody foresaw; Django has logged it with its traceback. A lost database is worth a retry."""
+    lost_database = isinstance(sys.exc_info()[1], OperationalError | InterfaceError)
+    return error_response(request, ServiceUnavailable() if lost_database else AppError())

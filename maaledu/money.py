@@ -1,0 +1,74 @@
+"""Money as integers in the currency's minor unit, and the one place that rounds. Source: decisions, "Figures"."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Currency:
+    """`exponent`: digits of the minor unit; `minimum`: Stripe's smallest charge, in minor units."""
+
+    code: str
+    exponent: int
+    minimum: int
+    symbol: str
+
+
+# Stripe's minimum charges by settlement currency. Three-decimal currencies are left out: Stripe's rules for them are doubtful.
+CURRENCIES: dict[str, Currency] = {
+    c.code: c
+    for c in (
+        Currency("usd", 2, 50, "$"),
+        Currency("eur", 2, 50, "€"),
+        Currency("gbp", 2, 30, "£"),
+        Currency("aed", 2, 200, "AED\u00a0"),
+        Currency("chf", 2, 50, "CHF\u00a0"),
+        Currency("cad", 2, 50, "CA$"),
+        Currency("aud", 2, 50, "A$"),
+        Currency("jpy", 0, 50, "¥"),
+    )
+}
+CURRENCY_CHOICES = [(code, code.upper()) for code in CURRENCIES]
+BASIS_POINTS = 10_000
+
+
+def stripe_minimum(currency: str) -> int:
+    """Return Stripe's smallest charge in minor units; a price below it is free (decisions: chargeable minimum)."""
+    return CURRENCIES[currency].minimum
+
+
+def is_chargeable(amount: int, currency: str) -> bool:
+    return amount >= stripe_minimum(currency)
+
+
+def round_half_up(numerator: int, denominator: int) -> int:
+    """Return numerator/denominator rounded half up, for non-negative integers: the only rounding of money there is."""
+    return (2 * numerator + denominator) // (2 * denominator)
+
+
+def share(amount: int, basis_points: int) -> int:
+    """Return the share of `amount` (minor units) at a rate in basis points, half up: 199.99 at 1000 is 20.00."""
+    return round_half_up(amount * basis_points, BASIS_POINTS)
+
+
+def format_money(amount: int, currency: str) -> str:
+    """Return an amount as a reader expects it: `$499.00`, `¥5,000`."""
+    known = CURRENCIES.get(currency)
+    if known is None:  # a currency of somebody else's payment, told to us by Stripe
+        return f"{amount} {currency.upper()}"
+    sign = "-" if amount < 0 else ""
+    whole, minor = divmod(abs(amount), 10**known.exponent)
+    decimals = f".{minor:0{known.exponent}d}" if known.exponent else ""
+    return f"{sign}{known.symbol}{whole:,}{decimals}"
+
+
+def exponent_of(currency: str) -> int:
+    """Return how many decimals an amount has; none for a currency of somebody else's payment, counted in its minor units."""
+    known = CURRENCIES.get(currency)
+    return known.exponent if known else 0
+
+
+def plain_amount(amount: int, currency: str) -> str:
+    """Return an amount as it is typed and as programs read it, without sign of the currency or separators: `1234.50`."""
+    exponent = exponent_of(currency)
+    whole, minor = divmod(abs(amount), 10**exponent)
+    return f"{'-' * (amount < 0)}{whole}" + (f".{minor:0{exponent}d}" if exponent else "")

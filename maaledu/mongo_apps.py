@@ -1,0 +1,24 @@
+"""Django's and allauth's apps on MongoDB: their keys are ObjectIds there, so their migrations are in mongo_migrations/."""
+
+from allauth.account.apps import AccountConfig
+from django.contrib.admin.apps import AdminConfig
+from django.contrib.auth.apps import AuthConfig
+from django.contrib.contenttypes.apps import ContentTypesConfig
+
+OBJECT_ID = "django_mongodb_backend.fields.ObjectIdAutoField"
+
+
+class MongoAdminConfig(AdminConfig):
+    default_auto_field = OBJECT_ID
+
+
+class MongoAuthConfig(AuthConfig):
+    default_auto_field = OBJECT_ID
+
+
+class MongoContentTypesConfig(ContentTypesConfig):
+    default_auto_field = OBJECT_ID
+
+
+class MongoAccountConfig(AccountConfig):
+    default_auto_field = OBJECT_ID

@@ -1,0 +1,133 @@
+"""Whole pages that are the same for every visitor, kept in the cache until something they show has changed.
+
+An entry carries the version it was made under; `bump_public_pages` changes the version, and every older entry is dead.
+What a process has just read it believes for PUBLIC_PAGE_RECHECK, a second: that is how late another one's change may show.
+"""
+
+import functools
+import hashlib
+import logging
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from django.conf import settings
+from django.core.cache import caches
+from django.core.exceptions import DisallowedHost
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+
+logger = logging.getLogger(__name__)
+
+VERSION_KEY = "public-pages"
+PARAMETERS = frozenset({"q", "category", "level", "price", "cursor", "limit", "v"})
+MAX_QUERY_LENGTH = 400
+MAX_PAGE_BYTES = 512 * 1024
+BROWSER_SECONDS = 60
+MOST_AT_HAND = 64
+
+Page = tuple[dict[str, str], bytes]
+_at_hand: dict[str, tuple[float, Page]] = {}
+
+
+def public_page(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """Mark the view's GET answer as identical for every visitor: it may be kept and served without running anything."""
+
+    @functools.wraps(view)
+    def marked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        response = view(request, *args, **kwargs)
+        response.is_public_page = request.method == "GET"  # type: ignore[attr-defined]
+        return response
+
+    return marked
+
+
+def bump_public_pages() -> None:
+    """Let no page rendered before this transaction's commit be served again."""
+    transaction.on_commit(_new_version)
+
+
+def _new_version() -> str:
+    version = uuid.uuid4().hex
+    _at_hand.clear()
+    caches["pages"].set(VERSION_KEY, version, None)
+    return version
+
+
+@dataclass
+class Slot:
+    """Where one address is kept: its key, the version now in force, and the page if there is a current one."""
+
+    key: str
+    version: str | None
+    page: Page | None
+
+
+def find(request: HttpRequest) -> Slot | None:
+    """Look an address up in one round trip at most; None when it is not for the cache. A lost cache finds nothing."""
+    key = _key(request)
+    if key is None:
+        return None
+    until, page = _at_hand.get(key, (0.0, None))
+    return Slot(key, None, page) if time.monotonic() < until else _look_up(key)
+
+
+def _look_up(key: str) -> Slot:
+    found = caches["pages"].get_many([VERSION_KEY, key])
+    version, entry = found.get(VERSION_KEY), found.get(key)
+    if entry is None or entry[0] != version:
+        return Slot(key, version, None)
+    page = entry[1:]
+    if settings.PUBLIC_PAGE_RECHECK:
+        _lay_at_hand(key, page)
+    return Slot(key, version, page)
+
+
+def _lay_at_hand(key: str, page: Page) -> None:
+    if len(_at_hand) >= MOST_AT_HAND:
+        _at_hand.clear()
+    _at_hand[key] = (time.monotonic() + settings.PUBLIC_PAGE_RECHECK.total_seconds(), page)
+
+
+def keep(slot: Slot, response: HttpResponse) -> None:
+    """Store a page under the version that was in force before it was rendered."""
+    if not _is_keepable(response):
+        return
+    version = slot.version or _new_version()
+    lifetime = settings.PUBLIC_PAGE_LIFETIME.total_seconds()
+    caches["pages"].set(slot.key, (version, dict(response.items()), response.content), lifetime)
+
+
+def _is_keepable(response: HttpResponse) -> bool:
+    if response.status_code != 200 or response.streaming or len(response.content) > MAX_PAGE_BYTES:
+        return False
+    personal = bool(response.cookies) or "cookie" in response.get("Vary", "").lower()
+    if personal:
+        logger.error("a page marked public depends on its visitor; it is not kept")
+    return not personal
+
+
+def _key(request: HttpRequest) -> str | None:
+    query = request.META.get("QUERY_STRING", "")
+    if request.method not in ("GET", "HEAD") or len(query) > MAX_QUERY_LENGTH or "HTTP_HX_REQUEST" in request.META:
+        return None
+    normal = _normal_query(query) if query else ""
+    try:
+        host = request.get_host()
+    except DisallowedHost:
+        return None
+    if normal is None:
+        return None
+    address = f"{request.scheme}://{host}{request.path}?{normal}"
+    return hashlib.blake2b(address.encode(), digest_size=16).hexdigest()
+
+
+def _normal_query(query: str) -> str | None:
+    """Return the parameters in one order; None when there is one that no public page reads, or one given twice."""
+    pairs = parse_qsl(query, errors="replace")
+    names = [name for name, _value in pairs]
+    known = PARAMETERS.issuperset(names) and len(set(names)) == len(names)
+    return urlencode(sorted(pairs)) if known else None

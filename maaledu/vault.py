@@ -1,0 +1,39 @@
+"""Sealing what only a few may read: encrypted at rest with DETAILS_KEYS, which stand in the environment alone.
+
+The first key seals, every one opens, so that a key is rolled by putting a new one in front (Fernet: AES-128-CBC with HMAC).
+"""
+
+import json
+from typing import Any
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from django.conf import settings
+from django.utils.crypto import salted_hmac
+
+from maaledu.errors import AppError
+
+
+class CannotOpen(AppError):
+    code = "SEALED_DETAILS_UNREADABLE"
+    message = "These details were sealed with a key that is not there any more."
+
+
+def _vault() -> MultiFernet:
+    return MultiFernet([Fernet(key) for key in settings.DETAILS_KEYS])
+
+
+def seal(details: dict[str, Any]) -> str:
+    return _vault().encrypt(json.dumps(details).encode()).decode()
+
+
+def unseal(sealed: str) -> dict[str, Any]:
+    """Return what was sealed. Raises CannotOpen."""
+    try:
+        return json.loads(_vault().decrypt(sealed.encode()))
+    except InvalidToken as error:
+        raise CannotOpen from error
+
+
+def fingerprint(purpose: str, text: str) -> str:
+    """Return a keyed hash: equal for equal texts, and of no use to whoever has only the database."""
+    return salted_hmac(f"maaledu.vault.{purpose}", text, algorithm="sha256").hexdigest()

@@ -1,0 +1,12 @@
+"""The entrance of the web server, which runs no checks of its own."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+from maaledu.checks import refuse_unsafe_start
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "maaledu.settings")
+
+application = get_wsgi_application()
+refuse_unsafe_start()

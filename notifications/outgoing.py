@@ -1,0 +1,172 @@
+"""The outbox: stage a message once per cause, render it, hand it to the delivery backend.
+
+At least once, and exactly once as long as no worker dies between the mail server's "250" and our commit; the
+Message-ID is the same on every try, so that mail readers show one.
+"""
+
+import smtplib
+from datetime import timedelta
+from email.utils import parseaddr
+from typing import Any
+
+from anymail.exceptions import AnymailAPIError, AnymailRecipientsRefused
+from django.conf import settings
+from django.core.mail import EmailMultiAlternatives, get_connection
+from django.db.models import Q
+from django.template import TemplateDoesNotExist, TemplateSyntaxError, VariableDoesNotExist
+from django.template.loader import render_to_string
+from django.utils import timezone
+
+from maaledu import work
+from maaledu.work import Finish
+from notifications.errors import BrokenTemplate, MailDeferred, MailRefused, MailUnavailable
+from notifications.models import Email
+
+QUEUE = "emails"
+ACCOUNT = "account"  # rendered by allauth; holds a one-time code, so it is forgotten once sent
+STAFF_ALERT = "staff_alert"
+MAX_SUBJECT_LENGTH = 200
+TEMPLATE_FAULTS = (
+    TemplateDoesNotExist,
+    TemplateSyntaxError,
+    VariableDoesNotExist,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
+SAFE_DEFAULTS = {
+    "customer_name": "there",
+    "course_title": "your course",
+    "amount": "",
+    "list_price": "",
+    "purchased_on": "",
+    "course_link": "",
+    "status_link": "",
+    "is_free": False,
+    "saving": "",
+    "percent": "",
+    "answer_due_on": "",
+    "grant_link": "",
+    "reason": "",
+    "note": "",
+    "code": "",
+    "to_pay": "",
+    "expires_on": "",
+    "checkout_link": "",
+    "link": "",
+    "rate": "a share",
+    "attribution_days": "",
+    "hold_days": "",
+    "minimum": "",
+    "method": "",
+    "hint": "",
+    "is_undecided": False,
+    "dashboard_link": "",
+    "details_link": "",
+    "payee_name": "there",
+    "reference": "",
+    "paid_on": "",
+    "is_whole": False,
+    "is_over": False,
+}
+
+
+def stage(*, kind: str, to: str, dedupe_key: str, context: dict[str, Any]) -> bool:
+    """Put a message into the outbox unless its cause has one already, and return whether this call did."""
+    _, created = Email.objects.get_or_create(dedupe_key=dedupe_key, defaults={"kind": kind, "to": to, "context": context})
+    work.ring(QUEUE)
+    return created
+
+
+def send(email: Email) -> Finish:
+    """Hand the message to the mail server and return what records that. Raises MailUnavailable, MailDeferred, MailRefused."""
+    message = compose(email)
+    _hand_over(message)
+
+    def record() -> None:
+        changes: dict[str, Any] = {"sent_at": timezone.now(), "subject": message.subject, "message_id": message_id(email)}
+        if email.kind == ACCOUNT:
+            changes["context"] = {}
+        Email.objects.filter(pk=email.pk).update(**changes)
+
+    return record
+
+
+def compose(email: Email) -> EmailMultiAlternatives:
+    """Render the message. Raises BrokenTemplate for whatever a template or its variables do wrong."""
+    try:
+        subject, text, html = _rendered(email)
+    except TEMPLATE_FAULTS as error:
+        raise BrokenTemplate(f"{email.kind}: {type(error).__name__}: {error}") from error
+    headers = {"Message-ID": message_id(email), "Auto-Submitted": "auto-generated"}
+    message = EmailMultiAlternatives(subject, text, settings.DEFAULT_FROM_EMAIL, [email.to], headers=headers)
+    if html:
+        message.attach_alternative(html, "text/html")
+    return message
+
+
+def _rendered(email: Email) -> tuple[str, str, str]:
+    if email.kind == ACCOUNT:
+        return email.context["subject"], email.context["text"], email.context.get("html", "")
+    context = {**SAFE_DEFAULTS, **_site(), **{k: v for k, v in email.context.items() if v is not None}}
+    names = (f"email/{email.kind}.subject.txt", f"email/{email.kind}.txt", f"email/{email.kind}.html")
+    subject, text, html = (render_to_string(name, context) for name in names)
+    return " ".join(subject.split())[:MAX_SUBJECT_LENGTH], text, html
+
+
+def _site() -> dict[str, Any]:
+    return {
+        "site_name": settings.SITE_NAME,
+        "site_url": settings.SITE_URL,
+        "support_email": settings.SUPPORT_EMAIL,
+        "refund_days": settings.REFUND_DAYS,
+    }
+
+
+def message_id(email: Email) -> str:
+    domain = parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2] or "localhost"
+    return f"<{email.pk}@{domain}>"
+
+
+def _hand_over(message: EmailMultiAlternatives) -> None:
+    try:
+        get_connection(settings.EMAIL_DELIVERY_BACKEND).send_messages([message])
+    except smtplib.SMTPAuthenticationError as error:
+        raise MailUnavailable("The mail server does not accept our login.") from error
+    except (smtplib.SMTPRecipientsRefused, AnymailRecipientsRefused) as error:
+        raise _refusal(_recipient_code(error)) from error
+    except smtplib.SMTPResponseException as error:
+        raise _refusal(error.smtp_code) from error
+    except AnymailAPIError as error:
+        raise _api_refusal(error.status_code) from error
+    except (smtplib.SMTPException, OSError) as error:
+        raise MailUnavailable(f"{type(error).__name__}") from error
+
+
+def _recipient_code(error: Exception) -> int:
+    codes = [code for code, _ in getattr(error, "recipients", {}).values()] if isinstance(error, smtplib.SMTPException) else []
+    return codes[0] if codes else 550
+
+
+def _refusal(code: int) -> MailRefused | MailDeferred | MailUnavailable:
+    if code == 421:  # the whole server says "not now"
+        return MailUnavailable(f"SMTP {code}")
+    return MailRefused(f"SMTP {code}") if code >= 500 else MailDeferred(f"SMTP {code}")
+
+
+def _api_refusal(status: int | None) -> MailRefused | MailUnavailable:
+    if status is not None and 400 <= status < 500 and status not in (401, 403, 408, 429):
+        return MailRefused(f"HTTP {status}")
+    return MailUnavailable(f"HTTP {status}")
+
+
+def claimable() -> Q:
+    """Let through only as many as this minute's allowance has room for (`EMAIL_MAX_PER_MINUTE`, 0 = no limit of ours)."""
+    if not settings.EMAIL_MAX_PER_MINUTE:
+        return Q()
+    now = timezone.now()
+    used = Email.objects.filter(Q(sent_at__gt=now - timedelta(minutes=1)) | Q(status=work.RUNNING)).count()
+    room = max(settings.EMAIL_MAX_PER_MINUTE - used, 0)
+    return Q(pk__in=list(Email.objects.due(now).order_by("next_attempt_at").values_list("pk", flat=True)[:room]))

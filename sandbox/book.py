@@ -1,0 +1,131 @@
+"""The book: everything the sandbox knows, behind one lock, kept in a file when asked."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import threading
+import time
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+Record = dict[str, Any]
+DOCTYPES = ("User", "LMS Course", "LMS Enrollment", "LMS Payment", "LMS Course Progress", "LMS Certificate")
+KEPT = (
+    "sessions",
+    "notes",
+    "intents",
+    "charges",
+    "refunds",
+    "disputes",
+    "events",
+    "answers",
+    "timers",
+    "docs",
+    "user_times",
+    "mails",
+    "mail_count",
+    "offset",
+)
+CALLS_KEPT = 5000
+
+
+class Book:
+    """Ground truth of one sandbox. Hold ``lock`` while reading or changing more than one thing."""
+
+    def __init__(self, path: str = "") -> None:
+        self.lock = threading.RLock()
+        self.path = Path(path) if path else None
+        self.dirty = False
+        self.reset()
+        if self.path and self.path.exists():
+            self._load(json.loads(self.path.read_text()))
+
+    def reset(self) -> None:
+        """Forget everything."""
+        with self.lock:
+            self.sessions: dict[str, Record] = {}
+            self.notes: dict[str, Record] = {}
+            self.intents: dict[str, Record] = {}
+            self.charges: dict[str, Record] = {}
+            self.refunds: dict[str, Record] = {}
+            self.disputes: dict[str, Record] = {}
+            self.events: dict[str, Record] = {}
+            self.answers: dict[str, Record] = {}
+            self.timers: list[Record] = []
+            self.deliveries: deque[Record] = deque(maxlen=CALLS_KEPT)
+            self.docs: dict[str, dict[str, Record]] = {doctype: {} for doctype in DOCTYPES}
+            self.user_times: list[float] = []
+            self.by_member: dict[str, list[str]] = {}
+            self.mails: list[Record] = []
+            self.mail_count = 0
+            self.calls: deque[Record] = deque(maxlen=CALLS_KEPT)
+            self.call_counts: dict[str, int] = {}
+            self.offset = 0.0
+            self.dirty = True
+
+    def now(self) -> float:
+        """Return the sandbox's own time, which control calls can move ahead."""
+        return time.time() + self.offset
+
+    def note_call(self, target: str, call: Record) -> None:
+        with self.lock:
+            self.calls.append({"target": target, "at": self.now(), **call})
+            self.call_counts[target] = self.call_counts.get(target, 0) + 1
+
+    def charge_of(self, name: str) -> Record:
+        """Return a charge by its own id or by its payment intent's. Raises KeyError when there is none."""
+        return self.charges[self.intents[name]["latest_charge"] if name in self.intents else name]
+
+    def add_enrollment(self, row: Record) -> None:
+        self.docs["LMS Enrollment"][row["name"]] = row
+        self.by_member.setdefault(row["member"].lower(), []).append(row["name"])
+        self.dirty = True
+
+    def remove_enrollment(self, name: str) -> None:
+        row = self.docs["LMS Enrollment"].pop(name)
+        self.by_member[row["member"].lower()].remove(name)
+        self.dirty = True
+
+    def enrollments_of(self, member: str) -> list[Record]:
+        rows = self.docs["LMS Enrollment"]
+        return [rows[name] for name in self.by_member.get(member.lower(), [])]
+
+    def save(self) -> None:
+        """Write the book to its file in one step: readers see the old one or the new one, never half."""
+        if self.path is None:
+            return
+        with self.lock:
+            self.dirty = False
+            text = json.dumps({name: getattr(self, name) for name in KEPT})
+        handle, temporary = tempfile.mkstemp(dir=self.path.resolve().parent, prefix=self.path.name)
+        with os.fdopen(handle, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(self.path)
+
+    def _load(self, data: Record) -> None:
+        for name in KEPT:
+            setattr(self, name, data.get(name, getattr(self, name)))
+        for row in self.docs["LMS Enrollment"].values():
+            self.by_member.setdefault(row["member"].lower(), []).append(row["name"])
+
+
+class Saver(threading.Thread):
+    """Writes a changed book shortly after the change, and never spends more than a tenth of the time on it."""
+
+    def __init__(self, book: Book) -> None:
+        super().__init__(name="saver", daemon=True)
+        self.book = book
+
+    def run(self) -> None:
+        pause = 0.2
+        while True:
+            time.sleep(pause)
+            if self.book.dirty:
+                started = time.monotonic()
+                self.book.save()
+                pause = max(0.2, 10 * (time.monotonic() - started))

@@ -1,0 +1,103 @@
+"""The sandbox put together: one object that holds its parts and the settings that control calls may change."""
+
+from __future__ import annotations
+
+import heapq
+import threading
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+from sandbox.book import Book
+from sandbox.faults import Faults
+from sandbox.options import Options
+from sandbox.webhooks import Webhooks
+
+
+@dataclass(slots=True)
+class LmsKey:
+    """An LMS key's owner and roles."""
+
+    user: str
+    roles: frozenset[str]
+
+    @property
+    def is_system_user(self) -> bool:
+        return bool(self.roles & {"Administrator", "System Manager"})
+
+
+@dataclass(slots=True)
+class LmsSettings:
+    """What kind of Frappe LMS this is at the moment."""
+
+    server: str = "A"
+    keys: dict[str, LmsKey] = field(default_factory=dict)
+    user_limit: int = 60
+    hang_seconds: float = 2.0
+    latency: float = 0.0
+    user_latency: float = 0.0
+    race_window: float = 0.0
+    user_deadlocks: bool = False
+    courses_any: bool = False
+    tracebacks: bool = True
+    block_endpoints: bool = False
+    site_host: str = ""
+
+    @property
+    def version(self) -> str:
+        """The stock server it is underneath: the custom one is A with methods added."""
+        return "A" if self.server == "custom" else self.server
+
+
+class World:
+    """Everything one sandbox process consists of."""
+
+    def __init__(self, options: Options) -> None:
+        self.options, self._given = options, replace(options)
+        self.book = Book(options.state)
+        self.faults = Faults()
+        self.webhooks = Webhooks(self.book, options)
+        self.lms = lms_settings(options)
+        self.keys_in_flight: set[str] = set()
+        self.users_in_flight = 0
+        self.base_url = options.public_url.rstrip("/")
+        self.timer_set = threading.Condition(self.book.lock)
+        self._expiries: list[tuple[int, str]] = []
+        for session in self.book.sessions.values():
+            self.watch_expiry(session)
+
+    def watch_expiry(self, session: dict[str, Any]) -> None:
+        if session["status"] == "open":
+            heapq.heappush(self._expiries, (session["expires_at"], session["id"]))
+
+    def take_expired(self, now: float) -> list[str]:
+        """Return the sessions whose time has passed since the last call, paid ones included."""
+        due = []
+        while self._expiries and self._expiries[0][0] <= now:
+            due.append(heapq.heappop(self._expiries)[1])
+        return [session_id for session_id in due if session_id in self.book.sessions]
+
+    def defaults(self) -> None:
+        """Put every switch back to what the command line says."""
+        for item in fields(Options):
+            setattr(self.options, item.name, getattr(self._given, item.name))
+        self.faults.clear()
+        self.webhooks.configure_from(self.options)
+        self.lms = lms_settings(self.options)
+
+
+def lms_settings(options: Options) -> LmsSettings:
+    owner = LmsKey(options.lms_user, roles_of(options.lms_role))
+    return LmsSettings(
+        server=options.lms_server,
+        keys={options.lms_key: owner},
+        user_limit=options.lms_user_limit,
+        hang_seconds=options.lms_hang_seconds,
+        latency=options.lms_latency_ms / 1000,
+        courses_any=options.courses_any,
+    )
+
+
+def roles_of(text: str | list[str]) -> frozenset[str]:
+    """Return the roles in "System Manager, Moderator", "System Manager + Moderator" or a list."""
+    parts = text if isinstance(text, list) else text.replace("+", ",").split(",")
+    return frozenset(part.strip() for part in parts if part.strip())

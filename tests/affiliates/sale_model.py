@@ -1,0 +1,55 @@
+"""What a sale comes to, by arithmetic of its own: nothing here is the product's."""
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from math import floor
+
+REFUND_RANKS = {"pending": 1, "succeeded": 2, "failed": 3}
+DISPUTE_RANKS = {"": 0, "open": 1, "won": 2, "lost": 3}
+DISPUTE_MEANING = {"needs_response": "open", "under_review": "open", "won": "won", "lost": "lost"}
+
+
+def half_up(value: Fraction) -> int:
+    return floor(value + Fraction(1, 2))
+
+
+@dataclass
+class SaleModel:
+    """Facts only, each as far as it has got; the order in which they were told leaves no trace. Amounts in minor units."""
+
+    paid: int
+    commission: int
+    refunds: dict[str, tuple[int, str]] = field(default_factory=dict)
+    dispute: str = ""
+
+    def hear_refund(self, refund_id: str, amount: int, status: str) -> None:
+        before = self.refunds.get(refund_id, (amount, ""))[1]
+        if REFUND_RANKS[status] > REFUND_RANKS.get(before, 0):
+            self.refunds[refund_id] = (amount, status)
+
+    def hear_dispute(self, status: str) -> None:
+        to = DISPUTE_MEANING.get(status, "")
+        if DISPUTE_RANKS[to] > DISPUTE_RANKS[self.dispute]:
+            self.dispute = to
+
+    @property
+    def refunded(self) -> int:
+        return sum(amount for amount, status in self.refunds.values() if status == "succeeded")
+
+    @property
+    def committed(self) -> int:
+        return sum(amount for amount, status in self.refunds.values() if status != "failed")
+
+    @property
+    def is_undone(self) -> bool:
+        return self.dispute == "lost" or self.refunded >= self.paid
+
+    @property
+    def left(self) -> int:
+        """What the affiliate keeps of the commission."""
+        back = self.commission if self.is_undone else half_up(Fraction(self.commission * self.refunded, self.paid))
+        return self.commission - back
+
+    @property
+    def held(self) -> int:
+        return self.left if self.dispute == "open" else 0

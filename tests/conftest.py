@@ -1,0 +1,132 @@
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings as django_settings
+from django.core.cache import caches
+from django.db import connection, connections
+from pytest_django.fixtures import Settings
+
+from affiliates import immutability
+from tests.cleaning import empty_database
+from tests.engines import url_of_test_database
+from tests.faults import Faults
+from tests.processes import Proc
+from tests.sandbox_client import Sandbox
+
+ENGINES = {"sqlite": "sqlite", "postgresql": "postgres", "mongodb": "mongodb"}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out, rather than skip, what is not meant for the engine of this run (the mark `engines`)."""
+    engine = ENGINES[connection.vendor]
+    others = [item for item in items if (mark := item.get_closest_marker("engines")) and engine not in mark.args]
+    if others:
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if item not in others]
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker) -> None:
+    """The tests' tables are made from the models, without migrations: the ledger's triggers are put in here."""
+    with django_db_blocker.unblock():
+        immutability.install(connection)
+        connections.close_all()
+
+
+@pytest.fixture
+def _django_db_helper(django_db_setup: None, django_db_blocker) -> Iterator[None]:
+    """What pytest-django's `db`, `transactional_db` and `django_db` mark stand on: here one thing on every engine."""
+    with django_db_blocker.unblock():
+        try:
+            yield
+        finally:
+            connections.close_all()
+            empty_database()
+            connections.close_all()
+            _every_connection_came_back()
+
+
+def _every_connection_came_back() -> None:
+    """A thread that ends without closing takes its connection out of PostgreSQL's pool for good, and starves later tests."""
+    pool = getattr(connection, "pool", None)
+    if pool:
+        until = time.monotonic() + 2
+        while _lost(pool) and time.monotonic() < until:
+            time.sleep(0.01)
+        assert _lost(pool) == 0, "a thread of this test ended without closing its connection: use tests.concurrency.race"
+
+
+def _lost(pool: Any) -> int:
+    stats = pool.get_stats()
+    return stats.get("pool_size", 0) - stats.get("pool_available", 0)
+
+
+@pytest.fixture(autouse=True)
+def _empty_cache() -> Iterator[None]:
+    """Limits, the breaker and cached pages live in the cache: each test starts without any."""
+    yield
+    for cache in caches.all():
+        cache.clear()
+
+
+@pytest.fixture(scope="session")
+def sandbox_process() -> Iterator[Sandbox]:
+    with Sandbox(courses_any=True, async_delay=0.2) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox(sandbox_process: Sandbox, settings: Settings) -> Sandbox:
+    """Stripe, the LMS and the mailbox as one real process, empty and well, with the settings pointing at it.
+
+    It sends no webhook until a test gives it an address (`sandbox.webhooks(url=..., hold=False)`).
+    """
+    sandbox_process.reset()
+    sandbox_process.webhooks(hold=True)
+    settings.STRIPE_API_BASE = sandbox_process.stripe_url
+    settings.STRIPE_MAX_RETRIES = 0
+    settings.STRIPE_READ_SECONDS = 2
+    settings.FRAPPE_LMS_BASE_URL = sandbox_process.lms_url
+    settings.EMAIL_PORT = sandbox_process.smtp_port
+    return sandbox_process
+
+
+@pytest.fixture
+def process_env(request: pytest.FixtureRequest, db: None) -> dict[str, str]:
+    """Return the environment of a real web or worker process on this run's test database (and sandbox, where asked for)."""
+    if "sandbox" in request.fixturenames:
+        request.getfixturevalue("sandbox")
+    return {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "maaledu.settings",
+        "DATABASE_URL": url_of_test_database(connection.settings_dict, django_settings.DATABASE_URL),
+        "STRIPE_API_BASE": django_settings.STRIPE_API_BASE,
+        "FRAPPE_LMS_BASE_URL": django_settings.FRAPPE_LMS_BASE_URL,
+        "EMAIL_PORT": str(django_settings.EMAIL_PORT),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+@pytest.fixture
+def faults(tmp_path: Path) -> Faults:
+    """Return the means to cut a process at its n-th write: `start(command, **faults.environment)`, then `faults.arm(n, kind)`."""
+    return Faults(tmp_path)
+
+
+@pytest.fixture
+def start(process_env: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., Proc]]:
+    """Return a function that starts a process, `start(command, **environment)`; all of them are ended after the test."""
+    started: list[Proc] = []
+
+    def start_one(command: list[str], **environment: str) -> Proc:
+        log = tmp_path / f"process-{len(started)}.log"
+        started.append(Proc(command, env={**process_env, **environment}, log=log))
+        return started[-1]
+
+    yield start_one
+    for process in reversed(started):
+        process.stop()

@@ -1,0 +1,98 @@
+"""Looks a page over: axe-core in light and dark, wide and narrow, nothing sticks out, everything can be tapped."""
+
+from pathlib import Path
+
+from axe_playwright_python.base import AXE_FILE_PATH
+from playwright.sync_api import Page
+
+from tests.e2e.visitor import DESKTOP, PHONE
+
+AXE = AXE_FILE_PATH.read_text(encoding="utf-8")
+TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+WIDTHS = {"1280": DESKTOP, "390": PHONE}
+COLORS_SEEN_ALREADY = ("390", "dark")  # a scheme changes colors only, and they are the same at every width
+SMALLEST_TARGET = 24  # WCAG 2.2, 2.5.8; links within a sentence are exempt
+SMALLEST_CONTROL = 44
+
+RUN_AXE = """async ([tags, rules]) => {
+  const runOnly = rules ? {type: 'rule', values: rules} : {type: 'tag', values: tags};
+  const found = await axe.run(document, {runOnly, resultTypes: ['violations']});
+  return found.violations.flatMap(({id, help, nodes}) =>
+    nodes.map(node => `${id} (${help}): ${node.target.join(' ')} ${node.any.map(each => each.message).join('; ')}`));
+}"""
+SHOW_ALL_IMAGES = """async () => {
+  const images = [...document.images];
+  images.forEach(image => { image.loading = 'eager'; });
+  await Promise.all(images.map(image => image.decode().catch(() => {})));
+}"""
+STICKING_OUT = """() => {
+  const edge = document.documentElement.clientWidth;
+  if (document.documentElement.scrollWidth <= edge && innerWidth <= edge) return [];
+  const right = element => element.getBoundingClientRect().right;
+  const scrolls = element => element && (getComputedStyle(element).overflowX !== 'visible' || scrolls(element.parentElement));
+  const wide = [...document.body.querySelectorAll('*')].filter(each => right(each) > edge + 0.5 && !scrolls(each.parentElement));
+  return ['the page is wider than the window',
+    ...wide.map(each => `${each.tagName.toLowerCase()}.${each.className} ends at ${Math.round(right(each))} of ${edge}`)];
+}"""
+TOO_SMALL = """([smallest, control]) => {
+  const sized = element => { const box = element.getBoundingClientRect(); return [box.width, box.height].map(Math.round); };
+  const shown = element => element.checkVisibility({visibilityProperty: true}) && sized(element).every(side => side > 1);
+  const text = element => (element.innerText || element.name || '').trim().slice(0, 40);
+  const name = element => `${element.tagName.toLowerCase()} "${text(element)}" is ${sized(element).join(' × ')}`;
+  const small = (selector, least) => [...document.querySelectorAll(selector)]
+    .filter(each => shown(each) && sized(each)[1] < least).map(name);
+  const controls = 'button, .button, select, textarea, input:not([type=checkbox], [type=radio], [type=hidden])';
+  return [...small(controls, control), ...small('summary, nav a, header a', smallest)];
+}"""
+
+
+class Inspector:
+    """Looks pages over and keeps pictures of them where asked to."""
+
+    def __init__(self, pictures: Path | None) -> None:
+        self.pictures = pictures
+        if pictures:
+            pictures.mkdir(parents=True, exist_ok=True)
+
+    def look(self, page: Page, name: str, *, taps: bool = True) -> None:
+        """Fail with all that is wrong with this page in four views; leave it wide and light as it was."""
+        before = page.viewport_size
+        wrong = [f"{name}, {view}: {problem}" for width in WIDTHS for view, problem in self._look_at_width(page, name, width, taps=taps)]
+        page.emulate_media(color_scheme="light")
+        page.set_viewport_size(before or DESKTOP)
+        assert not wrong, "\n".join(wrong)
+
+    def look_at_mail(self, page: Page, html: str, name: str) -> None:
+        """Look a mail over, as a program that shows HTML does: without a security policy of ours."""
+        page.goto("about:blank")
+        page.set_content(html)
+        self.look(page, name, taps=False)
+
+    def _look_at_width(self, page: Page, name: str, width: str, *, taps: bool) -> list[tuple[str, str]]:
+        page.set_viewport_size(WIDTHS[width])
+        wrong = [(width, problem) for problem in page.evaluate(STICKING_OUT)]
+        if taps and width == "390":
+            wrong += [(width, problem) for problem in page.evaluate(TOO_SMALL, [SMALLEST_TARGET, SMALLEST_CONTROL])]
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            if (width, scheme) != COLORS_SEEN_ALREADY:
+                wrong += [(f"{width} {scheme}", problem) for problem in violations(page, contrast_only=scheme == "dark")]
+            self.picture(page, f"{name}-{width}-{scheme}")
+        return wrong
+
+    def picture(self, page: Page, name: str) -> None:
+        if self.pictures:
+            page.evaluate(SHOW_ALL_IMAGES)
+            page.screenshot(path=self.pictures / f"{name}.png", full_page=True)
+
+
+def violations(page: Page, *, contrast_only: bool = False) -> list[str]:
+    """Return what axe-core finds against WCAG 2.0 to 2.2, A and AA; colors are all that a color scheme changes."""
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE)
+    return page.evaluate(RUN_AXE, [TAGS, ["color-contrast"] if contrast_only else None])
+
+
+def sticking_out(page: Page) -> list[str]:
+    """Return what makes the page wider than its window."""
+    return page.evaluate(STICKING_OUT)

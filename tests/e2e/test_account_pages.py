@@ -1,0 +1,72 @@
+"""The pages of an account looked over, from signing up to signing out."""
+
+import re
+
+from playwright.sync_api import expect
+
+from tests.e2e.accounts import PASSWORD, code_from, sign_in, sign_up
+from tests.e2e.inspection import Inspector
+from tests.e2e.shopping import buy, expect_state, new_email
+from tests.e2e.visitor import Visitor
+from tests.sandbox_client import Sandbox
+
+
+def test_signing_up(visitor: Visitor, sandbox: Sandbox, inspector: Inspector):
+    page, email = visitor.page, new_email()
+    page.goto("/accounts/signup/")
+    page.get_by_label("E-mail").fill("not an address")
+    page.get_by_label("Password").fill("short")
+    page.get_by_role("button", name="Create account").click()
+    expect(page.get_by_role("alert").get_by_role("listitem")).to_have_count(2)
+    inspector.look(page, "sign-up-wrong")
+    page.get_by_label("E-mail").fill(email)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Create account").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Confirm your e-mail address")
+    inspector.look(page, "confirm-email")
+    page.get_by_label("Code").fill(code_from(sandbox, email, "code"))
+    page.get_by_role("button", name="Confirm", exact=True).click()
+    expect(page.get_by_role("heading", name="Nothing here yet")).to_be_visible()
+    inspector.look(page, "account-empty")
+
+
+def test_an_account_with_courses(visitor: Visitor, sandbox: Sandbox, inspector: Inspector):
+    page, email = visitor.page, new_email()
+    buy(page, "teaching-adults-online", email)
+    expect_state(page, "ready")
+    sandbox.lms(progress={"email": email, "course": "teaching-adults-online", "percent": 65})
+    sandbox.fault("lms", "417", "POST /api/resource/LMS Enrollment")
+    buy(page, "brand-identity-design", email)
+    expect_state(page, "attention")
+    sign_up(page, sandbox, email)
+    expect(page.get_by_text("65 %")).to_be_visible()
+    inspector.look(page, "account")
+    page.goto("/accounts/email/")
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    inspector.look(page, "account-email")
+    page.goto("/accounts/password/change/")
+    inspector.look(page, "account-password")
+    page.goto("/accounts/logout/")
+    inspector.look(page, "sign-out")
+    page.get_by_role("button", name="Sign out").click()
+    expect(page).to_have_url(re.compile("/$"))
+    sign_in(page, email, "not-the-password-at-all")
+    expect(page.get_by_role("alert")).to_be_visible()
+    inspector.look(page, "sign-in-wrong")
+
+
+def test_a_new_password(visitor: Visitor, sandbox: Sandbox, inspector: Inspector):
+    page, email = visitor.page, new_email()
+    sign_up(page, sandbox, email)
+    visitor.context.clear_cookies()
+    page.goto("/accounts/password/reset/")
+    page.get_by_label("E-mail").fill(email)
+    page.get_by_role("button", name="Send the code").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Enter the code")
+    inspector.look(page, "password-reset-code")
+    page.get_by_label("Code").fill(code_from(sandbox, email, "password"))
+    page.get_by_role("button", name="Confirm", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Choose a new password")
+    inspector.look(page, "password-reset-new")
+    inspector.look_at_mail(page, sandbox.mails(email)[0]["html"], "mail-code")
+    expect(page.get_by_text("MaalEdu", exact=True)).to_be_visible()

@@ -1,0 +1,20 @@
+from collections.abc import Iterator
+
+import pytest
+from django.test import Client
+
+from enrollments import invariants
+from tests.sandbox_client import Sandbox
+
+
+@pytest.fixture(autouse=True)
+def _invariants_hold(request: pytest.FixtureRequest, db: None) -> Iterator[None]:
+    """Whatever a test did, everything that must hold holds after it; a test that breaks one on purpose says so."""
+    yield
+    if "breaks_invariants" not in request.keywords:
+        assert invariants.verify() == []
+
+
+@pytest.fixture
+def buyer(client: Client, sandbox: Sandbox) -> Client:
+    return client

@@ -1,0 +1,147 @@
+from datetime import timedelta
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission
+from django.test import Client
+from django.utils import timezone
+
+from accounts.models import User
+from enrollments.models import Enrollment, StripeEvent
+from enrollments.provisioning import LMS_JOBS
+from enrollments.webhooks import EVENTS
+from lms_sync.models import DeadLetter, SyncJob
+from maaledu import work
+from notifications.models import Email
+from tests.enrollments.test_provisioning import buy, run_lms_job
+from tests.factories import make_pending
+from tests.sandbox_client import Sandbox
+
+PAGES = [
+    "enrollments/enrollment",
+    "enrollments/payment",
+    "enrollments/enrollmentevent",
+    "enrollments/stripeevent",
+    "lms_sync/syncjob",
+    "lms_sync/deadletter",
+    "lms_sync/platformstate",
+    "notifications/email",
+    "courses/course",
+    "accounts/user",
+]
+
+
+@pytest.fixture
+def staff() -> Client:
+    User.objects.create_superuser("boss@example.com", "a long enough passphrase")
+    client = Client()
+    client.force_login(User.objects.get(email="boss@example.com"))
+    return client
+
+
+def member(*permissions: str) -> Client:
+    user = User.objects.create_user("clerk@example.com", "a long enough passphrase", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def act(client: Client, page: str, action: str, *rows: object):
+    return client.post(f"/admin/{page}/", {"action": action, "_selected_action": [str(row) for row in rows]}, follow=True)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_opens_lists_searches_and_shows_its_rows(staff: Client, buyer: Client, sandbox: Sandbox, page: str) -> None:
+    buy(buyer)
+    work.drain(LMS_JOBS)
+    listing = staff.get(f"/admin/{page}/", {"q": "example"})
+    assert listing.status_code == 200
+    for row in staff.get(f"/admin/{page}/").context["cl"].result_list[:1]:
+        assert staff.get(f"/admin/{page}/{row.pk}/change/").status_code == 200
+
+
+@pytest.mark.parametrize("page", PAGES[:8])
+def test_queues_and_ledgers_cannot_be_added_to_edited_or_deleted_from_by_hand(staff: Client, buyer: Client, page: str) -> None:
+    buy(buyer)
+    assert staff.get(f"/admin/{page}/add/").status_code == 403
+    for row in staff.get(f"/admin/{page}/").context["cl"].result_list[:1]:
+        assert staff.post(f"/admin/{page}/{row.pk}/change/", {"status": "paid"}).status_code == 403
+        assert staff.post(f"/admin/{page}/{row.pk}/delete/", {"post": "yes"}).status_code == 403
+
+
+def test_searching_by_email_stripe_id_and_enrollment_id_finds_the_thing(staff: Client) -> None:
+    enrollment, payment = make_pending()
+    make_pending()
+    for text in (enrollment.email, str(enrollment.pk), payment.stripe_session_id, enrollment.token):
+        found = staff.get("/admin/enrollments/enrollment/", {"q": text}).context["cl"].result_list
+        assert [row.pk for row in found] == [enrollment.pk], text
+    found = staff.get("/admin/enrollments/payment/", {"q": payment.stripe_session_id}).context["cl"].result_list
+    assert [row.pk for row in found] == [payment.pk]
+
+
+def test_retry_now_makes_a_waiting_job_due_and_leaves_a_log_entry(staff: Client, buyer: Client) -> None:
+    buy(buyer)
+    SyncJob.objects.update(next_attempt_at=timezone.now() + timedelta(hours=1))
+    job = SyncJob.objects.get()
+    answer = act(staff, "lms_sync/syncjob", "retry_now", job.pk)
+    assert "1 retried, 0 skipped" in answer.content.decode()
+    assert SyncJob.objects.due(timezone.now()).count() == 1
+    assert LogEntry.objects.get().object_id == str(job.pk)
+
+
+def test_a_dead_letter_is_replayed_from_its_page_with_who_and_when(staff: Client, buyer: Client, sandbox: Sandbox) -> None:
+    buy(buyer)
+    sandbox.lms(courses_any=False, courses=[])
+    run_lms_job()
+    sandbox.lms(courses_any=True)
+    letter = DeadLetter.objects.get()
+    assert act(staff, "lms_sync/deadletter", "replay", letter.pk).status_code == 200
+    letter.refresh_from_db()
+    assert (letter.status, letter.resolved_by) == ("replayed", "boss@example.com")
+    assert letter.resolved_at is not None
+    work.drain(LMS_JOBS)
+    assert Enrollment.objects.get().has_access
+
+
+def test_an_enrollment_is_retried_from_its_page(staff: Client, buyer: Client) -> None:
+    enrollment = buy(buyer)
+    SyncJob.objects.update(next_attempt_at=timezone.now() + timedelta(hours=1))
+    unpaid, _ = make_pending()
+    answer = act(staff, "enrollments/enrollment", "retry_sync", enrollment.pk, unpaid.pk)
+    assert "1 retried, 1 skipped" in answer.content.decode()
+
+
+def test_staff_without_the_permission_can_look_and_not_act(buyer: Client) -> None:
+    buy(buyer)
+    SyncJob.objects.update(next_attempt_at=timezone.now() + timedelta(hours=1))
+    clerk = member("view_syncjob")
+    assert clerk.get("/admin/lms_sync/syncjob/").status_code == 200
+    act(clerk, "lms_sync/syncjob", "retry_now", SyncJob.objects.get().pk)
+    assert SyncJob.objects.due(timezone.now()).count() == 0
+    assert clerk.get("/admin/enrollments/enrollment/").status_code == 403
+    assert LogEntry.objects.count() == 0
+
+
+def test_staff_with_the_permission_can_act(buyer: Client) -> None:
+    buy(buyer)
+    SyncJob.objects.update(next_attempt_at=timezone.now() + timedelta(hours=1))
+    act(member("view_syncjob", "replay_syncjob"), "lms_sync/syncjob", "retry_now", SyncJob.objects.get().pk)
+    assert SyncJob.objects.due(timezone.now()).count() == 1
+
+
+def test_a_learner_is_no_staff(buyer: Client) -> None:
+    buyer.force_login(User.objects.create_user("learner@example.com", "a long enough passphrase"))
+    for page in PAGES:
+        assert buyer.get(f"/admin/{page}/").status_code in (302, 403)
+
+
+def test_dead_events_and_emails_are_replayed_from_their_pages(staff: Client, buyer: Client) -> None:
+    buy(buyer)
+    StripeEvent.objects.update(status="dead")
+    event = StripeEvent.objects.get()
+    assert "1 replayed, 0 skipped" in act(staff, "enrollments/stripeevent", "replay", event.pk).content.decode()
+    work.drain(EVENTS)
+    event.refresh_from_db()
+    assert (event.status, event.outcome) == ("done", "Payment already processed")
+    assert Email.objects.count() == 0

@@ -1,0 +1,168 @@
+"""Every check has teeth: the database is damaged in one way, and the check that guards it names the row."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.test import Client
+from django.utils import timezone
+
+from enrollments import invariants, money_invariants, provisioning
+from enrollments.models import Enrollment, EnrollmentEvent, Payment, StripeEvent
+from grants.models import Grant, Program
+from lms_sync.models import SyncJob
+from maaledu.db import transition
+from notifications.models import Email
+from tests.factories import completed, deliver, make_pending
+from tests.grants.make import make_coupon
+
+pytestmark = pytest.mark.breaks_invariants
+LONG_AGO = timedelta(hours=3)
+
+
+def bought(client: Client) -> Enrollment:
+    """A paid enrolment whose place has been made: the state in which everything holds."""
+    enrollment, payment = make_pending()
+    deliver(client, completed(payment))
+    enrollment.refresh_from_db()
+    changes = {"lms_enrollment_id": "lms-1", "lms_synced_at": timezone.now()}
+    transition(enrollment, Enrollment.LMS_SUCCESS, field="lms_status", **changes)
+    SyncJob.objects.update(status="done", lms_enrollment_id="lms-1", fence=1)
+    provisioning.stage_confirmation(enrollment)
+    assert invariants.verify() == []
+    return enrollment
+
+
+def received_by_nobody(enrollment: Enrollment) -> None:
+    Enrollment.objects.filter(pk=enrollment.pk).update(status="expired")
+
+
+def unpaid_for(enrollment: Enrollment) -> None:
+    enrollment.payments.update(status="expired")
+
+
+def paid_another_amount(enrollment: Enrollment) -> None:
+    enrollment.payments.update(amount_received=1)
+
+
+def without_job(enrollment: Enrollment) -> None:
+    Enrollment.objects.filter(pk=enrollment.pk).update(lms_status="pending")
+    SyncJob.objects.all().delete()
+
+
+def never_paid(enrollment: Enrollment) -> None:
+    EnrollmentEvent.objects.all().delete()
+
+
+def access_unrecorded(enrollment: Enrollment) -> None:
+    Enrollment.objects.filter(pk=enrollment.pk).update(lms_status="pending")
+
+
+def access_by_another_id(enrollment: Enrollment) -> None:
+    SyncJob.objects.update(lms_enrollment_id="lms-2")
+
+
+def without_mail(enrollment: Enrollment) -> None:
+    Email.objects.all().delete()
+
+
+def mail_without_access(enrollment: Enrollment) -> None:
+    Email.objects.update(dedupe_key="purchase_confirmation:nobody")
+
+
+def lease_forgotten(enrollment: Enrollment) -> None:
+    Email.objects.update(status="running", lease_until=timezone.now() - LONG_AGO)
+
+
+def running_without_lease(enrollment: Enrollment) -> None:
+    StripeEvent.objects.update(status="running", lease_until=None)
+
+
+def dead_in_silence(enrollment: Enrollment) -> None:
+    SyncJob.objects.update(status="dead")
+
+
+def pending_for_ever(enrollment: Enrollment) -> None:
+    other, _ = make_pending()
+    Payment.objects.filter(enrollment=other).update(created_at=timezone.now() - LONG_AGO)
+    Enrollment.objects.filter(pk=other.pk).update(created_at=timezone.now() - LONG_AGO)
+
+
+def trail_cut(enrollment: Enrollment) -> None:
+    EnrollmentEvent.objects.update(to_status="expired")
+
+
+def event_without_outcome(enrollment: Enrollment) -> None:
+    StripeEvent.objects.update(outcome="")
+
+
+def attempts_invented(enrollment: Enrollment) -> None:
+    SyncJob.objects.update(attempts=7)
+
+
+def coupon_unredeemed(enrollment: Enrollment) -> None:
+    grant = make_coupon(enrollment.course, email=enrollment.email)
+    Enrollment.objects.filter(pk=enrollment.pk).update(grant_id=grant.pk)
+
+
+def coupon_stuck(enrollment: Enrollment) -> None:
+    make_coupon(enrollment.course, email=enrollment.email)
+    Grant.objects.update(status="reserved", enrollment_id=enrollment.pk)
+
+
+def budget_miscounted(enrollment: Enrollment) -> None:
+    program = Program.objects.create(name="Fund", currency="usd")
+    make_coupon(enrollment.course, program=program)
+    Program.objects.update(committed_amount=1)
+
+
+DAMAGES: dict[Callable[[Enrollment], None], Callable[[], list[str]]] = {
+    received_by_nobody: invariants.check_received_is_fulfilled,
+    unpaid_for: invariants.check_paid_is_paid_for,
+    paid_another_amount: invariants.check_paid_is_paid_for,
+    without_job: invariants.check_paid_has_job,
+    never_paid: invariants.check_job_has_paid,
+    access_unrecorded: invariants.check_access_is_recorded,
+    access_by_another_id: invariants.check_access_is_recorded,
+    without_mail: invariants.check_one_confirmation,
+    mail_without_access: invariants.check_one_confirmation,
+    lease_forgotten: invariants.check_queues,
+    running_without_lease: invariants.check_queues,
+    dead_in_silence: invariants.check_dead_letters,
+    pending_for_ever: invariants.check_pending_ends,
+    trail_cut: invariants.check_audit,
+    event_without_outcome: invariants.check_events_once,
+    attempts_invented: invariants.check_attempts,
+    coupon_unredeemed: invariants.check_coupon_at_most_once,
+    coupon_stuck: invariants.check_coupon_is_not_stuck,
+    budget_miscounted: invariants.check_budgets,
+}
+# What a unique constraint keeps out of the database is damaged with the constraint gone, in the next test.
+BY_CONSTRAINT = {invariants.check_one_live_enrollment, invariants.check_one_open_payment}
+
+
+@pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
+def test_damage_is_named_by_the_check_that_guards_it(client: Client, damage: Callable[[Enrollment], None]) -> None:
+    enrollment = bought(client)
+    damage(enrollment)
+    check = DAMAGES[damage]
+    assert check() != []
+    assert any(line.startswith(check.__name__) for line in invariants.verify())
+
+
+def test_every_check_is_shown_to_have_teeth() -> None:
+    elsewhere = set(money_invariants.CHECKS)  # tests/affiliates/test_money_invariants.py
+    assert set(DAMAGES.values()) | BY_CONSTRAINT | elsewhere == set(invariants.CHECKS)
+
+
+def test_the_command_lists_what_does_not_hold_and_fails(client: Client) -> None:
+    enrollment = bought(client)
+    out = StringIO()
+    call_command("verify_invariants", stdout=out)
+    assert "invariants hold" in out.getvalue()
+    without_job(enrollment)
+    with pytest.raises(CommandError):
+        call_command("verify_invariants", stdout=out)
+    assert f"enrollment {enrollment.pk} is paid and has no LMS job" in out.getvalue()

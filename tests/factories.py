@@ -1,0 +1,182 @@
+"""Rows and messages that tests start from. Statuses are reached through the product's own functions where that matters."""
+
+import itertools
+import json
+import time
+import uuid
+from datetime import timedelta
+from typing import Any
+
+import stripe
+from django.conf import settings
+from django.test import Client
+from django.utils import timezone
+
+from courses.models import Course
+from enrollments.models import Enrollment, Payment
+
+_numbers = itertools.count(1)
+
+
+def make_course(**fields: Any) -> Course:
+    number = next(_numbers)
+    defaults = {
+        "slug": f"course-{number}",
+        "title": f"Course {number}",
+        "summary": "A course for a test.",
+        "description": "Everything about it.",
+        "category": Course.Category.DATA,
+        "price": 49900,
+        "currency": "usd",
+        "status": Course.Status.PUBLISHED,
+        "lms_platform": Course.Platform.FRAPPE,
+    }
+    values = {**defaults, **fields}
+    course = Course(**{"lms_course_id": values["slug"], **values})
+    course.full_clean()
+    course.save()
+    return course
+
+
+def make_pending(course: Course | None = None, **fields: Any) -> tuple[Enrollment, Payment]:
+    """Return a pending enrolment with an open payment, as checkout leaves them behind."""
+    course = course or make_course()
+    values = {
+        "course": course,
+        "email": f"learner{next(_numbers)}@example.com",
+        "kind": Enrollment.KIND_PAID,
+        "course_title": course.title,
+        "course_slug": course.slug,
+        "lms_platform": course.lms_platform,
+        "lms_course_id": course.lms_course_id,
+        "list_price": course.price,
+        "amount": course.price,
+        "currency": course.currency,
+    }
+    enrollment = Enrollment.objects.create(**{**values, **fields})
+    return enrollment, make_payment(enrollment)
+
+
+def make_payment(enrollment: Enrollment, **fields: Any) -> Payment:
+    session_id = f"cs_test_{uuid.uuid4().hex}"
+    values = {
+        "enrollment": enrollment,
+        "amount": enrollment.amount,
+        "currency": enrollment.currency,
+        "idempotency_key": f"checkout-{uuid.uuid4()}",
+        "stripe_session_id": session_id,
+        "checkout_url": f"http://sandbox.example/pay/{session_id}",
+        "expires_at": timezone.now().replace(microsecond=0) + timedelta(minutes=31),
+    }
+    return Payment.objects.create(**{**values, **fields})
+
+
+def session_of(payment: Payment, **fields: Any) -> dict[str, Any]:
+    """Return the Checkout Session as Stripe shows it, paid unless said otherwise."""
+    return {
+        "id": payment.stripe_session_id,
+        "object": "checkout.session",
+        "status": "complete",
+        "payment_status": "paid",
+        "amount_total": payment.amount,
+        "currency": payment.currency,
+        "payment_intent": intent_of(payment),
+        "client_reference_id": str(payment.enrollment_id),
+        "metadata": {"payment_id": str(payment.pk), "enrollment_id": str(payment.enrollment_id)},
+        "livemode": False,
+        **fields,
+    }
+
+
+def event_of(session: dict[str, Any], kind: str = "checkout.session.completed", **fields: Any) -> dict[str, Any]:
+    return {
+        "id": f"evt_{uuid.uuid4().hex}",
+        "object": "event",
+        "type": kind,
+        "api_version": settings.STRIPE_API_VERSION,
+        "created": int(time.time()),
+        "livemode": False,
+        "pending_webhooks": 1,
+        "data": {"object": session},
+        **fields,
+    }
+
+
+COMPLETED = "checkout.session.completed"
+ASYNC_SUCCEEDED = "checkout.session.async_payment_succeeded"
+ASYNC_FAILED = "checkout.session.async_payment_failed"
+EXPIRED = "checkout.session.expired"
+
+
+def completed(payment: Payment, **fields: Any) -> dict[str, Any]:
+    return event_of(session_of(payment, **fields), COMPLETED)
+
+
+def unpaid(payment: Payment) -> dict[str, Any]:
+    return completed(payment, payment_status="unpaid")
+
+
+def async_succeeded(payment: Payment) -> dict[str, Any]:
+    return event_of(session_of(payment), ASYNC_SUCCEEDED)
+
+
+def async_failed(payment: Payment) -> dict[str, Any]:
+    return event_of(session_of(payment, payment_status="unpaid"), ASYNC_FAILED)
+
+
+def expired(payment: Payment) -> dict[str, Any]:
+    return event_of(session_of(payment, status="expired", payment_status="unpaid", payment_intent=None), EXPIRED)
+
+
+def refund_of(payment: Payment, amount: int | None = None, **fields: Any) -> dict[str, Any]:
+    """Return a refund as Stripe shows it: whole and succeeded unless said otherwise."""
+    return {
+        "id": f"re_{uuid.uuid4().hex}",
+        "object": "refund",
+        "amount": payment.amount if amount is None else amount,
+        "currency": payment.currency,
+        "payment_intent": intent_of(payment),
+        "status": "succeeded",
+        "reason": "requested_by_customer",
+        "metadata": {},
+        **fields,
+    }
+
+
+def dispute_of(payment: Payment, status: str = "needs_response", **fields: Any) -> dict[str, Any]:
+    return {
+        "id": f"du_{payment.pk.hex}",
+        "object": "dispute",
+        "amount": payment.amount,
+        "currency": payment.currency,
+        "payment_intent": intent_of(payment),
+        "status": status,
+        "reason": "fraudulent",
+        "evidence_details": {"due_by": 2_000_000_000},
+        **fields,
+    }
+
+
+def refunded(refund: dict[str, Any], kind: str = "refund.created") -> dict[str, Any]:
+    return event_of(refund, kind)
+
+
+def disputed(dispute: dict[str, Any], kind: str = "charge.dispute.created") -> dict[str, Any]:
+    return event_of(dispute, kind)
+
+
+def intent_of(payment: Payment) -> str:
+    return f"pi_{payment.pk.hex[-12:]}"
+
+
+def signed(body: str, *, secret: str | None = None, timestamp: int | None = None) -> str:
+    return stripe.WebhookSignature.generate_signature_header(
+        payload=body, secret=secret or settings.STRIPE_WEBHOOK_SECRETS[0], timestamp=timestamp
+    )
+
+
+def deliver(client: Client, event: Any, *, path: str = "/api/webhook", header: str | None = None) -> Any:
+    """POST an event as Stripe would, rightly signed unless `header` says otherwise."""
+    body = event if isinstance(event, str) else json.dumps(event)
+    signature = signed(body) if header is None else header
+    return client.post(path, data=body, content_type="application/json", headers={"Stripe-Signature": signature})

@@ -1,0 +1,3 @@
+from tests.enrollments.conftest import _invariants_hold, buyer
+
+__all__ = ["_invariants_hold", "buyer"]

@@ -1,0 +1,176 @@
+import itertools
+from datetime import date, timedelta
+
+import pytest
+from django.utils import timezone
+
+from enrollments import granting
+from grants import applications, redemption
+from grants.applications import Decision
+from grants.errors import AlreadyDecided, ApplicationOpen, BudgetExceeded, InvalidDecision
+from grants.models import Grant, GrantEvent, Program
+from maaledu.db import transition
+from notifications.models import Email
+from tests.concurrency import kinds, race
+from tests.factories import make_course
+from tests.grants.make import STAFF, make_application, make_coupon
+
+IN_A_MONTH = timedelta(days=30)
+
+
+def decision(percent: int = 50, program: Program | None = None) -> Decision:
+    return Decision(percent, timezone.now() + IN_A_MONTH, program)
+
+
+@pytest.mark.breaks_invariants
+@pytest.mark.parametrize(("before", "after"), list(itertools.product(Grant.TRANSITIONS, repeat=2)))
+def test_every_pair_of_grant_statuses(before: str, after: str) -> None:
+    grant = make_application()
+    Grant.objects.filter(pk=grant.pk).update(status=before)
+    allowed = before in Grant.TRANSITIONS[after]
+    assert transition(grant, after) is allowed
+    grant.refresh_from_db()
+    assert grant.status == (after if allowed else before)
+
+
+def test_an_answer_is_due_after_ten_working_days() -> None:
+    assert applications.working_days_after(date(2026, 11, 20), 10) == date(2026, 12, 4)
+    assert applications.working_days_after(date(2026, 11, 21), 1) == date(2026, 11, 23)
+
+
+def test_one_open_application_for_each_course_and_email() -> None:
+    course = make_course()
+    make_application(course)
+    with pytest.raises(ApplicationOpen):
+        make_application(course)
+    make_application(course, email="other@example.com")
+    make_application()
+    assert Grant.objects.count() == 3
+
+
+def test_a_second_application_is_answered_alike_and_its_holder_is_reminded_by_mail() -> None:
+    course = make_course()
+    for _ in range(3):
+        granting.apply(course, applications.Application("Grace", "holder@example.com", "s", "m"))
+    assert Grant.objects.count() == 1
+    assert sorted(key.split(":")[2] != "" for key in Email.objects.values_list("dedupe_key", flat=True)) == [False, True]
+
+
+def test_an_approval_makes_a_coupon_with_its_trace_and_one_mail() -> None:
+    grant = granting.approve(make_application(), decision(), by=STAFF)
+    assert (grant.status, grant.percent, grant.decided_by, grant.price_at_approval) == ("approved", 50, STAFF, 49900)
+    assert grant.code is not None
+    mail = Email.objects.get(kind="grant_approved")
+    assert (mail.context["code"], mail.context["to_pay"], mail.context["percent"]) == (grant.code, "$249.50", 50)
+    assert GrantEvent.objects.filter(grant=grant).count() == 2
+
+
+@pytest.mark.parametrize("percent", [0, 9, 101, -5])
+def test_a_percentage_outside_ten_to_a_hundred_is_refused(percent: int) -> None:
+    grant = make_application()
+    with pytest.raises(InvalidDecision):
+        granting.approve(grant, decision(percent), by=STAFF)
+    grant.refresh_from_db()
+    assert (grant.status, grant.code) == ("pending", None)
+
+
+def test_an_expiry_in_the_past_is_refused() -> None:
+    with pytest.raises(InvalidDecision):
+        granting.approve(make_application(), Decision(50, timezone.now()), by=STAFF)
+
+
+def test_two_members_of_staff_deciding_at_once_make_one_decision() -> None:
+    grant = make_application()
+    steps = [lambda: granting.approve(grant, decision(), by="a"), lambda: granting.reject(grant, by="b", reason="budget")] * 4
+    results = race(lambda number: steps[number](), threads=8)
+    assert kinds(results) == {"ok": 1, "AlreadyDecided": 7}
+    assert GrantEvent.objects.filter(grant=grant).count() == 2
+    assert Email.objects.filter(kind__in=["grant_approved", "grant_rejected"]).count() == 1
+
+
+def test_a_rejection_names_its_reason_and_is_final() -> None:
+    grant = granting.reject(make_application(), by=STAFF, reason="criteria", note="Next year, please.")
+    assert Email.objects.get(kind="grant_rejected").context["note"] == "Next year, please."
+    with pytest.raises(AlreadyDecided):
+        granting.approve(grant, decision(), by=STAFF)
+    with pytest.raises(InvalidDecision):
+        granting.reject(make_application(), by=STAFF, reason="because")
+
+
+def test_a_budget_of_money_is_never_exceeded_also_by_many_at_once() -> None:
+    program = Program.objects.create(name="Fund", currency="usd", budget_amount=100_000)
+    course = make_course(price=49900)
+    grants = [make_application(course, email=f"a{number}@example.com") for number in range(8)]
+    results = race(lambda number: granting.approve(grants[number], decision(50, program), by=STAFF), threads=8)
+    assert kinds(results) == {"ok": 4, "BudgetExceeded": 4}
+    program.refresh_from_db()
+    assert (program.committed_amount, program.committed_places) == (99_800, 4)
+    assert Grant.objects.filter(status="pending").count() == 4
+
+
+def test_a_budget_of_places_is_never_exceeded() -> None:
+    program = Program.objects.create(name="Seats", currency="usd", budget_places=1)
+    make_coupon(program=program)
+    with pytest.raises(BudgetExceeded):
+        make_coupon(program=program, email="second@example.com")
+    program.refresh_from_db()
+    assert program.committed_places == 1
+
+
+def test_a_program_of_another_currency_or_closed_is_refused() -> None:
+    euros = Program.objects.create(name="Euros", currency="eur")
+    closed = Program.objects.create(name="Closed", currency="usd", is_active=False)
+    for program in (euros, closed):
+        with pytest.raises(InvalidDecision):
+            granting.approve(make_application(email=f"{program.name}@example.com"), decision(50, program), by=STAFF)
+
+
+def test_revoking_and_expiring_give_the_budget_back() -> None:
+    program = Program.objects.create(name="Fund", currency="usd", budget_places=1)
+    grant = make_coupon(program=program)
+    applications.revoke(grant, by=STAFF, note="moved away")
+    program.refresh_from_db()
+    assert (program.committed_amount, program.committed_places) == (0, 0)
+    late = make_coupon(program=program, email="late@example.com")
+    Grant.objects.filter(pk=late.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
+    assert (redemption.expire_overdue(), redemption.expire_overdue()) == (1, 0)
+    program.refresh_from_db()
+    late.refresh_from_db()
+    assert (late.status, program.committed_places) == ("expired", 0)
+    assert GrantEvent.objects.get(grant=late, what="expired").note == "Automatically expired"
+
+
+def test_a_reissued_code_kills_the_old_one_and_is_mailed() -> None:
+    grant = make_coupon()
+    old = grant.code
+    fresh = granting.reissue(grant, by=STAFF)
+    assert fresh.code not in (None, old)
+    assert not Grant.objects.filter(code=old).exists()
+    assert Email.objects.filter(kind="grant_approved").count() == 2
+
+
+def test_extending_moves_the_expiry_of_an_unused_coupon_only() -> None:
+    grant = make_coupon()
+    until = timezone.now() + timedelta(days=90)
+    assert abs((applications.extend(grant, by=STAFF, until=until).expires_at - until).total_seconds()) < 1
+    applications.revoke(grant, by=STAFF)
+    for act in (lambda: applications.extend(grant, by=STAFF, until=until), lambda: applications.revoke(grant, by=STAFF)):
+        with pytest.raises(AlreadyDecided):
+            act()
+
+
+def test_holders_are_reminded_seven_days_and_one_day_before_once_each() -> None:
+    far = make_coupon(email="far@example.com")
+    for email, left in (("week@example.com", timedelta(days=6)), ("day@example.com", timedelta(hours=20))):
+        grant = make_coupon(email=email)
+        Grant.objects.filter(pk=grant.pk).update(expires_at=timezone.now() + left)
+    assert (granting.send_reminders(), granting.send_reminders()) == (2, 0)
+    assert sorted(Email.objects.filter(kind="grant_reminder").values_list("to", flat=True)) == ["day@example.com", "week@example.com"]
+    assert far.status == "approved"
+
+
+def test_the_approval_warns_of_a_free_rest_and_of_a_loss() -> None:
+    assert "free" in applications.warnings_about(make_course(price=4900), 99)[0]
+    loss = applications.warnings_about(make_course(price=49900), 95)
+    assert "$24.95" in loss[0]
+    assert applications.warnings_about(make_course(price=49900), 50) == []

@@ -1,0 +1,334 @@
+"""What staff do with applications and coupons in the admin, and what staff without the permission cannot."""
+
+import csv
+import io
+from datetime import timedelta
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.core.management import call_command
+from django.test import Client
+from django.utils import timezone
+
+from accounts.models import User
+from enrollments.models import Enrollment
+from enrollments.provisioning import LMS_JOBS
+from grants import applications, refusals
+from grants.models import Grant, GrantEvent, Program, RefusalCount
+from maaledu import work
+from maaledu.csv import safe_cell
+from notifications.models import Email
+from tests.enrollments.test_admin import act, member
+from tests.factories import make_course
+from tests.grants.make import HOLDER, make_application, make_coupon
+from tests.sandbox_client import Sandbox
+
+BOSS = "boss@example.com"
+LIST = "/admin/grants/grant/"
+APPROVAL = {"decide": "1", "percent": "50", "program": "", "note": "Welcome."}
+REJECTION = {"decide": "1", "reason": "criteria", "note": "Sorry."}
+
+
+@pytest.fixture
+def staff(db: None) -> Client:
+    User.objects.create_superuser(BOSS, "a long enough passphrase")
+    client = Client()
+    client.force_login(User.objects.get(email=BOSS))
+    return client
+
+
+def in_days(days: int) -> str:
+    return str(timezone.now().date() + timedelta(days=days))
+
+
+def approval(**changes: str) -> dict[str, str]:
+    return {**APPROVAL, "expires_on": in_days(30), **changes}
+
+
+def url(grant: Grant, verb: str) -> str:
+    return f"{LIST}{grant.pk}/{verb}/"
+
+
+def applicants(number: int, price: int = 49900) -> list[Grant]:
+    course = make_course(price=price)
+    return [make_application(course, email=f"applicant{n}@example.com") for n in range(number)]
+
+
+def bulk(client: Client, verb: str, grants: list[Grant], **fields: str):
+    rows = {"action": f"{verb}_selected", "_selected_action": [str(grant.pk) for grant in grants]}
+    return client.post(LIST, {**rows, **fields}, follow=True)
+
+
+def test_the_queue_is_sorted_by_age_and_tells_the_days_left(staff: Client) -> None:
+    young, old, late = applicants(3)
+    today, now = timezone.now().date(), timezone.now()
+    Grant.objects.filter(pk=old.pk).update(created_at=now - timedelta(days=9), answer_due_on=today + timedelta(days=1))
+    Grant.objects.filter(pk=late.pk).update(created_at=now - timedelta(days=20), answer_due_on=today - timedelta(days=3))
+    page = staff.get(LIST)
+    assert [grant.pk for grant in page.context["cl"].result_list] == [late.pk, old.pk, young.pk]
+    text = page.content.decode()
+    assert text.index("3 days late") < text.index("1 days")
+
+
+@pytest.mark.parametrize("verb", ["approve", "reject", "reissue", "extend", "revoke"])
+def test_each_decision_is_shown_in_full_before_it_is_taken(staff: Client, verb: str) -> None:
+    grant = make_application() if verb in ("approve", "reject") else make_coupon()
+    before = Grant.objects.get().updated_at
+    page = staff.get(url(grant, verb))
+    assert page.status_code == 200
+    for text in (HOLDER, "A situation.", "A motivation.", grant.course.title):
+        assert text in page.content.decode()
+    assert Grant.objects.get().updated_at == before
+    assert LogEntry.objects.count() == 0
+
+
+def test_approving_makes_a_coupon_mails_it_and_says_who_did_it(staff: Client) -> None:
+    """Requirements R046, R047."""
+    grant = make_application()
+    assert staff.post(url(grant, "approve"), approval()).status_code == 302
+    grant.refresh_from_db()
+    assert (grant.status, grant.percent, grant.decided_by, grant.note) == ("approved", 50, BOSS, "Welcome.")
+    assert grant.code == grant.code.upper()
+    assert (str(grant.expires_at.date()), grant.expires_at.hour) == (in_days(30), 23)
+    assert list(GrantEvent.objects.values_list("what", "actor")) == [("applied", "applicant"), ("approved at 50 %", BOSS)]
+    assert (LogEntry.objects.get().object_id, LogEntry.objects.get().user.email) == (str(grant.pk), BOSS)
+    assert Email.objects.filter(kind="grant_approved", to=HOLDER).count() == 1
+
+
+def test_rejecting_gives_the_reason_and_the_note(staff: Client) -> None:
+    grant = make_application()
+    assert staff.post(url(grant, "reject"), REJECTION).status_code == 302
+    grant.refresh_from_db()
+    assert (grant.status, grant.reject_reason, grant.note, grant.code) == ("rejected", "criteria", "Sorry.", None)
+    page = Client().get(f"/grants/{grant.token}/").content.decode()
+    assert "does not meet the criteria" in page
+    assert "Sorry." in page
+    assert GrantEvent.objects.filter(what="rejected: criteria", actor=BOSS).count() == 1
+
+
+def test_reissue_extend_and_revoke_change_an_unused_coupon(staff: Client) -> None:
+    grant = make_coupon()
+    old = grant.code
+    assert staff.post(url(grant, "reissue"), {"decide": "1"}).status_code == 302
+    assert staff.post(url(grant, "extend"), {"decide": "1", "expires_on": in_days(90)}).status_code == 302
+    grant.refresh_from_db()
+    assert grant.code != old
+    assert str(grant.expires_at.date()) == in_days(90)
+    assert staff.post(url(grant, "revoke"), {"decide": "1"}).status_code == 302
+    grant.refresh_from_db()
+    assert grant.status == "revoked"
+    assert GrantEvent.objects.filter(actor=BOSS).count() == 3
+    assert LogEntry.objects.count() == 3
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"percent": "9"}, {"percent": "101"}, {"percent": "33.3"}, {"percent": ""}, {"expires_on": "2020-01-01"}, {"program": "nobody"}],
+    ids=str,
+)
+def test_a_decision_that_is_not_possible_is_shown_again_and_changes_nothing(staff: Client, wrong: dict) -> None:
+    grant = make_application()
+    assert staff.post(url(grant, "approve"), approval(**wrong)).status_code == 200
+    assert Grant.objects.get().status == "pending"
+    assert LogEntry.objects.count() == 0
+
+
+def test_a_second_decision_is_refused_with_a_sentence(staff: Client) -> None:
+    grant = make_application()
+    staff.post(url(grant, "approve"), approval())
+    again = staff.post(url(grant, "reject"), REJECTION)
+    assert "has been decided already" in again.content.decode()
+    assert (Grant.objects.get().status, LogEntry.objects.count()) == ("approved", 1)
+
+
+@pytest.mark.parametrize("verb", ["approve", "reject", "reissue", "extend", "revoke"])
+def test_staff_without_the_permission_get_403_and_change_nothing(db: None, verb: str) -> None:
+    grant = make_application() if verb in ("approve", "reject") else make_coupon()
+    client = member("view_grant")
+    before = Grant.objects.values().get()
+    form = {**approval(), **REJECTION}
+    assert client.get(LIST).status_code == 200
+    assert (client.get(url(grant, verb)).status_code, client.post(url(grant, verb), form).status_code) == (403, 403)
+    bulk(client, verb, [grant], **form)
+    assert Grant.objects.values().get() == before
+    assert LogEntry.objects.count() == 0
+
+
+def test_staff_with_the_permission_may_decide(db: None) -> None:
+    grant = make_application()
+    assert member("view_grant", "decide_grant").post(url(grant, "approve"), approval()).status_code == 302
+    assert Grant.objects.get().status == "approved"
+
+
+def test_a_decision_without_the_forms_token_is_refused(staff: Client) -> None:
+    grant = make_application()
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(User.objects.get(email=BOSS))
+    assert strict.post(url(grant, "approve"), approval()).status_code == 403
+    assert Grant.objects.get().status == "pending"
+
+
+def test_an_outsider_is_sent_to_sign_in(db: None) -> None:
+    grant = make_application()
+    assert Client().post(url(grant, "approve"), approval()).status_code == 302
+    assert Grant.objects.get().status == "pending"
+
+
+def test_many_are_approved_after_a_confirmation(staff: Client) -> None:
+    grants = applicants(4)
+    applications.reject(grants[0], by="other@example.com", reason="budget")
+    asked = bulk(staff, "approve", grants)
+    assert "4 applications" in asked.content.decode()
+    assert Grant.objects.filter(status="pending").count() == 3
+    done = bulk(staff, "approve", grants, **approval())
+    assert "3 approved, 1 skipped." in done.content.decode()
+    assert Grant.objects.filter(status="approved", decided_by=BOSS).count() == 3
+    assert LogEntry.objects.count() == 3
+
+
+def test_many_are_rejected_after_a_confirmation(staff: Client) -> None:
+    grants = applicants(2)
+    assert "2 rejected, 0 skipped." in bulk(staff, "reject", grants, **REJECTION).content.decode()
+    assert set(Grant.objects.values_list("status", "reject_reason")) == {("rejected", "criteria")}
+    assert Email.objects.filter(kind="grant_rejected").count() == 2
+
+
+def test_a_bulk_approval_stops_at_the_budget(staff: Client) -> None:
+    program = Program.objects.create(name="Fund", currency="usd", budget_amount=50_000)
+    text = bulk(staff, "approve", applicants(3), **approval(program=str(program.pk))).content.decode()
+    assert "2 approved, 1 skipped." in text
+    assert "budget does not cover" in text
+    program.refresh_from_db()
+    assert (program.committed_amount, program.committed_places) == (49_900, 2)
+
+
+def test_a_budget_refusal_is_shown_and_changes_nothing(staff: Client) -> None:
+    program = Program.objects.create(name="Fund", currency="usd", budget_amount=24_949)
+    answer = staff.post(url(make_application(), "approve"), approval(program=str(program.pk)))
+    assert "budget does not cover" in answer.content.decode()
+    program.refresh_from_db()
+    assert (program.committed_amount, program.committed_places, Grant.objects.get().status) == (0, 0, "pending")
+    assert (GrantEvent.objects.count(), LogEntry.objects.count(), Email.objects.count()) == (1, 0, 0)
+
+
+def test_two_presses_of_the_button_commit_the_budget_once(staff: Client) -> None:
+    program = Program.objects.create(name="Fund", currency="usd", budget_places=5)
+    grant = make_application()
+    for _ in range(2):
+        staff.post(url(grant, "approve"), approval(program=str(program.pk)))
+    program.refresh_from_db()
+    assert program.committed_places == 1
+    assert Email.objects.filter(kind="grant_approved").count() == 1
+
+
+@pytest.mark.parametrize(
+    ("price", "percent", "shown"),
+    [
+        (49900, 50, ["$249.50"]),
+        (49900, 95, ["$474.05", "$24.95", "commission would exceed what is paid by $24.95"]),
+        (4900, 99, ["$49.00", "the place will be free"]),
+    ],
+)
+def test_the_preview_tells_the_cost_and_what_to_beware_of(staff: Client, price: int, percent: int, shown: list[str]) -> None:
+    (grant,) = applicants(1, price)
+    asked = {name: value for name, value in approval(percent=str(percent)).items() if name != "decide"}
+    page = staff.post(url(grant, "approve"), {**asked, "preview": "1"}).content.decode()
+    assert [text for text in shown if text not in page] == []
+    assert Grant.objects.get().status == "pending"
+
+
+def test_the_desk_shows_who_used_a_coupon_when_and_for_which_place(staff: Client, sandbox: Sandbox) -> None:
+    """Requirements R057, R209."""
+    grant = make_coupon(percent=100)
+    Client().post(f"/checkout/{grant.course.slug}/", {"email": HOLDER, "accept_terms": "on", "coupon": grant.code})
+    work.drain(LMS_JOBS)
+    grant.refresh_from_db()
+    enrollment = Enrollment.objects.get()
+    assert (grant.status, grant.redeemed_by, grant.enrollment_id) == ("redeemed", HOLDER, enrollment.pk)
+    assert grant.reserved_at <= grant.redeemed_at
+    assert (enrollment.lms_status, bool(enrollment.lms_enrollment_id)) == ("success", True)
+    found = staff.get(LIST, {"q": str(enrollment.pk)}).context["cl"].result_list
+    assert [row.pk for row in found] == [grant.pk]
+    assert str(enrollment.pk) in staff.get(f"{LIST}{grant.pk}/change/").content.decode()
+
+
+def test_a_free_place_is_rolled_back_by_those_who_may_repair(staff: Client, sandbox: Sandbox) -> None:
+    grant = make_coupon(percent=100)
+    Client().post(f"/checkout/{grant.course.slug}/", {"email": HOLDER, "accept_terms": "on", "coupon": grant.code})
+    sandbox.lms(courses_any=False, courses=[])
+    work.drain(LMS_JOBS)
+    sandbox.lms(courses_any=True)
+    row = Enrollment.objects.get().pk
+    act(member("view_enrollment"), "enrollments/enrollment", "roll_back", row)
+    assert Enrollment.objects.get().status == "paid"
+    assert "1 rolled back, 0 skipped" in act(staff, "enrollments/enrollment", "roll_back", row).content.decode()
+    grant.refresh_from_db()
+    assert (Enrollment.objects.get().status, grant.status) == ("failed", "approved")
+    assert LogEntry.objects.get().object_id == str(row)
+    assert "0 rolled back, 1 skipped" in act(staff, "enrollments/enrollment", "roll_back", row).content.decode()
+
+
+# --- export ----------------------------------------------------------------------------------------------------------
+def exported(client: Client, grants: list[Grant]) -> list[list[str]]:
+    answer = client.post(LIST, {"action": "export", "_selected_action": [str(grant.pk) for grant in grants]})
+    assert answer.streaming
+    return list(csv.reader(io.StringIO(b"".join(answer.streaming_content).decode())))
+
+
+@pytest.mark.parametrize("name", ["=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(A1)", "\tTab", "  =HYPERLINK(1)", '=1,"2";3\n4'])
+def test_the_export_runs_nothing_in_a_spreadsheet(staff: Client, name: str) -> None:
+    grant = make_application()
+    Grant.objects.filter(pk=grant.pk).update(name=name)
+    header, row = exported(staff, [grant])
+    assert dict(zip(header, row, strict=True))["name"] == f"'{name}"
+    assert dict(zip(header, row, strict=True))["course.slug"] == grant.course.slug
+
+
+def test_ordinary_cells_are_exported_as_they_are() -> None:
+    assert [safe_cell(value) for value in ("Grace Holder", "a-b", "", None, 50)] == ["Grace Holder", "a-b", "", "", "50"]
+
+
+def test_the_export_takes_its_own_permission(db: None) -> None:
+    grant = make_application()
+    answer = act(member("view_grant", "decide_grant"), "grants/grant", "export", grant.pk)
+    assert "attachment" not in answer.get("Content-Disposition", "")
+    assert answer["Content-Type"].startswith("text/html")
+    User.objects.filter(email="clerk@example.com").delete()
+    assert len(exported(member("view_grant", "export_grant"), [grant])) == 2
+
+
+# --- figures ---------------------------------------------------------------------------------------------------------
+def test_the_figures_are_on_the_page_of_programs_and_on_the_command_line(staff: Client, capsys) -> None:
+    Program.objects.create(name="Fund", currency="usd", budget_amount=100_000, budget_places=3)
+    make_coupon(program=Program.objects.get())
+    waiting = make_application(email="late@example.com")
+    past = timezone.now() - timedelta(days=12)
+    Grant.objects.filter(pk=waiting.pk).update(created_at=past, answer_due_on=past.date())
+    refusals.count(RefusalCount.FOREIGN)
+    refusals.count(RefusalCount.FOREIGN)
+    call_command("grant_status")
+    printed = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines())
+    assert (printed["applications open"], printed["age of the oldest"], printed["past their answer date"]) == ("1", "12 days", "1")
+    assert (printed["approved, unused"], printed["redeemed"], printed["left in Fund"]) == ("1", "0", "$750.50, 2 places")
+    assert (printed["refused, foreign (30 days)"], printed["refused, unknown (30 days)"]) == ("2", "0")
+    page = staff.get("/admin/grants/program/").content.decode()
+    for text in ("Applications open", "12 days", "Refused, foreign (30 days)", "$750.50, 2 places"):
+        assert text in page
+
+
+def test_refusals_of_long_ago_are_not_in_the_figures(db: None) -> None:
+    today = timezone.now().date()
+    RefusalCount.objects.create(day=today - timedelta(days=40), reason=RefusalCount.UNKNOWN, count=7)
+    refusals.count(RefusalCount.UNKNOWN)
+    assert refusals.since(today - timedelta(days=30))[RefusalCount.UNKNOWN] == 1
+
+
+def test_staff_are_told_of_late_applications_once_a_day(db: None, sandbox: Sandbox) -> None:
+    late = make_application()
+    Grant.objects.filter(pk=late.pk).update(answer_due_on=timezone.now().date() - timedelta(days=1))
+    make_application(email="early@example.com")
+    for _ in range(2):
+        call_command("nightly")
+    (alert,) = Email.objects.filter(kind="staff_alert", dedupe_key__startswith="alert:grant applications")
+    assert "1 problem" in alert.context["subject"]
+    assert late.course.title in alert.context["lines"][0]

@@ -1,0 +1,153 @@
+"""The back office of the sync: found by what staff know, nothing editable, each action with its right and its log entry."""
+
+from datetime import timedelta
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission
+from django.contrib.messages import get_messages
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from accounts.models import User
+from lms_sync import breaker, dead_letters
+from lms_sync.errors import LmsRefused
+from lms_sync.models import DeadLetter, PlatformState, SyncAttempt, SyncJob
+from tests.sandbox_client import Sandbox
+
+pytestmark = pytest.mark.django_db
+PAGES = ["syncjob", "syncattempt", "deadletter", "platformstate"]
+
+
+@pytest.fixture
+def boss() -> Client:
+    user = User.objects.create_superuser(email="boss@example.com", password="a long password here")
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def make_job(number: int = 1, status: str = "pending") -> SyncJob:
+    later = timezone.now() + timedelta(hours=1)
+    job = SyncJob.objects.create(
+        dedupe_key=f"enroll:{number}", platform="frappe", email=f"learner{number}@example.com", course_id="free-course",
+        status=status, next_attempt_at=later, payload={"payment_id": f"pi_{number}"},
+    )  # fmt: skip
+    SyncAttempt.objects.create(job=job, number=1, started_at=timezone.now(), duration_ms=12, outcome="LMS_REFUSED", response="1. 417 no")
+    return job
+
+
+def make_letter(number: int = 1) -> DeadLetter:
+    return dead_letters.ensure_dead_letter(make_job(number, "dead"), LmsRefused("no", status=417))
+
+
+def url(page: str) -> str:
+    return reverse(f"admin:lms_sync_{page}_changelist")
+
+
+def act(client: Client, page: str, action: str, *rows: object) -> str:
+    data = {"action": action, "_selected_action": [str(getattr(row, "pk", row)) for row in rows]}
+    response = client.post(url(page), data)
+    return next((str(message) for message in reversed(list(get_messages(response.wsgi_request)))), "")
+
+
+def worker_with(*codenames: str) -> Client:
+    user = User.objects.create_user(email="staff@example.com", password="a long password here", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_lists_and_rows_can_be_looked_at_but_not_added_changed_or_deleted(boss: Client, page: str) -> None:
+    make_letter()
+    breaker.state_of("frappe")
+    row = {"syncjob": SyncJob, "syncattempt": SyncAttempt, "deadletter": DeadLetter, "platformstate": PlatformState}[page].objects.get()
+    assert boss.get(url(page)).status_code == 200
+    shown = boss.get(reverse(f"admin:lms_sync_{page}_change", args=[row.pk]))
+    assert shown.status_code == 200
+    assert b'name="_save"' not in shown.content
+    assert boss.get(reverse(f"admin:lms_sync_{page}_add")).status_code == 403
+    assert boss.post(reverse(f"admin:lms_sync_{page}_delete", args=[row.pk]), {"post": "yes"}).status_code == 403
+
+
+@pytest.mark.parametrize("words", ["learner2@example.com", "enroll:2"])
+def test_a_job_is_found_by_what_staff_know(boss: Client, words: str) -> None:
+    make_job(1)
+    make_job(2)
+    content = boss.get(url("syncjob"), {"q": words}).content.decode()
+    assert "learner2@example.com" in content
+    assert "learner1@example.com" not in content
+
+
+@pytest.mark.parametrize("words", ["learner2@example.com", "enroll:2"])
+def test_a_dead_letter_is_found_by_its_job(boss: Client, words: str) -> None:
+    make_letter(1)
+    make_letter(2)
+    content = boss.get(url("deadletter"), {"q": words}).content.decode()
+    assert "learner2@example.com" in content
+    assert "learner1@example.com" not in content
+
+
+def test_the_attempts_of_a_job_are_on_its_page(boss: Client) -> None:
+    job = make_job()
+    assert "417 no" in boss.get(reverse("admin:lms_sync_syncjob_change", args=[job.pk])).content.decode()
+
+
+def test_retry_now_makes_waiting_jobs_due_and_replays_dead_ones(boss: Client) -> None:
+    waiting, dead, running = make_job(1), make_letter(2).job, make_job(3, "running")
+    assert act(boss, "syncjob", "retry_now", waiting, dead, running) == "2 retried, 1 skipped."
+    assert SyncJob.objects.due(timezone.now()).count() == 2
+    letter = DeadLetter.objects.get()
+    assert (letter.status, letter.resolved_by) == ("replayed", "boss@example.com")
+    assert LogEntry.objects.count() == 2
+
+
+def test_replay_reports_what_it_did_and_twice_changes_nothing(boss: Client) -> None:
+    letters = [make_letter(number) for number in (1, 2, 3)]
+    dead_letters.replay(letters[2], by="other@example.com")
+    assert act(boss, "deadletter", "replay", *letters) == "2 replayed, 1 skipped."
+    assert act(boss, "deadletter", "replay", *letters) == "0 replayed, 3 skipped."
+    assert LogEntry.objects.count() == 2
+    assert SyncJob.objects.filter(status="pending").count() == 3
+
+
+def test_dismiss_closes_letters(boss: Client) -> None:
+    letter = make_letter()
+    assert act(boss, "deadletter", "dismiss", letter) == "1 dismissed, 0 skipped."
+    letter.refresh_from_db()
+    assert (letter.status, letter.resolved_by, SyncJob.objects.get().status) == ("dismissed", "boss@example.com", "dead")
+
+
+def test_probe_now_says_whether_the_lms_answers(boss: Client, sandbox: Sandbox) -> None:
+    state = breaker.state_of("frappe")
+    assert act(boss, "platformstate", "probe_now", state) == "frappe answers."
+    assert LogEntry.objects.get().object_repr == "frappe: Answering"
+    sandbox.fault("lms", "503")
+    assert act(boss, "platformstate", "probe_now", state) == "frappe does not answer as it should."
+
+
+@pytest.mark.parametrize(("page", "action"), [("deadletter", "replay"), ("deadletter", "dismiss"), ("syncjob", "retry_now")])
+def test_looking_gives_no_right_to_act(page: str, action: str) -> None:
+    letter = make_letter()
+    client = worker_with(f"view_{page}")
+    assert client.get(url(page)).status_code == 200
+    act(client, page, action, letter if page == "deadletter" else letter.job)
+    assert (DeadLetter.objects.get().status, SyncJob.objects.get().status) == ("open", "dead")
+    assert LogEntry.objects.count() == 0
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_staff_without_rights_and_visitors_see_nothing(page: str) -> None:
+    assert worker_with().get(url(page)).status_code == 403
+    assert Client().get(url(page)).status_code == 302
+
+
+def test_the_right_to_replay_is_enough_to_replay_and_not_to_dismiss() -> None:
+    letter = make_letter()
+    client = worker_with("view_deadletter", "replay_deadletter")
+    act(client, "deadletter", "dismiss", letter)
+    assert DeadLetter.objects.get().status == "open"
+    assert act(client, "deadletter", "replay", letter) == "1 replayed, 0 skipped."

@@ -1,0 +1,183 @@
+"""Production refuses to start for each single thing that is missing or unsafe, with a sentence that names what to set."""
+
+import re
+import subprocess
+
+import pytest
+from django.db import connection
+
+from maaledu.checks import check_database, check_environment
+from maaledu.settings import INSECURE_DETAILS_KEY
+from tests.engines import ROOT
+from tests.processes import python
+
+GOOD = {
+    "MAALEDU_ENV": "production",
+    "SECRET_KEY": "k9X7mQ2pLr8vT4wZ6yB1nC5dF3gH0jS-aUeIoRtYuMnBvCxZqWp",
+    "ALLOWED_HOSTS": "learn.example.com",
+    "SITE_URL": "https://learn.example.com",
+    "DATABASE_URL": "postgres://shop:not-a-real-one@127.0.0.1:1/shop",
+    "REDIS_URL": "redis://127.0.0.1:1/0",
+    "TRUSTED_PROXY_COUNT": "1",
+    "STRIPE_SECRET_KEY": "sk_" + "live_0123456789abcdef",
+    "STRIPE_WEBHOOK_SECRET": "whsec_" + "0123456789abcdef",
+    "FRAPPE_LMS_BASE_URL": "https://lms.example.com",
+    "FRAPPE_LMS_API_KEY": "0a1b2c3d4e5f6a7:7f6e5d4c3b2a190",
+    "STAFF_ALERT_EMAILS": "staff@example.com",
+    "EMAIL_HOST": "smtp.example.com",
+    "EMAIL_PORT": "587",
+    "DETAILS_KEYS": "b25seS1mb3ItdGhlLWNoZWNrLW9mLXByb2R1Y3Rpb24=",
+}
+NOTHING_ELSE = {"PATH": "/usr/bin:/bin", "DJANGO_SETTINGS_MODULE": "maaledu.settings", "DEBUG": "false", "STRIPE_API_BASE": ""}
+
+
+def run(command: list[str], **changes: str | None) -> subprocess.CompletedProcess:
+    environment = {**NOTHING_ELSE, **GOOD, **changes}
+    given = {name: value for name, value in environment.items() if value is not None}
+    return subprocess.run(command, cwd=ROOT, env=given, capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_a_good_production_environment_passes_every_check():
+    checked = run(python("manage.py", "check", "--deploy", "--fail-level", "WARNING"))
+    assert (checked.returncode, checked.stdout.strip()) == (0, "System check identified no issues (0 silenced).")
+
+
+def test_the_web_server_starts_with_a_good_environment():
+    assert run(python("-W", "ignore", "-c", "import maaledu.wsgi")).returncode == 0
+
+
+def test_the_web_server_does_not_start_with_an_empty_one_and_says_everything_at_once():
+    started = run(python("-W", "ignore", "-c", "import maaledu.wsgi"), **dict.fromkeys(set(GOOD) - {"MAALEDU_ENV"}, ""))
+    assert started.returncode == 3
+    named = ("SECRET_KEY", "ALLOWED_HOSTS", "SITE_URL", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "FRAPPE_LMS_BASE_URL")
+    for name in (*named, "FRAPPE_LMS_API_KEY", "STAFF_ALERT_EMAILS", "DETAILS_KEYS"):
+        assert name in started.stderr
+    assert "Traceback" not in started.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [("-m", "celery", "-A", "maaledu", "worker"), ("manage.py", "run_due_work")], ids=["celery", "command"])
+def test_neither_a_worker_nor_a_command_starts_unsafely(command):
+    started = run(python(*command), STRIPE_SECRET_KEY=None)
+    assert started.returncode != 0
+    assert "Set STRIPE_SECRET_KEY" in started.stderr
+
+
+SENTENCES = [
+    ("ENVIRONMENT", "staging", "E001", "MAALEDU_ENV"),
+    ("RATE_LIMITS", {"checkout": "ten per hour"}, "E002", "checkout"),
+    ("RATE_LIMITS", {"checkout": "0/1m"}, "E002", "checkout"),
+    ("TRUSTED_PROXY_COUNT", -1, "E003", "TRUSTED_PROXY_COUNT"),
+    ("SECRET_KEY", "short", "E004", "SECRET_KEY"),
+    ("SECRET_KEY", "a" * 80, "E004", "SECRET_KEY"),
+    ("SECRET_KEY", "django-insecure-" + "0123456789abcdefghij" * 4, "E004", "SECRET_KEY"),
+    ("ALLOWED_HOSTS", [], "E005", "ALLOWED_HOSTS"),
+    ("ALLOWED_HOSTS", ["*"], "E005", "ALLOWED_HOSTS"),
+    ("ALLOWED_HOSTS", ["other.example.com"], "E006", "ALLOWED_HOSTS"),
+    ("SITE_URL", "", "E006", "SITE_URL"),
+    ("SITE_URL", "http://learn.example.com", "E006", "SITE_URL"),
+    ("SITE_URL", "https://learn.example.com/shop", "E006", "SITE_URL"),
+    ("SITE_URL", "https://me@learn.example.com", "E006", "SITE_URL"),
+    ("DEBUG", True, "E007", "DEBUG"),
+    ("STRIPE_SECRET_KEY", "", "E008", "STRIPE_SECRET_KEY"),
+    ("STRIPE_SECRET_KEY", "pk_" + "live_0123456789", "E008", "STRIPE_SECRET_KEY"),
+    ("STRIPE_SECRET_KEY", "sk_" + "test_0123456789", "E008", "STRIPE_LIVEMODE"),
+    ("STRIPE_LIVEMODE", False, "E008", "STRIPE_LIVEMODE"),
+    ("STRIPE_WEBHOOK_SECRETS", [], "E009", "STRIPE_WEBHOOK_SECRET"),
+    ("STRIPE_WEBHOOK_SECRETS", ["secret"], "E009", "STRIPE_WEBHOOK_SECRET"),
+    ("STRIPE_WEBHOOK_SECRETS", ["whsec_" + "0123456789abcdef", ""], "E009", "STRIPE_WEBHOOK_SECRET"),
+    ("STRIPE_API_BASE", "http://127.0.0.1:8701/stripe", "E010", "STRIPE_API_BASE"),
+    ("FRAPPE_DRIVER", "magic", "E011", "FRAPPE_DRIVER"),
+    ("STAFF_ALERT_EMAILS", [], "E012", "STAFF_ALERT_EMAILS"),
+    ("EMAIL_DELIVERY_BACKEND", "django.core.mail.backends.console.EmailBackend", "E013", "EMAIL_DELIVERY_BACKEND"),
+    ("EMAIL_DELIVERY_BACKEND", "django.core.mail.backends.locmem.EmailBackend", "E013", "EMAIL_DELIVERY_BACKEND"),
+    ("EMAIL_DELIVERY_BACKEND", "anymail.backends.sendgrid.EmailBackend", "E013", "SENDGRID_API_KEY"),
+    ("EMAIL_PORT", 8702, "E013", "EMAIL_HOST"),
+    ("FREE_GRANT_ON_LMS_FAILURE", "shrug", "E014", "queue or rollback"),
+    ("GRANT_ANSWER_WORKING_DAYS", 0, "E014", "GRANT_ANSWER_WORKING_DAYS"),
+    ("CRON_SECRET", "too-short", "E015", "CRON_SECRET"),
+    ("COMMISSION_CAP", "half", "E016", "COMMISSION_CAP to none or amount_paid"),
+    ("ATTRIBUTION_MODEL", "any_click", "E016", "ATTRIBUTION_MODEL to last_click or first_click"),
+    ("PAYOUT_MINIMUM", -1, "E016", "PAYOUT_MINIMUM"),
+    ("AFFILIATE_RATE_BASIS_POINTS", -1, "E016", "AFFILIATE_RATE_BASIS_POINTS"),
+    ("AFFILIATE_RATE_BASIS_POINTS", 10_001, "E016", "AFFILIATE_RATE_BASIS_POINTS"),
+    ("DETAILS_KEYS", [], "E017", "Fernet.generate_key()"),
+    ("DETAILS_KEYS", ["short"], "E017", "Fernet.generate_key()"),
+    ("DETAILS_KEYS", ["ключ" * 11], "E017", "Fernet.generate_key()"),
+    ("DETAILS_KEYS", [GOOD["DETAILS_KEYS"], ""], "E017", "Fernet.generate_key()"),
+    ("DETAILS_KEYS", [GOOD["DETAILS_KEYS"], INSECURE_DETAILS_KEY], "E017", "known to everybody"),
+]
+
+
+@pytest.fixture
+def production(settings):
+    """The settings as a good production environment makes them."""
+    settings.ENVIRONMENT, settings.PRODUCTION, settings.DEBUG = "production", True, False
+    for name in ("SECRET_KEY", "SITE_URL", "STRIPE_SECRET_KEY", "REDIS_URL"):
+        setattr(settings, name, GOOD[name])
+    settings.ALLOWED_HOSTS = [GOOD["ALLOWED_HOSTS"]]
+    settings.STRIPE_WEBHOOK_SECRETS = [GOOD["STRIPE_WEBHOOK_SECRET"]]
+    settings.STAFF_ALERT_EMAILS = [GOOD["STAFF_ALERT_EMAILS"]]
+    settings.DETAILS_KEYS = [GOOD["DETAILS_KEYS"]]
+    settings.STRIPE_LIVEMODE, settings.STRIPE_API_BASE = True, ""
+    settings.EMAIL_HOST, settings.EMAIL_PORT, settings.TRUSTED_PROXY_COUNT = "127.0.0.1", 587, 1
+    return settings
+
+
+def errors(production) -> list[str]:
+    return [f"{message.id} {message.msg}" for message in check_environment() if message.is_serious()]
+
+
+def test_the_good_settings_have_no_errors(production):
+    assert errors(production) == []
+
+
+@pytest.mark.parametrize(("name", "value", "number", "says"), SENTENCES, ids=[f"{s[0]}={s[1]!r:.30}" for s in SENTENCES])
+def test_each_unsafe_setting_is_refused_with_a_sentence_that_names_what_to_set(production, name, value, number, says):
+    setattr(production, name, value)
+    found = errors(production)
+    assert [sentence for sentence in found if sentence.startswith(f"maaledu.{number} ") and says in sentence]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("PAYOUT_MINIMUM", 0), ("AFFILIATE_RATE_BASIS_POINTS", 0), ("AFFILIATE_RATE_BASIS_POINTS", 10_000)]
+)
+def test_the_ends_of_a_range_are_allowed(production, name, value):
+    setattr(production, name, value)
+    assert errors(production) == []
+
+
+def test_a_key_that_is_rolled_is_followed_by_the_old_one(production):
+    production.DETAILS_KEYS = ["bmV3LW9uZS1mb3ItdGhlLWNoZWNrLW9mLXByb2R1Y3Q=", GOOD["DETAILS_KEYS"]]
+    assert errors(production) == []
+
+
+def test_development_needs_none_of_it(settings):
+    settings.STRIPE_SECRET_KEY, settings.ALLOWED_HOSTS, settings.SITE_URL = "", [], ""
+    assert check_environment() == []
+
+
+def test_several_web_processes_without_redis_are_warned_about(production):
+    production.REDIS_URL = ""
+    assert [message.id for message in check_environment() if message.id != "maaledu.I001"] == ["maaledu.W001"]
+
+
+def test_a_reverse_proxy_nobody_mentioned_is_warned_about(production):
+    production.TRUSTED_PROXY_COUNT = 0
+    assert "maaledu.W002" in [message.id for message in check_environment()]
+
+
+def test_the_database_of_this_run_can_do_what_is_asked_of_it(db):
+    assert check_database(databases=["default"]) == []
+
+
+@pytest.mark.engines("mongodb")
+def test_a_mongodb_without_transactions_is_refused(db, monkeypatch):
+    monkeypatch.setitem(vars(connection.features), "_supports_transactions", False)
+    assert [message.id for message in check_database(databases=["default"])] == ["maaledu.E020"]
+
+
+def test_every_variable_the_settings_read_is_explained_in_the_example():
+    read = set(re.findall(r'(?:env\.\w+|_number)\(\s*"([A-Z_]+)"', (ROOT / "maaledu/settings.py").read_text()))
+    explained = set(re.findall(r"^#?([A-Z_]+)=", (ROOT / ".env.example").read_text(), flags=re.MULTILINE))
+    assert read == explained

@@ -1,0 +1,103 @@
+import threading
+import time
+
+import pytest
+from django.test import Client
+
+from maaledu.cache import Rest
+from tests.processes import free_port
+
+HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
+
+
+def test_every_counted_answer_tells_where_the_limit_stands(probe):
+    first, second = probe.post("/probe/counted"), probe.post("/probe/counted")
+    assert (first.status_code, first["X-RateLimit-Limit"], first["X-RateLimit-Remaining"]) == (200, "10", "9")
+    assert second["X-RateLimit-Remaining"] == "8"
+    assert 0 < int(first["X-RateLimit-Reset"]) - time.time() <= 15 * 60 + 1
+
+
+def test_the_eleventh_attempt_is_refused_and_says_when_to_come_back(probe):
+    answers = [probe.post("/probe/counted") for _ in range(12)]
+    assert [answer.status_code for answer in answers] == [200] * 10 + [429] * 2
+    over = answers[-1]
+    assert b"RATE_LIMITED" in over.content
+    assert b"let through" not in over.content
+    assert over["X-RateLimit-Remaining"] == "0"
+    assert 0 < int(over["Retry-After"]) <= 15 * 60
+    assert int(over["X-RateLimit-Reset"]) - time.time() <= int(over["Retry-After"]) + 1
+
+
+def test_a_machine_is_refused_in_json(probe):
+    over = [probe.post("/probe/counted", headers={"accept": "application/json"}) for _ in range(11)][-1]
+    assert (over.status_code, over.json()["code"], over.json()["retryable"]) == (429, "RATE_LIMITED", True)
+
+
+def test_methods_that_do_not_count_carry_no_headers(probe):
+    answer = probe.get("/probe/counted")
+    assert answer.status_code == 200
+    assert not any(answer.has_header(name) for name in HEADERS)
+
+
+def test_a_refusal_within_the_limit_tells_where_the_limit_stands(probe):
+    answer = probe.get("/probe/counted-refusal")
+    assert (answer.status_code, answer["X-RateLimit-Remaining"]) == (409, "9")
+
+
+def test_each_client_has_a_limit_of_its_own(probe):
+    for _ in range(11):
+        probe.post("/probe/counted", REMOTE_ADDR="203.0.113.1")
+    assert probe.post("/probe/counted", REMOTE_ADDR="203.0.113.1").status_code == 429
+    assert probe.post("/probe/counted", REMOTE_ADDR="203.0.113.2").status_code == 200
+
+
+def test_a_made_up_header_does_not_start_a_new_count(probe):
+    forged = [probe.post("/probe/counted", headers={"x-forwarded-for": f"198.51.100.{number}"}) for number in range(11)]
+    assert forged[-1].status_code == 429
+
+
+def test_what_stands_left_of_our_proxys_entry_does_not_start_a_new_count(probe, settings):
+    settings.TRUSTED_PROXY_COUNT = 1
+    forged = [probe.post("/probe/counted", headers={"x-forwarded-for": f"198.51.100.{n}, 203.0.113.5"}) for n in range(11)]
+    assert forged[-1].status_code == 429
+    other = probe.post("/probe/counted", headers={"x-forwarded-for": "203.0.113.6"})
+    assert other.status_code == 200
+
+
+def test_a_whole_ipv6_network_shares_one_count(probe):
+    answers = [probe.post("/probe/counted", REMOTE_ADDR=f"2001:db8:1:2::{number:x}") for number in range(1, 12)]
+    assert answers[-1].status_code == 429
+
+
+def test_attempts_at_the_same_moment_are_all_counted(probe, settings):
+    """Forty threads through one barrier: exactly ten are let through."""
+    barrier, statuses = threading.Barrier(40), []
+
+    def attempt() -> None:
+        visitor = Client()
+        barrier.wait()
+        statuses.append(visitor.post("/probe/counted").status_code)
+
+    threads = [threading.Thread(target=attempt) for _ in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (statuses.count(200), statuses.count(429)) == (10, 30)
+
+
+def test_limits_are_open_while_the_cache_is_down(probe, settings, monkeypatch):
+    monkeypatch.setattr(Rest, "until", 0.0)
+    settings.CACHES = {
+        "default": {"BACKEND": "maaledu.cache.ForgivingRedisCache", "LOCATION": f"redis://127.0.0.1:{free_port()}/0"},
+        "pages": {"BACKEND": "maaledu.cache.ForgivingRedisCache", "LOCATION": f"redis://127.0.0.1:{free_port()}/0"},
+    }
+    statuses = {probe.post("/probe/counted").status_code for _ in range(12)}
+    assert statuses == {200}
+    assert probe.get("/probe/public").status_code == 200
+
+
+@pytest.mark.parametrize("name", ["checkout", "api", "login", "login_account"])
+def test_the_figures_of_the_decisions_hold(settings, name):
+    figures = {"checkout": "10/15m", "api": "10/60s", "login": "10/15m", "login_account": "10/15m"}
+    assert settings.RATE_LIMITS[name] == figures[name]

@@ -1,0 +1,80 @@
+"""A MongoDB-wire server for the tests, in a process of its own: `python -m tests.mongo_server`.
+
+Prints its address, and ends when its standard input closes, so that it never outlives the test run, however that ended.
+"""
+
+import os
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from secantus import aggregate
+from secantus.server import SecantusDBServer
+from secantus.transactions import Transaction
+
+TRANSACTION_LIFETIME_SECONDS = 2
+ORPHAN_SECONDS = 0.1
+
+
+class Server(SecantusDBServer):
+    """Drops what a killed client had open at once: otherwise a plain write that meets it waits for ever on this server.
+
+    A real server drops it after transactionLifetimeLimitSeconds (60 s), and lets the plain write go on then.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._last_of_thread: dict[int, Transaction] = {}
+        self._for_statement = self.transactions.for_statement
+        self.transactions.for_statement = self._note_statement
+
+    def _note_statement(self, *args: Any, **kwargs: Any) -> tuple[Transaction | None, Any]:
+        found, refusal = self._for_statement(*args, **kwargs)
+        if found is not None:
+            self._last_of_thread[threading.get_ident()] = found
+        return found, refusal
+
+    def _handle_client(self, conn: Any, addr: Any) -> None:
+        try:
+            super()._handle_client(conn, addr)
+        finally:
+            left = self._last_of_thread.pop(threading.get_ident(), None)
+            if left is not None:
+                threading.Timer(ORPHAN_SECONDS, self._drop, [left, left.last_use]).start()
+
+    def _drop(self, left: Transaction, last_use: float) -> None:
+        """A live client that only lost its connection goes on within milliseconds."""
+        if left.last_use == last_use:
+            self.transactions.abort_in_progress(left)
+
+
+def teach_nested_projections() -> None:
+    """MongoDB reads `{$project: {a: {b: 1}}}` as `a.b: 1`, which `values("a__b")` rests on; this server takes it for a value."""
+    project = aggregate._STAGES["$project"]
+
+    def project_nested(spec: Any, docs: list[dict[str, Any]], context: Any) -> list[dict[str, Any]]:
+        return project(dict(flat(spec)) if isinstance(spec, Mapping) else spec, docs, context)
+
+    aggregate._STAGES["$project"] = project_nested
+
+
+def flat(spec: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in spec.items():
+        if isinstance(value, Mapping) and value and not any(key.startswith("$") for key in value):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def main() -> None:
+    teach_nested_projections()
+    server = Server(port=0, storage_path=":memory:", transaction_lifetime_seconds=TRANSACTION_LIFETIME_SECONDS)
+    server.start()
+    print(server.uri, flush=True)
+    sys.stdin.read()
+    os._exit(0)  # nothing is kept, so there is no need to wait for clients to leave
+
+
+if __name__ == "__main__":
+    main()

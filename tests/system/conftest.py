@@ -1,0 +1,145 @@
+"""Real processes: the web server, the worker, the sandbox. Which engine a test is for is said by the mark `engines`."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings as django_settings
+from django.db import connection
+
+from enrollments import invariants
+from enrollments.models import Enrollment, Payment, StripeEvent
+from lms_sync.models import SyncJob
+from notifications.models import Email
+from tests.engines import url_of_test_database
+from tests.faults import Faults
+from tests.sandbox_client import Sandbox
+
+pytest.register_assert_rewrite("tests.system.books")
+from tests.system.driver import Driver
+from tests.system.leaks import leaks_in
+from tests.system.shop import CeleryShop, Shop
+
+HERE = Path(__file__).parent
+NAMES = {"sqlite": "sqlite", "postgresql": "postgres", "mongodb": "mongodb"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "engines(*names): runs only on these of sqlite, postgres and mongodb")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out, rather than skip, what is not meant for the engine of this run."""
+    engine = NAMES[connection.vendor]
+    meant_for_others = [item for item in items if item.path.is_relative_to(HERE) and not _is_for(item, engine)]
+    if meant_for_others:
+        config.hook.pytest_deselected(items=meant_for_others)
+        items[:] = [item for item in items if item not in meant_for_others]
+
+
+def _is_for(item: pytest.Item, engine: str) -> bool:
+    mark = item.get_closest_marker("engines")
+    return mark is None or engine in mark.args
+
+
+@pytest.fixture(scope="session")
+def sandbox_process() -> Iterator[Sandbox]:
+    with Sandbox(courses_any=True, async_delay=0.2, webhook_retry_base=0.3, lms_user_limit=1_000_000) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox(sandbox_process: Sandbox) -> Sandbox:
+    """Stripe, the LMS and the mailbox, empty and well; no webhook is sent before a test says where to."""
+    sandbox_process.reset()
+    sandbox_process.webhooks(hold=True)
+    return sandbox_process
+
+
+@pytest.fixture(scope="session")
+def system_env(django_db_setup: None, sandbox_process: Sandbox) -> dict[str, str]:
+    """Return the environment of the product's own processes: this run's database and sandbox, and short times."""
+    return {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "maaledu.settings",
+        "DATABASE_URL": url_of_test_database(connection.settings_dict, django_settings.DATABASE_URL),
+        "DATABASE_POOL_MAX": "10",
+        "REDIS_URL": "",
+        "CELERY_BROKER_URL": "",
+        "STRIPE_API_BASE": sandbox_process.stripe_url,
+        "STRIPE_READ_SECONDS": "5",
+        "FRAPPE_LMS_BASE_URL": sandbox_process.lms_url,
+        "EMAIL_PORT": str(sandbox_process.smtp_port),
+        "EMAIL_TIMEOUT_SECONDS": "1",
+        "LMS_TIMEOUT_WORKER_SECONDS": "1",
+        "LMS_BREAKER_OPEN_SECONDS": "2",
+        "WORK_LEASE_MARGIN_SECONDS": "1",
+        "WORK_SWEEP_SECONDS": "1",
+        "RATE_LIMIT_CHECKOUT": "100000/1m",
+        "RATE_LIMIT_COUPON": "100000/1m",
+        "RATE_LIMIT_COUPON_EMAIL": "100000/1m",
+        "RATE_LIMIT_STATUS": "100000/1m",
+        "LOG_JSON": "true",
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+
+@pytest.fixture(scope="session")
+def fault_plan(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the directory through which the driver's processes are told where to be cut."""
+    return tmp_path_factory.mktemp("faults")
+
+
+@pytest.fixture
+def faults(fault_plan: Path) -> Faults:
+    return Faults(fault_plan)
+
+
+@pytest.fixture(scope="session")
+def shop_processes(system_env: dict[str, str], sandbox_process: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """The processes that this engine is run with: several machines' worth on PostgreSQL, one machine's otherwise."""
+    kind = CeleryShop if connection.vendor == "postgresql" else Shop
+    shop = kind(system_env, sandbox_process, tmp_path_factory.mktemp("shop"))
+    yield shop
+    shop.close()
+
+
+@pytest.fixture
+def shop(shop_processes: Shop, sandbox: Sandbox, db: None) -> Iterator[Shop]:
+    """The shop, open, with nothing sold yet. Whatever a test does: every invariant holds, and no log holds a secret."""
+    yield shop_processes.open()
+    assert invariants.verify() == []
+    assert leaks_in(shop_processes.new_output()) == []
+
+
+@pytest.fixture(scope="session")
+def drivers(system_env: dict[str, str], fault_plan: Path) -> Iterator[dict[str, Driver]]:
+    env = {**system_env, **Faults(fault_plan).environment}
+    drivers = {name: Driver(env, fault_plan / f"driver{name}.log", *name.split()) for name in ("", "--stay")}
+    yield drivers
+    for driver in drivers.values():
+        driver.stop()
+
+
+@pytest.fixture
+def driver(drivers: dict[str, Driver], shop_processes: Shop, db: None) -> Iterator[Driver]:
+    """Runs each step in a process of its own, which may be cut. No other process works on the database meanwhile."""
+    shop_processes.close()
+    yield drivers[""]
+    assert leaks_in(drivers[""].new_output()) == []
+
+
+@pytest.fixture
+def survivor(drivers: dict[str, Driver]) -> Driver:
+    """Runs each step in one process, which serves on while others are cut."""
+    return drivers["--stay"]
+
+
+@pytest.fixture
+def port(shop: Shop) -> Iterator[int]:
+    """The live server's port. After the test nothing may have been sold, stored or queued by it."""
+    yield shop.port
+    for model in (Enrollment, Payment, StripeEvent, SyncJob, Email):
+        assert model.objects.count() == 0, f"{model.__name__} was changed"

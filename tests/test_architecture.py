@@ -1,0 +1,172 @@
+"""The rules of the design hold, and each rule is shown to catch a breach of it."""
+
+import pytest
+
+from tests.architecture import BANS, Module, functions, import_violations, product
+
+LONGEST_FUNCTION = 50
+MEDIAN_FUNCTION = 8
+NINETIETH_PERCENTILE = 25
+LONGEST_MODULE = 300
+DEEPEST_NESTING = 3
+MOST_PARAMETERS = 5
+# Lists rather than logic: every setting; the shapes of a cover; the fields of Stripe's error body; the work machine in one piece.
+LONGER_MODULES = {"maaledu.settings", "maaledu.work"}
+MORE_PARAMETERS = {"courses.cover_art._book", "sandbox.stripe_errors.__init__"}
+
+MODULES = product()
+FUNCTIONS = [function for module in MODULES for function in functions(module)]
+
+
+def snippet(source: str, name: str = "courses.catalogue") -> Module:
+    return Module.parse(name, source)
+
+
+def test_the_product_was_found():
+    names = {module.name for module in MODULES}
+    assert {"maaledu.db", "enrollments.fulfillment", "lms_sync.delivery", "sandbox.server"} <= names
+
+
+# --- imports ---------------------------------------------------------------------------------------------------------
+
+
+def test_imports_go_down_only():
+    assert [breach for module in MODULES for breach in import_violations(module)] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("maaledu.db", "from courses.models import Course"),
+        ("maaledu.work", "from maaledu import queues"),
+        ("accounts.models", "import courses.models"),
+        ("courses.views", "from enrollments import checkout"),
+        ("courses.views", "from maaledu.urls import urlpatterns"),
+        ("lms_sync.delivery", "from notifications.outgoing import ensure"),
+        ("notifications.outgoing", "import lms_sync.models"),
+        ("enrollments.checkout", "from sandbox.server import Server"),
+        ("sandbox.server", "from maaledu.errors import AppError"),
+        ("enrollments.checkout", "from tests.factories import make_course"),
+        ("enrollments.checkout", "def f():\n    from maaledu.urls import urlpatterns"),
+    ],
+)
+def test_control_an_import_upward_or_sideways_is_caught(name, source):
+    assert len(list(import_violations(snippet(source, name)))) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "source"),
+    [
+        ("enrollments.fulfillment", "from lms_sync import delivery\nfrom notifications import outgoing\nfrom maaledu.db import atomic"),
+        ("lms_sync.delivery", "from courses.models import Course\nfrom lms_sync.errors import LmsError\nimport requests"),
+        ("maaledu.queues", "from enrollments import webhooks\nfrom maaledu.work import Queue"),
+        ("sandbox.server", "from sandbox.world import World\nimport json"),
+    ],
+)
+def test_control_imports_downward_are_allowed(name, source):
+    assert list(import_violations(snippet(source, name))) == []
+
+
+# --- bans ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ban", BANS, ids=lambda ban: ban.what)
+def test_nothing_banned_is_used(ban):
+    assert [breach for module in MODULES for breach in ban.violations(module)] == []
+
+
+BREACHES = {
+    "assigns a status: maaledu.db.transition does that": [
+        "enrollment.status = 'paid'",
+        "self.lms_status = SUCCESS",
+        "a = b.status = 'x'",
+        "setattr(enrollment, 'status', 'paid')",
+    ],
+    "updates a status: maaledu.db.transition does that": ["Enrollment.objects.filter(pk=1).update(status='paid')"],
+    "select_for_update does nothing on two of the engines": ["Course.objects.select_for_update().get()"],
+    "prefetch_related": ["Course.objects.prefetch_related('enrollments')"],
+    "signals": ["from django.dispatch import receiver", "from django.db.models.signals import post_save"],
+    "only the gateway knows stripe": ["import stripe", "from stripe import StripeClient", "import stripe.error"],
+    "imports inside a function": ["def f():\n    import json", "class A:\n    def f(self):\n        if 1:\n            from a import b"],
+    "only maaledu.db opens transactions": [
+        "from django.db import transaction\nwith transaction.atomic():\n    pass",
+        "from django.db import transaction\n@transaction.atomic\ndef f(): pass",
+        "from django.db.transaction import atomic",
+        "from django_mongodb_backend.transaction import atomic",
+    ],
+    "floats and decimals": [
+        "total = float(price)",
+        "price = models.DecimalField(max_digits=9)",
+        "models.FloatField()",
+        "Decimal('1')",
+        "half = course.price / 2",
+        "tip = amount * 0.1",
+    ],
+    "sleeps": ["import time\ntime.sleep(1)", "from time import sleep\nsleep(1)"],
+    "only the bell sends Celery messages": ["drain.delay('x')", "drain.apply_async()", "app.send_task('x')"],
+    "MongoDB cannot ignore conflicts": ["Course.objects.bulk_create(rows, ignore_conflicts=True)"],
+    "only the settings read the environment": ["import os\nos.environ['A']", "import os\nos.getenv('A')", "from os import environ"],
+    "a catch-all name": ["x = 1"],
+    "marks a string as safe HTML": ["mark_safe(title)"],
+}
+
+
+@pytest.mark.parametrize(("what", "source"), [(what, source) for what, sources in BREACHES.items() for source in sources])
+def test_control_each_ban_catches_its_breach_and_only_that(what, source):
+    module = snippet(source, "courses.utils" if what == "a catch-all name" else "courses.catalogue")
+    assert {ban.what for ban in BANS if ban.violations(module)} == {what}
+
+
+def test_every_ban_has_its_control():
+    assert set(BREACHES) == {ban.what for ban in BANS}
+
+
+def test_control_what_is_alike_but_allowed_passes():
+    source = """
+from django.db import transaction
+transaction.on_commit(f)
+if enrollment.status == PAID: pass
+status = 'paid'
+Enrollment.objects.filter(status='paid').update(note='x')
+Enrollment.objects.create(status='pending')
+total = price * count // 100
+half = seconds / 2
+"""
+    assert [ban.what for ban in BANS if ban.violations(snippet(source))] == []
+
+
+def test_control_an_exception_covers_its_own_module_only():
+    ban = next(ban for ban in BANS if ban.allowed == ("maaledu.bell",))
+    source = "app.send_task('x')"
+    assert ban.violations(snippet(source, "maaledu.bell")) == []
+    assert len(ban.violations(snippet(source, "maaledu.bells"))) == 1
+
+
+# --- sizes -----------------------------------------------------------------------------------------------------------
+
+
+def test_functions_are_short():
+    lengths = sorted(function.lines for function in FUNCTIONS)
+    assert lengths[len(lengths) // 2] <= MEDIAN_FUNCTION
+    assert lengths[len(lengths) * 9 // 10] <= NINETIETH_PERCENTILE
+    assert [function for function in FUNCTIONS if function.lines > LONGEST_FUNCTION] == []
+
+
+def test_functions_are_flat_and_take_few_parameters():
+    assert [function for function in FUNCTIONS if function.nesting > DEEPEST_NESTING] == []
+    many = {function.name.partition(":")[0] for function in FUNCTIONS if function.parameters > MOST_PARAMETERS}
+    assert many <= MORE_PARAMETERS
+
+
+def test_modules_are_short():
+    assert {module.name for module in MODULES if module.lines > LONGEST_MODULE} <= LONGER_MODULES
+
+
+def test_control_sizes_are_measured():
+    body = "\n".join(f"    x{number} = {number}" for number in range(60))
+    deep = "    for a in b:\n        if a:\n            with a:\n                while a:\n                    pass"
+    chain = "    if a:\n        pass\n    elif b:\n        pass\n    elif c:\n        pass"
+    source = f'def long(a, b, *, c, d, e, f):\n    """One.\n\n    Two.\n    """\n{body}\ndef deep():\n{deep}\ndef chain():\n{chain}\n'
+    long, nested, flat = functions(snippet(source))
+    assert (long.lines, long.parameters, long.positional) == (61, 6, 2)
+    assert (nested.nesting, flat.nesting) == (4, 1)

@@ -45,6 +45,8 @@ WITHOUT_DATABASE = (
 )
 # Fifty thousand deliveries to PostgreSQL: the rate it prints means something only when nothing else runs.
 REPLAYS = "tests/system/test_replays.py"
+# It is one long test: pytest's limit of a test that hangs is not for it.
+UNHURRIED = ("-o", "faulthandler_timeout=2400")
 PRODUCTION = {
     "MAALEDU_ENV": "production",
     "SECRET_KEY": "0a1b2c3d4e5f6g7h8i9j-only-for-the-check-of-production-settings",
@@ -110,7 +112,7 @@ def parts(services: Services) -> dict[str, Callable[[], Part]]:
         made[engine] = lambda engine=engine: _engine(engine, services)
     made["lint"] = lambda: Part("lint", _lint())
     made["migrations"] = lambda: _migrations(services)
-    made["replays"] = lambda: Part("replays", [_pytest(REPLAYS, env=_env("postgres", services))], lane=ALONE)
+    made["replays"] = lambda: Part("replays", [_pytest(REPLAYS, *UNHURRIED, env=_env("postgres", services))], lane=ALONE)
     made["demo"] = lambda: Part("demo", [Step(["-m", "script.demo", "--check"])], lane=ALONE)
     return made
 

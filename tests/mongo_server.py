@@ -3,18 +3,21 @@
 Prints its address, and ends when its standard input closes, so that it never outlives the test run, however that ended.
 """
 
+import functools
 import os
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from secantus import aggregate
+from secantus import aggregate, storage
 from secantus.server import SecantusDBServer
 from secantus.transactions import Transaction
 
 TRANSACTION_LIFETIME_SECONDS = 2
 ORPHAN_SECONDS = 0.1
+CONFLICT_SECONDS = 0.005
 
 
 class Server(SecantusDBServer):
@@ -67,8 +70,39 @@ def flat(spec: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
             yield f"{prefix}{name}", value
 
 
+def let_others_write_meanwhile() -> None:
+    """A plain write of many documents that meets an open transaction waits for its end; here it kept the collection to itself meanwhile.
+
+    The transaction's next write to that collection then waited for the plain one, and both for ever. A real server locks no collection.
+    """
+    for name in ("_update_chunk", "_delete_chunk"):
+        setattr(storage.Storage, name, _waits_without_lock(getattr(storage.Storage, name).__wrapped__))
+
+
+def _waits_without_lock(chunk: Callable[..., Any]) -> Callable[..., Any]:
+    """Both are called with the collection's lock held, and read their documents anew each time."""
+
+    @functools.wraps(chunk)
+    def tried(self: storage.Storage, db: str, coll: str, *args: Any, **kwargs: Any) -> Any:
+        lock = self._coll_lock(db, coll)
+        while True:
+            try:
+                return chunk(self, db, coll, *args, **kwargs)
+            except (storage.WriteConflictError, storage.wt.WiredTigerError) as problem:
+                if not isinstance(problem, storage.WriteConflictError) and not storage._is_wt_rollback(problem):
+                    raise
+            held = lock._release_save()  # however often this thread holds it
+            try:
+                time.sleep(CONFLICT_SECONDS)
+            finally:
+                lock._acquire_restore(held)
+
+    return tried
+
+
 def main() -> None:
     teach_nested_projections()
+    let_others_write_meanwhile()
     server = Server(port=0, storage_path=":memory:", transaction_lifetime_seconds=TRANSACTION_LIFETIME_SECONDS)
     server.start()
     print(server.uri, flush=True)

@@ -1,0 +1,45 @@
+"""The MongoDB-wire server of the tests: what it does otherwise than a real one would make tests wait for ever."""
+
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+from django.db import connection
+from pymongo.collection import Collection
+
+SECONDS = 20
+
+pytestmark = [pytest.mark.engines("mongodb"), pytest.mark.django_db]
+
+
+@pytest.mark.parametrize(
+    ("write", "left"),
+    [
+        (lambda things: things.update_many({}, {"$inc": {"plain": 1}}), [{"_id": n, "inside": 1, "plain": 1} for n in (1, 2)]),
+        (lambda things: things.delete_many({}), []),
+    ],
+    ids=["update", "delete"],
+)
+def test_a_plain_write_that_waits_for_a_transaction_does_not_keep_it_from_ending(write: Callable[[Collection], Any], left: list[dict]):
+    things = connection.database["things_of_a_test"]
+    things.insert_many([{"_id": 1}, {"_id": 2}])
+    plain = threading.Thread(target=write, args=[things], daemon=True)
+    with connection.connection.start_session() as session:
+        session.start_transaction()
+        things.update_one({"_id": 1}, {"$inc": {"inside": 1}}, session=session)
+        plain.start()
+        time.sleep(0.3)
+        again = partial(things.update_one, {"_id": 2}, {"$inc": {"inside": 1}}, session=session)
+        other = threading.Thread(target=again, daemon=True)
+        other.start()
+        other.join(SECONDS)
+        assert not other.is_alive(), "the second write of the transaction waits for the plain one, which waits for it"
+        session.commit_transaction()
+    plain.join(SECONDS)
+    assert not plain.is_alive()
+    found = list(things.find({}, sort=[("_id", 1)]))
+    things.drop()
+    assert found == left

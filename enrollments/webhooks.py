@@ -116,14 +116,12 @@ def _foreign(event: StripeEvent, reason: str) -> str:
 def payment_of(session: dict[str, Any]) -> Payment | None:
     """Find the payment by the id we gave Stripe, which is there even when its answer never reached us."""
     metadata = session.get("metadata")
-    key = metadata.get("payment_id") if isinstance(metadata, dict) else None
+    key: Any = metadata.get("payment_id") if isinstance(metadata, dict) else None
     try:
-        payment = Payment.objects.select_related("enrollment").filter(pk=key).first() if key else None
-    except ValidationError:
+        payment = Payment.objects.select_related("enrollment").get(pk=key)  # unlike first(), it asks for no order
+    except (Payment.DoesNotExist, ValidationError):
         return None
-    if payment and payment.stripe_session_id not in (None, session.get("id")):
-        return None
-    return payment
+    return payment if payment.stripe_session_id in (None, session.get("id")) else None
 
 
 def _session_over(payment: Payment, session: dict[str, Any], actor: str) -> bool:

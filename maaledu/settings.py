@@ -118,7 +118,11 @@ def _database() -> dict:
 
 
 def _mongodb_database() -> dict:
-    options = {"serverSelectionTimeoutMS": MONGODB_FIND_SERVER_SECONDS * 1000, "connectTimeoutMS": 3000}
+    options = {
+        "serverSelectionTimeoutMS": MONGODB_FIND_SERVER_SECONDS * 1000,
+        "connectTimeoutMS": 3000,
+        "socketTimeoutMS": DATABASE_STATEMENT_SECONDS * 1000,  # the driver's own default is to wait for ever
+    }
     name = urlsplit(DATABASE_URL).path.strip("/") or "maaledu"
     return {"ENGINE": "django_mongodb_backend", "HOST": DATABASE_URL, "NAME": name, "OPTIONS": options}
 

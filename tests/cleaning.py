@@ -17,24 +17,34 @@ KEPT = {"django_content_type", "auth_permission", "django_migrations", "django_s
 
 def empty_database() -> None:
     if connection.vendor == "mongodb":
-        _empty_mongodb()
+        connection.session, connection.in_atomic_block_mongo, connection.nested_atomics = None, False, 0
+    filled = filled_tables()
+    if not filled:
+        return
+    if connection.vendor == "mongodb":
+        _empty_mongodb(filled)
     else:
-        _empty_sql()
+        _empty_sql(filled)
 
 
-def _tables() -> list[str]:
+def tables() -> list[str]:
     models = apps.get_models(include_auto_created=True)
     return sorted({m._meta.db_table for m in models if m._meta.managed and not m._meta.proxy} - KEPT)
 
 
-def _empty_sql() -> None:
+def filled_tables() -> list[str]:
+    """Return which tables hold anything, asked for at once: a question about each takes longer than many a test."""
+    if connection.vendor == "mongodb":
+        return _filled_collections(tables())
     quote = connection.ops.quote_name
-    probes = [f"SELECT '{table}' WHERE EXISTS (SELECT 1 FROM {quote(table)})" for table in _tables()]
+    probes = [f"SELECT '{table}' WHERE EXISTS (SELECT 1 FROM {quote(table)})" for table in tables()]
     with connection.cursor() as cursor:
         cursor.execute(" UNION ALL ".join(probes))
-        filled = [row[0] for row in cursor.fetchall()]
-    if not filled:
-        return
+        return [row[0] for row in cursor.fetchall()]
+
+
+def _empty_sql(filled: list[str]) -> None:
+    quote = connection.ops.quote_name
     # Foreign keys are checked at the commit, so the order of the tables does not matter.
     with transaction.atomic(), connection.cursor() as cursor:
         if connection.vendor == "postgresql":
@@ -47,14 +57,12 @@ def _empty_sql() -> None:
             immutability.install(connection)
 
 
-def _empty_mongodb() -> None:
-    connection.session, connection.in_atomic_block_mongo, connection.nested_atomics = None, False, 0
-    for table in _filled_collections(_tables()):
+def _empty_mongodb(filled: list[str]) -> None:
+    for table in filled:
         connection.database[table].delete_many({})
 
 
 def _filled_collections(names: list[str]) -> list[str]:
-    """Return which of these hold anything, asked for at once: a question about each takes longer than many a test."""
     first, *others = names
     pipeline = [*_name_if_filled(first), *({"$unionWith": {"coll": name, "pipeline": _name_if_filled(name)}} for name in others)]
     return [found["name"] for found in connection.database[first].aggregate(pipeline)]

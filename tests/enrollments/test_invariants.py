@@ -6,7 +6,9 @@ from io import StringIO
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from enrollments import invariants, money_invariants, provisioning
@@ -17,6 +19,7 @@ from maaledu.db import transition
 from notifications.models import Email
 from tests.factories import completed, deliver, make_pending
 from tests.grants.make import make_coupon
+from tests.holding import worth_asking
 
 pytestmark = pytest.mark.breaks_invariants
 LONG_AGO = timedelta(hours=3)
@@ -84,6 +87,10 @@ def dead_in_silence(enrollment: Enrollment) -> None:
     SyncJob.objects.update(status="dead")
 
 
+def event_dead(enrollment: Enrollment) -> None:
+    StripeEvent.objects.update(status="dead")
+
+
 def pending_for_ever(enrollment: Enrollment) -> None:
     other, _ = make_pending()
     Payment.objects.filter(enrollment=other).update(created_at=timezone.now() - LONG_AGO)
@@ -131,6 +138,7 @@ DAMAGES: dict[Callable[[Enrollment], None], Callable[[], list[str]]] = {
     lease_forgotten: invariants.check_queues,
     running_without_lease: invariants.check_queues,
     dead_in_silence: invariants.check_dead_letters,
+    event_dead: invariants.check_dead_events,
     pending_for_ever: invariants.check_pending_ends,
     trail_cut: invariants.check_audit,
     event_without_outcome: invariants.check_events_once,
@@ -150,6 +158,7 @@ def test_damage_is_named_by_the_check_that_guards_it(client: Client, damage: Cal
     check = DAMAGES[damage]
     assert check() != []
     assert any(line.startswith(check.__name__) for line in invariants.verify())
+    assert check in worth_asking()
 
 
 def test_every_check_is_shown_to_have_teeth() -> None:
@@ -166,3 +175,17 @@ def test_the_command_lists_what_does_not_hold_and_fails(client: Client) -> None:
     with pytest.raises(CommandError):
         call_command("verify_invariants", stdout=out)
     assert f"enrollment {enrollment.pk} is paid and has no LMS job" in out.getvalue()
+
+
+def test_the_checks_ask_no_more_of_the_database_as_purchases_grow(client: Client) -> None:
+    def asked() -> int:
+        with CaptureQueriesContext(connection) as captured:
+            assert invariants.verify() == []
+        return len(captured)
+
+    for number in range(2):
+        deliver(client, completed(make_pending(email=f"a{number}@example.com")[1]))
+    few = asked()
+    for number in range(6):
+        deliver(client, completed(make_pending(email=f"b{number}@example.com")[1]))
+    assert asked() == few

@@ -6,6 +6,7 @@ The LMS's address and key are checked where they are understood, in lms_sync.che
 import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from email.utils import parseaddr
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,6 +15,8 @@ from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error, Info, Tags, run_checks
 from django.core.checks.messages import ERROR
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
 from django.db import connections
 from django.db.utils import DatabaseError
 from django.http.request import validate_host
@@ -27,6 +30,9 @@ LMS_FAILURE_POLICIES = ("queue", "rollback")
 COMMISSION_CAPS = ("none", "amount_paid")
 ATTRIBUTION_MODELS = ("last_click", "first_click")
 HIGHEST_RATE = 10_000  # basis points: the whole price
+MOST = 10**9
+PORT_WITH_TLS_FROM_THE_START = 465
+SANDBOX_MAILBOX = 8702
 MAKE_A_KEY = 'python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"'
 LOCAL_DELIVERY = ("console", "locmem", "dummy", "filebased")
 BOOT_FAILED = 3  # gunicorn takes this exit code of a worker as "do not try again"
@@ -76,6 +82,12 @@ def _rates() -> Iterator[str]:
             yield f"Set the rate limit “{name}” as a number and a period, such as 10/15m; “{rate}” cannot be read."
 
 
+def _numbers() -> Iterator[str]:
+    for name, (value, least) in settings.NUMBERS.items():
+        if not least <= value < MOST:
+            yield f"Set {name} to {least} or more; it is {value}."
+
+
 def _proxies() -> Iterator[str]:
     if settings.TRUSTED_PROXY_COUNT < 0:
         yield "Set TRUSTED_PROXY_COUNT to the number of your own reverse proxies, 0 or more."
@@ -113,6 +125,15 @@ def _is_fernet_key(key: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _course_link() -> Iterator[str]:
+    try:
+        link = settings.LMS_COURSE_URL.format(base_url="https://lms.example", course_id="a-course")
+    except (LookupError, ValueError):
+        link = ""
+    if urlsplit(link).scheme not in ("http", "https") or "a-course" not in link:
+        yield "Set LMS_COURSE_URL to the address of a course with {base_url} and {course_id} in it, and nothing else in braces."
 
 
 def _cron() -> Iterator[str]:
@@ -173,8 +194,24 @@ def _lms_driver() -> Iterator[str]:
 
 
 def _staff() -> Iterator[str]:
-    if not settings.STAFF_ALERT_EMAILS:
-        yield "Set STAFF_ALERT_EMAILS to who is to be told when something needs a person, parted by commas."
+    if not settings.STAFF_ALERT_EMAILS or not all(_is_address(email) for email in settings.STAFF_ALERT_EMAILS):
+        yield "Set STAFF_ALERT_EMAILS to the addresses of who is to be told when something needs a person, parted by commas."
+
+
+def _senders() -> Iterator[str]:
+    sender = parseaddr(settings.DEFAULT_FROM_EMAIL)[1]
+    if not _is_address(sender) or sender.endswith(".example"):
+        yield "Set DEFAULT_FROM_EMAIL to an address of yours that your mail server may send from, such as MaalEdu <courses@example.com>."
+    if not _is_address(settings.SUPPORT_EMAIL):
+        yield "Set SUPPORT_EMAIL to the address that learners may write to."
+
+
+def _is_address(text: str) -> bool:
+    try:
+        validate_email(text)
+    except ValidationError:
+        return False
+    return True
 
 
 def _delivery() -> Iterator[str]:
@@ -183,11 +220,30 @@ def _delivery() -> Iterator[str]:
         yield "Set EMAIL_DELIVERY_BACKEND to one that sends: SMTP, or anymail.backends.sendgrid.EmailBackend."
     if "sendgrid" in backend and not settings.ANYMAIL["SENDGRID_API_KEY"]:
         yield "Set SENDGRID_API_KEY, or another EMAIL_DELIVERY_BACKEND."
-    if backend.endswith("smtp.EmailBackend") and settings.EMAIL_HOST in ("", "127.0.0.1", "localhost") and settings.EMAIL_PORT == 8702:
+    if backend.endswith("smtp.EmailBackend"):
+        yield from _mail_server()
+
+
+def _mail_server() -> Iterator[str]:
+    if not settings.EMAIL_HOST:
+        yield "Set EMAIL_HOST to your mail server."
+    elif settings.EMAIL_HOST in ("127.0.0.1", "localhost") and settings.EMAIL_PORT == SANDBOX_MAILBOX:
         yield "Set EMAIL_HOST and EMAIL_PORT to your mail server; they still point at the sandbox's mailbox."
+    if settings.EMAIL_USE_TLS and settings.EMAIL_USE_SSL:
+        yield "Set one of EMAIL_USE_TLS (STARTTLS, port 587) and EMAIL_USE_SSL (TLS from the start, port 465), not both."
+    elif settings.EMAIL_PORT == PORT_WITH_TLS_FROM_THE_START and not settings.EMAIL_USE_SSL:
+        yield "Set EMAIL_USE_SSL to true: port 465 speaks TLS from the start, and EMAIL_USE_TLS means STARTTLS."
 
 
-ALWAYS: dict[str, Rule] = {"E001": _environment, "E002": _rates, "E003": _proxies, "E014": _grants, "E016": _affiliates}
+ALWAYS: dict[str, Rule] = {
+    "E001": _environment,
+    "E002": _rates,
+    "E003": _proxies,
+    "E014": _grants,
+    "E016": _affiliates,
+    "E018": _numbers,
+    "E021": _course_link,
+}
 IN_PRODUCTION: dict[str, Rule] = {
     "E004": _secret_key,
     "E005": _hosts,
@@ -201,6 +257,7 @@ IN_PRODUCTION: dict[str, Rule] = {
     "E013": _delivery,
     "E015": _cron,
     "E017": _details_keys,
+    "E019": _senders,
 }
 
 

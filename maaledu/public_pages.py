@@ -50,11 +50,15 @@ def bump_public_pages() -> None:
     transaction.on_commit(_new_version)
 
 
-def _new_version() -> str:
-    version = uuid.uuid4().hex
+def _new_version() -> None:
     _at_hand.clear()
-    caches["pages"].set(VERSION_KEY, version, None)
-    return version
+    caches["pages"].set(VERSION_KEY, uuid.uuid4().hex, None)
+
+
+def _first_version() -> str | None:
+    """Write a version down before the first page is rendered, unless somebody just did; None while the cache is lost."""
+    caches["pages"].add(VERSION_KEY, uuid.uuid4().hex, None)
+    return caches["pages"].get(VERSION_KEY)
 
 
 @dataclass
@@ -77,7 +81,7 @@ def find(request: HttpRequest) -> Slot | None:
 
 def _look_up(key: str) -> Slot:
     found = caches["pages"].get_many([VERSION_KEY, key])
-    version, entry = found.get(VERSION_KEY), found.get(key)
+    version, entry = found.get(VERSION_KEY) or _first_version(), found.get(key)
     if entry is None or entry[0] != version:
         return Slot(key, version, None)
     page = entry[1:]
@@ -94,11 +98,10 @@ def _lay_at_hand(key: str, page: Page) -> None:
 
 def keep(slot: Slot, response: HttpResponse) -> None:
     """Store a page under the version that was in force before it was rendered."""
-    if not _is_keepable(response):
+    if slot.version is None or not _is_keepable(response):
         return
-    version = slot.version or _new_version()
     lifetime = settings.PUBLIC_PAGE_LIFETIME.total_seconds()
-    caches["pages"].set(slot.key, (version, dict(response.items()), response.content), lifetime)
+    caches["pages"].set(slot.key, (slot.version, dict(response.items()), response.content), lifetime)
 
 
 def _is_keepable(response: HttpResponse) -> bool:

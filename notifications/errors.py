@@ -21,6 +21,14 @@ class MailDeferred(AppError):
     retryable = True
 
 
+class MailUncertain(AppError):
+    """The connection was lost while the message was handed over: it may have arrived, so it is not sent without end."""
+
+    code = "MAIL_UNCERTAIN"
+    message = "The mail server did not say whether it has taken the message."
+    retryable = True
+
+
 class MailRefused(AppError):
     code = "MAIL_REFUSED"
     message = "The mail server refused this message for good."

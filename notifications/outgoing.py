@@ -4,6 +4,7 @@ At least once, and exactly once as long as no worker dies between the mail serve
 Message-ID is the same on every try, so that mail readers show one.
 """
 
+import contextlib
 import smtplib
 from datetime import timedelta
 from email.utils import parseaddr
@@ -16,10 +17,11 @@ from django.db.models import Q
 from django.template import TemplateDoesNotExist, TemplateSyntaxError, VariableDoesNotExist
 from django.template.loader import render_to_string
 from django.utils import timezone
+from urllib3.exceptions import MaxRetryError
 
 from maaledu import work
 from maaledu.work import Finish
-from notifications.errors import BrokenTemplate, MailDeferred, MailRefused, MailUnavailable
+from notifications.errors import BrokenTemplate, MailDeferred, MailRefused, MailUnavailable, MailUncertain
 from notifications.models import Email
 
 QUEUE = "emails"
@@ -70,6 +72,7 @@ SAFE_DEFAULTS = {
     "paid_on": "",
     "is_whole": False,
     "is_over": False,
+    "is_good_again": True,
 }
 
 
@@ -81,7 +84,10 @@ def stage(*, kind: str, to: str, dedupe_key: str, context: dict[str, Any]) -> bo
 
 
 def send(email: Email) -> Finish:
-    """Hand the message to the mail server and return what records that. Raises MailUnavailable, MailDeferred, MailRefused."""
+    """Hand the message to the mail server and return what records that.
+
+    Raises MailUnavailable, MailDeferred, MailUncertain, MailRefused.
+    """
     message = compose(email)
     _hand_over(message)
 
@@ -131,18 +137,26 @@ def message_id(email: Email) -> str:
 
 
 def _hand_over(message: EmailMultiAlternatives) -> None:
+    backend = get_connection(settings.EMAIL_DELIVERY_BACKEND)
     try:
-        get_connection(settings.EMAIL_DELIVERY_BACKEND).send_messages([message])
+        backend.open()
     except smtplib.SMTPAuthenticationError as error:
         raise MailUnavailable("The mail server does not accept our login.") from error
+    except (smtplib.SMTPException, OSError) as error:
+        raise MailUnavailable(f"{type(error).__name__}") from error
+    try:
+        backend.send_messages([message])
     except (smtplib.SMTPRecipientsRefused, AnymailRecipientsRefused) as error:
         raise _refusal(_recipient_code(error)) from error
     except smtplib.SMTPResponseException as error:
         raise _refusal(error.smtp_code) from error
     except AnymailAPIError as error:
-        raise _api_refusal(error.status_code) from error
+        raise _api_refusal(error) from error
     except (smtplib.SMTPException, OSError) as error:
-        raise MailUnavailable(f"{type(error).__name__}") from error
+        raise MailUncertain(f"{type(error).__name__}") from error
+    finally:
+        with contextlib.suppress(smtplib.SMTPException, OSError):  # a server that took the message may be rude about "bye"
+            backend.close()
 
 
 def _recipient_code(error: Exception) -> int:
@@ -156,8 +170,12 @@ def _refusal(code: int) -> MailRefused | MailDeferred | MailUnavailable:
     return MailRefused(f"SMTP {code}") if code >= 500 else MailDeferred(f"SMTP {code}")
 
 
-def _api_refusal(status: int | None) -> MailRefused | MailUnavailable:
-    if status is not None and 400 <= status < 500 and status not in (401, 403, 408, 429):
+def _api_refusal(error: AnymailAPIError) -> MailRefused | MailUnavailable | MailUncertain:
+    status = error.status_code
+    if status is None:
+        reached = not (error.__cause__ and isinstance(next(iter(error.__cause__.args), None), MaxRetryError))
+        return (MailUncertain if reached else MailUnavailable)(f"{type(error.__cause__).__name__}")
+    if 400 <= status < 500 and status not in (401, 403, 408, 429):
         return MailRefused(f"HTTP {status}")
     return MailUnavailable(f"HTTP {status}")
 

@@ -58,7 +58,7 @@ PRODUCTION = {
     "FRAPPE_LMS_API_KEY": "check-key:check-secret",
     "STAFF_ALERT_EMAILS": "staff@example.com",
     "EMAIL_HOST": "mail.example.com",
-    "EMAIL_PORT": "587",
+    "DEFAULT_FROM_EMAIL": "Shop <courses@example.com>",
     "REDIS_URL": "redis://127.0.0.1:6379/0",
     "DATABASE_URL": "postgres://postgres@127.0.0.1:5432/maaledu",
     "TRUSTED_PROXY_COUNT": "1",

@@ -25,7 +25,7 @@ GOOD = {
     "FRAPPE_LMS_API_KEY": "0a1b2c3d4e5f6a7:7f6e5d4c3b2a190",
     "STAFF_ALERT_EMAILS": "staff@example.com",
     "EMAIL_HOST": "smtp.example.com",
-    "EMAIL_PORT": "587",
+    "DEFAULT_FROM_EMAIL": "Shop <courses@example.com>",
     "DETAILS_KEYS": "b25seS1mb3ItdGhlLWNoZWNrLW9mLXByb2R1Y3Rpb24=",
 }
 NOTHING_ELSE = {"PATH": "/usr/bin:/bin", "DJANGO_SETTINGS_MODULE": "maaledu.settings", "DEBUG": "false", "STRIPE_API_BASE": ""}
@@ -63,6 +63,15 @@ def test_neither_a_worker_nor_a_command_starts_unsafely(command):
     assert "Set STRIPE_SECRET_KEY" in started.stderr
 
 
+def test_production_speaks_to_the_port_of_a_mail_server_that_was_named_only():
+    shown = run(python("-c", "from django.conf import settings as s; print(s.EMAIL_PORT, s.EMAIL_USE_TLS, s.EMAIL_USE_SSL)"))
+    assert shown.stdout.split() == ["587", "True", "False"]
+
+
+def test_what_is_no_number_is_named():
+    assert "Set LMS_WORKER_THREADS to a number; “three” is none." in run(python("manage.py", "check"), LMS_WORKER_THREADS="three").stderr
+
+
 SENTENCES = [
     ("ENVIRONMENT", "staging", "E001", "MAALEDU_ENV"),
     ("RATE_LIMITS", {"checkout": "ten per hour"}, "E002", "checkout"),
@@ -89,12 +98,25 @@ SENTENCES = [
     ("STRIPE_API_BASE", "http://127.0.0.1:8701/stripe", "E010", "STRIPE_API_BASE"),
     ("FRAPPE_DRIVER", "magic", "E011", "FRAPPE_DRIVER"),
     ("STAFF_ALERT_EMAILS", [], "E012", "STAFF_ALERT_EMAILS"),
+    ("STAFF_ALERT_EMAILS", ["staff@example.com", "notanaddress"], "E012", "STAFF_ALERT_EMAILS"),
+    ("NUMBERS", {"LMS_WORKER_THREADS": (0, 1)}, "E018", "LMS_WORKER_THREADS to 1 or more; it is 0"),
+    ("NUMBERS", {"STRIPE_READ_SECONDS": (float("nan"), 0.1)}, "E018", "STRIPE_READ_SECONDS"),
+    ("DEFAULT_FROM_EMAIL", "MaalEdu <courses@maaledu.example>", "E019", "DEFAULT_FROM_EMAIL"),
+    ("DEFAULT_FROM_EMAIL", "garbage", "E019", "DEFAULT_FROM_EMAIL"),
+    ("SUPPORT_EMAIL", "write to us", "E019", "SUPPORT_EMAIL"),
     ("EMAIL_DELIVERY_BACKEND", "django.core.mail.backends.console.EmailBackend", "E013", "EMAIL_DELIVERY_BACKEND"),
     ("EMAIL_DELIVERY_BACKEND", "django.core.mail.backends.locmem.EmailBackend", "E013", "EMAIL_DELIVERY_BACKEND"),
     ("EMAIL_DELIVERY_BACKEND", "anymail.backends.sendgrid.EmailBackend", "E013", "SENDGRID_API_KEY"),
+    ("EMAIL_HOST", "", "E013", "EMAIL_HOST"),
     ("EMAIL_PORT", 8702, "E013", "EMAIL_HOST"),
+    ("EMAIL_PORT", 465, "E013", "EMAIL_USE_SSL"),
+    ("EMAIL_USE_SSL", True, "E013", "not both"),
     ("FREE_GRANT_ON_LMS_FAILURE", "shrug", "E014", "queue or rollback"),
     ("GRANT_ANSWER_WORKING_DAYS", 0, "E014", "GRANT_ANSWER_WORKING_DAYS"),
+    ("LMS_COURSE_URL", "{base}/x", "E021", "LMS_COURSE_URL"),
+    ("LMS_COURSE_URL", "{base_url}/lms", "E021", "{course_id}"),
+    ("LMS_COURSE_URL", "{base_url}/{course_id", "E021", "LMS_COURSE_URL"),
+    ("LMS_COURSE_URL", "/lms/{course_id}", "E021", "{base_url}"),
     ("CRON_SECRET", "too-short", "E015", "CRON_SECRET"),
     ("COMMISSION_CAP", "half", "E016", "COMMISSION_CAP to none or amount_paid"),
     ("ATTRIBUTION_MODEL", "any_click", "E016", "ATTRIBUTION_MODEL to last_click or first_click"),
@@ -121,6 +143,7 @@ def production(settings):
     settings.DETAILS_KEYS = [GOOD["DETAILS_KEYS"]]
     settings.STRIPE_LIVEMODE, settings.STRIPE_API_BASE = True, ""
     settings.EMAIL_HOST, settings.EMAIL_PORT, settings.TRUSTED_PROXY_COUNT = "127.0.0.1", 587, 1
+    settings.EMAIL_USE_TLS, settings.DEFAULT_FROM_EMAIL = True, GOOD["DEFAULT_FROM_EMAIL"]
     return settings
 
 
@@ -177,7 +200,8 @@ def test_a_mongodb_without_transactions_is_refused(db, monkeypatch):
     assert [message.id for message in check_database(databases=["default"])] == ["maaledu.E020"]
 
 
-def test_every_variable_the_settings_read_is_explained_in_the_example():
+def test_every_variable_that_is_read_is_explained_in_the_example():
     read = set(re.findall(r'(?:env\.\w+|_number)\(\s*"([A-Z_]+)"', (ROOT / "maaledu/settings.py").read_text()))
     explained = set(re.findall(r"^#?([A-Z_]+)=", (ROOT / ".env.example").read_text(), flags=re.MULTILINE))
-    assert read == explained
+    composed = set(re.findall(r"\$\{([A-Z_]+)", (ROOT / "compose.yaml").read_text()))
+    assert read | composed == explained

@@ -1,4 +1,4 @@
-"""The grants desk: the queue of applications, decisions one at a time or many at once, coupons, budgets, export."""
+"""The grants desk: the queue of applications, decisions one at a time or many at once, coupons, export."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,19 +9,19 @@ from typing import Any, ClassVar
 from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
 from courses.models import Course
-from enrollments import granting
-from enrollments.grant_figures import budget_left, figures, pot
-from enrollments.grant_forms import DecisionForm, ExtensionForm, RejectionForm, end_of
+from enrollments import granting, referring
+from enrollments.grant_figures import budget_left
+from enrollments.grant_forms import NO_PROGRAM, DecisionForm, ExtensionForm, RejectionForm, end_of
+from enrollments.refusal_admin import RefusalInline
 from grants import applications
-from grants.models import Grant, GrantEvent, Program
+from grants.models import Grant, GrantEvent
 from grants.pricing import discounted
 from maaledu.admin import ReadOnlyAdmin, ReadOnlyInline, note
 from maaledu.csv import csv_response
@@ -46,44 +46,16 @@ class GrantEventInline(ReadOnlyInline):
     readonly_fields = fields
 
 
-@admin.register(Program)
-class ProgramAdmin(ModelAdmin):
-    """The funds; above their list, how the whole desk stands."""
-
-    list_before_template = "admin/grants/figures.html"
-    list_display = ("name", "currency", "budget", "committed", "left", "is_active")
-    readonly_fields = ("committed", "left")
-    fields = ("name", "currency", "budget_amount", "budget_places", "is_active", "committed", "left")
-
-    @admin.display(description="budget")
-    def budget(self, program: Program) -> str:
-        return pot(program.budget_amount, program.budget_places, program.currency)
-
-    @admin.display(description="committed")
-    def committed(self, program: Program) -> str:
-        return pot(program.committed_amount, program.committed_places, program.currency)
-
-    @admin.display(description="left")
-    def left(self, program: Program) -> str:
-        return budget_left(program)
-
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        return super().changelist_view(request, {**(extra_context or {}), "figures": figures().rows()})
-
-    def has_delete_permission(self, request: HttpRequest, obj: Program | None = None) -> bool:
-        return False
-
-
 @admin.register(Grant)
 class GrantAdmin(ReadOnlyAdmin):
     """Oldest first, with the days left to answer. Every decision goes through `granting`, as everywhere else."""
 
-    list_display = ("name", "course", "state", "percent", "days_left", "expires_at", "created_at")
+    list_display = ("name", "course", "state", "percent", "paid_from", "days_left", "expires_at", "created_at")
     list_filter = ("status", "program", "reject_reason", "course__category")
     search_fields = ("email", "name", "code", "course__slug")
     ordering = ("created_at",)
-    list_select_related = ("course",)
-    inlines = (GrantEventInline,)
+    list_select_related = ("course", "program")
+    inlines = (GrantEventInline, RefusalInline)
     actions = ("approve_selected", "reject_selected", "export")
     actions_detail: ClassVar[list[str]] = ["approve_one", "reject_one", "reissue_one", "extend_one", "revoke_one"]
     id_fields = ("pk", "enrollment_id")
@@ -91,6 +63,10 @@ class GrantAdmin(ReadOnlyAdmin):
     @display(description="status", ordering="status", label=STATE_COLORS)
     def state(self, grant: Grant) -> str:
         return grant.status
+
+    @admin.display(description="paid from", ordering="program")
+    def paid_from(self, grant: Grant) -> str:
+        return (grant.program.name if grant.program else NO_PROGRAM) if grant.code else ""
 
     @admin.display(description="days left", ordering="answer_due_on")
     def days_left(self, grant: Grant) -> str:
@@ -185,7 +161,9 @@ VERBS = {
 def _decide(page: GrantAdmin, request: HttpRequest, object_id: str, name: str) -> HttpResponse:
     """Show one application with the form of a decision, what it costs and what to beware of; carry it out on POST."""
     verb = VERBS[name]
-    grant = get_object_or_404(Grant.objects.select_related("course"), pk=object_id)
+    grant = page.get_object(request, object_id)
+    if grant is None:
+        raise Http404
     confirmed, form = _filled_in(request, verb.form_class)
     back = reverse("admin:grants_grant_change", args=[grant.pk])
     if confirmed and form.is_valid() and _carried_out(request, grant, form, verb):
@@ -200,9 +178,9 @@ def _filled_in(request: HttpRequest, form_class: type[forms.Form]) -> tuple[bool
 
 
 def _page(page: GrantAdmin, request: HttpRequest, grants: list[Grant], form: forms.Form, **more: Any) -> HttpResponse:
-    previews = [preview(grant.course, form) for grant in grants] if isinstance(form, DecisionForm) else []
-    shown = {"grants": [(grant, page.days_left(grant)) for grant in grants], "form": form, "previews": previews}
-    context = {**page.admin_site.each_context(request), "opts": page.opts, **shown, **more}
+    shown = {"grants": [(grant, page.days_left(grant)) for grant in grants], "form": form}
+    previewed = _previewed(grants, form) if isinstance(form, DecisionForm) else {}
+    context = {**page.admin_site.each_context(request), "opts": page.opts, **shown, **previewed, **more}
     return render(request, "admin/grants/decide.html", context)
 
 
@@ -215,8 +193,15 @@ def _carried_out(request: HttpRequest, grant: Grant, form: forms.Form, verb: Ver
     return True
 
 
-def preview(course: Course, form: forms.Form) -> dict[str, Any]:
-    """Return what a grant would cost at the percentage in the form, and the warnings about it."""
+def _previewed(grants: list[Grant], form: DecisionForm) -> dict[str, Any]:
+    """Say what the grants would cost, each of them, and whose budget pays; nobody's is said as clearly as somebody's."""
+    rate, program = referring.highest_rate(), form.program_chosen()
+    pays = f"{program.name} pays; it has left: {budget_left(program)}." if program else ""
+    return {"previews": [preview(grant.course, form, rate) for grant in grants], "pays": pays}
+
+
+def preview(course: Course, form: forms.Form, rate: int) -> dict[str, Any]:
+    """Return what a grant would cost at the percentage in the form, and the warnings about it, up to this commission rate."""
     typed = form["percent"].value()
     percent = int(typed) if str(typed).isascii() and str(typed).isdigit() and 10 <= int(typed) <= 100 else 100
     price = discounted(course.price, percent, course.currency)
@@ -226,7 +211,7 @@ def preview(course: Course, form: forms.Form) -> dict[str, Any]:
         "list_price": format_money(price.list_price, price.currency),
         "cost": format_money(price.discount, price.currency),
         "to_pay": format_money(price.to_pay, price.currency),
-        "warnings": applications.warnings_about(course, percent),
+        "warnings": applications.warnings_about(price, percent, commission=referring.commission_at(price, rate)),
     }
 
 

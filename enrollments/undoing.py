@@ -13,9 +13,8 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from affiliates import commissions
-from enrollments import learner_mail, provisioning, settlement
+from enrollments import granting, learner_mail, provisioning, settlement
 from enrollments.models import Dispute, Enrollment, EnrollmentEvent, Payment, Refund
-from grants import redemption
 from maaledu.db import atomic, transition
 from notifications.alerts import alert_staff
 
@@ -88,11 +87,12 @@ def _end(enrollment: Enrollment, standing: Standing, actor: str) -> bool:
         _trace(enrollment, Enrollment.PAID, actor, note)
         learner_mail.stage_place_ended(enrollment, is_lost=standing.is_lost)
         logger.info("enrollment refunded", extra={"enrollment": str(enrollment.pk), "actor": actor, "note": note})
-    enrollment.refresh_from_db(fields=["access_generation"])
+    # Where access was asked for may have been mended since this row was read.
+    enrollment.refresh_from_db(fields=["access_generation", "lms_platform", "lms_course_id"])
     if settings.REVOKE_ON_REFUND:
         provisioning.ensure_revocation(enrollment)
     if standing.gives_coupon_back and enrollment.grant_id:
-        redemption.make_good_again(enrollment_id=enrollment.pk)
+        granting.give_coupon_back(enrollment, actor=actor)
     return won
 
 
@@ -117,7 +117,7 @@ def _put_back(enrollment: Enrollment, actor: str) -> bool:
         return False
     _trace(enrollment, Enrollment.REFUNDED, actor, PUT_BACK, to=Enrollment.PAID)
     if enrollment.grant_id:
-        redemption.redeem_late(enrollment.grant_id, enrollment_id=enrollment.pk, email=enrollment.email)
+        granting.redeem_late(enrollment, actor=actor)
     enrollment.refresh_from_db()
     provisioning.ensure_job(enrollment)
     _tell_staff(enrollment, "The place is paid again, access is being given back, and the commission is booked again.")

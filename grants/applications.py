@@ -9,16 +9,16 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError
-from django.db.models import F
 from django.utils import timezone
 
 from courses.models import Course
+from grants import budgets
 from grants.codes import new_code
-from grants.errors import AlreadyDecided, ApplicationOpen, BudgetExceeded, InvalidDecision
+from grants.errors import AlreadyDecided, ApplicationOpen, InvalidDecision
 from grants.models import Grant, GrantEvent, Program
-from grants.pricing import MAX_PERCENT, MIN_PERCENT, discounted
+from grants.pricing import MAX_PERCENT, MIN_PERCENT, Price, discounted
 from maaledu.db import atomic, transition
-from maaledu.money import format_money, share
+from maaledu.money import format_money
 
 SATURDAY = 5
 
@@ -98,13 +98,14 @@ def approve(grant: Grant, decision: Decision, *, by: str) -> Grant:
         "price_at_approval": course.price,
         "currency": course.currency,
         "committed_amount": cost if decision.program else 0,
+        "holds_budget": decision.program is not None,
         "decided_by": by,
         "decided_at": timezone.now(),
     }
     if fresh.status != Grant.PENDING or not transition(fresh, Grant.APPROVED, **changes):
         raise AlreadyDecided
     if decision.program:
-        _commit(decision.program, cost)
+        budgets.commit(decision.program, cost)
     _trace(fresh, f"approved at {decision.percent} %", by, decision.note)
     return fresh
 
@@ -119,19 +120,6 @@ def _check(decision: Decision, grant: Grant) -> None:
         raise InvalidDecision("This program is closed.")
     if program and program.currency != grant.currency:
         raise InvalidDecision("The program's currency is not the course's.")
-
-
-def _commit(program: Program, cost: int) -> None:
-    """Hold `cost` (minor units) and one place of the budget. Raises BudgetExceeded, also for the slower of two at once."""
-    fresh = Program.objects.get(pk=program.pk)
-    room = Program.objects.filter(pk=fresh.pk, budget_amount=fresh.budget_amount, budget_places=fresh.budget_places)
-    if fresh.budget_amount is not None:
-        room = room.filter(committed_amount__lte=fresh.budget_amount - cost)
-    if fresh.budget_places is not None:
-        room = room.filter(committed_places__lt=fresh.budget_places)
-    more = {"committed_amount": F("committed_amount") + cost, "committed_places": F("committed_places") + 1}
-    if room.update(**more, updated_at=timezone.now()) != 1:
-        raise BudgetExceeded(amount_left=fresh.amount_left, places_left=fresh.places_left, cost=cost)
 
 
 @atomic
@@ -164,10 +152,10 @@ def reissue(grant: Grant, *, by: str) -> Grant:
 def revoke(grant: Grant, *, by: str, note: str = "") -> Grant:
     """Take an unused coupon back, and its share of the budget with it. Raises AlreadyDecided."""
     fresh = Grant.objects.get(pk=grant.pk)
-    held = fresh.committed_amount
-    if not transition(fresh, Grant.REVOKED, committed_amount=0):
+    share = budgets.share_of(fresh)
+    if not transition(fresh, Grant.REVOKED, **budgets.NOTHING_HELD):
         raise AlreadyDecided("Only an unused coupon can be revoked.")
-    give_back(fresh, held)
+    budgets.give_back(share)
     _trace(fresh, "revoked", by, note)
     return fresh
 
@@ -185,25 +173,19 @@ def extend(grant: Grant, *, by: str, until: datetime) -> Grant:
     return fresh
 
 
-def give_back(grant: Grant, amount: int) -> None:
-    """Return what an unused coupon held of its program's budget."""
-    less = {"committed_amount": F("committed_amount") - amount, "committed_places": F("committed_places") - 1}
-    if grant.program_id:
-        Program.objects.filter(pk=grant.program_id).update(**less, updated_at=timezone.now())
-
-
 def _trace(grant: Grant, what: str, actor: str, note: str = "") -> None:
     GrantEvent.objects.create(grant=grant, what=what[:40], actor=actor, note=note)
 
 
-def warnings_about(course: Course, percent: int) -> list[str]:
-    """Return what staff should know before they approve: a price that turns free, a commission above what is paid."""
-    price = discounted(course.price, percent, course.currency)
+def warnings_about(price: Price, percent: int, *, commission: int) -> list[str]:
+    """Return what staff should know before they approve: a price that turns free, a commission above what is paid.
+
+    `commission` is the most that a sale at this price may owe an affiliate, in minor units.
+    """
     found = []
     if price.is_free and percent < MAX_PERCENT:
         found.append("What is left to pay is under Stripe's minimum: the place will be free.")
-    commission = share(course.price, settings.AFFILIATE_RATE_BASIS_POINTS)
-    if not price.is_free and commission > price.to_pay:
+    if commission > price.to_pay:
         loss = format_money(commission - price.to_pay, price.currency)
         found.append(f"An affiliate's commission would exceed what is paid by {loss}.")
     return found

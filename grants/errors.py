@@ -21,6 +21,12 @@ class BudgetExceeded(AppError):
     http_status = 409
 
 
+class ProgramInUse(AppError):
+    code = "PROGRAM_IN_USE"
+    message = "A grant was approved from this program in the meantime, so that was not saved. Please look at the figures again."
+    http_status = 409
+
+
 class AlreadyDecided(AppError):
     code = "ALREADY_DECIDED"
     message = "This application has been decided already."

@@ -44,12 +44,21 @@ class Program(models.Model):
         return self.name
 
     @property
+    def is_used(self) -> bool:
+        """Whether a grant was ever paid from it. Also one that let go of its share may count again, in the currency it had."""
+        return self.grants.exists()
+
+    @property
     def amount_left(self) -> int | None:
         return None if self.budget_amount is None else self.budget_amount - self.committed_amount
 
     @property
     def places_left(self) -> int | None:
         return None if self.budget_places is None else self.budget_places - self.committed_places
+
+    @property
+    def is_overdrawn(self) -> bool:
+        return any(left is not None and left < 0 for left in (self.amount_left, self.places_left))
 
 
 class GrantQuerySet(models.QuerySet["Grant"]):
@@ -78,7 +87,8 @@ class Grant(models.Model):
     OPEN: ClassVar[list[str]] = [PENDING, APPROVED, RESERVED]
     TRANSITIONS: ClassVar[dict[str, list[str]]] = {
         PENDING: [],
-        # Back from redeemed only when staff roll back a free place that the LMS refused for good.
+        # Back from redeemed only when a free place is rolled back that the LMS refused for good, or staff refund a payment and
+        # give its coupon back.
         APPROVED: [PENDING, RESERVED, REDEEMED],
         REJECTED: [PENDING],
         RESERVED: [APPROVED],
@@ -112,6 +122,7 @@ class Grant(models.Model):
     price_at_approval = models.PositiveBigIntegerField(null=True, blank=True, help_text="Minor units.")
     currency = models.CharField(max_length=3, choices=CURRENCY_CHOICES)
     committed_amount = models.PositiveBigIntegerField(default=0, help_text="Minor units held from the program's budget.")
+    holds_budget = models.BooleanField(default=False, help_text="Whether its program counts it: its amount, and one place.")
     reject_reason = models.CharField(max_length=20, blank=True, choices=REASONS)
     note = models.CharField(max_length=500, blank=True)
     decided_by = models.CharField(max_length=140, blank=True)
@@ -151,7 +162,10 @@ class Grant(models.Model):
 
 
 class GrantEvent(models.Model):
-    """One row for every decision and every move of a grant: what, by whom, when, why. Insert only."""
+    """One row for every decision and every move of a grant: what, by whom, when, why. Insert only.
+
+    The coupon of a free place is held and used up in one move, which is one row.
+    """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     grant = models.ForeignKey(Grant, on_delete=models.PROTECT, related_name="events")
@@ -195,3 +209,27 @@ class RefusalCount(models.Model):
 
     def __str__(self) -> str:
         return f"{self.count} {self.reason} on {self.day}"
+
+
+class Refusal(models.Model):
+    """One refused code, for staff alone: when, why, and which coupon it was. Insert only; `grants.refusals` says what is kept.
+
+    Writing one costs the same whatever the reason is. Hence no constraint on `grant`: only a known code would be checked.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    reason = models.CharField(max_length=20, choices=_choices(*RefusalCount.TRUE_REASONS))
+    grant = models.ForeignKey(Grant, on_delete=models.DO_NOTHING, db_constraint=False, null=True, related_name="refusals")
+    course_slug = models.CharField(max_length=140)
+    tried_by = models.CharField(max_length=150, help_text="The first letter and the domain of the address.")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["reason", "-created_at"]),
+            models.Index(fields=["-created_at"]),
+        ]
+        ordering: ClassVar[list[str]] = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"{self.reason}, {self.tried_by}"

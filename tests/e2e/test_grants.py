@@ -117,6 +117,7 @@ def test_what_is_left_under_the_minimum_is_free(visit: Callable[..., Visitor], s
     office.get_by_label("Percent").fill("99")
     office.get_by_label("Percent").press("Tab")
     expect(office.get_by_text("under Stripe's minimum: the place will be free")).to_be_visible()
+    expect(office.get_by_text("No budget is charged: without a program")).to_be_visible()
     inspector.look(office, "office-approve", taps=False)
     office.get_by_role("button", name="Approve").click()
     page.goto(link_in(mail_about(sandbox, email, "approved"), "/checkout/"))
@@ -149,11 +150,15 @@ def test_a_coupon_comes_back_when_the_payment_is_given_up(visit: Callable[..., V
 def test_every_bad_code_is_refused_in_the_same_words(
     visit: Callable[..., Visitor], demo: RunningDemo, sandbox: Sandbox, inspector: Inspector
 ):
-    page, staff, email = visit().page, visit(), new_email()
+    visitor, staff, email = visit(), visit(), new_email()
+    page = visitor.page
+    visitor.expect_statuses(409)
     code = code_in(grant(page, staff, sandbox, COURSE, email, 50))
     page.goto(f"/checkout/{COURSE}/")
     fill_checkout(page, new_email("somebody-else"))
-    apply_coupon(page, code)
+    with page.expect_response(re.compile("/coupon/")) as told:
+        apply_coupon(page, code)
+    assert told.value.status == 409
     expect(page.get_by_role("status")).to_have_text(REFUSAL)
     apply_coupon(page, "MAAL-AAAA-BBBB-CCCC")
     expect(page.get_by_role("status")).to_have_text(REFUSAL)
@@ -173,7 +178,10 @@ def let_expire(demo: RunningDemo, code: str) -> None:
 
 def test_guessing_is_slowed_down(visitor: Visitor):
     page = visitor.page
+    visitor.expect_statuses(400, 409, 429)
     page.goto(f"/checkout/{COURSE}/")
+    apply_coupon(page, "MAAL-AAAA-BBBB-CCC9")
+    expect(page.get_by_role("status")).to_contain_text("Enter your e-mail first")
     fill_checkout(page, new_email())
     for number in range(5):
         with page.expect_response(re.compile("/coupon/")):

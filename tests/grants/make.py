@@ -1,15 +1,19 @@
 """Grants that tests start from, made by the product's own functions."""
 
 from datetime import timedelta
+from typing import Any
 
+from django.test import Client
 from django.utils import timezone
 
 from courses.models import Course
-from enrollments import granting
-from grants import applications
+from enrollments import checkout, granting, orders, refunds
+from enrollments.models import Enrollment, Payment
+from enrollments.refunds import Request
+from grants import applications, redemption
 from grants.applications import Application, Decision
 from grants.models import Grant, Program
-from tests.factories import make_course
+from tests.factories import completed, deliver, make_course, refund_of, refunded
 
 HOLDER = "holder@example.com"
 STAFF = "staff@example.com"
@@ -22,3 +26,44 @@ def make_application(course: Course | None = None, *, email: str = HOLDER) -> Gr
 def make_coupon(course: Course | None = None, *, percent: int = 50, email: str = HOLDER, program: Program | None = None) -> Grant:
     decision = Decision(percent, timezone.now() + timedelta(days=30), program)
     return granting.approve(make_application(course, email=email), decision, by=STAFF)
+
+
+def open_checkout(grant: Grant) -> Payment:
+    """Return the open payment of a checkout with this coupon, as far as its rows go: Stripe is not asked."""
+    course = Course.objects.get(pk=grant.course_id)
+    quote = redemption.quote(code=grant.code or "", email=grant.email, course=course)
+    _, payment = checkout._write(orders.Order(course, grant.email, "", quote.price, quote.grant))
+    assert payment is not None
+    return with_session(payment)
+
+
+def with_session(payment: Payment) -> Payment:
+    Payment.objects.filter(pk=payment.pk).update(stripe_session_id=f"cs_test_{payment.pk.hex}", checkout_url="x")
+    return Payment.objects.get(pk=payment.pk)
+
+
+def buy_with(grant: Grant) -> Payment:
+    """Return the payment of a place that was bought with this coupon."""
+    payment = open_checkout(grant)
+    deliver(Client(), completed(payment))
+    return Payment.objects.get(pk=payment.pk)
+
+
+def refund(payment: Payment, *, gives_coupon_back: bool) -> dict[str, Any]:
+    """Have staff refund a payment in full and Stripe tell of it; return what it tells."""
+    wanted = Request(payment.amount, "requested_by_customer", STAFF, gives_coupon_back=gives_coupon_back)
+    told = refund_of(
+        payment, payment_intent=payment.stripe_payment_intent_id, metadata={"refund_id": str(refunds._write(payment, wanted).pk)}
+    )
+    assert deliver(Client(), refunded(told)).status_code == 200
+    return told
+
+
+def run_out(grant: Grant) -> None:
+    """Let the coupon's time be over, without the sweep."""
+    Grant.objects.filter(pk=grant.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
+
+
+def refuse_place(enrollment: Enrollment) -> None:
+    """Let the LMS have refused this place for good, as far as its rows go."""
+    Enrollment.objects.filter(pk=enrollment.pk).update(lms_status=Enrollment.LMS_FAILED)

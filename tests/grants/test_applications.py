@@ -9,13 +9,17 @@ from grants import applications, redemption
 from grants.applications import Decision
 from grants.errors import AlreadyDecided, ApplicationOpen, BudgetExceeded, InvalidDecision
 from grants.models import Grant, GrantEvent, Program
+from grants.pricing import discounted
 from maaledu.db import transition
 from notifications.models import Email
+from notifications.outgoing import compose
+from tests import tables
 from tests.concurrency import kinds, race
 from tests.factories import make_course
-from tests.grants.make import STAFF, make_application, make_coupon
+from tests.grants.make import HOLDER, STAFF, make_application, make_coupon
 
 IN_A_MONTH = timedelta(days=30)
+STATUSES = ["pending", "approved", "rejected", "reserved", "redeemed", "expired", "revoked"]
 
 
 def decision(percent: int = 50, program: Program | None = None) -> Decision:
@@ -23,11 +27,11 @@ def decision(percent: int = 50, program: Program | None = None) -> Decision:
 
 
 @pytest.mark.breaks_invariants
-@pytest.mark.parametrize(("before", "after"), list(itertools.product(Grant.TRANSITIONS, repeat=2)))
+@pytest.mark.parametrize(("before", "after"), list(itertools.product(STATUSES, repeat=2)))
 def test_every_pair_of_grant_statuses(before: str, after: str) -> None:
     grant = make_application()
     Grant.objects.filter(pk=grant.pk).update(status=before)
-    allowed = before in Grant.TRANSITIONS[after]
+    allowed = (before, after) in tables.GRANT
     assert transition(grant, after) is allowed
     grant.refresh_from_db()
     assert grant.status == (after if allowed else before)
@@ -163,14 +167,54 @@ def test_holders_are_reminded_seven_days_and_one_day_before_once_each() -> None:
     far = make_coupon(email="far@example.com")
     for email, left in (("week@example.com", timedelta(days=6)), ("day@example.com", timedelta(hours=20))):
         grant = make_coupon(email=email)
-        Grant.objects.filter(pk=grant.pk).update(expires_at=timezone.now() + left)
+        Grant.objects.filter(pk=grant.pk).update(expires_at=timezone.now() + left, decided_at=timezone.now() - IN_A_MONTH)
     assert (granting.send_reminders(), granting.send_reminders()) == (2, 0)
     assert sorted(Email.objects.filter(kind="grant_reminder").values_list("to", flat=True)) == ["day@example.com", "week@example.com"]
     assert far.status == "approved"
 
 
-def test_the_approval_warns_of_a_free_rest_and_of_a_loss() -> None:
-    assert "free" in applications.warnings_about(make_course(price=4900), 99)[0]
-    loss = applications.warnings_about(make_course(price=49900), 95)
-    assert "$24.95" in loss[0]
-    assert applications.warnings_about(make_course(price=49900), 50) == []
+@pytest.mark.parametrize(("days", "told"), [(3, [1]), (8, [7, 1]), (7, [1])])
+def test_a_moment_to_remind_that_lay_before_the_approval_is_left_out(days: int, told: list[int]) -> None:
+    """The approval's own mail has just said until when the coupon is good."""
+    now = timezone.now()
+    grant = granting.approve(make_application(), Decision(50, now + timedelta(days=days) - timedelta(minutes=1)), by=STAFF)
+    counts = [granting.send_reminders()]
+    for left in (timedelta(days=6, hours=12), timedelta(hours=12)):  # the time between passes: both moments move back by as much
+        passed = grant.expires_at - now - left
+        Grant.objects.filter(pk=grant.pk).update(expires_at=now + left, decided_at=grant.decided_at - passed)
+        counts.append(granting.send_reminders())
+    assert counts == [0, int(7 in told), int(1 in told)]
+
+
+@pytest.mark.breaks_invariants
+def test_who_applies_again_is_told_how_the_first_application_stands() -> None:
+    """The mail is true, and goes to the address itself; it holds nothing to be guessed or used by whoever typed the address."""
+    course = make_course()
+    again = applications.Application("Somebody", HOLDER, "s", "m")
+    grant = make_coupon(course)
+    granting.apply(course, again)
+    mail = Email.objects.get(kind="grant_waiting")
+    assert (mail.to, Email.objects.filter(kind="grant_received").count()) == (HOLDER, 0)
+    text = compose(mail).body
+    for part in ("approved already", f"/grants/{grant.token}/", "Grace Holder"):
+        assert part in text
+    for part in ("People are reading", grant.code, "Somebody"):
+        assert part not in text
+    redemption.reserve(grant, enrollment_id=grant.pk, until=timezone.now() + timedelta(minutes=5))
+    granting.apply(course, again)
+    assert Email.objects.filter(kind="grant_waiting").count() == 1
+    assert Grant.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("price", "percent", "commission", "said"),
+    [
+        (4900, 99, 0, ["What is left to pay is under Stripe's minimum: the place will be free."]),
+        (4900, 100, 0, []),
+        (49900, 95, 4990, ["An affiliate's commission would exceed what is paid by $24.95."]),
+        (49900, 90, 4990, []),
+        (49900, 90, 4991, ["An affiliate's commission would exceed what is paid by $0.01."]),
+    ],
+)
+def test_the_approval_warns_of_a_free_rest_and_of_a_loss(price: int, percent: int, commission: int, said: list[str]) -> None:
+    assert applications.warnings_about(discounted(price, percent, "usd"), percent, commission=commission) == said

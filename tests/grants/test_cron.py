@@ -1,8 +1,10 @@
 """The address that a scheduler calls, the chores of the sweep, and what becomes of a place the LMS refuses."""
 
+from collections import Counter
 from datetime import timedelta
 
 import pytest
+from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
@@ -56,6 +58,25 @@ def test_with_the_secret_the_overdue_coupons_expire_and_are_counted(db: None) ->
     assert GrantEvent.objects.filter(what="expired", actor="system", note="Automatically expired").count() == 3
 
 
+def test_the_command_expires_them_all_and_says_how_many(db: None, capsys) -> None:
+    """More than one look of the sweep takes; what is in time, held by a checkout or expired already stays as it is."""
+    overdue(2)
+    make_coupon(email="intime@example.com")
+    Grant.objects.bulk_create(copies_of(Grant.objects.filter(email="late0@example.com").get(), 500))
+    call_command("expire_grants")
+    assert capsys.readouterr().out == "502 coupons expired\n"
+    assert sorted(Counter(Grant.objects.values_list("status", flat=True)).items()) == [("approved", 1), ("expired", 502)]
+    call_command("expire_grants")
+    assert capsys.readouterr().out == "0 coupons expired\n"
+
+
+def copies_of(grant: Grant, number: int) -> list[Grant]:
+    facts = {field.attname: getattr(grant, field.attname) for field in grant._meta.concrete_fields}
+    made_anew = ("id", "token", "code", "email")
+    kept = {name: value for name, value in facts.items() if name not in made_anew}
+    return [Grant(**kept, code=f"MAAL-COPY-{n:04}", email=f"copy{n}@example.com") for n in range(number)]
+
+
 def test_the_address_takes_post_only(db: None) -> None:
     for method in ("get", "put", "delete"):
         assert getattr(Client(), method)(PATH, headers={"Authorization": f"Bearer {SECRET}"}).status_code == 405
@@ -73,7 +94,8 @@ def test_the_sweep_expires_and_reminds_without_any_scheduler(db: None) -> None:
     """Requirement R051: an expiry is enforced though nobody tries the code."""
     overdue(1)
     ending = make_coupon(email="ending@example.com")
-    Grant.objects.filter(pk=ending.pk).update(expires_at=timezone.now() + timedelta(hours=20))
+    now = timezone.now()
+    Grant.objects.filter(pk=ending.pk).update(expires_at=now + timedelta(hours=20), decided_at=now - timedelta(days=30))
     for _ in range(2):
         queues.run_chores()
     assert sorted(Grant.objects.values_list("status", flat=True)) == ["approved", "expired"]

@@ -63,7 +63,7 @@ def _sweep(grant: Grant) -> None:
 
 def _use(grant: Grant) -> None:
     redemption.reserve(grant, enrollment_id=grant.pk, until=timezone.now() + timedelta(minutes=5))
-    redemption.redeem(enrollment_id=grant.pk, email=HOLDER)
+    redemption.redeem(grant.pk, enrollment_id=grant.pk, email=HOLDER, actor="test")
 
 
 def _reserve(grant: Grant) -> None:
@@ -116,14 +116,32 @@ def test_every_refusal_is_one_answer_to_the_byte_and_one_amount_of_work(db: None
     assert counts == {**dict.fromkeys(RefusalCount.TRUE_REASONS, 2), "unknown": 3, "expired": 4, "lost_race": 0}
 
 
-def test_the_whole_page_refuses_with_409_and_the_part_of_it_with_a_sentence(db: None) -> None:
+def test_the_whole_page_and_the_part_of_it_refuse_with_409_and_a_sentence(db: None) -> None:
+    """Row 40, and point 4 of the rules for a coupon: with htmx as without."""
     grant = make_coupon()
     _revoke(grant)
     whole = check(Client(), grant)
     part = Client().post(f"/checkout/{grant.course.slug}/coupon/", {"email": HOLDER, "coupon": grant.code}, headers={"HX-Request": "true"})
-    assert (whole.status_code, part.status_code) == (409, 200)
+    assert (whole.status_code, part.status_code) == (409, 409)
     for answer in (whole, part):
         assert "Coupon already used or invalid." in answer.content.decode()
+
+
+def test_a_part_of_the_page_has_the_status_of_its_refusal(db: None, settings) -> None:
+    """Row 38: the sixth try is answered 429, and says when to come back; a form that is not filled in is answered 400."""
+    settings.RATE_LIMITS = {**settings.RATE_LIMITS, "coupon": "5/15m"}
+    cache.clear()
+    grant = make_coupon()
+    url, htmx = f"/checkout/{grant.course.slug}/coupon/", {"HX-Request": "true"}
+    answers = [Client().post(url, {"email": HOLDER, "coupon": "MAAL-AAAA-BBBB-CCCC"}, headers=htmx) for _ in range(6)]
+    assert [answer.status_code for answer in answers] == [409] * 5 + [429]
+    assert (answers[5]["X-RateLimit-Limit"], answers[5]["X-RateLimit-Remaining"]) == ("5", "0")
+    assert 0 < int(answers[5]["Retry-After"]) <= 900
+    empty = Client().post(url, {"email": "", "coupon": grant.code}, headers=htmx)
+    assert empty.status_code == 400
+    for answer, said in ((answers[0], "already used or invalid"), (answers[5], "Too many attempts"), (empty, "Enter your e-mail first")):
+        assert said in answer.content.decode()
+        assert "<html" not in answer.content.decode()
 
 
 def test_a_code_in_an_address_is_refused_and_not_even_looked_at(db: None) -> None:

@@ -2,22 +2,30 @@
 
 import csv
 import io
+import re
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.core.management import call_command
+from django.db.models import Model
 from django.test import Client
 from django.utils import timezone
 
 from accounts.models import User
+from affiliates import joining
+from affiliates.models import LedgerEntry
+from courses.models import Course
 from enrollments.models import Enrollment
 from enrollments.provisioning import LMS_JOBS
 from grants import applications, refusals
-from grants.models import Grant, GrantEvent, Program, RefusalCount
-from maaledu import work
+from grants.models import Grant, GrantEvent, Program, Refusal, RefusalCount
+from maaledu import queues, work
 from maaledu.csv import safe_cell
+from maaledu.money import format_money
 from notifications.models import Email
+from tests.affiliates.make import make_affiliate, sell
 from tests.enrollments.test_admin import act, member
 from tests.factories import make_course
 from tests.grants.make import HOLDER, make_application, make_coupon
@@ -142,6 +150,22 @@ def test_a_second_decision_is_refused_with_a_sentence(staff: Client) -> None:
 
 
 @pytest.mark.parametrize("verb", ["approve", "reject", "reissue", "extend", "revoke"])
+@pytest.mark.parametrize("row", ["nonsense", "x" * 500, "0", "..%2f..", "a/b", "00000000-0000-7000-8000-000000000000"])
+def test_a_decision_about_no_grant_at_all_is_not_found(staff: Client, verb: str, row: str) -> None:
+    assert staff.get(f"{LIST}{row}/{verb}/").status_code == 404
+    assert staff.post(f"{LIST}{row}/{verb}/", {**approval(), **REJECTION}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "page", ["enrollments/enrollment/{}/refund/", "enrollments/payment/{}/refund/", "affiliates/fraudsignal/{}/clear/"]
+)
+@pytest.mark.parametrize("row", ["nonsense", "00000000-0000-7000-8000-000000000000"])
+def test_the_other_pages_of_a_row_that_there_is_not_are_not_found_either(staff: Client, page: str, row: str) -> None:
+    assert staff.get(f"/admin/{page.format(row)}").status_code == 404
+    assert staff.post(f"/admin/{page.format(row)}", {"refund": "1", "decide": "1"}).status_code == 404
+
+
+@pytest.mark.parametrize("verb", ["approve", "reject", "reissue", "extend", "revoke"])
 def test_staff_without_the_permission_get_403_and_change_nothing(db: None, verb: str) -> None:
     grant = make_application() if verb in ("approve", "reject") else make_coupon()
     client = member("view_grant")
@@ -235,6 +259,161 @@ def test_the_preview_tells_the_cost_and_what_to_beware_of(staff: Client, price: 
     page = staff.post(url(grant, "approve"), {**asked, "preview": "1"}).content.decode()
     assert [text for text in shown if text not in page] == []
     assert Grant.objects.get().status == "pending"
+
+
+@pytest.mark.parametrize(
+    ("rates", "cap", "percent", "loss"),
+    [
+        ([], "none", 95, "$24.95"),
+        ([3000], "none", 80, "$49.90"),
+        ([500, 3000, 1500], "none", 80, "$49.90"),
+        ([3000], "none", 70, None),
+        ([500], "none", 95, "$24.95"),
+        ([3000], "none", 100, None),
+        ([3000], "amount_paid", 80, None),
+        ([], "amount_paid", 95, None),
+    ],
+    ids=str,
+)
+def test_the_loss_is_reckoned_at_the_highest_rate_that_a_sale_may_have(
+    staff: Client, settings, rates: list[int], cap: str, percent: int, loss: str | None
+) -> None:
+    """An affiliate may have a rate of their own, and somebody may join at the usual one; a capped commission is no loss."""
+    settings.COMMISSION_CAP = cap
+    for rate in rates:
+        make_affiliate(rate=rate)
+    joining.suspend(make_affiliate(rate=9000), reason="fraud")
+    page = staff.post(url(applicants(1)[0], "approve"), {"preview": "1", "percent": str(percent)}).content.decode()
+    assert ("commission would exceed what is paid by " in page) is (loss is not None)
+    if loss:
+        assert f"commission would exceed what is paid by {loss}." in page
+
+
+def test_the_warning_is_what_the_sale_then_loses(staff: Client) -> None:
+    """499.00 at 80 % with an affiliate of 30 %: 99.80 is paid, 149.70 owed."""
+    course = make_course()
+    page = staff.post(url(make_application(course), "approve"), {"preview": "1", "percent": "80"}).content.decode()
+    assert "commission would exceed" not in page
+    affiliate = make_affiliate(rate=3000)
+    page = staff.post(url(Grant.objects.get(), "approve"), {"preview": "1", "percent": "80"}).content.decode()
+    sale, _ = sell(Client(), affiliate, course, amount=9980, kind="partial_grant")
+    assert f"by {format_money(LedgerEntry.objects.get().amount - sale.amount, 'usd')}." in page
+
+
+# --- whose budget pays -----------------------------------------------------------------------------------------------
+def test_an_approval_without_a_program_says_that_no_budget_is_charged(staff: Client) -> None:
+    program = Program.objects.create(name="Fund", currency="usd", budget_amount=60_000)
+    grant = make_application()
+    for page in (staff.get(url(grant, "approve")), staff.post(url(grant, "approve"), {"preview": "1", "percent": "50"})):
+        assert "No budget is charged: without a program, nothing limits what is given away." in page.content.decode()
+    chosen = staff.post(url(grant, "approve"), {"preview": "1", "percent": "50", "program": str(program.pk)}).content.decode()
+    assert "Fund pays; it has left: $600.00." in chosen
+    assert "No budget is charged:" not in chosen
+    broken = staff.post(url(grant, "approve"), {"preview": "1", "percent": "50", "program": "nonsense"})
+    assert "No budget is charged:" in broken.content.decode()
+
+
+def test_the_queue_shows_which_program_pays_and_where_none_does(staff: Client) -> None:
+    program = Program.objects.create(name="Spring fund", currency="usd")
+    make_coupon(email="one@example.com", program=program)
+    make_coupon(email="two@example.com")
+    make_application(email="three@example.com")
+    rows = re.findall(r"<tr.*?</tr>", staff.get(LIST).content.decode(), re.DOTALL)
+    shown = ["Spring fund" if "Spring fund" in row else "None: no budget is charged" in row for row in rows if "Grace Holder" in row]
+    assert shown == ["Spring fund", True, False]
+
+
+# --- refused codes ---------------------------------------------------------------------------------------------------
+def try_code(email: str, code: str, course: Course) -> int:
+    return Client().post(f"/checkout/{course.slug}/coupon/", {"email": email, "coupon": code}).status_code
+
+
+def test_staff_see_the_true_reason_on_the_grants_page_and_in_the_list(staff: Client) -> None:
+    grant = make_coupon()
+    other = make_course()
+    assert {try_code("thief@example.com", grant.code, grant.course), try_code(HOLDER, grant.code, other)} == {409}
+    assert try_code(HOLDER, "MAAL-AAAA-BBBB-CCCC", grant.course) == 409
+    Client().post(f"/checkout/{other.slug}/", {"email": HOLDER, "coupon": grant.code, "accept_terms": "on"})
+    api = {"courseId": other.slug, "email": HOLDER, "acceptTerms": True, "couponCode": grant.code}
+    assert Client().post("/api/checkout", api, content_type="application/json").status_code == 409
+    told = ("reason", "grant_id", "tried_by", "course_slug")
+    assert sorted(Refusal.objects.values_list(*told), key=str) == sorted(
+        [
+            ("foreign", grant.pk, "t…@example.com", grant.course.slug),
+            *[("other_course", grant.pk, "h…@example.com", other.slug)] * 3,
+            ("unknown", None, "h…@example.com", grant.course.slug),
+        ],
+        key=str,
+    )
+    page = staff.get(f"{LIST}{grant.pk}/change/").content.decode()
+    for text in ("foreign", "t…@example.com", "other course", other.slug):
+        assert text in page
+    assert "unknown" not in page.split("Refusals of its code")[-1]
+    found = staff.get("/admin/grants/refusal/", {"q": HOLDER}).context["cl"].result_list
+    assert {row.reason for row in found} == {"foreign", "other_course"}
+    everything = staff.get("/admin/grants/refusal/").content.decode()
+    for text in ("unknown", "h…@example.com"):
+        assert text in everything
+    assert "thief" not in everything
+
+
+def test_a_race_that_is_lost_is_kept_with_its_grant(buyer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    grant = make_coupon(percent=100)
+    save_base = Model.save_base
+
+    def slowly(row: Model, **options: Any) -> None:
+        if isinstance(row, Enrollment):
+            Grant.objects.filter(pk=grant.pk).update(expires_at=timezone.now())
+        save_base(row, **options)
+
+    monkeypatch.setattr(Model, "save_base", slowly)
+    buyer.post(f"/checkout/{grant.course.slug}/", {"email": HOLDER, "coupon": grant.code, "accept_terms": "on"})
+    assert Refusal.objects.values_list("reason", "grant_id", "tried_by").get() == ("lost_race", grant.pk, "h…@example.com")
+
+
+def test_nobody_reads_refusals_without_the_permission_and_nobody_writes_them(db: None) -> None:
+    grant = make_coupon()
+    try_code("thief@example.com", grant.code, grant.course)
+    client = member("view_grant")
+    assert client.get("/admin/grants/refusal/").status_code == 403
+    assert "t…@example.com" not in client.get(f"{LIST}{grant.pk}/change/").content.decode()
+    row = Refusal.objects.get()
+    boss = Client()
+    boss.force_login(User.objects.create_superuser(BOSS, "a long enough passphrase"))
+    assert boss.get(f"/admin/grants/refusal/{row.pk}/change/").status_code == 200
+    for path in ("add/", f"{row.pk}/delete/"):
+        assert boss.post(f"/admin/grants/refusal/{path}", {"post": "yes"}).status_code == 403
+    assert boss.post(f"/admin/grants/refusal/{row.pk}/change/", {"reason": "unknown"}).status_code == 403
+    assert Refusal.objects.get().reason == "foreign"
+
+
+def test_guessing_fills_no_table_and_pushes_no_other_refusal_out(settings) -> None:
+    """The counts keep every one of them; of the rows the newest stay, guesses apart from codes that there are."""
+    settings.REFUSALS_MOST = 20
+    grant, now = make_coupon(), timezone.now()
+    known = [Refusal(reason="foreign", grant=grant, course_slug="c", tried_by="t…@example.com", created_at=now - timedelta(days=1))]
+    guesses = [Refusal(reason="unknown", course_slug="c", tried_by="g…@x", created_at=now - timedelta(seconds=n)) for n in range(500)]
+    Refusal.objects.bulk_create([*known, *guesses])
+    queues.run_chores()
+    assert Refusal.objects.filter(reason="foreign").count() == 1
+    left = Refusal.objects.filter(reason="unknown").order_by("created_at")
+    assert (left.count(), left.first().pk) == (20, guesses[19].pk)
+    assert refusals.forget_surplus() == 0
+
+
+def test_refusals_go_after_ninety_days(db: None) -> None:
+    days = (89, 91)
+    old = [Refusal(reason="foreign", course_slug="c", tried_by="g…@x", created_at=timezone.now() - timedelta(days=day)) for day in days]
+    Refusal.objects.bulk_create(old)
+    call_command("clean_up")
+    assert Refusal.objects.get().pk == old[0].pk
+
+
+@pytest.mark.parametrize(
+    ("email", "shown"), [("grace@example.com", "g…@example.com"), ("é@bücher.example", "é…@bücher.example"), ("", "…@"), ("@x", "…@x")]
+)
+def test_an_address_is_kept_masked(email: str, shown: str) -> None:
+    assert refusals.masked(email) == shown
 
 
 def test_the_desk_shows_who_used_a_coupon_when_and_for_which_place(staff: Client, sandbox: Sandbox) -> None:

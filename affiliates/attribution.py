@@ -9,22 +9,28 @@ from dataclasses import dataclass
 from allauth.account.models import EmailAddress
 from django.conf import settings
 from django.core import signing
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 
-from accounts.emails import MAX_EMAIL_LENGTH
+from accounts.emails import normalize_email
 from accounts.models import User
-from affiliates.codes import normalize_code
+from affiliates.codes import LENGTH, normalize_code
 from affiliates.models import Affiliate
+from affiliates.payout_details import account_key
 from maaledu.addresses import client_network
-from maaledu.vault import fingerprint
+from maaledu.vault import CannotOpen, fingerprint, unseal
+from maaledu.vault import seal as encipher
 
 logger = logging.getLogger(__name__)
 
 SALT = "affiliates.referral"
 PARTNER_SALT = "affiliates.partner"
-MAX_COOKIE_LENGTH = 200
+MAX_COOKIE_LENGTH = 300
+HIDDEN = "~"
+NOBODY = "-" * LENGTH  # as long as a code, and none
 FIRST_CLICK = "first_click"
 CREDITED, SELF, INACTIVE, UNKNOWN = "credited", "self", "inactive", "unknown"
+UNNAMED = "unnamed"  # only shown, never kept
 
 
 @dataclass(frozen=True)
@@ -57,20 +63,59 @@ def seal(code: str) -> str:
     return signing.TimestampSigner(salt=SALT).sign(code)
 
 
+def hide(text: str) -> str:
+    """Return a sealed text so that nobody can read it: the cookie of an old link, which names an address.
+
+    It looks the same whether the address is an affiliate's or not ("" for nobody's): it is no way to find that out.
+    """
+    return HIDDEN + encipher({"ref": text or seal(NOBODY)}).rstrip("=")
+
+
 def read(cookie: str) -> str:
     """Return the code in a cookie of ours that is not over; "" for any other text, whatever it is."""
+    return normalize_code(_open(cookie)[0])
+
+
+def is_hidden(cookie: str) -> bool:
+    """Whether it is a good cookie of ours that an old link has left, be it nobody's."""
+    return cookie.startswith(HIDDEN) and bool(_open(cookie)[0])
+
+
+def _open(cookie: str) -> tuple[str, str]:
+    """Return the code that was sealed and the text it was sealed as; ("", "") for what is not ours, or over."""
     if not cookie or len(cookie) > MAX_COOKIE_LENGTH:
-        return ""
+        return "", ""
     try:
-        code = signing.TimestampSigner(salt=SALT).unsign(cookie, max_age=settings.ATTRIBUTION_LIFETIME)
-    except (signing.BadSignature, ValueError):
-        return ""
-    return normalize_code(code)
+        text = _uncover(cookie)
+        return signing.TimestampSigner(salt=SALT).unsign(text, max_age=settings.ATTRIBUTION_LIFETIME), text
+    except (signing.BadSignature, CannotOpen, ValueError):
+        return "", ""
 
 
-def keeps_first(cookie: str) -> bool:
-    """Whether a new click leaves an old cookie as it is: only where the first click counts, and it is still good."""
-    return settings.ATTRIBUTION_MODEL == FIRST_CLICK and bool(read(cookie))
+def _uncover(cookie: str) -> str:
+    if not cookie.startswith(HIDDEN):
+        return cookie
+    covered = cookie.removeprefix(HIDDEN)
+    return str(unseal(covered + "=" * (-len(covered) % 4)).get("ref", ""))
+
+
+def next_cookie(cookie: str, affiliate: Affiliate | None, *, by_address: bool) -> str:
+    """Return what a click makes of the cookie that is there; "" where it leaves it alone.
+
+    The last click counts, or the first one as long as its affiliate is active; an address that is nobody's counts for
+    nothing. What an old link has decided, and whether it has, stays hidden.
+    """
+    if affiliate and not _keeps_first(cookie):
+        text = seal(affiliate.code)
+        return hide(text) if by_address else text
+    return hide(_open(cookie)[1]) if by_address or is_hidden(cookie) else ""
+
+
+def _keeps_first(cookie: str) -> bool:
+    if settings.ATTRIBUTION_MODEL != FIRST_CLICK:
+        return False
+    code = read(cookie)
+    return bool(code) and Affiliate.objects.filter(code=code, status=Affiliate.ACTIVE).exists()
 
 
 def seal_partner(code: str) -> str:
@@ -103,11 +148,18 @@ def click_of(request: HttpRequest, *, code: str = "") -> Click | None:
 
 
 # --- who it is -------------------------------------------------------------------------------------------------------
+def address_in(text: str) -> str:
+    """Return the e-mail address that an old link names, "" for what cannot be one."""
+    try:
+        return normalize_email(text.strip().replace(" ", "+")) if "@" in text else ""  # a plus that nobody encoded is read as a space
+    except ValidationError:
+        return ""
+
+
 def find(text: str) -> Affiliate | None:
     """Return the affiliate that a link names, by code or, in old links, by e-mail; None for anything else."""
-    if "@" in text:
-        email = text.strip().lower().replace(" ", "+")  # a plus that nobody encoded is read as a space
-        return Affiliate.objects.filter(email=email).first() if len(email) <= MAX_EMAIL_LENGTH and email.isprintable() else None
+    if email := address_in(text):
+        return Affiliate.objects.filter(email=email).first()
     code = normalize_code(text)
     return Affiliate.objects.filter(code=code).first() if code else None
 
@@ -115,7 +167,8 @@ def find(text: str) -> Affiliate | None:
 def resolve(click: Click, *, email: str) -> Referral:
     """Return who is credited with the purchase of this buyer (`email` in its normal form), and what to look at.
 
-    Nobody is credited for a purchase of their own: same account, one of its addresses, or a plus or dot variant of one.
+    Nobody is credited for a purchase of their own: same account, one of its addresses, or a plus or dot variant of one,
+    or the address that they are paid at.
     """
     affiliate = Affiliate.objects.filter(code=click.code).first()
     if affiliate is None:
@@ -137,10 +190,20 @@ def is_self(affiliate: Affiliate, *, email: str, user: User | None = None) -> bo
     if user is not None and user.pk == affiliate.user_id:
         return True
     wanted = alias_key(email)
-    if wanted == affiliate.alias_key:
+    if wanted == affiliate.alias_key or _is_payee(affiliate, email):
         return True
     addresses = EmailAddress.objects.filter(user_id=affiliate.user_id).values_list("email", flat=True)
     return any(alias_key(address) == wanted for address in addresses)
+
+
+def _is_payee(affiliate: Affiliate, email: str) -> bool:
+    """Whether this address, or what it is a variant of, is the PayPal account that the affiliate is paid at (contracts, I8).
+
+    The account itself stays sealed, so a variant that the affiliate gave as their account is only known by its own text.
+    """
+    local, _, domain = email.strip().lower().rpartition("@")
+    forms = {f"{local}@{domain}", f"{local.partition('+')[0]}@{domain}", alias_key(email)}
+    return affiliate.payout_key in {account_key(Affiliate.PAYPAL, form) for form in forms}
 
 
 def alias_key(email: str) -> str:

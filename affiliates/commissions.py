@@ -11,8 +11,9 @@ from uuid import UUID
 from django.conf import settings
 from django.utils import timezone
 
-from affiliates import ledger, visits
+from affiliates import holds, ledger, visits
 from affiliates.models import Commission, LedgerEntry
+from affiliates.own_account import refuse_own
 from maaledu.db import atomic
 from maaledu.money import format_money, round_half_up, share
 
@@ -37,18 +38,26 @@ class Sale:
 
 def amount_of(sale: Sale) -> int:
     """Return what a sale earns, in minor units: base x rate, half up; nothing on a free one (decisions: commission)."""
-    if not sale.amount_paid:
-        return 0
-    earned = share(sale.base, sale.rate_basis_points)
-    return min(earned, sale.amount_paid) if settings.COMMISSION_CAP == CAPPED else earned
+    return earned(sale.base, sale.rate_basis_points, paid=sale.amount_paid)
+
+
+def earned(base: int, rate_basis_points: int, *, paid: int) -> int:
+    """Return what a sale at this base would earn at this rate; `paid` is what the buyer pays, all in minor units."""
+    amount = share(base, rate_basis_points) if paid else 0
+    return min(amount, paid) if settings.COMMISSION_CAP == CAPPED else amount
 
 
 @atomic
 def accrue(sale: Sale, *, actor: str) -> bool:
-    """Book the commission of a sale that this transaction has just made paid; return whether there is one."""
+    """Count a sale that this transaction has just made paid, and book its commission; return whether there is one."""
     amount = amount_of(sale)
-    if not amount:
-        return False
+    if amount:
+        _book_commission(sale, amount, actor)
+    visits.count_purchase(sale.affiliate_id, sale.course_slug, sale.currency, earned=amount)
+    return bool(amount)
+
+
+def _book_commission(sale: Sale, amount: int, actor: str) -> None:
     now = timezone.now()
     available_at = ledger.available_from(now, settings.COMMISSION_HOLD)
     Commission(
@@ -76,14 +85,17 @@ def accrue(sale: Sale, *, actor: str) -> bool:
         note=sale.course_title,
     )
     ledger.write(entry)
-    visits.count_purchase(sale.affiliate_id, sale.course_slug, sale.currency, earned=amount)
     logger.info("commission accrued", extra={"enrollment": str(sale.enrollment_id), "amount": amount})
-    return True
 
 
 def ensure(sale: Sale, *, actor: str) -> bool:
-    """Book the commission of a paid sale unless it is booked; return whether this call did."""
-    return not Commission.objects.filter(enrollment_id=sale.enrollment_id).exists() and accrue(sale, actor=actor)
+    """Book the commission of a paid sale unless it is booked; return whether this call did.
+
+    A sale that earns nothing has none to tell it by: it was counted when it was paid, and is left alone.
+    """
+    if not amount_of(sale) or Commission.objects.filter(enrollment_id=sale.enrollment_id).exists():
+        return False
+    return accrue(sale, actor=actor)
 
 
 def taken_back(amount: int, *, refunded: int, paid: int) -> int:
@@ -113,7 +125,9 @@ def settle(enrollment_id: UUID, *, refunded: int, paid: int, is_disputed: bool, 
 
 @atomic
 def review(enrollment_id: UUID, *, hold: bool, by: str, note: str) -> bool:
-    """Hold a commission for review, or release it; return whether this call did. A dispute's hold stays."""
+    """Hold a commission for review, or release it; return whether this call did. A dispute's hold stays. Raises OwnAccount."""
+    rows = Commission.objects.filter(enrollment_id=enrollment_id).select_related("affiliate")
+    refuse_own([commission.affiliate for commission in rows], by=by)
 
     def wanted(commission: Commission) -> None:
         commission.is_under_review, commission.review_note = hold, f"{note} ({by})"[:300]
@@ -127,15 +141,17 @@ def _change(enrollment_id: UUID, wanted: Callable[[Commission], None], *, actor:
     if rows.update(updated_at=timezone.now()) != 1:
         return False
     commission = rows.get()
-    before, was_held, was_reversed = _facts(commission), _held(commission), commission.reversed
+    before, was_held, was_reversed = _facts(commission), commission.is_held, commission.reversed
     wanted(commission)
     if _facts(commission) == before:
         return False
-    step, held = was_reversed - commission.reversed, _held(commission) - was_held
+    step = was_reversed - commission.reversed
     if step:
         commission.steps += 1
     commission.save(update_fields=["reversed", "steps", "is_disputed", "is_under_review", "review_note"])
-    _book(commission, step, held, actor=actor, note=note(commission))
+    _book(commission, step, actor=actor, note=note(commission))
+    if was_held or commission.is_held:
+        holds.recount(commission.affiliate_id, commission.currency)
     return True
 
 
@@ -143,13 +159,9 @@ def _facts(commission: Commission) -> tuple[int, bool, bool]:
     return commission.reversed, commission.is_disputed, commission.is_under_review
 
 
-def _held(commission: Commission) -> int:
-    return commission.net if commission.is_held else 0
-
-
-def _book(commission: Commission, step: int, held: int, *, actor: str, note: str) -> None:
+def _book(commission: Commission, step: int, *, actor: str, note: str) -> None:
     if not step:
-        ledger.hold(commission.affiliate_id, commission.currency, held)
+        ledger.take_turn(commission.affiliate_id, commission.currency)
         return
     entry = LedgerEntry(
         affiliate_id=commission.affiliate_id,
@@ -164,6 +176,6 @@ def _book(commission: Commission, step: int, held: int, *, actor: str, note: str
         created_by=actor,
         note=f"{commission.course_title}: {note}"[:300],
     )
-    ledger.write(entry, held=held)
+    ledger.write(entry)
     facts = {"enrollment": str(commission.enrollment_id), "amount": step, "actor": actor}
     logger.info("commission reversed", extra=facts)

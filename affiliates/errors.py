@@ -55,6 +55,25 @@ class SamePerson(PayoutRefused):
     http_status = 403
 
 
+class OwnAccount(AppError):
+    code = "OWN_ACCOUNT"
+    message = "Your own affiliate account is concerned. Please ask a colleague to do this."
+    http_status = 403
+
+
+class PayeeNotActive(PayoutRefused):
+    code = "PAYEE_NOT_ACTIVE"
+    message = "An affiliate of this batch is not active, and is not paid for now."
+
+
+class FileWasMade(PayoutRefused):
+    code = "PAYOUT_FILE_WAS_MADE"
+    message = (
+        "The payout file was downloaded. Cancel only what was not sent to the bank or to PayPal, or came back, and say so: "
+        "otherwise it is paid twice."
+    )
+
+
 class BalanceTooLow(PayoutRefused):
     code = "BALANCE_TOO_LOW"
     message = "The balance does not cover this payout any more."

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db.models import Q
 from django.utils import timezone
 
-from affiliates import figures
+from affiliates import figures, holds
 from affiliates.errors import EntryNotFound
 from affiliates.figures import Account
 from affiliates.models import Balance, Commission, LedgerEntry, Payout, PayoutItem
@@ -88,8 +88,9 @@ def _payable(balance: Balance) -> Q:
 
 
 def _held(balance: Balance) -> Q:
-    in_doubt = Commission.objects.filter(Q(is_disputed=True) | Q(is_under_review=True), affiliate_id=balance.affiliate_id)
-    return Q(enrollment_id__in=list(in_doubt.values_list("enrollment_id", flat=True)))
+    on_hold = list(holds.parts(balance.affiliate_id, balance.currency))
+    gone = holds.items_booked(on_hold).values_list("entry_id", flat=True) if on_hold else ()
+    return Q(enrollment_id__in=on_hold) & ~Q(pk__in=list(gone))
 
 
 CONDITIONS: dict[str, Callable[[Balance], Q]] = {
@@ -130,6 +131,7 @@ class Story:
     commission: Commission | None
     others: list[LedgerEntry]
     payout: Payout | None
+    is_on_hold: bool
 
     @property
     def left(self) -> str:
@@ -151,7 +153,14 @@ def tell(account: Account, pk: UUID) -> Story:
     if entry is None:
         raise EntryNotFound(entry=str(pk))
     commission, others = _sale_of(entry)
-    return Story(entry, commission, others, _payout_with(entry))
+    payout = _payout_with(entry)
+    return Story(entry, commission, others, payout, _is_on_hold(entry, commission, payout))
+
+
+def _is_on_hold(entry: LedgerEntry, commission: Commission | None, payout: Payout | None) -> bool:
+    is_gone = payout is not None and payout.status in Payout.BOOKED
+    may_be = commission is not None and commission.is_held and not is_gone
+    return may_be and entry.enrollment_id in holds.parts(entry.affiliate_id, entry.currency)
 
 
 def _sale_of(entry: LedgerEntry) -> tuple[Commission | None, list[LedgerEntry]]:

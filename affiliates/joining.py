@@ -13,6 +13,7 @@ from affiliates import fraud
 from affiliates.attribution import alias_key
 from affiliates.errors import AddressNotVerified, AlreadyAffiliate
 from affiliates.models import Affiliate
+from affiliates.own_account import refuse_own
 from affiliates.payout_details import PayoutDetails
 from maaledu.db import atomic, transition
 
@@ -92,8 +93,9 @@ def close(affiliate: Affiliate, *, reason: str) -> bool:
     return transition(affiliate, Affiliate.CLOSED, status_reason=reason[:300])
 
 
-def change_rate(affiliate: Affiliate, basis_points: int) -> bool:
-    """Set the rate of sales attributed from now on, in basis points; return whether that is another one."""
+def change_rate(affiliate: Affiliate, basis_points: int, *, by: str) -> bool:
+    """Set the rate of sales attributed from now on, in basis points; return whether that is another one. Raises OwnAccount."""
+    refuse_own([affiliate], by=by)
     rows = Affiliate.objects.filter(pk=affiliate.pk).exclude(rate_basis_points=basis_points)
     return rows.update(rate_basis_points=basis_points, updated_at=timezone.now()) == 1
 

@@ -15,19 +15,20 @@ from django.utils import timezone
 
 from affiliates.errors import BalanceTooLow
 from affiliates.models import Affiliate, Balance, LedgerEntry
+from affiliates.own_account import refuse_own
 from maaledu.db import atomic
 
 MATURED_AT_ONCE = 500
 
 
 @atomic
-def write(entry: LedgerEntry, *, held: int = 0) -> LedgerEntry:
-    """Insert the entry and move its balance, together. `held` is added to what is on hold (minor units, signed).
+def write(entry: LedgerEntry) -> LedgerEntry:
+    """Insert the entry and move its balance, together.
 
     Raises IntegrityError when its cause is booked already, and BalanceTooLow for a payout that payable does not cover.
     """
     entry.save()
-    while not _move(entry, held):
+    while not _move(entry):
         ensure_balance(entry.affiliate_id, entry.currency)
     return entry
 
@@ -37,10 +38,10 @@ def ensure_balance(affiliate_id: UUID, currency: str) -> Balance:
     return balance
 
 
-def _move(entry: LedgerEntry, held: int) -> bool:
+def _move(entry: LedgerEntry) -> bool:
     """Move the balance, and return False where there is none yet."""
     balance = Balance.objects.filter(affiliate_id=entry.affiliate_id, currency=entry.currency)
-    common: dict[str, Any] = {"version": F("version") + 1, "held": F("held") + held} if held else {"version": F("version") + 1}
+    common: dict[str, Any] = {"version": F("version") + 1}
     if entry.kind in LedgerEntry.PAYMENTS:
         return _move_payment(balance, entry, common)
     earliest = Value(entry.available_at, output_field=DateTimeField())
@@ -58,10 +59,9 @@ def _move_payment(balance: Any, entry: LedgerEntry, common: dict[str, Any]) -> b
     raise BalanceTooLow(affiliate=str(entry.affiliate_id), amount=-entry.amount)
 
 
-def hold(affiliate_id: UUID, currency: str, amount: int) -> None:
-    """Add to what is on hold, in minor units; negative releases."""
-    balance = Balance.objects.filter(affiliate_id=affiliate_id, currency=currency)
-    balance.update(held=F("held") + amount, version=F("version") + 1)
+def take_turn(affiliate_id: UUID, currency: str) -> None:
+    """Write to a balance before anything of it is read: whoever else books on it is done by then, or waits for us."""
+    Balance.objects.filter(affiliate_id=affiliate_id, currency=currency).update(version=F("version") + 1)
 
 
 def mature() -> int:
@@ -97,7 +97,8 @@ class Adjustment:
 
 @atomic
 def adjust(affiliate: Affiliate, adjustment: Adjustment) -> bool:
-    """Book an adjustment, payable at once; return whether this call did."""
+    """Book an adjustment, payable at once; return whether this call did. Raises OwnAccount."""
+    refuse_own([affiliate], by=adjustment.by)
     source_key = f"adjustment:{adjustment.key}"[:120]
     if LedgerEntry.objects.filter(source_key=source_key).exists():
         return False

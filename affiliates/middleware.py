@@ -16,6 +16,8 @@ from django.http import HttpRequest, HttpResponseBase
 from affiliates import attribution, visits
 from affiliates.models import Affiliate
 from maaledu.addresses import client_network
+from maaledu.errors import RateLimited
+from maaledu.http import enforce_limit
 
 logger = logging.getLogger(__name__)
 
@@ -33,9 +35,9 @@ COURSE_PATH = re.compile(r"/courses/([a-z0-9-]{1,140})/")
 
 @dataclass(frozen=True)
 class Followed:
-    """Whose link a visitor came through, and the cookie that says so; no cookie where an earlier one counts."""
+    """Whose link a visitor came through, if anybody's, and the cookie to set; none where an earlier one counts."""
 
-    affiliate: Affiliate
+    affiliate: Affiliate | None
     cookie: str
 
 
@@ -78,24 +80,35 @@ def _course_shown(request: HttpRequest, response: HttpResponseBase) -> str:
 
 
 def follow(request: HttpRequest, named: str) -> Followed | None:
-    """Return whose link a visitor came through, and let this request know it already; None for nobody's.
+    """Return whose link a visitor came through, and let this request know it already; None for nobody's code.
 
-    Whatever goes wrong here goes into the log: nobody's page fails for it.
+    An address that is nobody's is answered like any other. Whatever goes wrong here goes into the log: nobody's page
+    fails for it.
     """
     if is_robot(request):
         return None
+    by_address = bool(attribution.address_in(named))
+    before = request.COOKIES.get(settings.REFERRAL_COOKIE_NAME, "")
     try:
-        affiliate = attribution.find(named)
+        affiliate = _find(request, named, by_address=by_address)
+        cookie = attribution.next_cookie(before, affiliate, by_address=by_address) if affiliate or by_address else ""
     except (DatabaseError, InterfaceError):
         logger.exception("a referral could not be looked up")
         return None
-    if affiliate is None or not affiliate.is_active:
+    if cookie:
+        request.COOKIES[settings.REFERRAL_COOKIE_NAME] = cookie
+    return Followed(affiliate, cookie) if affiliate or cookie else None
+
+
+def _find(request: HttpRequest, named: str, *, by_address: bool) -> Affiliate | None:
+    """Return the active affiliate that a link names; nobody for whoever tries out more addresses than the limit allows."""
+    try:
+        if by_address:
+            enforce_limit(request, "referral_address", client_network(request))
+    except RateLimited:
         return None
-    if attribution.keeps_first(request.COOKIES.get(settings.REFERRAL_COOKIE_NAME, "")):
-        return Followed(affiliate, "")
-    cookie = attribution.seal(affiliate.code)
-    request.COOKIES[settings.REFERRAL_COOKIE_NAME] = cookie
-    return Followed(affiliate, cookie)
+    affiliate = attribution.find(named)
+    return affiliate if affiliate and affiliate.is_active else None
 
 
 def keep(request: HttpRequest, response: HttpResponseBase, followed: Followed | None, course_slug: str) -> HttpResponseBase:
@@ -104,10 +117,10 @@ def keep(request: HttpRequest, response: HttpResponseBase, followed: Followed | 
     Also the answer to a program is: kept by somebody's cache, it would be given to the next visitor without the cookie.
     """
     response["Cache-Control"] = "private, no-store"
-    if followed:
+    if followed and followed.affiliate:
         _count(request, followed.affiliate, course_slug)
-        if followed.cookie:
-            set_cookie(response, settings.REFERRAL_COOKIE_NAME, followed.cookie)
+    if followed and followed.cookie:
+        set_cookie(response, settings.REFERRAL_COOKIE_NAME, followed.cookie)
     return response
 
 

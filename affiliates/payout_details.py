@@ -36,14 +36,18 @@ class PayoutDetails:
 
     def fields(self) -> dict[str, Any]:
         """Return the columns that hold this, the account sealed."""
-        key = fingerprint("payout", f"{self.method}:{self.account}") if self.account else ""
         return {
             "payout_method": self.method,
             "payee_name": self.payee_name,
             "payout_sealed": seal({"account": self.account}) if self.account else "",
             "payout_hint": self.hint,
-            "payout_key": key,
+            "payout_key": account_key(self.method, self.account) if self.account else "",
         }
+
+
+def account_key(method: str, account: str) -> str:
+    """Return the keyed hash by which equal accounts are told, and nothing else."""
+    return fingerprint("payout", f"{method}:{account}")
 
 
 def read_iban(text: str) -> str:

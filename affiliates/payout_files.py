@@ -11,11 +11,15 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.conf import settings
+from django.utils import timezone
 
+from accounts.models import User
+from affiliates import payees
 from affiliates.errors import PayoutRefused
 from affiliates.models import Affiliate, Payout, PayoutBatch
 from affiliates.payout_details import account_in
 from maaledu.csv import safe_cell
+from maaledu.db import atomic
 from maaledu.money import plain_amount
 
 BANK_HEADING = ("payee_name", "iban", "amount", "currency", "end_to_end_id", "remittance_text")
@@ -29,10 +33,18 @@ class PayoutFile:
     rows: list[tuple[str, ...]]
 
 
-def file_of(batch: PayoutBatch) -> PayoutFile:
-    """Return the file of a released or paid batch, without the payouts that were cancelled. Raises PayoutRefused, CannotOpen."""
-    if batch.status not in EXPORTED:
+@atomic
+def make_file(batch: PayoutBatch, *, by: User) -> PayoutFile:
+    """Return the file of a released or paid batch, without the payouts that were cancelled, and note on the batch that it was made.
+
+    Raises PayoutRefused, PayeeNotActive, CannotOpen.
+    """
+    exported = PayoutBatch.objects.filter(pk=batch.pk, status__in=EXPORTED)
+    # Noted before anything is read: whoever cancels a payout is done by now, or finds the note.
+    if not exported.update(exported_by=by, exported_at=timezone.now(), updated_at=timezone.now()):
+        batch.refresh_from_db(fields=["status"])
         raise PayoutRefused(f"This batch is {batch.status}; there is a file for a released one only.")
+    payees.refuse_waiting(payees.waiting(batch))
     payouts = batch.payouts.filter(status__in=EXPORTED).order_by("created_at", "pk")
     if batch.method == Affiliate.BANK:
         rows = [BANK_HEADING, *(_bank_row(payout, batch) for payout in payouts)]

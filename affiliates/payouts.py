@@ -18,9 +18,10 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import User
-from affiliates import ledger
-from affiliates.errors import NothingToPay, PayoutRefused, SamePerson
-from affiliates.models import Affiliate, Balance, Commission, LedgerEntry, Payout, PayoutBatch, PayoutItem
+from affiliates import holds, ledger, payees
+from affiliates.errors import FileWasMade, NothingToPay, PayoutRefused, SamePerson
+from affiliates.models import Affiliate, Balance, LedgerEntry, Payout, PayoutBatch, PayoutItem
+from affiliates.own_account import refuse_own
 from maaledu.db import atomic, transition
 
 logger = logging.getLogger(__name__)
@@ -128,7 +129,7 @@ def _due(affiliate_id: UUID, run: Run) -> list[LedgerEntry]:
     sales: dict[UUID, list[LedgerEntry]] = defaultdict(list)
     for entry in _unpaid(affiliate_id, run.currency):
         sales[entry.enrollment_id or entry.pk].append(entry)
-    on_hold = _on_hold(affiliate_id)
+    on_hold = holds.sales_in_doubt(affiliate_id)
     waiting = {key for key, entries in sales.items() if key in on_hold or any(entry.available_at >= run.ends_at for entry in entries)}
     return [
         entry for key, entries in sales.items() if key not in waiting or sum(entry.amount for entry in entries) < 0 for entry in entries
@@ -142,11 +143,6 @@ def _unpaid(affiliate_id: UUID, currency: str) -> QuerySet[LedgerEntry]:
     return payable.exclude(payout_items__is_live=True).order_by("created_at", "pk")
 
 
-def _on_hold(affiliate_id: UUID) -> set[UUID]:
-    held = Q(is_disputed=True) | Q(is_under_review=True)
-    return set(Commission.objects.filter(held, affiliate_id=affiliate_id).values_list("enrollment_id", flat=True))
-
-
 # --- releasing -------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Released:
@@ -158,7 +154,7 @@ class Released:
 
 @atomic
 def release(batch: PayoutBatch, *, by: User) -> Released:
-    """Commit to a drafted batch, and book its payouts. Raises SamePerson, and PayoutRefused when it is not a draft.
+    """Commit to a drafted batch, and book its payouts. Raises SamePerson, OwnAccount, and PayoutRefused when it is not a draft.
 
     A payout that the affiliate's balance, holds or status no longer carry is cancelled instead, and its entries are free.
     Where none is left, so is the batch.
@@ -167,6 +163,7 @@ def release(batch: PayoutBatch, *, by: User) -> Released:
         raise _not_released(batch, by)
     # By affiliate, as every release does: two of them wait for each other's balances in one order.
     payouts = list(batch.payouts.filter(status=Payout.DRAFT).select_related("affiliate").order_by("affiliate_id"))
+    refuse_own((payout.affiliate for payout in payouts), by=by.get_username())
     going = [payout for payout in payouts if _is_covered(payout) and transition(payout, Payout.RELEASED)]
     for payout in going:
         _book(payout, LedgerEntry.PAYOUT, -payout.amount, by=by)
@@ -183,6 +180,8 @@ def _not_released(batch: PayoutBatch, by: User) -> PayoutRefused:
 
 
 def _is_covered(payout: Payout) -> bool:
+    """Whether the account carries this payout, and goes on to: whoever else books on it waits from here on."""
+    ledger.take_turn(payout.affiliate_id, payout.currency)
     items = payout.items.filter(is_live=True).values_list("amount", flat=True)
     if payout.affiliate.status != Affiliate.ACTIVE or sum(items) != payout.amount or _has_held_sales(payout):
         return False
@@ -191,7 +190,7 @@ def _is_covered(payout: Payout) -> bool:
 
 
 def _has_held_sales(payout: Payout) -> bool:
-    on_hold = _on_hold(payout.affiliate_id)
+    on_hold = holds.sales_in_doubt(payout.affiliate_id)
     parts: Counter[UUID | None] = Counter()
     if on_hold:
         items = payout.items.filter(entry__enrollment_id__in=on_hold).values_list("entry__enrollment_id", "amount")
@@ -203,13 +202,14 @@ def _has_held_sales(payout: Payout) -> bool:
 # --- paid, or called off ---------------------------------------------------------------------------------------------
 @atomic
 def mark_paid(batch: PayoutBatch, *, by: User, reference: str) -> list[Payout]:
-    """Record that the bank or PayPal has paid a released batch; return its payouts. Raises PayoutRefused."""
+    """Record that the bank or PayPal has paid a released batch; return its payouts. Raises PayoutRefused, PayeeNotActive."""
     reference = reference.strip()[:80]
     if not reference:
         raise PayoutRefused("Enter the reference of the bank or of PayPal.")
     if not transition(batch, PayoutBatch.PAID, paid_by=by, paid_at=timezone.now(), reference=reference):
         raise PayoutRefused(f"This batch is {batch.status}; only a released one can be marked paid.")
     released = list(batch.payouts.filter(status=Payout.RELEASED).select_related("affiliate__user").order_by("affiliate_id"))
+    payees.refuse_waiting([payout for payout in released if not payees.stays_active(payout)])
     paid = [payout for payout in released if transition(payout, Payout.PAID)]
     if not paid:
         raise PayoutRefused("Every payout of this batch was cancelled. Cancel the batch, too.")
@@ -218,10 +218,15 @@ def mark_paid(batch: PayoutBatch, *, by: User, reference: str) -> list[Payout]:
 
 
 @atomic
-def cancel_batch(batch: PayoutBatch, *, by: User, reason: str) -> list[Payout]:
-    """Call a batch off before it is paid; its entries are free for the next one. Raises PayoutRefused."""
-    if not transition(batch, PayoutBatch.CANCELLED, cancelled_by=by, cancel_reason=reason[:300]):
-        raise PayoutRefused(f"This batch is {batch.status} and cannot be cancelled.")
+def cancel_batch(batch: PayoutBatch, *, by: User, reason: str, not_sent: bool = False) -> list[Payout]:
+    """Call a batch off before it is paid; its entries are free for the next one. Raises PayoutRefused.
+
+    Once its file was made it may be at the bank: then whoever cancels has to say that it is `not_sent`. Raises FileWasMade.
+    """
+    only = Q() if not_sent else Q(exported_at=None)
+    if not transition(batch, PayoutBatch.CANCELLED, only=only, cancelled_by=by, cancel_reason=reason[:300]):
+        can_be_cancelled = batch.status in PayoutBatch.TRANSITIONS[PayoutBatch.CANCELLED]
+        raise FileWasMade if can_be_cancelled else PayoutRefused(f"This batch is {batch.status} and cannot be cancelled.")
     live = list(batch.payouts.exclude(status=Payout.CANCELLED).order_by("affiliate_id"))
     cancelled = [payout for payout in live if _cancel(payout, by=by, reason=reason)]
     _log("cancelled", batch, cancelled, by)
@@ -229,8 +234,16 @@ def cancel_batch(batch: PayoutBatch, *, by: User, reason: str) -> list[Payout]:
 
 
 @atomic
-def cancel(payout: Payout, *, by: User, reason: str) -> bool:
-    """Take one payout back, also one that the bank returned; return whether this call did. Its entries are free again."""
+def cancel(payout: Payout, *, by: User, reason: str, not_sent: bool = False) -> bool:
+    """Take one payout back, also one that the bank returned; return whether this call did. Its entries are free again.
+
+    Once the file of its batch was made, whoever cancels has to say that it is `not_sent`, or came back. Raises FileWasMade.
+    """
+    # A write, not a look: a file that is being made is finished by now, or waits for us.
+    batch = PayoutBatch.objects.filter(Q() if not_sent else Q(exported_at=None), pk=payout.batch_id)
+    is_free = batch.update(updated_at=timezone.now()) == 1
+    if not is_free and Payout.objects.filter(pk=payout.pk, status__in=Payout.LIVE).exists():
+        raise FileWasMade
     return _cancel(payout, by=by, reason=reason)
 
 
@@ -268,6 +281,7 @@ def _book(payout: Payout, kind: str, amount: int, *, by: User) -> None:
         note=f"{payout.details_hint} ({payout.entry_count} {'entry' if payout.entry_count == 1 else 'entries'})",
     )
     ledger.write(entry)
+    holds.recount(payout.affiliate_id, payout.currency)
 
 
 def _log(what: str, batch: PayoutBatch, payouts: Iterable[Payout], by: User) -> None:

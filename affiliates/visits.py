@@ -1,9 +1,11 @@
 """The funnel, counted as it happens: one visit for each visitor and day, checkouts, purchases.
 
-A visitor is a keyed hash of address, browser and day: it cannot be turned back, and tomorrow it is another one.
+A visitor is a keyed hash of address, browser and day: it cannot be turned back, and tomorrow it is another one. Browsers
+are told apart as far as a household or an office needs it: one address is at most so many visitors, whatever it sends.
 """
 
 from datetime import date, timedelta
+from hashlib import blake2b
 from uuid import UUID
 
 from django.conf import settings
@@ -16,6 +18,7 @@ from affiliates.models import ReferralDay, ReferralVisit
 from maaledu.db import atomic
 
 NO_CURRENCY = ""
+MOST_VISITORS_OF_ONE_ADDRESS = 100
 
 
 def today() -> date:
@@ -23,7 +26,9 @@ def today() -> date:
 
 
 def visitor_key(affiliate_id: UUID, day: date, network: str, user_agent: str) -> str:
-    return salted_hmac("affiliates.visit", f"{affiliate_id}|{day}|{network}|{user_agent}", algorithm="sha256").hexdigest()
+    digest = blake2b(user_agent.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    browser = int.from_bytes(digest) % MOST_VISITORS_OF_ONE_ADDRESS
+    return salted_hmac("affiliates.visit", f"{affiliate_id}|{day}|{network}|{browser}", algorithm="sha256").hexdigest()
 
 
 def record(affiliate_id: UUID, course_slug: str, *, network: str, user_agent: str) -> bool:

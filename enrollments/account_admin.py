@@ -20,7 +20,7 @@ from affiliates.lines import rate_text
 from affiliates.models import Affiliate, Balance, LedgerEntry, Payout, PayoutItem
 from enrollments import confirming
 from enrollments.confirming import Step, url_of
-from enrollments.payout_forms import ReasonForm
+from enrollments.payout_forms import NotPaidForm, ReasonForm
 from maaledu.admin import ReadOnlyAdmin, ReadOnlyInline
 from maaledu.money import format_money
 
@@ -164,13 +164,19 @@ class BalanceAdmin(AccountAdmin):
 
 # --- payouts ---------------------------------------------------------------------------------------------------------
 def _cancel(payout: Payout, typed: dict[str, Any], by: User) -> str:
-    if not payouts.cancel(payout, by=by, reason=typed["reason"]):
+    if not payouts.cancel(payout, by=by, reason=typed["reason"], not_sent=typed.get("not_sent", False)):
         raise PayoutRefused("This payout is cancelled already.")
     return f"cancelled: {payout.amount_display} to {payout.payee_name or payout.details_hint}: {typed['reason']}"
 
 
 CANCEL = Step(
     "Cancel payout", "The amount is back on the affiliate's account, and its entries are free for the next draft.", _cancel, ReasonForm
+)
+CANCEL_WITH_FILE = Step(
+    "Cancel payout",
+    "The file of its batch was downloaded. If the bank or PayPal pays this payout all the same, the affiliate is paid twice.",
+    _cancel,
+    NotPaidForm,
 )
 
 
@@ -235,7 +241,8 @@ class PayoutAdmin(AccountAdmin):
         return payout_files.payment_id(payout.pk)
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
-        is_live = Payout.objects.filter(pk=object_id, status__in=Payout.LIVE).exists()
+        payout = self.get_object(request, object_id)
+        is_live = payout is not None and payout.status in Payout.LIVE
         return super().get_actions_detail(request, object_id) if is_live else []
 
     def has_settle_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
@@ -253,4 +260,4 @@ class PayoutAdmin(AccountAdmin):
             ("Batch", str(payout.batch)),
             ("Status", payout.status),
         ]
-        return confirming.ask(self, request, payout, CANCEL, facts=facts)
+        return confirming.ask(self, request, payout, CANCEL_WITH_FILE if payout.batch.exported_at else CANCEL, facts=facts)

@@ -70,7 +70,7 @@ def _close(affiliate: Affiliate, typed: dict[str, Any], by: User) -> str:
 
 def _change_rate(affiliate: Affiliate, typed: dict[str, Any], by: User) -> str:
     before, after = rate_text(affiliate.rate_basis_points), rate_text(typed["rate"])
-    if not joining.change_rate(affiliate, typed["rate"]):
+    if not joining.change_rate(affiliate, typed["rate"], by=by.get_username()):
         raise DecidedAlready(f"The rate is {after} already.")
     return f"rate changed from {before} to {after}"
 

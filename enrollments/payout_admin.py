@@ -17,14 +17,15 @@ from unfold.dataclasses import UnfoldAction
 from unfold.decorators import action, display
 
 from accounts.models import User
-from affiliates import payout_files, payouts
-from affiliates.errors import PayoutRefused, SamePerson
+from affiliates import payees, payout_files, payouts
+from affiliates.errors import OwnAccount, PayoutRefused, SamePerson
 from affiliates.models import Affiliate, Payout, PayoutBatch
+from affiliates.own_account import refuse_own
 from enrollments import confirming, paying
 from enrollments.account_admin import STATE_COLORS
 from enrollments.confirming import Step, url_of
 from enrollments.paying import sum_of
-from enrollments.payout_forms import DraftForm, ReasonForm, ReferenceForm, ReleaseForm
+from enrollments.payout_forms import DraftForm, NotSentForm, ReasonForm, ReferenceForm, ReleaseForm
 from maaledu.admin import ReadOnlyAdmin, note
 from maaledu.csv import csv_response
 from maaledu.errors import AppError
@@ -37,6 +38,7 @@ OFFERED = {
     PayoutBatch.PAID: {"export"},
     PayoutBatch.CANCELLED: set(),
 }
+WHO = ("drafted_by", "released_by", "exported_by", "paid_by", "cancelled_by")
 RECIPIENTS = {Affiliate.BANK: "the bank", Affiliate.PAYPAL: "PayPal"}
 
 
@@ -54,7 +56,8 @@ def _mark_paid(batch: PayoutBatch, typed: dict[str, Any], by: User) -> str:
 
 
 def _cancel(batch: PayoutBatch, typed: dict[str, Any], by: User) -> str:
-    return f"cancelled: {sum_of(payouts.cancel_batch(batch, by=by, reason=typed['reason']), batch)}"
+    cancelled = payouts.cancel_batch(batch, by=by, reason=typed["reason"], not_sent=typed.get("not_sent", False))
+    return f"cancelled: {sum_of(cancelled, batch)}"
 
 
 RELEASE = Step(
@@ -62,6 +65,12 @@ RELEASE = Step(
 )
 PAID = Step("Mark paid", "Each affiliate is told by e-mail that their money is on its way.", _mark_paid, ReferenceForm)
 CANCEL = Step("Cancel batch", "Nothing of it is paid, and its entries are free for the next draft.", _cancel, ReasonForm)
+CANCEL_WITH_FILE = Step(
+    "Cancel batch",
+    "Its file was downloaded. If it is at the bank or at PayPal already, everybody in it would be paid twice: mark it paid instead.",
+    _cancel,
+    NotSentForm,
+)
 
 
 # --- batches ---------------------------------------------------------------------------------------------------------
@@ -74,9 +83,9 @@ class PayoutBatchAdmin(ReadOnlyAdmin):
     search_fields = ("reference", "drafted_by__email", "released_by__email")
     ordering = ("-created_at",)
     list_select_related = ("drafted_by", "released_by")
-    readonly_fields = ("state", "least", "lines", "total", "drafted", "released", "paid", "cancelled")
+    readonly_fields = ("state", "least", "lines", "total", "drafted", "released", "exported", "paid", "cancelled")
     fields = ("state", "method", "payable_on", "least", "lines", "total", "drafted")
-    fields_once_done: ClassVar[list[str]] = ["released", "paid", "cancelled"]
+    fields_once_done: ClassVar[list[str]] = ["released", "exported", "paid", "cancelled"]
     actions_list: ClassVar[list[str]] = ["draft"]
     actions_detail: ClassVar[list[str]] = ["release_batch", "export", "mark_paid", "cancel_batch"]
     change_form_outer_before_template = "admin/affiliates/payout_lines.html"
@@ -105,6 +114,10 @@ class PayoutBatchAdmin(ReadOnlyAdmin):
     def released(self, batch: PayoutBatch) -> str:
         return _who_and_when(batch.released_by, batch.released_at)
 
+    @admin.display(description="file downloaded")
+    def exported(self, batch: PayoutBatch) -> str:
+        return _who_and_when(batch.exported_by, batch.exported_at)
+
     @admin.display(description="paid")
     def paid(self, batch: PayoutBatch) -> str:
         return f"{_who_and_when(batch.paid_by, batch.paid_at)}, reference {batch.reference}" if batch.paid_by else ""
@@ -130,6 +143,7 @@ class PayoutBatchAdmin(ReadOnlyAdmin):
         shown = {
             "sum": sum_of([payout for payout in lines if payout.status != Payout.CANCELLED], batch),
             "lines": [(payout, STATE_COLORS[payout.status]) for payout in lines],
+            "waiting": payees.words_about([payout for payout in lines if payees.waits(payout)]),
             "is_own_draft": batch.status == PayoutBatch.DRAFT and batch.drafted_by_id == request.user.pk,
             "may_cancel": request.user.has_perm("affiliates.settle_payoutbatch"),
         }
@@ -158,19 +172,18 @@ class PayoutBatchAdmin(ReadOnlyAdmin):
     @action(description="Release", url_path="release", permissions=["release"])
     def release_batch(self, request: HttpRequest, object_id: str) -> HttpResponse:
         batch = _batch(object_id)
-        is_own = batch.drafted_by_id == request.user.pk
-        shown = {"facts": _facts(batch), "initial": {"seen": _seen(batch)}, "refusal": SamePerson.message if is_own else ""}
-        return confirming.ask(self, request, batch, RELEASE, **shown)
+        shown = {"initial": {"seen": _seen(batch)}, "refusal": _why_not_release(batch, cast("User", request.user))}
+        return confirming.ask(self, request, batch, RELEASE, facts=_facts(batch), **shown)
 
     @action(description="Mark paid", url_path="paid", permissions=["settle"])
     def mark_paid(self, request: HttpRequest, object_id: str) -> HttpResponse:
         batch = _batch(object_id)
-        return confirming.ask(self, request, batch, PAID, facts=_facts(batch))
+        return confirming.ask(self, request, batch, PAID, facts=_facts(batch), refusal=_waiting(batch))
 
     @action(description="Cancel batch", url_path="cancel", permissions=["settle"])
     def cancel_batch(self, request: HttpRequest, object_id: str) -> HttpResponse:
         batch = _batch(object_id)
-        return confirming.ask(self, request, batch, CANCEL, facts=_facts(batch))
+        return confirming.ask(self, request, batch, CANCEL_WITH_FILE if batch.exported_at else CANCEL, facts=_facts(batch))
 
     @action(description="Download the file", url_path="export", permissions=["export"])
     def export(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
@@ -179,7 +192,7 @@ class PayoutBatchAdmin(ReadOnlyAdmin):
 
 def _batch(object_id: str) -> PayoutBatch:
     try:
-        return PayoutBatch.objects.select_related("drafted_by", "released_by", "paid_by", "cancelled_by").get(pk=UUID(str(object_id)))
+        return PayoutBatch.objects.select_related(*WHO).get(pk=UUID(str(object_id)))
     except (ValueError, PayoutBatch.DoesNotExist) as error:
         raise Http404 from error
 
@@ -214,8 +227,24 @@ def _facts(batch: PayoutBatch) -> list[tuple[str, str]]:
         ("Total", format_money(amount, batch.currency)),
         ("Drafted", _who_and_when(batch.drafted_by, batch.created_at)),
         ("Released", _who_and_when(batch.released_by, batch.released_at)),
+        ("File downloaded", _who_and_when(batch.exported_by, batch.exported_at)),
     ]
     return [(label, value) for label, value in facts if value]
+
+
+def _why_not_release(batch: PayoutBatch, by: User) -> str:
+    """Return why this person cannot release the batch, "" where they can: `payouts.release` refuses by the same rules."""
+    if batch.drafted_by_id == by.pk:
+        return SamePerson.message
+    try:
+        refuse_own((payout.affiliate for payout in batch.payouts.select_related("affiliate")), by=by.get_username())
+    except OwnAccount as error:
+        return error.message
+    return ""
+
+
+def _waiting(batch: PayoutBatch) -> str:
+    return payees.words_about(payees.waiting(batch))
 
 
 def _draft(page: PayoutBatchAdmin, request: HttpRequest) -> HttpResponse:
@@ -244,7 +273,7 @@ def _export(page: PayoutBatchAdmin, request: HttpRequest, batch: PayoutBatch) ->
     form = forms.Form(request.POST if request.method == "POST" else None)
     if form.is_valid():
         try:
-            file = payout_files.file_of(batch)
+            file = payout_files.make_file(batch, by=cast("User", request.user))
         except AppError as error:
             form.add_error(None, error.message)
         else:
@@ -254,4 +283,5 @@ def _export(page: PayoutBatchAdmin, request: HttpRequest, batch: PayoutBatch) ->
             return answer
     title = f"Download the file for {RECIPIENTS[batch.method]}"
     follows = "It has the accounts of the payees in full. Hand it to nobody else, and delete it when it is paid."
-    return confirming.show(page, request, form, title=title, follows=follows, back=url_of(batch), facts=_facts(batch))
+    shown = {"facts": _facts(batch), "refusal": _waiting(batch)}
+    return confirming.show(page, request, form, title=title, follows=follows, back=url_of(batch), **shown)

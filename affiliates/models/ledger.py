@@ -106,8 +106,9 @@ class LedgerEntry(models.Model):
 class Balance(models.Model):
     """What the entries of one affiliate and currency add up to, moved in the same transaction as each entry.
 
-    `pending + payable` is the sum of all entries and `-paid` that of the payouts; `held` is the part of the first two that
-    is on hold. Entries up to `matured_through` stand in `payable`. Every change raises `version`.
+    `pending + payable` is the sum of all entries and `-paid` that of the payouts; `held` is counted in the first two and
+    on hold: sales in doubt that no booked payout has taken (`affiliates.holds`). Entries up to `matured_through` stand in
+    `payable`. Every change raises `version`.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)

@@ -32,6 +32,8 @@ class PayoutBatch(models.Model):
     paid_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     paid_at = models.DateTimeField(null=True, blank=True)
     reference = models.CharField(max_length=80, blank=True, help_text="What the bank or PayPal calls it.")
+    exported_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    exported_at = models.DateTimeField(null=True, blank=True, help_text="When its file was last made: it may be at the bank.")
     cancelled_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     cancel_reason = models.CharField(max_length=300, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -68,6 +70,7 @@ class Payout(models.Model):
         CANCELLED: [DRAFT, RELEASED, PAID],  # from paid: the bank sent it back
     }
     LIVE: ClassVar[list[str]] = [DRAFT, RELEASED, PAID]
+    BOOKED: ClassVar[list[str]] = [RELEASED, PAID]
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     batch = models.ForeignKey(PayoutBatch, on_delete=models.PROTECT, related_name="payouts")

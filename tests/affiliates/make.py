@@ -35,7 +35,7 @@ def make_staff(**fields: Any) -> User:
 def make_affiliate(email: str = "", *, rate: int = 1000, name: str = "Ada's club", details: PayoutDetails | None = None) -> Affiliate:
     bank = details or PayoutDetails(Affiliate.BANK, "Ada Partner", IBAN)
     affiliate = joining.join(make_user(email), Joining(name, "DE", bank))
-    joining.change_rate(affiliate, rate)
+    joining.change_rate(affiliate, rate, by="tests")
     affiliate.refresh_from_db()
     return affiliate
 

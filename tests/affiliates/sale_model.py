@@ -21,6 +21,8 @@ class SaleModel:
     commission: int
     refunds: dict[str, tuple[int, str]] = field(default_factory=dict)
     dispute: str = ""
+    is_under_review: bool = False
+    gone: int = 0  # what went out with payouts that were not called off
 
     def hear_refund(self, refund_id: str, amount: int, status: str) -> None:
         before = self.refunds.get(refund_id, (amount, ""))[1]
@@ -52,4 +54,5 @@ class SaleModel:
 
     @property
     def held(self) -> int:
-        return self.left if self.dispute == "open" else 0
+        """What is on hold: never what went out already, and never a debt."""
+        return max(self.left - self.gone, 0) if self.dispute == "open" or self.is_under_review else 0

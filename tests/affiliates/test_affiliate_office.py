@@ -145,7 +145,7 @@ def test_a_balance_is_adjusted_with_a_note_by_an_entry(staff: Client) -> None:
         ("adjustment", 500, "jpy", BOSS, "A prize"),
     ]
     assert dict(Balance.objects.values_list("currency", "payable")) == {"usd": 1850, "jpy": 500}
-    assert LogEntry.objects.order_by("pk").first().change_message == "balance adjusted by -$1.50: Bank fee"
+    assert LogEntry.objects.order_by("pk").first().change_message == "balance adjusted by −$1.50: Bank fee"
 
 
 def test_an_adjustment_that_is_sent_twice_is_booked_once(staff: Client) -> None:
@@ -246,7 +246,7 @@ def test_the_page_shows_how_the_affiliate_stands_and_never_the_account(staff: Cl
     owed(affiliate, 1234)
     FraudSignal.objects.create(affiliate=affiliate, kind="same_device", dedupe_key="x", detail="Course one")
     page = text_of(staff.get(f"{LIST}{affiliate.pk}/change/"))
-    for text in ("$10.00", "$12.34", "DE•• •••• 3000", "1 of 2 paid ones (50.0 %)", "A purchase on the affiliate", "Course one", "-$49.90"):
+    for text in ("$10.00", "$12.34", "DE•• •••• 3000", "1 of 2 paid ones (50.0 %)", "A purchase on the affiliate", "Course one", "−$49.90"):
         assert text in page, text
     for model in ("ledgerentry", "commission", "payout", "fraudsignal"):
         listed = staff.get(f"/admin/affiliates/{model}/", {"affiliate__id__exact": str(affiliate.pk)})

@@ -15,6 +15,9 @@ from hypothesis import strategies as st
 from affiliates import attribution, joining
 from affiliates.attribution import Click, alias_key, find, read, resolve, seal
 from affiliates.codes import normalize_code
+from affiliates.models import Affiliate
+from affiliates.payout_details import PayoutDetails
+from maaledu import vault
 from tests.affiliates.make import make_affiliate, make_user
 from tests.statements import statements
 
@@ -61,6 +64,14 @@ BAD_COOKIES = {
     "NUL": "\0",
     "latin-1": "caf\xe9:x:y",
     "lone surrogate": "\ud800:x:y",
+    "hidden, truncated": attribution.hide(seal(CODE))[:-1],
+    "hidden, another byte": attribution.hide(seal(CODE))[:40] + "AAAA" + attribution.hide(seal(CODE))[44:],
+    "hidden, but not sealed": "~" + vault.seal({"ref": CODE}).rstrip("="),
+    "hidden, something else": "~" + vault.seal({"account": "DE89370400440532013000"}).rstrip("="),
+    "hidden twice": attribution.hide(attribution.hide(seal(CODE))),
+    "hidden, 5 KB": "~" + "A" * 5000,
+    "the mark alone": "~",
+    "the mark and more": "~caf\xe9\ud800=",
     "signature only": f"::{seal(CODE).split(':')[2]}",
     "colons": ":" * 100,
 }
@@ -69,12 +80,13 @@ BAD_COOKIES = {
 @pytest.mark.parametrize("name", BAD_COOKIES)
 def test_any_other_text_is_no_cookie_of_ours(name: str):
     assert read(BAD_COOKIES[name]) == ""
+    assert not attribution.is_hidden(BAD_COOKIES[name])
 
 
 @hypothesis_settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(max_size=300))
 def test_no_text_whatsoever_is_taken_for_a_cookie_or_breaks_its_reading(text: str):
-    assert read(text) == ""
+    assert read(text) == read(f"~{text}") == ""
     assert attribution.read_partner(text) == ""
     assert normalize_code(text) in ("", text.strip().lower())
 
@@ -91,13 +103,76 @@ def test_how_long_a_cookie_is_good_for_is_a_setting(settings):
     assert read(sealed(CODE, age=timedelta(days=8))) == ""
 
 
+def next_code(cookie: str, affiliate: Affiliate | None, *, by_address: bool = False) -> str:
+    """Return whose cookie a click leaves behind."""
+    return read(attribution.next_cookie(cookie, affiliate, by_address=by_address) or cookie)
+
+
+def test_the_last_click_takes_the_place_of_any_other():
+    first, second = make_affiliate(), make_affiliate()
+    assert next_code(seal(first.code), second) == next_code("", second) == next_code("forged", second) == second.code
+
+
 def test_only_where_the_first_click_counts_a_good_cookie_stays(settings):
-    assert not attribution.keeps_first(seal(CODE))
     settings.ATTRIBUTION_MODEL = "first_click"
-    assert attribution.keeps_first(seal(CODE))
-    assert not attribution.keeps_first("")
-    assert not attribution.keeps_first(seal(CODE)[:-1])
-    assert not attribution.keeps_first(sealed(CODE, age=timedelta(days=31)))
+    first, second = make_affiliate(), make_affiliate()
+    good, over = seal(first.code), sealed(first.code, age=timedelta(days=31))
+    assert attribution.next_cookie(good, second, by_address=False) == ""
+    assert next_code(good, second) == first.code
+    assert {next_code(other, second) for other in ("", good[:-1], over, seal("nnnnnnnn"))} == {second.code}
+
+
+@pytest.mark.parametrize("end", [joining.suspend, joining.close])
+def test_a_first_click_counts_only_as_long_as_its_affiliate_is_active(settings, end):
+    """Requirement R073: who cannot be credited keeps nobody else from it."""
+    settings.ATTRIBUTION_MODEL = "first_click"
+    first, second = make_affiliate(), make_affiliate()
+    end(first, reason="Looked into")
+    assert next_code(seal(first.code), second) == next_code(attribution.hide(seal(first.code)), second) == second.code
+
+
+# --- the cookie of an old link ---------------------------------------------------------------------------------------
+
+
+def test_what_is_hidden_can_be_read_by_us_alone():
+    hidden = attribution.hide(seal(CODE))
+    assert (read(hidden), attribution.is_hidden(hidden), attribution.is_hidden(seal(CODE))) == (CODE, True, False)
+    assert CODE not in hidden
+    assert len(hidden) < attribution.MAX_COOKIE_LENGTH
+    assert hidden != attribution.hide(seal(CODE))
+
+
+def test_the_cookie_for_an_address_of_nobody_looks_like_any_other_and_names_nobody():
+    known, unknown = attribution.hide(seal(CODE)), attribution.hide("")
+    assert (read(unknown), attribution.is_hidden(unknown)) == ("", True)
+    assert len(unknown) == len(known)
+    assert unknown[:3] == known[:3] == "~gA"
+
+
+def test_an_old_link_hides_whose_cookie_it_leaves_and_takes_nothing_from_whom_was_clicked_before():
+    first, second = make_affiliate(), make_affiliate()
+    old = sealed(first.code, age=timedelta(days=29))
+    assert next_code(old, second, by_address=True) == second.code
+    assert next_code(old, None, by_address=True) == first.code
+    assert next_code(attribution.hide(old), None, by_address=True) == first.code
+    assert next_code("", None, by_address=True) == ""
+    cookies = [attribution.next_cookie(old, who, by_address=True) for who in (second, None)]
+    assert [attribution.is_hidden(cookie) for cookie in cookies] == [True, True]
+
+
+def test_hiding_a_cookie_again_makes_it_last_no_longer(settings):
+    cookie = attribution.next_cookie(sealed(CODE, age=timedelta(days=29)), None, by_address=True)
+    settings.ATTRIBUTION_LIFETIME = timedelta(days=28)
+    assert read(cookie) == ""
+
+
+def test_where_the_first_click_counts_a_later_one_does_not_tell_whether_an_old_link_was_anybodys(settings):
+    settings.ATTRIBUTION_MODEL = "first_click"
+    first, second = make_affiliate(), make_affiliate()
+    anybodys, nobodys = (attribution.hide(text) for text in (seal(first.code), ""))
+    assert (next_code(anybodys, second, by_address=True), next_code(nobodys, second, by_address=True)) == (first.code, second.code)
+    assert next_code(anybodys, second) == first.code
+    assert attribution.is_hidden(attribution.next_cookie(anybodys, second, by_address=False))
 
 
 def test_the_partners_own_cookie_is_read_only_as_such():
@@ -220,6 +295,27 @@ def test_a_purchase_from_ones_own_account_is_not_credited_whatever_address_is_ty
     affiliate = make_affiliate()
     assert resolve(Click(affiliate.code, user=affiliate.user), email="friend@example.com").outcome == "self"
     assert resolve(Click(affiliate.code, user=make_user()), email="friend@example.com").outcome == "credited"
+
+
+@pytest.mark.parametrize(
+    ("account", "email"),
+    [
+        ("payee@example.org", "payee@example.org"),
+        ("payee@example.org", "Pay.ee+x@Example.org"),
+        ("pay.ee@example.org", "pay.ee+x@example.org"),
+    ],
+)
+def test_a_purchase_with_the_paypal_address_of_the_affiliate_is_their_own(account: str, email: str):
+    """Contracts, I8: the payout account; its variants as far as the keyed hash of it tells."""
+    affiliate = make_affiliate("ada@example.com", details=PayoutDetails(Affiliate.PAYPAL, "", account))
+    assert resolve(Click(affiliate.code), email=email).outcome == "self"
+
+
+@pytest.mark.parametrize("details", [None, PayoutDetails(Affiliate.LATER), PayoutDetails(Affiliate.PAYPAL, "", "other@example.org")])
+def test_whoever_is_paid_elsewhere_is_somebody_else(details: PayoutDetails | None):
+    affiliate = make_affiliate("ada@example.com", details=details)
+    for email in ("payee@example.org", "@", ""):
+        assert resolve(Click(affiliate.code), email=email).outcome == "credited"
 
 
 def test_ones_own_purchase_is_called_so_also_while_suspended():

@@ -171,7 +171,7 @@ def test_a_negative_balance_is_explained(client: Client, settings):
     settings.COMMISSION_HOLD = timedelta(0)
     adjust(affiliate, -200, "fee")
     partner = signed_in(affiliate)
-    assert "-$2.00" in text_of(partner.get(DASHBOARD))
+    assert "−$2.00" in text_of(partner.get(DASHBOARD))
     assert "Your next commissions make up for it" in text_of(partner.get(DASHBOARD))
     assert "below zero" in text_of(partner.get(f"{ENTRIES}?figure=payable&currency=usd"))
 
@@ -194,7 +194,7 @@ def test_a_payout_shows_what_it_paid_for(settings):
     assert f"{payout.amount_display} to DE•• •••• 3000, sent on" in told
     assert "SEPA-7" in told
     booked = LedgerEntry.objects.get(kind=LedgerEntry.PAYOUT)
-    assert "Payout of -$99.80" in text_of(partner.get(f"{ENTRIES}{booked.pk}/"))
+    assert "Payout of −$99.80" in text_of(partner.get(f"{ENTRIES}{booked.pk}/"))
 
 
 # --- one entry -------------------------------------------------------------------------------------------------------
@@ -210,7 +210,7 @@ def test_an_entry_tells_its_whole_story(client: Client):
     assert "not in one yet" in told
     assert "All of it together leaves you $13.33 of this sale" in told
     taken = text_of(partner.get(f"{ENTRIES}{reversal.pk}/"))
-    assert "Reversal of -$6.67 Project Finance" in taken
+    assert "Reversal of −$6.67 Project Finance" in taken
     assert "Your commission of $20.00 is taken back in the same proportion: $6.67 with this entry" in taken
     assert "6666" not in taken
 

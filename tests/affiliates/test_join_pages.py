@@ -19,6 +19,7 @@ from enrollments.models import Enrollment
 from maaledu import settings as product
 from notifications.models import Email
 from tests.affiliates.make import IBAN, make_affiliate, make_referred, make_user, sell
+from tests.affiliates.shop import BROWSER, visitor
 from tests.factories import make_course, make_pending
 from tests.grants.make import make_coupon
 from tests.statements import statements
@@ -214,7 +215,8 @@ def test_the_address_of_somebody_elses_paypal_account_is_only_where_money_goes(a
     assert (affiliate.user, affiliate.email) == (ada, "ada@example.com")
     assert account_in(affiliate.payout_sealed) == "grace@example.com"
     assert list(Email.objects.values_list("to", flat=True)) == ["ada@example.com"]
-    assert not attribution.is_self(affiliate, email=grace.email)
+    assert not attribution.is_self(affiliate, email="grace@example.org", user=grace)
+    assert attribution.is_self(affiliate, email=grace.email), "whoever is paid is not credited (contracts, I8)"
 
 
 def test_somebody_may_decide_later_whatever_stands_in_the_other_fields(ada):
@@ -276,7 +278,7 @@ WRONG = [
     ({"name": "Ada\u202egnp.exe"}, "id_name", "without control characters"),
     ({"tax_country": "XX"}, "id_tax_country", "Choose a country from the list."),
     ({"method": ""}, "id_method", "Choose how you want to be paid."),
-    ({"method": "paypal", "paypal_email": "nobody"}, "id_paypal_email", "Enter a valid email address."),
+    ({"method": "paypal", "paypal_email": "nobody"}, "id_paypal_email", "Enter a valid e-mail address."),
     ({"iban": "DE89370400440532013001"}, "id_iban", WRONG_IBAN),
     ({"payee_name": ""}, "id_payee_name", "Enter the name of the account&#x27;s holder."),
     ({"accept_terms": ""}, "id_accept_terms", "Please accept the terms"),
@@ -549,6 +551,29 @@ def test_trying_a_coupon_without_javascript_keeps_the_notice(settings):
     client.cookies["ref"] = attribution.seal(make_affiliate().code)
     page = text_of(client.post(f"/checkout/{coupon.course.slug}/coupon/", {"email": coupon.email, "coupon": coupon.code}))
     assert "Referred by <strong>Ada&#x27;s club</strong>" in page
+
+
+def test_a_page_that_is_shown_again_says_whose_link_it_is_by_the_address_that_was_typed(client, ada):
+    client.cookies["ref"] = attribution.seal(make_affiliate_of(ada).code)
+    path = f"/checkout/{make_course().slug}/"
+    own, other, none = (text_of(client.post(path, {"email": email})) for email in ("A.d.a+x@example.com", "friend@example.com", ""))
+    assert "This is your own link." in own
+    assert "Referred by" not in own
+    for page in (other, none):
+        assert "Referred by" in page
+        assert "own link" not in page
+
+
+def test_an_old_link_names_nobody_and_is_only_told_to_be_ones_own_by_ones_own_account(ada):
+    affiliate = make_affiliate_of(ada)
+    path = f"/checkout/{make_course().slug}/"
+    guest, known = visitor(), signed_in(ada)
+    for client in (guest, known):
+        client.get("/", {"ref": affiliate.email}, headers={"user-agent": BROWSER})
+    assert "This is your own link." in text_of(known.get(path))
+    for page in (text_of(guest.get(path)), text_of(guest.post(path, {"email": affiliate.email}))):
+        assert "You came here through a partner's link." in page
+        assert "own link" not in page
 
 
 def test_the_status_page_tells_a_buyer_whose_own_link_it_was(client):

@@ -4,11 +4,11 @@ import time
 from datetime import timedelta
 
 import pytest
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.test import Client
 from django.utils import timezone
 
-from affiliates import ledger
+from affiliates import immutability, ledger
 from affiliates.errors import LedgerIsAppendOnly
 from affiliates.ledger import Adjustment
 from affiliates.models import Balance, LedgerEntry
@@ -96,3 +96,75 @@ def test_postgresql_refuses_to_truncate_the_ledger(client: Client):
     with pytest.raises(DatabaseError, match="never changed or deleted"), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"TRUNCATE {TABLE} CASCADE")
     assert LedgerEntry.objects.count() == 1
+
+
+COLUMNS = [field.column for field in LedgerEntry._meta.fields]
+OTHERS = {"amount": "1", "id": f"'{'0' * 32}'", "source_key": "'another'"}
+REFUSED = "never changed or deleted"
+
+
+def copied(head: str, tail: str = "", **changed: str) -> str:
+    """Return an INSERT of the one entry that there is, with these columns changed."""
+    values = ", ".join(changed.get(column, column) for column in COLUMNS)
+    return f"{head} INTO {TABLE} ({', '.join(COLUMNS)}) SELECT {values} FROM {TABLE} WHERE true {tail}"
+
+
+BY_ID = {name: OTHERS[name] for name in ("amount", "source_key")}
+BY_CAUSE = {name: OTHERS[name] for name in ("amount", "id")}
+REPLACING = [
+    copied("INSERT OR REPLACE", amount="1"),
+    copied("INSERT OR REPLACE", **BY_ID),
+    copied("INSERT OR REPLACE", **BY_CAUSE),
+    copied("REPLACE", **BY_CAUSE),
+    f"REPLACE INTO {TABLE} (rowid, {', '.join(COLUMNS)}) SELECT rowid, {', '.join(OTHERS.get(c, c) for c in COLUMNS)} FROM {TABLE}",
+    f"UPDATE OR REPLACE {TABLE} SET amount = 1",
+]
+
+
+@pytest.mark.engines("sqlite")
+@pytest.mark.parametrize("statement", REPLACING)
+def test_sqlite_refuses_to_replace_an_entry(client: Client, statement: str):
+    """REPLACE deletes without asking the triggers of DELETE."""
+    _refuses(client, statement)
+
+
+@pytest.mark.engines("sqlite", "postgres")
+@pytest.mark.parametrize(("column", "changed"), [("id", BY_ID), ("source_key", BY_CAUSE)], ids=["id", "cause"])
+def test_the_database_refuses_to_merge_into_an_entry(client: Client, column: str, changed: dict[str, str]):
+    if connection.vendor == "postgresql" and "id" in changed:
+        changed = {**changed, "id": "gen_random_uuid()"}
+    _refuses(client, copied("INSERT", f"ON CONFLICT ({column}) DO UPDATE SET amount = 1", **changed))
+
+
+def _refuses(client: Client, statement: str) -> None:
+    sell(client, make_affiliate())
+    before = list(LedgerEntry.objects.values())
+    with pytest.raises(DatabaseError, match=REFUSED), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(statement)
+    assert list(LedgerEntry.objects.values()) == before
+
+
+def test_a_cause_that_is_booked_already_is_an_integrity_error(client: Client):
+    """The product's own way to notice it, whatever in the database notices first."""
+    affiliate = make_affiliate()
+    sell(client, affiliate)
+    entry = LedgerEntry.objects.get()
+    before = balance_of(affiliate)
+    again = LedgerEntry(
+        affiliate=affiliate, kind=entry.kind, amount=1, currency="usd", source_key=entry.source_key, available_at=entry.available_at
+    )
+    with pytest.raises(IntegrityError):
+        ledger.write(again)
+    assert (LedgerEntry.objects.get().amount, balance_of(affiliate)) == (4990, before)
+
+
+@pytest.mark.engines("sqlite", "postgres")
+def test_the_triggers_can_be_taken_away_and_put_back(client: Client):
+    sell(client, make_affiliate())
+    immutability.remove(connection)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"UPDATE {TABLE} SET note = 'changed'")
+    for _ in range(2):
+        immutability.install(connection)
+    with pytest.raises(DatabaseError, match=REFUSED), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"UPDATE {TABLE} SET note = 'changed again'")

@@ -2,16 +2,18 @@
 
 import csv
 import io
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.utils import timezone
 
 from affiliates import payout_files, payouts
 from affiliates.errors import PayoutRefused
 from affiliates.models import Affiliate, Payout, PayoutBatch
 from affiliates.payout_details import PayoutDetails
-from affiliates.payout_files import file_of, payment_id, payout_of
+from affiliates.payout_files import make_file, payment_id, payout_of
 from maaledu.csv import csv_response
 from maaledu.vault import CannotOpen
 from tests.affiliates.make import IBAN, make_affiliate, make_staff
@@ -28,7 +30,7 @@ def released(**of: str) -> PayoutBatch:
 
 def written(batch: PayoutBatch) -> list[list[str]]:
     """Return the cells as whoever opens the file reads them."""
-    file = file_of(batch)
+    file = make_file(batch, by=make_staff())
     content: Any = csv_response(file.name, file.rows).streaming_content
     return list(csv.reader(io.StringIO(b"".join(content).decode(), newline="")))
 
@@ -47,7 +49,7 @@ def test_the_bank_file_has_account_amount_and_id_of_each_payout():
         f"MaalEdu affiliate payout {batch.payable_on}",
     ]
     assert row == expected
-    assert file_of(batch).name == f"payouts-bank-usd-{batch.payable_on}-{batch.pk.hex[-8:]}.csv"
+    assert make_file(batch, by=make_staff()).name == f"payouts-bank-usd-{batch.payable_on}-{batch.pk.hex[-8:]}.csv"
 
 
 def test_the_paypal_file_has_no_heading_and_five_columns():
@@ -95,7 +97,7 @@ def test_an_account_is_never_altered_so_one_that_would_run_stops_the_file(accoun
     odd = owed(details=PayoutDetails(Affiliate.PAYPAL, "Odd", account))
     batch = released(method="paypal")
     with pytest.raises(PayoutRefused, match="account of Odd is unsafe"):
-        file_of(batch)
+        make_file(batch, by=make_staff())
     payouts.cancel(odd.payouts.get(), by=make_staff(), reason="Unsafe account")
     assert [row[0] for row in written(batch)] == ["ada@paypal.example"]
 
@@ -104,14 +106,14 @@ def test_an_account_is_never_altered_so_one_that_would_run_stops_the_file(accoun
 def test_there_is_no_file_of_what_nobody_released(status: str):
     owed()
     with pytest.raises(PayoutRefused, match=f"This batch is {status}"):
-        file_of(batch_in(status))
+        make_file(batch_in(status), by=make_staff())
 
 
 def test_a_cancelled_payout_is_not_in_the_file_also_after_the_batch_was_paid():
     ada, _ = owed(60_000), owed(70_000)
     batch = batch_in(PayoutBatch.PAID)
     assert [row[2] for row in written(batch)[1:]] == ["70.00", "60.00"]
-    payouts.cancel(ada.payouts.get(), by=make_staff(), reason="Sent back")
+    payouts.cancel(ada.payouts.get(), by=make_staff(), reason="Sent back", not_sent=True)
     assert [row[2] for row in written(batch)[1:]] == ["70.00"]
 
 
@@ -127,7 +129,23 @@ def test_details_sealed_with_a_lost_key_stop_the_file():
     batch = released()
     Payout.objects.update(details_sealed="gAAAAABlost")
     with pytest.raises(CannotOpen):
-        file_of(batch)
+        make_file(batch, by=make_staff())
+
+
+def test_a_file_that_was_made_is_noted_on_its_batch_and_one_that_was_not_is_not():
+    owed()
+    batch, first, second = released(), make_staff(), make_staff()
+    sealed = Payout.objects.get().details_sealed
+    Payout.objects.update(details_sealed="gAAAAABlost")
+    with pytest.raises(CannotOpen):
+        make_file(batch, by=first)
+    assert (batch.exported_by, batch.exported_at) == (None, None)
+    Payout.objects.update(details_sealed=sealed)
+    for who in (first, second):
+        asked_at = timezone.now()
+        make_file(batch, by=who)
+        noted = PayoutBatch.objects.get()
+        assert (noted.exported_by, noted.exported_at >= asked_at - timedelta(milliseconds=1)) == (who, True)
 
 
 def test_an_id_is_short_enough_for_paypal_and_leads_back_to_the_payout():

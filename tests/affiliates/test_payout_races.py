@@ -160,7 +160,7 @@ def test_a_release_that_is_quicker_than_a_cancellation_is_booked_back():
     batch = draft()
 
     def release_first(execute: Any, sql: str, *rest: Any) -> Any:
-        if sql.startswith(f'UPDATE "{Payout._meta.db_table}"') and PayoutBatch.objects.filter(status=PayoutBatch.DRAFT).exists():
+        if sql.startswith(f'UPDATE "{PayoutBatch._meta.db_table}"') and PayoutBatch.objects.filter(status=PayoutBatch.DRAFT).exists():
             race(lambda _: payouts.release(PayoutBatch.objects.get(), by=colleague), threads=1)
         return execute(sql, *rest)
 

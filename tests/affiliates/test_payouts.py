@@ -18,12 +18,13 @@ from affiliates.payout_details import PayoutDetails
 from affiliates.payouts import Run
 from enrollments import money_invariants
 from maaledu.db import transition
+from tests import tables
 from tests.affiliates.make import make_affiliate, make_staff, sell, tomorrow
 from tests.affiliates.payday import PAYPAL, amounts, assert_steps_agree, batch_in, draft, earn, owed, refund, run, state
 from tests.affiliates.test_ledger import balance_of
 from tests.factories import deliver, dispute_of, disputed
 
-STATUSES = [PayoutBatch.DRAFT, PayoutBatch.RELEASED, PayoutBatch.PAID, PayoutBatch.CANCELLED]
+STATUSES = ["draft", "released", "paid", "cancelled"]
 TABLE = PayoutBatch._meta.db_table
 
 
@@ -180,11 +181,11 @@ def test_a_hold_never_makes_more_go_out(client: Client):
     refund(payment, 50_000)
     earn(affiliate, 110_000)
     deliver(client, disputed(dispute_of(payment)))
-    assert balance_of(affiliate) == (0, 6000, 10_000, 5000)
+    assert balance_of(affiliate) == (0, 6000, 10_000, 0)
     batch = draft()
     assert amounts(batch) == [6000]
     assert len(payouts.release(batch, by=make_staff()).payouts) == 1
-    assert balance_of(affiliate) == (0, 0, 16_000, 5000)
+    assert balance_of(affiliate) == (0, 0, 16_000, 0)
 
 
 # --- reversals after a payout ----------------------------------------------------------------------------------------
@@ -373,9 +374,9 @@ def test_a_batch_whose_payouts_were_all_cancelled_is_not_marked_paid():
 
 
 STEPS = {
-    "released": (lambda batch: payouts.release(batch, by=make_staff()), [PayoutBatch.DRAFT]),
-    "paid": (lambda batch: payouts.mark_paid(batch, by=make_staff(), reference="R"), [PayoutBatch.RELEASED]),
-    "cancelled": (lambda batch: payouts.cancel_batch(batch, by=make_staff(), reason="R"), [PayoutBatch.DRAFT, PayoutBatch.RELEASED]),
+    "released": (lambda batch: payouts.release(batch, by=make_staff()), ["draft"]),
+    "paid": (lambda batch: payouts.mark_paid(batch, by=make_staff(), reference="R"), ["released"]),
+    "cancelled": (lambda batch: payouts.cancel_batch(batch, by=make_staff(), reason="R"), ["draft", "released"]),
 }
 
 
@@ -401,8 +402,8 @@ def test_every_pair_of_statuses(before: str, after: str):
     batch = batch_in(before)
     payout = batch.payouts.get()
     by = {"released_by": make_staff()} if after in (PayoutBatch.RELEASED, PayoutBatch.PAID) else {}
-    for row, changes in ((batch, by), (payout, {})):
-        allowed = before in type(row).TRANSITIONS[after]
+    for row, changes, moves in ((batch, by, tables.PAYOUT_BATCH), (payout, {}, tables.PAYOUT)):
+        allowed = (before, after) in moves
         assert transition(row, after, **changes) is allowed
         row.refresh_from_db()
         assert row.status == (after if allowed else before)

@@ -13,8 +13,8 @@ from affiliates import attribution
 from affiliates.models import Affiliate, Balance, FraudSignal, LedgerEntry
 from enrollments import checkout, refunds, settlement, stripe_gateway
 from enrollments.models import Dispute, Enrollment, Payment, Refund
-from enrollments.refund_forms import read_units
 from lms_sync.models import SyncJob
+from maaledu.amounts import read_units
 from maaledu.money import plain_amount
 from notifications.models import Email
 from tests.affiliates.make import make_affiliate, sell
@@ -236,6 +236,24 @@ def test_the_preview_tells_what_follows_and_changes_nothing(staff: Client, sandb
     assert [sentence for sentence in said if sentence not in page] == []
     assert ("buyer@example.com is told by e-mail" in page) == (amount in ("499.00", "166.33"))
     assert (Refund.objects.count(), sums(payment)) == (0, (0, 49900))
+
+
+@pytest.mark.parametrize(
+    ("amount", "heading"),
+    [("499.00", "What follows a refund of $499.00<"), ("166.33", "What follows a refund of $166.33<"), ("nonsense", "What follows<")],
+)
+def test_the_preview_says_which_amount_it_is_about(staff: Client, sandbox: Sandbox, amount: str, heading: str) -> None:
+    assert heading in preview(staff, buy(sandbox), amount)
+
+
+@pytest.mark.parametrize("button", ["preview", "refund"])
+def test_an_amount_that_is_too_much_is_marked_in_its_field(staff: Client, sandbox: Sandbox, button: str) -> None:
+    payment = buy(sandbox)
+    form = {name: value for name, value in prefilled(staff, payment).items() if name != "refund"}
+    answer = staff.post(url(payment), {**form, "amount": "9999", button: "1"})
+    assert answer.context["form"].errors == {"amount": [TOO_MUCH]}
+    assert text_of(answer).count(TOO_MUCH) == 1
+    assert sums(payment) == (0, 49900)
 
 
 @pytest.mark.parametrize("part", ["0.01", "0.05", "166.33", "249.50", "333.33", "498.95", "498.96"])

@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from affiliates import ledger, payouts
+from affiliates import commissions, joining, ledger, payout_files, payouts
 from affiliates.errors import NothingToPay, PayoutRefused
-from affiliates.models import Affiliate, Balance, Commission, LedgerEntry, Payout, PayoutBatch
+from affiliates.models import Affiliate, Balance, Commission, LedgerEntry, Payout, PayoutBatch, PayoutItem
 from affiliates.payouts import Run
 from enrollments import invariants
 from enrollments.models import Enrollment, Payment
@@ -49,6 +49,7 @@ class AffiliateBusiness(RuleBasedStateMachine):
         self.known: dict[Any, Sale] = {}
         self.sent: list[dict[str, Any]] = []
         self.paid_out = 0
+        self.is_suspended = False
         for price in (49900, 19999):
             self.sell(price=price, percent=0, settled=True)
 
@@ -96,6 +97,17 @@ class AffiliateBusiness(RuleBasedStateMachine):
         self.tell(disputed(dispute_of(sale.payment, status), "charge.dispute.updated"))
         sale.hear_dispute(status)
 
+    @rule(key=sales, hold=st.booleans())
+    def review(self, key: Any, hold: bool) -> None:
+        assert commissions.review(key, hold=hold, by="boss@example.com", note="A look") is (self.known[key].is_under_review != hold)
+        self.known[key].is_under_review = hold
+
+    @rule()
+    def suspend_or_reinstate(self) -> None:
+        affiliate = Affiliate.objects.get()
+        assert joining.activate(affiliate) if self.is_suspended else joining.suspend(affiliate, reason="test")
+        self.is_suspended = not self.is_suspended
+
     @rule(pick=st.integers(0, 1000))
     def an_event_comes_again(self, pick: int) -> None:
         if self.sent:
@@ -125,26 +137,56 @@ class AffiliateBusiness(RuleBasedStateMachine):
             assert batch.drafted_by_id != self.staff[who].pk
             amount = sum(payout.amount for payout in released.payouts)
             assert amount <= payable
-            self.paid_out += amount
+            assert not (self.is_suspended and amount)
+            self.goes_out(released.payouts, 1)
+
+    def goes_out(self, paid: list[Payout], sign: int) -> None:
+        """Money leaves the account (1), or comes back (-1): so much of each sale as the payout was made of."""
+        for payout in paid:
+            self.paid_out += sign * payout.amount
+            for key, amount in PayoutItem.objects.filter(payout=payout).values_list("entry__enrollment_id", "amount"):
+                self.known[key].gone += sign * amount
+
+    @rule(target=batches, disputed=st.booleans())
+    def pay_out_and_doubt(self, disputed: bool) -> Any:
+        """What went out a moment ago comes into doubt: nothing of it is on hold, until it comes back."""
+        key = self.draft(0)
+        self.release(key, 1)
+        for sale in self.known:
+            if disputed:
+                self.dispute(sale, "needs_response")
+            else:
+                self.review(sale, hold=True)
+        return key
 
     @rule(key=batches)
     def mark_paid(self, key: Any) -> None:
         if key is not None:
             with contextlib.suppress(PayoutRefused):
                 payouts.mark_paid(PayoutBatch.objects.get(pk=key), by=self.staff[0], reference="B-1")
+                assert not self.is_suspended
 
-    @rule(key=batches, whole=st.booleans())
-    def cancel(self, key: Any, whole: bool) -> None:
+    @rule(key=batches)
+    def make_file(self, key: Any) -> None:
+        if key is not None:
+            batch = PayoutBatch.objects.get(pk=key)
+            with contextlib.suppress(PayoutRefused):
+                payout_files.make_file(batch, by=self.staff[0])
+                assert batch.status == PayoutBatch.PAID or not self.is_suspended
+
+    @rule(key=batches, whole=st.booleans(), not_sent=st.booleans())
+    def cancel(self, key: Any, whole: bool, not_sent: bool) -> None:
         if key is None:
             return
         batch = PayoutBatch.objects.get(pk=key)
+        may_be_sent = batch.exported_at is not None and not not_sent
         before = set(batch.payouts.filter(status__in=[Payout.RELEASED, Payout.PAID]).values_list("pk", flat=True))
         with contextlib.suppress(PayoutRefused):
-            stopped = payouts.cancel_batch(batch, by=self.staff[1], reason="test") if whole else self._cancel_each(batch)
-            self.paid_out -= sum(payout.amount for payout in stopped if payout.pk in before)
-
-    def _cancel_each(self, batch: PayoutBatch) -> list[Payout]:
-        return [payout for payout in batch.payouts.all() if payouts.cancel(payout, by=self.staff[1], reason="returned")]
+            said = {"by": self.staff[1], "reason": "test", "not_sent": not_sent}
+            lines = list(batch.payouts.all())
+            stopped = payouts.cancel_batch(batch, **said) if whole else [line for line in lines if payouts.cancel(line, **said)]
+            assert not (may_be_sent and stopped)
+            self.goes_out([payout for payout in stopped if payout.pk in before], -1)
 
     @invariant()
     def everything_holds(self) -> None:

@@ -126,9 +126,9 @@ def test_the_running_month_closes_with_the_balance_of_now_in_every_currency(sett
     dollars = page.context["sections"][1]
     assert {movement.kind: (movement.count, movement.amount_display) for movement in dollars.movements} == {
         "Commission": (5, "$249.50"),
-        "Reversal": (2, "-$66.53"),
+        "Reversal": (2, "−$66.53"),
         "Adjustment": (25, "$28.00"),
-        "Payout": (1, "-$99.80"),
+        "Payout": (1, "−$99.80"),
     }
     assert "Balance now" in text_of(page)
     assert dollars.is_complete

@@ -16,6 +16,7 @@ from affiliates import attribution, joining, visits
 from affiliates.middleware import ReferralMiddleware
 from affiliates.models import Affiliate, ReferralDay, ReferralVisit
 from courses.models import Course
+from maaledu import settings as product
 from tests.affiliates.make import make_affiliate
 from tests.affiliates.shop import BROWSER, is_broken, visitor, without_tables
 from tests.affiliates.test_attribution import BAD_COOKIES, sealed
@@ -137,7 +138,17 @@ def test_the_first_click_counts_where_the_setting_says_so(settings):
     assert "ref" not in answer.cookies
     assert answer["Cache-Control"] == PRIVATE
     assert ReferralVisit.objects.count() == 2
+    assert cookie_in(old_link(second.email, client)) == cookie_in(old_link("nobody@example.com", client)) == first.code
     client.cookies["ref"] = sealed(first.code, age=timedelta(days=31))
+    assert cookie_in(client.get(f"/?ref={second.code}")) == second.code
+
+
+def test_where_the_first_click_counts_one_that_counts_for_nobody_any_more_is_no_obstacle(settings):
+    settings.ATTRIBUTION_MODEL = "first_click"
+    first, second = make_affiliate(), make_affiliate()
+    client = visitor()
+    client.get(f"/?ref={first.code}")
+    joining.suspend(first, reason="Looked into")
     assert cookie_in(client.get(f"/?ref={second.code}")) == second.code
 
 
@@ -232,6 +243,62 @@ def test_an_old_link_with_an_address_works_and_the_cookie_has_the_code():
         assert cookie_in(answer) == affiliate.code
         assert "example" not in answer.cookies["ref"].value
     assert "@" not in affiliate.link + affiliate.link_to("a-course")
+
+
+def old_link(address: str, client: Client | None = None, path: str = "/"):
+    return (client or visitor()).get(path, {"ref": address})
+
+
+def test_an_old_link_does_not_tell_whether_its_address_is_an_affiliates():
+    """Neither by the cookie, nor by what later pages make of it; the page itself is the kept one."""
+    affiliate, suspended = make_affiliate("ada@example.com", name="Ada Lovelace"), make_affiliate("eve@example.com")
+    joining.suspend(suspended, reason="Looked into")
+    course = make_course()
+    page = visitor().get("/")
+    seen = set()
+    for address in (affiliate.email, suspended.email, "nobody@example.com"):
+        client = visitor()
+        answer = old_link(address, client)
+        cookie = answer.cookies["ref"]
+        assert (answer.status_code, answer.content, answer["Cache-Control"]) == (200, page.content, PRIVATE)
+        assert attribution.is_hidden(cookie.value)
+        assert affiliate.code not in cookie.value
+        shown = [
+            client.get(f"/checkout/{course.slug}/").content.decode(),
+            old_link(address, path=f"/checkout/{course.slug}/").content.decode(),
+        ]
+        for html in shown:
+            assert "You came here through a partner's link." in html
+            assert "Ada Lovelace" not in html
+            assert "Referred by" not in html
+        attributes = sorted((name, value) for name, value in cookie.items() if name != "expires")
+        seen.add(str((sorted(answer.headers), attributes, len(cookie.value), "ref" in old_link(address, client).cookies)))
+    assert len(seen) == 1, seen
+    assert ReferralVisit.objects.get().affiliate_id == affiliate.pk
+
+
+def test_an_old_link_of_nobody_takes_nothing_from_whom_the_visitor_came_through_before():
+    affiliate, client = make_affiliate(), visitor()
+    client.get(f"/?ref={affiliate.code}")
+    assert cookie_in(old_link("nobody@example.com", client)) == affiliate.code
+    assert ReferralVisit.objects.count() == 1
+
+
+@pytest.mark.parametrize("path", ["/", "/r/{address}/"])
+def test_addresses_are_not_tried_out_without_limit_and_no_page_is_refused_for_it(path: str, settings):
+    settings.RATE_LIMITS = {**settings.RATE_LIMITS, "referral_address": "3/1h"}
+    affiliate = make_affiliate("ada@example.com")
+    for number in range(3):
+        old_link(f"somebody{number}@example.com")
+    answer = old_link(affiliate.email) if path == "/" else visitor().get(path.format(address=affiliate.email))
+    assert answer.status_code in (200, 302)
+    assert (attribution.is_hidden(answer.cookies["ref"].value), cookie_in(answer)) == (True, "")
+    assert cookie_in(visitor().get(f"/?ref={affiliate.code}")) == affiliate.code, "a code is not counted"
+    assert cookie_in(visitor().get("/", {"ref": affiliate.email}, REMOTE_ADDR="192.0.2.7")) == affiliate.code
+
+
+def test_how_many_addresses_one_visitor_may_try_is_sixty_an_hour():
+    assert product.RATE_LIMITS["referral_address"] == "60/1h"
 
 
 QUERIES = [
@@ -345,6 +412,14 @@ def test_another_browser_or_address_is_another_visitor_and_one_household_is_one(
     for address, agent in (("192.0.2.1", "A"), ("192.0.2.2", "A"), ("192.0.2.1", "B"), ("2001:db8::1", "A"), ("2001:db8::ffff", "A")):
         visitor(**{"user-agent": f"{BROWSER} {agent}"}).get(f"/?ref={affiliate.code}", REMOTE_ADDR=address)
     assert funnel() == [("", 4)]
+
+
+def test_one_address_is_at_most_a_hundred_visitors_a_day_whatever_browsers_it_names():
+    affiliate, day = make_affiliate(), visits.today()
+    made_up = {visits.visitor_key(affiliate.pk, day, "192.0.2.1", f"{BROWSER} {number}") for number in range(3000)}
+    elsewhere = {visits.visitor_key(affiliate.pk, day, f"192.0.2.{number}", BROWSER) for number in range(200)}
+    assert (len(made_up), len(elsewhere), visits.MOST_VISITORS_OF_ONE_ADDRESS) == (100, 200, 100)
+    assert len(visits.visitor_key(affiliate.pk, day, "192.0.2.1", "\ud800\xe9")) == 64
 
 
 def test_tomorrow_is_another_day():

@@ -32,6 +32,7 @@ class Command(BaseCommand):
         paid.add_argument("--reference", required=True, help="what the bank or PayPal calls the payment")
         cancel = steps.add_parser("cancel", help="call off a batch that is not paid")
         cancel.add_argument("--reason", required=True)
+        cancel.add_argument("--not-sent", action="store_true", help="its file was downloaded, and was not sent to the bank or to PayPal")
         for step in (release, paid, cancel):
             step.add_argument("batch", type=UUID)
         for step in (draft, release, paid, cancel):
@@ -42,7 +43,7 @@ class Command(BaseCommand):
         try:
             batch, done = STEPS[options["step"]](options, by)
         except AppError as error:
-            raise CommandError(error.message) from error
+            raise CommandError(f"{error.code}: {error.message}") from error
         except PayoutBatch.DoesNotExist as error:
             raise CommandError("There is no such batch.") from error
         LogEntry.objects.log_actions(str(by.pk), [batch], CHANGE, f"{done} (command line)", single_object=True)
@@ -76,7 +77,8 @@ def _paid(options: dict, by: User) -> tuple[PayoutBatch, str]:
 
 def _cancel(options: dict, by: User) -> tuple[PayoutBatch, str]:
     batch = PayoutBatch.objects.get(pk=options["batch"])
-    return batch, f"cancelled: {sum_of(payouts.cancel_batch(batch, by=by, reason=options['reason']), batch)}"
+    cancelled = payouts.cancel_batch(batch, by=by, reason=options["reason"], not_sent=options["not_sent"])
+    return batch, f"cancelled: {sum_of(cancelled, batch)}"
 
 
 STEPS = {"draft": _draft, "release": _release, "paid": _paid, "cancel": _cancel}

@@ -1,15 +1,19 @@
 from django.contrib import admin, messages
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
 
 from courses import publishing
 from courses.errors import CourseNotReady
+from courses.forms import CourseForm
 from courses.models import Course, CourseQuerySet
-from maaledu.admin import note
+from maaledu.admin import EditAdmin, note
+
+PRICE_TYPED = ("Price", {"fields": ("price", "currency")})
+PRICE_SHOWN = ("Price", {"fields": ("price_display",)})
 
 
 @admin.register(Course)
-class CourseAdmin(ModelAdmin):
+class CourseAdmin(EditAdmin):
+    form = CourseForm
     list_display = ("title", "category", "level", "price_display", "status", "lms_platform", "updated_at")
     list_filter = ("status", "category", "level", "lms_platform", "currency")
     search_fields = ("title", "slug", "summary", "lms_course_id")
@@ -20,7 +24,7 @@ class CourseAdmin(ModelAdmin):
         (None, {"fields": ("title", "slug", "summary", "status")}),
         ("Course page", {"fields": ("description", "outcomes", "syllabus", "instructors")}),
         ("Facts", {"fields": ("category", "level", "language", "duration_hours", "effort")}),
-        ("Price", {"fields": ("price", "currency")}),
+        PRICE_TYPED,
         ("Learning platform", {"fields": ("lms_platform", "lms_course_id")}),
         ("History", {"fields": ("enrolled", "created_at", "updated_at")}),
     )
@@ -28,6 +32,11 @@ class CourseAdmin(ModelAdmin):
     @admin.display(description="price", ordering="price")
     def price_display(self, course: Course) -> str:
         return course.price_display
+
+    def get_fieldsets(self, request: HttpRequest, obj: Course | None = None) -> list:
+        """Who may only look sees the price as buyers do, not in minor units."""
+        is_edited = self.has_change_permission(request, obj) if obj else True
+        return [PRICE_SHOWN if part == PRICE_TYPED and not is_edited else part for part in super().get_fieldsets(request, obj)]
 
     def get_prepopulated_fields(self, request: HttpRequest, obj: Course | None = None) -> dict:
         return {} if obj else super().get_prepopulated_fields(request, obj)

@@ -18,8 +18,16 @@ COVER_VERSION = "1"
 
 
 class CourseQuerySet(models.QuerySet["Course"]):
-    def on_sale(self) -> "CourseQuerySet":
+    def published(self) -> "CourseQuerySet":
         return self.filter(status=Course.Status.PUBLISHED)
+
+    def on_sale(self) -> "CourseQuerySet":
+        """Keep what can be bought: published, and on a platform where buyers can be enrolled."""
+        return self.published().filter(lms_platform__in=Course.DRIVEN)
+
+    def without_driver(self) -> "CourseQuerySet":
+        """Keep those that staff have published and that cannot be sold, because nothing connects us to their platform."""
+        return self.published().exclude(lms_platform__in=Course.DRIVEN)
 
     def search(self, text: str) -> "CourseQuerySet":
         """Keep the courses that contain every word of `text` literally, in title, summary or category."""
@@ -63,6 +71,8 @@ class Course(models.Model):
         FRAPPE = "frappe", "Frappe LMS"
         OPENEDX = "openedx", "Open edX"
 
+    # Those that lms_sync has a driver for. Courses on the others can be prepared, not sold.
+    DRIVEN: ClassVar[list[str]] = [Platform.FRAPPE]
     TRANSITIONS: ClassVar[dict[str, list[str]]] = {
         Status.PUBLISHED: [Status.DRAFT, Status.ARCHIVED],
         Status.ARCHIVED: [Status.PUBLISHED, Status.DRAFT],
@@ -112,7 +122,7 @@ class Course(models.Model):
         self._name_in_lms()
         self.search_text = fold(f"{self.title} {self.summary} {self.get_category_display()}")
         if kwargs.get("update_fields") is not None:
-            kwargs["update_fields"] = {*kwargs["update_fields"], "lms_course_id", "search_text", "updated_at"}
+            kwargs["update_fields"] = _with_what_follows({*kwargs["update_fields"]})
         super().save(*args, **kwargs)
         bump_public_pages()
 
@@ -126,6 +136,8 @@ class Course(models.Model):
             errors |= _messages(price=lambda: validate_price(self.price, self.currency))
         if self.currency not in CURRENCIES:
             errors["currency"] = ["Choose one of the currencies we charge in."]
+        if self.status == self.Status.PUBLISHED and not self.has_driver:
+            errors["lms_platform"] = [f"{self.no_driver} Take the course off sale first."]
         if errors:
             raise ValidationError(errors)
 
@@ -133,6 +145,15 @@ class Course(models.Model):
         """In Frappe LMS a course is known by its slug, so ours is what we assume (requirement R026)."""
         if not self.lms_course_id and self.lms_platform == self.Platform.FRAPPE:
             self.lms_course_id = self.slug
+
+    @property
+    def has_driver(self) -> bool:
+        return self.lms_platform in self.DRIVEN
+
+    @property
+    def no_driver(self) -> str:
+        """Why a course of a platform without a driver cannot be sold, in a sentence."""
+        return f"Nothing connects us to {self.get_lms_platform_display()} yet, so nobody who pays could be enrolled there."
 
     @property
     def cover_url(self) -> str:
@@ -162,6 +183,12 @@ class Course(models.Model):
     @property
     def instructor_list(self) -> list[Instructor]:
         return read_instructors(self.instructors)
+
+
+def _with_what_follows(columns: set[str]) -> set[str]:
+    """Add the columns that are made from those that are saved; the others may be newer in the database than here."""
+    made_from = {"lms_course_id": {"slug", "lms_platform"}, "search_text": {"title", "summary", "category"}}
+    return {*columns, "updated_at", *(name for name, sources in made_from.items() if sources & columns)}
 
 
 def _messages(**checks: Any) -> dict[str, list[str]]:

@@ -38,3 +38,5 @@ def _require_complete(course: Course) -> None:
     except ValidationError as error:
         reason = " ".join(error.messages)
         raise CourseNotReady(f"“{course}” cannot be published yet: {reason}", fields=sorted(error.message_dict)) from error
+    if not course.has_driver:
+        raise CourseNotReady(f"“{course}” cannot be published yet. {course.no_driver}", platform=course.lms_platform)

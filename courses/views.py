@@ -33,7 +33,8 @@ def _catalogue_context(filters: Filters, found: Catalogue, *, is_first_page: boo
         "query": filters.q,
         "filters": filters,
         "categories": [
-            (slug, label, found.counts.get(slug, 0), filters.query_string(category=slug)) for slug, label in Course.Category.choices
+            (slug, label, found.counts.get(slug, 0), filters.query_string(category=slug))
+            for slug, label in sorted(Course.Category.choices, key=lambda choice: choice[0] != filters.category)
         ],
         "everywhere": filters.query_string(category=""),
         "category_label": Course.Category(filters.category).label if filters.category else "",

@@ -9,14 +9,14 @@ from django.utils import timezone
 
 from enrollments import granting
 from enrollments.errors import PlaceIsOver
-from enrollments.models import Enrollment
+from enrollments.models import Enrollment, EnrollmentEvent
 from lms_sync import breaker, dead_letters, delivery
 from lms_sync.backoff import backoff
 from lms_sync.connection import CALLS_IN_BUDGET
 from lms_sync.errors import LmsError
 from lms_sync.models import SyncJob
 from maaledu import work
-from maaledu.db import transition
+from maaledu.db import atomic, transition
 from maaledu.errors import AppError
 from maaledu.work import Finish, Queue
 from notifications import outgoing
@@ -35,6 +35,7 @@ CONFIRMATIONS = {
 HAS_NO_ACCESS = "The learner has paid and has no access yet."
 STILL_HAS_ACCESS = "The learner has the money back, or their bank has, and still has access."
 OVERTAKEN = "Since then this has been refunded or paid anew: a replay only clears the letter."
+MAX_NOTE = 300
 CONFIRMATION_KINDS = [PURCHASE_CONFIRMATION, *CONFIRMATIONS.values()]
 
 
@@ -57,6 +58,8 @@ def _job_fields(enrollment: Enrollment) -> dict[str, Any]:
         "course_id": enrollment.lms_course_id,
         "payload": {
             "enrollment_id": str(enrollment.pk),
+            # Where the course is in the LMS may be mended until there is, or was, access under the name it had.
+            "course": "" if enrollment.lms_enrollment_id else str(enrollment.course_id),
             "payment_id": enrollment.payment_reference,
             "amount": enrollment.amount,
             "currency": enrollment.currency,
@@ -92,14 +95,17 @@ def ensure_revocation(enrollment: Enrollment) -> bool:
     return created
 
 
-def retry_now(enrollment: Enrollment) -> bool:
-    """Make a paid enrolment without access due at once: its job is made, woken or replayed. False if there is no need."""
+def retry_now(enrollment: Enrollment, *, by: str = "staff") -> bool:
+    """Make a paid enrolment without access due at once: its job is made, woken or replayed. False if there is no need.
+
+    A job that is there goes to where the course is in the LMS now. `by` is the member of staff.
+    """
     if enrollment.status != Enrollment.PAID or enrollment.has_access:
         return False
     if ensure_job(enrollment):
         return True
     job = SyncJob.objects.get(dedupe_key=job_key(enrollment))
-    woken = work.retry_now(job) or work.replay(job)
+    woken = dead_letters.bring_back(job, by=by)
     if woken:
         work.ring(QUEUE)
     return woken
@@ -108,7 +114,14 @@ def retry_now(enrollment: Enrollment) -> bool:
 def provision(job: SyncJob) -> Finish:
     """Make the LMS agree with the place: give access, or take it away; return what records it."""
     enrollment = Enrollment.objects.get(pk=job.payload["enrollment_id"])
-    return _take_away(job, enrollment) if job.action == SyncJob.REVOKE else _give_access(job, enrollment)
+    finish = _take_away(job, enrollment) if job.action == SyncJob.REVOKE else _give_access(job, enrollment)
+    return lambda: _conclude(job, finish)
+
+
+def _conclude(job: SyncJob, finish: Finish) -> None:
+    """What follows from a job that is done: what it was for, and that no letter asks staff about it any longer."""
+    finish()
+    dead_letters.conclude(job)
 
 
 def _give_access(job: SyncJob, enrollment: Enrollment) -> Finish:
@@ -116,6 +129,8 @@ def _give_access(job: SyncJob, enrollment: Enrollment) -> Finish:
         return _nothing
     if enrollment.status != Enrollment.PAID:
         raise PlaceIsOver
+    if not _follow(job, enrollment):
+        return _nothing
     logger.info("Attempting Frappe LMS enrollment", extra={"enrollment": str(enrollment.pk), "attempt": job.attempts + 1})
     try:
         lms_enrollment_id = delivery.deliver(job, is_due=lambda: _is_paid(enrollment))
@@ -124,6 +139,29 @@ def _give_access(job: SyncJob, enrollment: Enrollment) -> Finish:
         raise
     logger.info("FrappeLMS enrollment successful", extra={"enrollment": str(enrollment.pk)})
     return lambda: _record_access(enrollment, lms_enrollment_id)
+
+
+def _follow(job: SyncJob, enrollment: Enrollment) -> bool:
+    """Make the place say what its job, which may have been brought back, is about to ask for; False if the place is over."""
+    if enrollment.lms_status == Enrollment.LMS_FAILED:
+        transition(enrollment, Enrollment.LMS_PENDING, field="lms_status", only=_as_read(enrollment))
+    moved = (job.platform, job.course_id) != (enrollment.lms_platform, enrollment.lms_course_id)
+    return _move(job, enrollment) if moved else True
+
+
+@atomic
+def _move(job: SyncJob, enrollment: Enrollment) -> bool:
+    """Note on the place that its course is another one in the LMS; refused for one that has ended, or ever had access."""
+    note = f"In the LMS it is {job.course_id} in {job.platform}, not {enrollment.lms_course_id} in {enrollment.lms_platform}."
+    now_in = {"lms_platform": job.platform, "lms_course_id": job.course_id}
+    waiting = Enrollment.objects.filter(_as_read(enrollment), pk=enrollment.pk, lms_enrollment_id="")
+    if waiting.update(**now_in, updated_at=timezone.now()) != 1:
+        return False
+    EnrollmentEvent.objects.create(
+        enrollment=enrollment, from_status=enrollment.status, to_status=enrollment.status, actor="LMS job", note=note[:MAX_NOTE]
+    )
+    enrollment.lms_platform, enrollment.lms_course_id = job.platform, job.course_id
+    return True
 
 
 def _take_away(job: SyncJob, enrollment: Enrollment) -> Finish:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from math import ceil
 
 from django.conf import settings
 from django.urls import reverse
@@ -13,8 +14,11 @@ from lms_sync import breaker
 from lms_sync.models import SyncJob
 from maaledu import work
 
-POLL_FAST, POLL_SLOW = 2, 15
-POLL_FAST_FOR = timedelta(minutes=2)
+POLL_FAST, POLL_SLOW, POLL_SLOWEST = 2, 15, 60
+# How often a page asks, in seconds, while the step it waits for is younger than this; older ones ask the slowest.
+PACES = ((timedelta(minutes=2), POLL_FAST), (timedelta(minutes=10), 5), (timedelta(hours=1), POLL_SLOW))
+A_FEW_SECONDS = timedelta(seconds=10)
+USUALLY_DONE_AFTER = timedelta(minutes=2)
 DONE, CURRENT, TODO, PROBLEM = "done", "current", "todo", "problem"
 
 
@@ -57,7 +61,7 @@ def _pending(enrollment: Enrollment, payment: Payment | None) -> StatusView:
             detail="Your bank needs a little longer for this method. Your place is held; we will e-mail you when it is done.",
             steps=_steps(CURRENT, TODO, TODO),
             poll=True,
-            poll_seconds=POLL_SLOW,
+            poll_seconds=max(POLL_SLOW, _pace(enrollment)),
         )
     return StatusView(
         state="awaiting_payment",
@@ -70,15 +74,21 @@ def _pending(enrollment: Enrollment, payment: Payment | None) -> StatusView:
     )
 
 
-def _pace(enrollment: Enrollment) -> int:
-    return POLL_FAST if timezone.now() - enrollment.created_at < POLL_FAST_FOR else POLL_SLOW
+def _pace(enrollment: Enrollment, next_try_at: datetime | None = None) -> int:
+    """Return after how many seconds to ask again: the later the older, and not before the next try can have changed anything."""
+    now = timezone.now()
+    age = now - (enrollment.paid_at or enrollment.created_at)
+    usual = next((seconds for younger_than, seconds in PACES if age < younger_than), POLL_SLOWEST)
+    until_tried = ceil((next_try_at - now).total_seconds()) + 1 if next_try_at else 0
+    return max(usual, min(until_tried, POLL_SLOWEST))
 
 
 def _steps(paid: str, access: str, ready: str, enrollment: Enrollment | None = None) -> list[Step]:
     first = _received(enrollment) if enrollment else "Payment"
+    second = "Your place is set up" if access == DONE else "Setting up your place"
     return [
         Step(first, paid, enrollment.paid_at if enrollment else None),
-        Step("Your place is set up", access, enrollment.lms_synced_at if enrollment else None),
+        Step(second, access, enrollment.lms_synced_at if enrollment else None),
         Step("Course ready", ready, enrollment.lms_synced_at if enrollment else None),
     ]
 
@@ -93,20 +103,38 @@ def _paid(enrollment: Enrollment) -> StatusView:
             course_link=enrollment.course_link,
         )
     job = SyncJob.objects.filter(dedupe_key=provisioning.job_key(enrollment)).first()
-    if enrollment.lms_status == Enrollment.LMS_FAILED or (job and job.status == work.DEAD):
+    if _is_refused(enrollment, job):
         return _attention(enrollment)
-    outage = breaker.outage(enrollment.lms_platform)
+    outage = breaker.outage(job.platform if job else enrollment.lms_platform)
     if outage:
         return _unavailable(enrollment, outage.since, outage.next_try_at)
-    if job and job.attempts:
-        return _retrying(enrollment, job.next_attempt_at)
+    if _is_slow(enrollment, job):
+        return _retrying(enrollment, _next_try(job))
     return StatusView(
         state="paid_setting_up",
         headline=_received(enrollment),
         detail="We are setting up your place in the learning platform. This takes a few seconds.",
         steps=_steps(DONE, CURRENT, TODO, enrollment),
         poll=True,
+        poll_seconds=_pace(enrollment),
     )
+
+
+def _is_refused(enrollment: Enrollment, job: SyncJob | None) -> bool:
+    """The job says so, which staff may have brought back since the place was marked."""
+    return job.status == work.DEAD if job else enrollment.lms_status == Enrollment.LMS_FAILED
+
+
+def _next_try(job: SyncJob | None) -> datetime | None:
+    """When the job is tried next; none while it is overdue, for want of a worker."""
+    return job.next_attempt_at if job and job.next_attempt_at > timezone.now() - A_FEW_SECONDS else None
+
+
+def _is_slow(enrollment: Enrollment, job: SyncJob | None) -> bool:
+    """It failed before, waits for longer than a few seconds, such as for a limit of the LMS, or is not done after minutes."""
+    now = timezone.now()
+    waits = job is not None and (job.attempts > 0 or job.next_attempt_at > now + A_FEW_SECONDS)
+    return waits or now - (enrollment.paid_at or enrollment.created_at) > USUALLY_DONE_AFTER
 
 
 def _received(enrollment: Enrollment) -> str:
@@ -121,7 +149,7 @@ def _attention(enrollment: Enrollment) -> StatusView:
         steps=_steps(DONE, PROBLEM, TODO, enrollment),
         support_email=settings.SUPPORT_EMAIL,
         poll=True,
-        poll_seconds=POLL_SLOW,
+        poll_seconds=max(POLL_SLOW, _pace(enrollment)),
     )
 
 
@@ -135,11 +163,11 @@ def _unavailable(enrollment: Enrollment, since: datetime | None, next_try_at: da
         next_attempt_at=next_try_at,
         support_email=settings.SUPPORT_EMAIL,
         poll=True,
-        poll_seconds=POLL_FAST,
+        poll_seconds=_pace(enrollment, next_try_at),
     )
 
 
-def _retrying(enrollment: Enrollment, next_attempt_at: datetime) -> StatusView:
+def _retrying(enrollment: Enrollment, next_attempt_at: datetime | None) -> StatusView:
     return StatusView(
         state="retrying",
         headline=_received(enrollment),
@@ -148,6 +176,7 @@ def _retrying(enrollment: Enrollment, next_attempt_at: datetime) -> StatusView:
         next_attempt_at=next_attempt_at,
         support_email=settings.SUPPORT_EMAIL,
         poll=True,
+        poll_seconds=_pace(enrollment, next_attempt_at),
     )
 
 

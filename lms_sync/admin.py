@@ -1,20 +1,14 @@
 from functools import partial
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.db import models
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from unfold.admin import TabularInline
 
 from lms_sync import breaker, dead_letters
 from lms_sync.models import DeadLetter, PlatformState, SyncAttempt, SyncJob
-from maaledu import work
 from maaledu.admin import QueueAdmin, ReadOnlyAdmin, act, note
-
-
-def bring_back(job: SyncJob, *, by: str) -> bool:
-    """Retry a waiting job now, or replay the letter of a dead one."""
-    letter = DeadLetter.objects.filter(job=job).first()
-    return work.retry_now(job) or (letter is not None and dead_letters.replay(letter, by=by, note="Retried from the job."))
 
 
 class SyncAttemptInline(TabularInline):
@@ -38,11 +32,11 @@ class SyncJobAdmin(QueueAdmin):
         "email",
         "course_id",
         "action",
-        "status",
+        "state",
+        "last_error",
         "attempts",
         "next_attempt_at",
         "lms_enrollment_id",
-        "last_error",
         "created_at",
     )
     list_filter = ("status", "action", "platform")
@@ -51,14 +45,19 @@ class SyncJobAdmin(QueueAdmin):
 
     @admin.action(description="Retry now", permissions=["replay"])
     def retry_now(self, request: HttpRequest, queryset: models.QuerySet) -> None:
-        act(self, request, queryset, partial(bring_back, by=request.user.get_username()), "retried")
+        act(self, request, queryset, partial(dead_letters.bring_back, by=request.user.get_username()), "retried")
 
 
 @admin.register(DeadLetter)
 class DeadLetterAdmin(ReadOnlyAdmin):
+    """The page of one letter offers the list's own actions, by the list's own POST: one way, with its permission and log entry."""
+
+    VERBS: ClassVar[dict[str, str]] = {"replay": DeadLetter.Status.REPLAYED, "dismiss": DeadLetter.Status.DISMISSED}
+
     actions = ("replay", "dismiss")
+    change_form_outer_before_template = "admin/lms_sync/dead_letter_buttons.html"
     ordering = ("-created_at",)
-    list_display = ("job", "reason", "status", "attempts", "last_http_status", "last_error", "last_attempt_at", "resolved_by")
+    list_display = ("job", "reason", "status", "last_error", "last_attempt_at", "resolved_by")
     list_filter = ("status", "reason")
     list_select_related = ("job",)
     search_fields = ("job__email", "job__dedupe_key", "job__course_id", "reason", "last_error")
@@ -68,6 +67,12 @@ class DeadLetterAdmin(ReadOnlyAdmin):
 
     def has_dismiss_permission(self, request: HttpRequest) -> bool:
         return self.may(request, "dismiss")
+
+    def render_change_form(self, request: HttpRequest, context: dict[str, Any], **options: Any) -> HttpResponse:
+        letter, allowed = options["obj"], self.get_actions(request)
+        possible = [verb for verb, status in self.VERBS.items() if letter.status in DeadLetter.TRANSITIONS[status]]
+        buttons = [(verb, allowed[verb][2]) for verb in possible if verb in allowed]
+        return super().render_change_form(request, {**context, "buttons": buttons}, **options)
 
     @admin.action(description="Replay", permissions=["replay"])
     def replay(self, request: HttpRequest, queryset: models.QuerySet) -> None:

@@ -1,7 +1,7 @@
 from django.apps import AppConfig
 from django.core import checks
 
-from lms_sync.checks import check_lms_settings
+from lms_sync.checks import check_courses_have_drivers, check_lms_settings
 
 
 class LmsSyncConfig(AppConfig):
@@ -10,3 +10,4 @@ class LmsSyncConfig(AppConfig):
 
     def ready(self) -> None:
         checks.register(check_lms_settings)
+        checks.register(check_courses_have_drivers, checks.Tags.database)

@@ -1,8 +1,9 @@
 """The circuit breaker of each platform. Its state is a row, so all processes of all machines share it.
 
 Three consecutive failures to answer open it for a minute; then one process, whoever wins the guarded UPDATE, probes. A
-green probe closes it, a red one opens it again. A misconfiguration parks the platform until the probe is green. What the
-LMS says about one job (4xx) never counts. Source: decisions, "circuit breaker".
+green probe closes it, a red one opens it again. An answer that means a misconfiguration is checked by a probe at once: a red
+one parks the platform until it is green, a green one leaves the others alone. What the LMS says about one job (4xx) never
+counts. Source: decisions, "circuit breaker".
 """
 
 import time
@@ -16,8 +17,8 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from lms_sync.connection import CALLS_IN_BUDGET, platform_for
-from lms_sync.errors import LmsDown, LmsError, LmsMisconfigured, LmsThrottled, LmsUnavailable
-from lms_sync.models import WATCH_EVERY, PlatformState, PlatformStateQuerySet
+from lms_sync.errors import LmsDenied, LmsDown, LmsError, LmsMisconfigured, LmsThrottled, LmsUnavailable
+from lms_sync.models import ALERT_EVERY, WATCH_EVERY, PlatformState, PlatformStateQuerySet
 
 CLOSED, OPEN = PlatformState.State.CLOSED, PlatformState.State.OPEN
 HALF_OPEN, PARKED = PlatformState.State.HALF_OPEN, PlatformState.State.PARKED
@@ -52,10 +53,12 @@ def claimable() -> Q:
 
 
 def note_success(name: str, latency: timedelta) -> None:
-    """Take notice of a job that went well: it ends a row of failures and the incident."""
+    """Take notice of a job that went well: it ends a row of failures, and the incident once staff know of it."""
     now = timezone.now()
-    changes = {"failures": 0, "incident": "", "last_ok_at": now, "latency_ms": milliseconds(latency), "updated_at": now}
-    PlatformState.objects.filter(name=name, state=CLOSED).update(**changes)
+    changes = {"failures": 0, "last_ok_at": now, "latency_ms": milliseconds(latency), "updated_at": now}
+    closed = PlatformState.objects.filter(name=name, state=CLOSED)
+    if not closed.filter(alert_pending=False).update(**changes, incident=""):
+        closed.update(**changes)
 
 
 def note_failure(name: str, error: LmsError) -> LmsError:
@@ -70,6 +73,24 @@ def note_failure(name: str, error: LmsError) -> LmsError:
     else:
         PlatformState.objects.filter(name=name, state=CLOSED, failures__gt=0).update(failures=0)
     return error
+
+
+def note_misconfiguration(name: str, error: LmsMisconfigured) -> LmsError:
+    """Probe at once whether a job's answer is true of every job, and return the error the job shall be settled with.
+
+    A red probe parks the platform. After a green one only this step is refused, such as making a user: staff are told, the
+    other jobs go on, and this one is returned as LmsDenied, which uses up its attempts and so ends as a dead letter.
+    """
+    try:
+        ping(name)
+    except LmsError:
+        return note_failure(name, error)
+    now = timezone.now()
+    closed = PlatformState.objects.filter(name=name, state=CLOSED)
+    closed.filter(failures__gt=0).update(failures=0)
+    changes = {"last_error": error.explanation[:MAX_ERROR], "updated_at": now}
+    closed.exclude(incident=MISCONFIGURED).update(**changes, incident=MISCONFIGURED, alert_pending=True)
+    return LmsDenied(error.reason, **error.details)
 
 
 def _count(name: str, error: LmsUnavailable) -> LmsError:
@@ -166,8 +187,22 @@ def pending_alerts() -> list[PlatformState]:
 
 
 def clear_alert(state: PlatformState) -> bool:
-    """Take the alert of an incident, and return whether this call did: whoever gets True tells staff."""
-    return PlatformState.objects.filter(pk=state.pk, alert_pending=True).update(alert_pending=False) == 1
+    """Take the alert of an incident, and return whether this call did: whoever gets True tells staff, as `state` is now.
+
+    Once an hour at most for each kind: what comes sooner waits for its hour, and is dropped if the platform answers by then.
+    """
+    state.refresh_from_db()
+    pending = PlatformState.objects.filter(pk=state.pk, alert_pending=True, incident=state.incident)
+    if state.incident and _take_alert(pending, f"{state.incident}_told_at"):
+        return True
+    pending.filter(state=CLOSED).update(alert_pending=False, incident="")
+    return False
+
+
+def _take_alert(pending: PlatformStateQuerySet, told_at: str) -> bool:
+    now = timezone.now()
+    in_its_hour = Q(**{told_at: None}) | Q(**{f"{told_at}__lte": now - ALERT_EVERY})
+    return pending.filter(in_its_hour).update(**{told_at: now}, alert_pending=False) == 1
 
 
 def milliseconds(duration: timedelta) -> int:

@@ -1,10 +1,16 @@
-"""System checks: what production needs and does not get stops the start with a sentence that says what to set."""
+"""System checks: what production needs and does not get stops the start with a sentence that says what to set.
+
+Those that read the database run with `migrate` and `check --database default`.
+"""
 
 from collections.abc import Callable
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings
+from django.core import checks
 from django.core.checks import CheckMessage, Error
+from django.db import DatabaseError
 
 from lms_sync.errors import LmsMisconfigured
 from lms_sync.platforms.address import check_base_url, check_key
@@ -15,6 +21,15 @@ def check_lms_settings(**_: Any) -> list[CheckMessage]:
     if not settings.PRODUCTION:
         return []
     return [*_errors("E001", check_base_url, settings.FRAPPE_LMS_BASE_URL), *_errors("E002", check_key, settings.FRAPPE_LMS_API_KEY)]
+
+
+def check_courses_have_drivers(**_: Any) -> list[CheckMessage]:
+    """Name the published courses that cannot be sold, because nothing connects us to their platform."""
+    try:
+        courses = list(apps.get_model("courses", "Course").objects.without_driver().order_by("slug"))
+    except DatabaseError:  # before the first migration
+        return []
+    return [checks.Warning(f"“{course.slug}” is published and not on sale. {course.no_driver}", id="lms_sync.W003") for course in courses]
 
 
 def _errors(number: str, check: Callable[[str], None], setting: str) -> list[CheckMessage]:

@@ -5,20 +5,27 @@ from typing import Any
 from django.utils import timezone
 
 from lms_sync.models import DeadLetter, SyncAttempt, SyncJob
+from lms_sync.rerouting import follow_course
+from maaledu import work
 from maaledu.db import atomic, transition
 from maaledu.errors import AppError
-from maaledu.work import replay as replay_job
 
 OPEN, REPLAYED, DISMISSED = DeadLetter.Status.OPEN, DeadLetter.Status.REPLAYED, DeadLetter.Status.DISMISSED
 MAX_NOTE = 300
+WORKER = "worker"
+FROM_THE_JOB = "Retried from the job."
+DONE_AFTER_ALL = "The job was done after all."
 
 
 @atomic
 def ensure_dead_letter(job: SyncJob, error: AppError) -> DeadLetter:
-    """Make sure a dead job has one open letter that says why; one that died again after a replay is opened again."""
+    """Make sure a job that has just died has one open letter that says why, and of which nobody was told yet.
+
+    Each call is a death: whatever became of an earlier letter, it is opened anew with the new reason (requirement R135).
+    """
     facts = _facts(job, error)
     letter, created = DeadLetter.objects.get_or_create(job=job, defaults=facts)
-    if not created and letter.status == REPLAYED:
+    if not created:
         cleared: dict[str, Any] = {"notification_sent_at": None, "resolved_by": "", "resolved_at": None, "note": ""}
         transition(letter, OPEN, **facts, **cleared)
     return letter
@@ -42,12 +49,38 @@ def replay(letter: DeadLetter, *, by: str, note: str = "") -> bool:
     """Give the job a new life with all its attempts, and return whether this call did. Twice changes nothing more.
 
     `by` is the e-mail of the member of staff. The job is brought back by everyone who finds the letter replayed, so a
-    crash between the two writes heals at the next try.
+    crash between the two writes heals at the next try. It goes to where its course is in the LMS now.
     """
     won = transition(letter, REPLAYED, resolved_by=by, resolved_at=timezone.now(), note=note[:MAX_NOTE])
     if letter.status == REPLAYED:
-        replay_job(letter.job)
+        follow_course(letter.job, by=by)
+        work.replay(letter.job)
     return won
+
+
+@atomic
+def bring_back(job: SyncJob, *, by: str) -> bool:
+    """Make a waiting job due now, or replay a dead one with its letter; return whether this call did either.
+
+    The one way back for jobs, from the job, its letter and the enrolment alike. It goes to where its course is in the LMS now.
+    """
+    follow_course(job, by=by)
+    if work.retry_now(job):
+        return True
+    revived = work.replay(job)
+    if revived:
+        _close(job, [OPEN, DISMISSED], by=by, note=FROM_THE_JOB)
+    return revived
+
+
+def conclude(job: SyncJob) -> bool:
+    """Close the open letter of a job that is done, and return whether there was one. Part of the job's settlement."""
+    return _close(job, [OPEN], by=WORKER, note=DONE_AFTER_ALL)
+
+
+def _close(job: SyncJob, among: list[str], *, by: str, note: str) -> bool:
+    letter = DeadLetter.objects.filter(job=job, status__in=among).first()
+    return letter is not None and transition(letter, REPLAYED, resolved_by=by, resolved_at=timezone.now(), note=note)
 
 
 def dismiss(letter: DeadLetter, *, by: str, note: str = "") -> bool:

@@ -13,7 +13,7 @@ from django.utils import timezone
 from courses.validators import validate_lms_course_id
 from lms_sync import breaker, locks
 from lms_sync.connection import CALLS_IN_BUDGET, platform_for
-from lms_sync.errors import LmsBusy, LmsError, LmsParked, LmsRefused
+from lms_sync.errors import LmsBusy, LmsError, LmsMisconfigured, LmsParked, LmsRefused
 from lms_sync.models import SyncAttempt, SyncJob
 from lms_sync.platforms.base import EnrollRequest, Platform
 from lms_sync.platforms.client import Exchange
@@ -35,8 +35,11 @@ def deliver(job: SyncJob, *, is_due: Callable[[], bool] = lambda: True) -> str:
         raise LmsParked
     # Ends before the lease of the job does, so that whoever takes the job over finds the lock free.
     lease = settings.LMS_TIMEOUT_WORKER * CALLS_IN_BUDGET + settings.WORK_LEASE_MARGIN / 4
-    with locks.held(f"{job.platform}:{job.course_id}:{job.email}", lease=lease):
-        return _attempt(job) if is_due() else ""
+    try:
+        with locks.held(f"{job.platform}:{job.course_id}:{job.email}", lease=lease):
+            return _attempt(job) if is_due() else ""
+    except LmsMisconfigured as error:  # outside the lock: the probe takes its own time
+        raise breaker.note_misconfiguration(job.platform, error) from error
 
 
 @dataclass
@@ -73,6 +76,8 @@ def _attempt(job: SyncJob) -> str:
         raise
     except LmsError as error:
         conversation.record(error.code)
+        if isinstance(error, LmsMisconfigured):
+            raise
         raise breaker.note_failure(job.platform, error) from error
     _keep(job, enrollment_id)
     conversation.record(DONE)

@@ -40,7 +40,7 @@ class Result:
 
 
 def examine(course: Course | None = None) -> Iterator[Result]:
-    """Yield one result a step: address, name, answer, key, roles, driver and, where given, one course."""
+    """Yield one result a step: address, name, answer, key, roles, driver, where given one course, and the catalogue."""
     for step, check in _steps(course):
         result = _run(step, check)
         yield result
@@ -57,7 +57,8 @@ def _steps(course: Course | None) -> list[tuple[str, Callable[[], str]]]:
         ("roles", _roles),
         ("driver", _driver),
     ]
-    return [*steps, ("course", partial(_course, course))] if course else steps
+    named: list[tuple[str, Callable[[], str]]] = [("course", partial(_course, course))] if course else []
+    return [*steps, *named, ("catalogue", _catalogue)]
 
 
 def _run(step: str, check: Callable[[], str]) -> Result:
@@ -132,3 +133,10 @@ def _course(course: Course) -> str:
     if problems:
         raise LmsRefused(" ".join(problems))
     return f"{course.lms_course_id} is published in the LMS as “{course.title}”"
+
+
+def _catalogue() -> str:
+    stranded = [f"{course.slug} ({course.get_lms_platform_display()})" for course in Course.objects.without_driver().order_by("slug")]
+    if stranded:
+        raise LmsMisconfigured(f"Published, and not on sale for want of a connection to their platform: {', '.join(stranded)}.")
+    return "every published course is on a platform we are connected to"

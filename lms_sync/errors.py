@@ -94,8 +94,17 @@ class LmsMisconfigured(LmsError):
 
     code = "LMS_MISCONFIGURED"
     message = "The connection to the learning platform is not set up correctly."
-    retry_after = timedelta(minutes=1)
+    retry_after: timedelta | None = timedelta(minutes=1)
     consumes_attempt = False
+
+
+class LmsDenied(LmsMisconfigured):
+    """A step was answered as misconfigured while the probe is green: about this job as far as we know, so it uses up its attempts."""
+
+    code = "LMS_DENIED"
+    message = "The learning platform answers, but does not let us do this step."
+    retry_after = None
+    consumes_attempt = True
 
 
 class LmsRefused(LmsError):

@@ -10,6 +10,7 @@ from maaledu.db import new_id
 from maaledu.work import WorkItem
 
 WATCH_EVERY = timedelta(minutes=1)
+ALERT_EVERY = timedelta(hours=1)  # at most, for one platform and kind of incident
 
 
 class SyncJob(WorkItem):
@@ -74,7 +75,7 @@ class DeadLetter(models.Model):
         DISMISSED = "dismissed", "Dismissed"
 
     TRANSITIONS: ClassVar[dict[str, list[str]]] = {
-        Status.OPEN: [Status.REPLAYED],  # the replayed job died again
+        Status.OPEN: [Status.OPEN, Status.REPLAYED, Status.DISMISSED],  # the job died again, whoever brought it back
         Status.REPLAYED: [Status.OPEN, Status.DISMISSED],
         Status.DISMISSED: [Status.OPEN],
     }
@@ -154,6 +155,8 @@ class PlatformState(models.Model):
     probe_token = models.CharField(max_length=32, blank=True)
     incident = models.CharField(max_length=16, choices=Incident.choices, blank=True, help_text="Until a job succeeds.")
     alert_pending = models.BooleanField(default=False, help_text="Staff have not been told of the incident yet.")
+    unavailable_told_at = models.DateTimeField(null=True, blank=True, help_text="When staff were last told that it is unavailable.")
+    misconfigured_told_at = models.DateTimeField(null=True, blank=True, help_text="When staff were last told that it is misconfigured.")
     last_error = models.CharField(max_length=600, blank=True)
     last_ok_at = models.DateTimeField(null=True, blank=True)
     latency_ms = models.PositiveIntegerField(null=True, blank=True)
@@ -171,6 +174,11 @@ class PlatformState(models.Model):
     @property
     def is_blocked(self) -> bool:
         return self.state in self.BLOCKED
+
+    @property
+    def is_denying(self) -> bool:
+        """It answers the probe and refuses a step of some jobs all the same."""
+        return self.incident == self.Incident.MISCONFIGURED and not self.is_blocked
 
 
 class SyncLock(models.Model):

@@ -26,7 +26,7 @@ def fetch_progress(*, platform: str, email: str, course_id: str) -> int:
 
 def check_courses() -> list[Finding]:
     """Return what is wrong with the LMS side of each published course; raises LmsUnavailable when the LMS cannot be asked."""
-    return [finding for course in Course.objects.on_sale().order_by("slug") for finding in check_course(course)]
+    return [finding for course in Course.objects.published().order_by("slug") for finding in check_course(course)]
 
 
 def check_course(course: Course) -> list[Finding]:

@@ -1,8 +1,11 @@
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission
 from django.urls import reverse
 
+from courses import publishing
 from courses.models import Course
+from tests.concurrency import beside_save
 from tests.factories import make_course
 
 pytestmark = pytest.mark.django_db
@@ -60,8 +63,115 @@ def test_a_learner_has_no_access(client, django_user_model):
     assert client.get(reverse(LIST)).status_code == 302
 
 
+def change(client, course: Course, **typed: str):
+    """Change a course by its page, as a browser sends it: every field as it is shown, but for those that were typed."""
+    page = reverse("admin:courses_course_change", args=[course.pk])
+    form = client.get(page).context["adminform"].form
+    shown = {field.name: "" if field.value() is None else str(field.value()) for field in form}
+    answer = client.post(page, {**shown, **typed})
+    course.refresh_from_db()
+    return answer
+
+
+@pytest.mark.parametrize(("price", "currency", "shown"), [(49900, "usd", "499.00"), (5000, "jpy", "5000"), (0, "eur", "0.00")])
+def test_a_price_is_shown_as_people_write_it_and_saving_the_form_keeps_it(staff, price, currency, shown):
+    course = make_course(price=price, currency=currency)
+    form = staff.get(reverse("admin:courses_course_change", args=[course.pk])).context["adminform"].form
+    assert form["price"].value() == shown
+    assert change(staff, course).status_code == 302
+    assert (course.price, course.currency) == (price, currency)
+
+
+@pytest.mark.parametrize(
+    ("typed", "currency", "price"),
+    [
+        ("499", "usd", 49900),
+        ("249.5", "usd", 24950),
+        ("0.50", "usd", 50),
+        ("0", "usd", 0),
+        (" 12000 ", "jpy", 12000),
+        ("999999.99", "usd", 99999999),
+    ],
+)
+def test_a_price_is_typed_in_the_courses_currency(staff, typed, currency, price):
+    course = make_course(price=4900 if currency == "usd" else 5000, currency=currency)
+    assert change(staff, course, price=typed).status_code == 302
+    assert course.price == price
+
+
+@pytest.mark.parametrize(
+    ("typed", "currency", "said"),
+    [
+        ("499.999", "usd", "Write the amount like 249.50"),
+        ("499,00", "usd", "Write the amount like 249.50"),
+        ("$499", "usd", "Write the amount like 249.50"),
+        ("5000.00", "jpy", "Write the amount like 24950"),
+        ("-1.00", "usd", "A price cannot be negative."),
+        ("0.49", "usd", "Set 0 for a free course, or at least $0.50."),
+        ("1000000", "usd", "Set at most $999,999.99."),
+        ("", "usd", "This field is required."),
+    ],
+)
+def test_a_price_that_does_not_fit_is_refused_and_nothing_changes(staff, typed, currency, said):
+    course = make_course(price=4900, currency=currency)
+    answer = change(staff, course, price=typed, title="Another title")
+    assert answer.status_code == 200
+    assert any(said in error for error in answer.context["adminform"].form.errors["price"])
+    assert (course.price, course.title == "Another title") == (4900, False)
+
+
+def test_another_currency_gives_the_same_digits_another_number_of_minor_units(staff):
+    course = make_course(price=5000, currency="jpy")
+    assert change(staff, course, currency="usd").status_code == 302
+    assert (course.price, course.currency, course.price_display) == (500000, "usd", "$5,000.00")
+
+
+def test_decimals_that_another_currency_does_not_have_are_refused(staff):
+    course = make_course(price=49900, currency="usd")
+    assert "price" in change(staff, course, currency="jpy").context["adminform"].form.errors
+    assert (course.price, course.currency) == (49900, "usd")
+    assert change(staff, course, currency="jpy", price="75000").status_code == 302
+    assert (course.price, course.currency) == (75000, "jpy")
+
+
+def test_a_new_course_has_the_price_that_was_typed(staff):
+    facts = {"title": "Bookkeeping", "slug": "bookkeeping", "summary": "Books.", "category": "business", "level": "beginner"}
+    more = {"language": "English", "duration_hours": "3", "price": "499.00", "currency": "usd", "lms_platform": "frappe"}
+    assert staff.post(reverse("admin:courses_course_add"), {**facts, **more}).status_code == 302
+    assert Course.objects.get().price == 49900
+
+
+def test_who_may_only_look_sees_the_price_and_not_its_minor_units(client, django_user_model):
+    clerk = django_user_model.objects.create_user("clerk@example.org", "correct horse battery", is_staff=True)
+    clerk.user_permissions.set(Permission.objects.filter(codename="view_course"))
+    client.force_login(clerk)
+    page = client.get(reverse("admin:courses_course_change", args=[make_course(price=49900).pk])).content.decode()
+    assert "$499.00" in page
+    assert "49900" not in page
+
+
 @pytest.mark.parametrize(("status", "left"), [("draft", 0), ("published", 1), ("archived", 1)])
 def test_only_a_draft_can_be_deleted(staff, status, left):
     course = make_course(status=status)
     staff.post(reverse("admin:courses_course_delete", args=[course.pk]), {"post": "yes"})
     assert Course.objects.count() == left
+
+
+def test_an_edit_leaves_alone_what_others_write_meanwhile(staff, monkeypatch):
+    """Taken off sale, renamed, and given another course in the LMS by colleagues: an edit of the effort undoes none of it."""
+    course = make_course(title="Bookkeeping", **COMPLETE)
+
+    def colleagues() -> str:
+        other = Course.objects.get()
+        other.title, other.lms_course_id = "Accounting", "accounting-2"
+        other.save(update_fields=["title", "lms_course_id"])
+        return publishing.archive(other)
+
+    came = beside_save(monkeypatch, colleagues)
+    url = reverse("admin:courses_course_change", args=[course.pk])
+    form = {name: value for name, value in staff.get(url).context["adminform"].form.initial.items() if value is not None}
+    assert staff.post(url, {**form, "effort": "An hour a day."}).status_code == 302
+    assert came == [True]
+    found = Course.objects.search("accounting").get()
+    assert (found.effort, found.status, found.title, found.lms_course_id) == ("An hour a day.", "archived", "Accounting", "accounting-2")
+    assert [entry.get_change_message() for entry in LogEntry.objects.all()] == ["Changed Effort."]

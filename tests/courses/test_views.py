@@ -41,6 +41,14 @@ def test_the_front_page_shows_the_courses_on_sale_and_leads_to_the_rest(client):
     assert sorted(shown) == sorted(course.get_absolute_url() for course in Course.objects.on_sale())
 
 
+def test_the_chosen_subject_comes_first_in_the_row(client):
+    make_course()
+    *others, chosen = Course.Category.values
+    for address, order in {"/": ["", *others, chosen], f"/?category={chosen}": ["", chosen, *others]}.items():
+        row = text_of(client, address).split('class="subjects"')[1].split("</nav>")[0]
+        assert re.findall(r'<a href="/(?:\?category=)?(\w*)"', row) == order
+
+
 def test_the_catalogue_has_two_addresses_and_one_canonical_one(client):
     make_course()
     assert '<link rel="canonical" href="http://testserver/">' in text_of(client, "/courses/")

@@ -3,6 +3,7 @@
 import pytest
 from pytest_django import Settings
 
+from courses.models import Course
 from lms_sync.checks import check_lms_settings
 from lms_sync.connection import platform_for
 from lms_sync.errors import LmsMisconfigured, LmsUnavailable
@@ -101,6 +102,18 @@ def test_a_platform_without_a_driver_says_so(settings: Settings) -> None:
     settings.FRAPPE_DRIVER = "soap"
     with pytest.raises(LmsMisconfigured):
         platform_for("frappe")
+
+
+def test_what_can_be_sold_is_what_has_a_driver() -> None:
+    """Courses are put on sale by `Course.DRIVEN`, jobs are delivered by `platform_for`: the two must agree."""
+
+    def has_driver(platform: str) -> bool:
+        try:
+            return bool(platform_for(platform))
+        except LmsMisconfigured:
+            return False
+
+    assert [platform for platform in Course.Platform.values if has_driver(platform)] == Course.DRIVEN
 
 
 def test_an_unreachable_address_is_an_outage_not_a_misconfiguration(settings: Settings) -> None:

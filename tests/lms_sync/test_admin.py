@@ -1,5 +1,6 @@
 """The back office of the sync: found by what staff know, nothing editable, each action with its right and its log entry."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -119,6 +120,64 @@ def test_dismiss_closes_letters(boss: Client) -> None:
     assert act(boss, "deadletter", "dismiss", letter) == "1 dismissed, 0 skipped."
     letter.refresh_from_db()
     assert (letter.status, letter.resolved_by, SyncJob.objects.get().status) == ("dismissed", "boss@example.com", "dead")
+
+
+def buttons(client: Client, letter: DeadLetter) -> dict[str, dict[str, str]]:
+    """Return what each button on the page of a letter sends, by its words."""
+    page = client.get(reverse("admin:lms_sync_deadletter_change", args=[letter.pk])).content.decode()
+    form = re.search(rf'<form method="post" action="{url("deadletter")}".*?</form>', page, re.DOTALL)
+    if form is None:
+        return {}
+    hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]+)"', form[0]))
+    found = re.findall(r'<button[^>]*type="submit"[^>]*name="action"[^>]*value="(\w+)"[^>]*>\s*(\w+)', form[0])
+    return {words: {**hidden, "action": action} for action, words in found}
+
+
+@pytest.mark.parametrize(("words", "status"), [("Replay", "replayed"), ("Dismiss", "dismissed")])
+def test_a_letter_is_replayed_or_dismissed_on_its_own_page(boss: Client, words: str, status: str) -> None:
+    letter, other = make_letter(1), make_letter(2)
+    answer = boss.post(url("deadletter"), buttons(boss, letter)[words], follow=True)
+    assert f"1 {status}, 0 skipped." in answer.content.decode()
+    letter.refresh_from_db()
+    other.refresh_from_db()
+    assert (letter.status, letter.resolved_by, other.status) == (status, "boss@example.com", "open")
+    assert LogEntry.objects.get().object_id == str(letter.pk)
+
+
+def test_a_letter_offers_what_can_be_done_with_it(boss: Client) -> None:
+    letter = make_letter()
+    assert list(buttons(boss, letter)) == ["Replay", "Dismiss"]
+    dead_letters.dismiss(letter, by="boss@example.com")
+    assert list(buttons(boss, letter)) == ["Replay"]
+    dead_letters.replay(letter, by="boss@example.com")
+    assert buttons(boss, letter) == {}
+
+
+@pytest.mark.parametrize(
+    ("rights", "offered"),
+    [([], []), (["replay_deadletter"], ["Replay"]), (["dismiss_deadletter"], ["Dismiss"])],
+)
+def test_a_letter_offers_only_what_one_has_the_right_to(rights: list[str], offered: list[str]) -> None:
+    letter = make_letter()
+    assert list(buttons(worker_with("view_deadletter", *rights), letter)) == offered
+
+
+def test_a_button_of_a_letter_cannot_be_pressed_by_another_site(boss: Client) -> None:
+    letter = make_letter()
+    form = buttons(boss, letter)["Replay"]
+    assert "csrfmiddlewaretoken" in form
+    stranger = Client(enforce_csrf_checks=True)
+    stranger.cookies = boss.cookies
+    assert stranger.post(url("deadletter"), {**form, "csrfmiddlewaretoken": ""}).status_code == 403
+    assert DeadLetter.objects.get().status == "open"
+    assert stranger.post(url("deadletter"), form).status_code == 302
+    assert DeadLetter.objects.get().status == "replayed"
+
+
+def test_an_empty_queue_says_so_in_two_words(boss: Client) -> None:
+    assert "Nothing here." in boss.get(url("deadletter")).content.decode()
+    make_letter()
+    assert "Nothing found." in boss.get(url("deadletter"), {"q": "nobody"}).content.decode()
 
 
 def test_probe_now_says_whether_the_lms_answers(boss: Client, sandbox: Sandbox) -> None:

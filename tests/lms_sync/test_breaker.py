@@ -14,6 +14,7 @@ from lms_sync import breaker
 from lms_sync.errors import (
     LmsContended,
     LmsCourseUnknown,
+    LmsDenied,
     LmsDown,
     LmsError,
     LmsMisconfigured,
@@ -238,6 +239,77 @@ def test_staff_are_asked_to_be_told_once_an_incident_not_once_a_probe(state: Pla
     breaker.note_success(FRAPPE, timedelta(0))
     fail(3)
     assert len(breaker.pending_alerts()) == 1
+
+
+def flap(state: PlatformState) -> None:
+    """It fails, is probed green, and one job goes well: the incident is over, and the next begins."""
+    fail(3)
+    PlatformState.objects.update(state="closed", failures=0, opened_at=None)
+    breaker.note_success(FRAPPE, timedelta(0))
+    fail(3)
+
+
+def test_staff_are_told_of_one_kind_of_incident_once_an_hour(state: PlatformState) -> None:
+    fail(3)
+    assert breaker.clear_alert(state)
+    for _ in range(4):
+        flap(state)
+        assert [breaker.clear_alert(alert) for alert in breaker.pending_alerts()] == [False]
+    PlatformState.objects.update(unavailable_told_at=timezone.now() - timedelta(minutes=61))
+    assert [breaker.clear_alert(alert) for alert in breaker.pending_alerts()] == [True]
+    assert breaker.pending_alerts() == []
+
+
+def test_an_alert_that_waits_for_its_hour_is_dropped_where_the_platform_answers_by_then(state: PlatformState) -> None:
+    fail(3)
+    assert breaker.clear_alert(state)
+    flap(state)
+    PlatformState.objects.update(state="closed")
+    assert [breaker.clear_alert(alert) for alert in breaker.pending_alerts()] == [False]
+    assert breaker.pending_alerts() == []
+    fail(3)
+    assert [alert.incident for alert in breaker.pending_alerts()] == ["unavailable"], "the next one waits for the hour again"
+
+
+def test_the_other_kind_of_incident_is_told_within_the_hour(state: PlatformState) -> None:
+    fail(3)
+    assert breaker.clear_alert(state)
+    fail(1, LmsMisconfigured)
+    assert breaker.clear_alert(state)
+    assert state.incident == "misconfigured"
+
+
+def test_a_short_incident_keeps_its_name_until_staff_were_told(state: PlatformState) -> None:
+    fail(3)
+    PlatformState.objects.update(state="closed")
+    breaker.note_success(FRAPPE, timedelta(0))
+    assert [alert.incident for alert in breaker.pending_alerts()] == ["unavailable"]
+    assert breaker.clear_alert(state)
+    breaker.note_success(FRAPPE, timedelta(0))
+    assert PlatformState.objects.get().incident == ""
+
+
+def test_a_misconfiguration_that_the_probe_does_not_see_is_about_that_step_only(state: PlatformState, lms: RawServer) -> None:
+    fail(2)
+    error = breaker.note_misconfiguration(FRAPPE, LmsMisconfigured("no right to make users", status=403))
+    assert isinstance(error, LmsDenied)
+    assert (error.retryable, error.consumes_attempt, error.retry_after, error.lms_status) == (True, True, None, 403)
+    assert (now_in(state), state.failures, state.is_denying) == ("closed", 0, True)
+    assert "no right to make users" in state.last_error
+    assert len(lms.requests) == CALLS_OF_A_PROBE
+    assert breaker.clear_alert(state)
+    breaker.note_misconfiguration(FRAPPE, LmsMisconfigured("no right to make users"))
+    assert breaker.pending_alerts() == []
+
+
+@pytest.mark.parametrize("status", ["401 Unauthorized", "403 Forbidden", "502 Bad Gateway"])
+def test_a_misconfiguration_parks_the_platform_unless_the_probe_is_green(state: PlatformState, settings: Settings, status: str) -> None:
+    with raw_server([response(b"", status=status)]) as server:
+        settings.FRAPPE_LMS_BASE_URL = server.url
+        error = breaker.note_misconfiguration(FRAPPE, LmsMisconfigured("the key"))
+    assert (type(error), error.consumes_attempt) == (LmsMisconfigured, False)
+    assert (now_in(state), state.is_denying) == ("parked", False)
+    assert "the key" in state.last_error
 
 
 def test_an_outage_that_turns_out_to_be_a_misconfiguration_is_told_as_well(state: PlatformState) -> None:

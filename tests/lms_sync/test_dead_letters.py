@@ -2,12 +2,13 @@ from datetime import timedelta
 from itertools import product
 
 import pytest
+from django.utils import timezone
 
 from lms_sync import dead_letters
 from lms_sync.errors import LmsRefused, LmsUnavailable
 from lms_sync.models import DeadLetter, SyncAttempt, SyncJob
 from maaledu.db import transition
-from maaledu.work import DEAD, PENDING, WorkerLost
+from maaledu.work import DEAD, DONE, PENDING, RUNNING, WorkerLost
 from tests.concurrency import race, winners
 
 pytestmark = pytest.mark.django_db
@@ -43,12 +44,19 @@ def test_errors_that_are_not_the_lmss_have_a_letter_too() -> None:
     assert dead_letters.ensure_dead_letter(dead_job(), WorkerLost()).reason == "WORKER_LOST"
 
 
-def test_a_job_has_one_letter_however_often_it_is_buried() -> None:
+@pytest.mark.parametrize("status", STATUSES)
+def test_a_job_has_one_letter_however_often_it_dies_and_each_death_is_told(status: str) -> None:
+    """Requirement R135: also where nobody replayed the letter, or staff had dismissed it."""
     job = dead_job()
-    letter_of(job)
-    first = DeadLetter.objects.get()
-    dead_letters.ensure_dead_letter(job, LmsUnavailable("later"))
-    assert DeadLetter.objects.get().last_error == first.last_error
+    letter = letter_of(job)
+    assert dead_letters.mark_notified(letter)
+    DeadLetter.objects.update(status=status, resolved_by="boss@example.com", resolved_at=job.created_at, note="done with")
+    again = dead_letters.ensure_dead_letter(job, LmsUnavailable("down"))
+    stored = DeadLetter.objects.get()
+    assert (stored.pk, stored.status, stored.reason) == (letter.pk, "open", "LMS_UNAVAILABLE")
+    assert "down" in stored.last_error
+    assert (stored.resolved_by, stored.resolved_at, stored.note) == ("", None, "")
+    assert (dead_letters.mark_notified(again), dead_letters.mark_notified(again)) == (True, False)
 
 
 def test_a_replay_brings_the_job_back_with_all_its_attempts_once() -> None:
@@ -102,6 +110,50 @@ def test_a_dismissed_letter_leaves_the_job_dead_and_may_still_be_replayed() -> N
     assert SyncJob.objects.get().status == PENDING
 
 
+@pytest.mark.parametrize("status", ["open", "dismissed"])
+def test_a_job_that_is_brought_back_takes_its_letter_along(status: str) -> None:
+    letter = letter_of(dead_job())
+    DeadLetter.objects.update(status=status)
+    assert dead_letters.bring_back(letter.job, by="boss@example.com")
+    letter.refresh_from_db()
+    assert (letter.status, letter.resolved_by, letter.note) == ("replayed", "boss@example.com", dead_letters.FROM_THE_JOB)
+    assert (SyncJob.objects.get().status, SyncJob.objects.get().attempts) == (PENDING, 0)
+
+
+@pytest.mark.parametrize("status", [RUNNING, DONE])
+def test_a_job_that_neither_waits_nor_is_dead_is_not_brought_back(status: str) -> None:
+    letter = letter_of(dead_job())
+    SyncJob.objects.update(status=status)
+    assert not dead_letters.bring_back(letter.job, by="boss@example.com")
+    assert (SyncJob.objects.get().status, DeadLetter.objects.get().status) == (status, "open")
+
+
+def test_a_waiting_job_is_due_at_once_and_keeps_its_attempts() -> None:
+    job = dead_job()
+    SyncJob.objects.update(status=PENDING, attempts=3, next_attempt_at=job.created_at + timedelta(hours=1))
+    assert dead_letters.bring_back(job, by="boss@example.com")
+    assert (SyncJob.objects.due(timezone.now()).count(), SyncJob.objects.get().attempts, DeadLetter.objects.count()) == (1, 3, 0)
+
+
+def test_a_job_of_which_many_want_a_new_life_has_one_and_an_open_letter_no_more() -> None:
+    job = letter_of(dead_job()).job
+    results = race(lambda n: dead_letters.bring_back(SyncJob.objects.get(pk=job.pk), by=f"{n}@example.com"), threads=6)
+    assert winners(results) >= 1
+    assert (SyncJob.objects.get().status, DeadLetter.objects.get().status) == (PENDING, "replayed")
+
+
+def test_the_letter_of_a_job_that_is_done_after_all_is_closed_and_a_dismissed_one_stays() -> None:
+    letter = letter_of(dead_job())
+    assert dead_letters.conclude(letter.job)
+    assert not dead_letters.conclude(letter.job)
+    letter.refresh_from_db()
+    assert (letter.status, letter.resolved_by, letter.note) == ("replayed", "worker", dead_letters.DONE_AFTER_ALL)
+    dismissed = letter_of(dead_job(2))
+    dead_letters.dismiss(dismissed, by="boss@example.com")
+    assert not dead_letters.conclude(dismissed.job)
+    assert DeadLetter.objects.get(pk=dismissed.pk).status == "dismissed"
+
+
 def test_a_replayed_letter_cannot_be_dismissed() -> None:
     letter = letter_of(dead_job())
     dead_letters.replay(letter, by="boss@example.com")
@@ -116,7 +168,7 @@ def test_staff_are_told_of_a_letter_once() -> None:
 
 @pytest.mark.parametrize(("origin", "to"), list(product(STATUSES, STATUSES)))
 def test_a_letter_moves_only_as_its_table_says(origin: str, to: str) -> None:
-    allowed = {("open", "replayed"), ("open", "dismissed"), ("dismissed", "replayed"), ("replayed", "open")}
+    allowed = {("open", "replayed"), ("open", "dismissed"), ("dismissed", "replayed"), *((status, "open") for status in STATUSES)}
     letter = letter_of(dead_job())
     DeadLetter.objects.update(status=origin)
     assert transition(letter, to) == ((origin, to) in allowed)

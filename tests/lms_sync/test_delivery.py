@@ -265,6 +265,40 @@ def test_a_bad_key_parks_everything_and_fills_no_dead_letters(sandbox: Sandbox) 
     assert len(sandbox.enrollments()) == 20
 
 
+def test_a_step_the_key_may_not_do_costs_that_job_its_attempts_and_the_others_nothing(sandbox: Sandbox) -> None:
+    """The probe lists enrollments, which this key may; making users, which it may not, is tried seven times, then given up."""
+    sandbox.lms(users=[{"email": "old@example.com", "first_name": "Old"}])
+    sandbox.fault("lms", "403", "POST /api/resource/User")
+    new, others = make_job(), []
+    for number in range(7):
+        assert SyncJob.objects.get(pk=new.pk).status == "pending"
+        others.append(make_job(email="old@example.com", course_id=COURSE, dedupe_key=f"other:{number}"))
+        SyncJob.objects.filter(status="pending").update(next_attempt_at=timezone.now())
+        work.drain(QUEUE)
+        assert breaker.blocked_platforms() == set()
+    new.refresh_from_db()
+    assert (new.status, new.attempts) == ("dead", 7)
+    letter = DeadLetter.objects.get()
+    assert (letter.reason, letter.last_http_status, letter.attempts) == ("LMS_DENIED", 403, 7)
+    assert "System Manager and Moderator" in letter.last_error
+    assert SyncJob.objects.filter(status="done").count() == len(others)
+    assert {record.outcome for record in new.records.all()} == {"LMS_MISCONFIGURED"}
+
+
+def test_a_denied_step_waits_as_any_failed_attempt_does(sandbox: Sandbox) -> None:
+    sandbox.fault("lms", "403", "POST /api/resource/User", times=2)
+    make_job()
+    pauses = []
+    for _ in range(2):
+        work.drain(QUEUE)
+        pauses.append((SyncJob.objects.get().next_attempt_at - timezone.now()).total_seconds())
+        SyncJob.objects.update(next_attempt_at=timezone.now())
+    assert 1 < pauses[0] <= 2
+    assert 100 < pauses[1] <= 132
+    work.drain(QUEUE)
+    assert (SyncJob.objects.get().status, len(sandbox.enrollments(EMAIL))) == ("done", 1)
+
+
 def test_a_missing_custom_method_parks_the_platform(sandbox: Sandbox, settings: Settings) -> None:
     settings.FRAPPE_DRIVER = "confirm_payment"
     make_job()

@@ -6,6 +6,8 @@ import pytest
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
+from courses.models import Course
+from lms_sync.checks import check_courses_have_drivers
 from tests.factories import make_course
 from tests.processes import free_port
 from tests.sandbox_client import Sandbox
@@ -37,7 +39,7 @@ def test_a_good_connection_passes_every_step(sandbox: Sandbox) -> None:
     make_course(slug="free-course", title="Free course")
     said = check(course="free-course")
     assert [line.split()[1] for line in said.splitlines() if line.startswith("ok")] == [
-        "address:", "name:", "answer:", "key:", "roles:", "driver:", "course:",
+        "address:", "name:", "answer:", "key:", "roles:", "driver:", "course:", "catalogue:",
     ]  # fmt: skip
     assert said.endswith("All is well.\n")
     assert "sandbox-secret" not in said
@@ -99,3 +101,27 @@ def test_a_course_the_lms_does_not_have_is_named(sandbox: Sandbox) -> None:
 
 def test_a_course_we_do_not_have_is_named(sandbox: Sandbox) -> None:
     assert "no course missing" in problem(course="missing")
+
+
+def test_published_courses_of_a_platform_without_a_driver_are_named(sandbox: Sandbox) -> None:
+    give_roles(sandbox, "System Manager", "Moderator")
+    make_course(slug="free-course")
+    stranded(make_course(slug="b-run"), "course-v1:A+B+1")
+    stranded(make_course(slug="a-run", status="draft"), "course-v1:A+A+1")
+    said = problem()
+    assert said.startswith("PROBLEM catalogue:")
+    assert "b-run (Open edX)" in said
+    assert "a-run" not in said
+    assert [(message.id, "b-run" in str(message.msg)) for message in check_courses_have_drivers()] == [("lms_sync.W003", True)]
+
+
+def test_the_check_before_the_start_names_them_too(sandbox: Sandbox) -> None:
+    stranded(make_course(slug="b-run"), "course-v1:A+B+1")
+    err = io.StringIO()
+    call_command("check", databases=["default"], stdout=io.StringIO(), stderr=err)
+    assert "“b-run” is published and not on sale. Nothing connects us to Open edX yet" in err.getvalue()
+
+
+def stranded(course: Course, key: str) -> None:
+    """Put a course on a platform without a driver, as an earlier version let staff do."""
+    Course.objects.filter(pk=course.pk).update(lms_platform="openedx", lms_course_id=key)

@@ -3,6 +3,7 @@ from datetime import timedelta
 import pytest
 from pytest_django import Settings
 
+from courses.models import Course
 from lms_sync.errors import LmsNotEnrolled, LmsUnavailable
 from lms_sync.reconcile import Finding, check_courses, fetch_progress
 from tests.factories import make_course
@@ -22,7 +23,8 @@ def test_every_mismatch_of_a_published_course_is_reported(sandbox: Sandbox) -> N
     make_course(slug="b-lost", lms_course_id="no-such-course")
     make_course(slug="c-hidden", title="Hidden", lms_course_id="hidden")
     make_course(slug="d-draft", lms_course_id="no-such-draft", status="draft")
-    make_course(slug="e-edx", lms_platform="openedx", lms_course_id="course-v1:A+B+C")
+    edx = make_course(slug="e-edx")
+    Course.objects.filter(pk=edx.pk).update(lms_platform="openedx", lms_course_id="course-v1:A+B+C")
     found = check_courses()
     assert [finding.course_slug for finding in found] == ["a-renamed", "b-lost", "c-hidden", "e-edx"]
     assert found[0] == Finding("a-renamed", "The LMS calls it “Free course”, we call it “Our title”.", "Free course")

@@ -1,0 +1,42 @@
+from typing import Any
+
+from django import forms
+from unfold.widgets import UnfoldAdminTextInputWidget
+
+from courses.models import Course
+from maaledu.amounts import read_amount
+from maaledu.money import plain_amount
+
+
+class CourseForm(forms.ModelForm):
+    """A course whose price is typed and shown as people write it: 499.00 in dollars, 5000 in yen. The model keeps minor units."""
+
+    price = forms.CharField(
+        max_length=20,
+        help_text="In the course's currency, such as 499.00. 0 is free.",
+        widget=UnfoldAdminTextInputWidget(attrs={"inputmode": "decimal", "autocomplete": "off", "spellcheck": "false"}),
+    )
+
+    class Meta:
+        model = Course
+        fields = ("price", "currency")  # the admin names the others
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.price is not None:
+            self.initial["price"] = plain_amount(self.instance.price, self.instance.currency)
+
+    @property
+    def changed_data(self) -> list[str]:
+        """A price is its digits and its currency: 5000 is another number of minor units in dollars than in yen."""
+        changed = super().changed_data
+        return [*changed, "price"] if "currency" in changed and "price" not in changed else changed
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        if {"price", "currency"} <= data.keys():
+            try:
+                data["price"] = read_amount(data["price"], data["currency"])
+            except forms.ValidationError as error:
+                self.add_error("price", error)
+        return data

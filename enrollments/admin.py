@@ -1,7 +1,9 @@
-from typing import ClassVar
+from datetime import datetime
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
+from unfold.dataclasses import UnfoldAction
 from unfold.decorators import action, display
 
 from enrollments import (
@@ -12,8 +14,10 @@ from enrollments import (
     grant_admin,
     granting,
     payout_admin,
+    program_admin,
     provisioning,
     refund_admin,
+    refusal_admin,
 )
 from enrollments.models import Enrollment, EnrollmentEvent, Payment, StripeEvent
 from maaledu.admin import QueueAdmin, ReadOnlyAdmin, ReadOnlyInline, act
@@ -59,8 +63,13 @@ class EnrollmentAdmin(ReadOnlyAdmin):
     search_fields = ("email", "token", "course_slug", "payment_reference", "lms_enrollment_id", "payments__stripe_session_id")
     ordering = ("-created_at",)
     list_select_related: ClassVar[list[str]] = []
-    exclude = ("list_price", "amount", "commission_base", "currency", "network_key", "token")
-    readonly_fields = ("price", "listed")
+    fields = (
+        *("email", "name", "course_title", "state", "access", "price", "paid_at", "kind", "created_at"),
+        *("listed", "discount_percent", "grant_id", "payment_reference", "failure_code"),
+        *("course", "course_slug", "platform", "lms_course", "lms_enrollment", "lms_synced", "access_generation"),
+        *("progress_percent", "progress_at", "affiliate_id", "referral_code", "referral_outcome", "commission_rate", "updated_at"),
+    )
+    readonly_fields = fields
     inlines = (PaymentInline, EventInline)
     actions = ("retry_sync", "roll_back")
     actions_detail = ("refund",)
@@ -77,6 +86,22 @@ class EnrollmentAdmin(ReadOnlyAdmin):
     def price(self, enrollment: Enrollment) -> str:
         return format_money(enrollment.amount, enrollment.currency)
 
+    @admin.display(description="LMS platform")
+    def platform(self, enrollment: Enrollment) -> str:
+        return enrollment.lms_platform
+
+    @admin.display(description="LMS course")
+    def lms_course(self, enrollment: Enrollment) -> str:
+        return enrollment.lms_course_id
+
+    @admin.display(description="LMS enrollment")
+    def lms_enrollment(self, enrollment: Enrollment) -> str:
+        return enrollment.lms_enrollment_id
+
+    @admin.display(description="LMS synced at")
+    def lms_synced(self, enrollment: Enrollment) -> datetime | None:
+        return enrollment.lms_synced_at
+
     @admin.display(description="list price")
     def listed(self, enrollment: Enrollment) -> str:
         return format_money(enrollment.list_price, enrollment.currency)
@@ -88,12 +113,17 @@ class EnrollmentAdmin(ReadOnlyAdmin):
     def refund(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return refund_admin.refund_of_enrollment(self, request, object_id)
 
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
+        enrollment = self.get_object(request, object_id)
+        payments = enrollment.payments.filter(status=Payment.PAID) if enrollment else []
+        return super().get_actions_detail(request, object_id) if any(payment.refundable for payment in payments) else []
+
     def has_repair_permission(self, request: HttpRequest) -> bool:
         return self.may(request, "repair")
 
     @admin.action(description="Retry LMS sync now", permissions=["repair"])
     def retry_sync(self, request: HttpRequest, queryset) -> None:
-        act(self, request, queryset, provisioning.retry_now, "retried")
+        act(self, request, queryset, lambda enrollment: provisioning.retry_now(enrollment, by=request.user.get_username()), "retried")
 
     @admin.action(description="Roll back a free grant that the LMS refused", permissions=["repair"])
     def roll_back(self, request: HttpRequest, queryset) -> None:
@@ -128,6 +158,10 @@ class PaymentAdmin(ReadOnlyAdmin):
     def left(self, payment: Payment) -> str:
         return format_money(payment.refundable, payment.currency_received or payment.currency)
 
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
+        payment = self.get_object(request, object_id)
+        return super().get_actions_detail(request, object_id) if payment and payment.refundable else []
+
     def has_refund_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
         return request.user.has_perm(refund_admin.PERMISSION)
 
@@ -153,4 +187,13 @@ class StripeEventAdmin(QueueAdmin):
     exclude = ("claim_token",)
 
 
-__all__ = ["account_admin", "affiliate_admin", "commission_admin", "fraud_admin", "grant_admin", "payout_admin"]
+__all__ = [
+    "account_admin",
+    "affiliate_admin",
+    "commission_admin",
+    "fraud_admin",
+    "grant_admin",
+    "payout_admin",
+    "program_admin",
+    "refusal_admin",
+]

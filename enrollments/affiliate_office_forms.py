@@ -4,7 +4,8 @@ from django import forms
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from enrollments.payout_forms import Words
-from enrollments.refund_forms import NOT_COMPLETE, read_amount, read_units
+from enrollments.refund_forms import NOT_COMPLETE
+from maaledu.amounts import read_amount, read_units
 from maaledu.db import new_id
 from maaledu.money import CURRENCY_CHOICES
 

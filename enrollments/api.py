@@ -16,7 +16,10 @@ from maaledu.http import limit, read_body, read_json
 @require_POST
 @limit("checkout")
 def start_checkout(request: HttpRequest) -> HttpResponse:
-    """`{"courseId", "email", "name"?, "referralCode"?, "acceptTerms"}` -> where to pay. Everything else in the body is ignored."""
+    """`{"courseId", "email", "name"?, "referralCode"?, "acceptTerms"}` -> where to pay. Everything else in the body is ignored.
+
+    The status page's address opens a place to whoever has it, so it is told only to who has just begun the checkout.
+    """
     body = read_json(request)
     fields = {"email": "email", "name": "name", "coupon": "couponCode", "accept_terms": "acceptTerms"}
     form = CheckoutForm({field: body.get(name) for field, name in fields.items()})
@@ -24,12 +27,14 @@ def start_checkout(request: HttpRequest) -> HttpResponse:
         raise form.refusal()
     slug = body.get("courseId")
     if form.cleaned_data["coupon"]:
-        count_coupon_check(request, form.cleaned_data["email"])
+        count_coupon_check(request, {name: form.cleaned_data[name] for name in ("email", "coupon")})
     click = referring.click_named(request, body.get("referralCode"))
     with refusals.counted():
         started = checkout.start(slug=slug if isinstance(slug, str) else "", click=click, **buyer_of(form))
-    enrollment = started.enrollment
-    return JsonResponse({"url": started.url, "statusUrl": enrollment.status_link, "enrollmentId": str(enrollment.pk)}, status=201)
+    answer = {"url": started.url, "enrollmentId": str(started.enrollment.pk)}
+    if not started.is_resumed:
+        answer["statusUrl"] = started.enrollment.status_link
+    return JsonResponse(answer, status=201)
 
 
 def buyer_of(form: CheckoutForm) -> dict[str, Any]:

@@ -5,7 +5,7 @@ idempotency key and the end of the session, so that the same request gives the s
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from django.conf import settings
@@ -26,11 +26,12 @@ from enrollments.errors import (
 )
 from enrollments.models import Enrollment, Payment
 from enrollments.orders import Order, new_enrollment, order_for
-from grants import redemption
+from grants import redemption, refusals
 from grants.errors import CouponUnavailable
 from grants.models import RefusalCount
 from maaledu.db import atomic, new_id
 from maaledu.errors import AppError
+from notifications.alerts import alert_staff
 
 logger = logging.getLogger(__name__)
 
@@ -44,10 +45,14 @@ Held = tuple[Enrollment, Payment | None]
 
 @dataclass(frozen=True)
 class Started:
-    """Where the learner goes next: Stripe's page, or the status page of a free place."""
+    """Where the learner goes next: Stripe's page, or the status page of a free place.
+
+    `is_resumed` says that the place was held before: whoever asks now knows its e-mail, and need not be its buyer.
+    """
 
     enrollment: Enrollment
     url: str
+    is_resumed: bool = False
 
 
 def start(*, slug: str, email: str, name: str = "", coupon: str = "", click: Click | None = None) -> Started:
@@ -72,7 +77,7 @@ def start(*, slug: str, email: str, name: str = "", coupon: str = "", click: Cli
             held, order = _look(course, email, name, coupon)
     if held is None:
         raise CheckoutUnavailable(reason="lost a race against a checkout that ended at once")
-    return _resume(*held)
+    return replace(_resume(*held), is_resumed=True)
 
 
 def _look(course: Course, email: str, name: str, coupon: str) -> tuple[Held | None, Order]:
@@ -155,8 +160,19 @@ def _resumable(payment: Payment | None) -> Payment | None:
 
 
 def _write_referred(order: Order, click: Click | None) -> Held:
+    """Write the order with whose link it came through. Without a payment to wait for, a free place is counted for the
+    affiliate as it is given: where that fails, it is given all the same, and credited to nobody (requirement R041).
+    """
     referral = referring.referral_of(click, email=order.email)
-    enrollment, payment = _write(order, referral)
+    try:
+        enrollment, payment = _write(order, referral)
+    except IntegrityError:
+        raise
+    except referring.TROUBLE:
+        if not (order.price.is_free and referral and referral.is_credited):
+            raise
+        logger.exception("a free place could not be credited")
+        return _write(order)
     referring.note_checkout(enrollment, referral)
     return enrollment, payment
 
@@ -170,8 +186,8 @@ def _write(order: Order, referral: Referral | None = None) -> Held:
     enrollment = new_enrollment(order, **referring.facts_of(referral, list_price=order.price.list_price))
     enrollment.save(force_insert=True)
     until = timezone.now().replace(microsecond=0) + settings.STRIPE_SESSION_LIFETIME
-    if order.grant and not redemption.reserve(order.grant, enrollment_id=enrollment.pk, until=until):
-        raise CouponUnavailable(reason=RefusalCount.LOST_RACE)
+    if order.grant and not redemption.take(order.grant, order.price, enrollment_id=enrollment.pk, until=until):
+        raise refusals.refusal(RefusalCount.LOST_RACE, email=order.email, course=order.course.slug, grant=order.grant.pk)
     if not order.price.is_free:
         return enrollment, _write_payment(enrollment, attempt=1)
     fulfillment.fulfill(enrollment, actor=ACTOR, payment_reference=FREE)
@@ -221,9 +237,18 @@ def _join(enrollment: Enrollment, payment: Payment) -> Started:
 
 
 def _unavailable(enrollment: Enrollment, error: AppError) -> CheckoutUnavailable:
-    """Log whose checkout failed at Stripe and why (requirement R038), and return what the buyer is told."""
+    """Log whose checkout failed at Stripe and why (requirement R038), and return what the buyer is told.
+
+    A refusal is no passing trouble: nobody can buy until somebody mends it, so staff are told, once a day.
+    """
     facts = {"enrollment": str(enrollment.pk), "code": error.code, "details": error.details}
     logger.warning("Stripe gave no checkout session", extra=facts)
+    if isinstance(error, StripeRefused):
+        alert_staff(
+            key=f"stripe-refused:{timezone.now():%Y-%m-%d}",
+            subject="Stripe refuses our checkouts",
+            lines=[error.message, f"The first one today is enrollment {enrollment.pk}: {enrollment.course_title}."],
+        )
     return CheckoutUnavailable(enrollment=str(enrollment.pk), cause=error.code, **error.details)
 
 

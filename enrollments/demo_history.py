@@ -70,7 +70,7 @@ def _join(password: str, now: datetime) -> Affiliate:
     EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
     affiliate = joining.join(user, Joining(NAME, "IE", PayoutDetails(Affiliate.PAYPAL, NAME, EMAIL)))
     joining.activate(affiliate)
-    joining.change_rate(affiliate, demo_sales.RATE)
+    joining.change_rate(affiliate, demo_sales.RATE, by="demo")
     since = {"created_at": joined_at, "updated_at": joined_at, "terms_accepted_at": joined_at, "activated_at": joined_at}
     Affiliate.objects.filter(pk=affiliate.pk).update(**since)
     affiliate.refresh_from_db()

@@ -11,7 +11,7 @@ from uuid import UUID
 from django.conf import settings
 
 from accounts.models import User
-from affiliates import commissions, ledger
+from affiliates import commissions, holds, ledger
 from affiliates.models import Affiliate, Commission, LedgerEntry
 from courses.models import Course
 from enrollments import learner_mail, provisioning
@@ -153,7 +153,7 @@ def _earn(enrollment: Enrollment, past: Past) -> None:
     if commission.reversed:
         ledger.write(_entry(commission, LedgerEntry.REVERSAL, -commission.reversed, at=past.refunded_at))
     if commission.is_held:
-        ledger.hold(commission.affiliate_id, commission.currency, commission.net)
+        holds.recount(commission.affiliate_id, commission.currency)
 
 
 def _commission(enrollment: Enrollment, past: Past) -> Commission:

@@ -8,11 +8,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
 
+from django.db.models import Q
 from django.utils import timezone
 
 from enrollments import stripe_gateway, undoing
 from enrollments.models import Dispute, Payment
 from maaledu.db import atomic, transition
+from maaledu.rows import each
 from notifications.alerts import alert_staff
 
 logger = logging.getLogger(__name__)
@@ -23,6 +25,17 @@ STATUSES = {
     "won": Dispute.WON,
     "lost": Dispute.LOST,
 }
+# Stripe's words in the order of a dispute's life: of two that it says within a second, the later one here is the newer one.
+LIFE = (
+    "warning_needs_response",
+    "warning_under_review",
+    "warning_closed",
+    "needs_response",
+    "under_review",
+    "won",
+    "lost",
+)
+NEVER = datetime.fromtimestamp(0, UTC)
 WAITS_FOR_ITS_SALE = timedelta(days=35)
 SWEPT = 1000
 
@@ -34,29 +47,49 @@ def is_dispute(told: dict[str, Any]) -> bool:
 
 
 @atomic
-def record(told: dict[str, Any], *, actor: str) -> bool:
-    """Write down what Stripe says of a dispute, with everything that follows; return whether anything was new."""
+def record(told: dict[str, Any], *, told_at: Any, actor: str) -> bool:
+    """Write down what Stripe says of a dispute, with everything that follows; return whether anything was new.
+
+    `told_at` is the moment that Stripe said it, in seconds since 1970.
+    """
     payment = Payment.objects.filter(stripe_payment_intent_id=told["payment_intent"]).first()
+    word = _word(told, told_at)
     defaults = {
+        **word,
         "payment": payment,
         "payment_intent_id": told["payment_intent"],
         "amount": told["amount"],
         "currency": told["currency"][:3],
         "reason": str(told.get("reason") or "")[:40],
-        "stripe_status": told["status"][:40],
-        "evidence_due_by": _due_by(told),
     }
     dispute, created = Dispute.objects.get_or_create(stripe_dispute_id=told["id"], defaults=defaults)
+    heard = created or _hear(dispute, word)
     moved = _follow(dispute, told)
     if dispute.payment_id and moved:
         _cause(dispute, actor=actor)
-    return created or moved
+    return heard or moved
 
 
-def _due_by(told: dict[str, Any]) -> datetime | None:
+def _word(told: dict[str, Any], told_at: Any) -> dict[str, Any]:
     details = told.get("evidence_details")
     due_by = details.get("due_by") if isinstance(details, dict) else None
-    return datetime.fromtimestamp(due_by, UTC) if isinstance(due_by, int) and 0 < due_by < 2**33 else None
+    return {"stripe_status": told["status"][:40], "evidence_due_by": _moment(due_by), "told_at": _moment(told_at) or NEVER}
+
+
+def _moment(seconds: Any) -> datetime | None:
+    return datetime.fromtimestamp(seconds, UTC) if isinstance(seconds, int) and 0 < seconds < 2**33 else None
+
+
+def _hear(dispute: Dispute, word: dict[str, Any]) -> bool:
+    """Keep Stripe's newest word, in whatever order they arrive; return whether it says anything else than the one before."""
+    before = dispute.stripe_status, dispute.evidence_due_by
+    status, told_at = word["stripe_status"], word["told_at"]
+    older = LIFE[: LIFE.index(status)] if status in LIFE else ()
+    is_newer = Q(told_at=None) | Q(told_at__lt=told_at) | Q(told_at=told_at, stripe_status__in=older)
+    if Dispute.objects.filter(is_newer, pk=dispute.pk).update(**word, updated_at=timezone.now()) != 1:
+        return False
+    dispute.stripe_status, dispute.evidence_due_by = status, word["evidence_due_by"]
+    return before != (status, word["evidence_due_by"])
 
 
 def _follow(dispute: Dispute, told: dict[str, Any]) -> bool:
@@ -64,7 +97,7 @@ def _follow(dispute: Dispute, told: dict[str, Any]) -> bool:
     to = STATUSES.get(told["status"])
     if to is None:
         return False
-    won = transition(dispute, to, stripe_status=told["status"][:40])
+    won = transition(dispute, to)
     if won and dispute.payment_id is None:  # its sale may have been joined to it since it was read
         dispute.refresh_from_db(fields=["payment"])
     if not won and (dispute.status, to) == (Dispute.LOST, Dispute.WON):
@@ -92,7 +125,8 @@ def attach_waiting() -> int:
     disputes = list(waiting[:SWEPT])
     intents = {dispute.payment_intent_id for dispute in disputes}
     payments = {p.stripe_payment_intent_id: p for p in Payment.objects.filter(stripe_payment_intent_id__in=intents)} if intents else {}
-    return sum(_attach(dispute, payments[dispute.payment_intent_id]) for dispute in disputes if dispute.payment_intent_id in payments)
+    known = [dispute for dispute in disputes if dispute.payment_intent_id in payments]
+    return each(known, lambda dispute: _attach(dispute, payments[dispute.payment_intent_id]))
 
 
 @atomic
@@ -107,10 +141,12 @@ def _attach(dispute: Dispute, payment: Payment) -> bool:
 def reconcile(*, since: timedelta) -> int:
     """Go through Stripe's disputes since then and record what no event told us; return how many were new.
 
-    Raises StripeUnavailable, StripeRefused.
+    Raises StripeUnavailable, StripeRefused, and RowsFailed in the end, where one of them could not be recorded.
     """
-    told = stripe_gateway.recent_disputes(since=timezone.now() - since)
-    return sum(record(dispute, actor="reconciliation") for dispute in told if is_dispute(dispute) and _is_ours(dispute))
+    now = timezone.now()
+    told = stripe_gateway.recent_disputes(since=now - since)
+    ours = [dispute for dispute in told if is_dispute(dispute) and _is_ours(dispute)]
+    return each(ours, lambda dispute: record(dispute, told_at=int(now.timestamp()), actor="reconciliation"))
 
 
 def _is_ours(told: dict[str, Any]) -> bool:

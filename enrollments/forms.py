@@ -23,6 +23,19 @@ class CouponField(forms.CharField):
         return super().to_python(value) or ""
 
 
+class ProofField(forms.CharField):
+    """What the page itself filled in for whoever came through a grant's link; anything else is as good as none."""
+
+    def __init__(self) -> None:
+        super().__init__(required=False, max_length=64, widget=forms.HiddenInput)
+
+    def clean(self, value: Any) -> str:
+        try:
+            return super().clean(value) or ""
+        except forms.ValidationError:
+            return ""
+
+
 class PersonForm(forms.Form):
     """Who somebody is: the address in its normal form, the name on one line, wherever a form asks for them."""
 
@@ -41,6 +54,7 @@ class CouponForm(PersonForm):
 
     email = forms.CharField(max_length=MAX_EMAIL_LENGTH, error_messages={"required": "Enter your e-mail first: the coupon is bound to it."})
     coupon = CouponField(error_messages={"required": "Enter the code from our e-mail."})
+    proof = ProofField()
 
 
 class CheckoutForm(PersonForm):
@@ -64,6 +78,7 @@ class CheckoutForm(PersonForm):
         label="Coupon code",
         widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "characters", "spellcheck": "false"}),
     )
+    proof = ProofField()
     accept_terms = forms.BooleanField(label="I accept the terms", error_messages={"required": "Please accept the terms."})
 
     def refusal(self) -> InvalidCheckout:

@@ -5,7 +5,7 @@ import logging
 from django.utils import timezone
 
 from affiliates import commissions
-from enrollments import provisioning, referring
+from enrollments import granting, provisioning, referring
 from enrollments.models import Enrollment, EnrollmentEvent
 from grants import redemption
 from maaledu.db import atomic, transition
@@ -25,7 +25,7 @@ def fulfill(enrollment: Enrollment, *, actor: str, payment_reference: str) -> bo
     now = timezone.now()
     if transition(enrollment, Enrollment.PAID, paid_at=now, failure_code="", payment_reference=payment_reference):
         EnrollmentEvent.objects.create(enrollment=enrollment, from_status=before, to_status=enrollment.status, actor=actor)
-        _redeem(enrollment)
+        _redeem(enrollment, actor)
         _accrue(enrollment, actor)
         provisioning.stage_job(enrollment)
         logger.info("enrollment paid", extra={"enrollment": str(enrollment.pk), "actor": actor})
@@ -48,11 +48,16 @@ def _ensure_accrued(enrollment: Enrollment, actor: str) -> None:
         commissions.ensure(sale, actor=actor)
 
 
-def _redeem(enrollment: Enrollment) -> None:
-    """Use the coupon up that this enrolment holds. After a late payment it may be gone: the place stays, staff are told."""
-    if not enrollment.grant_id or redemption.redeem(enrollment_id=enrollment.pk, email=enrollment.email):
+def _redeem(enrollment: Enrollment, actor: str) -> None:
+    """Use the coupon up that this enrolment holds. After a late payment it may be gone: the place stays, staff are told.
+
+    The coupon of a free place was used up with the writing of the place.
+    """
+    if not enrollment.grant_id or enrollment.kind == Enrollment.KIND_GRANT:
         return
-    if not redemption.redeem_late(enrollment.grant_id, enrollment_id=enrollment.pk, email=enrollment.email):
+    if redemption.redeem(enrollment.grant_id, enrollment_id=enrollment.pk, email=enrollment.email, actor=actor):
+        return
+    if not granting.redeem_late(enrollment, actor=actor):
         alert_staff(
             key=f"coupon-gone:{enrollment.pk}",
             subject="A late payment used a coupon that is no longer free",

@@ -4,14 +4,15 @@ Source: contracts/reliability, section 1. Those of refunds, ledger and payouts a
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
+from itertools import islice
 
 from django.conf import settings
-from django.db.models import Count, F, Model, Q
+from django.db.models import Count, F, Model, Q, QuerySet
 from django.utils import timezone
 
-from enrollments import money_invariants, provisioning
+from enrollments import granting, money_invariants, provisioning
 from enrollments.models import Enrollment, EnrollmentEvent, Payment, StripeEvent
 from grants.models import Grant, Program
 from lms_sync.models import DeadLetter, SyncJob
@@ -40,8 +41,8 @@ def check_one_open_payment() -> list[str]:
 def check_paid_is_paid_for() -> list[str]:
     """I15, I7: a paid enrolment has exactly one payment that fulfilled it, of its own amount; a free one has none."""
     found = []
-    for enrollment in Enrollment.objects.paid().iterator(BATCH):
-        fulfilled = [p for p in enrollment.payments.all() if p.status == Payment.PAID and p.review_reason not in Payment.UNFULFILLED]
+    for enrollment, payments in _with_payments(Enrollment.objects.paid()):
+        fulfilled = [p for p in payments if p.status == Payment.PAID and p.review_reason not in Payment.UNFULFILLED]
         expected = 0 if enrollment.kind in Enrollment.UNPAID_KINDS else 1
         exact = all((p.amount_received, p.currency_received) == (enrollment.amount, enrollment.currency) for p in fulfilled)
         if len(fulfilled) != expected or not exact:
@@ -55,7 +56,7 @@ def check_received_is_fulfilled() -> list[str]:
     ended = [Enrollment.PAID, Enrollment.REFUNDED]
     return [
         f"payment {p.pk} was received and its enrollment is {p.enrollment.status}"
-        for p in unset.iterator(BATCH)
+        for p in unset.select_related("enrollment").iterator(BATCH)
         if p.enrollment.status not in ended
     ]
 
@@ -116,22 +117,42 @@ def check_queues() -> list[str]:
 
 
 def check_dead_letters() -> list[str]:
-    """I14, R135: every dead LMS job has a letter with its reason, of which staff were told."""
-    told = dict(DeadLetter.objects.values_list("job_id", "notification_sent_at"))
-    dead = SyncJob.objects.filter(status=work.DEAD).values_list("pk", flat=True)
-    return [f"dead job {pk} has no dead letter, or nobody was told" for pk in dead if not told.get(pk)]
+    """I14, R135: every dead LMS job has a letter about this death, of which staff were told; no letter is open about another job."""
+    dead = list(SyncJob.objects.filter(status=work.DEAD).values_list("pk", "finished_at"))
+    told = {job: last for job, last, at in DeadLetter.objects.values_list("job_id", "last_attempt_at", "notification_sent_at") if at}
+    silent = [pk for pk, died_at in dead if pk not in told or (died_at and told[pk] < died_at)]
+    stale = [letter for letter in DeadLetter.objects.open().select_related("job") if letter.job.status != work.DEAD]
+    return [f"dead job {pk} has no dead letter, or nobody was told of this death" for pk in silent] + [
+        f"dead letter {letter.pk} is open and its job is {letter.job.status}" for letter in stale
+    ]
+
+
+def check_dead_events() -> list[str]:
+    """R135: no event of Stripe's is left dead: what it says holds once its cause is mended and it is replayed."""
+    dead = StripeEvent.objects.filter(status=work.DEAD).values_list("event_id", "type", "last_error")
+    return [f"event {event_id} ({kind}) is dead and was not applied: {error}" for event_id, kind, error in dead]
 
 
 def check_pending_ends() -> list[str]:
     """I16: no enrolment is pending an hour after its session's end, unless a bank is still at work on it."""
     limit_at = timezone.now() - settings.STRIPE_SESSION_LIFETIME - GRACE
     old = Enrollment.objects.filter(status=Enrollment.PENDING, created_at__lt=limit_at)
-    return [f"enrollment {e.pk} is pending since {e.created_at:%Y-%m-%d %H:%M}" for e in old.iterator(BATCH) if not _is_processing(e)]
+    over = (enrollment for enrollment, payments in _with_payments(old) if not _is_processing(payments))
+    return [f"enrollment {e.pk} is pending since {e.created_at:%Y-%m-%d %H:%M}" for e in over]
 
 
-def _is_processing(enrollment: Enrollment) -> bool:
+def _with_payments(enrollments: QuerySet[Enrollment]) -> Iterator[tuple[Enrollment, list[Payment]]]:
+    """Yield each with its payments, which are asked for BATCH enrolments at a time."""
+    rows = enrollments.iterator(BATCH)
+    while batch := list(islice(rows, BATCH)):
+        payments: dict[object, list[Payment]] = {enrollment.pk: [] for enrollment in batch}
+        for payment in Payment.objects.filter(enrollment_id__in=list(payments)):
+            payments[payment.enrollment_id].append(payment)
+        yield from ((enrollment, payments[enrollment.pk]) for enrollment in batch)
+
+
+def _is_processing(payments: list[Payment]) -> bool:
     recent = timezone.now() - settings.STRIPE_SESSION_LIFETIME - GRACE
-    payments = list(enrollment.payments.all())
     return any(p.status == Payment.PROCESSING or (p.status == Payment.PENDING and p.created_at > recent) for p in payments)
 
 
@@ -187,17 +208,21 @@ def check_coupon_at_most_once() -> list[str]:
 def _coupon(grant: Grant, holders: list[Enrollment]) -> list[str]:
     paid = [holder for holder in holders if holder.status == Enrollment.PAID]
     redeemed = grant.status == Grant.REDEEMED
-    if redeemed and [holder.pk for holder in paid] != [grant.enrollment_id] and not _was_refunded(grant):
+    if redeemed and [holder.pk for holder in paid] != [grant.enrollment_id] and not _was_taken_back(grant):
         return [f"grant {grant.pk} is redeemed and no paid enrollment holds it"]
     if paid and not redeemed and grant.status != Grant.REVOKED:
         return [f"grant {grant.pk} is {grant.status} and a paid enrollment holds it"]
     return []
 
 
-def _was_refunded(grant: Grant) -> bool:
-    """A refund ends the place and leaves the coupon used, unless staff give it back (decisions: refunds and disputes)."""
-    refunded = Enrollment.objects.filter(grant_id=grant.pk, status=Enrollment.REFUNDED)
-    return grant.enrollment_id in set(refunded.values_list("pk", flat=True))
+def _was_taken_back(grant: Grant) -> bool:
+    """A refund ends the place and leaves the coupon used, unless staff give it back (decisions: refunds and disputes).
+
+    So does a roll-back where the holder has another grant open by then.
+    """
+    ended = Q(status=Enrollment.REFUNDED) | Q(status=Enrollment.FAILED, failure_code=granting.LMS_REFUSED)
+    places = Enrollment.objects.filter(ended, grant_id=grant.pk)
+    return grant.enrollment_id in set(places.values_list("pk", flat=True))
 
 
 def check_coupon_is_not_stuck() -> list[str]:
@@ -212,18 +237,27 @@ def check_budgets() -> list[str]:
     """The budget of a program is never exceeded, and what it has committed is what its grants hold."""
     found = []
     for program in Program.objects.all():
-        held = [g for g in program.grants.all() if g.status in (Grant.APPROVED, Grant.RESERVED, Grant.REDEEMED) and _counts(g)]
-        amount, places = sum(g.committed_amount for g in held), len(held)
+        held = [grant for grant in program.grants.all() if grant.holds_budget]
+        amount, places = sum(grant.committed_amount for grant in held), len(held)
         if (amount, places) != (program.committed_amount, program.committed_places):
-            found.append(f"program {program.pk} has committed {program.committed_amount}, its grants hold {amount}")
-        if any(left is not None and left < 0 for left in (program.amount_left, program.places_left)):
+            told = f"{program.committed_amount} and {program.committed_places} places"
+            found.append(f"program {program.pk} has committed {told}, its grants hold {amount} and {places} places")
+        if program.is_overdrawn:
             found.append(f"program {program.pk} is over its budget")
-    return found
+    return found + _miscounted()
 
 
-def _counts(grant: Grant) -> bool:
-    """A coupon redeemed by a late payment after it had expired gave its share of the budget back before."""
-    return grant.committed_amount > 0 or grant.price_at_approval == 0
+def _miscounted() -> list[str]:
+    """A good coupon of a program is counted by it, and so is one that a paid place has used; one that is over is not."""
+    funded = Grant.objects.filter(program_id__isnull=False)
+    good = funded.filter(status__in=[Grant.APPROVED, Grant.RESERVED], holds_budget=False)
+    used = funded.filter(status=Grant.REDEEMED, holds_budget=False)
+    paid = set(Enrollment.objects.paid().filter(pk__in=list(used.values_list("enrollment_id", flat=True))).values_list("pk", flat=True))
+    over = Grant.objects.filter(status__in=[Grant.PENDING, Grant.REJECTED, Grant.EXPIRED, Grant.REVOKED], holds_budget=True)
+    uncounted = [*good, *(grant for grant in used if grant.enrollment_id in paid)]
+    return [f"grant {grant.pk} is {grant.status} and its program does not count it" for grant in uncounted] + [
+        f"grant {grant.pk} is {grant.status} and its program still counts it" for grant in over
+    ]
 
 
 def _name(model: type[Model]) -> str:
@@ -241,6 +275,7 @@ CHECKS: tuple[Callable[[], list[str]], ...] = (
     check_one_confirmation,
     check_queues,
     check_dead_letters,
+    check_dead_events,
     check_pending_ends,
     check_audit,
     check_events_once,

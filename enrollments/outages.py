@@ -9,9 +9,12 @@ from lms_sync.models import PlatformState
 from maaledu.db import atomic
 from notifications.alerts import alert_staff
 
+WAITING = "Purchases go on; their places wait, and are made as soon as the platform answers."
+DENYING = "It answers, and refuses a step of some jobs. The others go on; these become dead letters in about an hour, at the last attempt."
+
 
 def announce() -> int:
-    """Turn the incidents nobody was told of into staff e-mails, and return how many this call announced."""
+    """Turn the incidents nobody was told of into staff e-mails, one an hour for each platform and kind; return how many."""
     return sum(_announce(state) for state in breaker.pending_alerts())
 
 
@@ -19,13 +22,14 @@ def announce() -> int:
 def _announce(state: PlatformState) -> bool:
     if not breaker.clear_alert(state):
         return False
-    opened_at = state.opened_at or timezone.now()
+    now = timezone.now()
+    opened_at = state.opened_at or now
     alert_staff(
-        key=f"platform:{state.name}:{state.incident}:{opened_at:%Y%m%d%H%M%S}",
+        key=f"platform:{state.name}:{state.incident}:{now:%Y%m%d%H%M%S%f}",  # once for each alert that was taken
         subject=f"The learning platform {state.name} is {state.get_incident_display().lower()}",
         lines=[
             f"Since {opened_at:%Y-%m-%d %H:%M} UTC. {state.last_error}",
-            "Purchases go on; their places wait, and are made as soon as the platform answers.",
+            DENYING if state.is_denying else WAITING,
             "Run `manage.py lms_check` to see what is wrong.",
         ],
     )

@@ -4,8 +4,15 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.utils import timezone
-from unfold.widgets import INPUT_CLASSES, UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import (
+    INPUT_CLASSES,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+    UnfoldBooleanWidget,
+)
 
+from affiliates.errors import FileWasMade
 from affiliates.models import Affiliate
 from affiliates.payouts import Run
 from maaledu.http import is_storable
@@ -81,3 +88,19 @@ class ReasonForm(forms.Form):
         help_text="For colleagues; it is kept.",
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 2}),
     )
+
+
+def _tick(label: str) -> forms.BooleanField:
+    return forms.BooleanField(label=label, widget=UnfoldBooleanWidget, error_messages={"required": FileWasMade.message})
+
+
+class NotSentForm(ReasonForm):
+    """To call off a batch whose file was made: it must not be paid by the bank as well."""
+
+    not_sent = _tick("The file was not sent to the bank or to PayPal")
+
+
+class NotPaidForm(ReasonForm):
+    """To take one payout back out of such a batch."""
+
+    not_sent = _tick("This payout was not sent to the bank or to PayPal, or it came back")

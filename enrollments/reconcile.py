@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
@@ -11,6 +12,7 @@ from enrollments import provisioning, settlement, stripe_gateway, webhooks
 from enrollments.errors import StripeRefused, StripeUnavailable
 from enrollments.models import Enrollment, Payment
 from lms_sync.models import SyncJob
+from maaledu.rows import each
 
 logger = logging.getLogger(__name__)
 
@@ -20,32 +22,34 @@ PROCESSING_ASKED_EVERY = timedelta(hours=1)
 
 
 def end_overdue(*, limit: int = BATCH) -> int:
-    """End the open payments whose session is past its time, and return how many; what was paid is received instead."""
+    """End the open payments whose session is past its time, and return how many; what was paid is received instead.
+
+    Raises RowsFailed in the end, where one of them could not be worked on.
+    """
     limit_at = timezone.now() - settings.PENDING_GRACE
     overdue = Payment.objects.filter(status=Payment.PENDING, expires_at__lt=limit_at).order_by("expires_at")
-    return _each(overdue[:limit], settlement.end_overdue) + _end_orphans(limit=limit)
+    return _each(overdue[:limit], settlement.end_overdue)
 
 
 def _each(payments: Iterable[Payment], settle: Callable[..., bool]) -> int:
     """Settle one after the other; one that Stripe refuses to talk about is passed over, and without Stripe it ends."""
-    settled = 0
-    for payment in payments:
+
+    def settle_one(payment: Payment) -> bool:
         try:
-            settled += settle(payment, actor=ACTOR)
-        except StripeUnavailable:
-            logger.warning("Stripe is unavailable; the sweep goes on next time")
-            break
+            return settle(payment, actor=ACTOR)
         except StripeRefused as error:
             logger.warning("payment not settled", extra={"payment": str(payment.pk), "code": error.code})
-    return settled
+            return False
+
+    return each(payments, settle_one, outage=StripeUnavailable)
 
 
-def _end_orphans(*, limit: int) -> int:
-    """End the pending enrolments that were cut off between two attempts and have no open payment."""
+def end_orphans(*, limit: int = BATCH) -> int:
+    """End the pending enrolments that were cut off between two attempts and have no open payment; return how many."""
     limit_at = timezone.now() - settings.STRIPE_SESSION_LIFETIME - settings.PENDING_GRACE
     old = Enrollment.objects.filter(status=Enrollment.PENDING, created_at__lt=limit_at).order_by("created_at")[:limit]
     orphans = [enrollment for enrollment in old if not enrollment.payments.filter(status__in=Payment.OPEN).exists()]
-    return sum(settlement.expire(enrollment, actor=ACTOR) for enrollment in orphans)
+    return each(orphans, lambda enrollment: settlement.expire(enrollment, actor=ACTOR))
 
 
 def ask_about_processing(*, limit: int = BATCH) -> int:
@@ -60,15 +64,17 @@ def ask_about_processing(*, limit: int = BATCH) -> int:
 def with_stripe(*, since: timedelta) -> int:
     """Go through the sessions completed at Stripe since then and settle what no event told us; return how many.
 
-    Raises StripeUnavailable, StripeRefused.
+    Raises StripeUnavailable, StripeRefused, and RowsFailed in the end, where one of them could not be settled.
     """
-    settled = 0
-    for session in stripe_gateway.completed_sessions(since=timezone.now() - since):
-        payment = webhooks.payment_of(session)
-        if payment and settlement.settle_session(payment, session, actor="reconciliation"):
-            logger.warning("a payment was found by reconciliation", extra={"payment": str(payment.pk)})
-            settled += 1
-    return settled
+    return each(stripe_gateway.completed_sessions(since=timezone.now() - since), _settle_found)
+
+
+def _settle_found(session: dict[str, Any]) -> bool:
+    payment = webhooks.payment_of(session)
+    if payment is None or not settlement.settle_session(payment, session, actor="reconciliation"):
+        return False
+    logger.warning("a payment was found by reconciliation", extra={"payment": str(payment.pk)})
+    return True
 
 
 def repair_jobs(*, limit: int = 1000) -> int:
@@ -79,4 +85,4 @@ def repair_jobs(*, limit: int = 1000) -> int:
     waiting = Enrollment.objects.paid().exclude(lms_status=Enrollment.LMS_SUCCESS).order_by("-created_at")[:limit]
     by_key = {provisioning.job_key(enrollment): enrollment for enrollment in waiting}
     known = set(SyncJob.objects.filter(dedupe_key__in=list(by_key)).values_list("dedupe_key", flat=True))
-    return sum(provisioning.ensure_job(enrollment) for key, enrollment in by_key.items() if key not in known)
+    return each([enrollment for key, enrollment in by_key.items() if key not in known], provisioning.ensure_job)

@@ -7,15 +7,18 @@ import logging
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db import DatabaseError, InterfaceError
+from django.db.models import Max
 from django.http import HttpRequest
 
-from affiliates import attribution, fraud, ledger, visits
+from affiliates import attribution, commissions, fraud, ledger, visits
 from affiliates.attribution import Click, Referral
 from affiliates.codes import normalize_code
 from affiliates.commissions import Sale
-from affiliates.models import FraudSignal
+from affiliates.models import Affiliate, FraudSignal
 from enrollments.models import Enrollment
+from grants.pricing import Price
 
 logger = logging.getLogger(__name__)
 
@@ -38,10 +41,18 @@ def click_named(request: HttpRequest, code: Any) -> Click | None:
     return attribution.click_of(request, code=normalize_code(code) if isinstance(code, str) else "")
 
 
-def shown_to(request: HttpRequest) -> Referral | None:
-    """Return what the checkout page says about the link its visitor came through: by whom, or that it is their own."""
+def shown_to(request: HttpRequest, *, email: str | None = "") -> Referral | None:
+    """Return what the checkout page says about the link its visitor came through: by whom, or that it is their own.
+
+    `email` is what they have entered so far. Behind an old link, which names an address, the page names nobody: whoever
+    tries addresses would learn whose they are. Only the account that is signed in is told that it is its own.
+    """
     click = attribution.click_of(request)
-    return referral_of(click, email=click.user.email if click.user else "") if click else None
+    account = click.user.email if click and click.user else ""
+    if not attribution.is_hidden(request.COOKIES.get(settings.REFERRAL_COOKIE_NAME, "")):
+        return referral_of(click, email=email or account)
+    referral = referral_of(click, email=account)
+    return referral if referral and referral.outcome == attribution.SELF else Referral(attribution.UNNAMED)
 
 
 def facts_of(referral: Referral | None, *, list_price: int) -> dict[str, Any]:
@@ -75,6 +86,17 @@ def sale_of(enrollment: Enrollment) -> Sale | None:
         amount_paid=enrollment.amount,
         currency=enrollment.currency,
     )
+
+
+def highest_rate() -> int:
+    """Return the highest rate, in basis points, that a sale may have: an active affiliate's own, or that of a new one."""
+    own = Affiliate.objects.filter(status=Affiliate.ACTIVE).aggregate(highest=Max("rate_basis_points"))["highest"]
+    return max(own or 0, settings.AFFILIATE_RATE_BASIS_POINTS)
+
+
+def commission_at(price: Price, rate_basis_points: int) -> int:
+    """Return what a sale at this price would earn an affiliate with this rate, in minor units (decisions: commission)."""
+    return commissions.earned(price.list_price, rate_basis_points, paid=price.to_pay)
 
 
 def note_checkout(enrollment: Enrollment, referral: Referral | None) -> None:

@@ -13,7 +13,7 @@ from unfold.decorators import display
 from affiliates import commissions
 from affiliates.models import Commission
 from enrollments import refunds
-from enrollments.errors import RefundAskedBefore
+from enrollments.errors import RefundAskedBefore, RefundTooLarge
 from enrollments.models import Dispute, Enrollment, Payment, Refund
 from enrollments.refund_forms import RefundForm
 from maaledu.admin import ReadOnlyAdmin, ReadOnlyInline, note
@@ -113,7 +113,7 @@ class RefundAdmin(ReversalAdmin):
 
 @admin.register(Dispute)
 class DisputeAdmin(ReversalAdmin):
-    list_display = ("created_at", "state", "price", "place", "reason", "evidence_due_by", "stripe_dispute_id")
+    list_display = ("created_at", "state", "price", "place", "stripe_status", "reason", "evidence_due_by", "stripe_dispute_id")
     list_filter = ("status", "reason", "currency")
     search_fields = ("stripe_dispute_id", "payment_intent_id", "payment__enrollment__email")
 
@@ -144,6 +144,8 @@ def refund_payment(page: admin.ModelAdmin, request: HttpRequest, object_id: str)
     form = RefundForm(request.POST.dict() if is_confirmed or "preview" in request.POST else None, payment=payment)
     if is_confirmed and form.is_valid() and _requested(request, payment, form):
         return redirect(_back(request, payment))
+    if form.is_bound and not is_confirmed:
+        form.mark_excess()
     payment.refresh_from_db()
     return render(request, "admin/enrollments/refund.html", _context(page, request, payment, form))
 
@@ -156,7 +158,7 @@ def _requested(request: HttpRequest, payment: Payment, form: RefundForm) -> bool
         messages.warning(request, error.message)
         return True
     except AppError as error:
-        form.add_error(None, _sentence(error))
+        form.add_error("amount" if isinstance(error, RefundTooLarge) else None, _sentence(error))
         # What was refused is kept under its key: another try is another refund.
         form.data = {**form.data, "key": str(new_id())}
         return False
@@ -191,6 +193,7 @@ def _context(page: admin.ModelAdmin, request: HttpRequest, payment: Payment, for
         "form": form,
         "is_open": payment.refundable > 0 or form.is_bound,
         "consequences": _consequences(payment, form),
+        "amount": _amount_shown(form),
         "back": _back(request, payment),
     }
 
@@ -216,6 +219,12 @@ def _paid(payment: Payment) -> str:
         return f"Nothing: the payment is {payment.get_status_display()}"
     on = f" on {payment.paid_at:%B} {payment.paid_at.day}, {payment.paid_at.year}" if payment.paid_at else ""
     return f"{_money(payment.amount_received or 0, payment)}{on}"
+
+
+def _amount_shown(form: RefundForm) -> str:
+    """Return the amount whose consequences are listed: it stays the same while another is being typed."""
+    amount = form.amount_typed()
+    return "" if amount is None else format_money(amount, form.currency)
 
 
 def _consequences(payment: Payment, form: RefundForm) -> list[str]:

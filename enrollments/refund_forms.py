@@ -1,37 +1,17 @@
-import re
 from typing import Any
 
 from django import forms
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget, UnfoldBooleanWidget
 
 from enrollments import refunds
+from enrollments.errors import RefundTooLarge
 from enrollments.models import Payment, Refund
 from enrollments.payout_forms import Words
+from maaledu.amounts import read_amount
 from maaledu.db import new_id
-from maaledu.money import exponent_of, format_money, plain_amount
+from maaledu.money import format_money, plain_amount
 
 NOT_COMPLETE = "This form is not complete. Please open it anew."
-MOST_DIGITS = 10  # before the point; what is longer is a slip of the hand
-
-
-def read_units(text: str, exponent: int) -> int:
-    """Return what was typed ("249.50") in units of its last decimal (24950), exactly. Raises ValueError."""
-    fraction = rf"(?:\.([0-9]{{1,{exponent}}}))?" if exponent else "()"
-    typed = re.fullmatch(rf"(-?)([0-9]{{1,{MOST_DIGITS}}}){fraction}", text.strip())
-    if typed is None:
-        raise ValueError(text)
-    sign, whole, decimals = typed.groups()
-    return int(f"{sign}{whole}{(decimals or '').ljust(exponent, '0')}")
-
-
-def read_amount(text: str, currency: str) -> int:
-    """Return an amount of money in minor units, exactly as typed. Raises ValidationError with an example of how to type it."""
-    exponent = exponent_of(currency)
-    try:
-        return read_units(text, exponent)
-    except ValueError:
-        example = plain_amount(24950, currency)
-        raise forms.ValidationError(f"Write the amount like {example}: digits and a point, nothing else.", code="invalid") from None
 
 
 class RefundForm(forms.Form):
@@ -74,6 +54,11 @@ class RefundForm(forms.Form):
         if data.get("gives_coupon_back") and data.get("amount", self.left) < self.left:
             self.add_error("gives_coupon_back", "Only with a refund of all that is left.")
         return data
+
+    def mark_excess(self) -> None:
+        """Say at the field that the amount is more than is left: for a preview, as a refund itself is refused by its own rule."""
+        if self.is_valid() and self.cleaned_data["amount"] > self.left:
+            self.add_error("amount", RefundTooLarge.message)
 
     def amount_typed(self) -> int | None:
         """Return the amount in the form as it stands, in minor units; None where it cannot be read."""

@@ -21,6 +21,7 @@ from enrollments import learner_mail, stripe_gateway, undoing
 from enrollments.errors import RefundAskedBefore, RefundNotPossible, RefundTooLarge, StripeRefused, StripeUnavailable
 from enrollments.models import Payment, Refund
 from maaledu.db import atomic, new_id, transition
+from maaledu.rows import each
 from notifications.alerts import alert_staff
 
 logger = logging.getLogger(__name__)
@@ -225,7 +226,8 @@ def attach_waiting() -> int:
     refunds = list(waiting[: 10 * SWEPT])
     intents = {refund.payment_intent_id for refund in refunds}
     payments = {p.stripe_payment_intent_id: p for p in Payment.objects.filter(stripe_payment_intent_id__in=intents)} if intents else {}
-    return sum(_attach(refund, payments[refund.payment_intent_id]) for refund in refunds if refund.payment_intent_id in payments)
+    known = [refund for refund in refunds if refund.payment_intent_id in payments]
+    return each(known, lambda refund: _attach(refund, payments[refund.payment_intent_id]))
 
 
 @atomic
@@ -247,16 +249,15 @@ def resume_requested() -> int:
 
 
 def _resume_each(refunds: Iterable[Refund]) -> int:
-    ended = 0
-    for refund in refunds:
+    def resume(refund: Refund) -> bool:
         Refund.objects.filter(pk=refund.pk).update(updated_at=timezone.now())
         try:
-            ended += _resume(refund)
-        except StripeUnavailable:
-            break
+            return _resume(refund)
         except (StripeRefused, RefundNotPossible) as error:
             logger.warning("refund refused", extra={"refund": str(refund.pk), "code": error.code})
-    return ended
+            return False
+
+    return each(refunds, resume, outage=StripeUnavailable)
 
 
 def _resume(refund: Refund) -> bool:
@@ -287,10 +288,11 @@ def _give_up(refund: Refund) -> bool:
 def reconcile(*, since: timedelta) -> int:
     """Go through Stripe's refunds since then and record what no event told us; return how many were new.
 
-    Raises StripeUnavailable, StripeRefused.
+    Raises StripeUnavailable, StripeRefused, and RowsFailed in the end, where one of them could not be recorded.
     """
     told = stripe_gateway.recent_refunds(since=timezone.now() - since)
-    return sum(record(refund, actor="reconciliation") for refund in told if is_refund(refund) and _is_ours(refund))
+    ours = (refund for refund in told if is_refund(refund) and _is_ours(refund))
+    return each(ours, lambda refund: record(refund, actor="reconciliation"))
 
 
 def _is_ours(told: dict[str, Any]) -> bool:

@@ -8,6 +8,7 @@ import logging
 from typing import Any
 
 from django.conf import settings
+from django.db.models import Q
 from django.utils import timezone
 
 from enrollments import fulfillment, stripe_gateway
@@ -15,6 +16,7 @@ from enrollments.errors import StripeSessionUnknown
 from enrollments.models import Enrollment, EnrollmentEvent, Payment
 from grants import redemption
 from maaledu.db import atomic, transition
+from maaledu.storable import LARGEST
 from notifications.alerts import alert_staff
 
 logger = logging.getLogger(__name__)
@@ -74,10 +76,15 @@ def apply_failure(payment: Payment, *, code: str, actor: str) -> bool:
 def _end(payment: Payment, ends_as: str, code: str, actor: str) -> bool:
     if not transition(payment, ends_as):
         return _contradict(payment)
-    enrollment = payment.enrollment
-    if _move(enrollment, ENDINGS[ends_as], actor, note=code, failure_code=code):
-        logger.info("checkout ended", extra={"enrollment": str(enrollment.pk), "outcome": ends_as, "code": code})
+    _end_place(payment, code, actor)
     return True
+
+
+def _end_place(payment: Payment, code: str, actor: str) -> None:
+    """End the enrolment as its payment has just ended."""
+    enrollment = payment.enrollment
+    if _move(enrollment, ENDINGS[payment.status], actor, note=code, failure_code=code):
+        logger.info("checkout ended", extra={"enrollment": str(enrollment.pk), "outcome": payment.status, "code": code})
 
 
 def _contradict(payment: Payment) -> bool:
@@ -89,28 +96,46 @@ def _contradict(payment: Payment) -> bool:
 def _receive(payment: Payment, session: dict[str, Any], actor: str) -> bool:
     enrollment = payment.enrollment
     reason = _review_reason(payment, enrollment, session)
-    first = transition(
-        payment,
-        Payment.PAID,
-        review_reason=reason,
-        amount_received=session.get("amount_total"),
-        currency_received=str(session.get("currency") or "")[:3],
-        stripe_payment_intent_id=_id_of(session.get("payment_intent")),
-        stripe_session_id=session["id"],
-        paid_at=timezone.now(),
-    )
+    first = transition(payment, Payment.PAID, review_reason=reason, paid_at=timezone.now(), **_received(payment, session))
     if not first:
         payment.refresh_from_db(fields=["review_reason"])
     if payment.review_reason in Payment.UNFULFILLED:
         return _keep_for_review(payment, enrollment, actor) if first else False
     if payment.review_reason == Payment.LATE:
         supersede(enrollment, actor)
-    reference = payment.stripe_payment_intent_id or session["id"]
-    return fulfillment.fulfill(enrollment, actor=actor, payment_reference=reference) or first
+    reference = payment.stripe_payment_intent_id or payment.stripe_session_id or str(payment.pk)
+    won = fulfillment.fulfill(enrollment, actor=actor, payment_reference=reference)
+    return _is_one_too_many(payment, enrollment, actor) if first and not won else won or first
+
+
+def _received(payment: Payment, session: dict[str, Any]) -> dict[str, Any]:
+    """What Stripe says it received, as far as our columns can hold it."""
+    return {
+        "amount_received": _amount_of(session),
+        "currency_received": stripe_gateway.text_of(session.get("currency"), most=3),
+        "stripe_payment_intent_id": _id_of(session.get("payment_intent")),
+        "stripe_session_id": stripe_gateway.text_of(session.get("id")) or payment.stripe_session_id,
+    }
+
+
+def _amount_of(session: dict[str, Any]) -> int | None:
+    """The amount that was paid, in minor units; None for what is no amount: a text, a fraction, a negative or endless number."""
+    amount = session.get("amount_total")
+    is_amount = isinstance(amount, int) and not isinstance(amount, bool) and 0 <= amount <= LARGEST
+    return amount if is_amount else None
+
+
+def _is_one_too_many(payment: Payment, enrollment: Enrollment, actor: str) -> bool:
+    """Set aside a payment that another one overtook: it paid for the place after the review reason of this one was read."""
+    fulfilled = Payment.objects.filter(pk=payment.pk, status=Payment.PAID).exclude(review_reason__in=Payment.UNFULFILLED)
+    if fulfilled.update(review_reason=Payment.DUPLICATE, updated_at=timezone.now()) == 1:
+        payment.review_reason = Payment.DUPLICATE
+        _keep_for_review(payment, enrollment, actor)
+    return True
 
 
 def _review_reason(payment: Payment, enrollment: Enrollment, session: dict[str, Any]) -> str:
-    if session.get("amount_total") != payment.amount or session.get("currency") != payment.currency:
+    if _amount_of(session) != payment.amount or session.get("currency") != payment.currency:
         return Payment.AMOUNT_MISMATCH
     if enrollment.status == Enrollment.PENDING:
         return "" if payment.status in Payment.OPEN else Payment.LATE
@@ -143,7 +168,7 @@ def _close_soon(enrollment: Enrollment) -> None:
 
 def _keep_for_review(payment: Payment, enrollment: Enrollment, actor: str) -> bool:
     if payment.review_reason == Payment.AMOUNT_MISMATCH:
-        _move(enrollment, Enrollment.FAILED, actor, note=AMOUNT_MISMATCH, failure_code=AMOUNT_MISMATCH)
+        _fail_for_amount(enrollment, actor)
     alert_staff(
         key=f"payment:{payment.pk}:{payment.review_reason}",
         subject=f"A payment needs a decision: {payment.get_review_reason_display()}",
@@ -156,18 +181,25 @@ def _keep_for_review(payment: Payment, enrollment: Enrollment, actor: str) -> bo
     return True
 
 
+def _fail_for_amount(enrollment: Enrollment, actor: str) -> None:
+    """Whatever ended the enrolment before: that money was received for it is what its learner and staff must know."""
+    if not _move(enrollment, Enrollment.FAILED, actor, note=AMOUNT_MISMATCH, failure_code=AMOUNT_MISMATCH):
+        failed = Enrollment.objects.filter(pk=enrollment.pk, status=Enrollment.FAILED)
+        failed.update(failure_code=AMOUNT_MISMATCH, updated_at=timezone.now())
+
+
 def _move(enrollment: Enrollment, to: str, actor: str, *, note: str, failure_code: str) -> bool:
     before = enrollment.status
     if not transition(enrollment, to, failure_code=failure_code):
         return False
     EnrollmentEvent.objects.create(enrollment=enrollment, from_status=before, to_status=to, actor=actor, note=note)
     if enrollment.grant_id:
-        redemption.release(enrollment_id=enrollment.pk)
+        redemption.release(enrollment.grant_id, enrollment_id=enrollment.pk, actor=actor)
     return True
 
 
 def _id_of(reference: Any) -> str:
-    return str(reference.get("id", "") if isinstance(reference, dict) else reference or "")
+    return stripe_gateway.text_of(reference.get("id") if isinstance(reference, dict) else reference)
 
 
 def ask_stripe(payment: Payment, *, actor: str, hurry: bool = False) -> bool:
@@ -207,9 +239,12 @@ def expire(enrollment: Enrollment, *, actor: str) -> bool:
 def abandon(payment: Payment, *, ends_as: str = "", actor: str = "") -> bool:
     """End a payment whose session nobody has the address of: it was cut off before it was stored, so it cannot be paid.
 
-    With `ends_as`, its enrolment ends the same way; without, it stays pending for a new attempt.
+    With `ends_as`, its enrolment ends the same way; without, it stays pending for a new attempt. Stripe has not said so:
+    what an event has moved meanwhile is left as it is.
     """
     fresh = Payment.objects.get(pk=payment.pk)
+    if not transition(fresh, ends_as or Payment.FAILED, only=Q(status=Payment.PENDING)):
+        return False
     if ends_as:
-        return _end(fresh, ends_as, CODES[ends_as], actor)
-    return transition(fresh, Payment.FAILED)
+        _end_place(fresh, CODES[ends_as], actor)
+    return True

@@ -4,6 +4,7 @@ Source: contracts/stripe. No transaction is open while these functions run.
 """
 
 import json
+import logging
 import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
@@ -15,8 +16,14 @@ from django.conf import settings
 
 from enrollments.errors import InvalidEvent, InvalidSignature, StripeRefused, StripeSessionUnknown, StripeUnavailable
 from maaledu.http import is_storable
+from maaledu.storable import storable
+
+logger = logging.getLogger(__name__)
 
 TRANSIENT = (stripe.APIConnectionError, stripe.APIError, stripe.RateLimitError, stripe.IdempotencyError)
+LONGEST_ID = 255  # characters, as Stripe says and as our columns hold
+MOST_PATHS = 20
+REPLACED = "maaledu_replaced"  # where a stored event says what of it we had to replace
 Session = dict[str, Any]
 
 
@@ -39,10 +46,14 @@ def _client(key: str, api_base: str, read_seconds: float, retries: int) -> strip
 def create_session(params: dict[str, Any], *, idempotency_key: str) -> Session:
     """Create the Checkout Session, or get the one made before under this key.
 
-    Raises StripeUnavailable where it is unknown whether a session exists, and StripeRefused where none does.
+    Raises StripeUnavailable where it is unknown whether a session exists or where it is paid, and StripeRefused where none
+    exists.
     """
     options = {"idempotency_key": idempotency_key}
-    return _call(lambda: client().v1.checkout.sessions.create(params, options))  # type: ignore[arg-type]
+    session = _call(lambda: client().v1.checkout.sessions.create(params, options))  # type: ignore[arg-type]
+    if not (text_of(session.get("id")) and str(session.get("url") or "").startswith(("https://", "http://"))):
+        raise StripeUnavailable(error="a session without an id or an address")
+    return session
 
 
 def retrieve_session(session_id: str, *, hurry: bool = False) -> Session:
@@ -109,7 +120,7 @@ def close_session(session_id: str) -> Session:
 
 def _call(request: Callable[[], stripe.StripeObject]) -> Session:
     try:
-        return request().to_dict(for_json=True)
+        answer = request()
     except TRANSIENT as error:
         raise StripeUnavailable(error=type(error).__name__, request_id=error.request_id) from error
     except stripe.StripeError as error:
@@ -117,11 +128,20 @@ def _call(request: Callable[[], stripe.StripeObject]) -> Session:
         if code == "resource_missing":
             raise StripeSessionUnknown(request_id=error.request_id) from error
         raise StripeRefused(f"The payment service refused the request ({code}).", request_id=error.request_id) from error
+    if not isinstance(answer, stripe.StripeObject):  # the SDK hands on whatever JSON it was given
+        raise StripeUnavailable(error=f"an answer that is a {type(answer).__name__}")
+    return answer.to_dict(for_json=True)
+
+
+def text_of(value: Any, *, most: int = LONGEST_ID) -> str:
+    """Return an id or another short text that Stripe told us, or nothing where it is none that a column can hold."""
+    return value if isinstance(value, str) and len(value) <= most and is_storable(value) else ""
 
 
 def read_event(body: bytes, signature: str) -> dict[str, Any]:
     """Return the event if one of our secrets signed exactly this body within the tolerance.
 
+    What no database could keep of it is replaced, and the event says where: what Stripe signed is never turned away for it.
     Raises InvalidSignature or InvalidEvent. The SDK accepts timestamps of the future and raises TypeError for a header
     that is not ASCII (contracts/stripe, section 1); both are invalid signatures here.
     """
@@ -133,7 +153,15 @@ def read_event(body: bytes, signature: str) -> dict[str, Any]:
         raise InvalidEvent from error
     if not _is_event(event):
         raise InvalidEvent
-    return event
+    return _keepable(event)
+
+
+def _keepable(event: dict[str, Any]) -> dict[str, Any]:
+    kept, paths = storable(event)
+    if not paths:
+        return event
+    logger.warning("event not stored as sent", extra={"event": event["id"], "replaced": paths[:MOST_PATHS]})
+    return {**kept, REPLACED: paths[:MOST_PATHS]}
 
 
 def _signed(body: bytes, signature: str, secret: str) -> bool:
@@ -152,7 +180,7 @@ def _signed_at(signature: str) -> int:
 def _is_event(event: Any) -> bool:
     if not isinstance(event, dict) or event.get("object") != "event":
         return False
-    if not all(isinstance(event.get(name), str) and event[name] and is_storable(event[name]) for name in ("id", "type")):
+    if not all(text_of(event.get(name)) for name in ("id", "type")):
         return False
     data = event.get("data")
     return isinstance(event.get("livemode"), bool) and isinstance(data, dict) and isinstance(data.get("object"), dict)

@@ -15,7 +15,7 @@ from affiliates import attribution
 from courses.errors import CourseNotFound
 from courses.models import Course
 from enrollments import checkout, learner, orders, progress, referring, settlement
-from enrollments.coupon_limits import count_coupon_check
+from enrollments.coupon_limits import count_coupon_check, proof_of
 from enrollments.errors import EnrollmentNotFound, StripeRefused, StripeUnavailable
 from enrollments.forms import CheckoutForm, CouponForm
 from enrollments.models import Enrollment, Payment
@@ -43,7 +43,8 @@ class CheckoutView(View):
         """What we know of the buyer: by the link in a grant's e-mail, or by being signed in."""
         grant = Grant.objects.filter(token=request.GET.get("grant", "")[:MAX_TOKEN_LENGTH]).exclude(code=None).first()
         if grant:
-            return {"email": grant.email, "name": grant.name, "coupon": grant.code or ""}
+            code = grant.code or ""
+            return {"email": grant.email, "name": grant.name, "coupon": code, "proof": proof_of(grant.email, code)}
         return {"email": request.user.email, "name": request.user.name} if request.user.is_authenticated else {}
 
     def post(self, request: HttpRequest, slug: str) -> HttpResponse:
@@ -51,7 +52,7 @@ class CheckoutView(View):
         valid, data = form.is_valid(), form.cleaned_data
         try:
             if data.get("coupon") and data.get("email"):
-                count_coupon_check(request, data["email"])
+                count_coupon_check(request, data)
             if not valid:
                 return self.page(request, slug, form, status=400, **_quoted(slug, data))
             with refusals.counted():
@@ -70,7 +71,7 @@ class CheckoutView(View):
         return add_error_headers(self.page(request, slug, form, error=error, status=error.http_status, **quoted), error)
 
     def page(self, request: HttpRequest, slug: str, form: CheckoutForm, *, status: int = 200, **more: Any) -> HttpResponse:
-        context = _checkout_context(slug, form, referral=referring.shown_to(request), **more)
+        context = _checkout_context(slug, form, referral=referring.shown_to(request, email=form["email"].value()), **more)
         return render(request, "checkout/checkout.html", context, status=status)
 
 
@@ -95,7 +96,7 @@ def _checkout_context(slug: str, form: CheckoutForm, *, quote: QuoteView | None 
 
 @method_decorator(require_POST, name="dispatch")
 class CouponView(View):
-    """What a coupon makes of the price: a part of the page for htmx, the whole page without.
+    """What a coupon makes of the price: a part of the page for htmx, the whole page without; a refusal has its status in both.
 
     Never by GET: a code does not belong into an address, where it is logged and passed on.
     """
@@ -111,13 +112,13 @@ class CouponView(View):
         context = _checkout_context(slug, page, quote=quote, coupon_error=error, coupon_form=form, referral=referral)
         template = "checkout/_order.html" if htmx else "checkout/checkout.html"
         status = error.http_status if error else 200 if form.is_valid() else 400
-        response = render(request, template, context, status=200 if htmx else status)
+        response = render(request, template, context, status=status)
         return add_error_headers(response, error) if error else response
 
     def tried(self, request: HttpRequest, slug: str, form: CouponForm) -> tuple[QuoteView | None, AppError | None]:
         data = form.cleaned_data
         try:
-            count_coupon_check(request, data["email"])
+            count_coupon_check(request, data)
             with refusals.counted():
                 return orders.quote(slug=slug, email=data["email"], coupon=data["coupon"]), None
         except CourseNotFound:

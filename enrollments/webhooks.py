@@ -7,9 +7,10 @@ from typing import Any, cast
 from django.conf import settings
 from django.core.exceptions import ValidationError
 
-from enrollments import disputes, refunds, settlement
+from enrollments import disputes, refunds, settlement, stripe_gateway
 from enrollments.models import Payment, StripeEvent
 from maaledu import work
+from maaledu.errors import AppError
 from maaledu.work import Finish, Queue
 from notifications.alerts import alert_staff
 
@@ -48,7 +49,7 @@ def receive(event: dict[str, Any]) -> str:
 
 def _session_id(event: dict[str, Any]) -> str:
     found = event["data"]["object"]
-    return str(found.get("id") or "")[:255] if found.get("object") == "checkout.session" else ""
+    return stripe_gateway.text_of(found.get("id")) if found.get("object") == "checkout.session" else ""
 
 
 def _again(known: StripeEvent) -> str:
@@ -82,6 +83,8 @@ def _apply(event: StripeEvent) -> str:
         return IGNORED
     if event.livemode != settings.STRIPE_LIVEMODE:
         return _foreign(event, "it belongs to Stripe's other mode (test or live)")
+    if event.payload.get("account"):  # only events of connected accounts name one, and we have none
+        return _foreign(event, "it belongs to another Stripe account")
     return handler(event, event.payload["data"]["object"])
 
 
@@ -101,7 +104,7 @@ def _refund_event(event: StripeEvent, refund: dict[str, Any]) -> str:
 def _dispute_event(event: StripeEvent, dispute: dict[str, Any]) -> str:
     if not disputes.is_dispute(dispute):
         return IGNORED
-    return PROCESSED if disputes.record(dispute, actor=event.event_id) else DISPUTE_KNOWN
+    return PROCESSED if disputes.record(dispute, told_at=event.payload.get("created"), actor=event.event_id) else DISPUTE_KNOWN
 
 
 def _foreign(event: StripeEvent, reason: str) -> str:
@@ -121,7 +124,8 @@ def payment_of(session: dict[str, Any]) -> Payment | None:
         payment = Payment.objects.select_related("enrollment").get(pk=key)  # unlike first(), it asks for no order
     except (Payment.DoesNotExist, ValidationError):
         return None
-    return payment if payment.stripe_session_id in (None, session.get("id")) else None
+    told = stripe_gateway.text_of(session.get("id"))
+    return payment if told and payment.stripe_session_id in (None, told) else None
 
 
 def _session_over(payment: Payment, session: dict[str, Any], actor: str) -> bool:
@@ -159,10 +163,26 @@ OBJECT_HANDLERS: dict[str, Callable[[StripeEvent, dict[str, Any]], str]] = {
     ),
 }
 
+
+def on_dead(event: StripeEvent, error: AppError) -> None:
+    """Tell staff, once for each time it dies, that what Stripe said is not applied until they replay it (requirement R135)."""
+    alert_staff(
+        key=f"dead-event:{event.pk}:{event.fence}",
+        subject="A Stripe event failed for good",
+        lines=[
+            f"{event.type} {event.event_id}, received {event.created_at:%Y-%m-%d %H:%M} UTC.",
+            f"Reason: {event.last_error}",
+            f"Attempts: {event.attempts}; workers lost: {event.lapses}.",
+            "If it tells of a payment, we may have the money and the learner no place. Mend the cause, then replay the event in the admin.",
+        ],
+    )
+
+
 EVENTS = Queue(
     name=QUEUE,
     model=StripeEvent,
     run=handle,
     backoff=work.doubling_backoff,
     lease=settings.WORK_LEASE_MARGIN,
+    on_dead=on_dead,
 )

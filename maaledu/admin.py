@@ -16,6 +16,22 @@ from maaledu import work
 WORK_COLORS = {work.DONE: "success", work.PENDING: "info", work.RUNNING: "info", work.DEAD: "danger"}
 
 
+class EditAdmin(ModelAdmin):
+    """A page that edits. What was not edited is not written: others may have moved it since the row was read."""
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001 Django passes it by position
+        if change:
+            obj.save(update_fields=edited(form))
+        else:
+            super().save_model(request, obj, form, change)
+
+
+def edited(form: Any) -> list[str]:
+    """Return the columns whose values were changed in the form; relations to many rows are saved by Django itself."""
+    columns = {field.name for field in form.instance._meta.concrete_fields}
+    return [name for name in form.changed_data if name in columns]
+
+
 class ReadOnlyAdmin(ModelAdmin):
     """View only. What staff may do is an action that calls the same function as everything else."""
 

@@ -85,6 +85,10 @@ class _Here(threading.local):
 _here = _Here()
 
 
+class OutOfDate(Exception):
+    """Raised in an atomic function when a constraint says that what it has read is no longer so: all of it runs again."""
+
+
 class _Conflict(Exception):
     """The database dropped this transaction in favor of another one."""
 
@@ -217,7 +221,9 @@ def _forget_session() -> None:
 
 
 def _is_conflict(error: BaseException) -> bool:
-    return any(_has_label(e, TRANSIENT) or getattr(e, "sqlstate", "") in RETRIED_SQLSTATES for e in _causes(error))
+    return isinstance(error, OutOfDate) or any(
+        _has_label(e, TRANSIENT) or getattr(e, "sqlstate", "") in RETRIED_SQLSTATES for e in _causes(error)
+    )
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -60,7 +60,7 @@ class PayloadTooLarge(AppError):
 
 class RateLimited(AppError):
     code = "RATE_LIMITED"
-    message = "Too many attempts from your network. Please wait a little and try again."
+    message = "Too many attempts in a short time. Please wait a little and try again."
     http_status = 429
     retryable = True
     retry_after = timedelta(minutes=1)

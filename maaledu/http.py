@@ -27,6 +27,7 @@ View = Callable[..., HttpResponseBase]
 Response = TypeVar("Response", bound=HttpResponseBase)
 MACHINE_PATHS = ("/api/", "/webhooks/")
 MAX_JSON_BYTES = 64 * 1024
+MINUTES_SAID_AS_HOURS = 90
 TITLES = {
     400: "That request did not make sense to us",
     403: "You cannot open this page",
@@ -157,9 +158,18 @@ def _answer_within(request: HttpRequest, usage: dict[str, int], answer: Callable
 
 def _refuse_over(usage: dict[str, int]) -> None:
     if usage and usage["should_limit"]:
-        error = RateLimited()
-        error.headers = {**_limit_headers(usage), "Retry-After": str(max(usage["time_left"], 1))}
+        wait = max(usage["time_left"], 1)
+        error = RateLimited(f"Too many attempts in a short time. Try again in {_in_words(wait)}.")
+        error.headers = {**_limit_headers(usage), "Retry-After": str(wait)}
         raise error
+
+
+def _in_words(seconds: int) -> str:
+    """Return a pause that is over for sure when it has been waited for: `a minute`, `15 minutes`, `24 hours`."""
+    minutes = -(-seconds // 60)
+    if minutes > MINUTES_SAID_AS_HOURS:
+        return f"{-(-minutes // 60)} hours"
+    return "a minute" if minutes == 1 else f"{minutes} minutes"
 
 
 def _limit_headers(usage: dict[str, int]) -> dict[str, str]:

@@ -41,6 +41,13 @@ LOOKS: list[tuple[tuple[str, ...], re.Pattern[str], str]] = [
     (("bearer", "basic"), re.compile(r"(?i)\b(bearer|basic)\s{1,4}[\w.~+/=:-]{6,}"), rf"\1 {HIDDEN}"),
     (("token",), re.compile(r"(?i)\btoken\s{1,4}[^\s:'\"]{1,200}:[^\s'\",]{1,200}"), f"token {HIDDEN}"),
     (("/enrollments/", "/cancelled/"), re.compile(r"(/(?:enrollments|cancelled)/[\w-]{4})[\w-]{5,}"), r"\1…"),
+    # The row that a database would not take, as it tells of it.
+    (
+        ("detail:", "context:"),
+        re.compile(r"(?ms)^(DETAIL|CONTEXT): .*?(?=^(?:HINT|CONTEXT): |^\n(?:The above|During) |\Z)"),
+        rf"\1: {HIDDEN}\n",
+    ),
+    (("dup key:",), re.compile(r"dup key: .*"), f"dup key: {HIDDEN}"),
     (("@",), re.compile(r"([\w.+-])[\w.+%'-]{0,64}@((?:[\w-]{1,63}\.){1,9}[\w-]{2,63})"), r"\1***@\2"),
 ]
 

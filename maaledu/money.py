@@ -29,6 +29,7 @@ CURRENCIES: dict[str, Currency] = {
 }
 CURRENCY_CHOICES = [(code, code.upper()) for code in CURRENCIES]
 BASIS_POINTS = 10_000
+MINUS = "\u2212"
 
 
 def stripe_minimum(currency: str) -> int:
@@ -51,11 +52,11 @@ def share(amount: int, basis_points: int) -> int:
 
 
 def format_money(amount: int, currency: str) -> str:
-    """Return an amount as a reader expects it: `$499.00`, `¥5,000`."""
+    """Return an amount as a reader expects it, with a true minus sign: `$499.00`, `¥5,000`, `−$20.00`."""
     known = CURRENCIES.get(currency)
+    sign = MINUS if amount < 0 else ""
     if known is None:  # a currency of somebody else's payment, told to us by Stripe
-        return f"{amount} {currency.upper()}"
-    sign = "-" if amount < 0 else ""
+        return f"{sign}{abs(amount)} {currency.upper()}"
     whole, minor = divmod(abs(amount), 10**known.exponent)
     decimals = f".{minor:0{known.exponent}d}" if known.exponent else ""
     return f"{sign}{known.symbol}{whole:,}{decimals}"

@@ -1,61 +1,70 @@
 """Which queues there are, and what a sweep does besides running them. Wiring: imports the apps, imported by none."""
 
-import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from django.conf import settings
-from django.db import DatabaseError
 from django.utils import timezone
 
 from affiliates import ledger, visits
-from enrollments import disputes, granting, outages, reconcile, refunds
+from enrollments import disputes, granting, outages, reconcile, refunds, rounds
 from enrollments.provisioning import LMS_JOBS
 from enrollments.webhooks import EVENTS
-from grants import redemption
+from grants import redemption, refusals
 from lms_sync import breaker, locks
 from maaledu import work
 from maaledu.work import Queue
 from notifications.queue import EMAILS
 
-logger = logging.getLogger(__name__)
-
 STUCK_NAMED = 20
 
 QUEUES: dict[str, Queue] = {queue.name: queue for queue in (EVENTS, LMS_JOBS, EMAILS)}
-CHORES: tuple[Callable[[], object], ...] = (
-    breaker.watch,
-    outages.announce,
-    reconcile.end_overdue,
-    reconcile.ask_about_processing,
-    reconcile.repair_jobs,
-    redemption.expire_overdue,
-    granting.send_reminders,
-    refunds.attach_waiting,
-    disputes.attach_waiting,
-    refunds.resume_requested,
-    ledger.mature,
-)
+# Each by the words in which staff are told that it fails.
+CHORES: dict[str, Callable[[], object]] = {
+    "watching the learning platform": breaker.watch,
+    "announcing outages": outages.announce,
+    "ending overdue payments": reconcile.end_overdue,
+    "ending places without a payment": reconcile.end_orphans,
+    "asking about delayed payments": reconcile.ask_about_processing,
+    "giving paid places their jobs": reconcile.repair_jobs,
+    "expiring coupons": redemption.expire_overdue,
+    "reminding holders of coupons": granting.send_reminders,
+    "forgetting refused codes": refusals.forget_surplus,
+    "joining refunds to their sales": refunds.attach_waiting,
+    "joining disputes to their sales": disputes.attach_waiting,
+    "resuming refunds": refunds.resume_requested,
+    "maturing commissions": ledger.mature,
+}
 
 
-def sweep() -> dict[str, int]:
-    """Put back what lost workers held, do the chores, run everything due once; return how many items ran per queue."""
-    reap()
-    run_chores()
-    return {name: work.drain(queue) for name, queue in QUEUES.items()}
+@dataclass(frozen=True)
+class Swept:
+    """How many items ran, by queue, and which steps of the sweep failed."""
+
+    ran: dict[str, int]
+    failed: list[str]
+
+
+def sweep() -> Swept:
+    """Put back what lost workers held, do the chores, and run everything due once. What fails keeps nothing else from it."""
+    ran = dict.fromkeys(QUEUES, 0)
+
+    def drain(name: str) -> None:
+        ran[name] = work.drain(QUEUES[name])
+
+    drains = {f"running the queue {name}": partial(drain, name) for name in QUEUES}
+    return Swept(ran, rounds.failed({"putting back what lost workers held": reap, **CHORES, **drains}))
 
 
 def reap() -> int:
     return sum(work.reap(queue) for queue in QUEUES.values())
 
 
-def run_chores() -> None:
-    """Run each chore; one that fails is logged and does not keep the others from running."""
-    for chore in CHORES:
-        try:
-            chore()
-        except DatabaseError:
-            logger.exception("chore failed", extra={"chore": chore.__name__})
+def run_chores() -> list[str]:
+    """Run each chore and return which failed: they are logged, staff are told, and the others run all the same."""
+    return rounds.failed(CHORES)
 
 
 def stuck() -> list[str]:
@@ -72,10 +81,11 @@ def _stuck(queue: Queue, now: datetime) -> list[str]:
 def clean_up() -> int:
     """Delete the finished items that are past their retention, and return how many (decisions: 90 days).
 
-    The locks that lost workers left behind go too, and the visits whose day is long counted.
+    The locks that lost workers left behind go too, and the visits and refused codes whose day is long counted.
     """
     locks.forget_lapsed()
     visits.forget_old()
+    refusals.forget_old()
     limit_at = timezone.now() - settings.WORK_KEEP_FINISHED
     return sum(_clean_up(queue, limit_at) for queue in QUEUES.values())
 

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import environ
 from celery.schedules import crontab
 from csp.constants import NONE, SELF, UNSAFE_EVAL
+from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -19,9 +20,19 @@ env.read_env(BASE_DIR / ".env")
 Number = TypeVar("Number", int, float)
 
 
-def _number(name: str, default: Number) -> Number:
+NUMBERS: dict[str, tuple[float, float]] = {}  # what was read, and the least that makes sense: see maaledu.checks
+
+
+def _number(name: str, default: Number, *, least: float | None = None) -> Number:
     """Return a number; a variable that is there but empty, as compose files leave them, counts as not set."""
-    return type(default)(env.str(name, default="") or default)
+    given = env.str(name, default="")
+    try:
+        value = type(default)(given or default)
+    except ValueError:
+        raise ImproperlyConfigured(f"Set {name} to a number; “{given}” is none.") from None
+    if least is not None:
+        NUMBERS[name] = (value, least)
+    return value
 
 
 # --- where this runs -------------------------------------------------------------------------------------------------
@@ -34,7 +45,7 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[] if PRODUCTION else ["localh
 SITE_NAME = env.str("SITE_NAME", default="MaalEdu")
 SITE_URL = env.str("SITE_URL", default="" if PRODUCTION else "http://127.0.0.1:8700").rstrip("/")
 SUPPORT_EMAIL = env.str("SUPPORT_EMAIL", default="support@devhb.com")
-REFUND_DAYS = _number("REFUND_DAYS", 14)  # what the pages promise; 0 promises nothing
+REFUND_DAYS = _number("REFUND_DAYS", 14, least=0)  # what the pages promise; 0 promises nothing
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 # How many reverse proxies in front of us append to X-Forwarded-For; 0 ignores the header (decisions: client address).
 TRUSTED_PROXY_COUNT = _number("TRUSTED_PROXY_COUNT", 0)
@@ -102,8 +113,8 @@ TEMPLATES = [
 DEFAULT_AUTO_FIELD = "django_mongodb_backend.fields.ObjectIdAutoField" if MONGODB else "django.db.models.BigAutoField"
 
 # --- database --------------------------------------------------------------------------------------------------------
-DATABASE_POOL_MAX = _number("DATABASE_POOL_MAX", 10)
-DATABASE_STATEMENT_SECONDS = _number("DATABASE_STATEMENT_SECONDS", 30)
+DATABASE_POOL_MAX = _number("DATABASE_POOL_MAX", 10, least=1)
+DATABASE_STATEMENT_SECONDS = _number("DATABASE_STATEMENT_SECONDS", 30, least=1)
 DATABASE_LOCK_SECONDS = 10
 DATABASE_IDLE_IN_TRANSACTION_SECONDS = 60
 SQLITE_BUSY_SECONDS = 20
@@ -202,20 +213,34 @@ AUTH_PASSWORD_VALIDATORS = [
 ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_FORMS = {
+    "login": "accounts.forms.LoginForm",
+    "signup": "accounts.forms.SignupForm",
+    "add_email": "accounts.forms.AddEmailForm",
+    "reset_password": "accounts.forms.ResetPasswordForm",
+}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = "mandatory"
 ACCOUNT_EMAIL_VERIFICATION_BY_CODE_ENABLED = True
+ACCOUNT_EMAIL_VERIFICATION_SUPPORTS_RESEND = True
 ACCOUNT_PASSWORD_RESET_BY_CODE_ENABLED = True
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_LOGOUT_ON_GET = False
 # Ours stand before these (RATE_LIMITS, accounts.urls); what is left to allauth is what it counts by mailbox or person.
-ACCOUNT_RATE_LIMITS = {"login": None, "login_failed": None, "signup": None, "reset_password": "5/15m/key"}
+# Of codes to one mailbox three may follow each other at once: sign up, ask again, or cancel and sign in.
+ACCOUNT_RATE_LIMITS = {
+    "login": None,
+    "login_failed": None,
+    "signup": None,
+    "reset_password": "5/15m/key",
+    "confirm_email": "3/30s/key",
+}
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # a reset code goes to known addresses only
 ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
-ACCOUNT_PASSWORD_RESET_BY_CODE_TIMEOUT = int(timedelta(minutes=15).total_seconds())
+ACCOUNT_EMAIL_VERIFICATION_BY_CODE_TIMEOUT = ACCOUNT_PASSWORD_RESET_BY_CODE_TIMEOUT = int(timedelta(minutes=15).total_seconds())
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "account"
 ACCOUNT_LOGOUT_REDIRECT_URL = "catalogue"
@@ -229,9 +254,9 @@ STRIPE_API_BASE = env.str("STRIPE_API_BASE", default="" if PRODUCTION else "http
 STRIPE_LIVEMODE = env.bool("STRIPE_LIVEMODE", default=PRODUCTION)
 STRIPE_API_VERSION = "2026-10-28.endive"
 STRIPE_CONNECT_SECONDS = 3.05
-STRIPE_READ_SECONDS = _number("STRIPE_READ_SECONDS", 10.0)
+STRIPE_READ_SECONDS = _number("STRIPE_READ_SECONDS", 10.0, least=0.1)
 STRIPE_HURRY_SECONDS = 4.0  # where somebody waits for a page that can be shown without the answer
-STRIPE_MAX_RETRIES = _number("STRIPE_MAX_RETRIES", 1)
+STRIPE_MAX_RETRIES = _number("STRIPE_MAX_RETRIES", 1, least=0)
 STRIPE_SESSION_LIFETIME = timedelta(minutes=31)  # decisions: Stripe session
 STRIPE_RESUME_WINDOW = timedelta(seconds=45)  # a session request may be repeated this long: expires_at stays >= 30 min ahead
 STRIPE_SIGNATURE_TOLERANCE = timedelta(seconds=300)
@@ -246,19 +271,22 @@ FRAPPE_DRIVER = env.str("FRAPPE_DRIVER", default="rest")
 LMS_PRIVATE_HOSTS = env.list("LMS_PRIVATE_HOSTS", default=[])
 LMS_COURSE_URL = env.str("LMS_COURSE_URL", default="{base_url}/lms/courses/{course_id}")
 LMS_CONNECT_TIMEOUT = timedelta(seconds=3)
-LMS_TIMEOUT_WORKER = timedelta(seconds=_number("LMS_TIMEOUT_WORKER_SECONDS", 15.0))
+LMS_TIMEOUT_WORKER = timedelta(seconds=_number("LMS_TIMEOUT_WORKER_SECONDS", 15.0, least=0.1))
 LMS_TIMEOUT_INTERACTIVE = timedelta(seconds=10)
 LMS_SECOND_ATTEMPT_AFTER = timedelta(seconds=2)  # decisions: immediate second attempt
 LMS_BACKOFF_BASE = timedelta(minutes=2)  # decisions: backoff; doubled after each of the background attempts
 LMS_BACKOFF_LONGEST = timedelta(minutes=60)
 LMS_BACKGROUND_ATTEMPTS = 5
 LMS_BREAKER_FAILURES = 3
-LMS_BREAKER_OPEN_SECONDS = _number("LMS_BREAKER_OPEN_SECONDS", 60)
+LMS_BREAKER_OPEN_SECONDS = _number("LMS_BREAKER_OPEN_SECONDS", 60, least=0)
 
 # --- grants ----------------------------------------------------------------------------------------------------------
 GRANT_ANSWER_WORKING_DAYS = _number("GRANT_ANSWER_WORKING_DAYS", 10)
 GRANT_REMINDER_DAYS = (7, 1)
 GRANT_DEFAULT_LIFETIME = timedelta(days=60)
+COUPON_GIVE_BACK_LIFETIME = timedelta(days=_number("COUPON_GIVE_BACK_DAYS", 14, least=1))
+REFUSALS_KEPT = timedelta(days=90)
+REFUSALS_MOST = 1000  # guesses, and as many of the other refusals again
 FREE_GRANT_ON_LMS_FAILURE = env.str("FREE_GRANT_ON_LMS_FAILURE", default="queue")  # queue | rollback
 CRON_SECRET = env.str("CRON_SECRET", default="")
 
@@ -266,9 +294,9 @@ CRON_SECRET = env.str("CRON_SECRET", default="")
 AFFILIATE_RATE_BASIS_POINTS = _number("AFFILIATE_RATE_BASIS_POINTS", 1000)  # of a new affiliate; each has its own
 AFFILIATE_AUTO_APPROVE = env.bool("AFFILIATE_AUTO_APPROVE", default=True)
 COMMISSION_CAP = env.str("COMMISSION_CAP", default="none")  # none | amount_paid
-COMMISSION_HOLD = timedelta(days=_number("COMMISSION_HOLD_DAYS", 30))
+COMMISSION_HOLD = timedelta(days=_number("COMMISSION_HOLD_DAYS", 30, least=0))
 PAYOUT_MINIMUM = _number("PAYOUT_MINIMUM", 5000)  # minor units
-ATTRIBUTION_LIFETIME = timedelta(days=_number("ATTRIBUTION_DAYS", 30))
+ATTRIBUTION_LIFETIME = timedelta(days=_number("ATTRIBUTION_DAYS", 30, least=1))
 ATTRIBUTION_MODEL = env.str("ATTRIBUTION_MODEL", default="last_click")  # last_click | first_click
 REFERRAL_VISITS_KEPT = timedelta(days=90)
 REFERRAL_COOKIE_NAME = "__Host-ref" if PRODUCTION else "ref"
@@ -285,16 +313,16 @@ FRAUD_GRANT_PERCENT = 90
 
 # --- work machine ----------------------------------------------------------------------------------------------------
 WORK_BATCH = 10
-WORK_LEASE_MARGIN = timedelta(seconds=_number("WORK_LEASE_MARGIN_SECONDS", 60.0))
+WORK_LEASE_MARGIN = timedelta(seconds=_number("WORK_LEASE_MARGIN_SECONDS", 60.0, least=0))
 WORK_MAX_LAPSES = 5
 WORK_POLL = timedelta(seconds=1)
-WORK_SWEEP_EVERY = timedelta(seconds=_number("WORK_SWEEP_SECONDS", 60.0))
+WORK_SWEEP_EVERY = timedelta(seconds=_number("WORK_SWEEP_SECONDS", 60.0, least=0.1))
 WORK_TICK = timedelta(seconds=2)  # how often beat has each queue looked at, bell or no bell
 NIGHTLY_AT = {"hour": 3, "minute": 17}  # by the clock: an interval of a day would start anew with every deployment
 WORK_DRAIN_BUDGET = timedelta(seconds=5)
 WORK_KEEP_FINISHED = timedelta(days=90)
 WORK_STUCK_AFTER = timedelta(hours=24)
-LMS_WORKER_THREADS = _number("LMS_WORKER_THREADS", 3)
+LMS_WORKER_THREADS = _number("LMS_WORKER_THREADS", 3, least=1)
 
 CELERY_BEAT_SCHEDULE = {
     **{
@@ -309,17 +337,18 @@ CELERY_BEAT_SCHEDULE = {
 # Everything Django or allauth sends goes into the outbox first; the worker hands it to the delivery backend.
 EMAIL_BACKEND = "notifications.backend.OutboxBackend"
 EMAIL_DELIVERY_BACKEND = env.str("EMAIL_DELIVERY_BACKEND", default="django.core.mail.backends.smtp.EmailBackend")
-EMAIL_HOST = env.str("EMAIL_HOST", default="127.0.0.1")
-EMAIL_PORT = _number("EMAIL_PORT", 8702)
+EMAIL_HOST = env.str("EMAIL_HOST", default="" if PRODUCTION else "127.0.0.1")
+EMAIL_PORT = _number("EMAIL_PORT", 587 if PRODUCTION else 8702, least=1)
 EMAIL_HOST_USER = env.str("EMAIL_HOST_USER", default="")
 EMAIL_HOST_PASSWORD = env.str("EMAIL_HOST_PASSWORD", default="")
-EMAIL_USE_TLS = env.bool("EMAIL_USE_TLS", default=PRODUCTION)
-EMAIL_TIMEOUT = _number("EMAIL_TIMEOUT_SECONDS", 10)
+EMAIL_USE_SSL = env.bool("EMAIL_USE_SSL", default=False)
+EMAIL_USE_TLS = env.bool("EMAIL_USE_TLS", default=PRODUCTION and not EMAIL_USE_SSL)
+EMAIL_TIMEOUT = _number("EMAIL_TIMEOUT_SECONDS", 10, least=1)
 ANYMAIL = {"SENDGRID_API_KEY": env.str("SENDGRID_API_KEY", default="")}
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default=f"{SITE_NAME} <courses@maaledu.example>")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
 STAFF_ALERT_EMAILS = env.list("STAFF_ALERT_EMAILS", default=[] if PRODUCTION else ["staff@maaledu.example"])
-EMAIL_MAX_PER_MINUTE = _number("EMAIL_MAX_PER_MINUTE", 0)  # 0: no limit of ours
+EMAIL_MAX_PER_MINUTE = _number("EMAIL_MAX_PER_MINUTE", 0, least=0)  # 0: no limit of ours
 
 # --- limits (decisions: rate limits), as django-ratelimit rates ------------------------------------------------------
 RATE_LIMITS = {
@@ -327,6 +356,7 @@ RATE_LIMITS = {
     "coupon_email": env.str("RATE_LIMIT_COUPON_EMAIL", default="20/1d"),
     "grant_application": env.str("RATE_LIMIT_GRANT_APPLICATION", default="5/1h"),
     "affiliate_signup": env.str("RATE_LIMIT_AFFILIATE_SIGNUP", default="5/1h"),
+    "referral_address": env.str("RATE_LIMIT_REFERRAL_ADDRESS", default="60/1h"),
     "checkout": env.str("RATE_LIMIT_CHECKOUT", default="10/15m"),
     "api": env.str("RATE_LIMIT_API", default="10/60s"),
     "login": env.str("RATE_LIMIT_LOGIN", default="10/15m"),
@@ -380,6 +410,7 @@ OFFICE_SECURITY_POLICY = {
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_TZ = True
+FORMAT_MODULE_PATH = "maaledu.formats"
 STATIC_URL = "static/"
 # Where collectstatic puts what production serves; elsewhere files are served from where they are.
 STATIC_ROOT = (env.str("STATIC_ROOT", default="") or BASE_DIR / "staticfiles") if PRODUCTION else None
@@ -393,13 +424,15 @@ STORAGES = {
     },
 }
 WHITENOISE_USE_FINDERS = not PRODUCTION
+WHITENOISE_ROOT = BASE_DIR / "static" / "root"  # the icons that browsers and phones ask for by themselves
 
 # --- logs ------------------------------------------------------------------------------------------------------------
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
 LOG_JSON = env.bool("LOG_JSON", default=PRODUCTION)
 LOGGING_CONFIG = "maaledu.logs.configure"
 _secrets = [SECRET_KEY, STRIPE_SECRET_KEY, *STRIPE_WEBHOOK_SECRETS, FRAPPE_LMS_API_KEY, EMAIL_HOST_PASSWORD, CRON_SECRET]
-LOGGING = {"level": LOG_LEVEL, "json": LOG_JSON, "secrets": [*_secrets, *FRAPPE_LMS_API_KEY.split(":"), ANYMAIL["SENDGRID_API_KEY"]]}
+_secrets += [*FRAPPE_LMS_API_KEY.split(":"), ANYMAIL["SENDGRID_API_KEY"], *DETAILS_KEYS]
+LOGGING = {"level": LOG_LEVEL, "json": LOG_JSON, "secrets": _secrets}
 
 # --- staff admin -----------------------------------------------------------------------------------------------------
 UNFOLD = {

@@ -176,7 +176,7 @@ def _run_and_settle(queue: Queue, item: WorkItem) -> None:
         settle_failed(queue, item, error)
     except Exception as error:
         logger.exception("work item failed unexpectedly", extra={"queue": queue.name, "item": str(item.pk)})
-        settle_failed(queue, item, UnexpectedError(f"{type(error).__name__}: {error}"))
+        settle_failed(queue, item, UnexpectedError(summary(error)))
 
 
 def _refuse_if_it_loses_workers(item: WorkItem) -> None:
@@ -244,6 +244,14 @@ def _settle_dead(queue: Queue, item: WorkItem, attempts: int, error: AppError) -
     return won
 
 
+def summary(error: Exception) -> str:
+    """Return what went wrong in one line, without the values of the row that PostgreSQL and MongoDB tell besides."""
+    if isinstance(error, AppError):
+        return describe(error)
+    line = str(error).partition("\n")[0].partition(" dup key:")[0]
+    return f"{type(error).__name__}: {line}"
+
+
 def describe(error: AppError) -> str:
     return f"{error.code}: {error.message}"[:MAX_ERROR_LENGTH]
 
@@ -279,7 +287,7 @@ def _store_for_later(queue: Queue, item: WorkItem, key: str, error: Exception) -
     logger.error("work item accepted, effects failed", extra={"queue": queue.name}, exc_info=error)
     pause = queue.backoff(1) or timedelta()
     fresh = {"status": PENDING, "attempts": 1, "finished_at": None, "next_attempt_at": timezone.now() + pause}
-    for name, value in {**fresh, "last_error": f"{type(error).__name__}: {error}"[:MAX_ERROR_LENGTH]}.items():
+    for name, value in {**fresh, "last_error": summary(error)[:MAX_ERROR_LENGTH]}.items():
         setattr(item, name, value)
     try:
         item.save(force_insert=True)

@@ -1,3 +1,4 @@
+import logging
 import secrets
 from typing import ClassVar
 
@@ -11,6 +12,8 @@ from django.utils import timezone
 from courses.models import Course
 from maaledu.db import new_id
 from maaledu.money import CURRENCY_CHOICES, format_money
+
+logger = logging.getLogger(__name__)
 
 
 def new_token() -> str:
@@ -53,7 +56,8 @@ class Enrollment(models.Model):
         # A payment that arrives after the end of the reservation is honoured. Not from refunded: no event of an old payment
         # brings a place back; `refunds` does, when the refund itself failed.
         PAID: [PENDING, FAILED, EXPIRED, CANCELLED],
-        FAILED: [PENDING],
+        # That the bank refused says more than that the session is over, and so does a payment of another amount.
+        FAILED: [PENDING, EXPIRED],
         EXPIRED: [PENDING],
         # Turning back closes the session, of which Stripe may tell us first: the learner's word is the better one.
         CANCELLED: [PENDING, EXPIRED],
@@ -136,8 +140,13 @@ class Enrollment(models.Model):
 
     @property
     def course_link(self) -> str:
+        """Where the course is in the LMS; with a template that cannot be filled in, where the LMS is. Raises nothing."""
         base = settings.FRAPPE_LMS_BASE_URL
-        return settings.LMS_COURSE_URL.format(base_url=base, course_id=self.lms_course_id)
+        try:
+            return settings.LMS_COURSE_URL.format(base_url=base, course_id=self.lms_course_id)
+        except (LookupError, ValueError, AttributeError, TypeError):
+            logger.exception("LMS_COURSE_URL cannot be filled in", extra={"template": settings.LMS_COURSE_URL})
+            return base
 
     @property
     def amount_display(self) -> str:

@@ -18,9 +18,10 @@ class Payment(models.Model):
     TRANSITIONS: ClassVar[dict[str, list[str]]] = {
         PENDING: [],
         PROCESSING: [PENDING],  # a delayed method (bank debit): Stripe tells later whether it was paid
+        # Of the ends that Stripe tells of, the one further up here holds, in whatever order they are told.
         PAID: [PENDING, PROCESSING, FAILED, EXPIRED, CANCELLED],
-        FAILED: [PENDING, PROCESSING],
-        EXPIRED: [PENDING],
+        FAILED: [PENDING, PROCESSING, EXPIRED],
+        EXPIRED: [PENDING, PROCESSING],
         CANCELLED: [PENDING, EXPIRED],
     }
     LATE, DUPLICATE, AMOUNT_MISMATCH = "late", "duplicate", "amount_mismatch"

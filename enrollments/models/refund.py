@@ -79,6 +79,7 @@ class Dispute(models.Model):
     stripe_status = models.CharField(max_length=40, blank=True)
     reason = models.CharField(max_length=40, blank=True)
     evidence_due_by = models.DateTimeField(null=True, blank=True)
+    told_at = models.DateTimeField(null=True, blank=True, help_text="When Stripe said so: its status and the date of the evidence.")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
 

@@ -1,10 +1,11 @@
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
 from django.test import Client
 from django.utils import timezone
+from django.utils.html import strip_tags
 
 from accounts.models import User
 from enrollments.models import Enrollment, StripeEvent
@@ -14,7 +15,7 @@ from lms_sync.models import DeadLetter, SyncJob
 from maaledu import work
 from notifications.models import Email
 from tests.enrollments.test_provisioning import buy, run_lms_job
-from tests.factories import make_pending
+from tests.factories import completed, deliver, make_pending, refund_of, refunded
 from tests.sandbox_client import Sandbox
 
 PAGES = [
@@ -78,6 +79,35 @@ def test_searching_by_email_stripe_id_and_enrollment_id_finds_the_thing(staff: C
         assert [row.pk for row in found] == [enrollment.pk], text
     found = staff.get("/admin/enrollments/payment/", {"q": payment.stripe_session_id}).context["cl"].result_list
     assert [row.pk for row in found] == [payment.pk]
+
+
+def test_an_enrollment_begins_with_what_staff_look_for(staff: Client) -> None:
+    enrollment, _ = make_pending()
+    page = staff.get(f"/admin/enrollments/enrollment/{enrollment.pk}/change/")
+    shown = [field.label_tag() for fieldset in page.context["adminform"] for line in fieldset for field in line]
+    assert [strip_tags(label) for label in shown][:7] == ["Email", "Name", "Course title", "Status", "Access", "Price", "Paid at"]
+    assert "Lms" not in page.content.decode()
+
+
+def test_moments_in_the_office_have_a_year_and_a_zone(staff: Client) -> None:
+    enrollment, _ = make_pending(created_at=datetime(2026, 11, 20, 17, 0, tzinfo=UTC))
+    for page in ("", f"{enrollment.pk}/change/"):
+        assert "Nov 20, 2026, 17:00 UTC" in staff.get(f"/admin/enrollments/enrollment/{page}").content.decode()
+
+
+def test_a_refund_is_offered_where_there_is_something_to_refund(staff: Client, buyer: Client) -> None:
+    enrollment, payment = make_pending()
+
+    def offers() -> list[bool]:
+        pages = [f"/admin/enrollments/{row._meta.model_name}/{row.pk}/" for row in (enrollment, payment)]
+        return [f"{page}refund/" in staff.get(f"{page}change/").content.decode() for page in pages]
+
+    assert offers() == [False, False]
+    deliver(buyer, completed(payment))
+    assert offers() == [True, True]
+    payment.refresh_from_db()
+    deliver(buyer, refunded(refund_of(payment, payment.amount)))
+    assert offers() == [False, False]
 
 
 def test_retry_now_makes_a_waiting_job_due_and_leaves_a_log_entry(staff: Client, buyer: Client) -> None:

@@ -2,6 +2,7 @@ import json
 import re
 import time
 from datetime import timedelta
+from urllib.parse import parse_qs
 
 import pytest
 from django.core.cache import cache
@@ -13,9 +14,11 @@ from django.utils import timezone
 from enrollments import reconcile
 from enrollments.models import Enrollment, EnrollmentEvent, Payment
 from lms_sync.models import SyncJob
+from notifications.models import Email
 from tests.concurrency import race
 from tests.enrollments.test_webhooks import statements
 from tests.factories import completed, deliver, make_course, make_pending
+from tests.lms_sync.rawserver import raw_server, response
 from tests.sandbox_client import Sandbox
 
 EMAIL = "ada@example.com"
@@ -75,6 +78,28 @@ def test_the_price_is_the_servers_whatever_the_body_says(buyer: Client, sandbox:
     assert all(s["success_url"].startswith("http://testserver/") for s in sandbox.sessions())
     assert set(Enrollment.objects.values_list("status", "list_price", "amount", "currency")) == {("pending", 49900, 49900, "usd")}
     assert set(Payment.objects.values_list("amount", "currency")) == {(49900, "usd")}
+
+
+def test_only_who_begins_a_checkout_is_told_where_its_place_is_seen(buyer: Client) -> None:
+    """The status page shows and cancels a place for anybody who has its address; an e-mail is no proof of being its buyer."""
+    course = make_course()
+    first, second = (post_json(client, courseId=course.slug).json() for client in (buyer, Client()))
+    assert first["statusUrl"] == Enrollment.objects.get().status_link
+    assert second == {"url": first["url"], "enrollmentId": first["enrollmentId"]}
+
+
+def test_a_checkout_that_stripe_refuses_is_told_to_staff_once_a_day(buyer: Client, settings) -> None:
+    settings.STRIPE_SECRET_KEY = "sk_test_revoked"
+    course = make_course()
+    answers = [post(buyer, course.slug, email=f"b{number}@example.com") for number in range(2)]
+    assert [answer.status_code for answer in answers] == [503, 503]
+    assert [email.context["subject"] for email in Email.objects.all()] == ["Stripe refuses our checkouts"]
+
+
+def test_a_stripe_that_does_not_answer_is_not_told_to_staff(buyer: Client, sandbox: Sandbox) -> None:
+    sandbox.fault("stripe", "503", "POST /v1/checkout/sessions")
+    assert post(buyer, make_course().slug).status_code == 503
+    assert not Email.objects.exists()
 
 
 def test_a_second_tab_gets_the_running_session(buyer: Client, sandbox: Sandbox) -> None:
@@ -333,7 +358,7 @@ def test_a_place_cut_off_between_two_attempts_is_ended(buyer: Client) -> None:
     enrollment, payment = make_pending()
     Payment.objects.filter(pk=payment.pk).update(status="failed")
     Enrollment.objects.filter(pk=enrollment.pk).update(created_at=timezone.now() - timedelta(minutes=40))
-    assert reconcile.end_overdue() == 1
+    assert reconcile.end_orphans() == 1
     enrollment.refresh_from_db()
     assert enrollment.status == "expired"
 
@@ -376,6 +401,48 @@ def test_a_payment_no_event_told_of_is_found_by_reconciliation(buyer: Client, sa
     assert reconcile.with_stripe(since=timedelta(hours=48)) == 0
 
 
+def test_stripe_is_asked_to_show_our_currency_and_no_other(buyer: Client, sandbox: Sandbox) -> None:
+    """Left to itself, Stripe may present another currency (contracts/stripe, section 3: adaptive pricing)."""
+    post(buyer, make_course().slug)
+    asked = [parse_qs(call["body"]) for call in sandbox.calls("stripe", "POST /v1/checkout/sessions")]
+    assert {tuple(body["adaptive_pricing[enabled]"]) for body in asked} == {("false",)}
+    assert sandbox.sessions()[0]["adaptive_pricing"]["enabled"] is False
+
+
+def test_the_success_page_asks_a_hanging_stripe_once_and_does_not_wait_for_long(buyer: Client, sandbox: Sandbox, settings) -> None:
+    enrollment, _ = make_pending()
+    settings.STRIPE_READ_SECONDS, settings.STRIPE_MAX_RETRIES, settings.STRIPE_HURRY_SECONDS = 20, 2, 0.5
+    sandbox.fault("stripe", "hang", "GET /v1/checkout/sessions/", seconds=30)
+    started = time.monotonic()
+    page = buyer.get(enrollment.get_absolute_url())
+    assert time.monotonic() - started < 10
+    assert b"Waiting for your payment" in page.content
+    assert [fault["hits"] for fault in sandbox.state()["faults"]] == [1]
+
+
+NO_SESSIONS = {
+    "no address": {"id": "cs_test_1", "object": "checkout.session", "url": None},
+    "an address that is none": {"id": "cs_test_1", "object": "checkout.session", "url": "javascript:alert(1)"},
+    "no id": {"object": "checkout.session", "url": "https://checkout.example/1"},
+    "a list": [],
+    "null": None,
+}
+
+
+@pytest.mark.parametrize("name", NO_SESSIONS)
+def test_a_session_that_cannot_be_paid_is_no_session(buyer: Client, settings, name: str) -> None:
+    """The buyer is told to try again, nothing stays reserved, and the reason is kept."""
+    settings.STRIPE_MAX_RETRIES = 0
+    with raw_server([response(json.dumps(NO_SESSIONS[name]).encode())]) as server:
+        settings.STRIPE_API_BASE = server.url
+        answer = post(buyer, make_course().slug)
+    assert answer.status_code == 503
+    assert "Location" not in answer
+    enrollment, payment = Enrollment.objects.get(), Payment.objects.get()
+    assert (enrollment.status, enrollment.failure_code) == ("failed", "STRIPE_UNAVAILABLE")
+    assert (payment.status, payment.stripe_session_id, payment.checkout_url) == ("failed", None, "")
+
+
 def test_somebody_elses_token_opens_nothing(buyer: Client) -> None:
     enrollment, _ = make_pending()
     for token in (enrollment.token[:-1], enrollment.token + "x", str(enrollment.pk), "%00", "x" * 300):
@@ -389,7 +456,7 @@ def test_somebody_elses_token_opens_nothing(buyer: Client) -> None:
     ("body", "says", "fields"),
     [
         ({"email": ""}, "Please enter your e-mail address.", {"email"}),
-        ({"email": "nobody"}, "Enter a valid email address.", {"email"}),
+        ({"email": "nobody"}, "Enter a valid e-mail address.", {"email"}),
         ({"acceptTerms": False}, "Please accept the terms.", {"acceptTerms"}),
         ({"name": "x" * 141}, "at most 140 characters", {"name"}),
         ({"email": "", "acceptTerms": None}, "Please enter your e-mail address. Please accept the terms.", {"email", "acceptTerms"}),

@@ -9,7 +9,7 @@ from django.db.models import F
 from django.db.transaction import TransactionManagementError
 from django.test.utils import CaptureQueriesContext
 
-from maaledu.db import atomic
+from maaledu.db import OutOfDate, atomic
 from tests.concurrency import kinds, race
 from tests.dbapp.models import Account, Claim, Note
 
@@ -320,3 +320,23 @@ def test_control_a_block_that_reads_and_then_writes_loses_updates_or_meets_a_con
     assert kinds(race(increment)) == {"ok": 8}
     balance = Account.objects.get().balance
     assert balance < 80 if connection.vendor == "postgresql" else balance == 80
+
+
+def test_what_is_out_of_date_runs_again_as_a_whole_on_every_engine():
+    """What was read before a constraint spoke is read afresh; nothing of the first try stays."""
+    tries: list[int] = []
+
+    @atomic
+    def inner() -> None:
+        if len(tries) == 1:
+            raise OutOfDate from IntegrityError("somebody was faster")
+
+    @atomic
+    def outer() -> int:
+        tries.append(1)
+        Note.objects.create(text="once")
+        inner()
+        return len(tries)
+
+    assert outer() == 2
+    assert texts() == ["once"]

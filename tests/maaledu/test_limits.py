@@ -1,3 +1,4 @@
+import re
 import threading
 import time
 
@@ -26,6 +27,19 @@ def test_the_eleventh_attempt_is_refused_and_says_when_to_come_back(probe):
     assert over["X-RateLimit-Remaining"] == "0"
     assert 0 < int(over["Retry-After"]) <= 15 * 60
     assert int(over["X-RateLimit-Reset"]) - time.time() <= int(over["Retry-After"]) + 1
+
+
+@pytest.mark.parametrize(
+    ("rate", "words"), [("1/20s", "a minute"), ("1/5m", "5 minutes"), ("1/1h", "60 minutes"), ("1/1d", "24 hours")], ids=str
+)
+def test_a_person_is_told_how_long_to_wait(probe, settings, rate, words):
+    """The window of a limit begins anew by the clock: what is left of it is said, rounded up, never more than all of it."""
+    settings.RATE_LIMITS = {**settings.RATE_LIMITS, "checkout": rate}
+    over = [probe.post("/probe/counted") for _ in range(3)][-1]
+    told = re.search(r"Try again in (a|\d+) (minute|minutes|hours)\.", over.content.decode())
+    number, unit = 1 if told[1] == "a" else int(told[1]), 3600 if told[2] == "hours" else 60
+    assert (number - 1) * unit < int(over["Retry-After"]) <= number * unit
+    assert number <= (1 if words == "a minute" else int(words.split()[0]))
 
 
 def test_a_machine_is_refused_in_json(probe):

@@ -72,6 +72,30 @@ def test_a_secret_in_the_text_of_an_exception_does_not_reach_the_log(lines):
     assert "amina" not in json.dumps(line)
 
 
+ROW = "(01a1, pending, ada.lovelace@example.com, https://checkout.example/pay/cs_1, two\n\nlines)"
+POSTGRESQL = f'new row for relation "payment" violates check constraint "x"\nDETAIL:  Failing row contains {ROW}.\nHINT:  None.'
+MONGODB = 'E11000 duplicate key error collection: shop.payment index: x dup key: { session: "cs_1" }, full error: {"keyValue": "cs_1"}'
+
+
+REFUSALS = [(POSTGRESQL, 'constraint "x"'), (POSTGRESQL.partition("\nHINT")[0], "DETAIL: "), (MONGODB, "index: x")]
+
+
+@pytest.mark.parametrize(("told", "kept"), REFUSALS)
+def test_the_row_that_a_database_refused_does_not_reach_the_log(lines, told, kept):
+    try:
+        try:
+            raise ValueError(told)
+        except ValueError as error:
+            raise RuntimeError(told) from error
+    except RuntimeError:
+        logging.getLogger("any.logger").exception("failed")
+    [line] = lines()
+    assert [word for word in ("cs_1", "ada", "two", "lines)") if word in line["exception"]] == []
+    assert line["exception"].count(kept) == 2
+    assert "The above exception was the direct cause" in line["exception"]
+    assert "RuntimeError: " in line["exception"]
+
+
 @pytest.mark.parametrize("name", ["django", "django.security.DisallowedHost", "celery.worker", "gunicorn.error", "stripe", "urllib3"])
 def test_every_library_writes_through_the_same_filter(lines, name):
     logging.getLogger(name).error("password=hunter22")
@@ -121,7 +145,10 @@ def test_objects_and_deep_structures_are_written_as_text_without_breaking_the_li
     assert "hunter22" not in json.dumps(line)
 
 
-@pytest.mark.parametrize("unit", ["a", "token", "a@", "1", "-", "a.", "://", "password", "/enrollments/", "signature: ", "@a.", "token "])
+UNITS = ["a", "token", "a@", "1", "-", "a.", "://", "password", "/enrollments/", "signature: ", "@a.", "token ", "DETAIL: \n", "CONTEXT: "]
+
+
+@pytest.mark.parametrize("unit", [*UNITS, "dup key: "])
 def test_a_long_line_costs_no_more_than_its_length(unit):
     """A visitor can make a long line: no pattern may take quadratic time for it."""
     text = f"{unit * (LONGEST_TEXT // len(unit))}@://signature"

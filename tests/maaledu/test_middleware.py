@@ -90,6 +90,16 @@ def test_the_office_needs_no_inline_style(db, django_user_model):
     assert "<style" not in page
 
 
+@pytest.mark.parametrize(
+    ("path", "kind", "start"),
+    [("/favicon.ico", "image/", b"\0\0\1\0"), ("/apple-touch-icon.png", "image/png", b"\x89PNG\r\n")],
+)
+def test_icons_lie_where_browsers_look_for_them(probe, path, kind, start):
+    answer = probe.get(path)
+    assert (answer.status_code, answer["Content-Type"].startswith(kind)) == (200, True)
+    assert b"".join(answer.streaming_content).startswith(start)
+
+
 @pytest.mark.parametrize("path", ["/", "/probe/public", "/accounts/login/", "/api/checkout"])
 @pytest.mark.parametrize("method", ["TRACE", "TRACK", "CONNECT", "PROPFIND"])
 def test_methods_nobody_needs_are_refused(probe, db, method, path):

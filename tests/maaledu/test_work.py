@@ -12,6 +12,7 @@ from django.utils import timezone
 from maaledu import work
 from maaledu.errors import AppError
 from maaledu.work import DEAD, DONE, PENDING, RUNNING, Queue
+from tests import tables
 from tests.concurrency import kinds, race
 from tests.dbapp.models import Account, Chore
 from tests.statements import statements
@@ -449,14 +450,10 @@ def test_every_operation_moves_only_what_the_table_allows(operation, start):
     moves = (operation, start) in MOVES
     assert row(chore).status == (target if moves else start)
     assert won is (moves or (operation, start) == ("retry_now", PENDING))
-    if moves:
-        assert start in Chore.TRANSITIONS[target]
 
 
 def test_every_move_of_the_table_is_made_by_an_operation():
-    assert {(start, OPERATIONS[name][1]) for name, start in MOVES} == {
-        (start, to) for to, starts in Chore.TRANSITIONS.items() for start in starts
-    }
+    assert {(start, OPERATIONS[name][1]) for name, start in MOVES} == tables.WORK
 
 
 # --- draining --------------------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from tests.system.shop import SLUG, Shop, timed
 pytestmark = [pytest.mark.django_db, pytest.mark.engines("sqlite", "postgres")]
 MEBIBYTE = 1024 * 1024
 JSON = "Content-Type: application/json"
+FORM = "Content-Type: application/x-www-form-urlencoded"
 WEBHOOK, CHECKOUT = "/api/webhook", f"/checkout/{SLUG}/"
 DEEP = "[" * 30_000 + "]" * 30_000
 EVENT = '{"id": "evt_1", "object": "event", "type": "x", "livemode": false, "data": {"object": {}}}'
@@ -90,12 +91,21 @@ def forged(body: bytes) -> str:
 
 
 def test_a_body_of_ten_mebibytes_is_refused_and_not_kept_in_memory(shop: Shop, port: int) -> None:
+    token = requests.get(shop.url + CHECKOUT, timeout=20).cookies["csrftoken"]
+    ours = (f"Cookie: csrftoken={token}", f"X-CSRFToken: {token}")
     before = resident_bytes(shop)
     body = b"x" * (10 * MEBIBYTE)
-    for path in (WEBHOOK, "/webhooks/stripe/", "/api/checkout", CHECKOUT):
+    for path, headers, status in [
+        (WEBHOOK, (JSON,), 413),
+        ("/webhooks/stripe/", (JSON,), 413),
+        ("/api/checkout", (JSON, *ours), 413),
+        (CHECKOUT, (FORM, *ours), 413),
+        ("/api/checkout", (JSON,), 403),  # without our token nothing is read at all
+        (CHECKOUT, (JSON,), 403),
+    ]:
         for _ in range(3):
-            answer = raw.send(port, request("POST", path, JSON, forged(body), body=body))
-            assert answer.status in {400, 403, 413, 0}, (path, answer.data[:300])
+            answer = raw.send(port, request("POST", path, forged(body), *headers, body=body))
+            assert answer.status == status, (path, answer.data[:300])
     announced = raw.send(port, request("POST", WEBHOOK, JSON, forged(b""), "Content-Length: 10485760"))
     assert announced.status == 413
     assert resident_bytes(shop) - before < 8 * MEBIBYTE
@@ -156,9 +166,12 @@ def browser(shop: Shop, port: int) -> requests.Session:
         yield browser
 
 
-REFUSED_BODIES = {
+UNREADABLE = {
     "a list": "[]", "null": "null", "a number": "1", "a text": '"a"', "nothing": "", "half": '{"email": ', "not UTF-8": b"\xff\xfe",
     "nested deep": DEEP, "NUL": '{"email": "a\\u0000@example.com"}', "a lone surrogate": '{"email": "\\ud800"}',
+    "no number": '{"email": NaN}',
+}  # fmt: skip
+REFUSED_FORMS = {
     "no terms": {"email": "a@example.com", "courseId": SLUG},
     "a list for an e-mail": {"email": ["a@example.com"], "courseId": SLUG, "acceptTerms": True},
     "an object for an e-mail": {"email": {"$ne": ""}, "courseId": SLUG, "acceptTerms": True},
@@ -166,21 +179,28 @@ REFUSED_BODIES = {
     "a header in the e-mail": {"email": "a@example.com\r\nBcc: b@example.com", "courseId": SLUG, "acceptTerms": True},
     "an e-mail of 400 characters": {"email": f"{'a' * 390}@x.example", "courseId": SLUG, "acceptTerms": True},
     "a script for an e-mail": {"email": "<script>alert(1)</script>@x.example", "courseId": SLUG, "acceptTerms": True},
+    "a name of control characters": {"email": "a@example.com", "name": "a\u0007b", "courseId": SLUG, "acceptTerms": True},
+}
+UNKNOWN_COURSES = {
     "a course that is a number": {"email": "a@example.com", "courseId": 1, "acceptTerms": True},
     "a course that is an object": {"email": "a@example.com", "courseId": {"$ne": ""}, "acceptTerms": True},
     "an unknown course": {"email": "a@example.com", "courseId": "no-such-course", "acceptTerms": True},
-    "a name of control characters": {"email": "a@example.com", "name": "a\u0007b", "courseId": SLUG, "acceptTerms": True},
-}  # fmt: skip
+}
+REFUSED_BODIES = {
+    **{name: (body, 400, "BAD_REQUEST") for name, body in UNREADABLE.items()},
+    **{name: (body, 400, "INVALID_CHECKOUT") for name, body in REFUSED_FORMS.items()},
+    **{name: (body, 404, "COURSE_NOT_FOUND") for name, body in UNKNOWN_COURSES.items()},
+}
 
 
 def test_an_order_that_makes_no_sense_is_refused(shop: Shop, browser: requests.Session) -> None:
     answers = {}
-    for name, body in REFUSED_BODIES.items():
+    for name, (body, _, _) in REFUSED_BODIES.items():
         data = json.dumps(body) if isinstance(body, dict) else body
         answer = browser.post(f"{shop.url}/api/checkout", data=data, headers={"Content-Type": "application/json"}, timeout=20)
-        answers[name] = answer.status_code
+        answers[name] = (answer.status_code, answer.json()["code"])
         assert set(answer.json()) == {"error", "code", "retryable", "details", "timestamp"}, name
-    assert {name: status for name, status in answers.items() if status not in (400, 404)} == {}
+    assert answers == {name: (status, code) for name, (_, status, code) in REFUSED_BODIES.items()}
 
 
 def test_a_form_from_elsewhere_is_refused(shop: Shop, browser: requests.Session) -> None:

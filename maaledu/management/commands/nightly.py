@@ -1,43 +1,39 @@
-from collections.abc import Callable
 from datetime import timedelta
 
 from django.core.management import call_command
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 
-from enrollments import disputes, fraud_review, invariants, reconcile, refunds
+from enrollments import disputes, fraud_review, invariants, reconcile, refunds, rounds
 from enrollments.grant_figures import late_applications
 from enrollments.outages import announce_findings
 from lms_sync import reconcile as lms_reconcile
 from maaledu import queues
-from maaledu.errors import AppError
 
 LOOK_BACK = timedelta(hours=48)
 
 
 class Command(BaseCommand):
-    help = "The night's round: Stripe, the LMS's courses, the invariants, what is stuck, fraud signals, retention. Safe to repeat."
+    help = (
+        "The night's round: Stripe, the LMS's courses, the invariants, what is stuck, fraud signals, retention. Safe to repeat. "
+        "A step that fails keeps no other from being made; staff are told, and the exit code is 1."
+    )
 
     def handle(self, *args, **options) -> None:
-        call_command("repair_enrollments", stdout=self.stdout)
-        self.guarded("Stripe", self.reconcile_stripe)
-        self.guarded("the learning platform", self.check_courses)
-        announce_findings("invariants", invariants.verify())
-        announce_findings("unfinished work", queues.stuck())
-        announce_findings("grant applications", late_applications())
-        self.stdout.write(f"{fraud_review.review()} new fraud signals")
-        call_command("clean_up", stdout=self.stdout)
+        steps = {
+            "giving paid places their jobs": lambda: call_command("repair_enrollments", stdout=self.stdout),
+            "asking Stripe for payments": lambda: self.say(reconcile.with_stripe(since=LOOK_BACK), "payments settled"),
+            "asking Stripe for refunds": lambda: self.say(refunds.reconcile(since=LOOK_BACK), "refunds found"),
+            "asking Stripe for disputes": lambda: self.say(disputes.reconcile(since=LOOK_BACK), "disputes found"),
+            "asking the learning platform for its courses": lambda: announce_findings("courses", lms_reconcile.check_courses()),
+            "checking the invariants": lambda: announce_findings("invariants", invariants.verify()),
+            "looking for unfinished work": lambda: announce_findings("unfinished work", queues.stuck()),
+            "looking for late grant applications": lambda: announce_findings("grant applications", late_applications()),
+            "looking for fraud": lambda: self.say(fraud_review.review(), "new fraud signals"),
+            "deleting what is past its retention": lambda: call_command("clean_up", stdout=self.stdout),
+        }
+        failed = rounds.failed(steps)
+        if failed:
+            raise CommandError(f"Not done tonight: {', '.join(failed)}. The log says why, as `step failed`.")
 
-    def guarded(self, what: str, step: Callable[[], object]) -> None:
-        """An outside service that is down tonight does not keep the rest of the round from being made."""
-        try:
-            step()
-        except AppError as error:
-            self.stderr.write(f"{what} could not be asked: {error.message}")
-
-    def reconcile_stripe(self) -> None:
-        self.stdout.write(f"{reconcile.with_stripe(since=LOOK_BACK)} payments settled")
-        self.stdout.write(f"{refunds.reconcile(since=LOOK_BACK)} refunds found")
-        self.stdout.write(f"{disputes.reconcile(since=LOOK_BACK)} disputes found")
-
-    def check_courses(self) -> None:
-        announce_findings("courses", lms_reconcile.check_courses())
+    def say(self, count: int, what: str) -> None:
+        self.stdout.write(f"{count} {what}")

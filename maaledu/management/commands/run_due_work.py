@@ -1,7 +1,7 @@
 import signal
 import threading
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from maaledu import queues, worker
 
@@ -16,8 +16,10 @@ class Command(BaseCommand):
         if options["forever"]:
             self.stay()
             return
-        ran = queues.sweep()
-        self.stdout.write(", ".join(f"{name}: {count} run" for name, count in ran.items()))
+        swept = queues.sweep()
+        self.stdout.write(", ".join(f"{name}: {count} run" for name, count in swept.ran.items()))
+        if swept.failed:
+            raise CommandError(f"Not done: {', '.join(swept.failed)}. The log says why, as `step failed`.")
 
     def stay(self) -> None:
         stop = threading.Event()

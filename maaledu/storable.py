@@ -1,0 +1,58 @@
+"""JSON that all three databases can keep: what one of them would refuse is replaced, and it is told where.
+
+PostgreSQL takes no NUL and no lone surrogate, SQLite no NaN, MongoDB no integer beyond 64 bits and no document deeper than
+100 levels. Source: contracts/reliability, section 4.
+"""
+
+import math
+from typing import Any
+
+from maaledu.http import is_storable
+
+LARGEST = 2**63 - 1
+DEEPEST = 50
+REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+LONGEST_PATH = 200
+
+
+def storable(value: Any) -> tuple[Any, list[str]]:
+    """Return this JSON value as every engine keeps it, and the paths of what was replaced, mostly none.
+
+    NUL and lone surrogates become U+FFFD, numbers that no column holds become their text, and what nests deeper than
+    DEEPEST becomes null.
+    """
+    replaced: list[str] = []
+    return _storable(value, "", DEEPEST, replaced), replaced
+
+
+def _storable(value: Any, path: str, levels: int, replaced: list[str]) -> Any:
+    if isinstance(value, dict) and levels:
+        return {_key(key, path, replaced): _storable(item, f"{path}.{key}", levels - 1, replaced) for key, item in value.items()}
+    if isinstance(value, list) and levels:
+        return [_storable(item, f"{path}.{number}", levels - 1, replaced) for number, item in enumerate(value)]
+    kept = _kept(value)
+    if kept is not value:
+        replaced.append(clean(path.lstrip("."))[:LONGEST_PATH])
+    return kept
+
+
+def _key(key: str, path: str, replaced: list[str]) -> str:
+    if is_storable(key):
+        return key
+    replaced.append(clean(f"{path}.{key}".lstrip("."))[:LONGEST_PATH])
+    return clean(key)
+
+
+def _kept(value: Any) -> Any:
+    if isinstance(value, str):
+        return value if is_storable(value) else clean(value)
+    if isinstance(value, dict | list):
+        return None
+    if isinstance(value, int) and not -LARGEST <= value <= LARGEST:
+        return str(value)
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def clean(text: str) -> str:
+    """Return the text with U+FFFD for each character that not every database takes."""
+    return "".join(character if is_storable(character) else REPLACEMENT for character in text)

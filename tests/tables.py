@@ -1,0 +1,68 @@
+"""Which status may follow which, written out from decisions and architecture: what the models say is held against this."""
+
+Moves = set[tuple[str, str]]
+
+
+def moves(*lines: str) -> Moves:
+    """Read lines such as "pending -> paid, failed"."""
+    found: Moves = set()
+    for line in lines:
+        before, _, after = line.partition(" -> ")
+        found |= {(before, to) for to in after.split(", ")}
+    return found
+
+
+ENROLLMENT = moves(
+    "pending -> paid, failed, expired, cancelled",
+    "failed -> paid",
+    "expired -> paid, failed, cancelled",
+    "cancelled -> paid",
+    "paid -> refunded",
+)
+LMS = moves(
+    "pending -> retrying, failed, success, revoked",
+    "retrying -> retrying, failed, success, revoked",
+    "failed -> pending, success, revoked",
+    "success -> revoked",
+)
+PAYMENT = moves(
+    "pending -> processing, paid, failed, expired, cancelled",
+    "processing -> paid, failed, expired",
+    "failed -> paid",
+    "expired -> paid, failed, cancelled",
+    "cancelled -> paid",
+)
+REFUND = moves("requested -> pending, succeeded, failed", "pending -> succeeded, failed", "succeeded -> failed")
+DISPUTE = moves("warning -> open, won, lost", "open -> won, lost", "won -> lost")
+GRANT = moves(
+    "pending -> approved, rejected",
+    "approved -> reserved, redeemed, expired, revoked",
+    "reserved -> approved, redeemed",
+    "redeemed -> approved",
+    "expired -> redeemed",
+)
+COURSE = moves("draft -> published, archived", "published -> archived", "archived -> published")
+AFFILIATE = moves("applied -> active, closed", "active -> suspended, closed", "suspended -> active, closed", "closed -> active")
+FRAUD_SIGNAL = moves("open -> cleared, confirmed", "cleared -> confirmed", "confirmed -> cleared")
+PAYOUT_BATCH = moves("draft -> released, cancelled", "released -> paid, cancelled")
+PAYOUT = moves("draft -> released, cancelled", "released -> paid, cancelled", "paid -> cancelled")
+DEAD_LETTER = moves("open -> open, replayed, dismissed", "replayed -> open", "dismissed -> open, replayed")
+WORK = moves("pending -> running", "running -> pending, done, dead", "dead -> pending")
+
+OF_MODELS = {
+    ("enrollments.Enrollment", "TRANSITIONS"): ENROLLMENT,
+    ("enrollments.Enrollment", "LMS_STATUS_TRANSITIONS"): LMS,
+    ("enrollments.Payment", "TRANSITIONS"): PAYMENT,
+    ("enrollments.Refund", "TRANSITIONS"): REFUND,
+    ("enrollments.Dispute", "TRANSITIONS"): DISPUTE,
+    ("enrollments.StripeEvent", "TRANSITIONS"): WORK,
+    ("grants.Grant", "TRANSITIONS"): GRANT,
+    ("courses.Course", "TRANSITIONS"): COURSE,
+    ("affiliates.Affiliate", "TRANSITIONS"): AFFILIATE,
+    ("affiliates.FraudSignal", "TRANSITIONS"): FRAUD_SIGNAL,
+    ("affiliates.PayoutBatch", "TRANSITIONS"): PAYOUT_BATCH,
+    ("affiliates.Payout", "TRANSITIONS"): PAYOUT,
+    ("lms_sync.SyncJob", "TRANSITIONS"): WORK,
+    ("lms_sync.DeadLetter", "TRANSITIONS"): DEAD_LETTER,
+    ("notifications.Email", "TRANSITIONS"): WORK,
+}

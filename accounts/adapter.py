@@ -1,6 +1,6 @@
-"""Where allauth meets our rules: one spelling of an address, one idea of who is asking, no way off this site."""
+"""Where allauth meets our rules: one spelling of an address, one idea of who is asking, no way off this site, our words."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from allauth.account.adapter import DefaultAccountAdapter
 from django.core.exceptions import ValidationError
@@ -13,6 +13,23 @@ from maaledu.http import enforce_limit, site_facts
 
 
 class AccountAdapter(DefaultAccountAdapter):
+    error_messages: ClassVar[dict[str, Any]] = {
+        **DefaultAccountAdapter.error_messages,
+        "account_inactive": "This account is closed.",
+        "duplicate_email": "This address is in your account already.",
+        "email_password_mismatch": "The e-mail address or the password is not right.",
+        "email_taken": "This e-mail address belongs to another account.",
+        "enter_current_password": "This is not your current password.",
+        "incorrect_code": "This is not the code we sent.",
+        "incorrect_password": "This is not your password.",
+        "invalid_password_reset": "This has been used, or it is too old. Please ask for a new code.",
+        "max_email_addresses": "An account has at most %d e-mail addresses.",
+        "rate_limited": "Please wait a few seconds and try again.",
+        # Also what somebody reads whose password is right, but whose last code was sent a moment ago.
+        "too_many_login_attempts": "Please wait a few seconds and try again.",
+        "unknown_email": "There is no account with this e-mail address.",
+    }
+
     def clean_email(self, email: str) -> str:
         return normalize_email(email)
 

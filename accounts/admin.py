@@ -1,3 +1,5 @@
+from typing import Any
+
 from allauth.account.models import EmailAddress
 from django.contrib import admin
 from django.contrib.auth.models import Group
@@ -5,13 +7,13 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
 from accounts.models import User
-from maaledu.admin import ReadOnlyAdmin
+from maaledu.admin import EditAdmin, ReadOnlyAdmin
 
 ONLY_SUPERUSERS = ("is_staff", "is_superuser", "groups", "user_permissions")
 
 
 @admin.register(User)
-class UserAdmin(ModelAdmin):
+class UserAdmin(EditAdmin):
     """People. Nobody's password is shown or set here: it is reset by its owner, with a code sent to the address."""
 
     list_display = ("email", "name", "is_active", "is_staff", "date_joined")
@@ -35,7 +37,7 @@ class UserAdmin(ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return False
 
-    def save_model(self, request: HttpRequest, obj: User, form: object, change: bool) -> None:  # noqa: FBT001 Django passes it by position
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001 Django passes it by position
         if not change:
             obj.set_unusable_password()
         super().save_model(request, obj, form, change)

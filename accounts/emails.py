@@ -2,8 +2,9 @@
 
 import idna
 from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
+from django.core.validators import EmailValidator
 
+INVALID = "Enter a valid e-mail address."
 MAX_EMAIL_LENGTH = 140  # what Frappe accepts for a user's name
 # A quoted local part is legal, and nobody's: payment services and mail providers refuse it.
 REFUSED_CHARACTERS = frozenset('"<>()[]\\,;: ')
@@ -17,13 +18,13 @@ def normalize_email(value: str) -> str:
     """
     address = value.strip()
     if not address.isprintable() or len(address) > MAX_EMAIL_LENGTH or address.count("@") != 1:
-        raise ValidationError("Enter a valid email address.", code="invalid")
+        raise ValidationError(INVALID, code="invalid")
     local, domain = address.lower().split("@")
     if REFUSED_CHARACTERS & set(local):
-        raise ValidationError("Enter a valid email address.", code="invalid")
+        raise ValidationError(INVALID, code="invalid")
     try:
         normal = f"{local}@{idna.encode(domain, uts46=True).decode()}"
     except (idna.IDNAError, UnicodeError) as error:
-        raise ValidationError("Enter a valid email address.", code="invalid") from error
-    validate_email(normal)
+        raise ValidationError(INVALID, code="invalid") from error
+    EmailValidator(INVALID)(normal)
     return normal

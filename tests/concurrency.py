@@ -6,7 +6,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from django.db import connections
+import pytest
+from django.contrib.admin import ModelAdmin
+from django.db import connection, connections
 
 BARRIER_SECONDS = 60
 
@@ -27,6 +29,27 @@ def race(step: Callable[[int], Any], *, threads: int = 8) -> list[Any]:
 
     with ThreadPoolExecutor(threads) as pool:
         return list(pool.map(run, range(threads)))
+
+
+def beside_save(monkeypatch: pytest.MonkeyPatch, act: Callable[[], Any]) -> list[Any]:
+    """Run `act` once, between what an admin page has read and what it writes; return the list that gets what came of it.
+
+    On a connection of its own, as another member of staff has one. SQLite lets nobody write between the two: there it runs
+    on the page's own connection, which shows the same mistakes.
+    """
+    results: list[Any] = []
+    save_form = ModelAdmin.save_form
+
+    def rival() -> None:
+        results.extend(race(lambda _: act(), threads=1) if connection.vendor != "sqlite" else [act()])
+
+    def slowly(page: ModelAdmin, *args: Any, **kwargs: Any) -> Any:
+        if not results:
+            rival()
+        return save_form(page, *args, **kwargs)
+
+    monkeypatch.setattr(ModelAdmin, "save_form", slowly)
+    return results
 
 
 def winners(results: list[Any]) -> int:

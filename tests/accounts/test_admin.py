@@ -1,11 +1,12 @@
 import pytest
 from allauth.account.models import EmailAddress
-from django.contrib.auth.models import Permission
+from django.contrib.auth.models import Group, Permission
 from django.core.management import call_command
 from django.test import Client
 
 from accounts.models import User
 from tests.accounts.conftest import PASSWORD, sign_in
+from tests.concurrency import beside_save
 
 LIST, ADD = "/admin/accounts/user/", "/admin/accounts/user/add/"
 
@@ -130,3 +131,18 @@ def test_createsuperuser_makes_somebody_who_can_sign_in(visitor, monkeypatch):
     monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", PASSWORD)
     call_command("createsuperuser", email="Boss@Example.com", interactive=False, verbosity=0)
     assert sign_in(visitor, "boss@example.com", path="/accounts/login/?next=/admin/")["Location"] == "/admin/"
+
+
+def test_an_edit_leaves_a_password_that_its_owner_changes_meanwhile(boss, monkeypatch):
+    user = User.objects.create_user("ada@example.com", PASSWORD)
+
+    def owner() -> None:
+        ada = User.objects.get(pk=user.pk)
+        ada.set_password("another long passphrase")
+        ada.save(update_fields=["password"])
+
+    beside_save(monkeypatch, owner)
+    editors = Group.objects.create(name="Editors")
+    assert boss.post(change(user), form(user, name="Ada", groups=str(editors.pk))).status_code == 302
+    user.refresh_from_db()
+    assert (user.name, user.check_password("another long passphrase"), list(user.groups.all())) == ("Ada", True, [editors])

@@ -74,6 +74,41 @@ def test_an_address_that_is_not_verified_gets_a_code_instead_of_a_session(visito
     assert [message.to for message in mailoutbox] == [["new@example.com"]]
 
 
+def test_somebody_who_cancels_and_signs_in_at_once_gets_a_new_code(visitor, mailoutbox):
+    visitor.post("/accounts/signup/", {"email": "new@example.com", "password1": PASSWORD})
+    for number in (2, 3):
+        visitor.post("/accounts/logout/")
+        assert sign_in(visitor, "new@example.com")["Location"] == "/accounts/confirm-email/"
+        assert len(mailoutbox) == number
+
+
+def test_whose_password_is_right_is_not_told_of_failed_attempts(visitor, mailoutbox):
+    User.objects.create_user("new@example.com", PASSWORD)
+    for _ in range(3):
+        sign_in(Client(), "new@example.com")
+    page = sign_in(visitor, "new@example.com").content.decode()
+    assert "Please wait a few seconds and try again." in page
+    assert "failed" not in page
+    assert len(mailoutbox) == 3
+
+
+@pytest.mark.parametrize(
+    ("path", "form", "sentence"),
+    [
+        ("/accounts/login/", {"login": EMAIL, "password": "wrong"}, "The e-mail address or the password is not right."),
+        ("/accounts/login/", {"login": "nobody", "password": "wrong"}, "Enter a valid e-mail address."),
+        ("/accounts/signup/", {"email": "nobody", "password1": PASSWORD}, "Enter a valid e-mail address."),
+        ("/accounts/password/reset/", {"email": "nobody"}, "Enter a valid e-mail address."),
+    ],
+)
+def test_a_refused_form_speaks_our_words_and_says_so_in_its_title(visitor, path, form, sentence):
+    page = visitor.post(path, form).content.decode()
+    assert "<title>Please check: " in page
+    assert sentence in page
+    assert "email address" not in page.replace('placeholder="Email address"', "")
+    assert "<title>Please check: " not in visitor.get(path).content.decode()
+
+
 def test_a_session_planted_before_signing_in_is_worth_nothing_after(amina, visitor):
     visitor.get("/accounts/login/")
     visitor.session["planted"] = True

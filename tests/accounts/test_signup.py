@@ -49,6 +49,43 @@ def test_a_wrong_code_verifies_nothing_and_three_of_them_end_the_attempt(visitor
     assert "_auth_user_id" not in visitor.session
 
 
+def ask_again(visitor: Client):
+    return visitor.post(CONFIRM, {"action": "resend"})
+
+
+def test_a_new_code_can_be_asked_for_and_takes_the_place_of_the_old_one(visitor, mailoutbox):
+    sign_up(visitor, "new@example.com")
+    assert "Send a new code" in visitor.get(CONFIRM).content.decode()
+    assert ask_again(visitor)["Location"] == CONFIRM
+    old, new = map(code_in, mailoutbox)
+    assert old != new
+    assert visitor.post(CONFIRM, {"code": old}).status_code == 200
+    assert visitor.post(CONFIRM, {"code": new}).status_code == 302
+    assert User.objects.get().has_verified_email
+
+
+def test_new_codes_are_few_and_that_tells_nobody_whether_an_address_is_known(amina, mailoutbox):
+    pages = {}
+    for email in (EMAIL, "other@example.com"):
+        visitor = Client()
+        sign_up(visitor, email)
+        pages[email] = []
+        for _ in range(3):
+            answer = ask_again(visitor)
+            page = visitor.get(CONFIRM).content.decode().replace(email, "")
+            pages[email].append((answer.status_code, answer.get("Location"), len(page), "Send a new code" in page))
+    assert pages[EMAIL] == pages["other@example.com"]
+    assert [offered for *_rest, offered in pages[EMAIL]] == [True, False, False]
+    assert [message.to for message in mailoutbox] == [[EMAIL], *[["other@example.com"]] * 3]
+
+
+def test_page_and_message_say_how_long_a_code_works(visitor, mailoutbox):
+    minutes = product.ACCOUNT_EMAIL_VERIFICATION_BY_CODE_TIMEOUT // 60
+    sign_up(visitor, "new@example.com")
+    sentence = f"Codes work for {minutes} minutes"
+    assert [sentence in visitor.get(CONFIRM).content.decode(), sentence in mailoutbox[0].body] == [True, True]
+
+
 def test_a_code_works_only_in_the_session_that_asked_for_it(visitor, mailoutbox):
     sign_up(visitor, "new@example.com")
     stranger = Client()
@@ -151,6 +188,17 @@ def test_a_second_address_counts_once_it_is_verified(amina, visitor, mailoutbox)
     assert EmailAddress.objects.get(email="second@example.com").verified
     amina.refresh_from_db()
     assert amina.email == EMAIL
+
+
+def test_a_sole_confirmed_address_is_shown_without_buttons_that_lead_nowhere(amina, visitor):
+    visitor.force_login(amina)
+    buttons = ("action_primary", "action_send", "action_remove")
+    assert not any(name in visitor.get("/accounts/email/").content.decode() for name in buttons)
+    EmailAddress.objects.create(user=amina, email="second@example.com")
+    assert all(name in visitor.get("/accounts/email/").content.decode() for name in buttons)
+    EmailAddress.objects.filter(email="second@example.com").update(verified=True)
+    page = visitor.get("/accounts/email/").content.decode()
+    assert [name in page for name in buttons] == [True, False, True]
 
 
 def test_a_stolen_session_adds_no_address(amina, visitor, mailoutbox):

@@ -1,6 +1,7 @@
 """Looks a page over: axe-core in light and dark, wide and narrow, nothing sticks out, everything can be tapped."""
 
 from pathlib import Path
+from typing import Literal
 
 from axe_playwright_python.base import AXE_FILE_PATH
 from playwright.sync_api import Page
@@ -34,6 +35,13 @@ STICKING_OUT = """() => {
   return ['the page is wider than the window',
     ...wide.map(each => `${each.tagName.toLowerCase()}.${each.className} ends at ${Math.round(right(each))} of ${edge}`)];
 }"""
+# The office's framework looks at the scheme once, when a page is loaded. This is its own switch, and keeps what has been typed.
+SWITCH_OFFICE = """async scheme => {
+  const theme = window.Alpine && Alpine.$data(document.documentElement);
+  if (!theme || !('adminTheme' in theme)) return;
+  theme.adminTheme = scheme;
+  await Alpine.nextTick();
+}"""
 TOO_SMALL = """([smallest, control]) => {
   const sized = element => { const box = element.getBoundingClientRect(); return [box.width, box.height].map(Math.round); };
   const shown = element => element.checkVisibility({visibilityProperty: true}) && sized(element).every(side => side > 1);
@@ -58,7 +66,7 @@ class Inspector:
         """Fail with all that is wrong with this page in four views; leave it wide and light as it was."""
         before = page.viewport_size
         wrong = [f"{name}, {view}: {problem}" for width in WIDTHS for view, problem in self._look_at_width(page, name, width, taps=taps)]
-        page.emulate_media(color_scheme="light")
+        show_in(page, "light")
         page.set_viewport_size(before or DESKTOP)
         assert not wrong, "\n".join(wrong)
 
@@ -74,7 +82,7 @@ class Inspector:
         if taps and width == "390":
             wrong += [(width, problem) for problem in page.evaluate(TOO_SMALL, [SMALLEST_TARGET, SMALLEST_CONTROL])]
         for scheme in ("light", "dark"):
-            page.emulate_media(color_scheme=scheme)
+            show_in(page, scheme)
             if (width, scheme) != COLORS_SEEN_ALREADY:
                 wrong += [(f"{width} {scheme}", problem) for problem in violations(page, contrast_only=scheme == "dark")]
             self.picture(page, f"{name}-{width}-{scheme}")
@@ -84,6 +92,12 @@ class Inspector:
         if self.pictures:
             page.evaluate(SHOW_ALL_IMAGES)
             page.screenshot(path=self.pictures / f"{name}.png", full_page=True)
+
+
+def show_in(page: Page, scheme: Literal["light", "dark"]) -> None:
+    """Show a page in light or in dark, also one of the office."""
+    page.emulate_media(color_scheme=scheme)
+    page.evaluate(SWITCH_OFFICE, scheme)
 
 
 def violations(page: Page, *, contrast_only: bool = False) -> list[str]:

@@ -44,7 +44,7 @@ from tests.e2e.partnering import (
 from tests.e2e.running_demo import HastyShop, RunningDemo
 from tests.e2e.shopping import expect_state, fill_checkout, new_email
 from tests.e2e.test_office import enter_office
-from tests.e2e.visitor import PHONE, Visitor
+from tests.e2e.visitor import DESKTOP, PHONE, Visitor
 from tests.sandbox_client import Sandbox, wait_until
 
 COURSE, TITLE = "data-analysis-foundations", "Data Analysis Foundations"  # $499.00
@@ -53,6 +53,7 @@ NOT_ENOUGH = "No affiliate has enough to pay out by that day in that currency an
 SAME_PERSON = "Whoever drafted a payout cannot release it. Ask a colleague."
 FORMULA = "=cmd|' /C calc'!A0"
 REFERENCE = "SEPA 7-2026-11"
+PICTURE_AND_HIDDEN_TEXT = "field => [getComputedStyle(field).backgroundImage, field.scrollWidth - field.clientWidth]"
 
 
 @pytest.fixture
@@ -89,6 +90,9 @@ def test_joining(visitor: Visitor, sandbox: Sandbox, inspector: Inspector):
     page.get_by_role("button", name=JOIN).click()
     expect(page.get_by_role("alert")).to_contain_text("has a typing mistake: its check digits do not fit")
     inspector.look(page, "affiliate-join-wrong-iban")
+    page.set_viewport_size(PHONE)
+    assert page.get_by_label("IBAN", exact=True).evaluate(PICTURE_AND_HIDDEN_TEXT) == ["none", 0]
+    page.set_viewport_size(DESKTOP)
     page.get_by_role("alert").get_by_role("link").click()
     expect(page.get_by_label("IBAN", exact=True)).to_be_focused()
     page.get_by_label("IBAN", exact=True).fill(IBAN)
@@ -190,13 +194,13 @@ def test_refunds_take_the_commission_back(visit: Callable[..., Visitor], sandbox
     refund(office)
     assert "Your access to the course does not change." in mail_about(sandbox, email, "$249.50 is on its way back")["text"]
     assert len(sandbox.enrollments(email)) == 1
-    expect_entries(partner.page, ("Reversal", "-$24.95"), ("Commission", "$49.90"))
+    expect_entries(partner.page, ("Reversal", "−$24.95"), ("Commission", "$49.90"))
 
     office = open_refund(staff, email)
     expect(office.get_by_label("Amount in USD")).to_have_value("249.50")
     expect(office.get_by_text("The place ends, and access is taken away.")).to_be_visible()
     refund(office)
-    expect_entries(partner.page, ("Reversal", "-$24.95"), ("Reversal", "-$24.95"), ("Commission", "$49.90"))
+    expect_entries(partner.page, ("Reversal", "−$24.95"), ("Reversal", "−$24.95"), ("Commission", "$49.90"))
     partner.page.locator(".ledger a").first.click()
     expect(partner.page.get_by_text("All of it together leaves you $0.00 of this sale.")).to_be_visible()
     inspector.look(partner.page, "affiliate-entry-reversal")
@@ -259,7 +263,7 @@ def test_two_persons_pay_what_a_discounted_sale_has_earned(
     inspector.look(office, "office-payouts-mark-paid", taps=False)
     take_step(office, "Mark paid", "Marked paid: 1 payout, $49.90.")
 
-    expect_entries(page, ("Payout", "-$49.90"), ("Commission", "$49.90"))
+    expect_entries(page, ("Payout", "−$49.90"), ("Commission", "$49.90"))
     expect_figures(page, pending="$0.00", payable="$0.00", paid="$49.90")
     page.locator(".ledger a").first.click()
     expect(page.get_by_text(REFERENCE)).to_be_visible()

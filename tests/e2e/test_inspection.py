@@ -7,6 +7,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.inspection import Inspector, violations
 from tests.e2e.running_demo import RunningDemo
+from tests.e2e.test_office import enter_office
 from tests.e2e.visitor import Visitor
 
 PAGE = '<!doctype html><html lang="en"><title>A page</title><main><h1>A page</h1>{}</main></html>'
@@ -35,6 +36,21 @@ def test_the_inspector_finds(fault: str, blank: Page):
     blank.set_content(PAGE.format(html))
     with pytest.raises(AssertionError, match=complaint):
         Inspector(None).look(blank, fault)
+
+
+FAINT_IN_THE_DARK = """() => {
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync('.dark a { color: #333 !important }');
+  document.adoptedStyleSheets = [sheet];
+}"""
+
+
+def test_the_inspector_sees_the_office_in_the_dark(visitor: Visitor):
+    enter_office(visitor, "/admin/")
+    visitor.page.evaluate(FAINT_IN_THE_DARK)
+    with pytest.raises(AssertionError, match="1280 dark: color-contrast") as complaint:
+        Inspector(None).look(visitor.page, "office", taps=False)
+    assert "light: color-contrast" not in str(complaint.value)
 
 
 def test_the_inspector_has_nothing_against_a_plain_page(blank: Page):

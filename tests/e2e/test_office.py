@@ -1,15 +1,16 @@
 """Staff find an enrollment and bring a dead letter back to life."""
 
 import re
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.accounts import SECOND_STAFF, STAFF, Person, fill_sign_in
-from tests.e2e.inspection import Inspector
+from tests.e2e.inspection import Inspector, sticking_out
 from tests.e2e.shopping import buy, expect_state, new_email
-from tests.e2e.visitor import Visitor
+from tests.e2e.visitor import PHONE, Visitor
 from tests.sandbox_client import Sandbox, wait_until
 
 # The office's framework gives the bar of actions a width by a style attribute, which our policy refuses; it looks the same.
@@ -68,7 +69,7 @@ def test_staff_find_an_enrollment_by_its_email(visitor: Visitor, sandbox: Sandbo
     inspector.look(page, "office-enrollment", taps=False)
 
 
-def test_staff_replay_a_dead_letter_and_the_learner_gets_in(visitor: Visitor, sandbox: Sandbox):
+def test_staff_replay_a_dead_letter_and_the_learner_gets_in(visitor: Visitor, sandbox: Sandbox, inspector: Inspector):
     page, email = visitor.page, new_email()
     sandbox.fault("lms", "417", "POST /api/resource/LMS Enrollment")
     status_page = buy(page, "public-procurement-in-practice", email)
@@ -78,15 +79,47 @@ def test_staff_replay_a_dead_letter_and_the_learner_gets_in(visitor: Visitor, sa
     row = page.locator("#result_list tbody tr")
     expect(row).to_have_count(1)
     expect(row).to_contain_text("The sandbox refuses this on request.")
+    inspector.look(page, "office-dead-letters", taps=False)
     sandbox.call("DELETE", "/control/faults")
-    row.locator("input.action-select").check()
-    page.locator("select[name=action]").select_option(label="Replay")
-    page.get_by_role("button", name="Run").click()
+    row.get_by_role("link").first.click()
+    expect(page.get_by_role("button", name="Dismiss")).to_be_visible()
+    inspector.look(page, "office-dead-letter", taps=False)
+    page.get_by_role("button", name="Replay").click()
     expect(page.get_by_text("1 replayed, 0 skipped.")).to_be_visible()
     assert len(wait_until(lambda: sandbox.mails(email))) == 1
     assert len(sandbox.enrollments(email)) == 1
     page.goto(status_page)
     expect_state(page, "ready")
+
+
+CUT_OFF = """() => [...document.querySelectorAll('#result_list :is(td, th)')]
+  .filter(cell => cell.scrollHeight > cell.clientHeight + 1).map(cell => cell.innerText)"""
+
+
+def test_long_texts_are_not_cut_off_on_a_phone(visit: Callable[..., Visitor], sandbox: Sandbox):
+    visitor = visit(viewport=PHONE)
+    page, email = visitor.page, new_email()
+    sandbox.fault("lms", "417", "POST /api/resource/LMS Enrollment")
+    buy(page, "public-procurement-in-practice", email)
+    expect_state(page, "attention")
+    enter_office(visitor, "/admin/lms_sync/deadletter/")
+    search(page, email)
+    expect(page.locator("#result_list")).to_contain_text("The sandbox refuses this on request.")
+    assert page.evaluate(CUT_OFF) == []
+    page.goto("/admin/enrollments/stripeevent/")
+    page.locator("#result_list tbody a").first.click()
+    expect(page.locator(".readonly pre").first).to_be_visible()
+    assert sticking_out(page) == []
+
+
+def test_the_page_of_a_person_fits_its_window(visitor: Visitor, inspector: Inspector):
+    page = visitor.page
+    enter_office(visitor, "/admin/accounts/user/")
+    page.locator("#result_list tbody").get_by_role("link", name=SECOND_STAFF.email).click()
+    expect(page.get_by_text("Available user permissions")).to_be_visible()
+    inspector.look(page, "office-user", taps=False)
+    page.set_viewport_size({"width": 320, "height": 640})
+    assert sticking_out(page) == []
 
 
 @pytest.mark.parametrize("who", [STAFF, SECOND_STAFF], ids=lambda who: who.name)

@@ -7,10 +7,10 @@ import pytest
 import requests
 from playwright.sync_api import expect
 
-from tests.e2e.inspection import Inspector
+from tests.e2e.inspection import Inspector, sticking_out
 from tests.e2e.running_demo import RunningDemo
 from tests.e2e.shopping import buy, expect_state, fill_checkout, new_email, pay_by_card, status
-from tests.e2e.visitor import Visitor
+from tests.e2e.visitor import NARROWEST, Visitor
 from tests.sandbox_client import Sandbox, wait_until
 
 FREE_COURSE = "information-security-for-everyone"
@@ -51,6 +51,8 @@ def test_an_outage_of_the_lms_is_told_and_ends_by_itself(visitor: Visitor, lms_d
     expect(status(page)).to_contain_text("support@")
     assert lms_down.mails(email) == []
     inspector.look(page, "status-lms_unavailable")
+    page.set_viewport_size(NARROWEST)
+    assert sticking_out(page) == []
     page.evaluate("window.stillTheSamePage = true")
     lms_down.call("DELETE", "/control/faults")
     expect_state(page, "ready", within=20)

@@ -9,7 +9,7 @@ from playwright.sync_api import Page, Response, expect
 from tests.e2e.inspection import Inspector
 from tests.e2e.running_demo import BrokenShop, RunningDemo
 from tests.e2e.shopping import fill_checkout, go_to_payment, new_email
-from tests.e2e.visitor import Visitor
+from tests.e2e.visitor import NARROWEST, PHONE, Visitor
 from tests.sandbox_client import Sandbox
 
 HEAVIEST_CATALOGUE = 150_000
@@ -140,10 +140,40 @@ def test_the_catalogue_is_light(visitor: Visitor):
 
 
 def test_nothing_sticks_out_of_the_narrowest_phones(visitor: Visitor, demo: RunningDemo):
-    visitor.page.set_viewport_size({"width": 320, "height": 640})
+    visitor.page.set_viewport_size(NARROWEST)
     for path in PAGES.values():
         visitor.page.goto(path)
         assert visitor.page.evaluate("document.documentElement.scrollWidth") <= 320, path
+
+
+HIDDEN_BY_THE_BAR = """() => {
+  const box = document.activeElement.getBoundingClientRect(), bar = document.querySelector('.buy-bar');
+  return !bar.contains(document.activeElement) && box.bottom > bar.getBoundingClientRect().top && document.activeElement.textContent.trim();
+}"""
+
+
+def test_nothing_that_has_the_focus_is_hidden_by_the_bar_of_a_course(visitor: Visitor):
+    """WCAG 2.2, 2.4.11."""
+    page = visitor.page
+    page.set_viewport_size(PHONE)
+    page.goto(PAGES["course"])
+    page.wait_for_load_state("load")
+    seen = []
+    while not page.evaluate("document.activeElement.closest('.buy-bar') !== null"):
+        page.keyboard.press("Tab")
+        seen.append(page.evaluate(HIDDEN_BY_THE_BAR))
+        assert len(seen) < 60
+    assert len(seen) > 10
+    assert [hidden for hidden in seen if hidden] == []
+
+
+def test_the_chosen_subject_is_in_sight_on_a_phone(visitor: Visitor):
+    visitor.page.set_viewport_size(PHONE)
+    visitor.page.goto("/")
+    for name in visitor.page.locator(".subjects a").evaluate_all("links => links.map(link => link.getAttribute('href'))"):
+        visitor.page.goto(name)
+        box = visitor.page.locator(".subjects [aria-current]").bounding_box()
+        assert 0 <= box["x"] < box["x"] + box["width"] <= PHONE["width"], name
 
 
 def test_the_menu_leads_everywhere(visitor: Visitor):

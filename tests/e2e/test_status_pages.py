@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.inspection import Inspector
+from tests.e2e.inspection import Inspector, sticking_out
 from tests.e2e.shopping import DEBIT_FAILS, buy, expect_state, go_to_payment, new_email, pay_from_account
-from tests.e2e.visitor import Visitor
+from tests.e2e.visitor import NARROWEST, Visitor
 from tests.sandbox_client import Sandbox, wait_until
 
 COURSE = "instructional-video-on-a-small-budget"
@@ -94,6 +94,8 @@ def test_a_state_is_told(state: str, visitor: Visitor, sandbox: Sandbox, inspect
     expect_state(visitor.page, state)
     expect(visitor.page.get_by_role("heading", level=1)).to_have_text(headline)
     inspector.look(visitor.page, f"status-{state}")
+    visitor.page.set_viewport_size(NARROWEST)
+    assert sticking_out(visitor.page) == []
     expect_state(visitor.page, state)
 
 

@@ -9,6 +9,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, R
 
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
+NARROWEST = {"width": 320, "height": 640}
 PATIENCE_MS = 10_000
 SESSION_COOKIE = "sessionid"
 ABORTED = "net::ERR_ABORTED"  # a poll that the browser gave up because the page was left

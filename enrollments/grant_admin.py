@@ -13,6 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpRespons
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils import timezone
+from unfold.dataclasses import UnfoldAction
 from unfold.decorators import action, display
 
 from courses.models import Course
@@ -37,6 +38,8 @@ STATE_COLORS = {
     Grant.EXPIRED: "warning",
     Grant.REVOKED: "danger",
 }
+# Which decisions a grant's page offers, by its status; the list offers them all, and says what it skipped.
+OFFERED = {Grant.PENDING: {"approve", "reject"}, Grant.APPROVED: {"reissue", "extend", "revoke"}}
 EXPORTED = ("created_at", "status", "name", "email", "course.slug", "percent", "expires_at", "decided_by", "decided_at", "redeemed_at")
 
 
@@ -59,6 +62,21 @@ class GrantAdmin(ReadOnlyAdmin):
     actions = ("approve_selected", "reject_selected", "export")
     actions_detail: ClassVar[list[str]] = ["approve_one", "reject_one", "reissue_one", "extend_one", "revoke_one"]
     id_fields = ("pk", "enrollment_id")
+    readonly_fields = ("approved_at_price", "held_of_budget")
+    exclude = ("price_at_approval", "committed_amount")
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
+        grant = self.get_object(request, object_id)
+        offered = OFFERED.get(grant.status, set()) if grant else set()
+        return [each for each in super().get_actions_detail(request, object_id) if each.path in offered]
+
+    @admin.display(description="price at approval")
+    def approved_at_price(self, grant: Grant) -> str:
+        return "" if grant.price_at_approval is None else format_money(grant.price_at_approval, grant.currency)
+
+    @admin.display(description="held of the budget")
+    def held_of_budget(self, grant: Grant) -> str:
+        return format_money(grant.committed_amount, grant.currency) if grant.holds_budget else ""
 
     @display(description="status", ordering="status", label=STATE_COLORS)
     def state(self, grant: Grant) -> str:

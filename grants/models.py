@@ -154,7 +154,7 @@ class Grant(models.Model):
         permissions = (("decide_grant", "Can approve, reject and change grants"), ("export_grant", "Can export grants"))
 
     def __str__(self) -> str:
-        return f"{self.name} for {self.course_id} ({self.status})"
+        return f"{self.name}, {self.email} ({self.status})"
 
     @property
     def is_free(self) -> bool:

@@ -1,5 +1,6 @@
 """Messages to staff. Each has a key that names its cause: a cause alerts once."""
 
+import hashlib
 import logging
 
 from django.conf import settings
@@ -7,6 +8,8 @@ from django.conf import settings
 from notifications import outgoing
 
 logger = logging.getLogger(__name__)
+
+LONGEST_KEY = 120
 
 
 def alert_staff(*, key: str, subject: str, lines: list[str]) -> None:
@@ -16,6 +19,13 @@ def alert_staff(*, key: str, subject: str, lines: list[str]) -> None:
         outgoing.stage(
             kind=outgoing.STAFF_ALERT,
             to=address,
-            dedupe_key=f"alert:{key}:{address}"[:120],
+            dedupe_key=_short(f"alert:{key}:{address}"),
             context={"subject": subject, "lines": lines},
         )
+
+
+def _short(key: str) -> str:
+    """Return a key as it is, or where it is too long for its column, one that no other long key shares."""
+    if len(key) <= LONGEST_KEY:
+        return key
+    return f"{key[: LONGEST_KEY - 33]}~{hashlib.blake2b(key.encode(), digest_size=16).hexdigest()}"

@@ -90,6 +90,23 @@ def test_each_decision_is_shown_in_full_before_it_is_taken(staff: Client, verb: 
     assert LogEntry.objects.count() == 0
 
 
+def test_a_grants_page_offers_what_may_be_decided_and_shows_its_money(staff: Client) -> None:
+    def shown(grant: Grant) -> tuple[set[str], str]:
+        text = staff.get(f"{LIST}{grant.pk}/change/").content.decode()
+        return {verb for verb in ("approve", "reject", "reissue", "extend", "revoke") if f'href="{url(grant, verb)}"' in text}, text
+
+    application, coupon = make_application(), make_coupon(make_course(price=119000), percent=50)
+    verbs, text = shown(application)
+    assert verbs == {"approve", "reject"}
+    assert f"{application.name}, {application.email}" in text
+    verbs, text = shown(coupon)
+    assert verbs == {"reissue", "extend", "revoke"}
+    assert "$1,190.00" in text
+    assert "119000" not in text
+    assert applications.revoke(coupon, by="staff@example.com")
+    assert shown(coupon)[0] == set()
+
+
 def test_approving_makes_a_coupon_mails_it_and_says_who_did_it(staff: Client) -> None:
     """Requirements R046, R047."""
     grant = make_application()

@@ -189,3 +189,10 @@ def test_the_provider_is_exchanged_by_configuration(settings: Settings) -> None:
     stage()
     work.drain(EMAILS)
     assert [message.to for message in mail.outbox] == [["ada@example.com"]]
+
+
+def test_long_causes_and_long_addresses_share_no_key(settings: Settings) -> None:
+    settings.STAFF_ALERT_EMAILS = [f"{'very-' * 12}long-{name}@staff.example.com" for name in ("one", "two")]
+    for cause in ("first", "second", "first"):
+        alerts.alert_staff(key=f"{'a-cause-' * 10}{cause}", subject="Fire", lines=["in the cellar"])
+    assert Email.objects.count() == 4

@@ -156,6 +156,12 @@ class ProgramForm(forms.ModelForm):
         if program.budget_amount is not None:
             self.initial["budget_amount"] = plain_amount(program.budget_amount, program.currency)
 
+    @property
+    def changed_data(self) -> list[str]:
+        """A budget is its digits and its currency, as a course's price is."""
+        changed = super().changed_data
+        return [*changed, "budget_amount"] if "currency" in changed and "budget_amount" not in changed else changed
+
     def clean_budget_amount(self) -> int | None:
         typed = self.cleaned_data["budget_amount"]
         if typed is None:

@@ -172,6 +172,12 @@ def test_a_budget_that_cannot_be_read_is_shown_again(staff: Client, currency: st
     assert Program.objects.count() == 0
 
 
+def test_the_same_digits_in_another_currency_are_another_budget(staff: Client) -> None:
+    program = make_program(currency="jpy", budget_amount=5_000)
+    assert staff.post(change(program), form(currency="usd", budget_amount="5000")).status_code == 302
+    assert columns(program)[1:3] == ("usd", 500_000)
+
+
 def test_a_budget_is_shown_as_it_is_typed(staff: Client) -> None:
     page = staff.get(change(make_program(budget_amount=60_050))).content.decode()
     assert 'value="600.50"' in page

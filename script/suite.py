@@ -11,10 +11,10 @@ import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 
 from script.children import ROOT, Child, ChildFailed, stop_all
@@ -102,14 +102,15 @@ class Result:
 def parts(services: Services) -> dict[str, Callable[[], Part]]:
     """Return how to make each part; a server is started only for a part that needs it.
 
-    Long ones first, but PostgreSQL's two apart: each needs many of the connections that one server gives.
+    Long ones first, so that none is left alone at the end, but PostgreSQL's two apart: each needs many of the connections
+    that one server gives.
     """
     made: dict[str, Callable[[], Part]] = {}
     for engine in ("postgres", "mongodb", "sqlite"):
         made[f"system-{engine}"] = lambda engine=engine: _system(engine, services)
-    made["browser"] = lambda: Part("browser", [_pytest("tests/e2e", env=_env("sqlite", services))])
     for engine in ("mongodb", "sqlite", "postgres"):
         made[engine] = lambda engine=engine: _engine(engine, services)
+    made["browser"] = lambda: Part("browser", [_pytest("tests/e2e", env=_env("sqlite", services))])
     made["lint"] = lambda: Part("lint", _lint())
     made["migrations"] = lambda: _migrations(services)
     made["replays"] = lambda: Part("replays", [_pytest(REPLAYS, *UNHURRIED, env=_env("postgres", services))], lane=ALONE)
@@ -263,14 +264,26 @@ def _run_all(wanted: list[Part]) -> Result:
     Three on two cores, because each of them waits for a server, a browser or a clock in a fourth to a half of its time.
     """
     total, started = Result(), time.monotonic()
-    timed, others, alone = ([part for part in wanted if part.lane == lane] for lane in (TIMED, OTHER, ALONE))
-    with ThreadPoolExecutor(max_workers=1) as one, ThreadPoolExecutor(max_workers=OTHERS_AT_ONCE) as two:
-        results = [one.map(run_part, timed), two.map(run_part, others)]
-        for result in chain(*results):
-            total.add(result)
-    for part in alone:
-        total.add(run_part(part))
+    timed, others, alone = (deque(part for part in wanted if part.lane == lane) for lane in (TIMED, OTHER, ALONE))
+    with ThreadPoolExecutor(max_workers=1 + OTHERS_AT_ONCE) as lanes:
+        running_lanes = [lanes.submit(_work_off, timed, others), *(lanes.submit(_work_off, others) for _ in range(OTHERS_AT_ONCE))]
+        for lane in running_lanes:
+            total.add(lane.result())
+    total.add(_work_off(alone))
     total.seconds = time.monotonic() - started
+    return total
+
+
+def _work_off(*queues: deque[Part]) -> Result:
+    """Run what is left of these queues, the first one's parts first; other lanes may take of them at the same time."""
+    total = Result()
+    for queue in queues:
+        while queue:
+            try:
+                part = queue.popleft()
+            except IndexError:  # another lane was faster
+                break
+            total.add(run_part(part))
     return total
 
 

@@ -7,7 +7,7 @@ PostgreSQL takes no NUL and no lone surrogate, SQLite no NaN, MongoDB no integer
 import math
 from typing import Any
 
-from maaledu.http import is_storable
+from maaledu.http import UNSTORABLE, is_storable
 
 LARGEST = 2**63 - 1
 DEEPEST = 50
@@ -55,4 +55,4 @@ def _kept(value: Any) -> Any:
 
 def clean(text: str) -> str:
     """Return the text with U+FFFD for each character that not every database takes."""
-    return "".join(character if is_storable(character) else REPLACEMENT for character in text)
+    return UNSTORABLE.sub(REPLACEMENT, text)

@@ -11,7 +11,6 @@ from affiliates import payout_files, payouts
 from affiliates.errors import FileWasMade, PayoutRefused
 from affiliates.models import Affiliate, Payout, PayoutBatch
 from enrollments import invariants
-from tests.affiliates.make import make_staff
 from tests.affiliates.payday import amounts, batch_in, draft, owed, state
 from tests.affiliates.test_ledger import balance_of
 from tests.concurrency import kinds, race
@@ -19,18 +18,6 @@ from tests.concurrency import kinds, race
 BATCHES, LINES = "/admin/affiliates/payoutbatch/", "/admin/affiliates/payout/"
 REASON = {"reason": "Wrong month"}
 ROUNDS = 5
-
-
-@pytest.fixture
-def boss(db: None) -> User:
-    return make_staff(email="boss@example.com")
-
-
-@pytest.fixture
-def office(boss: User) -> Client:
-    client = Client()
-    client.force_login(boss)
-    return client
 
 
 def exported(boss: User) -> tuple[Affiliate, PayoutBatch]:

@@ -12,7 +12,7 @@ from affiliates.errors import PayeeNotActive
 from affiliates.models import Affiliate, Payout, PayoutBatch
 from enrollments import paying
 from notifications.models import Email
-from tests.affiliates.make import IBAN, make_staff
+from tests.affiliates.make import IBAN
 from tests.affiliates.payday import amounts, batch_in, draft, owed, state
 from tests.affiliates.rivals import rival_before
 from tests.affiliates.test_ledger import balance_of
@@ -20,18 +20,6 @@ from tests.concurrency import kinds, race
 
 BATCHES, LINES = "/admin/affiliates/payoutbatch/", "/admin/affiliates/payout/"
 ROUNDS = 5
-
-
-@pytest.fixture
-def boss(db: None) -> User:
-    return make_staff(email="boss@example.com")
-
-
-@pytest.fixture
-def office(boss: User) -> Client:
-    client = Client()
-    client.force_login(boss)
-    return client
 
 
 def suspended_after_the_release(end: Any = joining.suspend) -> tuple[Affiliate, Affiliate, PayoutBatch]:

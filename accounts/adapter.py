@@ -9,7 +9,8 @@ from django.http import HttpRequest
 from accounts.emails import normalize_email
 from accounts.models import User
 from maaledu.addresses import client_address, is_own_path
-from maaledu.http import enforce_limit, site_facts
+from maaledu.http import site_facts
+from maaledu.limits import enforce_limit
 
 
 class AccountAdapter(DefaultAccountAdapter):

@@ -3,7 +3,7 @@
 from allauth.account import views
 from django.urls import include, path
 
-from maaledu.http import limit
+from maaledu.limits import limit
 
 POST = ["POST"]
 

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.conf import settings
+from django.db.models import Max
 from django.utils import timezone
 
 from affiliates import holds, ledger, visits
-from affiliates.models import Commission, LedgerEntry
+from affiliates.models import Affiliate, Commission, LedgerEntry
 from affiliates.own_account import refuse_own
+from courses.discounts import Price
 from maaledu.db import atomic
 from maaledu.money import format_money, round_half_up, share
 
@@ -179,3 +181,14 @@ def _book(commission: Commission, step: int, *, actor: str, note: str) -> None:
     ledger.write(entry)
     facts = {"enrollment": str(commission.enrollment_id), "amount": step, "actor": actor}
     logger.info("commission reversed", extra=facts)
+
+
+def highest_rate() -> int:
+    """Return the highest rate, in basis points, that a sale may have: an active affiliate's own, or that of a new one."""
+    own = Affiliate.objects.filter(status=Affiliate.ACTIVE).aggregate(highest=Max("rate_basis_points"))["highest"]
+    return max(own or 0, settings.AFFILIATE_RATE_BASIS_POINTS)
+
+
+def commission_at(price: Price, rate_basis_points: int) -> int:
+    """Return what a sale at this price would earn an affiliate with this rate, in minor units (decisions: commission)."""
+    return earned(price.list_price, rate_basis_points, paid=price.to_pay)

@@ -82,3 +82,9 @@ class BalanceTooLow(PayoutRefused):
 class NothingToPay(PayoutRefused):
     code = "NOTHING_TO_PAY"
     message = "No affiliate has enough to pay out by that day in that currency and by that method."
+
+
+class SignInNeeded(AppError):
+    code = "SIGN_IN_NEEDED"
+    message = "Please sign in first."
+    http_status = 401

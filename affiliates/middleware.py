@@ -17,7 +17,7 @@ from affiliates import attribution, visits
 from affiliates.models import Affiliate
 from maaledu.addresses import client_network
 from maaledu.errors import RateLimited
-from maaledu.http import enforce_limit
+from maaledu.limits import enforce_limit
 
 logger = logging.getLogger(__name__)
 

@@ -1,146 +1,29 @@
-"""Paying affiliates: one person drafts, another releases, then it is marked paid; what is cancelled comes back.
+"""Paying affiliates: one person drafts (`payout_drafts`), another releases, then it is marked paid.
 
-An entry is in at most one live payout: a unique row says so, so two drafts at once share none. Releasing books the
-payout, guarded by the balance. Source: decisions, "payouts".
+Releasing books the payout, guarded by the balance; what is cancelled comes back. Source: decisions, "payouts".
 """
 
 import logging
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
-from itertools import islice
+from datetime import timedelta
 from uuid import UUID
 
-from django.conf import settings
-from django.db import IntegrityError
-from django.db.models import Q, QuerySet
+from django.db.models import Q
 from django.utils import timezone
 
 from accounts.models import User
-from affiliates import holds, ledger, payees
-from affiliates.errors import FileWasMade, NothingToPay, PayoutRefused, SamePerson
+from affiliates import holds, ledger, mails, payees
+from affiliates.errors import FileWasMade, PayoutRefused, SamePerson
 from affiliates.models import Affiliate, Balance, LedgerEntry, Payout, PayoutBatch, PayoutItem
 from affiliates.own_account import refuse_own
 from maaledu.db import atomic, transition
+from maaledu.money import format_money
 
 logger = logging.getLogger(__name__)
 
-MOST_PAYOUTS = 500
 CHANGED = "The affiliate's sales or account changed after the draft."
-
-
-@dataclass(frozen=True)
-class Run:
-    """What a batch is for: a currency, a method, and the day by whose end (UTC) an entry has to be available."""
-
-    currency: str
-    method: str
-    payable_on: date
-
-    @property
-    def ends_at(self) -> datetime:
-        return datetime.combine(self.payable_on + timedelta(days=1), time.min, UTC)
-
-
-# --- drafting --------------------------------------------------------------------------------------------------------
-def draft(run: Run, *, by: User) -> PayoutBatch:
-    """Draft payouts for every active affiliate who is owed the minimum or more. Raises NothingToPay.
-
-    Each affiliate's payout is one transaction, so a draft that is cut off leaves a smaller batch. An affiliate whose
-    entries another draft takes at this moment is left to that one, and nothing joins a batch that is no draft any more.
-    """
-    while ledger.mature() >= ledger.MATURED_AT_ONCE:
-        pass
-    batch = PayoutBatch(
-        currency=run.currency,
-        method=run.method,
-        payable_on=run.payable_on,
-        minimum=settings.PAYOUT_MINIMUM,
-        drafted_by=by,
-    )
-    tried = (_draft_or_leave(batch, affiliate_id, run) for affiliate_id in _candidates(run))
-    drafted = list(islice(filter(None, tried), MOST_PAYOUTS))
-    if not drafted:
-        raise NothingToPay(currency=run.currency, method=run.method)
-    _log("drafted", batch, drafted, by)
-    return batch
-
-
-def _candidates(run: Run) -> list[UUID]:
-    owed = Balance.objects.filter(currency=run.currency, payable__gte=_least())
-    payees = owed.filter(affiliate__status=Affiliate.ACTIVE, affiliate__payout_method=run.method).exclude(affiliate__payout_sealed="")
-    return list(payees.order_by("-payable", "pk").values_list("affiliate_id", flat=True))
-
-
-def _least() -> int:
-    return max(settings.PAYOUT_MINIMUM, 1)
-
-
-def _draft_or_leave(batch: PayoutBatch, affiliate_id: UUID, run: Run) -> Payout | None:
-    try:
-        return _draft_one(batch, affiliate_id, run)
-    except IntegrityError:  # another draft has one of these entries
-        return None
-
-
-@atomic
-def _draft_one(batch: PayoutBatch, affiliate_id: UUID, run: Run) -> Payout | None:
-    active = Affiliate.objects.filter(pk=affiliate_id, status=Affiliate.ACTIVE, payout_method=run.method)
-    affiliate, entries = active.exclude(payout_sealed="").first(), _due(affiliate_id, run)
-    amount = sum(entry.amount for entry in entries)
-    if affiliate is None or amount < _least() or not _is_open(batch):
-        return None
-    payout = Payout(
-        batch_id=batch.pk,
-        affiliate=affiliate,
-        amount=amount,
-        currency=run.currency,
-        entry_count=len(entries),
-        payee_name=affiliate.payee_name,
-        details_sealed=affiliate.payout_sealed,
-        details_hint=affiliate.payout_hint,
-    )
-    payout.save(force_insert=True)
-    items = [PayoutItem(payout=payout, entry=entry, affiliate_id=affiliate.pk, amount=entry.amount) for entry in entries]
-    PayoutItem.objects.bulk_create(items, batch_size=500)
-    return payout
-
-
-def _is_open(batch: PayoutBatch) -> bool:
-    """Write the batch with its first payout, so that a draft that finds nothing leaves none; later, see that it is a draft still.
-
-    A write, not a look: whoever releases or cancels the batch waits for this payout, or this payout for them.
-    """
-    rows = PayoutBatch.objects.filter(pk=batch.pk)
-    if rows.filter(status=PayoutBatch.DRAFT).update(updated_at=timezone.now()) == 1:
-        return True
-    if rows.exists():
-        return False
-    batch.save(force_insert=True)
-    return True
-
-
-def _due(affiliate_id: UUID, run: Run) -> list[LedgerEntry]:
-    """Return what to pay, sale by sale. One that is on hold, or available too late, waits.
-
-    Unless what is left of it lowers the balance: neither a hold nor a date makes more go out.
-    """
-    sales: dict[UUID, list[LedgerEntry]] = defaultdict(list)
-    for entry in _unpaid(affiliate_id, run.currency):
-        sales[entry.enrollment_id or entry.pk].append(entry)
-    on_hold = holds.sales_in_doubt(affiliate_id)
-    waiting = {key for key, entries in sales.items() if key in on_hold or any(entry.available_at >= run.ends_at for entry in entries)}
-    return [
-        entry for key, entries in sales.items() if key not in waiting or sum(entry.amount for entry in entries) < 0 for entry in entries
-    ]
-
-
-def _unpaid(affiliate_id: UUID, currency: str) -> QuerySet[LedgerEntry]:
-    """Return the earnings that have become payable, as the balance counts them, and are in no live payout."""
-    through = Balance.objects.values_list("matured_through", flat=True).get(affiliate_id=affiliate_id, currency=currency)
-    payable = LedgerEntry.objects.of(affiliate_id, currency).earnings().filter(available_at__lte=through)
-    return payable.exclude(payout_items__is_live=True).order_by("created_at", "pk")
 
 
 # --- releasing -------------------------------------------------------------------------------------------------------
@@ -170,7 +53,7 @@ def release(batch: PayoutBatch, *, by: User) -> Released:
     stopped = [payout for payout in payouts if payout not in going and _free(payout, reason=CHANGED)]
     if not going:
         transition(batch, PayoutBatch.CANCELLED, cancelled_by=by, cancel_reason=CHANGED)
-    _log("released", batch, going, by)
+    log_payouts("released", batch, going, by)
     return Released(going, stopped)
 
 
@@ -202,7 +85,10 @@ def _has_held_sales(payout: Payout) -> bool:
 # --- paid, or called off ---------------------------------------------------------------------------------------------
 @atomic
 def mark_paid(batch: PayoutBatch, *, by: User, reference: str) -> list[Payout]:
-    """Record that the bank or PayPal has paid a released batch; return its payouts. Raises PayoutRefused, PayeeNotActive."""
+    """Record that the bank or PayPal has paid a released batch, and tell each affiliate once; return its payouts.
+
+    Raises PayoutRefused, PayeeNotActive.
+    """
     reference = reference.strip()[:80]
     if not reference:
         raise PayoutRefused("Enter the reference of the bank or of PayPal.")
@@ -213,7 +99,9 @@ def mark_paid(batch: PayoutBatch, *, by: User, reference: str) -> list[Payout]:
     paid = [payout for payout in released if transition(payout, Payout.PAID)]
     if not paid:
         raise PayoutRefused("Every payout of this batch was cancelled. Cancel the batch, too.")
-    _log("paid", batch, paid, by)
+    for payout in paid:
+        mails.stage_payout(payout, batch)
+    log_payouts("paid", batch, paid, by)
     return paid
 
 
@@ -229,7 +117,7 @@ def cancel_batch(batch: PayoutBatch, *, by: User, reason: str, not_sent: bool = 
         raise FileWasMade if can_be_cancelled else PayoutRefused(f"This batch is {batch.status} and cannot be cancelled.")
     live = list(batch.payouts.exclude(status=Payout.CANCELLED).order_by("affiliate_id"))
     cancelled = [payout for payout in live if _cancel(payout, by=by, reason=reason)]
-    _log("cancelled", batch, cancelled, by)
+    log_payouts("cancelled", batch, cancelled, by)
     return cancelled
 
 
@@ -284,6 +172,12 @@ def _book(payout: Payout, kind: str, amount: int, *, by: User) -> None:
     holds.recount(payout.affiliate_id, payout.currency)
 
 
-def _log(what: str, batch: PayoutBatch, payouts: Iterable[Payout], by: User) -> None:
+def log_payouts(what: str, batch: PayoutBatch, payouts: Iterable[Payout], by: User) -> None:
     amount = sum(payout.amount for payout in payouts)
     logger.info("payouts %s", what, extra={"batch": str(batch.pk), "amount": amount, "by": str(by.pk)})
+
+
+def sum_of(lines: Iterable[Payout], batch: PayoutBatch) -> str:
+    """Return how many payouts these are and what they come to, in words: "2 payouts, $130.00"."""
+    amounts = [line.amount for line in lines]
+    return f"{len(amounts)} {'payout' if len(amounts) == 1 else 'payouts'}, {format_money(sum(amounts), batch.currency)}"

@@ -6,10 +6,10 @@ from datetime import timedelta
 from django.test import Client
 from django.utils import timezone
 
-from affiliates import explaining, figures, statements
-from affiliates.figures import Account
 from affiliates.models import Affiliate, LedgerEntry
-from affiliates.statements import Month
+from affiliates.pages import entries, figures, statements
+from affiliates.pages.figures import Account
+from affiliates.pages.statements import Month
 from bench.growth_data import EMAIL
 from maaledu.paging import paginate
 
@@ -45,8 +45,8 @@ def _page() -> Callable[[], object]:
 
 def _explained(key: str) -> Callable[[], object]:
     account = _account()
-    figure = explaining.figure_of(account, key, "usd")
-    return lambda: explaining.entries_of(figure)
+    figure = entries.figure_of(account, key, "usd")
+    return lambda: entries.entries_of(figure)
 
 
 def _deep() -> Callable[[], object]:
@@ -54,7 +54,7 @@ def _deep() -> Callable[[], object]:
     account = _account()
     half_way = timezone.now() - timedelta(days=550)
     cursor = paginate(LedgerEntry.objects.filter(affiliate_id=account.affiliate.pk, created_at__lt=half_way)).next_cursor
-    return lambda: explaining.all_entries(account, cursor=cursor)
+    return lambda: entries.all_entries(account, cursor=cursor)
 
 
 def _months() -> Callable[[], object]:

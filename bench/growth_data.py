@@ -10,9 +10,9 @@ from django.db import connection
 from django.utils import timezone
 
 from accounts.models import User
-from affiliates import joining
+from affiliates import memberships
 from affiliates.models import Affiliate
-from courses.demo import seed_courses
+from demo.courses import seed_courses
 
 EMAIL = "growth@maaledu.example"
 DAYS = 3 * 365
@@ -66,7 +66,7 @@ def _affiliate(email: str, now: datetime) -> Affiliate:
     affiliate = Affiliate(user=user, email=email, alias_key=email, name="Growth", rate_basis_points=1000, tax_country="DE")
     affiliate.terms_accepted_at = affiliate.created_at = now - timedelta(days=DAYS)
     affiliate.save()
-    joining.activate(affiliate)
+    memberships.approve(affiliate, by="staff@example.com")
     return affiliate
 
 

@@ -11,11 +11,11 @@ from django.utils import timezone
 
 from bench.requests import Case, Request, new_page, same_page, signed
 from courses.models import Course
-from enrollments import checkout, stripe_gateway
-from enrollments.models import Payment
 from grants import applications
 from grants.applications import Application, Decision
 from grants.models import Grant
+from payments import checkout, gateway
+from payments.models import Payment
 
 SLUG = "data-analysis-foundations"
 CSRF = "bench0123456789ABCDEFGHIJKLMNOPq"  # a cookie and a form field that agree
@@ -53,7 +53,7 @@ def _free_checkouts(count: int) -> list[Request]:
 def _coupon(*, percent: int) -> Grant:
     application = Application("Bench Holder", _email(), "A situation.", "A motivation.")
     decision = Decision(percent, timezone.now() + timedelta(days=1))
-    return applications.approve(applications.apply(Course.objects.get(slug=SLUG), application), decision, by="bench@example.com")
+    return applications.approve(applications.file(Course.objects.get(slug=SLUG), application), decision, by="bench@example.com")
 
 
 def _webhooks(count: int) -> list[Request]:
@@ -63,7 +63,7 @@ def _webhooks(count: int) -> list[Request]:
 
 def _paid_session() -> dict[str, Any]:
     enrollment = checkout.start(slug=SLUG, email=_email(), name="Bench Buyer").enrollment
-    session = stripe_gateway.retrieve_session(enrollment.payments.get().stripe_session_id)
+    session = gateway.retrieve_session(enrollment.payments.get().stripe_session_id)
     return {**session, "status": "complete", "payment_status": "paid", "payment_intent": f"pi_{uuid.uuid4().hex[:24]}", "url": None}
 
 
@@ -72,7 +72,7 @@ def _stripe_calls(count: int) -> list[Callable[[], object]]:
     payment = Payment.objects.select_related("enrollment").filter(stripe_session_id__isnull=False).first()
     params = {**checkout.session_params(payment.enrollment, payment), "expires_at": int(time.time()) + 31 * 60}
     keys = [f"bench-{uuid.uuid4()}" for _ in range(count)]
-    return [lambda key=key: stripe_gateway.create_session(params, idempotency_key=key) for key in keys]
+    return [lambda key=key: gateway.create_session(params, idempotency_key=key) for key in keys]
 
 
 CASES = {

@@ -16,8 +16,7 @@ from django.utils import timezone
 
 from affiliates import fraud
 from affiliates.models import Affiliate, FraudSignal
-from enrollments.models import Enrollment
-from enrollments.sales_figures import SALE_COUNTS, SOLD
+from enrollments.models import SALE_COUNTS, SOLD, Enrollment
 
 logger = logging.getLogger(__name__)
 

@@ -5,7 +5,8 @@ import logging
 from django.utils import timezone
 
 from affiliates import commissions
-from enrollments import granting, provisioning, referring
+from affiliates.commissions import Sale
+from enrollments import coupons, lms_jobs
 from enrollments.models import Enrollment, EnrollmentEvent
 from grants import redemption
 from maaledu.db import atomic, transition
@@ -27,23 +28,23 @@ def fulfill(enrollment: Enrollment, *, actor: str, payment_reference: str) -> bo
         EnrollmentEvent.objects.create(enrollment=enrollment, from_status=before, to_status=enrollment.status, actor=actor)
         _redeem(enrollment, actor)
         _accrue(enrollment, actor)
-        provisioning.stage_job(enrollment)
+        lms_jobs.stage_job(enrollment)
         logger.info("enrollment paid", extra={"enrollment": str(enrollment.pk), "actor": actor})
         return True
     if enrollment.status == Enrollment.PAID:
-        provisioning.ensure_job(enrollment)
+        lms_jobs.ensure_job(enrollment)
         _ensure_accrued(enrollment, actor)
     return False
 
 
 def _accrue(enrollment: Enrollment, actor: str) -> None:
-    sale = referring.sale_of(enrollment)
+    sale = sale_of(enrollment)
     if sale:
         commissions.accrue(sale, actor=actor)
 
 
 def _ensure_accrued(enrollment: Enrollment, actor: str) -> None:
-    sale = referring.sale_of(enrollment)
+    sale = sale_of(enrollment)
     if sale:
         commissions.ensure(sale, actor=actor)
 
@@ -57,7 +58,7 @@ def _redeem(enrollment: Enrollment, actor: str) -> None:
         return
     if redemption.redeem(enrollment.grant_id, enrollment_id=enrollment.pk, email=enrollment.email, actor=actor):
         return
-    if not granting.redeem_late(enrollment, actor=actor):
+    if not coupons.redeem_late(enrollment, actor=actor):
         alert_staff(
             key=f"coupon-gone:{enrollment.pk}",
             subject="A late payment used a coupon that is no longer free",
@@ -67,3 +68,19 @@ def _redeem(enrollment: Enrollment, actor: str) -> None:
                 "The place was given at the discounted price that was paid. Decide whether to leave it so.",
             ],
         )
+
+
+def sale_of(enrollment: Enrollment) -> Sale | None:
+    """Return the sale as the affiliate's account sees it; None where nobody is credited."""
+    if enrollment.affiliate_id is None:
+        return None
+    return Sale(
+        enrollment_id=enrollment.pk,
+        affiliate_id=enrollment.affiliate_id,
+        course_slug=enrollment.course_slug,
+        course_title=enrollment.course_title,
+        base=enrollment.list_price if enrollment.commission_base is None else enrollment.commission_base,
+        rate_basis_points=enrollment.commission_rate or 0,
+        amount_paid=enrollment.amount,
+        currency=enrollment.currency,
+    )

@@ -1,114 +1,32 @@
 """From a paid place to access in the LMS, and the e-mail that says so."""
 
 import logging
-from typing import Any
 
 from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
-from enrollments import granting
+from enrollments import coupons
 from enrollments.errors import PlaceIsOver
+from enrollments.lms_jobs import QUEUE, job_key
+from enrollments.mails import stage_confirmation
 from enrollments.models import Enrollment, EnrollmentEvent
 from lms_sync import breaker, dead_letters, delivery
 from lms_sync.backoff import backoff
 from lms_sync.connection import CALLS_IN_BUDGET
 from lms_sync.errors import LmsError
 from lms_sync.models import SyncJob
-from maaledu import work
 from maaledu.db import atomic, transition
 from maaledu.errors import AppError
 from maaledu.work import Finish, Queue
-from notifications import outgoing
 from notifications.alerts import alert_staff
 
 logger = logging.getLogger(__name__)
 
-QUEUE = "lms"
-PURCHASE_CONFIRMATION = "purchase_confirmation"
-GRANT_CONFIRMATION = "grant_course_enrollment"
-PARTIAL_GRANT_CONFIRMATION = "partial_grant_enrollment"
-CONFIRMATIONS = {
-    Enrollment.KIND_GRANT: GRANT_CONFIRMATION,
-    Enrollment.KIND_PARTIAL_GRANT: PARTIAL_GRANT_CONFIRMATION,
-}
 HAS_NO_ACCESS = "The learner has paid and has no access yet."
 STILL_HAS_ACCESS = "The learner has the money back, or their bank has, and still has access."
 OVERTAKEN = "Since then this has been refunded or paid anew: a replay only clears the letter."
 MAX_NOTE = 300
-CONFIRMATION_KINDS = [PURCHASE_CONFIRMATION, *CONFIRMATIONS.values()]
-
-
-def job_key(enrollment: Enrollment) -> str:
-    """The key of the job that gives access; after it was taken away and given back, that of the new one."""
-    number = f":{enrollment.access_generation}" if enrollment.access_generation else ""
-    return f"{SyncJob.ENROLL}:{enrollment.pk}{number}"
-
-
-def revocation_key(enrollment: Enrollment) -> str:
-    return f"{SyncJob.REVOKE}:{enrollment.pk}:{enrollment.access_generation}"
-
-
-def _job_fields(enrollment: Enrollment) -> dict[str, Any]:
-    return {
-        "action": SyncJob.ENROLL,
-        "platform": enrollment.lms_platform,
-        "email": enrollment.email,
-        "full_name": enrollment.name,
-        "course_id": enrollment.lms_course_id,
-        "payload": {
-            "enrollment_id": str(enrollment.pk),
-            # Where the course is in the LMS may be mended until there is, or was, access under the name it had.
-            "course": "" if enrollment.lms_enrollment_id else str(enrollment.course_id),
-            "payment_id": enrollment.payment_reference,
-            "amount": enrollment.amount,
-            "currency": enrollment.currency,
-            "original_amount": enrollment.list_price,
-            "discount_percentage": enrollment.discount_percent,
-            "grant_id": str(enrollment.grant_id or ""),
-            "enrollment_type": enrollment.kind,
-            "referral_code": enrollment.referral_code,
-        },
-    }
-
-
-def stage_job(enrollment: Enrollment) -> None:
-    """Write the LMS job of an enrolment that this transaction has just made paid: there cannot be one yet."""
-    SyncJob(dedupe_key=job_key(enrollment), **_job_fields(enrollment)).save(force_insert=True)
-    work.ring(QUEUE)
-
-
-def ensure_job(enrollment: Enrollment) -> bool:
-    """Write the LMS job of a paid enrolment unless it has one, and return whether this call did."""
-    _, created = SyncJob.objects.get_or_create(dedupe_key=job_key(enrollment), defaults=_job_fields(enrollment))
-    if created:
-        work.ring(QUEUE)
-    return created
-
-
-def ensure_revocation(enrollment: Enrollment) -> bool:
-    """Write the LMS job that takes access away, once for each time the place ended; return whether this call did."""
-    fields = {**_job_fields(enrollment), "action": SyncJob.REVOKE}
-    _, created = SyncJob.objects.get_or_create(dedupe_key=revocation_key(enrollment), defaults=fields)
-    if created:
-        work.ring(QUEUE)
-    return created
-
-
-def retry_now(enrollment: Enrollment, *, by: str = "staff") -> bool:
-    """Make a paid enrolment without access due at once: its job is made, woken or replayed. False if there is no need.
-
-    A job that is there goes to where the course is in the LMS now. `by` is the member of staff.
-    """
-    if enrollment.status != Enrollment.PAID or enrollment.has_access:
-        return False
-    if ensure_job(enrollment):
-        return True
-    job = SyncJob.objects.get(dedupe_key=job_key(enrollment))
-    woken = dead_letters.bring_back(job, by=by)
-    if woken:
-        work.ring(QUEUE)
-    return woken
 
 
 def provision(job: SyncJob) -> Finish:
@@ -216,32 +134,6 @@ def _record_access(enrollment: Enrollment, lms_enrollment_id: str) -> None:
         stage_confirmation(enrollment)
 
 
-def stage_confirmation(enrollment: Enrollment) -> bool:
-    """Put the one confirmation of this enrolment into the outbox; only called once access exists."""
-    return outgoing.stage(
-        kind=CONFIRMATIONS.get(enrollment.kind, PURCHASE_CONFIRMATION),
-        to=enrollment.email,
-        dedupe_key=f"{PURCHASE_CONFIRMATION}:{enrollment.pk}",
-        context=confirmation_context(enrollment),
-    )
-
-
-def confirmation_context(enrollment: Enrollment) -> dict[str, Any]:
-    paid_at = enrollment.paid_at or enrollment.created_at
-    return {
-        "customer_name": enrollment.name or enrollment.email.split("@")[0],
-        "course_title": enrollment.course_title,
-        "amount": enrollment.amount_display,
-        "list_price": enrollment.list_price_display,
-        "purchased_on": f"{paid_at:%B} {paid_at.day}, {paid_at.year}",
-        "course_link": enrollment.course_link,
-        "status_link": enrollment.status_link,
-        "is_free": enrollment.kind in Enrollment.UNPAID_KINDS,
-        "saving": enrollment.saving_display,
-        "percent": enrollment.discount_percent,
-    }
-
-
 def on_dead(job: SyncJob, error: AppError) -> None:
     """File the dead letter, say so on the enrolment, and alert staff once."""
     letter = dead_letters.ensure_dead_letter(job, error)
@@ -262,7 +154,7 @@ def on_dead(job: SyncJob, error: AppError) -> None:
         ],
     )
     if settings.FREE_GRANT_ON_LMS_FAILURE == "rollback" and not is_revocation:
-        granting.roll_back(enrollment, by="policy")
+        coupons.roll_back(enrollment, by="policy")
 
 
 def _plight(enrollment: Enrollment, *, is_revocation: bool) -> str:

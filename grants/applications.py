@@ -1,4 +1,5 @@
-"""Applying for a grant, and what staff decide: approve, reject, reissue, revoke, extend. Each decision leaves its trace.
+"""Applying for a grant, and what staff decide: approve, reject, reissue, revoke, extend. Each decision leaves its trace
+and stages its message, in one transaction.
 
 A program's budget is committed at approval by one guarded UPDATE, so that two members of staff together cannot exceed it.
 """
@@ -11,12 +12,12 @@ from django.conf import settings
 from django.db import IntegrityError
 from django.utils import timezone
 
+from courses.discounts import MAX_PERCENT, MIN_PERCENT, Price, discounted
 from courses.models import Course
-from grants import budgets
+from grants import budgets, mails
 from grants.codes import new_code
 from grants.errors import AlreadyDecided, ApplicationOpen, InvalidDecision
 from grants.models import Grant, GrantEvent, Program
-from grants.pricing import MAX_PERCENT, MIN_PERCENT, Price, discounted
 from maaledu.db import atomic, transition
 from maaledu.money import format_money
 
@@ -52,8 +53,25 @@ def working_days_after(start: date, days: int) -> date:
     return day
 
 
-def apply(course: Course, application: Application) -> Grant:
-    """File an application, with the date by which it is answered. Raises ApplicationOpen where one is open already."""
+def apply(course: Course, application: Application) -> None:
+    """File an application; where one is open already, its applicant gets an e-mail with its state instead.
+
+    The caller learns nothing: the answer on the page never tells whether an address is known.
+    """
+    try:
+        file(course, application)
+    except ApplicationOpen:
+        known = Grant.objects.open().filter(course=course, email=application.email).first()
+        if known:
+            kind = mails.RECEIVED if known.status == Grant.PENDING else mails.WAITING
+            mails.stage(kind, known, key=f"again:{timezone.now():%Y%m%d}")
+
+
+def file(course: Course, application: Application) -> Grant:
+    """Write an application, with the date by which it is answered, and confirm it by e-mail.
+
+    Raises ApplicationOpen where one is open already.
+    """
     now = timezone.now()
     grant = Grant(
         course=course,
@@ -66,21 +84,22 @@ def apply(course: Course, application: Application) -> Grant:
         currency=course.currency,
     )
     try:
-        return _file(grant)
+        _insert(grant)
     except IntegrityError as error:
         raise ApplicationOpen from error
-
-
-@atomic
-def _file(grant: Grant) -> Grant:
-    grant.save(force_insert=True)
-    GrantEvent.objects.create(grant=grant, what="applied", actor="applicant")
     return grant
 
 
 @atomic
+def _insert(grant: Grant) -> None:
+    grant.save(force_insert=True)
+    GrantEvent.objects.create(grant=grant, what="applied", actor="applicant")
+    mails.stage(mails.RECEIVED, grant)
+
+
+@atomic
 def approve(grant: Grant, decision: Decision, *, by: str) -> Grant:
-    """Turn an application into a coupon for its applicant, paid from the program's budget.
+    """Turn an application into a coupon for its applicant, paid from the program's budget, and send its code.
 
     `by` is the e-mail of the member of staff. Raises AlreadyDecided, InvalidDecision, BudgetExceeded.
     """
@@ -107,6 +126,7 @@ def approve(grant: Grant, decision: Decision, *, by: str) -> Grant:
     if decision.program:
         budgets.commit(decision.program, cost)
     _trace(fresh, f"approved at {decision.percent} %", by, decision.note)
+    mails.stage(mails.APPROVED, fresh, key="1")
     return fresh
 
 
@@ -124,7 +144,7 @@ def _check(decision: Decision, grant: Grant) -> None:
 
 @atomic
 def reject(grant: Grant, *, by: str, reason: str, note: str = "") -> Grant:
-    """Decline an application. Raises AlreadyDecided, InvalidDecision for a reason that is not on the list."""
+    """Decline an application and say why. Raises AlreadyDecided, InvalidDecision for a reason that is not on the list."""
     if reason not in dict(Grant.REASONS):
         raise InvalidDecision("Choose a reason from the list.")
     fresh = Grant.objects.get(pk=grant.pk)
@@ -132,12 +152,13 @@ def reject(grant: Grant, *, by: str, reason: str, note: str = "") -> Grant:
     if not transition(fresh, Grant.REJECTED, **changes):
         raise AlreadyDecided
     _trace(fresh, f"rejected: {reason}", by, note)
+    mails.stage(mails.REJECTED, fresh)
     return fresh
 
 
 @atomic
 def reissue(grant: Grant, *, by: str) -> Grant:
-    """Replace the code of an unused coupon; the old one is dead from this moment. Raises AlreadyDecided."""
+    """Replace the code of an unused coupon and send the new one; the old one is dead from this moment. Raises AlreadyDecided."""
     fresh = Grant.objects.get(pk=grant.pk)
     unused = Grant.objects.filter(pk=fresh.pk, status=Grant.APPROVED, code_number=fresh.code_number)
     changes = {"code": new_code(), "code_number": fresh.code_number + 1, "updated_at": timezone.now()}
@@ -145,6 +166,7 @@ def reissue(grant: Grant, *, by: str) -> Grant:
         raise AlreadyDecided("Only an unused coupon can be reissued.")
     _trace(fresh, "reissued", by)
     fresh.refresh_from_db()
+    mails.stage(mails.APPROVED, fresh, key=str(fresh.code_number))
     return fresh
 
 

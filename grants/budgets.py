@@ -12,9 +12,9 @@ from uuid import UUID
 from django.db.models import F
 from django.utils import timezone
 
+from courses.discounts import discounted
 from grants.errors import BudgetExceeded
 from grants.models import Grant, Program
-from grants.pricing import discounted
 
 logger = logging.getLogger(__name__)
 

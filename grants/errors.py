@@ -37,3 +37,9 @@ class InvalidDecision(AppError):
     code = "INVALID_DECISION"
     message = "This decision is not possible."
     http_status = 400
+
+
+class ApplicationNotFound(AppError):
+    code = "APPLICATION_NOT_FOUND"
+    message = "We could not find that application. Please use the link in your e-mail."
+    http_status = 404

@@ -15,12 +15,12 @@ from django.conf import settings
 from django.db import IntegrityError
 from django.utils import timezone
 
+from courses.discounts import Price, discounted
 from courses.models import Course
 from grants import budgets, refusals
 from grants.codes import normalize_code
 from grants.errors import CouponUnavailable
 from grants.models import Grant, GrantEvent, GrantQuerySet, RefusalCount
-from grants.pricing import Price, discounted
 from maaledu.db import OutOfDate, atomic
 from maaledu.money import exponent_of, format_money
 

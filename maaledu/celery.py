@@ -13,7 +13,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "maaledu.settings")
 
 app = Celery("maaledu")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(["maaledu"])
+app.autodiscover_tasks(["operations"])
 app.conf.update(
     result_backend=None,
     task_ignore_result=True,

@@ -12,13 +12,15 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from typing import Any, NoReturn, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import uuid_utils.compat
-from django.db import OperationalError, connection, models, transaction
-from django.db.backends.utils import debug_transaction
+from django.db import connection, models, transaction
 from django.db.transaction import TransactionManagementError
 from django.utils import timezone
+
+from maaledu import mongodb
+from maaledu.mongodb import TRANSIENT, Conflict, has_label
 
 logger = logging.getLogger(__name__)
 
@@ -26,11 +28,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 CONFLICT_BUDGET = timedelta(seconds=20)
-COMMIT_BUDGET = timedelta(seconds=10)
-COMMIT_PAUSE_SECONDS = 0.02
 LONGEST_PAUSE_SECONDS = 0.5
-TRANSIENT = "TransientTransactionError"
-UNKNOWN_COMMIT = "UnknownTransactionCommitResult"
 # PostgreSQL: serialization_failure, deadlock_detected.
 RETRIED_SQLSTATES = {"40001", "40P01"}
 
@@ -89,14 +87,6 @@ class OutOfDate(Exception):
     """Raised in an atomic function when a constraint says that what it has read is no longer so: all of it runs again."""
 
 
-class _Conflict(Exception):
-    """The database dropped this transaction in favor of another one."""
-
-    def __init__(self, error: BaseException) -> None:
-        self.error = error
-        super().__init__()
-
-
 def _join(call: Callable[[], T]) -> T:
     try:
         return call()
@@ -106,12 +96,12 @@ def _join(call: Callable[[], T]) -> T:
 
 
 def _until_no_conflict(call: Callable[[], T]) -> T:
-    attempt = _mongodb_attempt if connection.vendor == "mongodb" else _sql_attempt
+    body = functools.partial(_body, call)
     deadline = time.monotonic() + CONFLICT_BUDGET.total_seconds()
     for tries in itertools.count():
         try:
-            return attempt(call)
-        except _Conflict as conflict:
+            return mongodb.attempt(body) if connection.vendor == "mongodb" else _sql_attempt(body)
+        except Conflict as conflict:
             if time.monotonic() > deadline or _in_foreign_transaction():
                 raise conflict.error from conflict.error.__cause__
         time.sleep(random.uniform(0, min(LONGEST_PAUSE_SECONDS, 0.005 * 2 ** min(tries, 10))))
@@ -123,9 +113,9 @@ def _in_foreign_transaction() -> bool:
     return connection.in_atomic_block and connection.vendor != "mongodb"
 
 
-def _sql_attempt(call: Callable[[], T]) -> T:
+def _sql_attempt(body: Callable[[], T]) -> T:
     with transaction.atomic():
-        return _body(call)
+        return body()
 
 
 def _body(call: Callable[[], T]) -> T:
@@ -135,7 +125,7 @@ def _body(call: Callable[[], T]) -> T:
         result = call()
     except Exception as error:
         if _is_conflict(error):
-            raise _Conflict(error) from error
+            raise Conflict(error) from error
         raise
     finally:
         _here.inside = False
@@ -144,85 +134,9 @@ def _body(call: Callable[[], T]) -> T:
     return result
 
 
-def _mongodb_attempt(call: Callable[[], T]) -> T:
-    """Run once. The backend's own Atomic leaves its session behind when a commit fails (5.2.4); this one never does."""
-    backend = _mongodb()
-    _forget_session()
-    backend.run_on_commit = []
-    try:
-        backend.start_transaction_mongo()
-        backend.in_atomic_block_mongo = True
-        result = _body(call)
-        _commit()
-    except BaseException:
-        _abort()
-        raise
-    hooks, backend.run_on_commit = backend.run_on_commit, []
-    _forget_session()
-    _run_hooks(hooks)
-    return result
-
-
-def _run_hooks(hooks: list[tuple[Any, Callable[[], object], bool]]) -> None:
-    """Django's own runner refuses to run inside its atomic, which the admin may have open without any effect."""
-    for _, hook, robust in hooks:
-        try:
-            hook()
-        except Exception:
-            if not robust:
-                raise
-            logger.exception("a step after the commit failed")
-
-
-def _mongodb() -> Any:
-    """The connection, with the attributes that only the MongoDB backend has."""
-    return connection
-
-
-def _commit() -> None:
-    deadline = time.monotonic() + COMMIT_BUDGET.total_seconds()
-    while True:
-        try:
-            with debug_transaction(connection, "session.commit_transaction()"):
-                _mongodb().session.commit_transaction()
-            return
-        except Exception as error:  # noqa: BLE001 pymongo's own errors, and pymongo is only there on MongoDB
-            if not _has_label(error, UNKNOWN_COMMIT) or time.monotonic() > deadline:
-                _refuse_commit(error)
-        time.sleep(COMMIT_PAUSE_SECONDS)
-
-
-def _refuse_commit(error: Exception) -> NoReturn:
-    refusal = OperationalError("the transaction could not be committed")
-    refusal.__cause__ = error
-    if _has_label(error, TRANSIENT) and not _has_label(error, UNKNOWN_COMMIT):
-        raise _Conflict(refusal)
-    raise refusal
-
-
-def _abort() -> None:
-    backend = _mongodb()
-    backend.run_on_commit = []
-    try:
-        if backend.session is not None and backend.session.in_transaction:
-            with debug_transaction(connection, "session.abort_transaction()"):
-                backend.session.abort_transaction()
-    finally:
-        _forget_session()
-
-
-def _forget_session() -> None:
-    backend = _mongodb()
-    session, backend.session = backend.session, None
-    backend.in_atomic_block_mongo = False
-    backend.nested_atomics = 0
-    if session is not None:
-        session.end_session()
-
-
 def _is_conflict(error: BaseException) -> bool:
     return isinstance(error, OutOfDate) or any(
-        _has_label(e, TRANSIENT) or getattr(e, "sqlstate", "") in RETRIED_SQLSTATES for e in _causes(error)
+        has_label(e, TRANSIENT) or getattr(e, "sqlstate", "") in RETRIED_SQLSTATES for e in _causes(error)
     )
 
 
@@ -230,8 +144,3 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__
-
-
-def _has_label(error: BaseException, label: str) -> bool:
-    has_error_label = getattr(error, "has_error_label", None)
-    return bool(has_error_label and has_error_label(label))

@@ -1,12 +1,9 @@
 """How the shop reads requests and answers refusals: one JSON reader, one error shape, one way to count attempts."""
 
-import functools
 import json
 import logging
-import re
 import sys
-import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 from django.conf import settings
@@ -16,20 +13,16 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 from django.http.request import UnreadablePostError
 from django.template.loader import render_to_string
 from django.utils import timezone
-from django_ratelimit.core import get_usage
 from structlog.contextvars import get_contextvars
 
-from maaledu.addresses import client_network
 from maaledu.errors import AppError, BadRequest, Forbidden, NotFound, PayloadTooLarge, RateLimited, ServiceUnavailable
+from maaledu.storable import is_storable
 
 logger = logging.getLogger(__name__)
 
-View = Callable[..., HttpResponseBase]
 Response = TypeVar("Response", bound=HttpResponseBase)
 MACHINE_PATHS = ("/api/", "/webhooks/")
 MAX_JSON_BYTES = 64 * 1024
-MINUTES_SAID_AS_HOURS = 90
-UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 TITLES = {
     400: "That request did not make sense to us",
     403: "You cannot open this page",
@@ -95,11 +88,6 @@ def read_body(request: HttpRequest, *, max_bytes: int | None = None) -> bytes:
     return body
 
 
-def is_storable(text: str) -> bool:
-    """Return whether all three databases take this text: no NUL, no lone surrogate."""
-    return UNSTORABLE.search(text) is None
-
-
 def _refuse_constant(name: str) -> None:
     raise ValueError(name)
 
@@ -118,71 +106,6 @@ def _strings(data: Any) -> Iterator[str]:
 
 
 # --- limits ----------------------------------------------------------------------------------------------------------
-def limit(name: str, *, methods: Collection[str] | None = None) -> Callable[[View], View]:
-    """Let a client call the view only as often as RATE_LIMITS[name] says; every answer tells where it stands.
-
-    `methods` are the ones that count, all by default. Over the limit the answer is RateLimited and the view is not run.
-    """
-
-    def decorate(view: View) -> View:
-        @functools.wraps(view)
-        def limited(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-            if methods is not None and str(request.method) not in methods:
-                return view(request, *args, **kwargs)
-            usage = _count(request, name, client_network(request))
-            return _answer_within(request, usage, functools.partial(view, request, *args, **kwargs))
-
-        return limited
-
-    return decorate
-
-
-def enforce_limit(request: HttpRequest, name: str, key: str) -> None:
-    """Count one attempt against RATE_LIMITS[name] for `key`, such as an account. Raises RateLimited over the limit."""
-    _refuse_over(_count(request, name, key))
-
-
-def _count(request: HttpRequest, name: str, key: str) -> dict[str, int]:
-    """Count in one atomic step in the shared cache; a lost cache counts nothing, so lets through (maaledu.cache)."""
-    return get_usage(request, group=name, key=lambda *_: key, rate=settings.RATE_LIMITS[name], increment=True) or {}
-
-
-def _answer_within(request: HttpRequest, usage: dict[str, int], answer: Callable[[], HttpResponseBase]) -> HttpResponseBase:
-    try:
-        _refuse_over(usage)
-        response = answer()
-    except AppError as error:
-        response = error_response(request, error)
-    for header, value in _limit_headers(usage).items():
-        response.headers.setdefault(header, value)
-    return response
-
-
-def _refuse_over(usage: dict[str, int]) -> None:
-    if usage and usage["should_limit"]:
-        wait = max(usage["time_left"], 1)
-        error = RateLimited(f"Too many attempts in a short time. Try again in {_in_words(wait)}.")
-        error.headers = {**_limit_headers(usage), "Retry-After": str(wait)}
-        raise error
-
-
-def _in_words(seconds: int) -> str:
-    """Return a pause that is over for sure when it has been waited for: `a minute`, `15 minutes`, `24 hours`."""
-    minutes = -(-seconds // 60)
-    if minutes > MINUTES_SAID_AS_HOURS:
-        return f"{-(-minutes // 60)} hours"
-    return "a minute" if minutes == 1 else f"{minutes} minutes"
-
-
-def _limit_headers(usage: dict[str, int]) -> dict[str, str]:
-    """Return the state of a limit; the reset is a moment, in seconds since 1970."""
-    if not usage:
-        return {}
-    return {
-        "X-RateLimit-Limit": str(usage["limit"]),
-        "X-RateLimit-Remaining": str(max(usage["limit"] - usage["count"], 0)),
-        "X-RateLimit-Reset": str(int(time.time()) + max(usage["time_left"], 1)),
-    }
 
 
 # --- refusals --------------------------------------------------------------------------------------------------------

@@ -73,3 +73,20 @@ def plain_amount(amount: int, currency: str) -> str:
     exponent = exponent_of(currency)
     whole, minor = divmod(abs(amount), 10**exponent)
     return f"{'-' * (amount < 0)}{whole}" + (f".{minor:0{exponent}d}" if exponent else "")
+
+
+NO_RATE = "–"
+
+
+def percent(part: int, whole: int) -> str:
+    """Return a share to a tenth of a percent, half up: `3.3 %`."""
+    if not whole:
+        return NO_RATE
+    whole_percents, tenths = divmod(round_half_up(part * 1000, whole), 10)
+    return f"{whole_percents}.{tenths} %"
+
+
+def rate_text(basis_points: int) -> str:
+    """Return a rate as a percentage: 1000 is `10 %`, 1250 is `12.5 %`."""
+    whole, rest = divmod(basis_points, 100)
+    return f"{whole}.{rest:02d}".rstrip("0").rstrip(".") + " %"

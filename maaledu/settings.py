@@ -69,11 +69,16 @@ INSTALLED_APPS = [
     "maaledu",
     "accounts",
     "courses",
+    "notifications",
     "grants",
     "affiliates",
     "lms_sync",
-    "notifications",
     "enrollments",
+    "payments",
+    "storefront",
+    "office",
+    "operations",
+    "demo",
 ]
 MIDDLEWARE = [
     "maaledu.middleware.RequestContextMiddleware",

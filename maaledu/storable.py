@@ -5,9 +5,8 @@ PostgreSQL takes no NUL and no lone surrogate, SQLite no NaN, MongoDB no integer
 """
 
 import math
+import re
 from typing import Any
-
-from maaledu.http import UNSTORABLE, is_storable
 
 LARGEST = 2**63 - 1
 DEEPEST = 50
@@ -56,3 +55,11 @@ def _kept(value: Any) -> Any:
 def clean(text: str) -> str:
     """Return the text with U+FFFD for each character that not every database takes."""
     return UNSTORABLE.sub(REPLACEMENT, text)
+
+
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
+
+def is_storable(text: str) -> bool:
+    """Return whether all three databases take this text: no NUL, no lone surrogate."""
+    return UNSTORABLE.search(text) is None

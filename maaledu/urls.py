@@ -4,20 +4,19 @@ from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import include, path
 
-from maaledu import api
-
 # Staff sign in where everybody does, so that the same limits and the same verified address stand before the office.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
 urlpatterns = [
+    path("", include("office.urls")),
     path("admin/", admin.site.urls),
     path("accounts/", include("accounts.urls")),
-    path("health/live", api.live, name="health_live"),
-    path("health/ready", api.ready, name="health_ready"),
-    path("api/health/frappe", api.frappe_health, name="health_frappe"),
+    path("", include("operations.urls")),
     path("", include("courses.urls")),
+    path("", include("grants.urls")),
     path("", include("affiliates.urls")),
-    path("", include("enrollments.urls")),
+    path("", include("payments.urls")),
+    path("", include("storefront.urls")),
 ]
 
 handler400 = "maaledu.http.bad_request"

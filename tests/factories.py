@@ -13,7 +13,8 @@ from django.test import Client
 from django.utils import timezone
 
 from courses.models import Course
-from enrollments.models import Enrollment, Payment
+from enrollments.models import Enrollment
+from payments.models import Payment
 
 _numbers = itertools.count(1)
 

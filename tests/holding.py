@@ -7,7 +7,7 @@ from collections.abc import Callable
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from enrollments import invariants
+from operations import invariants
 from tests.cleaning import filled_tables, tables
 
 Check = Callable[[], list[str]]

@@ -6,10 +6,10 @@ from typing import Any
 from django.test import Client
 from django.utils import timezone
 
-from affiliates import ledger, payouts
+from affiliates import ledger, payout_drafts, payouts
 from affiliates.ledger import Adjustment
 from affiliates.models import Affiliate, Balance, LedgerEntry, Payout, ReferralDay
-from affiliates.payouts import Run
+from affiliates.payout_drafts import Run
 from tests.affiliates.make import make_staff, sell, tomorrow
 from tests.factories import deliver, dispute_of, disputed, make_course, refund_of, refunded
 
@@ -29,7 +29,7 @@ def adjust(affiliate: Affiliate, amount: int, key: str, currency: str = "usd") -
 def pay_out(currency: str = "usd") -> Payout:
     """Draft, release and mark paid what is payable, by two people; return the one payout there is."""
     first, second = make_staff(), make_staff()
-    batch = payouts.draft(Run(currency, Affiliate.BANK, tomorrow()), by=first)
+    batch = payout_drafts.draft(Run(currency, Affiliate.BANK, tomorrow()), by=first)
     payouts.release(batch, by=second)
     (payout,) = payouts.mark_paid(batch, by=second, reference="SEPA-7")
     return payout

@@ -7,11 +7,12 @@ from django.test import Client
 from django.test.utils import override_settings
 
 from accounts.models import User
-from affiliates import ledger, payouts
+from affiliates import ledger, payout_drafts, payouts
 from affiliates.models import Affiliate, LedgerEntry, Payout, PayoutBatch, PayoutItem
 from affiliates.payout_details import PayoutDetails
-from affiliates.payouts import Run
-from enrollments.models import Enrollment, Payment
+from affiliates.payout_drafts import Run
+from enrollments.models import Enrollment
+from payments.models import Payment
 from tests.affiliates.make import make_affiliate, make_staff, sell, tomorrow
 from tests.factories import deliver, make_course, refund_of, refunded
 
@@ -42,7 +43,7 @@ def run(currency: str = "usd", method: str = Affiliate.BANK) -> Run:
 
 
 def draft(by: User | None = None, **of: str) -> PayoutBatch:
-    return payouts.draft(run(**of), by=by or make_staff())
+    return payout_drafts.draft(run(**of), by=by or make_staff())
 
 
 def batch_in(status: str) -> PayoutBatch:

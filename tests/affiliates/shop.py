@@ -12,10 +12,11 @@ from django.utils import timezone
 
 from affiliates.models import Affiliate
 from courses.models import Course
-from enrollments.models import Enrollment, Payment, StripeEvent
+from enrollments.models import Enrollment
 from enrollments.provisioning import LMS_JOBS
 from lms_sync.models import SyncJob
 from maaledu import work
+from payments.models import Payment, StripeEvent
 from tests.factories import deliver, make_course
 from tests.sandbox_client import Sandbox
 

@@ -10,11 +10,11 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import User
-from affiliates import ledger, payouts
+from affiliates import ledger, payout_drafts, payouts
 from affiliates.errors import NothingToPay
 from affiliates.ledger import Adjustment
 from affiliates.models import Affiliate, Balance, FraudSignal, LedgerEntry, Payout
-from affiliates.payouts import Run
+from affiliates.payout_drafts import Run
 from notifications.models import Email
 from tests.affiliates.make import IBAN, make_affiliate, make_staff, sell, tomorrow
 from tests.affiliates.test_ledger import balance_of
@@ -219,17 +219,17 @@ def test_a_suspended_affiliate_is_left_out_of_a_draft_until_reinstated(staff: Cl
     owed(affiliate)
     do(staff, affiliate, "suspend")
     with pytest.raises(NothingToPay):
-        payouts.draft(run(), by=make_staff())
+        payout_drafts.draft(run(), by=make_staff())
     assert (Payout.objects.count(), balance_of(affiliate)) == (0, (0, 9000, 0, 0))
     do(staff, affiliate, "reinstate")
-    assert payouts.draft(run(), by=make_staff()).payouts.get().amount == 9000
+    assert payout_drafts.draft(run(), by=make_staff()).payouts.get().amount == 9000
 
 
 def test_suspending_after_the_draft_cancels_the_payout_at_its_release(staff: Client) -> None:
     affiliate, other = make_affiliate(), make_affiliate("other@example.com")
     owed(affiliate)
     owed(other)
-    batch = payouts.draft(run(), by=make_staff())
+    batch = payout_drafts.draft(run(), by=make_staff())
     do(staff, affiliate, "suspend")
     released = payouts.release(batch, by=make_staff())
     assert [payout.affiliate_id for payout in released.payouts] == [other.pk]
@@ -365,7 +365,7 @@ def test_how_the_affiliates_stand_is_on_their_page_and_on_the_command_line(staff
     sell(Client(), affiliate)
     owed(affiliate)
     owed(other)
-    payouts.draft(run(), by=User.objects.get(email=BOSS))
+    payout_drafts.draft(run(), by=User.objects.get(email=BOSS))
     assert set(FraudSignal.objects.values_list("kind", flat=True)) == {"shared_account"}
     do(staff, other, "suspend")
     call_command("affiliate_status")

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from affiliates import attribution, joining
+from affiliates import attribution, memberships
 from affiliates.attribution import Click, alias_key, find, read, resolve, seal
 from affiliates.codes import normalize_code
 from affiliates.models import Affiliate
@@ -122,12 +122,12 @@ def test_only_where_the_first_click_counts_a_good_cookie_stays(settings):
     assert {next_code(other, second) for other in ("", good[:-1], over, seal("nnnnnnnn"))} == {second.code}
 
 
-@pytest.mark.parametrize("end", [joining.suspend, joining.close])
+@pytest.mark.parametrize("end", [memberships.suspend, memberships.close])
 def test_a_first_click_counts_only_as_long_as_its_affiliate_is_active(settings, end):
     """Requirement R073: who cannot be credited keeps nobody else from it."""
     settings.ATTRIBUTION_MODEL = "first_click"
     first, second = make_affiliate(), make_affiliate()
-    end(first, reason="Looked into")
+    end(first, by="staff@example.com", reason="Looked into")
     assert next_code(seal(first.code), second) == next_code(attribution.hide(seal(first.code)), second) == second.code
 
 
@@ -266,11 +266,11 @@ def test_a_code_that_nobody_has_is_unknown():
     assert resolve(Click("abcdefgh"), email="buyer@example.com").outcome == "unknown"
 
 
-@pytest.mark.parametrize("end", [joining.suspend, joining.close])
+@pytest.mark.parametrize("end", [memberships.suspend, memberships.close])
 def test_an_affiliate_who_is_not_active_now_is_not_credited(end):
     """Requirement R073."""
     affiliate = make_affiliate()
-    end(affiliate, reason="Looked into")
+    end(affiliate, by="staff@example.com", reason="Looked into")
     assert resolve(Click(affiliate.code), email="buyer@example.com").outcome == "inactive"
 
 
@@ -320,13 +320,13 @@ def test_whoever_is_paid_elsewhere_is_somebody_else(details: PayoutDetails | Non
 
 def test_ones_own_purchase_is_called_so_also_while_suspended():
     affiliate = make_affiliate("ada@example.com")
-    joining.suspend(affiliate, reason="Looked into")
+    memberships.suspend(affiliate, by="staff@example.com", reason="Looked into")
     assert resolve(Click(affiliate.code), email="ada@example.com").outcome == "self"
 
 
 def test_a_purchase_from_the_affiliates_address_or_device_is_credited_and_shown_to_staff():
     affiliate = make_affiliate()
-    joining.remember_network(affiliate, "n" * 64)
+    memberships.remember_network(affiliate, "n" * 64)
     affiliate.refresh_from_db()
     seen = {
         (): Click(affiliate.code, "other", "other"),

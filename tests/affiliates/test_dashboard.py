@@ -11,11 +11,14 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from affiliates import chart, explaining, figures, joining, ledger
-from affiliates.figures import Account, Steps
-from affiliates.lines import Arithmetic, rate_text
+from affiliates import ledger, memberships
 from affiliates.models import Affiliate, LedgerEntry, ReferralDay
+from affiliates.pages import chart, entries, figures
+from affiliates.pages.entry_rows import Arithmetic
+from affiliates.pages.figures import Account, Steps
 from affiliates.payout_details import PayoutDetails
+from maaledu import money
+from maaledu.money import rate_text
 from maaledu.paging import paginate
 from tests.affiliates.history import BROWSER, adjust, book_in_bulk, live_through, signed_in, visit_in_bulk
 from tests.affiliates.make import make_affiliate, make_user, sell
@@ -69,8 +72,8 @@ def test_a_stranger_is_asked_to_sign_in_and_others_are_led_to_the_program(addres
     ("move", "told"),
     [
         (None, "We are looking at your application"),
-        (joining.suspend, "Your affiliate account is suspended"),
-        (joining.close, "Your affiliate account is closed"),
+        (memberships.suspend, "Your affiliate account is suspended"),
+        (memberships.close, "Your affiliate account is closed"),
     ],
 )
 def test_a_partner_who_is_not_active_is_told_so_and_sees_the_figures_all_the_same(client: Client, settings, move, told: str):
@@ -78,7 +81,7 @@ def test_a_partner_who_is_not_active_is_told_so_and_sees_the_figures_all_the_sam
     affiliate = make_affiliate()
     adjust(affiliate, 4990, "a")
     if move:
-        assert move(affiliate, reason="Only for our own eyes.")
+        assert move(affiliate, by="staff@example.com", reason="Only for our own eyes.")
     page = text_of(signed_in(affiliate).get(DASHBOARD))
     assert told in page
     assert "$49.90" in page
@@ -137,7 +140,7 @@ def test_every_figure_is_the_sum_of_the_entries_that_explain_it(settings):
     adjust(other, 777, "other")
     partner = signed_in(affiliate)
     for balance in account_of(affiliate).balances:
-        for key, figure in explaining.figures_of(balance).items():
+        for key, figure in entries.figures_of(balance).items():
             shown = entries_on_all_pages(partner, f"{ENTRIES}?figure={key}&currency={balance.currency}")
             sign = -1 if key == "paid" else 1
             assert sign * sum(entry.amount for entry in shown) == figure.amount, (key, balance.currency)
@@ -323,7 +326,7 @@ def test_a_course_that_is_gone_keeps_its_line():
     ("part", "whole", "shown"), [(0, 0, "–"), (3, 0, "–"), (1, 3, "33.3 %"), (2, 3, "66.7 %"), (1, 16, "6.3 %"), (3, 1, "300.0 %")]
 )
 def test_a_rate_is_rounded_half_up_to_a_tenth(part: int, whole: int, shown: str):
-    assert figures.percent(part, whole) == shown
+    assert money.percent(part, whole) == shown
 
 
 @pytest.mark.parametrize(
@@ -363,7 +366,7 @@ def test_a_chart_stands_on_its_baseline_and_reaches_the_top_on_the_best_day():
 
 # --- a new partner ---------------------------------------------------------------------------------------------------
 def test_a_new_partner_is_told_what_to_do_first():
-    affiliate = joining.join(make_user(), joining.Joining("New", "DE", PayoutDetails(Affiliate.LATER)))
+    affiliate = memberships.join(make_user(), memberships.Joining("New", "DE", PayoutDetails(Affiliate.LATER)))
     page = signed_in(affiliate).get(DASHBOARD).content.decode()
     assert "Start with your link" in page
     assert f'value="{affiliate.link}" readonly' in page
@@ -381,7 +384,7 @@ def test_the_first_visit_ends_the_beginning():
 
 
 def test_a_partner_without_payout_details_is_asked_for_them():
-    affiliate = joining.join(make_user(), joining.Joining("New", "DE", PayoutDetails(Affiliate.LATER)))
+    affiliate = memberships.join(make_user(), memberships.Joining("New", "DE", PayoutDetails(Affiliate.LATER)))
     adjust(affiliate, 9900, "a")
     assert "Where should your money go?" in text_of(signed_in(affiliate).get(DASHBOARD))
     known = make_affiliate()
@@ -456,7 +459,7 @@ def test_every_look_at_the_ledger_and_the_funnel_goes_along_an_index():
         cursor.execute("ANALYZE")
     half_way = LedgerEntry.objects.filter(created_at__lt=timezone.now() - timedelta(days=450))
     all_of_it = paginate(half_way).next_cursor
-    payable = paginate(half_way, order=explaining.LATEST_PAYABLE_FIRST).next_cursor
+    payable = paginate(half_way, order=entries.LATEST_PAYABLE_FIRST).next_cursor
     deep = [f"{ENTRIES}?cursor={all_of_it}", f"{ENTRIES}?figure=payable&currency=usd&cursor={payable}"]
     for address in [*GROWING, *deep]:
         scans = [scan for sql in statements_of(partner, address) for scan in scans_of(sql)]

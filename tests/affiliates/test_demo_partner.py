@@ -9,10 +9,11 @@ from django.utils import timezone
 
 from accounts.models import User
 from affiliates.models import Affiliate, Balance, Commission, LedgerEntry, PayoutBatch, ReferralDay
-from enrollments.models import Dispute, Enrollment, Refund
+from enrollments.models import Enrollment
 from lms_sync.models import SyncJob
-from maaledu import queues
 from notifications.models import Email
+from operations import queues
+from payments.models import Dispute, Refund
 
 pytestmark = pytest.mark.django_db
 EMAIL, PASSWORD = "partner@maaledu.example", "sandbox-partner-only"

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from enrollments import disputes
-from enrollments.models import Dispute, Payment
+from payments import disputes
+from payments.models import Dispute, Payment
 from tests.affiliates.make import make_affiliate, make_staff, sell
 from tests.affiliates.shop import buy, tell
 from tests.factories import deliver, dispute_of, disputed

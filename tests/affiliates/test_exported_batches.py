@@ -10,7 +10,7 @@ from accounts.models import User
 from affiliates import payout_files, payouts
 from affiliates.errors import FileWasMade, PayoutRefused
 from affiliates.models import Affiliate, Payout, PayoutBatch
-from enrollments import invariants
+from operations import invariants
 from tests.affiliates.payday import amounts, batch_in, draft, owed, state
 from tests.affiliates.test_ledger import balance_of
 from tests.concurrency import kinds, race

@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from affiliates import visits
 from affiliates.models import Commission
-from enrollments.models import Enrollment
-from enrollments.sales_figures import SOLD, sales_by_affiliate, sales_figures
+from enrollments.models import SOLD, Enrollment
+from office.sales_figures import sales_by_affiliate, sales_figures
 from tests.affiliates.make import make_affiliate, make_referred, sell
 from tests.affiliates.test_fraud import free
 from tests.affiliates.test_refund_office import staff, text_of

@@ -9,11 +9,12 @@ from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
-from affiliates import attribution, fraud, joining
+from affiliates import attribution, fraud, memberships
 from affiliates.models import Affiliate, Commission, FraudSignal, LedgerEntry
 from enrollments import fraud_review
-from enrollments.models import Enrollment, Payment
+from enrollments.models import Enrollment
 from maaledu.vault import fingerprint
+from payments.models import Payment
 from tests.affiliates.make import make_affiliate, make_referred, sell
 from tests.affiliates.test_refund_office import BOSS, signed_in, staff, text_of
 from tests.concurrency import race
@@ -51,7 +52,7 @@ def purchase(affiliate: Affiliate, email: str = "buyer@example.com", *, address:
 
 def at_home(email: str = "ada@example.com") -> Affiliate:
     affiliate = make_affiliate(email)
-    joining.remember_network(affiliate, fingerprint("network", HOME))
+    memberships.remember_network(affiliate, fingerprint("network", HOME))
     affiliate.refresh_from_db()
     return affiliate
 

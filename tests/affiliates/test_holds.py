@@ -11,12 +11,14 @@ import pytest
 from django.apps import apps
 from django.test import Client
 
-from affiliates import commissions, explaining, ledger, payouts
+from affiliates import commissions, ledger, payouts
 from affiliates.errors import PayoutRefused
-from affiliates.figures import account_of
 from affiliates.models import Affiliate, Balance, Payout, PayoutBatch
-from enrollments import invariants
-from enrollments.models import Enrollment, Payment
+from affiliates.pages import entries
+from affiliates.pages.figures import account_of
+from enrollments.models import Enrollment
+from operations import invariants
+from payments.models import Payment
 from tests.affiliates.history import signed_in
 from tests.affiliates.make import make_affiliate, make_staff
 from tests.affiliates.payday import batch_in, draft, earn, refund
@@ -52,8 +54,8 @@ def assert_on_hold(affiliate: Affiliate, amount: int) -> None:
     assert balance_of(affiliate)[3] == amount
     account = account_of(affiliate.user_id)
     assert account
-    figure = explaining.figure_of(account, explaining.HELD, "usd")
-    assert sum(entry.amount for entry in explaining.entries_of(figure).rows) == amount
+    figure = entries.figure_of(account, entries.HELD, "usd")
+    assert sum(entry.amount for entry in entries.entries_of(figure).rows) == amount
     page = shown(affiliate, DASHBOARD)
     assert (f"{figure.amount_display} is on hold while a dispute or a review is decided; until then it counts as" in page) == bool(amount)
     assert ("on hold" in page) == bool(amount)

@@ -11,10 +11,10 @@ from django.contrib.sessions.models import Session
 from django.test import Client
 
 from accounts.models import User
-from affiliates import attribution, joining
+from affiliates import attribution, memberships
 from affiliates.models import Affiliate, Commission, FraudSignal
+from affiliates.pages.forms import WRONG_IBAN
 from affiliates.payout_details import PayoutDetails, account_in
-from enrollments.affiliate_forms import WRONG_IBAN
 from enrollments.models import Enrollment
 from maaledu import settings as product
 from notifications.models import Email
@@ -352,7 +352,7 @@ def test_payout_details_ask_for_the_password_first(ada):
 
 def make_affiliate_of(user: User, details: PayoutDetails | None = None) -> Affiliate:
     bank = details or PayoutDetails(Affiliate.BANK, "Ada Partner", IBAN)
-    return joining.join(user, joining.Joining("Ada's club", "DE", bank))
+    return memberships.join(user, memberships.Joining("Ada's club", "DE", bank))
 
 
 def test_payout_details_show_the_hint_and_never_the_account(ada):
@@ -418,7 +418,7 @@ def test_nobody_reaches_the_details_of_another(ada):
 
 def test_a_suspended_affiliate_may_still_say_where_money_goes(ada):
     affiliate = make_affiliate_of(ada)
-    joining.suspend(affiliate, reason="Spam")
+    memberships.suspend(affiliate, by="staff@example.com", reason="Spam")
     assert confirmed(ada).post(DETAILS, {"method": "later"}).status_code == 302
     affiliate.refresh_from_db()
     assert (affiliate.payout_method, affiliate.status) == ("later", "suspended")
@@ -534,7 +534,7 @@ def test_about_any_other_link_there_is_no_word(case, settings):
     affiliate = make_affiliate() if case != "nobody" else None
     client = Client()
     if affiliate and case in ("suspended", "closed"):
-        {"suspended": joining.suspend, "closed": joining.close}[case](affiliate, reason="Spam")
+        {"suspended": memberships.suspend, "closed": memberships.close}[case](affiliate, reason="Spam")
     if case == "unknown":
         client.cookies["ref"], affiliate = attribution.seal("zzzzzzzz"), None
     if case == "forged" and affiliate:

@@ -10,13 +10,12 @@ from allauth.account.models import EmailAddress
 from cryptography.fernet import Fernet
 from django.apps import apps
 
-from affiliates import joining, payout_details
+from affiliates import memberships, payout_details
 from affiliates.errors import AddressNotVerified, AlreadyAffiliate
-from affiliates.joining import Joining
+from affiliates.memberships import Joining
 from affiliates.models import Affiliate, FraudSignal
+from affiliates.pages.forms import WRONG_IBAN, JoinForm, countries
 from affiliates.payout_details import PayoutDetails, account_in
-from enrollments import affiliating
-from enrollments.affiliate_forms import WRONG_IBAN, JoinForm, countries
 from maaledu.vault import CannotOpen, seal, unseal
 from notifications.models import Email
 from tests.affiliates.make import IBAN, make_user
@@ -43,7 +42,7 @@ def everything_stored() -> str:
 
 # --- joining and what is decided about it --------------------------------------------------------------------------------
 def test_joining_makes_an_active_affiliate_and_one_welcome():
-    affiliate = affiliating.join(make_user("ada@example.com"), asked(), network_key="n" * 64)
+    affiliate = memberships.join(make_user("ada@example.com"), asked(), network_key="n" * 64)
     stored = Affiliate.objects.get()
     assert (stored.pk, stored.status, stored.email, stored.rate_basis_points) == (affiliate.pk, "active", "ada@example.com", 1000)
     assert (stored.name, stored.tax_country, stored.network_key) == ("Ada's club", "DE", "n" * 64)
@@ -55,47 +54,47 @@ def test_joining_makes_an_active_affiliate_and_one_welcome():
 
 def test_the_rate_of_a_new_affiliate_is_a_setting(settings):
     settings.AFFILIATE_RATE_BASIS_POINTS = 1250
-    affiliating.join(make_user(), asked())
+    memberships.join(make_user(), asked())
     assert Affiliate.objects.get().rate_basis_points == 1250
     assert Email.objects.get().context["rate"] == "12.5 %"
 
 
 def test_where_staff_approve_joining_is_an_application(settings):
     settings.AFFILIATE_AUTO_APPROVE = False
-    affiliate = affiliating.join(make_user(), asked())
+    affiliate = memberships.join(make_user(), asked())
     assert (affiliate.status, affiliate.activated_at) == ("applied", None)
     assert list(Email.objects.values_list("kind", flat=True)) == ["affiliate_applied"]
 
 
 def test_approving_an_application_welcomes_once(settings):
     settings.AFFILIATE_AUTO_APPROVE = False
-    affiliate = affiliating.join(make_user(), asked())
+    affiliate = memberships.join(make_user(), asked())
     stale = Affiliate.objects.get()
-    assert affiliating.approve(affiliate, by="staff@example.com") is True
-    assert affiliating.approve(affiliate, by="staff@example.com") is False
-    assert affiliating.approve(stale, by="colleague@example.com") is False
+    assert memberships.approve(affiliate, by="staff@example.com") is True
+    assert memberships.approve(affiliate, by="staff@example.com") is False
+    assert memberships.approve(stale, by="colleague@example.com") is False
     assert Affiliate.objects.get().status == "active"
     assert sorted(Email.objects.values_list("kind", flat=True)) == ["affiliate_applied", "affiliate_welcome"]
 
 
 def test_reinstating_welcomes_nobody_again():
-    affiliate = affiliating.join(make_user(), asked())
+    affiliate = memberships.join(make_user(), asked())
     Email.objects.all().delete()
-    assert affiliating.suspend(affiliate, by="staff@example.com", reason="Spam") is True
+    assert memberships.suspend(affiliate, by="staff@example.com", reason="Spam") is True
     assert Affiliate.objects.get().status_reason == "Spam"
-    assert affiliating.suspend(affiliate, by="staff@example.com", reason="Again") is False
-    assert affiliating.approve(affiliate, by="staff@example.com") is True
+    assert memberships.suspend(affiliate, by="staff@example.com", reason="Again") is False
+    assert memberships.approve(affiliate, by="staff@example.com") is True
     assert (Affiliate.objects.get().status, Affiliate.objects.get().status_reason) == ("active", "")
-    assert affiliating.close(affiliate, by="staff@example.com", reason="Asked for it") is True
+    assert memberships.close(affiliate, by="staff@example.com", reason="Asked for it") is True
     assert Affiliate.objects.get().status == "closed"
     assert not Email.objects.exists()
 
 
 def test_an_application_that_was_declined_and_then_approved_is_welcomed(settings):
     settings.AFFILIATE_AUTO_APPROVE = False
-    affiliate = affiliating.join(make_user(), asked())
-    assert affiliating.close(affiliate, by="staff@example.com", reason="No site")
-    assert affiliating.approve(Affiliate.objects.get(), by="staff@example.com")
+    affiliate = memberships.join(make_user(), asked())
+    assert memberships.close(affiliate, by="staff@example.com", reason="No site")
+    assert memberships.approve(Affiliate.objects.get(), by="staff@example.com")
     assert Email.objects.filter(kind="affiliate_welcome").count() == 1
 
 
@@ -103,23 +102,23 @@ def test_an_address_that_is_not_verified_is_refused():
     user = make_user()
     EmailAddress.objects.filter(user=user).update(verified=False)
     with pytest.raises(AddressNotVerified):
-        affiliating.join(user, asked())
+        memberships.join(user, asked())
     assert not Affiliate.objects.exists()
     assert not Email.objects.exists()
 
 
 def test_a_second_time_is_refused_and_changes_nothing():
     user = make_user()
-    affiliating.join(user, asked())
+    memberships.join(user, asked())
     before = (list(Affiliate.objects.values()), list(Email.objects.values()))
     with pytest.raises(AlreadyAffiliate):
-        affiliating.join(user, asked(LATER, "Other"))
+        memberships.join(user, asked(LATER, "Other"))
     assert (list(Affiliate.objects.values()), list(Email.objects.values())) == before
 
 
 def test_many_tries_at_once_make_one_affiliate_and_one_message():
     user = make_user()
-    results = race(lambda _: affiliating.join(user, asked()), threads=6)
+    results = race(lambda _: memberships.join(user, asked()), threads=6)
     assert kinds(results) == {"ok": 1, "AlreadyAffiliate": 5}
     assert (Affiliate.objects.count(), Email.objects.count()) == (1, 1)
 
@@ -129,10 +128,10 @@ def test_without_its_message_nobody_has_joined(settings):
     url, settings.SITE_URL = settings.SITE_URL, None
     user = make_user()
     with pytest.raises(TypeError):
-        affiliating.join(user, asked())
+        memberships.join(user, asked())
     assert not Affiliate.objects.exists()
     settings.SITE_URL = url
-    affiliating.join(user, asked())
+    memberships.join(user, asked())
     assert (Affiliate.objects.count(), Email.objects.count()) == (1, 1)
 
 
@@ -146,7 +145,7 @@ def test_without_its_message_nobody_has_joined(settings):
     ],
 )
 def test_an_account_is_sealed_and_only_its_hint_is_readable(details, hint):
-    affiliate = affiliating.join(make_user(), asked(details))
+    affiliate = memberships.join(make_user(), asked(details))
     assert affiliate.payout_hint == hint
     stored = Affiliate.objects.get()
     assert (account_in(stored.payout_sealed) if stored.payout_sealed else "") == details.account
@@ -157,7 +156,7 @@ def test_an_account_is_sealed_and_only_its_hint_is_readable(details, hint):
 
 
 def test_two_seals_of_one_account_differ_and_their_keys_are_equal():
-    first, second = affiliating.join(make_user(), asked()), affiliating.join(make_user(), asked())
+    first, second = memberships.join(make_user(), asked()), memberships.join(make_user(), asked())
     assert first.payout_sealed != second.payout_sealed
     assert first.payout_key == second.payout_key != ""
     assert account_in(first.payout_sealed) == account_in(second.payout_sealed) == IBAN
@@ -177,16 +176,16 @@ def test_a_key_is_rolled_by_a_new_one_in_front(settings):
 
 
 def test_what_somebody_wrote_into_the_sealed_column_is_not_believed():
-    affiliate = affiliating.join(make_user(), asked())
+    affiliate = memberships.join(make_user(), asked())
     forged = affiliate.payout_sealed[:-8] + "AAAAAAA="
     with pytest.raises(CannotOpen):
         payout_details.account_in(forged)
 
 
 def test_one_account_of_two_affiliates_is_noted_for_review_and_refuses_nobody():
-    first = affiliating.join(make_user(), asked())
+    first = memberships.join(make_user(), asked())
     assert not FraudSignal.objects.exists()
-    second = affiliating.join(make_user(), asked())
+    second = memberships.join(make_user(), asked())
     signal = FraudSignal.objects.get()
     assert (signal.affiliate_id, signal.kind, signal.detail) == (second.pk, FraudSignal.SHARED_ACCOUNT, f"Also: {first.code}")
     assert Affiliate.objects.filter(status="active").count() == 2
@@ -194,12 +193,12 @@ def test_one_account_of_two_affiliates_is_noted_for_review_and_refuses_nobody():
 
 def test_other_details_are_told_to_their_owner_each_time_and_the_same_ones_not():
     user = make_user("ada@example.com")
-    affiliate = affiliating.join(user, asked())
+    affiliate = memberships.join(user, asked())
     Email.objects.all().delete()
-    assert affiliating.change_details(affiliate, BANK) is False
-    assert affiliating.change_details(affiliate, PayoutDetails(Affiliate.BANK, "Ada Partner", OTHER_IBAN)) is True
-    assert affiliating.change_details(Affiliate.objects.get(), BANK) is True
-    assert affiliating.change_details(Affiliate.objects.get(), LATER) is True
+    assert memberships.change_details(affiliate, BANK) is False
+    assert memberships.change_details(affiliate, PayoutDetails(Affiliate.BANK, "Ada Partner", OTHER_IBAN)) is True
+    assert memberships.change_details(Affiliate.objects.get(), BANK) is True
+    assert memberships.change_details(Affiliate.objects.get(), LATER) is True
     mails = list(Email.objects.order_by("pk"))
     assert [(mail.kind, mail.to, mail.context["hint"]) for mail in mails] == [
         ("affiliate_details_changed", "ada@example.com", hint) for hint in ("GB•• •••• 5432", "DE•• •••• 3000", "")
@@ -209,18 +208,18 @@ def test_other_details_are_told_to_their_owner_each_time_and_the_same_ones_not()
 
 
 def test_messages_go_to_the_address_the_account_has_now():
-    affiliate = affiliating.join(make_user("ada@example.com"), asked())
+    affiliate = memberships.join(make_user("ada@example.com"), asked())
     affiliate.user.email = "ada@new.example.com"
     affiliate.user.save()
-    affiliating.change_details(Affiliate.objects.get(), LATER)
+    memberships.change_details(Affiliate.objects.get(), LATER)
     assert Email.objects.get(kind="affiliate_details_changed").to == "ada@new.example.com"
 
 
 def test_nothing_of_an_account_is_logged(caplog):
     caplog.set_level(logging.DEBUG)
-    affiliate = affiliating.join(make_user(), asked())
-    affiliating.change_details(affiliate, PayoutDetails(Affiliate.BANK, "Ada Partner", OTHER_IBAN))
-    affiliating.suspend(affiliate, by="staff@example.com", reason="Spam")
+    affiliate = memberships.join(make_user(), asked())
+    memberships.change_details(affiliate, PayoutDetails(Affiliate.BANK, "Ada Partner", OTHER_IBAN))
+    memberships.suspend(affiliate, by="staff@example.com", reason="Spam")
     records = [record for record in caplog.records if not record.name.startswith(("django.db", "pymongo"))]
     assert [record.getMessage() for record in records] == ["affiliate joined", "affiliate suspended"]
     written = "".join(str(vars(record)) for record in records)
@@ -229,8 +228,8 @@ def test_nothing_of_an_account_is_logged(caplog):
 
 
 def test_where_somebody_was_last_seen_is_a_hash_that_follows_them():
-    affiliate = affiliating.join(make_user(), asked(), network_key="a" * 64)
-    joining.remember_network(affiliate, "b" * 64)
+    affiliate = memberships.join(make_user(), asked(), network_key="a" * 64)
+    memberships.remember_network(affiliate, "b" * 64)
     assert Affiliate.objects.get().network_key == "b" * 64
 
 

@@ -6,8 +6,9 @@ import pytest
 from django.conf import settings as django_settings
 from django.test import Client
 
-from affiliates import attribution, joining, links
+from affiliates import attribution, memberships
 from affiliates.models import Affiliate, ReferralDay, ReferralVisit
+from affiliates.pages import links
 from courses.publishing import archive
 from tests.affiliates.history import BROWSER, signed_in
 from tests.affiliates.make import make_affiliate
@@ -200,10 +201,10 @@ def test_a_look_at_the_headers_is_not_counted():
     assert counted() == (0, 0)
 
 
-@pytest.mark.parametrize("move", [joining.suspend, joining.close])
+@pytest.mark.parametrize("move", [memberships.suspend, memberships.close])
 def test_the_link_of_a_partner_who_is_not_active_still_leads_on_and_counts_nothing(move):
     affiliate, course = make_affiliate(), make_course()
-    assert move(affiliate, reason="for the test")
+    assert move(affiliate, by="staff@example.com", reason="for the test")
     answer = visitor().get(f"/r/{affiliate.code}/{course.slug}/")
     assert answer.headers["Location"] == course.get_absolute_url()
     assert COOKIE not in answer.cookies

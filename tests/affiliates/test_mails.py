@@ -7,17 +7,17 @@ import pytest
 from django.template.loader import render_to_string
 
 from accounts.models import User
-from affiliates import joining
-from affiliates.joining import Joining
+from affiliates import memberships
+from affiliates.memberships import Joining
 from affiliates.models import Affiliate
 from affiliates.payout_details import PayoutDetails
-from enrollments import affiliating, learner_mail
-from enrollments.models import Refund
+from enrollments import mails
 from enrollments.provisioning import LMS_JOBS
 from maaledu import work
 from notifications import outgoing
 from notifications.models import Email
 from notifications.queue import EMAILS
+from payments.models import Refund
 from tests.affiliates.make import IBAN, make_user
 from tests.factories import completed, deliver, make_pending, refund_of, refunded
 from tests.sandbox_client import Sandbox
@@ -166,14 +166,14 @@ def test_what_a_payout_says():
 
 # --- from their causes ------------------------------------------------------------------------------------------------------
 def partner(user: User, details: PayoutDetails) -> Affiliate:
-    return affiliating.join(user, Joining("Ada's club", "DE", details))
+    return memberships.join(user, Joining("Ada's club", "DE", details))
 
 
 def test_what_affiliates_are_told_reaches_them_and_holds_no_account(sandbox: Sandbox, settings):
     settings.AFFILIATE_AUTO_APPROVE = False
     affiliate = partner(make_user("ada@example.com"), PayoutDetails(Affiliate.BANK, "Ada Partner", IBAN))
-    affiliating.approve(affiliate, by="staff@example.com")
-    affiliating.change_details(affiliate, PayoutDetails(Affiliate.PAYPAL, "", "ada.secret@example.com"))
+    memberships.approve(affiliate, by="staff@example.com")
+    memberships.change_details(affiliate, PayoutDetails(Affiliate.PAYPAL, "", "ada.secret@example.com"))
     work.drain(EMAILS)
     mails = sandbox.mails("ada@example.com")
     assert sorted(mail["subject"] for mail in mails) == [
@@ -206,7 +206,7 @@ def test_a_learner_is_told_of_a_refund_once(client, sandbox: Sandbox):
 
 def test_a_learner_whose_bank_took_the_money_back_is_told_that_the_place_has_ended():
     enrollment, _payment = make_pending()
-    learner_mail.stage_place_ended(enrollment, is_lost=True)
+    mails.stage_place_ended(enrollment, is_lost=True)
     message = outgoing.compose(Email.objects.get())
     assert message.subject == f"Your place has ended: {enrollment.course_title}"
     assert "$499.00" in message.body
@@ -214,9 +214,9 @@ def test_a_learner_whose_bank_took_the_money_back_is_told_that_the_place_has_end
 
 def test_a_name_with_code_in_it_is_harmless_on_the_way(sandbox: Sandbox):
     user = make_user("ada@example.com")
-    affiliating.join(user, Joining("<svg onload=alert(1)>", "DE", PayoutDetails(Affiliate.LATER)))
+    memberships.join(user, Joining("<svg onload=alert(1)>", "DE", PayoutDetails(Affiliate.LATER)))
     work.drain(EMAILS)
     [mail] = sandbox.mails("ada@example.com")
     assert "<svg" not in mail["html"]
     assert "&lt;svg onload=alert(1)&gt;" in mail["html"]
-    assert joining.has_verified_address(user)
+    assert memberships.has_verified_address(user)

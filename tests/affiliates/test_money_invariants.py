@@ -12,13 +12,14 @@ from django.db.models import CheckConstraint, F, QuerySet
 from django.test import Client
 from django.utils import timezone
 
-from affiliates import immutability, payouts
+from affiliates import immutability, payout_drafts, payouts
 from affiliates.models import Affiliate, Balance, Commission, LedgerEntry, Payout, PayoutBatch, PayoutItem
-from affiliates.payouts import Run
-from enrollments import invariants, money_invariants
-from enrollments.models import Dispute, Enrollment, Payment, Refund
+from affiliates.payout_drafts import Run
+from enrollments.models import Enrollment
 from lms_sync.models import SyncJob
 from maaledu.db import new_id
+from operations import invariants, money_invariants
+from payments.models import Dispute, Payment, Refund
 from tests.affiliates.make import make_affiliate, make_staff, sell, tomorrow
 from tests.affiliates.rivals import rival_before
 from tests.cleaning import empty_database
@@ -63,7 +64,7 @@ def books(client: Client, settings: Any) -> Books:
     deliver(client, refunded(refund_of(sales[1][1], 10000)))
     deliver(client, refunded(refund_of(sales[2][1])))
     deliver(client, disputed(dispute_of(sales[3][1])))
-    batch = payouts.draft(Run("usd", Affiliate.BANK, tomorrow()), by=make_staff())
+    batch = payout_drafts.draft(Run("usd", Affiliate.BANK, tomorrow()), by=make_staff())
     payouts.release(batch, by=make_staff())
     enrollments = [Enrollment.objects.get(pk=enrollment.pk) for enrollment, _ in sales]
     assert [enrollment.status for enrollment in enrollments] == ["paid", "paid", "refunded", "paid"]
@@ -396,8 +397,8 @@ READS = [
     "affiliates_ledgerentry",
     "affiliates_commission",
     "affiliates_payout",
-    "enrollments_refund",
-    "enrollments_payment",
+    "payments_refund",
+    "payments_payment",
 ]
 
 
@@ -410,7 +411,7 @@ def live_on(books: Books) -> None:
     deliver(client, disputed(dispute_of(payment)))
     deliver(client, disputed(dispute_of(payment, "won"), "charge.dispute.closed"))
     sell(client, books.affiliate)
-    batch = payouts.draft(Run("usd", Affiliate.BANK, tomorrow()), by=make_staff())
+    batch = payout_drafts.draft(Run("usd", Affiliate.BANK, tomorrow()), by=make_staff())
     payouts.release(batch, by=make_staff())
     payouts.cancel(batch.payouts.first(), by=make_staff(), reason="Sent back")
 

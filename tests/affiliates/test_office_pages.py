@@ -9,9 +9,9 @@ from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.test import Client
 
-from affiliates import commissions, fraud, joining
+from affiliates import commissions, fraud, memberships
 from affiliates.models import Affiliate, Commission, FraudSignal, PayoutBatch
-from maaledu.admin import ReadOnlyAdmin
+from office.base import ReadOnlyAdmin
 from tests.affiliates.make import make_staff
 from tests.affiliates.payday import PAYPAL, batch_in, owed
 from tests.affiliates.rivals import rival_before
@@ -89,16 +89,16 @@ def other_columns(row: Any, *names: str) -> dict[str, Any]:
 
 
 DECISIONS: dict[str, Callable[[Affiliate], Any]] = {
-    "suspend": lambda stale: joining.suspend(stale, reason="A question"),
-    "close": lambda stale: joining.close(stale, reason="Over"),
-    "rate": lambda stale: joining.change_rate(stale, 1500, by=BOSS),
+    "suspend": lambda stale: memberships.suspend(stale, by="staff@example.com", reason="A question"),
+    "close": lambda stale: memberships.close(stale, by="staff@example.com", reason="Over"),
+    "rate": lambda stale: memberships.change_rate(stale, 1500, by=BOSS),
 }
 
 
 @pytest.mark.parametrize("decide", DECISIONS.values(), ids=DECISIONS)
 def test_a_decision_about_an_affiliate_leaves_alone_what_changed_since_it_was_read(db: None, decide: Callable[[Affiliate], Any]) -> None:
     stale = owed()
-    joining.change_details(Affiliate.objects.get(), PAYPAL)
+    memberships.change_details(Affiliate.objects.get(), PAYPAL)
     decided = ("status", "status_reason", "rate_basis_points")
     before = other_columns(stale, *decided)
     assert decide(stale)
@@ -122,7 +122,7 @@ def test_a_decision_about_a_commission_or_a_signal_leaves_alone_what_changed_sin
 @pytest.mark.engines("sqlite", "postgres")
 def test_a_decision_in_the_office_keeps_what_changed_while_its_form_was_sent(office: Client) -> None:
     affiliate = owed()
-    with rival_before('UPDATE "affiliates_affiliate"', lambda: joining.change_details(Affiliate.objects.get(), PAYPAL)) as changed:
+    with rival_before('UPDATE "affiliates_affiliate"', lambda: memberships.change_details(Affiliate.objects.get(), PAYPAL)) as changed:
         office.post(page_of(Affiliate, affiliate.pk, "rate"), {"decide": "1", "rate": "12.5"})
     affiliate.refresh_from_db()
     assert (changed, affiliate.rate_basis_points, affiliate.payout_method) == ([None], 1250, "paypal")

@@ -8,10 +8,10 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from accounts.models import User
-from affiliates import commissions, joining, ledger, payouts
+from affiliates import commissions, ledger, memberships, payouts
 from affiliates.errors import OwnAccount
-from affiliates.joining import Joining
 from affiliates.ledger import Adjustment
+from affiliates.memberships import Joining
 from affiliates.models import Affiliate, Commission, LedgerEntry, PayoutBatch
 from affiliates.payout_details import PayoutDetails
 from tests.affiliates.make import IBAN, make_affiliate, make_staff
@@ -24,7 +24,7 @@ OFFICE = "/admin/affiliates"
 
 
 def same_user(boss: User) -> Affiliate:
-    return joining.join(boss, Joining("The boss's club", "DE", PayoutDetails(Affiliate.BANK, "Boss", IBAN)))
+    return memberships.join(boss, Joining("The boss's club", "DE", PayoutDetails(Affiliate.BANK, "Boss", IBAN)))
 
 
 def same_user_with_another_address(boss: User) -> Affiliate:
@@ -132,11 +132,11 @@ def test_nobody_changes_their_own_rate(boss: User, office: Client, own: Any) -> 
     affiliate = own(boss)
     before = facts()
     with pytest.raises(OwnAccount):
-        joining.change_rate(affiliate, 5000, by=f" {BOSS.upper()} ")
+        memberships.change_rate(affiliate, 5000, by=f" {BOSS.upper()} ")
     answer = office.post(f"{OFFICE}/affiliate/{affiliate.pk}/rate/", {"decide": "1", "rate": "50"})
     assert WORDS in answer.content.decode()
     assert facts() == before
-    assert joining.change_rate(affiliate, 5000, by="other@example.com")
+    assert memberships.change_rate(affiliate, 5000, by="other@example.com")
 
 
 def test_other_accounts_are_theirs_to_decide(boss: User, office: Client) -> None:
@@ -146,5 +146,5 @@ def test_other_accounts_are_theirs_to_decide(boss: User, office: Client) -> None
     assert ledger.adjust(other, Adjustment(key="1", amount=-100, currency="usd", by=BOSS, note="Bank fee"))
     assert commissions.review(commission.enrollment_id, hold=True, by=BOSS, note="Looks odd")
     assert commissions.review(commission.enrollment_id, hold=False, by=BOSS, note="It is fine")
-    assert joining.change_rate(other, 1500, by=BOSS)
+    assert memberships.change_rate(other, 1500, by=BOSS)
     assert LedgerEntry.objects.filter(affiliate=other).count() == 2

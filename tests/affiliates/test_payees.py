@@ -7,10 +7,9 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from accounts.models import User
-from affiliates import joining, payout_files, payouts
+from affiliates import memberships, payout_files, payouts
 from affiliates.errors import PayeeNotActive
 from affiliates.models import Affiliate, Payout, PayoutBatch
-from enrollments import paying
 from notifications.models import Email
 from tests.affiliates.make import IBAN
 from tests.affiliates.payday import amounts, batch_in, draft, owed, state
@@ -22,11 +21,11 @@ BATCHES, LINES = "/admin/affiliates/payoutbatch/", "/admin/affiliates/payout/"
 ROUNDS = 5
 
 
-def suspended_after_the_release(end: Any = joining.suspend) -> tuple[Affiliate, Affiliate, PayoutBatch]:
+def suspended_after_the_release(end: Any = memberships.suspend) -> tuple[Affiliate, Affiliate, PayoutBatch]:
     """Return somebody who is not active any more, somebody who is, and the released batch that both are in."""
     gone, other = owed(60_000, name="Gone"), owed(70_000, name="Other")
     batch = batch_in(PayoutBatch.RELEASED)
-    assert end(gone, reason="A question")
+    assert end(gone, by="staff@example.com", reason="A question")
     return gone, other, batch
 
 
@@ -34,7 +33,7 @@ def text_of(answer: Any) -> str:
     return answer.content.decode()
 
 
-@pytest.mark.parametrize(("end", "status"), [(joining.suspend, "suspended"), (joining.close, "closed")])
+@pytest.mark.parametrize(("end", "status"), [(memberships.suspend, "suspended"), (memberships.close, "closed")])
 def test_what_was_released_for_them_is_neither_in_a_file_nor_marked_paid(boss: User, end: Any, status: str):
     gone, _, batch = suspended_after_the_release(end)
     before = state()
@@ -44,7 +43,7 @@ def test_what_was_released_for_them_is_neither_in_a_file_nor_marked_paid(boss: U
     with pytest.raises(PayeeNotActive, match=words):
         payouts.mark_paid(batch, by=boss, reference="BANK-1")
     with pytest.raises(PayeeNotActive):
-        paying.mark_paid(PayoutBatch.objects.get(), by=boss, reference="BANK-1")
+        payouts.mark_paid(PayoutBatch.objects.get(), by=boss, reference="BANK-1")
     assert (state(), Email.objects.filter(kind="affiliate_payout").count()) == (before, 0)
 
 
@@ -54,13 +53,13 @@ def test_without_that_payout_the_others_go_and_its_entries_come_back(boss: User)
     assert [row[2] for row in payout_files.make_file(batch, by=boss).rows[1:]] == ["70.00"]
     assert [payout.amount for payout in payouts.mark_paid(batch, by=boss, reference="BANK-1")] == [7000]
     assert balance_of(gone) == (0, 6000, 0, 0)
-    joining.activate(gone)
+    memberships.approve(gone, by="staff@example.com")
     assert amounts(draft()) == [6000]
 
 
 def test_when_they_are_reinstated_the_payout_goes_out_as_it_was_released(boss: User):
     gone, _, batch = suspended_after_the_release()
-    joining.activate(gone)
+    memberships.approve(gone, by="staff@example.com")
     assert sorted(row[2] for row in payout_files.make_file(batch, by=boss).rows[1:]) == ["60.00", "70.00"]
     assert len(payouts.mark_paid(batch, by=boss, reference="BANK-1")) == 2
 
@@ -68,7 +67,7 @@ def test_when_they_are_reinstated_the_payout_goes_out_as_it_was_released(boss: U
 def test_the_file_of_a_paid_batch_still_says_what_was_paid(boss: User):
     affiliate = owed()
     batch = batch_in(PayoutBatch.PAID)
-    joining.suspend(affiliate, reason="A question")
+    memberships.suspend(affiliate, by="staff@example.com", reason="A question")
     assert [row[2] for row in payout_files.make_file(batch, by=boss).rows[1:]] == ["100.00"]
 
 
@@ -96,7 +95,7 @@ def test_a_batch_with_many_who_wait_names_some_of_them(office: Client):
     gone = [owed() for _ in range(6)]
     batch = batch_in(PayoutBatch.RELEASED)
     for affiliate in gone:
-        joining.suspend(affiliate, reason="A question")
+        memberships.suspend(affiliate, by="staff@example.com", reason="A question")
     assert "and 1 more. Cancel that payout" in text_of(office.get(f"{BATCHES}{batch.pk}/change/"))
 
 
@@ -114,7 +113,9 @@ def test_a_suspension_at_the_moment_of_marking_paid_counts(boss: User):
     affiliate = owed()
     batch = batch_in(PayoutBatch.RELEASED)
     with (
-        rival_before('UPDATE "affiliates_affiliate"', lambda: joining.suspend(affiliate, reason="Now")) as suspended,
+        rival_before(
+            'UPDATE "affiliates_affiliate"', lambda: memberships.suspend(affiliate, by="staff@example.com", reason="Now")
+        ) as suspended,
         pytest.raises(PayeeNotActive, match="is suspended"),
     ):
         payouts.mark_paid(batch, by=boss, reference="BANK-1")
@@ -131,7 +132,7 @@ def test_suspending_and_marking_paid_at_once_does_one_after_the_other(boss: User
             return payouts.mark_paid(PayoutBatch.objects.get(pk=key), by=boss, reference=f"BANK-{number}")
 
         def suspend(affiliate: Affiliate = affiliate) -> bool:
-            return joining.suspend(affiliate, reason="Now")
+            return memberships.suspend(affiliate, by="staff@example.com", reason="Now")
 
         told = race(lambda thread, steps=(mark_paid, suspend): steps[thread](), threads=2)
         assert set(kinds(told)) <= {"ok", "PayeeNotActive"}, told

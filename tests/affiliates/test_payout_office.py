@@ -15,9 +15,9 @@ from accounts.models import User
 from affiliates import commissions, payouts
 from affiliates.models import Balance, Commission, LedgerEntry, Payout, PayoutBatch
 from affiliates.payout_files import payment_id
-from enrollments.payout_admin import OFFERED
 from notifications import outgoing
 from notifications.models import Email
+from office.payout_batches import OFFERED
 from tests.affiliates.make import IBAN, make_affiliate, make_staff
 from tests.affiliates.payday import PAYPAL, amounts, batch_in, draft, earn, owed, state
 from tests.affiliates.test_ledger import balance_of

@@ -11,10 +11,10 @@ from django.db import connection
 from django.db.models import Sum
 
 from accounts.models import User
-from affiliates import commissions, payouts
+from affiliates import commissions, payout_drafts, payouts
 from affiliates.errors import NothingToPay, PayoutRefused
 from affiliates.models import Affiliate, LedgerEntry, Payout, PayoutBatch, PayoutItem
-from enrollments import invariants
+from operations import invariants
 from tests.affiliates.make import make_affiliate, make_staff
 from tests.affiliates.payday import amounts, assert_steps_agree, batch_in, draft, earn, owed, refund, run
 from tests.affiliates.test_ledger import balance_of
@@ -48,14 +48,14 @@ def pay_what_is_left(staff: User, colleague: User) -> None:
     for batch in PayoutBatch.objects.filter(status=PayoutBatch.DRAFT):
         payouts.release(batch, by=colleague)
     with suppress(NothingToPay):
-        payouts.release(payouts.draft(run(), by=staff), by=colleague)
+        payouts.release(payout_drafts.draft(run(), by=staff), by=colleague)
 
 
 # --- drafting --------------------------------------------------------------------------------------------------------
 def test_many_who_draft_at_once_share_no_entry():
     affiliates = [owed(60_000 + 10_000 * number, 7_000) for number in range(5)]
     staff = [make_staff() for _ in range(THREADS)]
-    told = race(lambda number: payouts.draft(run(), by=staff[number]), threads=THREADS)
+    told = race(lambda number: payout_drafts.draft(run(), by=staff[number]), threads=THREADS)
     assert set(kinds(told)) <= {"ok", "NothingToPay"}, told
     live = live_entries()
     assert (len(live), len(set(live)), PayoutItem.objects.count()) == (10, 10, 10)
@@ -185,7 +185,7 @@ def test_nothing_is_left_behind_in_a_batch_that_is_released_or_cancelled_while_i
                     payouts.cancel_batch(batch, by=colleague, reason="Too early")
 
     for number in range(ROUNDS):
-        drafted, _ = race(lambda thread, n=number: end(n) if thread else payouts.draft(run(), by=staff), threads=2)
+        drafted, _ = race(lambda thread, n=number: end(n) if thread else payout_drafts.draft(run(), by=staff), threads=2)
         assert isinstance(drafted, PayoutBatch), drafted
         assert invariants.verify() == []
         assert_steps_agree()
@@ -212,7 +212,7 @@ def test_drafts_releases_refunds_and_holds_at_once_never_pay_more_than_is_owed()
             refund(mine[0][1], 30_000)
         for _ in range(2 if number < 6 else 4):
             with suppress(NothingToPay):
-                payouts.draft(run(), by=staff)
+                payout_drafts.draft(run(), by=staff)
             for batch in PayoutBatch.objects.filter(status=PayoutBatch.DRAFT):
                 with suppress(PayoutRefused):
                     payouts.release(batch, by=colleague)
@@ -263,7 +263,7 @@ def test_a_draft_that_is_killed_at_any_write_leaves_a_smaller_batch_or_none(cut,
         assert invariants.verify() == []
         assert_steps_agree()
         with suppress(NothingToPay):
-            payouts.draft(run(), by=staff)
+            payout_drafts.draft(run(), by=staff)
         assert sorted(payout.amount for payout in Payout.objects.filter(status=Payout.DRAFT)) == [6000, 7199]
         for batch in PayoutBatch.objects.filter(status=PayoutBatch.DRAFT):
             payouts.cancel_batch(batch, by=colleague, reason="Next cut")

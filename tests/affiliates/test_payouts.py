@@ -10,14 +10,14 @@ from django.db import IntegrityError, connection, transaction
 from django.test import Client
 from django.utils import timezone
 
-from affiliates import commissions, joining, ledger, payouts
+from affiliates import commissions, ledger, memberships, payout_drafts, payouts
 from affiliates.errors import NothingToPay, PayoutRefused, SamePerson
 from affiliates.ledger import Adjustment
 from affiliates.models import Affiliate, LedgerEntry, Payout, PayoutBatch, PayoutItem
 from affiliates.payout_details import PayoutDetails
-from affiliates.payouts import Run
-from enrollments import money_invariants
+from affiliates.payout_drafts import Run
 from maaledu.db import transition
+from operations import money_invariants
 from tests import tables
 from tests.affiliates.make import make_affiliate, make_staff, sell, tomorrow
 from tests.affiliates.payday import PAYPAL, amounts, assert_steps_agree, batch_in, draft, earn, owed, refund, run, state
@@ -78,11 +78,11 @@ def test_each_currency_and_method_has_its_own_minimum_and_its_own_batch():
 
 def test_only_active_affiliates_with_an_account_are_paid():
     suspended, closed, undecided, active = (owed() for _ in range(4))
-    joining.suspend(suspended, reason="A question")
-    joining.close(closed, reason="Over")
-    joining.change_details(undecided, PayoutDetails(Affiliate.LATER))
+    memberships.suspend(suspended, by="staff@example.com", reason="A question")
+    memberships.close(closed, by="staff@example.com", reason="Over")
+    memberships.change_details(undecided, PayoutDetails(Affiliate.LATER))
     assert list(draft().payouts.values_list("affiliate_id", flat=True)) == [active.pk]
-    joining.activate(suspended)
+    memberships.approve(suspended, by="staff@example.com")
     assert list(draft().payouts.values_list("affiliate_id", flat=True)) == [suspended.pk]
 
 
@@ -90,7 +90,7 @@ def test_what_is_not_payable_yet_is_not_paid():
     affiliate = owed(60_000)
     earn(affiliate, 90_000, payable=timedelta(days=30))
     in_two_months = Run("usd", "bank", timezone.now().date() + timedelta(days=60))
-    assert amounts(payouts.draft(in_two_months, by=make_staff())) == [6000]
+    assert amounts(payout_drafts.draft(in_two_months, by=make_staff())) == [6000]
     assert balance_of(affiliate) == (9000, 6000, 0, 0)
 
 
@@ -109,8 +109,8 @@ def test_the_day_decides_what_is_in():
     earn(affiliate, 70_000, payable=timedelta(days=-2))
     today = timezone.now().date()
     with pytest.raises(NothingToPay):
-        payouts.draft(Run("usd", "bank", today - timedelta(days=6)), by=make_staff())
-    batch = payouts.draft(Run("usd", "bank", today - timedelta(days=5)), by=make_staff())
+        payout_drafts.draft(Run("usd", "bank", today - timedelta(days=6)), by=make_staff())
+    batch = payout_drafts.draft(Run("usd", "bank", today - timedelta(days=5)), by=make_staff())
     assert amounts(batch) == [6000]
     assert amounts(draft()) == [7000]
 
@@ -120,7 +120,7 @@ def test_a_cost_is_taken_off_whatever_the_day():
     affiliate = make_affiliate()
     earn(affiliate, 60_000, payable=timedelta(days=-5))
     ledger.adjust(affiliate, Adjustment("fee", -700, "usd", "boss@example.com", "Bank fee"))
-    batch = payouts.draft(Run("usd", "bank", timezone.now().date() - timedelta(days=3)), by=make_staff())
+    batch = payout_drafts.draft(Run("usd", "bank", timezone.now().date() - timedelta(days=3)), by=make_staff())
     assert amounts(batch) == [5300]
     assert len(payouts.release(batch, by=make_staff()).payouts) == 1
 
@@ -139,7 +139,7 @@ def test_an_entry_is_in_one_live_payout_only():
 def test_a_draft_pays_to_the_account_of_its_day():
     affiliate = owed()
     batch = draft()
-    joining.change_details(affiliate, PAYPAL)
+    memberships.change_details(affiliate, PAYPAL)
     assert batch.payouts.get().details_hint == "DE•• •••• 3000"
 
 
@@ -293,7 +293,7 @@ def _dispute(affiliate: Affiliate, payment: Any) -> None:
 
 
 def _suspend(affiliate: Affiliate, payment: Any) -> None:
-    joining.suspend(affiliate, reason="A question")
+    memberships.suspend(affiliate, by="staff@example.com", reason="A question")
 
 
 CHANGES = [_refund, _hold, _dispute, _suspend]
@@ -319,7 +319,7 @@ def test_a_payout_that_is_not_covered_any_more_is_cancelled_at_the_release_and_t
 def test_a_batch_of_which_nothing_is_covered_any_more_is_cancelled():
     affiliate, colleague = owed(), make_staff()
     batch = draft()
-    joining.suspend(affiliate, reason="A question")
+    memberships.suspend(affiliate, by="staff@example.com", reason="A question")
     assert payouts.release(batch, by=colleague).payouts == []
     batch.refresh_from_db()
     assert (batch.status, batch.cancelled_by, batch.cancel_reason) == ("cancelled", colleague, payouts.CHANGED)
@@ -465,7 +465,7 @@ def test_nothing_joins_a_batch_that_is_released_already():
     """Whoever releases while a draft is still being written releases what is in it; the rest is left to the next one."""
     first, late = owed(70_000), owed(60_000)
     batch = PayoutBatch(currency="usd", method="bank", payable_on=tomorrow(), minimum=5000, drafted_by=make_staff())
-    assert payouts._draft_one(batch, first.pk, run()).amount == 7000
+    assert payout_drafts._draft_one(batch, first.pk, run()).amount == 7000
     payouts.release(PayoutBatch.objects.get(), by=make_staff())
-    assert payouts._draft_one(batch, late.pk, run()) is None
+    assert payout_drafts._draft_one(batch, late.pk, run()) is None
     assert amounts(draft()) == [6000]

@@ -7,14 +7,16 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from affiliates import attribution, joining
+from affiliates import attribution, memberships
 from affiliates.models import Affiliate, Balance, Commission, FraudSignal, LedgerEntry, ReferralDay, ReferralVisit
-from enrollments import fulfillment, sales_figures
-from enrollments.models import Enrollment, Payment, StripeEvent
+from enrollments import fulfillment
+from enrollments.models import Enrollment
 from enrollments.provisioning import LMS_JOBS
-from enrollments.webhooks import EVENTS
 from lms_sync.models import SyncJob
 from maaledu import work
+from office import sales_figures
+from payments.models import Payment, StripeEvent
+from payments.webhooks import EVENTS
 from tests.affiliates.make import make_affiliate, make_referred, make_user
 from tests.affiliates.shop import BUYER, buy, check_out, fresh, is_broken, tell, visitor, without_tables
 from tests.affiliates.test_ledger import balance_of
@@ -77,12 +79,12 @@ def test_the_payment_says_at_stripe_whose_it_is(sandbox: Sandbox):
     assert [intent["metadata"]["referral_code"] for intent in sandbox.state()["payment_intents"]] == [affiliate.code]
 
 
-@pytest.mark.parametrize("end", [joining.suspend, joining.close])
+@pytest.mark.parametrize("end", [memberships.suspend, memberships.close])
 def test_an_affiliate_who_ended_between_click_and_checkout_is_not_credited(sandbox: Sandbox, end):
     """Requirement R073."""
     affiliate, course = make_affiliate(), make_course()
     client = came_by(affiliate)
-    end(affiliate, reason="Looked into")
+    end(affiliate, by="staff@example.com", reason="Looked into")
     assert b"Referred by" not in client.get(f"/checkout/{course.slug}/").content
     assert check_out(client, course).status_code == 302
     sandbox.pay(Payment.objects.get().stripe_session_id)
@@ -95,7 +97,7 @@ def test_an_affiliate_who_ended_between_click_and_checkout_is_not_credited(sandb
 def test_an_affiliate_who_ends_between_checkout_and_payment_is_credited(client: Client):
     affiliate = make_affiliate()
     _, payment = make_referred(affiliate)
-    joining.suspend(affiliate, reason="Looked into")
+    memberships.suspend(affiliate, by="staff@example.com", reason="Looked into")
     deliver(client, completed(payment))
     assert balance_of(affiliate)[0] == 4990
 
@@ -184,7 +186,7 @@ def test_a_checkout_that_began_without_a_link_stays_without_one(sandbox: Sandbox
 def test_the_rate_is_the_one_at_checkout(sandbox: Sandbox):
     affiliate, course = make_affiliate(rate=1000), make_course(price=49900)
     check_out(came_by(affiliate), course)
-    joining.change_rate(affiliate, 5000, by="tests")
+    memberships.change_rate(affiliate, 5000, by="tests")
     sandbox.pay(Payment.objects.get().stripe_session_id)
     tell(sandbox)
     assert (LedgerEntry.objects.get().amount, LedgerEntry.objects.get().rate_basis_points) == (4990, 1000)

@@ -11,12 +11,13 @@ from django.test import Client
 from accounts.models import User
 from affiliates import attribution
 from affiliates.models import Affiliate, Balance, FraudSignal, LedgerEntry
-from enrollments import checkout, refunds, settlement, stripe_gateway
-from enrollments.models import Dispute, Enrollment, Payment, Refund
+from enrollments.models import Enrollment
 from lms_sync.models import SyncJob
 from maaledu.amounts import read_units
 from maaledu.money import plain_amount
 from notifications.models import Email
+from payments import checkout, gateway, refunds, settlement
+from payments.models import Dispute, Payment, Refund
 from tests.affiliates.make import make_affiliate, sell
 from tests.concurrency import race
 from tests.enrollments.test_admin import member
@@ -62,14 +63,14 @@ def pay(sandbox: Sandbox, payment: Payment, **more: object) -> Payment:
 def pay_again(sandbox: Sandbox, payment: Payment) -> Payment:
     """Pay a second time for the same place: it is set aside as a duplicate."""
     second = make_payment(payment.enrollment, stripe_session_id=None, checkout_url="")
-    session = stripe_gateway.create_session(checkout.session_params(payment.enrollment, second), idempotency_key=second.idempotency_key)
+    session = gateway.create_session(checkout.session_params(payment.enrollment, second), idempotency_key=second.idempotency_key)
     Payment.objects.filter(pk=second.pk).update(stripe_session_id=session["id"])
     second.refresh_from_db()
     return pay(sandbox, second)
 
 
 def url(payment: Payment) -> str:
-    return f"/admin/enrollments/payment/{payment.pk}/refund/"
+    return f"/admin/payments/payment/{payment.pk}/refund/"
 
 
 def prefilled(client: Client, payment: Payment) -> dict[str, str]:
@@ -101,7 +102,7 @@ def test_a_full_refund_ends_the_place_and_reverses_the_commission(staff: Client,
     affiliate = make_affiliate()
     payment = buy(sandbox, affiliate)
     answer = ask(staff, payment)
-    assert answer.redirect_chain == [(f"/admin/enrollments/payment/{payment.pk}/change/", 302)]
+    assert answer.redirect_chain == [(f"/admin/payments/payment/{payment.pk}/change/", 302)]
     assert "$499.00 refunded." in text_of(answer)
     refund = Refund.objects.get()
     assert (refund.amount, refund.status, refund.source, refund.requested_by) == (49900, "succeeded", "staff", BOSS)
@@ -432,13 +433,13 @@ def test_staff_without_the_permission_get_403_and_change_nothing(staff: Client, 
     assert clerk.get(url(payment)).status_code == 403
     assert clerk.post(url(payment), form).status_code == 403
     assert clerk.get(f"/admin/enrollments/enrollment/{payment.enrollment_id}/refund/").status_code == 403
-    assert url(payment) not in text_of(clerk.get(f"/admin/enrollments/payment/{payment.pk}/change/"))
+    assert url(payment) not in text_of(clerk.get(f"/admin/payments/payment/{payment.pk}/change/"))
     assert (Refund.objects.count(), LogEntry.objects.count(), sums(payment)) == (0, 0, (0, 49900))
 
 
 def test_staff_with_the_permission_can_refund(staff: Client, sandbox: Sandbox) -> None:
     payment = buy(sandbox)
-    answer = ask(member("view_enrollment", "refund_enrollment"), payment)
+    answer = ask(member("view_enrollment", "refund_payment"), payment)
     assert answer.redirect_chain == [(f"/admin/enrollments/enrollment/{payment.enrollment_id}/change/", 302)]
     assert (Refund.objects.get().requested_by, sums(payment)) == ("clerk@example.com", (49900, 0))
 
@@ -481,7 +482,7 @@ def test_refunds_and_disputes_are_listed_found_by_stripes_ids_and_read_only(staf
         assert staff.get(f"{page}add/").status_code == 403
         assert staff.post(f"{page}{row.pk}/change/", {"status": "succeeded"}).status_code == 403
         assert staff.post(f"{page}{row.pk}/delete/", {"post": "yes"}).status_code == 403
-    shown = text_of(staff.get(f"/admin/enrollments/payment/{payment.pk}/change/"))
+    shown = text_of(staff.get(f"/admin/payments/payment/{payment.pk}/change/"))
     assert refund.stripe_refund_id in shown
     assert dispute.stripe_dispute_id in shown
 
@@ -491,11 +492,11 @@ def test_refunds_that_wait_for_their_sale_are_listed_too(staff: Client) -> None:
     deliver(Client(), refunded(refund_of(payment, 100)))
     for model in ("refund", "payment"):
         assert staff.get(f"/admin/enrollments/{model}/").status_code == 200
-    assert staff.get(f"/admin/enrollments/refund/{Refund.objects.get().pk}/change/").status_code == 200
+    assert staff.get(f"/admin/payments/refund/{Refund.objects.get().pk}/change/").status_code == 200
     deliver(Client(), completed(payment))
 
 
-@pytest.mark.parametrize("model", ["enrollments/refund", "enrollments/dispute", "affiliates/affiliate", "affiliates/fraudsignal"])
+@pytest.mark.parametrize("model", ["payments/refund", "payments/dispute", "affiliates/affiliate", "affiliates/fraudsignal"])
 def test_a_list_asks_as_often_for_many_rows_as_for_one(staff: Client, model: str) -> None:
     asked = []
     for number in range(3):

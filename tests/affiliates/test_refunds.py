@@ -8,16 +8,17 @@ from django.test import Client
 from django.utils import timezone
 
 from affiliates.models import Commission, LedgerEntry
-from enrollments import disputes, refunds
-from enrollments.errors import RefundAskedBefore, RefundNotPossible, RefundTooLarge
-from enrollments.models import Enrollment, Payment, Refund, StripeEvent
-from enrollments.refunds import Request
-from enrollments.webhooks import EVENTS
+from enrollments.models import Enrollment
 from grants.models import Grant
 from lms_sync.models import SyncJob
 from maaledu import work
 from notifications.models import Email
 from notifications.queue import EMAILS
+from payments import disputes, refunds
+from payments.errors import RefundAskedBefore, RefundNotPossible, RefundTooLarge
+from payments.models import Payment, Refund, StripeEvent
+from payments.refunds import Request
+from payments.webhooks import EVENTS
 from tests.affiliates.make import make_affiliate, make_referred, sell
 from tests.affiliates.rivals import rival_before
 from tests.affiliates.shop import BUYER, buy, check_out, fresh, long_ago, tell, visitor

@@ -12,16 +12,19 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from enrollments import invariants, provisioning, refunds
-from enrollments.models import Enrollment, Payment, Refund, StripeEvent
+from enrollments import lms_jobs, mails, provisioning
+from enrollments.models import Enrollment
 from enrollments.provisioning import LMS_JOBS
-from enrollments.refunds import Request
-from enrollments.webhooks import EVENTS
 from lms_sync import dead_letters
 from lms_sync.models import DeadLetter, SyncJob
 from maaledu import work
 from maaledu.work import Finish, Queue
 from notifications.models import Email
+from operations import invariants
+from payments import refunds
+from payments.models import Payment, Refund, StripeEvent
+from payments.refunds import Request
+from payments.webhooks import EVENTS
 from tests.affiliates.make import make_affiliate
 from tests.affiliates.rivals import rival_before
 from tests.affiliates.shop import buy, drained, fresh, in_lms, provision, tell, visitor
@@ -47,7 +50,7 @@ def jobs() -> list[tuple[str, str]]:
 
 
 def confirmations() -> int:
-    return Email.objects.filter(kind__in=provisioning.CONFIRMATION_KINDS).count()
+    return Email.objects.filter(kind__in=mails.CONFIRMATION_KINDS).count()
 
 
 def with_access(sandbox: Sandbox, **more: Any) -> tuple[Enrollment, Payment]:
@@ -400,7 +403,7 @@ def test_a_revocation_of_who_has_paid_again_asks_the_lms_nothing(sandbox: Sandbo
     enrollment, payment = with_access(sandbox)
     refund(payment)
     again, _ = buy(sandbox, enrollment.course)
-    SyncJob.objects.filter(dedupe_key=provisioning.job_key(again)).update(next_attempt_at=timezone.now() + timedelta(hours=1))
+    SyncJob.objects.filter(dedupe_key=lms_jobs.job_key(again)).update(next_attempt_at=timezone.now() + timedelta(hours=1))
     calls = len(sandbox.calls("lms"))
     work.drain(LMS_JOBS)
     assert len(sandbox.calls("lms")) == calls
@@ -512,7 +515,7 @@ def steps_of(dice: random.Random, payment: Payment) -> tuple[list[Any], bool]:
     steps += [lambda: deliver(Client(), completed(payment, payment_intent=payment.stripe_payment_intent_id))]
     steps += [lambda: work.drain(LMS_JOBS), lambda: work.drain(LMS_JOBS)]
     mine = SyncJob.objects.filter(email=payment.enrollment.email)
-    steps += [lambda: provisioning.retry_now(fresh(payment.enrollment)), lambda: [replay(job) for job in mine.all()]]
+    steps += [lambda: lms_jobs.retry_now(fresh(payment.enrollment)), lambda: [replay(job) for job in mine.all()]]
     dice.shuffle(steps)
     return steps, fate in ("refunded", "partial", "lost")
 

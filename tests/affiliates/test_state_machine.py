@@ -14,12 +14,13 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from affiliates import commissions, joining, ledger, payout_files, payouts
+from affiliates import commissions, ledger, memberships, payout_drafts, payout_files, payouts
 from affiliates.errors import NothingToPay, PayoutRefused
 from affiliates.models import Affiliate, Balance, Commission, LedgerEntry, Payout, PayoutBatch, PayoutItem
-from affiliates.payouts import Run
-from enrollments import invariants
-from enrollments.models import Enrollment, Payment
+from affiliates.payout_drafts import Run
+from enrollments.models import Enrollment
+from operations import invariants
+from payments.models import Payment
 from tests.affiliates.make import make_affiliate, make_referred, make_staff, tomorrow
 from tests.affiliates.sale_model import REFUND_RANKS, SaleModel, half_up
 from tests.cleaning import empty_database
@@ -105,7 +106,11 @@ class AffiliateBusiness(RuleBasedStateMachine):
     @rule()
     def suspend_or_reinstate(self) -> None:
         affiliate = Affiliate.objects.get()
-        assert joining.activate(affiliate) if self.is_suspended else joining.suspend(affiliate, reason="test")
+        assert (
+            memberships.approve(affiliate, by="staff@example.com")
+            if self.is_suspended
+            else memberships.suspend(affiliate, by="staff@example.com", reason="test")
+        )
         self.is_suspended = not self.is_suspended
 
     @rule(pick=st.integers(0, 1000))
@@ -118,7 +123,7 @@ class AffiliateBusiness(RuleBasedStateMachine):
     @rule(target=batches, who=st.integers(0, 1))
     def draft(self, who: int) -> Any:
         with contextlib.suppress(NothingToPay), override_settings(PAYOUT_MINIMUM=100):
-            return payouts.draft(Run("usd", Affiliate.BANK, tomorrow()), by=self.staff[who]).pk
+            return payout_drafts.draft(Run("usd", Affiliate.BANK, tomorrow()), by=self.staff[who]).pk
         return None
 
     @rule(target=batches, who=st.integers(0, 1), same=st.booleans())

@@ -8,9 +8,9 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from affiliates import figures, statements
 from affiliates.models import Affiliate, Balance, LedgerEntry
-from affiliates.statements import Month
+from affiliates.pages import figures, statements
+from affiliates.pages.statements import Month
 from maaledu.csv import safe_cell
 from maaledu.money import plain_amount
 from tests.affiliates.history import adjust, book_in_bulk, live_through, signed_in

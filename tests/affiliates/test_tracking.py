@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from affiliates import attribution, joining, visits
+from affiliates import attribution, memberships, visits
 from affiliates.middleware import ReferralMiddleware
 from affiliates.models import Affiliate, ReferralDay, ReferralVisit
 from courses.models import Course
@@ -148,13 +148,13 @@ def test_where_the_first_click_counts_one_that_counts_for_nobody_any_more_is_no_
     first, second = make_affiliate(), make_affiliate()
     client = visitor()
     client.get(f"/?ref={first.code}")
-    joining.suspend(first, reason="Looked into")
+    memberships.suspend(first, by="staff@example.com", reason="Looked into")
     assert cookie_in(client.get(f"/?ref={second.code}")) == second.code
 
 
 def test_a_click_on_a_link_of_nobody_leaves_the_cookie_as_it_was():
     affiliate, suspended = make_affiliate(), make_affiliate()
-    joining.suspend(suspended, reason="Looked into")
+    memberships.suspend(suspended, by="staff@example.com", reason="Looked into")
     client = visitor()
     client.get(f"/?ref={affiliate.code}")
     for text in ("nnnnnnnn", suspended.code, ""):
@@ -252,7 +252,7 @@ def old_link(address: str, client: Client | None = None, path: str = "/"):
 def test_an_old_link_does_not_tell_whether_its_address_is_an_affiliates():
     """Neither by the cookie, nor by what later pages make of it; the page itself is the kept one."""
     affiliate, suspended = make_affiliate("ada@example.com", name="Ada Lovelace"), make_affiliate("eve@example.com")
-    joining.suspend(suspended, reason="Looked into")
+    memberships.suspend(suspended, by="staff@example.com", reason="Looked into")
     course = make_course()
     page = visitor().get("/")
     seen = set()

@@ -5,10 +5,11 @@ from django.test import Client
 
 from affiliates import commissions
 from affiliates.models import Commission, LedgerEntry
-from enrollments import disputes, refunds
-from enrollments.models import Dispute, Enrollment, Refund
+from enrollments.models import Enrollment
 from lms_sync.models import SyncJob
 from notifications.models import Email
+from payments import disputes, refunds
+from payments.models import Dispute, Refund
 from tests.affiliates.make import make_affiliate, make_referred, sell
 from tests.affiliates.test_ledger import balance_of
 from tests.concurrency import race, winners

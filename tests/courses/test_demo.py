@@ -1,8 +1,8 @@
 import pytest
 
-from courses.demo import seed_courses
 from courses.models import Course
 from courses.publishing import archive
+from demo.courses import seed_courses
 
 pytestmark = pytest.mark.django_db
 

@@ -6,9 +6,9 @@ import pytest
 from django.conf import settings
 from django.test import Client
 
-from courses.demo import seed_courses
 from courses.models import Course
 from courses.publishing import archive
+from demo.courses import seed_courses
 from tests.factories import make_course
 from tests.statements import statements
 

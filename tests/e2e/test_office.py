@@ -106,7 +106,7 @@ def test_long_texts_are_not_cut_off_on_a_phone(visit: Callable[..., Visitor], sa
     search(page, email)
     expect(page.locator("#result_list")).to_contain_text("The sandbox refuses this on request.")
     assert page.evaluate(CUT_OFF) == []
-    page.goto("/admin/enrollments/stripeevent/")
+    page.goto("/admin/payments/stripeevent/")
     page.locator("#result_list tbody a").first.click()
     expect(page.locator(".readonly pre").first).to_be_visible()
     assert sticking_out(page) == []

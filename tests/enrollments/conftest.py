@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 from django.test import Client
 
-from enrollments import invariants
+from operations import invariants
 from tests.holding import read_when_empty, worth_asking
 from tests.sandbox_client import Sandbox
 

@@ -8,21 +8,22 @@ from django.utils import timezone
 from django.utils.html import strip_tags
 
 from accounts.models import User
-from enrollments.models import Enrollment, StripeEvent
+from enrollments.models import Enrollment
 from enrollments.provisioning import LMS_JOBS
-from enrollments.webhooks import EVENTS
 from lms_sync.models import DeadLetter, SyncJob
 from maaledu import work
 from notifications.models import Email
+from payments.models import StripeEvent
+from payments.webhooks import EVENTS
 from tests.enrollments.test_provisioning import buy, run_lms_job
 from tests.factories import completed, deliver, make_pending, refund_of, refunded
 from tests.sandbox_client import Sandbox
 
 PAGES = [
     "enrollments/enrollment",
-    "enrollments/payment",
+    "payments/payment",
     "enrollments/enrollmentevent",
-    "enrollments/stripeevent",
+    "payments/stripeevent",
     "lms_sync/syncjob",
     "lms_sync/deadletter",
     "lms_sync/platformstate",
@@ -77,7 +78,7 @@ def test_searching_by_email_stripe_id_and_enrollment_id_finds_the_thing(staff: C
     for text in (enrollment.email, str(enrollment.pk), payment.stripe_session_id, enrollment.token):
         found = staff.get("/admin/enrollments/enrollment/", {"q": text}).context["cl"].result_list
         assert [row.pk for row in found] == [enrollment.pk], text
-    found = staff.get("/admin/enrollments/payment/", {"q": payment.stripe_session_id}).context["cl"].result_list
+    found = staff.get("/admin/payments/payment/", {"q": payment.stripe_session_id}).context["cl"].result_list
     assert [row.pk for row in found] == [payment.pk]
 
 
@@ -99,7 +100,7 @@ def test_a_refund_is_offered_where_there_is_something_to_refund(staff: Client, b
     enrollment, payment = make_pending()
 
     def offers() -> list[bool]:
-        pages = [f"/admin/enrollments/{row._meta.model_name}/{row.pk}/" for row in (enrollment, payment)]
+        pages = [f"/admin/{row._meta.app_label}/{row._meta.model_name}/{row.pk}/" for row in (enrollment, payment)]
         return [f"{page}refund/" in staff.get(f"{page}change/").content.decode() for page in pages]
 
     assert offers() == [False, False]
@@ -170,7 +171,7 @@ def test_dead_events_and_emails_are_replayed_from_their_pages(staff: Client, buy
     buy(buyer)
     StripeEvent.objects.update(status="dead")
     event = StripeEvent.objects.get()
-    assert "1 replayed, 0 skipped" in act(staff, "enrollments/stripeevent", "replay", event.pk).content.decode()
+    assert "1 replayed, 0 skipped" in act(staff, "payments/stripeevent", "replay", event.pk).content.decode()
     work.drain(EVENTS)
     event.refresh_from_db()
     assert (event.status, event.outcome) == ("done", "Payment already processed")

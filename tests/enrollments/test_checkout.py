@@ -11,10 +11,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from enrollments import reconcile
-from enrollments.models import Enrollment, EnrollmentEvent, Payment
+from enrollments.models import Enrollment, EnrollmentEvent
 from lms_sync.models import SyncJob
 from notifications.models import Email
+from payments import reconcile
+from payments.models import Payment
 from tests.concurrency import race
 from tests.enrollments.test_webhooks import statements
 from tests.factories import completed, deliver, make_course, make_pending
@@ -476,7 +477,7 @@ def test_a_failing_session_is_logged_with_its_enrollment(buyer: Client, sandbox:
     """Requirement R038."""
     sandbox.fault("stripe", "500")
     assert ask(buyer, make_course().slug).status_code == 503
-    [line] = [record for record in caplog.records if record.name == "enrollments.checkout"]
+    [line] = [record for record in caplog.records if record.name == "payments.checkout"]
     assert (line.levelname, line.enrollment, line.code) == ("WARNING", str(Enrollment.objects.get().pk), "STRIPE_UNAVAILABLE")
 
 

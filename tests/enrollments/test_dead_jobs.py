@@ -9,14 +9,15 @@ from django.test import Client
 from django.utils import timezone
 
 from courses.models import Course
-from enrollments import granting, invariants, provisioning
+from enrollments import coupons, lms_jobs
 from enrollments.models import Enrollment, EnrollmentEvent
 from enrollments.provisioning import LMS_JOBS
-from enrollments.status import describe
 from lms_sync import dead_letters
 from lms_sync.models import DeadLetter, PlatformState, SyncAttempt, SyncJob
 from maaledu import work
 from notifications.models import Email
+from operations import invariants
+from storefront.status import describe
 from tests.affiliates.rivals import rival_before
 from tests.enrollments.test_provisioning import buy, run_lms_job
 from tests.factories import completed, deliver, make_course, make_pending, refund_of, refunded
@@ -39,11 +40,11 @@ def alerts() -> list[dict]:
 
 
 def from_the_enrollment(enrollment: Enrollment) -> bool:
-    return provisioning.retry_now(Enrollment.objects.get(pk=enrollment.pk), by=BOSS)
+    return lms_jobs.retry_now(Enrollment.objects.get(pk=enrollment.pk), by=BOSS)
 
 
 def from_the_job(enrollment: Enrollment) -> bool:
-    return dead_letters.bring_back(SyncJob.objects.get(dedupe_key=provisioning.job_key(enrollment)), by=BOSS)
+    return dead_letters.bring_back(SyncJob.objects.get(dedupe_key=lms_jobs.job_key(enrollment)), by=BOSS)
 
 
 def from_the_letter(enrollment: Enrollment) -> bool:
@@ -146,7 +147,7 @@ def test_a_free_place_whose_job_is_at_it_again_is_not_rolled_back(buyer: Client,
     from_the_letter(enrollment)
     lms.fault("lms", "500")
     run_lms_job()
-    assert not granting.roll_back(Enrollment.objects.get(), by=BOSS)
+    assert not coupons.roll_back(Enrollment.objects.get(), by=BOSS)
 
 
 # --- a wrong course id -----------------------------------------------------------------------------------------------

@@ -11,12 +11,14 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from enrollments import invariants, money_invariants, provisioning
-from enrollments.models import Enrollment, EnrollmentEvent, Payment, StripeEvent
+from enrollments import mails
+from enrollments.models import Enrollment, EnrollmentEvent
 from grants.models import Grant, Program
 from lms_sync.models import SyncJob
 from maaledu.db import transition
 from notifications.models import Email
+from operations import invariants, money_invariants
+from payments.models import Payment, StripeEvent
 from tests.factories import completed, deliver, make_pending
 from tests.grants.make import make_coupon
 from tests.holding import worth_asking
@@ -33,7 +35,7 @@ def bought(client: Client) -> Enrollment:
     changes = {"lms_enrollment_id": "lms-1", "lms_synced_at": timezone.now()}
     transition(enrollment, Enrollment.LMS_SUCCESS, field="lms_status", **changes)
     SyncJob.objects.update(status="done", lms_enrollment_id="lms-1", fence=1)
-    provisioning.stage_confirmation(enrollment)
+    mails.stage_confirmation(enrollment)
     assert invariants.verify() == []
     return enrollment
 

@@ -4,10 +4,11 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError
 
-from enrollments.models import Enrollment, EnrollmentEvent, Payment, StripeEvent
+from enrollments.models import Enrollment, EnrollmentEvent
 from lms_sync.models import DeadLetter, SyncJob
 from maaledu.db import transition
 from notifications.models import Email
+from payments.models import Payment, StripeEvent
 from tests import tables
 from tests.factories import make_course, make_payment, make_pending
 

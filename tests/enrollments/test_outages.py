@@ -6,13 +6,13 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from enrollments import outages
 from enrollments.models import Enrollment
 from enrollments.provisioning import LMS_JOBS
 from lms_sync import breaker
 from lms_sync.models import DeadLetter, PlatformState, SyncJob
 from maaledu import work
 from notifications.models import Email
+from operations import outages
 from tests.enrollments.test_provisioning import buy, due_again
 from tests.sandbox_client import Sandbox
 

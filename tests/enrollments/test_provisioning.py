@@ -7,14 +7,16 @@ from django.conf import settings
 from django.test import Client
 from django.utils import timezone
 
-from enrollments import outages, provisioning, reconcile
-from enrollments.models import Enrollment, Payment
+from enrollments import lms_jobs, mails
+from enrollments.models import Enrollment
 from enrollments.provisioning import LMS_JOBS
 from lms_sync import breaker, dead_letters
 from lms_sync.models import DeadLetter, PlatformState, SyncAttempt, SyncJob
 from maaledu import work
 from notifications.models import Email
 from notifications.queue import EMAILS
+from operations import outages
+from payments.models import Payment
 from tests.factories import completed, deliver, make_course, make_pending
 from tests.sandbox_client import Sandbox
 
@@ -202,20 +204,20 @@ def test_a_paid_place_without_a_job_is_repaired(buyer: Client) -> None:
     """Requirement R131."""
     enrollment = buy(buyer)
     SyncJob.objects.all().delete()
-    assert reconcile.repair_jobs() == 1
-    assert reconcile.repair_jobs() == 0
-    assert SyncJob.objects.get().dedupe_key == provisioning.job_key(enrollment)
+    assert lms_jobs.repair_jobs() == 1
+    assert lms_jobs.repair_jobs() == 0
+    assert SyncJob.objects.get().dedupe_key == lms_jobs.job_key(enrollment)
 
 
 def test_retry_now_wakes_replays_or_makes_the_job_and_skips_the_rest(buyer: Client) -> None:
     enrollment = buy(buyer)
     SyncJob.objects.update(next_attempt_at=timezone.now() + timedelta(hours=1))
-    assert provisioning.retry_now(enrollment)
+    assert lms_jobs.retry_now(enrollment)
     assert SyncJob.objects.due(timezone.now()).count() == 1
     SyncJob.objects.all().delete()
-    assert provisioning.retry_now(enrollment)
+    assert lms_jobs.retry_now(enrollment)
     pending, _ = make_pending()
-    assert not provisioning.retry_now(pending)
+    assert not lms_jobs.retry_now(pending)
 
 
 def test_the_lms_is_told_what_paid_for_the_place(buyer: Client, sandbox: Sandbox, settings) -> None:
@@ -284,7 +286,7 @@ def test_the_confirmation_names_the_learner_or_the_local_part_and_the_day_in_wor
     """Requirement R140."""
     enrollment, _ = make_pending(name=name, email="ada.l@example.com")
     enrollment.paid_at = datetime(2026, 11, 2, 23, 59, tzinfo=UTC)
-    context = provisioning.confirmation_context(enrollment)
+    context = mails.confirmation_context(enrollment)
     assert (context["customer_name"], context["purchased_on"]) == (name or "ada.l", "November 2, 2026")
     assert (context["amount"], context["list_price"], context["is_free"]) == ("$499.00", "$499.00", False)
     assert context["course_link"] == f"{settings.FRAPPE_LMS_BASE_URL}/lms/courses/{enrollment.lms_course_id}"
@@ -294,6 +296,6 @@ def test_old_places_that_wait_for_staff_do_not_keep_a_new_one_from_its_repair(bu
     """Requirement R131."""
     [buy(buyer) for _ in range(3)]
     lost = buy(buyer)
-    SyncJob.objects.filter(dedupe_key=provisioning.job_key(lost)).delete()
-    assert reconcile.repair_jobs(limit=2) == 1
+    SyncJob.objects.filter(dedupe_key=lms_jobs.job_key(lost)).delete()
+    assert lms_jobs.repair_jobs(limit=2) == 1
     assert SyncJob.objects.count() == 4

@@ -12,13 +12,14 @@ from django.db import connection
 from django.test import Client
 from django.utils import timezone
 
-from enrollments import settlement
-from enrollments.models import Enrollment, Payment, StripeEvent
+from enrollments.models import Enrollment
 from enrollments.provisioning import LMS_JOBS
-from enrollments.webhooks import EVENTS
 from lms_sync.models import SyncJob
 from maaledu import work
 from notifications.models import Email
+from payments import settlement
+from payments.models import Payment, StripeEvent
+from payments.webhooks import EVENTS
 from tests.affiliates.rivals import rival_before
 from tests.concurrency import race
 from tests.factories import (
@@ -165,7 +166,7 @@ def test_two_attempts_that_are_paid_at_once_make_one_place_and_one_alert() -> No
 def test_a_payment_that_is_overtaken_between_its_reading_and_its_writing_is_set_aside(client: Client, slow: int) -> None:
     enrollment, payments = two_attempts()
     events = [completed(payment) for payment in payments]
-    with rival_before('UPDATE "enrollments_payment"', lambda: deliver(Client(), events[1 - slow]).status_code) as rival:
+    with rival_before('UPDATE "payments_payment"', lambda: deliver(Client(), events[1 - slow]).status_code) as rival:
         assert deliver(client, events[slow]).status_code == 200
     assert rival == [200]
     payments[slow].refresh_from_db()

@@ -7,8 +7,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from enrollments import invariants, settlement
-from enrollments.models import Enrollment, Payment
+from enrollments.models import Enrollment
+from operations import invariants
+from payments import settlement
+from payments.models import Payment
 from tests.cleaning import empty_database
 from tests.factories import async_failed, async_succeeded, completed, deliver, expired, make_course, make_payment, make_pending, unpaid
 

@@ -6,12 +6,13 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from enrollments import settlement
-from enrollments.models import Enrollment, Payment
+from enrollments.models import Enrollment
 from enrollments.provisioning import LMS_JOBS
-from enrollments.status import describe
 from lms_sync.models import DeadLetter, PlatformState, SyncJob
 from maaledu import work
+from payments import settlement
+from payments.models import Payment
+from storefront.status import describe
 from tests.enrollments.test_provisioning import buy, run_lms_job
 from tests.factories import async_failed, completed, deliver, expired, make_pending, unpaid
 from tests.sandbox_client import Sandbox

@@ -8,11 +8,12 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from enrollments.models import Dispute, Enrollment, EnrollmentEvent, Payment, Refund, StripeEvent
-from enrollments.webhooks import EVENTS
+from enrollments.models import Enrollment, EnrollmentEvent
 from lms_sync.models import SyncJob
 from maaledu import work
 from notifications.models import Email
+from payments.models import Dispute, Payment, Refund, StripeEvent
+from payments.webhooks import EVENTS
 from tests import factories
 from tests.concurrency import race
 from tests.factories import async_succeeded, completed, deliver, expired, make_pending, unpaid

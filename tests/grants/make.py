@@ -7,12 +7,13 @@ from django.test import Client
 from django.utils import timezone
 
 from courses.models import Course
-from enrollments import checkout, granting, orders, refunds
-from enrollments.models import Enrollment, Payment
-from enrollments.refunds import Request
+from enrollments.models import Enrollment
 from grants import applications, redemption
 from grants.applications import Application, Decision
 from grants.models import Grant, Program
+from payments import checkout, orders, refunds
+from payments.models import Payment
+from payments.refunds import Request
 from tests.factories import completed, deliver, make_course, refund_of, refunded
 
 HOLDER = "holder@example.com"
@@ -20,12 +21,12 @@ STAFF = "staff@example.com"
 
 
 def make_application(course: Course | None = None, *, email: str = HOLDER) -> Grant:
-    return applications.apply(course or make_course(), Application("Grace Holder", email, "A situation.", "A motivation."))
+    return applications.file(course or make_course(), Application("Grace Holder", email, "A situation.", "A motivation."))
 
 
 def make_coupon(course: Course | None = None, *, percent: int = 50, email: str = HOLDER, program: Program | None = None) -> Grant:
     decision = Decision(percent, timezone.now() + timedelta(days=30), program)
-    return granting.approve(make_application(course, email=email), decision, by=STAFF)
+    return applications.approve(make_application(course, email=email), decision, by=STAFF)
 
 
 def open_checkout(grant: Grant) -> Payment:

@@ -4,12 +4,11 @@ from datetime import date, timedelta
 import pytest
 from django.utils import timezone
 
-from enrollments import granting
-from grants import applications, redemption
+from courses.discounts import discounted
+from grants import applications, redemption, reminders
 from grants.applications import Decision
 from grants.errors import AlreadyDecided, ApplicationOpen, BudgetExceeded, InvalidDecision
 from grants.models import Grant, GrantEvent, Program
-from grants.pricing import discounted
 from maaledu.db import transition
 from notifications.models import Email
 from notifications.outgoing import compose
@@ -55,13 +54,13 @@ def test_one_open_application_for_each_course_and_email() -> None:
 def test_a_second_application_is_answered_alike_and_its_holder_is_reminded_by_mail() -> None:
     course = make_course()
     for _ in range(3):
-        granting.apply(course, applications.Application("Grace", "holder@example.com", "s", "m"))
+        applications.apply(course, applications.Application("Grace", "holder@example.com", "s", "m"))
     assert Grant.objects.count() == 1
     assert sorted(key.split(":")[2] != "" for key in Email.objects.values_list("dedupe_key", flat=True)) == [False, True]
 
 
 def test_an_approval_makes_a_coupon_with_its_trace_and_one_mail() -> None:
-    grant = granting.approve(make_application(), decision(), by=STAFF)
+    grant = applications.approve(make_application(), decision(), by=STAFF)
     assert (grant.status, grant.percent, grant.decided_by, grant.price_at_approval) == ("approved", 50, STAFF, 49900)
     assert grant.code is not None
     mail = Email.objects.get(kind="grant_approved")
@@ -73,19 +72,19 @@ def test_an_approval_makes_a_coupon_with_its_trace_and_one_mail() -> None:
 def test_a_percentage_outside_ten_to_a_hundred_is_refused(percent: int) -> None:
     grant = make_application()
     with pytest.raises(InvalidDecision):
-        granting.approve(grant, decision(percent), by=STAFF)
+        applications.approve(grant, decision(percent), by=STAFF)
     grant.refresh_from_db()
     assert (grant.status, grant.code) == ("pending", None)
 
 
 def test_an_expiry_in_the_past_is_refused() -> None:
     with pytest.raises(InvalidDecision):
-        granting.approve(make_application(), Decision(50, timezone.now()), by=STAFF)
+        applications.approve(make_application(), Decision(50, timezone.now()), by=STAFF)
 
 
 def test_two_members_of_staff_deciding_at_once_make_one_decision() -> None:
     grant = make_application()
-    steps = [lambda: granting.approve(grant, decision(), by="a"), lambda: granting.reject(grant, by="b", reason="budget")] * 4
+    steps = [lambda: applications.approve(grant, decision(), by="a"), lambda: applications.reject(grant, by="b", reason="budget")] * 4
     results = race(lambda number: steps[number](), threads=8)
     assert kinds(results) == {"ok": 1, "AlreadyDecided": 7}
     assert GrantEvent.objects.filter(grant=grant).count() == 2
@@ -93,19 +92,19 @@ def test_two_members_of_staff_deciding_at_once_make_one_decision() -> None:
 
 
 def test_a_rejection_names_its_reason_and_is_final() -> None:
-    grant = granting.reject(make_application(), by=STAFF, reason="criteria", note="Next year, please.")
+    grant = applications.reject(make_application(), by=STAFF, reason="criteria", note="Next year, please.")
     assert Email.objects.get(kind="grant_rejected").context["note"] == "Next year, please."
     with pytest.raises(AlreadyDecided):
-        granting.approve(grant, decision(), by=STAFF)
+        applications.approve(grant, decision(), by=STAFF)
     with pytest.raises(InvalidDecision):
-        granting.reject(make_application(), by=STAFF, reason="because")
+        applications.reject(make_application(), by=STAFF, reason="because")
 
 
 def test_a_budget_of_money_is_never_exceeded_also_by_many_at_once() -> None:
     program = Program.objects.create(name="Fund", currency="usd", budget_amount=100_000)
     course = make_course(price=49900)
     grants = [make_application(course, email=f"a{number}@example.com") for number in range(8)]
-    results = race(lambda number: granting.approve(grants[number], decision(50, program), by=STAFF), threads=8)
+    results = race(lambda number: applications.approve(grants[number], decision(50, program), by=STAFF), threads=8)
     assert kinds(results) == {"ok": 4, "BudgetExceeded": 4}
     program.refresh_from_db()
     assert (program.committed_amount, program.committed_places) == (99_800, 4)
@@ -126,7 +125,7 @@ def test_a_program_of_another_currency_or_closed_is_refused() -> None:
     closed = Program.objects.create(name="Closed", currency="usd", is_active=False)
     for program in (euros, closed):
         with pytest.raises(InvalidDecision):
-            granting.approve(make_application(email=f"{program.name}@example.com"), decision(50, program), by=STAFF)
+            applications.approve(make_application(email=f"{program.name}@example.com"), decision(50, program), by=STAFF)
 
 
 def test_revoking_and_expiring_give_the_budget_back() -> None:
@@ -147,7 +146,7 @@ def test_revoking_and_expiring_give_the_budget_back() -> None:
 def test_a_reissued_code_kills_the_old_one_and_is_mailed() -> None:
     grant = make_coupon()
     old = grant.code
-    fresh = granting.reissue(grant, by=STAFF)
+    fresh = applications.reissue(grant, by=STAFF)
     assert fresh.code not in (None, old)
     assert not Grant.objects.filter(code=old).exists()
     assert Email.objects.filter(kind="grant_approved").count() == 2
@@ -168,7 +167,7 @@ def test_holders_are_reminded_seven_days_and_one_day_before_once_each() -> None:
     for email, left in (("week@example.com", timedelta(days=6)), ("day@example.com", timedelta(hours=20))):
         grant = make_coupon(email=email)
         Grant.objects.filter(pk=grant.pk).update(expires_at=timezone.now() + left, decided_at=timezone.now() - IN_A_MONTH)
-    assert (granting.send_reminders(), granting.send_reminders()) == (2, 0)
+    assert (reminders.send_reminders(), reminders.send_reminders()) == (2, 0)
     assert sorted(Email.objects.filter(kind="grant_reminder").values_list("to", flat=True)) == ["day@example.com", "week@example.com"]
     assert far.status == "approved"
 
@@ -177,12 +176,12 @@ def test_holders_are_reminded_seven_days_and_one_day_before_once_each() -> None:
 def test_a_moment_to_remind_that_lay_before_the_approval_is_left_out(days: int, told: list[int]) -> None:
     """The approval's own mail has just said until when the coupon is good."""
     now = timezone.now()
-    grant = granting.approve(make_application(), Decision(50, now + timedelta(days=days) - timedelta(minutes=1)), by=STAFF)
-    counts = [granting.send_reminders()]
+    grant = applications.approve(make_application(), Decision(50, now + timedelta(days=days) - timedelta(minutes=1)), by=STAFF)
+    counts = [reminders.send_reminders()]
     for left in (timedelta(days=6, hours=12), timedelta(hours=12)):  # the time between passes: both moments move back by as much
         passed = grant.expires_at - now - left
         Grant.objects.filter(pk=grant.pk).update(expires_at=now + left, decided_at=grant.decided_at - passed)
-        counts.append(granting.send_reminders())
+        counts.append(reminders.send_reminders())
     assert counts == [0, int(7 in told), int(1 in told)]
 
 
@@ -192,7 +191,7 @@ def test_who_applies_again_is_told_how_the_first_application_stands() -> None:
     course = make_course()
     again = applications.Application("Somebody", HOLDER, "s", "m")
     grant = make_coupon(course)
-    granting.apply(course, again)
+    applications.apply(course, again)
     mail = Email.objects.get(kind="grant_waiting")
     assert (mail.to, Email.objects.filter(kind="grant_received").count()) == (HOLDER, 0)
     text = compose(mail).body
@@ -201,7 +200,7 @@ def test_who_applies_again_is_told_how_the_first_application_stands() -> None:
     for part in ("People are reading", grant.code, "Somebody"):
         assert part not in text
     redemption.reserve(grant, enrollment_id=grant.pk, until=timezone.now() + timedelta(minutes=5))
-    granting.apply(course, again)
+    applications.apply(course, again)
     assert Email.objects.filter(kind="grant_waiting").count() == 1
     assert Grant.objects.count() == 1
 

@@ -6,10 +6,10 @@ import pytest
 from django.apps import apps
 from django.test import Client
 
-from enrollments import invariants
 from grants import applications, redemption
 from grants.models import Grant, Program
 from notifications.models import Email
+from operations import invariants
 from tests.affiliates.shop import fresh
 from tests.factories import completed, deliver, expired, make_course
 from tests.grants.make import HOLDER, STAFF, buy_with, make_coupon, open_checkout, refund, run_out

@@ -11,10 +11,10 @@ from django.test import Client
 from django.utils import timezone
 
 from affiliates.models import LedgerEntry
-from enrollments import granting
-from enrollments.models import Enrollment, EnrollmentEvent, Refund, StripeEvent
+from enrollments import coupons
+from enrollments.models import Enrollment, EnrollmentEvent
 from enrollments.provisioning import LMS_JOBS
-from grants import redemption
+from grants import applications, redemption
 from grants.applications import Decision
 from grants.errors import ApplicationOpen
 from grants.models import Grant, GrantEvent, Program
@@ -22,6 +22,7 @@ from maaledu import work
 from maaledu.db import new_id
 from notifications import outgoing
 from notifications.models import Email
+from payments.models import Refund, StripeEvent
 from tests.affiliates.make import make_affiliate, make_staff
 from tests.affiliates.rivals import rival_before
 from tests.affiliates.shop import buy, fresh
@@ -50,7 +51,7 @@ def history(grant: Grant) -> list[str]:
 
 
 def decide(application: Grant, program: Program | None = None) -> Grant:
-    return granting.approve(application, Decision(50, timezone.now() + timedelta(days=30), program), by=STAFF)
+    return applications.approve(application, Decision(50, timezone.now() + timedelta(days=30), program), by=STAFF)
 
 
 # --- the holder has applied again ------------------------------------------------------------------------------------
@@ -98,7 +99,7 @@ def test_the_refund_page_answers_when_the_coupon_cannot_come_back(sandbox: Sandb
     staff = Client()
     staff.force_login(make_staff())
     form = {"refund": "1", "key": str(new_id()), "amount": "249.50", "reason": "requested_by_customer", "gives_coupon_back": "on"}
-    assert staff.post(f"/admin/enrollments/payment/{payment.pk}/refund/", form).status_code == 302
+    assert staff.post(f"/admin/payments/payment/{payment.pk}/refund/", form).status_code == 302
     assert (fresh(enrollment).status, Refund.objects.get().status, fresh(grant).status) == ("refunded", "succeeded", "redeemed")
 
 
@@ -108,8 +109,8 @@ def test_a_free_place_is_rolled_back_when_its_holder_has_applied_again(buyer: Cl
     enrollment = check_out(grant)
     refuse_place(enrollment)
     make_application(grant.course)
-    assert granting.roll_back(enrollment, by=STAFF)
-    assert not granting.roll_back(enrollment, by=STAFF)
+    assert coupons.roll_back(enrollment, by=STAFF)
+    assert not coupons.roll_back(enrollment, by=STAFF)
     assert (fresh(enrollment).status, fresh(grant).status, fresh(program).committed_places) == ("failed", "redeemed", 0)
     assert (EnrollmentEvent.objects.filter(to_status="failed").count(), alerts("coupon-kept")) == (1, 1)
     message = outgoing.compose(Email.objects.get(kind="grant_rolled_back"))
@@ -201,7 +202,7 @@ def test_a_coupon_rolled_back_after_its_date_is_good_for_a_fortnight_and_the_mai
     enrollment = check_out(grant)
     refuse_place(enrollment)
     run_out(grant)
-    assert granting.roll_back(enrollment, by=STAFF)
+    assert coupons.roll_back(enrollment, by=STAFF)
     until = fresh(grant).expires_at
     assert timedelta(days=13, hours=23) < until - timezone.now() <= timedelta(days=14)
     told = Email.objects.get(kind="grant_rolled_back").context

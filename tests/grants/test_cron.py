@@ -9,9 +9,9 @@ from django.test import Client
 from django.utils import timezone
 
 from grants.models import Grant, GrantEvent
-from maaledu import queues
 from maaledu.checks import check_environment
 from notifications.models import Email
+from operations import queues
 from tests.factories import make_course
 from tests.grants.make import make_coupon
 

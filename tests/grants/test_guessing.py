@@ -19,11 +19,11 @@ from django.test import RequestFactory
 from django.utils import timezone
 
 from courses.models import Course
-from enrollments import checkout
 from enrollments.models import Enrollment
 from grants import redemption
 from grants.codes import new_code
 from grants.models import Grant
+from payments import checkout
 from tests.factories import make_course
 from tests.grants.make import HOLDER, make_coupon
 from tests.statements import statements

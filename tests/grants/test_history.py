@@ -6,10 +6,11 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from courses.models import Course
-from enrollments import granting
-from enrollments.models import Enrollment, Payment
+from enrollments import coupons
+from enrollments.models import Enrollment
 from grants import redemption
 from grants.models import Grant, GrantEvent, Program
+from payments.models import Payment
 from tests.affiliates.make import make_staff
 from tests.affiliates.shop import fresh
 from tests.enrollments.test_webhooks import statements
@@ -72,7 +73,7 @@ def test_a_roll_back_and_an_expiry_leave_theirs(buyer: Client) -> None:
     grant = make_coupon(percent=100)
     post(grant)
     refuse_place(place_of(grant))
-    granting.roll_back(place_of(grant), by=STAFF)
+    coupons.roll_back(place_of(grant), by=STAFF)
     run_out(grant)
     redemption.expire_overdue()
     assert [(what, actor) for what, actor, _ in rows(grant)] == [

@@ -15,7 +15,6 @@ from django.utils import timezone
 
 from accounts.models import User
 from courses.models import Course
-from enrollments import granting
 from enrollments.models import Enrollment
 from grants import applications, redemption, refusals
 from grants.models import Grant, RefusalCount
@@ -253,7 +252,7 @@ def test_hostile_text_is_kept_as_text_and_shown_as_text(db: None) -> None:
     apply(Client(), course, name='Ada <b onclick="x">', situation=HOSTILE, motivation=HOSTILE)
     grant = Grant.objects.get()
     assert grant.situation == HOSTILE
-    granting.reject(grant, by=STAFF, reason="other", note=HOSTILE)
+    applications.reject(grant, by=STAFF, reason="other", note=HOSTILE)
     User.objects.create_superuser("boss@example.com", "a long enough passphrase")
     staff = Client()
     staff.force_login(User.objects.get())
@@ -388,6 +387,6 @@ def test_one_address_may_apply_for_two_courses_and_again_after_an_answer(db: Non
     course = make_course()
     apply(Client(), course)
     apply(Client(), make_course())
-    granting.reject(Grant.objects.get(course=course), by=STAFF, reason="budget")
+    applications.reject(Grant.objects.get(course=course), by=STAFF, reason="budget")
     apply(Client(), course)
     assert sorted(Grant.objects.values_list("status", flat=True)) == ["pending", "pending", "rejected"]

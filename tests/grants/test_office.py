@@ -14,17 +14,18 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import User
-from affiliates import joining
+from affiliates import memberships
 from affiliates.models import LedgerEntry
 from courses.models import Course
 from enrollments.models import Enrollment
 from enrollments.provisioning import LMS_JOBS
 from grants import applications, refusals
 from grants.models import Grant, GrantEvent, Program, Refusal, RefusalCount
-from maaledu import queues, work
+from maaledu import work
 from maaledu.csv import safe_cell
 from maaledu.money import format_money
 from notifications.models import Email
+from operations import queues
 from tests.affiliates.make import make_affiliate, sell
 from tests.enrollments.test_admin import act, member
 from tests.factories import make_course
@@ -299,7 +300,7 @@ def test_the_loss_is_reckoned_at_the_highest_rate_that_a_sale_may_have(
     settings.COMMISSION_CAP = cap
     for rate in rates:
         make_affiliate(rate=rate)
-    joining.suspend(make_affiliate(rate=9000), reason="fraud")
+    memberships.suspend(make_affiliate(rate=9000), reason="fraud")
     page = staff.post(url(applicants(1)[0], "approve"), {"preview": "1", "percent": str(percent)}).content.decode()
     assert ("commission would exceed what is paid by " in page) is (loss is not None)
     if loss:

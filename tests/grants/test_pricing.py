@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from courses.discounts import discounted, undiscounted
 from grants.codes import ALPHABET, new_code, normalize_code
-from grants.pricing import discounted, undiscounted
 from maaledu.money import CURRENCIES
 
 

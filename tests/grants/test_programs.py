@@ -10,11 +10,11 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import User
-from enrollments import invariants
 from grants import applications, programs
 from grants.applications import Decision
 from grants.errors import BudgetExceeded, ProgramInUse
 from grants.models import Grant, Program
+from operations import invariants
 from tests.concurrency import beside_save
 from tests.factories import make_course
 from tests.grants.make import STAFF, make_application, make_coupon

@@ -9,8 +9,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from enrollments import granting, reconcile
-from enrollments.models import Enrollment, Payment
+from enrollments import coupons
+from enrollments.models import Enrollment
 from enrollments.provisioning import LMS_JOBS
 from grants import applications, redemption
 from grants.models import Grant
@@ -18,6 +18,8 @@ from lms_sync.models import SyncJob
 from maaledu import work
 from notifications.models import Email
 from notifications.queue import EMAILS
+from payments import reconcile
+from payments.models import Payment
 from tests.concurrency import race, winners
 from tests.enrollments.test_checkout import age
 from tests.enrollments.test_webhooks import statements
@@ -153,7 +155,7 @@ def test_every_dead_code_is_refused_alike_and_nothing_is_written(buyer: Client, 
     if ruin:
         ruin(grant)
     else:
-        granting.reissue(grant, by=STAFF)
+        applications.reissue(grant, by=STAFF)
     answer = post(buyer, grant, coupon=code)
     assert answer.status_code == 409
     assert "Coupon already used or invalid." in answer.content.decode()
@@ -330,14 +332,14 @@ def test_a_free_place_the_lms_refuses_is_kept_until_staff_roll_it_back(buyer: Cl
     grant = make_coupon(percent=100)
     post(buyer, grant)
     enrollment = Enrollment.objects.get()
-    assert not granting.roll_back(enrollment, by=STAFF)
+    assert not coupons.roll_back(enrollment, by=STAFF)
     sandbox.lms(courses_any=False, courses=[])
     work.drain(LMS_JOBS)
     sandbox.lms(courses_any=True)
     enrollment.refresh_from_db()
     assert (enrollment.status, enrollment.lms_status, status_of(grant)) == ("paid", "failed", "redeemed")
-    assert granting.roll_back(enrollment, by=STAFF)
-    assert not granting.roll_back(enrollment, by=STAFF)
+    assert coupons.roll_back(enrollment, by=STAFF)
+    assert not coupons.roll_back(enrollment, by=STAFF)
     enrollment.refresh_from_db()
     assert (enrollment.status, status_of(grant)) == ("failed", "approved")
     assert Email.objects.filter(kind="grant_rolled_back").count() == 1
@@ -360,7 +362,7 @@ def test_a_place_that_was_rolled_back_is_not_made_by_a_replay(buyer: Client, san
     sandbox.lms(courses_any=False, courses=[])
     work.drain(LMS_JOBS)
     sandbox.lms(courses_any=True)
-    granting.roll_back(Enrollment.objects.get(), by=STAFF)
+    coupons.roll_back(Enrollment.objects.get(), by=STAFF)
     work.replay(SyncJob.objects.get())
     work.drain(LMS_JOBS)
     assert SyncJob.objects.get().last_error.startswith("PLACE_IS_OVER")

@@ -14,14 +14,17 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule, run_state_machine_as_test
 
 from courses.models import Course
-from enrollments import checkout, granting, invariants, orders, settlement
-from enrollments.models import Enrollment, Payment, Refund, StripeEvent
+from enrollments import coupons
+from enrollments.models import Enrollment
 from grants import applications, redemption
 from grants.applications import Application, Decision
 from grants.errors import AlreadyDecided, ApplicationOpen, BudgetExceeded, CouponUnavailable
 from grants.models import Grant, GrantEvent, Program
 from maaledu import work
 from notifications.models import Email
+from operations import invariants
+from payments import checkout, orders, settlement
+from payments.models import Payment, Refund, StripeEvent
 from tests.cleaning import empty_database
 from tests.factories import completed, deliver, expired, make_course, refunded
 from tests.grants.make import STAFF, refund, refuse_place, run_out, with_session
@@ -75,7 +78,7 @@ class GrantDesk(RuleBasedStateMachine):
     @rule(target=applied, email=st.sampled_from(EMAILS))
     def apply(self, email: str) -> UUID:
         try:
-            return applications.apply(self.course, Application("Somebody", email, "s", "m")).pk
+            return applications.file(self.course, Application("Somebody", email, "s", "m")).pk
         except ApplicationOpen:
             return Grant.objects.open().get(course=self.course, email=email).pk
 
@@ -88,7 +91,7 @@ class GrantDesk(RuleBasedStateMachine):
     def approve(self, key: UUID, percent: int, funded: bool) -> UUID:
         decision = Decision(percent, timezone.now() + timedelta(days=9), self.program if funded else None)
         with contextlib.suppress(AlreadyDecided, BudgetExceeded):
-            granting.approve(Grant.objects.get(pk=key), decision, by=STAFF)
+            applications.approve(Grant.objects.get(pk=key), decision, by=STAFF)
             if funded:
                 self.costs[key] = cost_of(self.course.price, percent)
                 assert not self._is_overdrawn()
@@ -101,7 +104,7 @@ class GrantDesk(RuleBasedStateMachine):
     @rule(key=consumes(applied))
     def reject(self, key: UUID) -> None:
         with contextlib.suppress(AlreadyDecided):
-            granting.reject(Grant.objects.get(pk=key), by=STAFF, reason="budget")
+            applications.reject(Grant.objects.get(pk=key), by=STAFF, reason="budget")
 
     @rule(key=approved)
     def revoke(self, key: UUID) -> None:
@@ -111,7 +114,7 @@ class GrantDesk(RuleBasedStateMachine):
     @rule(key=approved)
     def reissue(self, key: UUID) -> None:
         with contextlib.suppress(AlreadyDecided):
-            granting.reissue(Grant.objects.get(pk=key), by=STAFF)
+            applications.reissue(Grant.objects.get(pk=key), by=STAFF)
 
     # --- time --------------------------------------------------------------------------------------------------------
     @rule(key=approved, is_swept=st.booleans())
@@ -210,7 +213,7 @@ class GrantDesk(RuleBasedStateMachine):
             self.apply(grant.email)
         is_blocked = self._has_open(grant)
         refuse_place(place)
-        assert granting.roll_back(place, by=STAFF)
+        assert coupons.roll_back(place, by=STAFF)
         self._comes_back(grant, is_blocked=is_blocked)
         grant.refresh_from_db()
         told = Email.objects.get(dedupe_key=f"grant_rolled_back:{key}:{place.pk}").context

@@ -11,7 +11,8 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from maaledu.errors import AppError
-from maaledu.http import limit, read_json
+from maaledu.http import read_json
+from maaledu.limits import limit
 from maaledu.public_pages import public_page
 from maaledu.urls import (  # noqa: F401 Django reads the handlers here
     handler400,

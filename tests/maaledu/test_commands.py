@@ -10,11 +10,11 @@ from django.utils import timezone
 
 from accounts.models import User
 from courses.models import Course
-from enrollments import invariants
-from enrollments.models import Enrollment, Payment, StripeEvent
+from enrollments.models import Enrollment
 from lms_sync.models import PlatformState, SyncJob
-from maaledu import queues
 from notifications.models import Email
+from operations import invariants, queues
+from payments.models import Payment, StripeEvent
 from tests.factories import completed, deliver, make_course, make_pending
 from tests.sandbox_client import Sandbox
 

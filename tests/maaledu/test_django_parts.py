@@ -64,9 +64,9 @@ def test_a_row_is_found_by_its_whole_id_and_by_parts_of_its_texts(office):
         ("enrollments_enrollment", str(enrollment.pk)),
         ("enrollments_enrollment", enrollment.email[:-5].upper()),
         ("enrollments_enrollment", payment.stripe_session_id[3:]),
-        ("enrollments_payment", str(enrollment.pk)),
-        ("enrollments_payment", str(payment.pk)),
-        ("enrollments_payment", payment.stripe_session_id),
+        ("payments_payment", str(enrollment.pk)),
+        ("payments_payment", str(payment.pk)),
+        ("payments_payment", payment.stripe_session_id),
         ("lms_sync_syncjob", str(enrollment.pk)),
         ("lms_sync_syncjob", enrollment.email),
     ]

@@ -6,11 +6,12 @@ from collections.abc import Collection
 
 from django.utils import timezone
 
-from enrollments import invariants
-from enrollments.models import Enrollment, Payment, StripeEvent
+from enrollments.models import Enrollment
 from lms_sync.models import DeadLetter, PlatformState, SyncJob, SyncLock
 from maaledu import work
 from notifications.models import Email
+from operations import invariants
+from payments.models import Payment, StripeEvent
 from tests.sandbox_client import Sandbox
 
 QUEUES = (StripeEvent, SyncJob, Email)

@@ -8,10 +8,11 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import connection
 
-from enrollments import invariants
-from enrollments.models import Enrollment, Payment, StripeEvent
+from enrollments.models import Enrollment
 from lms_sync.models import SyncJob
 from notifications.models import Email
+from operations import invariants
+from payments.models import Payment, StripeEvent
 from tests.engines import url_of_test_database
 from tests.faults import Faults
 from tests.sandbox_client import Sandbox

@@ -104,7 +104,7 @@ def main() -> None:
 def _warm_up() -> None:
     """Load what the steps need, so that each process need not; no database and no other server is asked."""
     browser.get("/health/live", SERVER_NAME=HOST)
-    for name in ("enrollments.stripe_gateway.client", "lms_sync.platforms.client.session"):
+    for name in ("payments.gateway.client", "lms_sync.platforms.client.session"):
         import_string(name)()
     import_string("accounts.emails.normalize_email")("ada@example.com")
     for ending in ("subject.txt", "txt", "html"):

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from enrollments import invariants
-from enrollments.models import Enrollment, Payment
+from enrollments.models import Enrollment
+from operations import invariants
+from payments.models import Payment
 from tests.factories import make_course, signed
 from tests.sandbox_client import Sandbox
 from tests.system.books import assert_bought_once

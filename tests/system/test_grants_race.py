@@ -9,10 +9,11 @@ from collections import Counter
 import pytest
 from django.db import connection
 
-from enrollments import invariants
-from enrollments.models import Enrollment, Payment
+from enrollments.models import Enrollment
 from grants.models import Grant
 from lms_sync.models import SyncJob
+from operations import invariants
+from payments.models import Payment
 from tests.factories import make_course
 from tests.grants.make import HOLDER, make_coupon
 from tests.sandbox_client import Sandbox

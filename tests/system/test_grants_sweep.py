@@ -11,11 +11,12 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from enrollments import invariants
-from enrollments.models import Enrollment, Payment
+from enrollments.models import Enrollment
 from grants import applications
 from grants.applications import Application, Decision
 from grants.models import Grant, Program
+from operations import invariants
+from payments.models import Payment
 from tests.enrollments.test_checkout import age
 from tests.faults import KINDS, Faults
 from tests.sandbox_client import Sandbox
@@ -42,7 +43,7 @@ class GrantPurchase(Purchase):
         self.form = {**self.form, "coupon": self.grant.code}
 
     def _granted(self) -> Grant:
-        grant = applications.apply(self.course, Application("Ada Lovelace", EMAIL, "A situation.", "A motivation."))
+        grant = applications.file(self.course, Application("Ada Lovelace", EMAIL, "A situation.", "A motivation."))
         program = Program.objects.create(name="Fund", budget_amount=LIST_PRICE, budget_places=1)
         return applications.approve(grant, Decision(self.percent, timezone.now() + timedelta(days=30), program), by="staff@example.com")
 

@@ -16,8 +16,8 @@ import pytest
 import requests
 from django.db import connection, connections, transaction
 
-from enrollments.models import Payment, StripeEvent
 from lms_sync.models import SyncJob
+from payments.models import Payment, StripeEvent
 from tests.faults import Faults
 from tests.processes import free_port
 from tests.sandbox_client import Sandbox, wait_until

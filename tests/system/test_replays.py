@@ -22,8 +22,10 @@ from django.db.models import Sum
 
 from affiliates import ledger
 from affiliates.models import Affiliate, Balance, Commission, LedgerEntry
-from enrollments import disputes, invariants, refunds
-from enrollments.models import Enrollment, Payment, StripeEvent
+from enrollments.models import Enrollment
+from operations import invariants
+from payments import disputes, refunds
+from payments.models import Payment, StripeEvent
 from tests.affiliates.make import make_affiliate
 from tests.affiliates.sale_model import SaleModel, half_up
 from tests.engines import ROOT

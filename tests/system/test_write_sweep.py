@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from enrollments.models import Enrollment, Payment
+from enrollments.models import Enrollment
+from payments.models import Payment
 from tests.cleaning import empty_database
 from tests.factories import make_course, signed
 from tests.faults import KINDS, Faults

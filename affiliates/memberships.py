@@ -1,0 +1,137 @@
+"""Becoming an affiliate, and what staff decide about one. Each move is one guarded UPDATE, its message in the same transaction."""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from allauth.account.models import EmailAddress
+from django.conf import settings
+from django.db import IntegrityError
+from django.utils import timezone
+
+from accounts.models import User
+from affiliates import fraud, mails
+from affiliates.attribution import alias_key
+from affiliates.errors import AddressNotVerified, AlreadyAffiliate
+from affiliates.models import Affiliate
+from affiliates.own_account import refuse_own
+from affiliates.payout_details import PayoutDetails
+from maaledu.db import atomic, new_id, transition
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Joining:
+    """What somebody who joins tells us; the terms are accepted by whoever makes one of these."""
+
+    name: str
+    tax_country: str
+    details: PayoutDetails
+
+
+def has_verified_address(user: User) -> bool:
+    return EmailAddress.objects.filter(user=user, email=user.email, verified=True).exists()
+
+
+def join(user: User, joining: Joining, *, network_key: str = "") -> Affiliate:
+    """Make an affiliate of an account, active at once or applied as AFFILIATE_AUTO_APPROVE says, and send them word of it.
+
+    Raises AddressNotVerified, and AlreadyAffiliate for a second time.
+    """
+    if not has_verified_address(user):
+        raise AddressNotVerified
+    now, at_once = timezone.now(), settings.AFFILIATE_AUTO_APPROVE
+    affiliate = Affiliate(
+        user=user,
+        email=user.email,
+        alias_key=alias_key(user.email),
+        name=joining.name,
+        tax_country=joining.tax_country,
+        rate_basis_points=settings.AFFILIATE_RATE_BASIS_POINTS,
+        terms_accepted_at=now,
+        activated_at=now if at_once else None,
+        network_key=network_key,
+        **joining.details.fields(),
+        **({"status": Affiliate.ACTIVE} if at_once else {}),
+    )
+    try:
+        _insert(affiliate)
+    except IntegrityError as error:
+        raise AlreadyAffiliate from error
+    logger.info("affiliate joined", extra={"affiliate": str(affiliate.pk), "status": affiliate.status})
+    return affiliate
+
+
+@atomic
+def _insert(affiliate: Affiliate) -> None:
+    affiliate.save(force_insert=True)
+    fraud.note_shared_account(affiliate)
+    mails.stage(mails.WELCOME if affiliate.is_active else mails.APPLIED, affiliate)
+
+
+def approve(affiliate: Affiliate, *, by: str) -> bool:
+    """Approve or reinstate, and welcome whoever was never active before; return whether this call did."""
+    # Read before the transaction, which may run twice: the first run has set it on this object.
+    done = _approve(affiliate, is_first_time=affiliate.activated_at is None)
+    return _log("approved", affiliate, by=by, done=done)
+
+
+@atomic
+def _approve(affiliate: Affiliate, *, is_first_time: bool) -> bool:
+    done = transition(affiliate, Affiliate.ACTIVE, status_reason="", activated_at=timezone.now())
+    if done and is_first_time:
+        mails.stage(mails.WELCOME, affiliate)
+    return done
+
+
+def suspend(affiliate: Affiliate, *, by: str, reason: str) -> bool:
+    """Stop attribution and hold whatever is unpaid; return whether this call did."""
+    done = transition(affiliate, Affiliate.SUSPENDED, status_reason=reason[:300])
+    return _log("suspended", affiliate, by=by, done=done)
+
+
+def close(affiliate: Affiliate, *, by: str, reason: str) -> bool:
+    """End the partnership; return whether this call did."""
+    done = transition(affiliate, Affiliate.CLOSED, status_reason=reason[:300])
+    return _log("closed", affiliate, by=by, done=done)
+
+
+def _log(what: str, affiliate: Affiliate, *, by: str, done: bool) -> bool:
+    if done:
+        logger.info("affiliate %s", what, extra={"affiliate": str(affiliate.pk), "by": by})
+    return done
+
+
+def change_details(affiliate: Affiliate, details: PayoutDetails) -> bool:
+    """Have later drafts paid to this account and send its owner a message; return whether it is another one.
+
+    What is drafted already keeps its own.
+    """
+    fields = details.fields()
+    if all(getattr(affiliate, name) == fields[name] for name in ("payout_method", "payee_name", "payout_key")):
+        return False
+    _change_details(affiliate, fields, key=str(new_id()))
+    return True
+
+
+@atomic
+def _change_details(affiliate: Affiliate, fields: dict[str, Any], *, key: str) -> None:
+    Affiliate.objects.filter(pk=affiliate.pk).update(**fields, updated_at=timezone.now())
+    for name, value in fields.items():
+        setattr(affiliate, name, value)
+    fraud.note_shared_account(affiliate)
+    mails.stage(mails.DETAILS_CHANGED, affiliate, key=key)
+
+
+def change_rate(affiliate: Affiliate, basis_points: int, *, by: str) -> bool:
+    """Set the rate of sales attributed from now on, in basis points; return whether that is another one. Raises OwnAccount."""
+    refuse_own([affiliate], by=by)
+    rows = Affiliate.objects.filter(pk=affiliate.pk).exclude(rate_basis_points=basis_points)
+    return rows.update(rate_basis_points=basis_points, updated_at=timezone.now()) == 1
+
+
+def remember_network(affiliate: Affiliate, network_key: str) -> None:
+    """Keep the keyed hash of where the affiliate was last seen, to compare with where their sales come from."""
+    if affiliate.network_key != network_key:
+        Affiliate.objects.filter(pk=affiliate.pk).update(network_key=network_key)

@@ -1,0 +1,74 @@
+"""The affiliate program for programs (requirement R148): one's own figures, and joining. CSRF protection stays on."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.debug import sensitive_variables
+from django.views.decorators.http import require_POST, require_safe
+
+from affiliates.errors import AlreadyAffiliate, NotAnAffiliate, SignInNeeded
+from affiliates.models import Affiliate, Balance
+from affiliates.pages.forms import JoinForm
+from affiliates.pages.program import affiliate_of, join, remember_browser
+from maaledu.http import read_json
+from maaledu.limits import limit
+from maaledu.money import format_money, rate_text
+
+
+@require_safe
+@limit("api")
+def affiliate_figures(request: HttpRequest) -> HttpResponse:
+    """The signed-in affiliate's code, link, status, rate, and what each currency's account comes to."""
+    _needs_sign_in(request)
+    affiliate = affiliate_of(request)
+    if affiliate is None:
+        raise NotAnAffiliate
+    return JsonResponse(figures_of(affiliate))
+
+
+@require_POST
+@limit("affiliate_signup")
+@sensitive_variables("body", "form")
+def register_affiliate(request: HttpRequest) -> HttpResponse:
+    """`{"name", "taxCountry", "payoutMethod", "paypalEmail"?, "payeeName"?, "iban"?, "acceptTerms"}` -> 201 and one's figures.
+
+    Everything else in the body is ignored.
+    """
+    _needs_sign_in(request)
+    if affiliate_of(request):
+        raise AlreadyAffiliate
+    form = JoinForm.of_json(read_json(request))
+    if not form.is_valid():
+        raise form.refusal()
+    affiliate = join(request, form)
+    return remember_browser(JsonResponse(figures_of(affiliate), status=201), affiliate)
+
+
+def _needs_sign_in(request: HttpRequest) -> None:
+    if not request.user.is_authenticated:
+        raise SignInNeeded
+
+
+def figures_of(affiliate: Affiliate) -> dict[str, Any]:
+    """Return an affiliate's own figures for programs: amounts in minor units, and as a reader expects them."""
+    balances = Balance.objects.filter(affiliate_id=affiliate.pk).order_by("currency")
+    return {
+        "code": affiliate.code,
+        "link": affiliate.link,
+        "name": affiliate.name,
+        "status": affiliate.status,
+        "rateBasisPoints": affiliate.rate_basis_points,
+        "rate": rate_text(affiliate.rate_basis_points),
+        "payoutMethod": affiliate.payout_method,
+        "payoutAccount": affiliate.payout_hint,
+        "balances": [_balance(balance) for balance in balances],
+    }
+
+
+def _balance(balance: Balance) -> dict[str, Any]:
+    sums = ("pending", "payable", "paid", "held")
+    return {"currency": balance.currency, **{name: _money(getattr(balance, name), balance.currency) for name in sums}}
+
+
+def _money(amount: int, currency: str) -> dict[str, Any]:
+    return {"amount": amount, "display": format_money(amount, currency)}

@@ -1,0 +1,64 @@
+"""What a learner is told of an enrollment: that access is there, or that it has ended; each message once."""
+
+from typing import Any
+
+from enrollments.models import Enrollment
+from maaledu.money import format_money
+from notifications import outgoing
+
+PURCHASE_CONFIRMATION = "purchase_confirmation"
+GRANT_CONFIRMATION = "grant_course_enrollment"
+PARTIAL_GRANT_CONFIRMATION = "partial_grant_enrollment"
+CONFIRMATIONS = {
+    Enrollment.KIND_GRANT: GRANT_CONFIRMATION,
+    Enrollment.KIND_PARTIAL_GRANT: PARTIAL_GRANT_CONFIRMATION,
+}
+CONFIRMATION_KINDS = [PURCHASE_CONFIRMATION, *CONFIRMATIONS.values()]
+PLACE_ENDED = "place_ended"
+
+
+def stage_confirmation(enrollment: Enrollment) -> bool:
+    """Put the one confirmation of this enrolment into the outbox; only called once access exists."""
+    return outgoing.stage(
+        kind=CONFIRMATIONS.get(enrollment.kind, PURCHASE_CONFIRMATION),
+        to=enrollment.email,
+        dedupe_key=f"{PURCHASE_CONFIRMATION}:{enrollment.pk}",
+        context=confirmation_context(enrollment),
+    )
+
+
+def confirmation_context(enrollment: Enrollment) -> dict[str, Any]:
+    paid_at = enrollment.paid_at or enrollment.created_at
+    return {
+        "customer_name": enrollment.name or enrollment.email.split("@")[0],
+        "course_title": enrollment.course_title,
+        "amount": enrollment.amount_display,
+        "list_price": enrollment.list_price_display,
+        "purchased_on": f"{paid_at:%B} {paid_at.day}, {paid_at.year}",
+        "course_link": enrollment.course_link,
+        "status_link": enrollment.status_link,
+        "is_free": enrollment.kind in Enrollment.UNPAID_KINDS,
+        "saving": enrollment.saving_display,
+        "percent": enrollment.discount_percent,
+    }
+
+
+def stage_place_ended(enrollment: Enrollment, *, is_lost: bool) -> bool:
+    """Tell the learner that the place has ended because their bank took the payment back.
+
+    After a refund the message about the refund says it, so there is none here.
+    """
+    if not is_lost:
+        return False
+    key = f"{PLACE_ENDED}:{enrollment.pk}"
+    return outgoing.stage(kind=PLACE_ENDED, to=enrollment.email, dedupe_key=key, context=money_back_context(enrollment))
+
+
+def money_back_context(enrollment: Enrollment) -> dict[str, object]:
+    """Return what every message about money that went back says of the purchase."""
+    return {
+        "customer_name": enrollment.name or enrollment.email.split("@")[0],
+        "course_title": enrollment.course_title,
+        "amount": format_money(enrollment.amount, enrollment.currency),
+        "status_link": enrollment.status_link,
+    }

@@ -1,0 +1,51 @@
+"""What an applicant is told, and where a coupon stands; each message once for its cause."""
+
+from typing import Any
+
+from django.conf import settings
+from django.urls import reverse
+
+from courses.discounts import discounted
+from courses.models import Course
+from grants.models import Grant
+from maaledu.money import format_money
+from notifications import outgoing
+
+RECEIVED, APPROVED, REJECTED = "grant_received", "grant_approved", "grant_rejected"
+REMINDER, ROLLED_BACK, WAITING = "grant_reminder", "grant_rolled_back", "grant_waiting"
+
+
+def stage(kind: str, grant: Grant, *, key: str = "", **more: Any) -> bool:
+    """Stage a message to the applicant, once for its kind and key; return whether this call did."""
+    context = {**mail_context(grant), **more}
+    return outgoing.stage(kind=kind, to=grant.email, dedupe_key=f"{kind}:{grant.pk}:{key}"[:120], context=context)
+
+
+def mail_context(grant: Grant) -> dict[str, Any]:
+    course = Course.objects.get(pk=grant.course_id)
+    return {
+        "customer_name": grant.name,
+        "course_title": course.title,
+        "answer_due_on": _day(grant.answer_due_on),
+        "grant_link": settings.SITE_URL + reverse("grant", args=[grant.token]),
+        "reason": dict(Grant.REASONS).get(grant.reject_reason, ""),
+        "note": grant.note,
+        **(_coupon_context(grant, course) if grant.code else {}),
+    }
+
+
+def _coupon_context(grant: Grant, course: Course) -> dict[str, Any]:
+    price = discounted(course.price, grant.percent or 0, course.currency)
+    return {
+        "code": grant.code,
+        "percent": grant.percent,
+        "list_price": format_money(price.list_price, price.currency),
+        "to_pay": format_money(price.to_pay, price.currency),
+        "is_free": price.is_free,
+        "expires_on": _day(grant.expires_at),
+        "checkout_link": f"{settings.SITE_URL}{reverse('checkout', args=[course.slug])}?grant={grant.token}",
+    }
+
+
+def _day(moment: Any) -> str:
+    return f"{moment:%B} {moment.day}, {moment.year}" if moment else ""

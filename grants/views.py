@@ -1,0 +1,64 @@
+"""Applying for a grant, following an application, and trying a coupon at checkout."""
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.decorators import method_decorator
+from django.views import View
+from django.views.decorators.http import require_safe
+
+from courses.errors import CourseNotFound
+from courses.models import Course
+from grants import applications, mails
+from grants.errors import ApplicationNotFound
+from grants.forms import ApplicationForm
+from grants.models import Grant
+from maaledu.limits import limit
+
+
+@method_decorator(limit("grant_application", methods=["POST"]), name="dispatch")
+class ApplyView(View):
+    """The application form of one course. Its answer is the same whether the address is known or not."""
+
+    def get(self, request: HttpRequest, slug: str) -> HttpResponse:
+        initial = {"email": request.user.email, "name": request.user.name} if request.user.is_authenticated else {}
+        return self.page(request, _course(slug), ApplicationForm(initial=initial))
+
+    def post(self, request: HttpRequest, slug: str) -> HttpResponse:
+        course, form = _course(slug), ApplicationForm(request.POST)
+        if not form.is_valid():
+            return self.page(request, course, form, status=400)
+        applications.apply(course, form.application())
+        return redirect("grant_applied", slug=slug)
+
+    def page(self, request: HttpRequest, course: Course, form: ApplicationForm, *, status: int = 200) -> HttpResponse:
+        return render(request, "grants/apply.html", {**_facts(course), "form": form}, status=status)
+
+
+@require_safe
+def applied(request: HttpRequest, slug: str) -> HttpResponse:
+    return render(request, "grants/applied.html", _facts(_course(slug)))
+
+
+@require_safe
+def grant_page(request: HttpRequest, token: str) -> HttpResponse:
+    """The state of an application, for whoever has its link."""
+    grant = Grant.objects.filter(token=token).select_related("course").first()
+    if grant is None:
+        raise ApplicationNotFound
+    context = {"grant": grant, "course": grant.course, "mail": mails.mail_context(grant), "now": timezone.now()}
+    return render(request, "grants/grant.html", context)
+
+
+def _course(slug: str) -> Course:
+    course = Course.objects.on_sale().filter(slug=slug).first()
+    if course is None or course.is_free:
+        raise CourseNotFound(slug=slug)
+    return course
+
+
+def _facts(course: Course) -> dict[str, Any]:
+    return {"course": course, "answer_days": settings.GRANT_ANSWER_WORKING_DAYS}

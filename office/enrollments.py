@@ -1,0 +1,111 @@
+from datetime import datetime
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from unfold.dataclasses import UnfoldAction
+from unfold.decorators import action, display
+
+from enrollments import coupons, lms_jobs
+from enrollments.models import Enrollment, EnrollmentEvent
+from maaledu.money import format_money
+from office import refunds
+from office.base import ReadOnlyAdmin, ReadOnlyInline, act
+from office.payments import PAYMENT_COLORS, PaymentInline
+from payments.models import Payment
+
+LMS_COLORS = {
+    Enrollment.LMS_SUCCESS: "success",
+    Enrollment.LMS_PENDING: "info",
+    Enrollment.LMS_RETRYING: "warning",
+    Enrollment.LMS_FAILED: "danger",
+}
+
+
+class EventInline(ReadOnlyInline):
+    model = EnrollmentEvent
+    fields = ("created_at", "from_status", "to_status", "actor", "note")
+    readonly_fields = fields
+
+
+@admin.register(Enrollment)
+class EnrollmentAdmin(ReadOnlyAdmin):
+    list_display = ("email", "course_title", "state", "access", "price", "created_at", "paid_at")
+    list_filter = ("status", "lms_status", "kind", "lms_platform")
+    search_fields = ("email", "token", "course_slug", "payment_reference", "lms_enrollment_id", "payments__stripe_session_id")
+    ordering = ("-created_at",)
+    list_select_related: ClassVar[list[str]] = []
+    fields = (
+        *("email", "name", "course_title", "state", "access", "price", "paid_at", "kind", "created_at"),
+        *("listed", "discount_percent", "grant_id", "payment_reference", "failure_code"),
+        *("course", "course_slug", "platform", "lms_course", "lms_enrollment", "lms_synced", "access_generation"),
+        *("progress_percent", "progress_at", "affiliate_id", "referral_code", "referral_outcome", "commission_rate", "updated_at"),
+    )
+    readonly_fields = fields
+    inlines = (PaymentInline, EventInline)
+    actions = ("retry_sync", "roll_back")
+    actions_detail = ("refund",)
+
+    @display(description="status", ordering="status", label=PAYMENT_COLORS)
+    def state(self, enrollment: Enrollment) -> str:
+        return enrollment.status
+
+    @display(description="access", ordering="lms_status", label=LMS_COLORS)
+    def access(self, enrollment: Enrollment) -> str:
+        return enrollment.lms_status
+
+    @admin.display(description="price", ordering="amount")
+    def price(self, enrollment: Enrollment) -> str:
+        return format_money(enrollment.amount, enrollment.currency)
+
+    @admin.display(description="LMS platform")
+    def platform(self, enrollment: Enrollment) -> str:
+        return enrollment.lms_platform
+
+    @admin.display(description="LMS course")
+    def lms_course(self, enrollment: Enrollment) -> str:
+        return enrollment.lms_course_id
+
+    @admin.display(description="LMS enrollment")
+    def lms_enrollment(self, enrollment: Enrollment) -> str:
+        return enrollment.lms_enrollment_id
+
+    @admin.display(description="LMS synced at")
+    def lms_synced(self, enrollment: Enrollment) -> datetime | None:
+        return enrollment.lms_synced_at
+
+    @admin.display(description="list price")
+    def listed(self, enrollment: Enrollment) -> str:
+        return format_money(enrollment.list_price, enrollment.currency)
+
+    def has_refund_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
+        return request.user.has_perm(refunds.PERMISSION)
+
+    @action(description="Refund", url_path="refund", permissions=["refund"])
+    def refund(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return refunds.refund_of_enrollment(self, request, object_id)
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
+        enrollment = self.get_object(request, object_id)
+        payments = enrollment.payments.filter(status=Payment.PAID) if enrollment else []
+        return super().get_actions_detail(request, object_id) if any(payment.refundable for payment in payments) else []
+
+    def has_repair_permission(self, request: HttpRequest) -> bool:
+        return self.may(request, "repair")
+
+    @admin.action(description="Retry LMS sync now", permissions=["repair"])
+    def retry_sync(self, request: HttpRequest, queryset) -> None:
+        act(self, request, queryset, lambda enrollment: lms_jobs.retry_now(enrollment, by=request.user.get_username()), "retried")
+
+    @admin.action(description="Roll back a free grant that the LMS refused", permissions=["repair"])
+    def roll_back(self, request: HttpRequest, queryset) -> None:
+        act(self, request, queryset, lambda enrollment: coupons.roll_back(enrollment, by=request.user.get_username()), "rolled back")
+
+
+@admin.register(EnrollmentEvent)
+class EnrollmentEventAdmin(ReadOnlyAdmin):
+    list_display = ("created_at", "enrollment_id", "from_status", "to_status", "actor", "note")
+    list_filter = ("to_status",)
+    search_fields = ("enrollment__email", "actor")
+    id_fields = ("pk", "enrollment_id")
+    ordering = ("-created_at",)

@@ -1,0 +1,136 @@
+from datetime import date, datetime, time, timedelta
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.utils import timezone
+from unfold.widgets import (
+    INPUT_CLASSES,
+    UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+)
+
+from courses.discounts import MAX_PERCENT, MIN_PERCENT
+from grants.applications import Decision
+from grants.models import Grant, Program
+from maaledu.amounts import read_amount
+from maaledu.money import format_money, plain_amount
+
+LONGEST_LIFETIME = timedelta(days=3650)
+NO_PROGRAM = "None: no budget is charged"
+
+
+def _default_expiry() -> date:
+    return timezone.now().date() + settings.GRANT_DEFAULT_LIFETIME
+
+
+def _date_input() -> forms.DateInput:
+    return forms.DateInput(format="%Y-%m-%d", attrs={"type": "date", "class": " ".join(INPUT_CLASSES)})
+
+
+def _note() -> forms.CharField:
+    widget = UnfoldAdminTextareaWidget(attrs={"rows": 2})
+    return forms.CharField(max_length=500, required=False, widget=widget, help_text="Sent to the applicant.")
+
+
+class DecisionForm(forms.Form):
+    """An approval by staff; also for many applications at once."""
+
+    percent = forms.IntegerField(
+        min_value=MIN_PERCENT,
+        max_value=MAX_PERCENT,
+        initial=MAX_PERCENT,
+        help_text="10 to 100; 100 is free.",
+        widget=UnfoldAdminIntegerFieldWidget,
+    )
+    expires_on = forms.DateField(initial=_default_expiry, widget=_date_input())
+    program = forms.ModelChoiceField(
+        Program.objects.filter(is_active=True),
+        required=False,
+        empty_label=NO_PROGRAM,
+        help_text="Whose budget pays. Without a program nothing limits what is given away.",
+        widget=UnfoldAdminSelectWidget,
+    )
+    note = _note()
+
+    def clean_expires_on(self) -> date:
+        day = self.cleaned_data["expires_on"]
+        if day <= timezone.now().date() or day > timezone.now().date() + LONGEST_LIFETIME:
+            raise forms.ValidationError("Choose a day in the future.", code="invalid")
+        return day
+
+    def program_chosen(self) -> Program | None:
+        """Return the program in the form as it stands; None where none is chosen, or none that there is."""
+        try:
+            chosen: Program | None = self.fields["program"].clean(self["program"].value())
+        except forms.ValidationError:
+            return None
+        return chosen
+
+    def decision(self) -> Decision:
+        data = self.cleaned_data
+        return Decision(data["percent"], end_of(data["expires_on"]), data["program"], data["note"])
+
+
+class RejectionForm(forms.Form):
+    reason = forms.ChoiceField(choices=Grant.REASONS, widget=UnfoldAdminSelectWidget, help_text="Sent to the applicant.")
+    note = _note()
+
+
+class ExtensionForm(forms.Form):
+    expires_on = forms.DateField(initial=_default_expiry, widget=_date_input())
+
+
+class ProgramForm(forms.ModelForm):
+    """A program's budget as people write it: 500.00 in dollars, 500 in yen. Not less than what is committed already."""
+
+    budget_amount = forms.CharField(
+        max_length=20,
+        required=False,
+        empty_value=None,
+        label="Budget",
+        help_text="In the program's currency, such as 5000.00; empty: no limit.",
+        widget=UnfoldAdminTextInputWidget(attrs={"inputmode": "decimal", "autocomplete": "off", "spellcheck": "false"}),
+    )
+
+    class Meta:
+        model = Program
+        fields = ("name", "currency", "budget_amount", "budget_places", "is_active")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        program = self.instance
+        if program.budget_amount is not None:
+            self.initial["budget_amount"] = plain_amount(program.budget_amount, program.currency)
+
+    @property
+    def changed_data(self) -> list[str]:
+        """A budget is its digits and its currency, as a course's price is."""
+        changed = super().changed_data
+        return [*changed, "budget_amount"] if "currency" in changed and "budget_amount" not in changed else changed
+
+    def clean_budget_amount(self) -> int | None:
+        typed = self.cleaned_data["budget_amount"]
+        if typed is None:
+            return None
+        amount = read_amount(typed, self.cleaned_data.get("currency", self.instance.currency))
+        if amount < 0:
+            raise forms.ValidationError("The budget has to be 0 or more.", code="min_value")
+        if "budget_amount" in self.changed_data and amount < self.instance.committed_amount:
+            committed = format_money(self.instance.committed_amount, self.instance.currency)
+            raise forms.ValidationError(f"{committed} is committed already: not less, or revoke coupons first.", code="committed")
+        return amount
+
+    def clean_budget_places(self) -> int | None:
+        places: int | None = self.cleaned_data["budget_places"]
+        committed = self.instance.committed_places
+        if places is not None and "budget_places" in self.changed_data and places < committed:
+            raise forms.ValidationError(f"{committed} are committed already: not less, or revoke coupons first.", code="committed")
+        return places
+
+
+def end_of(day: date) -> datetime:
+    """Return the last second of a day: a coupon is good on the whole of its last day."""
+    return datetime.combine(day, time(23, 59, 59), tzinfo=timezone.get_current_timezone())

@@ -1,0 +1,141 @@
+"""An affiliate's account as staff read it: the ledger, the balances, the payouts. Nothing here is added, edited or deleted."""
+
+from typing import ClassVar
+from uuid import UUID
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from unfold.decorators import display
+
+from affiliates.models import Affiliate, Balance, LedgerEntry, Payout, PayoutItem
+from maaledu.money import rate_text
+from office.base import ReadOnlyAdmin, day, enrollment_link, link
+from office.confirming import url_of
+
+KIND_COLORS = {
+    LedgerEntry.COMMISSION: "success",
+    LedgerEntry.REVERSAL: "danger",
+    LedgerEntry.ADJUSTMENT: "warning",
+    LedgerEntry.PAYOUT: "info",
+    LedgerEntry.PAYOUT_CANCELLED: "warning",
+}
+STATE_COLORS = {Payout.DRAFT: "info", Payout.RELEASED: "warning", Payout.PAID: "success", Payout.CANCELLED: "danger"}
+MOST_FOUND = 100
+
+
+class AccountAdmin(ReadOnlyAdmin):
+    """What belongs to an affiliate, found by the affiliate's code or address.
+
+    The affiliates are looked up first: a million rows are not joined and scanned to find one of them.
+    """
+
+    search_fields: ClassVar[tuple[str, ...]] = ("affiliate__code", "affiliate__email")
+    search_help_text = "Code or e-mail address of an affiliate, or a whole id"
+    ordering = ("-created_at",)
+    list_select_related: ClassVar[tuple[str, ...]] = ("affiliate",)
+
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
+        text = search_term.strip()
+        if not text:
+            return queryset, False
+        owners = Affiliate.objects.filter(Q(code__iexact=text) | Q(email__icontains=text)).values_list("pk", flat=True)[:MOST_FOUND]
+        return queryset.filter(self.named_by(text) | Q(affiliate_id__in=list(owners))), False
+
+    def named_by(self, text: str) -> Q:
+        """Return which rows a whole id names."""
+        try:
+            wanted = UUID(text)
+        except ValueError:
+            return Q(pk__in=[])
+        return Q.create([(field, wanted) for field in self.id_fields], connector=Q.OR)
+
+
+# --- the ledger and its sums -----------------------------------------------------------------------------------------
+@admin.register(LedgerEntry)
+class LedgerEntryAdmin(AccountAdmin):
+    list_display = ("created_at", "affiliate", "what", "amount_display", "available_from", "note")
+    list_filter = ("kind", "currency")
+    search_help_text = "Code or e-mail address of an affiliate, source key, or a whole id of a sale, a payout or an entry"
+    id_fields = ("pk", "enrollment_id", "payout_id")
+    readonly_fields = ("what", "amount_display", "arithmetic", "sale", "payout", "paid_in")
+    fields = (
+        *("created_at", "what", "affiliate", "amount_display", "arithmetic", "available_at", "paid_in", "sale", "payout"),
+        *("source_key", "created_by", "note"),
+    )
+
+    def named_by(self, text: str) -> Q:
+        return super().named_by(text) | Q(source_key=text)
+
+    @display(description="kind", ordering="kind", label=KIND_COLORS)
+    def what(self, entry: LedgerEntry) -> tuple[str, str]:
+        return entry.kind, entry.get_kind_display()
+
+    @admin.display(description="amount", ordering="amount")
+    def amount_display(self, entry: LedgerEntry) -> str:
+        return entry.amount_display
+
+    @admin.display(description="available from", ordering="available_at")
+    def available_from(self, entry: LedgerEntry) -> str:
+        return day(entry.available_at)
+
+    @admin.display(description="base x rate")
+    def arithmetic(self, entry: LedgerEntry) -> str:
+        return f"{entry.base_display} x {rate_text(entry.rate_basis_points)}" if entry.rate_basis_points is not None else ""
+
+    @admin.display(description="sale")
+    def sale(self, entry: LedgerEntry) -> str:
+        return enrollment_link(entry.enrollment_id)
+
+    @admin.display(description="payout")
+    def payout(self, entry: LedgerEntry) -> str:
+        return payout_link(Payout.objects.filter(pk=entry.payout_id).first()) if entry.payout_id else ""
+
+    @admin.display(description="paid in")
+    def paid_in(self, entry: LedgerEntry) -> str:
+        return payout_link(live_payout_of(entry))
+
+
+def live_payout_of(entry: LedgerEntry) -> Payout | None:
+    """Return the payout that an entry is in, drafted, released or paid."""
+    item = PayoutItem.objects.filter(entry=entry, is_live=True).select_related("payout").first()
+    return item.payout if item else None
+
+
+def payout_link(payout: Payout | None) -> str:
+    return link(url_of(payout), payout) if payout else ""
+
+
+@admin.register(Balance)
+class BalanceAdmin(AccountAdmin):
+    list_display = ("affiliate", "pending_sum", "payable_sum", "paid_sum", "held_sum", "explained")
+    list_filter = ("currency",)
+    ordering = ("-payable",)
+    id_fields = ("pk", "affiliate_id")
+    readonly_fields = ("pending_sum", "payable_sum", "paid_sum", "held_sum", "explained")
+    fields = ("affiliate", "pending_sum", "payable_sum", "paid_sum", "held_sum", "matured_through", "matures_at", "explained")
+
+    @admin.display(description="pending", ordering="pending")
+    def pending_sum(self, balance: Balance) -> str:
+        return balance.pending_display
+
+    @admin.display(description="payable", ordering="payable")
+    def payable_sum(self, balance: Balance) -> str:
+        return balance.payable_display
+
+    @admin.display(description="paid", ordering="paid")
+    def paid_sum(self, balance: Balance) -> str:
+        return balance.paid_display
+
+    @admin.display(description="on hold", ordering="held")
+    def held_sum(self, balance: Balance) -> str:
+        return balance.held_display
+
+    @admin.display(description="made of")
+    def explained(self, balance: Balance) -> str:
+        filters = {"affiliate__id__exact": balance.affiliate_id, "currency__exact": balance.currency}
+        return link(reverse("admin:affiliates_ledgerentry_changelist", query=filters), "Entries")
+
+
+# --- payouts ---------------------------------------------------------------------------------------------------------

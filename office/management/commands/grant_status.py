@@ -1,0 +1,11 @@
+from django.core.management.base import BaseCommand
+
+from grants.figures import figures
+
+
+class Command(BaseCommand):
+    help = "Shows how the grants desk stands: applications, coupons, refusals by true reason, budgets."
+
+    def handle(self, *args, **options) -> None:
+        for label, value in figures().rows():
+            self.stdout.write(f"{label}: {value}")

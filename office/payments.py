@@ -1,0 +1,82 @@
+"""Payments and Stripe's events, as staff see them."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from unfold.dataclasses import UnfoldAction
+from unfold.decorators import action, display
+
+from enrollments.models import Enrollment
+from maaledu.money import format_money
+from office import refunds
+from office.base import QueueAdmin, ReadOnlyAdmin, ReadOnlyInline
+from payments.models import Payment, StripeEvent
+
+PAYMENT_COLORS = {
+    Payment.PAID: "success",
+    Payment.PENDING: "info",
+    Payment.PROCESSING: "info",
+    Payment.FAILED: "danger",
+    Payment.EXPIRED: "warning",
+    Payment.CANCELLED: "warning",
+    Enrollment.REFUNDED: "warning",
+}
+
+
+class PaymentInline(ReadOnlyInline):
+    model = Payment
+    fields = ("created_at", "attempt", "status", "price", "stripe_session_id", "review_reason")
+    readonly_fields = fields
+
+    @admin.display(description="amount")
+    def price(self, payment: Payment) -> str:
+        return format_money(payment.amount, payment.currency)
+
+
+@admin.register(Payment)
+class PaymentAdmin(ReadOnlyAdmin):
+    list_display = ("created_at", "state", "price", "attempt", "review_reason", "stripe_session_id", "paid_at")
+    list_filter = ("status", "review_reason", "currency")
+    search_fields = ("stripe_session_id", "stripe_payment_intent_id", "idempotency_key", "enrollment__email")
+    id_fields = ("pk", "enrollment_id")
+    ordering = ("-created_at",)
+    exclude = ("amount", "amount_received", "checkout_url", "currency_received", "refund_committed")
+    readonly_fields = ("price", "received", "left")
+    inlines = (refunds.RefundInline, refunds.DisputeInline)
+    actions_detail = ("refund",)
+
+    @display(description="status", ordering="status", label=PAYMENT_COLORS)
+    def state(self, payment: Payment) -> str:
+        return payment.status
+
+    @admin.display(description="amount", ordering="amount")
+    def price(self, payment: Payment) -> str:
+        return format_money(payment.amount, payment.currency)
+
+    @admin.display(description="received")
+    def received(self, payment: Payment) -> str:
+        return format_money(payment.amount_received or 0, payment.currency_received or payment.currency)
+
+    @admin.display(description="left to refund")
+    def left(self, payment: Payment) -> str:
+        return format_money(payment.refundable, payment.currency_received or payment.currency)
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
+        payment = self.get_object(request, object_id)
+        return super().get_actions_detail(request, object_id) if payment and payment.refundable else []
+
+    def has_refund_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
+        return request.user.has_perm(refunds.PERMISSION)
+
+    @action(description="Refund", url_path="refund", permissions=["refund"])
+    def refund(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return refunds.refund_payment(self, request, object_id)
+
+
+@admin.register(StripeEvent)
+class StripeEventAdmin(QueueAdmin):
+    list_display = ("created_at", "type", "event_id", "state", "outcome", "attempts", "last_error")
+    list_filter = ("status", "type", "outcome", "livemode")
+    search_fields = ("event_id", "session_id", "type")
+    exclude = ("claim_token",)

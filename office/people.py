@@ -1,0 +1,67 @@
+from typing import Any
+
+from allauth.account.models import EmailAddress
+from django.contrib import admin
+from django.contrib.auth.models import Group
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin
+
+from accounts.models import User
+from office.base import EditAdmin, ReadOnlyAdmin
+
+ONLY_SUPERUSERS = ("is_staff", "is_superuser", "groups", "user_permissions")
+
+
+@admin.register(User)
+class UserAdmin(EditAdmin):
+    """People. Nobody's password is shown or set here: it is reset by its owner, with a code sent to the address."""
+
+    list_display = ("email", "name", "is_active", "is_staff", "date_joined")
+    list_filter = ("is_active", "is_staff")
+    search_fields = ("email", "name")
+    ordering = ("-date_joined",)
+    list_per_page = 50
+    show_full_result_count = False
+    filter_horizontal = ("groups", "user_permissions")
+    fields = ("email", "name", "is_active", *ONLY_SUPERUSERS, "is_verified", "date_joined", "last_login")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
+        mine = ("is_verified", "date_joined", "last_login", *(("email",) if obj else ()))
+        return mine if request.user.is_superuser else (*mine, *ONLY_SUPERUSERS)
+
+    def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        """Only a superuser may touch an account that may do more than look at a course."""
+        privileged = obj is not None and (obj.is_superuser or obj.is_staff)
+        return super().has_change_permission(request, obj) and (request.user.is_superuser or not privileged)
+
+    def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001 Django passes it by position
+        if not change:
+            obj.set_unusable_password()
+        super().save_model(request, obj, form, change)
+
+    @admin.display(boolean=True, description="address verified")
+    def is_verified(self, user: User) -> bool:
+        return user.has_verified_email
+
+
+admin.site.unregister(Group)
+admin.site.unregister(EmailAddress)
+
+
+@admin.register(Group)
+class GroupAdmin(ModelAdmin):
+    search_fields = ("name",)
+    ordering = ("name",)
+    filter_horizontal = ("permissions",)
+
+
+@admin.register(EmailAddress)
+class EmailAddressAdmin(ReadOnlyAdmin):
+    """Which addresses their owners have proved. What was bought is shown by it, so nobody sets it by hand."""
+
+    list_display = ("email", "verified", "primary")
+    search_fields = ("email",)
+    ordering = ("email",)

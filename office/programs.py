@@ -1,0 +1,59 @@
+"""The programs that grants are paid from: their budgets, what is committed and what is left."""
+
+from typing import Any, cast
+
+from django.contrib import admin, messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+
+from grants import programs
+from grants.errors import ProgramInUse
+from grants.figures import budget_left, figures, pot
+from grants.models import Program
+from office.base import EditAdmin, edited
+from office.grant_forms import ProgramForm
+
+
+@admin.register(Program)
+class ProgramAdmin(EditAdmin):
+    """The funds; above their list, how the whole desk stands. The currency is fixed with the first grant."""
+
+    form = ProgramForm
+    list_before_template = "admin/grants/figures.html"
+    list_display = ("name", "currency", "budget", "committed", "left", "is_active")
+    readonly_fields = ("committed", "left")
+    fields = ("name", "currency", "budget_amount", "budget_places", "is_active", "committed", "left")
+
+    @admin.display(description="budget")
+    def budget(self, program: Program) -> str:
+        return pot(program.budget_amount, program.budget_places, program.currency)
+
+    @admin.display(description="committed")
+    def committed(self, program: Program) -> str:
+        return pot(program.committed_amount, program.committed_places, program.currency)
+
+    @admin.display(description="left")
+    def left(self, program: Program) -> str:
+        return budget_left(program)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Program | None = None) -> tuple[str, ...]:
+        return ("currency", *self.readonly_fields) if obj and obj.is_used else self.readonly_fields
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        return super().changelist_view(request, {**(extra_context or {}), "figures": figures().rows()})
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            return cast("HttpResponse", super().changeform_view(request, *args, **kwargs))
+        except ProgramInUse as error:
+            messages.error(request, error.message)
+            return redirect(request.path)
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001 Django passes it by position
+        if change:
+            programs.change(obj, **{name: getattr(obj, name) for name in edited(form)})
+        else:
+            super().save_model(request, obj, form, change)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Program | None = None) -> bool:
+        return False

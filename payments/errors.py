@@ -1,0 +1,79 @@
+from maaledu.errors import AppError
+
+
+class InvalidCheckout(AppError):
+    code = "INVALID_CHECKOUT"
+    message = "Please check what you entered."
+    http_status = 400
+
+
+class AlreadyEnrolled(AppError):
+    code = "ALREADY_ENROLLED"
+    message = "This e-mail address already has a place in this course. Your confirmation e-mail has the link to it."
+    http_status = 409
+
+
+class PaymentInProgress(AppError):
+    code = "PAYMENT_IN_PROGRESS"
+    message = "A payment for this course is on its way from your bank. We will e-mail you as soon as it arrives."
+    http_status = 409
+
+
+class CheckoutUnavailable(AppError):
+    code = "CHECKOUT_UNAVAILABLE"
+    message = "The payment service did not answer. Nothing was charged; please try again in a moment."
+    http_status = 503
+    retryable = True
+
+
+class StripeUnavailable(AppError):
+    """Stripe did not answer, or answered that it cannot now; what it did in the meantime is unknown."""
+
+    code = "STRIPE_UNAVAILABLE"
+    message = "The payment service is unavailable."
+    http_status = 503
+    retryable = True
+
+
+class StripeRefused(AppError):
+    """Stripe refused our request itself: a fault of ours or of the configuration."""
+
+    code = "STRIPE_REFUSED"
+    message = "The payment service refused the request."
+    http_status = 502
+
+
+class StripeSessionUnknown(StripeRefused):
+    """Stripe has no such session: nobody can pay it."""
+
+    code = "STRIPE_SESSION_UNKNOWN"
+
+
+class RefundTooLarge(AppError):
+    code = "REFUND_TOO_LARGE"
+    message = "That is more than is left of this payment."
+    http_status = 409
+
+
+class RefundNotPossible(AppError):
+    code = "REFUND_NOT_POSSIBLE"
+    message = "This payment cannot be refunded: it was not received, or the amount is not positive."
+    http_status = 409
+
+
+class RefundAskedBefore(AppError):
+    code = "REFUND_ASKED_BEFORE"
+    message = "This form was sent before: its refund is listed with the payment. Open the form anew for another one."
+    http_status = 409
+
+
+class InvalidSignature(AppError):
+    code = "INVALID_SIGNATURE"
+    message = "The signature of this request is not valid."
+    http_status = 400
+
+
+class InvalidEvent(AppError):
+    code = "INVALID_EVENT"
+    message = "This is not an event that Stripe would send."
+    http_status = 400

@@ -1,0 +1,24 @@
+from typing import ClassVar
+
+from django.db import models
+
+from maaledu.work import WorkItem
+
+
+class StripeEvent(WorkItem):
+    """What Stripe told us: the inbox. Stored once by Stripe's own id, raw, and handled by `payments.webhooks`."""
+
+    event_id = models.CharField(max_length=255, unique=True)
+    type = models.CharField(max_length=100)
+    livemode = models.BooleanField()
+    api_version = models.CharField(max_length=40, blank=True)
+    session_id = models.CharField(max_length=255, blank=True, db_index=True)
+    payload = models.JSONField()
+    outcome = models.CharField(max_length=60, blank=True)
+
+    class Meta(WorkItem.Meta):
+        indexes: ClassVar[list[models.Index]] = [*WorkItem.Meta.indexes, models.Index(fields=["type", "-created_at"])]
+        permissions = (("replay_stripeevent", "Can retry and replay Stripe events"),)
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.event_id}"

@@ -1,0 +1,18 @@
+"""Stripe's webhook: read the signed event, hand it on, answer."""
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
+
+from maaledu.http import read_body
+from payments import gateway, webhooks
+
+
+@csrf_exempt  # the one exemption: Stripe signs the body instead
+@require_POST
+def stripe_webhook(request: HttpRequest) -> HttpResponse:
+    """Answer 200 for every event that is stored, seen before, or of no concern; 400 for what Stripe did not sign."""
+    body = read_body(request)
+    event = gateway.read_event(body, request.headers.get("Stripe-Signature", ""))
+    message = webhooks.receive(event)
+    return JsonResponse({"success": True, "message": message, "eventId": event["id"]})

@@ -1,0 +1,41 @@
+"""JSON endpoints: parse, call one function, answer."""
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.http import require_POST
+
+from grants import refusals
+from maaledu.http import read_json
+from maaledu.limits import limit
+from payments import checkout, referrals
+from storefront.coupon_limits import count_coupon_check
+from storefront.forms import CheckoutForm
+
+
+@require_POST
+@limit("checkout")
+def start_checkout(request: HttpRequest) -> HttpResponse:
+    """`{"courseId", "email", "name"?, "referralCode"?, "acceptTerms"}` -> where to pay. Everything else in the body is ignored.
+
+    The status page's address opens a place to whoever has it, so it is told only to who has just begun the checkout.
+    """
+    body = read_json(request)
+    fields = {"email": "email", "name": "name", "coupon": "couponCode", "accept_terms": "acceptTerms"}
+    form = CheckoutForm({field: body.get(name) for field, name in fields.items()})
+    if not form.is_valid():
+        raise form.refusal()
+    slug = body.get("courseId")
+    if form.cleaned_data["coupon"]:
+        count_coupon_check(request, {name: form.cleaned_data[name] for name in ("email", "coupon")})
+    click = referrals.click_named(request, body.get("referralCode"))
+    with refusals.counted():
+        started = checkout.start(slug=slug if isinstance(slug, str) else "", click=click, **buyer_of(form))
+    answer = {"url": started.url, "enrollmentId": str(started.enrollment.pk)}
+    if not started.is_resumed:
+        answer["statusUrl"] = started.enrollment.status_link
+    return JsonResponse(answer, status=201)
+
+
+def buyer_of(form: CheckoutForm) -> dict[str, Any]:
+    return {name: form.cleaned_data[name] for name in ("email", "name", "coupon")}

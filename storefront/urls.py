@@ -1,0 +1,14 @@
+from django.urls import path
+
+from storefront import api, views
+
+urlpatterns = [
+    path("checkout/cancelled/<str:token>/", views.cancelled, name="checkout_cancelled"),
+    path("checkout/<str:slug>/coupon/", views.CouponView.as_view(), name="checkout_coupon"),
+    path("checkout/<str:slug>/", views.CheckoutView.as_view(), name="checkout"),
+    path("enrollments/<str:token>/", views.enrollment_page, name="enrollment"),
+    path("enrollments/<str:token>/status/", views.enrollment_status, name="enrollment_status"),
+    path("enrollments/<str:token>/progress/", views.enrollment_progress, name="enrollment_progress"),
+    path("account/", views.account, name="account"),
+    path("api/checkout", api.start_checkout, name="api_checkout"),
+]

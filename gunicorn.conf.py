@@ -1,4 +1,6 @@
-"""How the web processes run, everywhere: few processes, threads for what waits for Stripe. WEB_CONCURRENCY sets how many."""
+"""How the web processes run, everywhere: few processes, threads for what waits for Stripe.
+WEB_CONCURRENCY sets how many.
+"""
 
 import socket
 import struct
@@ -21,6 +23,10 @@ if Path("/dev/shm").is_dir():  # noqa: S108 a heartbeat file on a slow disk woul
 
 
 def post_worker_init(worker: Any) -> None:
-    """Let a sender that falls silent within a request give its thread back: on Linux, accepted sockets inherit this limit."""
+    """Let a sender that falls silent within a request give its thread back: on Linux, accepted
+    sockets inherit this limit.
+    """
     for listener in worker.sockets:
-        listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", SILENCE_SECONDS, 0))
+        listener.sock.setsockopt(
+            socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", SILENCE_SECONDS, 0)
+        )

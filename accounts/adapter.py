@@ -1,4 +1,6 @@
-"""Where allauth meets our rules: one spelling of an address, one idea of who is asking, no way off this site, our words."""
+"""Where allauth meets our rules: one spelling of an address, one idea of who is asking, no way off
+this site, our words.
+"""
 
 from typing import Any, ClassVar
 
@@ -23,10 +25,13 @@ class AccountAdapter(DefaultAccountAdapter):
         "enter_current_password": "This is not your current password.",
         "incorrect_code": "This is not the code we sent.",
         "incorrect_password": "This is not your password.",
-        "invalid_password_reset": "This has been used, or it is too old. Please ask for a new code.",
+        "invalid_password_reset": (
+            "This has been used, or it is too old. Please ask for a new code."
+        ),
         "max_email_addresses": "An account has at most %d e-mail addresses.",
         "rate_limited": "Please wait a few seconds and try again.",
-        # Also what somebody reads whose password is right, but whose last code was sent a moment ago.
+        # Also what somebody reads whose password is right, but whose last code was sent a moment
+        # ago.
         "too_many_login_attempts": "Please wait a few seconds and try again.",
         "unknown_email": "There is no account with this e-mail address.",
     }
@@ -42,10 +47,14 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def authenticate(self, request: HttpRequest, **credentials: Any) -> User | None:
         """Check a password under the address's normal form, however it was typed."""
-        return super().authenticate(request, **{**credentials, "email": _spelled(credentials.get("email", ""))})
+        return super().authenticate(
+            request, **{**credentials, "email": _spelled(credentials.get("email", ""))}
+        )
 
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
-        """Count the attempt against the account, known or not, whatever address it comes from. Raises RateLimited."""
+        """Count the attempt against the account, known or not, whatever address it comes from.
+        Raises RateLimited.
+        """
         enforce_limit(request, "login_account", credentials["email"])
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:

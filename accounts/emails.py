@@ -1,4 +1,6 @@
-"""The normal form of an e-mail address: trimmed, lower case, domain in IDNA (decisions: e-mail normal form)."""
+"""The normal form of an e-mail address: trimmed, lower case, domain in IDNA (decisions: e-mail
+normal form).
+"""
 
 import idna
 from django.core.exceptions import ValidationError
@@ -13,8 +15,8 @@ REFUSED_CHARACTERS = frozenset('"<>()[]\\,;: ')
 def normalize_email(value: str) -> str:
     """Return the one spelling under which an address is stored and compared.
 
-    Raises ValidationError for anything that is not a single deliverable-looking address, line breaks and control
-    characters included.
+    Raises ValidationError for anything that is not a single deliverable-looking address, line
+    breaks and control characters included.
     """
     address = value.strip()
     if not address.isprintable() or len(address) > MAX_EMAIL_LENGTH or address.count("@") != 1:

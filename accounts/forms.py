@@ -1,4 +1,6 @@
-"""Who somebody is, on every form; and allauth's forms in our words for an address that cannot be one."""
+"""Who somebody is, on every form; and allauth's forms in our words for an address that cannot be
+one.
+"""
 
 from typing import Any
 
@@ -37,7 +39,9 @@ MAX_NAME_LENGTH = 140
 
 
 class PersonForm(forms.Form):
-    """Who somebody is: the address in its normal form, the name on one line, wherever a form asks for them."""
+    """Who somebody is: the address in its normal form, the name on one line, wherever a form asks
+    for them.
+    """
 
     def clean_email(self) -> str:
         return normalize_email(self.cleaned_data["email"])

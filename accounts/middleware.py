@@ -5,7 +5,9 @@ from django.template.response import TemplateResponse
 
 
 class OurSiteMiddleware:
-    """Keep the name `site` for what every page of ours says about the shop: allauth's views put a host name there."""
+    """Keep the name `site` for what every page of ours says about the shop: allauth's views put a
+    host name there.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
@@ -13,7 +15,11 @@ class OurSiteMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         return self.get_response(request)
 
-    def process_template_response(self, request: HttpRequest, response: TemplateResponse) -> TemplateResponse:
-        if response.context_data and type(response.context_data.get("site")).__module__.startswith("django.contrib.sites"):
+    def process_template_response(
+        self, request: HttpRequest, response: TemplateResponse
+    ) -> TemplateResponse:
+        if response.context_data and type(response.context_data.get("site")).__module__.startswith(
+            "django.contrib.sites"
+        ):
             response.context_data.pop("site", None)
         return response

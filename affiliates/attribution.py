@@ -1,6 +1,8 @@
-"""Whose link a buyer came through: a signed cookie, 30 days, last click; resolved at checkout and kept as a fact.
+"""Whose link a buyer came through: a signed cookie, 30 days, last click; resolved at checkout and
+kept as a fact.
 
-Source: decisions, "attribution". Whatever is wrong with a cookie or an affiliate, it is no reason to stop a purchase.
+Source: decisions, "attribution". Whatever is wrong with a cookie or an affiliate, it is no reason
+to stop a purchase.
 """
 
 import logging
@@ -35,7 +37,9 @@ UNNAMED = "unnamed"  # only shown, never kept
 
 @dataclass(frozen=True)
 class Click:
-    """What a request says about where its buyer came from: the code, and hashes that are only compared."""
+    """What a request says about where its buyer came from: the code, and hashes that are only
+    compared.
+    """
 
     code: str
     network_key: str = ""
@@ -45,7 +49,9 @@ class Click:
 
 @dataclass(frozen=True)
 class Referral:
-    """What a checkout copies onto the enrolment: the affiliate who is credited, or why nobody is."""
+    """What a checkout copies onto the enrolment: the affiliate who is credited, or why nobody
+    is.
+    """
 
     outcome: str
     affiliate: Affiliate | None = None
@@ -57,22 +63,28 @@ class Referral:
         return self.outcome == CREDITED
 
 
-# --- the cookie ------------------------------------------------------------------------------------------------------
+# --- the cookie -----------------------------------------------------------------------------------
 def seal(code: str) -> str:
-    """Return the cookie's text: the code and the moment, signed. Nothing in it is about the visitor."""
+    """Return the cookie's text: the code and the moment, signed. Nothing in it is about the
+    visitor.
+    """
     return signing.TimestampSigner(salt=SALT).sign(code)
 
 
 def hide(text: str) -> str:
-    """Return a sealed text so that nobody can read it: the cookie of an old link, which names an address.
+    """Return a sealed text so that nobody can read it: the cookie of an old link, which names an
+    address.
 
-    It looks the same whether the address is an affiliate's or not ("" for nobody's): it is no way to find that out.
+    It looks the same whether the address is an affiliate's or not ("" for nobody's): it is no way
+    to find that out.
     """
     return HIDDEN + encipher({"ref": text or seal(NOBODY)}).rstrip("=")
 
 
 def read(cookie: str) -> str:
-    """Return the code in a cookie of ours that is not over; "" for any other text, whatever it is."""
+    """Return the code in a cookie of ours that is not over; "" for any other text, whatever it
+    is.
+    """
     return normalize_code(_open(cookie)[0])
 
 
@@ -82,12 +94,16 @@ def is_hidden(cookie: str) -> bool:
 
 
 def _open(cookie: str) -> tuple[str, str]:
-    """Return the code that was sealed and the text it was sealed as; ("", "") for what is not ours, or over."""
+    """Return the code that was sealed and the text it was sealed as; ("", "") for what is not ours,
+    or over.
+    """
     if not cookie or len(cookie) > MAX_COOKIE_LENGTH:
         return "", ""
     try:
         text = _uncover(cookie)
-        return signing.TimestampSigner(salt=SALT).unsign(text, max_age=settings.ATTRIBUTION_LIFETIME), text
+        return signing.TimestampSigner(salt=SALT).unsign(
+            text, max_age=settings.ATTRIBUTION_LIFETIME
+        ), text
     except (signing.BadSignature, CannotOpen, ValueError):
         return "", ""
 
@@ -102,8 +118,8 @@ def _uncover(cookie: str) -> str:
 def next_cookie(cookie: str, affiliate: Affiliate | None, *, by_address: bool) -> str:
     """Return what a click makes of the cookie that is there; "" where it leaves it alone.
 
-    The last click counts, or the first one as long as its affiliate is active; an address that is nobody's counts for
-    nothing. What an old link has decided, and whether it has, stays hidden.
+    The last click counts, or the first one as long as its affiliate is active; an address that is
+    nobody's counts for nothing. What an old link has decided, and whether it has, stays hidden.
     """
     if affiliate and not _keeps_first(cookie):
         text = seal(affiliate.code)
@@ -119,13 +135,19 @@ def _keeps_first(cookie: str) -> bool:
 
 
 def seal_partner(code: str) -> str:
-    """Return the text of the cookie that marks the affiliate's own browser, for the review of sales made in it."""
+    """Return the text of the cookie that marks the affiliate's own browser, for the review of sales
+    made in it.
+    """
     return signing.Signer(salt=PARTNER_SALT).sign(code)
 
 
 def read_partner(cookie: str) -> str:
     try:
-        return signing.Signer(salt=PARTNER_SALT).unsign(cookie) if 0 < len(cookie) <= MAX_COOKIE_LENGTH else ""
+        return (
+            signing.Signer(salt=PARTNER_SALT).unsign(cookie)
+            if 0 < len(cookie) <= MAX_COOKIE_LENGTH
+            else ""
+        )
     except signing.BadSignature:
         return ""
 
@@ -135,9 +157,11 @@ def network_key(request: HttpRequest) -> str:
 
 
 def click_of(request: HttpRequest, *, code: str = "") -> Click | None:
-    """Return where this request's buyer came from, or None when no link of an affiliate brought them.
+    """Return where this request's buyer came from, or None when no link of an affiliate brought
+    them.
 
-    A `code` that the request itself names goes before the cookie; who is buying is the same either way.
+    A `code` that the request itself names goes before the cookie; who is buying is the same either
+    way.
     """
     code = code or read(request.COOKIES.get(settings.REFERRAL_COOKIE_NAME, ""))
     if not code:
@@ -147,17 +171,20 @@ def click_of(request: HttpRequest, *, code: str = "") -> Click | None:
     return Click(code=code, network_key=network_key(request), partner_code=partner, user=user)
 
 
-# --- who it is -------------------------------------------------------------------------------------------------------
+# --- who it is ------------------------------------------------------------------------------------
 def address_in(text: str) -> str:
     """Return the e-mail address that an old link names, "" for what cannot be one."""
     try:
-        return normalize_email(text.strip().replace(" ", "+")) if "@" in text else ""  # a plus that nobody encoded is read as a space
+        # a plus that nobody encoded is read as a space
+        return normalize_email(text.strip().replace(" ", "+")) if "@" in text else ""
     except ValidationError:
         return ""
 
 
 def find(text: str) -> Affiliate | None:
-    """Return the affiliate that a link names, by code or, in old links, by e-mail; None for anything else."""
+    """Return the affiliate that a link names, by code or, in old links, by e-mail; None for
+    anything else.
+    """
     if email := address_in(text):
         return Affiliate.objects.filter(email=email).first()
     code = normalize_code(text)
@@ -165,10 +192,11 @@ def find(text: str) -> Affiliate | None:
 
 
 def resolve(click: Click, *, email: str) -> Referral:
-    """Return who is credited with the purchase of this buyer (`email` in its normal form), and what to look at.
+    """Return who is credited with the purchase of this buyer (`email` in its normal form), and what
+    to look at.
 
-    Nobody is credited for a purchase of their own: same account, one of its addresses, or a plus or dot variant of one,
-    or the address that they are paid at.
+    Nobody is credited for a purchase of their own: same account, one of its addresses, or a plus or
+    dot variant of one, or the address that they are paid at.
     """
     affiliate = Affiliate.objects.filter(code=click.code).first()
     if affiliate is None:
@@ -192,14 +220,18 @@ def is_self(affiliate: Affiliate, *, email: str, user: User | None = None) -> bo
     wanted = alias_key(email)
     if wanted == affiliate.alias_key or _is_payee(affiliate, email):
         return True
-    addresses = EmailAddress.objects.filter(user_id=affiliate.user_id).values_list("email", flat=True)
+    addresses = EmailAddress.objects.filter(user_id=affiliate.user_id).values_list(
+        "email", flat=True
+    )
     return any(alias_key(address) == wanted for address in addresses)
 
 
 def _is_payee(affiliate: Affiliate, email: str) -> bool:
-    """Whether this address, or what it is a variant of, is the PayPal account that the affiliate is paid at (contracts, I8).
+    """Whether this address, or what it is a variant of, is the PayPal account that the affiliate is
+    paid at (contracts, I8).
 
-    The account itself stays sealed, so a variant that the affiliate gave as their account is only known by its own text.
+    The account itself stays sealed, so a variant that the affiliate gave as their account is only
+    known by its own text.
     """
     local, _, domain = email.strip().lower().rpartition("@")
     forms = {f"{local}@{domain}", f"{local.partition('+')[0]}@{domain}", alias_key(email)}
@@ -207,7 +239,9 @@ def _is_payee(affiliate: Affiliate, email: str) -> bool:
 
 
 def alias_key(email: str) -> str:
-    """Return the address without what mail servers ignore, to compare only (decisions: e-mail normal form)."""
+    """Return the address without what mail servers ignore, to compare only (decisions: e-mail
+    normal form).
+    """
     local, _, domain = email.strip().lower().rpartition("@")
     plain = local.partition("+")[0].replace(".", "")
     return f"{plain or local}@{'gmail.com' if domain == 'googlemail.com' else domain}"

@@ -1,4 +1,6 @@
-"""Referral codes: opaque, short enough to say aloud, without letters that are mistaken for one another."""
+"""Referral codes: opaque, short enough to say aloud, without letters that are mistaken for one
+another.
+"""
 
 import secrets
 

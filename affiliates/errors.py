@@ -3,7 +3,9 @@ from maaledu.errors import AppError
 
 class LedgerIsAppendOnly(AppError):
     code = "LEDGER_APPEND_ONLY"
-    message = "An entry of the ledger is never changed or deleted. Write another one that puts it right."
+    message = (
+        "An entry of the ledger is never changed or deleted. Write another one that puts it right."
+    )
     http_status = 409
 
 
@@ -69,8 +71,8 @@ class PayeeNotActive(PayoutRefused):
 class FileWasMade(PayoutRefused):
     code = "PAYOUT_FILE_WAS_MADE"
     message = (
-        "The payout file was downloaded. Cancel only what was not sent to the bank or to PayPal, or came back, and say so: "
-        "otherwise it is paid twice."
+        "The payout file was downloaded. Cancel only what was not sent to the bank or to PayPal, or"
+        " came back, and say so: otherwise it is paid twice."
     )
 
 

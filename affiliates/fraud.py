@@ -8,10 +8,19 @@ from affiliates.models import Affiliate, FraudSignal
 from maaledu.db import transition
 
 
-def note(affiliate: Affiliate, kind: str, *, key: str, detail: str, enrollment_id: UUID | None = None) -> bool:
+def note(
+    affiliate: Affiliate, kind: str, *, key: str, detail: str, enrollment_id: UUID | None = None
+) -> bool:
     """Record a signal once for each key, and return whether this call did."""
-    defaults = {"affiliate": affiliate, "kind": kind, "detail": detail[:300], "enrollment_id": enrollment_id}
-    _, created = FraudSignal.objects.get_or_create(dedupe_key=f"{kind}:{key}"[:120], defaults=defaults)
+    defaults = {
+        "affiliate": affiliate,
+        "kind": kind,
+        "detail": detail[:300],
+        "enrollment_id": enrollment_id,
+    }
+    _, created = FraudSignal.objects.get_or_create(
+        dedupe_key=f"{kind}:{key}"[:120], defaults=defaults
+    )
     return created
 
 

@@ -1,6 +1,8 @@
-"""The ledger's own guard in the database: UPDATE, DELETE, REPLACE (SQLite) and TRUNCATE (PostgreSQL) raise, whoever asks.
+"""The ledger's own guard in the database: UPDATE, DELETE, REPLACE (SQLite) and TRUNCATE
+(PostgreSQL) raise, whoever asks.
 
-MongoDB has nothing of the kind; there the model and the admin refuse, and `verify_invariants` would see it.
+MongoDB has nothing of the kind; there the model and the admin refuse, and `verify_invariants` would
+see it.
 """
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -15,11 +17,13 @@ POSTGRESQL = (
     f"""CREATE OR REPLACE TRIGGER {TABLE}_no_truncate BEFORE TRUNCATE ON {TABLE}
     FOR EACH STATEMENT EXECUTE FUNCTION {TABLE}_refuse()""",
 )
-# REPLACE deletes without a word to the triggers of DELETE, so an INSERT over an entry that is there is refused before.
+# REPLACE deletes without a word to the triggers of DELETE, so an INSERT over an entry that is there
+# is refused before.
 SQLITE_REPLACES = "id = NEW.id OR source_key = NEW.source_key OR rowid = NEW.rowid"
 SQLITE = (
     *(
-        f"CREATE TRIGGER IF NOT EXISTS {TABLE}_no_{verb.lower()} BEFORE {verb} ON {TABLE} BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END"
+        f"CREATE TRIGGER IF NOT EXISTS {TABLE}_no_{verb.lower()} BEFORE {verb} ON {TABLE} BEGIN"
+        f" SELECT RAISE(ABORT, '{REFUSAL}'); END"
         for verb in ("UPDATE", "DELETE")
     ),
     f"""CREATE TRIGGER IF NOT EXISTS {TABLE}_no_replace BEFORE INSERT ON {TABLE}
@@ -31,7 +35,9 @@ REMOVAL = {
         f"DROP TRIGGER IF EXISTS {TABLE}_no_truncate ON {TABLE}",
         f"DROP FUNCTION IF EXISTS {TABLE}_refuse()",
     ),
-    "sqlite": tuple(f"DROP TRIGGER IF EXISTS {TABLE}_no_{verb}" for verb in ("update", "delete", "replace")),
+    "sqlite": tuple(
+        f"DROP TRIGGER IF EXISTS {TABLE}_no_{verb}" for verb in ("update", "delete", "replace")
+    ),
 }
 STATEMENTS = {"postgresql": POSTGRESQL, "sqlite": SQLITE}
 

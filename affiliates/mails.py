@@ -9,15 +9,23 @@ from affiliates.models import Affiliate, Payout, PayoutBatch
 from maaledu.money import format_money, rate_text
 from notifications import outgoing
 
-WELCOME, APPLIED, DETAILS_CHANGED = "affiliate_welcome", "affiliate_applied", "affiliate_details_changed"
+WELCOME, APPLIED, DETAILS_CHANGED = (
+    "affiliate_welcome",
+    "affiliate_applied",
+    "affiliate_details_changed",
+)
 PAID_OUT = "affiliate_payout"
 MINIMUM_SHOWN_IN = "usd"
 
 
 def stage(kind: str, affiliate: Affiliate, *, key: str = "") -> bool:
-    """Stage a message to where the account is reached now. No account number is ever in it, only its hint."""
+    """Stage a message to where the account is reached now. No account number is ever in it, only
+    its hint.
+    """
     to, dedupe_key = affiliate.user.email, f"{kind}:{affiliate.pk}:{key}"
-    return outgoing.stage(kind=kind, to=to, dedupe_key=dedupe_key[:120], context=mail_context(affiliate))
+    return outgoing.stage(
+        kind=kind, to=to, dedupe_key=dedupe_key[:120], context=mail_context(affiliate)
+    )
 
 
 def mail_context(affiliate: Affiliate) -> dict[str, Any]:
@@ -56,4 +64,9 @@ def stage_payout(payout: Payout, batch: PayoutBatch) -> bool:
         "paid_on": f"{paid_at:%B} {paid_at.day}, {paid_at.year}" if paid_at else "",
         "dashboard_link": settings.SITE_URL + reverse("affiliate_dashboard"),
     }
-    return outgoing.stage(kind=PAID_OUT, to=payout.affiliate.user.email, dedupe_key=f"{PAID_OUT}:{payout.pk}", context=context)
+    return outgoing.stage(
+        kind=PAID_OUT,
+        to=payout.affiliate.user.email,
+        dedupe_key=f"{PAID_OUT}:{payout.pk}",
+        context=context,
+    )

@@ -1,4 +1,6 @@
-"""Becoming an affiliate, and what staff decide about one. Each move is one guarded UPDATE, its message in the same transaction."""
+"""Becoming an affiliate, and what staff decide about one. Each move is one guarded UPDATE, its
+message in the same transaction.
+"""
 
 import logging
 from dataclasses import dataclass
@@ -35,7 +37,8 @@ def has_verified_address(user: User) -> bool:
 
 
 def join(user: User, joining: Joining, *, network_key: str = "") -> Affiliate:
-    """Make an affiliate of an account, active at once or applied as AFFILIATE_AUTO_APPROVE says, and send them word of it.
+    """Make an affiliate of an account, active at once or applied as AFFILIATE_AUTO_APPROVE says,
+    and send them word of it.
 
     Raises AddressNotVerified, and AlreadyAffiliate for a second time.
     """
@@ -59,7 +62,9 @@ def join(user: User, joining: Joining, *, network_key: str = "") -> Affiliate:
         _insert(affiliate)
     except IntegrityError as error:
         raise AlreadyAffiliate from error
-    logger.info("affiliate joined", extra={"affiliate": str(affiliate.pk), "status": affiliate.status})
+    logger.info(
+        "affiliate joined", extra={"affiliate": str(affiliate.pk), "status": affiliate.status}
+    )
     return affiliate
 
 
@@ -71,7 +76,9 @@ def _insert(affiliate: Affiliate) -> None:
 
 
 def approve(affiliate: Affiliate, *, by: str) -> bool:
-    """Approve or reinstate, and welcome whoever was never active before; return whether this call did."""
+    """Approve or reinstate, and welcome whoever was never active before; return whether this call
+    did.
+    """
     # Read before the transaction, which may run twice: the first run has set it on this object.
     done = _approve(affiliate, is_first_time=affiliate.activated_at is None)
     return _log("approved", affiliate, by=by, done=done)
@@ -104,12 +111,16 @@ def _log(what: str, affiliate: Affiliate, *, by: str, done: bool) -> bool:
 
 
 def change_details(affiliate: Affiliate, details: PayoutDetails) -> bool:
-    """Have later drafts paid to this account and send its owner a message; return whether it is another one.
+    """Have later drafts paid to this account and send its owner a message; return whether it is
+    another one.
 
     What is drafted already keeps its own.
     """
     fields = details.fields()
-    if all(getattr(affiliate, name) == fields[name] for name in ("payout_method", "payee_name", "payout_key")):
+    if all(
+        getattr(affiliate, name) == fields[name]
+        for name in ("payout_method", "payee_name", "payout_key")
+    ):
         return False
     _change_details(affiliate, fields, key=str(new_id()))
     return True
@@ -125,13 +136,17 @@ def _change_details(affiliate: Affiliate, fields: dict[str, Any], *, key: str) -
 
 
 def change_rate(affiliate: Affiliate, basis_points: int, *, by: str) -> bool:
-    """Set the rate of sales attributed from now on, in basis points; return whether that is another one. Raises OwnAccount."""
+    """Set the rate of sales attributed from now on, in basis points; return whether that is another
+    one. Raises OwnAccount.
+    """
     refuse_own([affiliate], by=by)
     rows = Affiliate.objects.filter(pk=affiliate.pk).exclude(rate_basis_points=basis_points)
     return rows.update(rate_basis_points=basis_points, updated_at=timezone.now()) == 1
 
 
 def remember_network(affiliate: Affiliate, network_key: str) -> None:
-    """Keep the keyed hash of where the affiliate was last seen, to compare with where their sales come from."""
+    """Keep the keyed hash of where the affiliate was last seen, to compare with where their sales
+    come from.
+    """
     if affiliate.network_key != network_key:
         Affiliate.objects.filter(pk=affiliate.pk).update(network_key=network_key)

@@ -1,6 +1,8 @@
-"""`?ref=<code>` on any page: counted, kept in a cookie of ours, and taken out of the address before the page is looked up.
+"""`?ref=<code>` on any page: counted, kept in a cookie of ours, and taken out of the address before
+the page is looked up.
 
-It stands outside the cache of public pages, so that those stay the same bytes for everybody, link or no link.
+It stands outside the cache of public pages, so that those stay the same bytes for everybody, link
+or no link.
 """
 
 import logging
@@ -23,7 +25,8 @@ logger = logging.getLogger(__name__)
 
 PARAMETER = "ref"
 MAX_QUERY_LENGTH = 32 * 1024
-# Programs by their own word, among them those that fetch a link which somebody shares; Cubot makes telephones.
+# Programs by their own word, among them those that fetch a link which somebody shares; Cubot makes
+# telephones.
 ROBOT = re.compile(
     r"(?<!cu)bot\b|crawl|spider|slurp|preview|fetch|scan|monitor|headless|lighthouse|archiver|embedly|iframely|externalhit"
     r"|externalagent|^whatsapp|curl|wget|python|java/|go-http|okhttp|httpclient|axios|undici|libwww",
@@ -35,7 +38,9 @@ COURSE_PATH = re.compile(r"/courses/([a-z0-9-]{1,140})/")
 
 @dataclass(frozen=True)
 class Followed:
-    """Whose link a visitor came through, if anybody's, and the cookie to set; none where an earlier one counts."""
+    """Whose link a visitor came through, if anybody's, and the cookie to set; none where an earlier
+    one counts.
+    """
 
     affiliate: Affiliate | None
     cookie: str
@@ -48,7 +53,11 @@ class ReferralMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        named = _take_out(request) if request.method in ("GET", "HEAD") and not _is_redirected(request) else None
+        named = (
+            _take_out(request)
+            if request.method in ("GET", "HEAD") and not _is_redirected(request)
+            else None
+        )
         if named is None:
             return self.get_response(request)
         followed = follow(request, named)
@@ -57,12 +66,16 @@ class ReferralMiddleware:
 
 
 def _is_redirected(request: HttpRequest) -> bool:
-    """A visitor who is sent on to https comes back with the whole address; the cookie would be lost on this answer."""
+    """A visitor who is sent on to https comes back with the whole address; the cookie would be lost
+    on this answer.
+    """
     return settings.SECURE_SSL_REDIRECT and not request.is_secure()
 
 
 def _take_out(request: HttpRequest) -> str | None:
-    """Return what the last `ref` says, and leave the rest of the address as it was written; None where there is none."""
+    """Return what the last `ref` says, and leave the rest of the address as it was written; None
+    where there is none.
+    """
     query = request.META.get("QUERY_STRING", "")
     if f"{PARAMETER}=" not in query or len(query) > MAX_QUERY_LENGTH:
         return None
@@ -80,10 +93,11 @@ def _course_shown(request: HttpRequest, response: HttpResponseBase) -> str:
 
 
 def follow(request: HttpRequest, named: str) -> Followed | None:
-    """Return whose link a visitor came through, and let this request know it already; None for nobody's code.
+    """Return whose link a visitor came through, and let this request know it already; None for
+    nobody's code.
 
-    An address that is nobody's is answered like any other. Whatever goes wrong here goes into the log: nobody's page
-    fails for it.
+    An address that is nobody's is answered like any other. Whatever goes wrong here goes into the
+    log: nobody's page fails for it.
     """
     if is_robot(request):
         return None
@@ -91,7 +105,11 @@ def follow(request: HttpRequest, named: str) -> Followed | None:
     before = request.COOKIES.get(settings.REFERRAL_COOKIE_NAME, "")
     try:
         affiliate = _find(request, named, by_address=by_address)
-        cookie = attribution.next_cookie(before, affiliate, by_address=by_address) if affiliate or by_address else ""
+        cookie = (
+            attribution.next_cookie(before, affiliate, by_address=by_address)
+            if affiliate or by_address
+            else ""
+        )
     except (DatabaseError, InterfaceError):
         logger.exception("a referral could not be looked up")
         return None
@@ -101,7 +119,9 @@ def follow(request: HttpRequest, named: str) -> Followed | None:
 
 
 def _find(request: HttpRequest, named: str, *, by_address: bool) -> Affiliate | None:
-    """Return the active affiliate that a link names; nobody for whoever tries out more addresses than the limit allows."""
+    """Return the active affiliate that a link names; nobody for whoever tries out more addresses
+    than the limit allows.
+    """
     try:
         if by_address:
             enforce_limit(request, "referral_address", client_network(request))
@@ -111,10 +131,14 @@ def _find(request: HttpRequest, named: str, *, by_address: bool) -> Affiliate | 
     return affiliate if affiliate and affiliate.is_active else None
 
 
-def keep(request: HttpRequest, response: HttpResponseBase, followed: Followed | None, course_slug: str) -> HttpResponseBase:
-    """Count the visit and put the cookie on the answer to a link, which is for this one visitor in any case.
+def keep(
+    request: HttpRequest, response: HttpResponseBase, followed: Followed | None, course_slug: str
+) -> HttpResponseBase:
+    """Count the visit and put the cookie on the answer to a link, which is for this one visitor in
+    any case.
 
-    Also the answer to a program is: kept by somebody's cache, it would be given to the next visitor without the cookie.
+    Also the answer to a program is: kept by somebody's cache, it would be given to the next visitor
+    without the cookie.
     """
     response["Cache-Control"] = "private, no-store"
     if followed and followed.affiliate:
@@ -133,10 +157,18 @@ def _count(request: HttpRequest, affiliate: Affiliate, course_slug: str) -> None
 
 
 def is_robot(request: HttpRequest) -> bool:
-    """Whether nobody is looking: a program by its own name, a prefetch, or a look at the headers alone."""
+    """Whether nobody is looking: a program by its own name, a prefetch, or a look at the headers
+    alone.
+    """
     agent = request.META.get("HTTP_USER_AGENT", "")
     purposes = " ".join(request.META.get(name, "") for name in PREFETCH_HEADERS).lower()
-    return request.method == "HEAD" or not agent or "fetch" in purposes or "preview" in purposes or bool(ROBOT.search(agent))
+    return (
+        request.method == "HEAD"
+        or not agent
+        or "fetch" in purposes
+        or "preview" in purposes
+        or bool(ROBOT.search(agent))
+    )
 
 
 def set_cookie(response: HttpResponseBase, name: str, text: str) -> None:

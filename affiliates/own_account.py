@@ -12,7 +12,9 @@ from affiliates.models import Affiliate
 
 
 def refuse_own(affiliates: Iterable[Affiliate], *, by: str) -> None:
-    """Raise OwnAccount where one of these is whoever has the address `by`: the rule of self-referral, `attribution.is_self`."""
+    """Raise OwnAccount where one of these is whoever has the address `by`: the rule of
+    self-referral, `attribution.is_self`.
+    """
     user = User.objects.filter(email=by.strip().lower()).first()
     for affiliate in affiliates:
         if is_self(affiliate, email=by.strip().lower(), user=user):

@@ -1,4 +1,5 @@
-"""Whose money may go out: an affiliate's who is active. What is released for another one waits until staff decide.
+"""Whose money may go out: an affiliate's who is active. What is released for another one waits
+until staff decide.
 
 Source: decisions, "payouts": suspending holds what is unpaid.
 """
@@ -15,7 +16,11 @@ MOST_NAMED = 5
 
 def waiting(batch: PayoutBatch) -> list[Payout]:
     """Return the released payouts of a batch whose affiliate is not active."""
-    released = batch.payouts.filter(status=Payout.RELEASED).select_related("affiliate").order_by("affiliate_id")
+    released = (
+        batch.payouts.filter(status=Payout.RELEASED)
+        .select_related("affiliate")
+        .order_by("affiliate_id")
+    )
     return [payout for payout in released if waits(payout)]
 
 
@@ -24,12 +29,20 @@ def waits(payout: Payout) -> bool:
 
 
 def words_about(payouts: Collection[Payout]) -> str:
-    """Return which payouts wait and what can be done, for whoever works on their batch; "" for none."""
+    """Return which payouts wait and what can be done, for whoever works on their batch; "" for
+    none.
+    """
     if not payouts:
         return ""
-    named = [f"{payout.affiliate} is {payout.affiliate.status}, {payout.amount_display}" for payout in list(payouts)[:MOST_NAMED]]
+    named = [
+        f"{payout.affiliate} is {payout.affiliate.status}, {payout.amount_display}"
+        for payout in list(payouts)[:MOST_NAMED]
+    ]
     more = f", and {len(payouts) - MOST_NAMED} more" if len(payouts) > MOST_NAMED else ""
-    return f"Not to be paid for now: {'; '.join(named)}{more}. Cancel that payout, and its entries come back; or reinstate the affiliate."
+    return (
+        f"Not to be paid for now: {'; '.join(named)}{more}. Cancel that payout, and its entries"
+        " come back; or reinstate the affiliate."
+    )
 
 
 def refuse_waiting(payouts: Collection[Payout]) -> None:
@@ -38,7 +51,9 @@ def refuse_waiting(payouts: Collection[Payout]) -> None:
 
 
 def stays_active(payout: Payout) -> bool:
-    """Whether the affiliate is active, and nobody suspends them before this transaction has ended. The payout learns their status."""
+    """Whether the affiliate is active, and nobody suspends them before this transaction has ended.
+    The payout learns their status.
+    """
     rows = Affiliate.objects.filter(pk=payout.affiliate_id)
     if rows.filter(status=Affiliate.ACTIVE).update(updated_at=timezone.now()):
         return True

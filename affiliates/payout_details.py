@@ -18,7 +18,9 @@ class InvalidIban(ValueError):
 
 @dataclass(frozen=True)
 class PayoutDetails:
-    """`account` is an IBAN for a bank transfer, an address for PayPal, and "" for "decide later"."""
+    """`account` is an IBAN for a bank transfer, an address for PayPal, and "" for "decide
+    later".
+    """
 
     method: str
     payee_name: str = ""
@@ -51,7 +53,9 @@ def account_key(method: str, account: str) -> str:
 
 
 def read_iban(text: str) -> str:
-    """Return the IBAN in its plain form, with its country's layout and its check digits right. Raises InvalidIban."""
+    """Return the IBAN in its plain form, with its country's layout and its check digits right.
+    Raises InvalidIban.
+    """
     try:
         return iban.validate(text)
     except InvalidNumber as error:

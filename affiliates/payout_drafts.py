@@ -1,6 +1,7 @@
 """Drafting a payout batch: who is due how much, from the ledger.
 
-An entry is in at most one live payout: a unique row says so, so two drafts at once share none. Source: decisions, "payouts".
+An entry is in at most one live payout: a unique row says so, so two drafts at once share none.
+Source: decisions, "payouts".
 """
 
 from collections import defaultdict
@@ -26,7 +27,9 @@ MOST_PAYOUTS = 500
 
 @dataclass(frozen=True)
 class Run:
-    """What a batch is for: a currency, a method, and the day by whose end (UTC) an entry has to be available."""
+    """What a batch is for: a currency, a method, and the day by whose end (UTC) an entry has to be
+    available.
+    """
 
     currency: str
     method: str
@@ -38,10 +41,12 @@ class Run:
 
 
 def draft(run: Run, *, by: User) -> PayoutBatch:
-    """Draft payouts for every active affiliate who is owed the minimum or more. Raises NothingToPay.
+    """Draft payouts for every active affiliate who is owed the minimum or more. Raises
+    NothingToPay.
 
-    Each affiliate's payout is one transaction, so a draft that is cut off leaves a smaller batch. An affiliate whose
-    entries another draft takes at this moment is left to that one, and nothing joins a batch that is no draft any more.
+    Each affiliate's payout is one transaction, so a draft that is cut off leaves a smaller batch.
+    An affiliate whose entries another draft takes at this moment is left to that one, and nothing
+    joins a batch that is no draft any more.
     """
     while ledger.mature() >= ledger.MATURED_AT_ONCE:
         pass
@@ -62,7 +67,9 @@ def draft(run: Run, *, by: User) -> PayoutBatch:
 
 def _candidates(run: Run) -> list[UUID]:
     owed = Balance.objects.filter(currency=run.currency, payable__gte=_least())
-    payees = owed.filter(affiliate__status=Affiliate.ACTIVE, affiliate__payout_method=run.method).exclude(affiliate__payout_sealed="")
+    payees = owed.filter(
+        affiliate__status=Affiliate.ACTIVE, affiliate__payout_method=run.method
+    ).exclude(affiliate__payout_sealed="")
     return list(payees.order_by("-payable", "pk").values_list("affiliate_id", flat=True))
 
 
@@ -79,7 +86,9 @@ def _draft_or_leave(batch: PayoutBatch, affiliate_id: UUID, run: Run) -> Payout 
 
 @atomic
 def _draft_one(batch: PayoutBatch, affiliate_id: UUID, run: Run) -> Payout | None:
-    active = Affiliate.objects.filter(pk=affiliate_id, status=Affiliate.ACTIVE, payout_method=run.method)
+    active = Affiliate.objects.filter(
+        pk=affiliate_id, status=Affiliate.ACTIVE, payout_method=run.method
+    )
     affiliate, entries = active.exclude(payout_sealed="").first(), _due(affiliate_id, run)
     amount = sum(entry.amount for entry in entries)
     if affiliate is None or amount < _least() or not _is_open(batch):
@@ -95,15 +104,20 @@ def _draft_one(batch: PayoutBatch, affiliate_id: UUID, run: Run) -> Payout | Non
         details_hint=affiliate.payout_hint,
     )
     payout.save(force_insert=True)
-    items = [PayoutItem(payout=payout, entry=entry, affiliate_id=affiliate.pk, amount=entry.amount) for entry in entries]
+    items = [
+        PayoutItem(payout=payout, entry=entry, affiliate_id=affiliate.pk, amount=entry.amount)
+        for entry in entries
+    ]
     PayoutItem.objects.bulk_create(items, batch_size=500)
     return payout
 
 
 def _is_open(batch: PayoutBatch) -> bool:
-    """Write the batch with its first payout, so that a draft that finds nothing leaves none; later, see that it is a draft still.
+    """Write the batch with its first payout, so that a draft that finds nothing leaves none; later,
+    see that it is a draft still.
 
-    A write, not a look: whoever releases or cancels the batch waits for this payout, or this payout for them.
+    A write, not a look: whoever releases or cancels the batch waits for this payout, or this payout
+    for them.
     """
     rows = PayoutBatch.objects.filter(pk=batch.pk)
     if rows.filter(status=PayoutBatch.DRAFT).update(updated_at=timezone.now()) == 1:
@@ -123,14 +137,27 @@ def _due(affiliate_id: UUID, run: Run) -> list[LedgerEntry]:
     for entry in _unpaid(affiliate_id, run.currency):
         sales[entry.enrollment_id or entry.pk].append(entry)
     on_hold = holds.sales_in_doubt(affiliate_id)
-    waiting = {key for key, entries in sales.items() if key in on_hold or any(entry.available_at >= run.ends_at for entry in entries)}
+    waiting = {
+        key
+        for key, entries in sales.items()
+        if key in on_hold or any(entry.available_at >= run.ends_at for entry in entries)
+    }
     return [
-        entry for key, entries in sales.items() if key not in waiting or sum(entry.amount for entry in entries) < 0 for entry in entries
+        entry
+        for key, entries in sales.items()
+        if key not in waiting or sum(entry.amount for entry in entries) < 0
+        for entry in entries
     ]
 
 
 def _unpaid(affiliate_id: UUID, currency: str) -> QuerySet[LedgerEntry]:
-    """Return the earnings that have become payable, as the balance counts them, and are in no live payout."""
-    through = Balance.objects.values_list("matured_through", flat=True).get(affiliate_id=affiliate_id, currency=currency)
-    payable = LedgerEntry.objects.of(affiliate_id, currency).earnings().filter(available_at__lte=through)
+    """Return the earnings that have become payable, as the balance counts them, and are in no live
+    payout.
+    """
+    through = Balance.objects.values_list("matured_through", flat=True).get(
+        affiliate_id=affiliate_id, currency=currency
+    )
+    payable = (
+        LedgerEntry.objects.of(affiliate_id, currency).earnings().filter(available_at__lte=through)
+    )
     return payable.exclude(payout_items__is_live=True).order_by("created_at", "pk")

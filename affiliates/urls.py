@@ -13,7 +13,11 @@ urlpatterns = [
     path("affiliates/entries/<uuid:pk>/", account.entry, name="affiliate_entry"),
     path("affiliates/links/", account.links, name="affiliate_links"),
     path("affiliates/statements/", account.statements, name="affiliate_statements"),
-    path("affiliates/statements/<str:month>.csv", account.statement_csv, name="affiliate_statement_csv"),
+    path(
+        "affiliates/statements/<str:month>.csv",
+        account.statement_csv,
+        name="affiliate_statement_csv",
+    ),
     path("affiliates/statements/<str:month>/", account.statement, name="affiliate_statement"),
     path("api/affiliate", api.affiliate_figures, name="api_affiliate"),
     path("api/affiliate/register", api.register_affiliate, name="api_affiliate_register"),

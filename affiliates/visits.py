@@ -1,7 +1,8 @@
 """The funnel, counted as it happens: one visit for each visitor and day, checkouts, purchases.
 
-A visitor is a keyed hash of address, browser and day: it cannot be turned back, and tomorrow it is another one. Browsers
-are told apart as far as a household or an office needs it: one address is at most so many visitors, whatever it sends.
+A visitor is a keyed hash of address, browser and day: it cannot be turned back, and tomorrow it is
+another one. Browsers are told apart as far as a household or an office needs it: one address is at
+most so many visitors, whatever it sends.
 """
 
 from datetime import date, timedelta
@@ -28,7 +29,9 @@ def today() -> date:
 def visitor_key(affiliate_id: UUID, day: date, network: str, user_agent: str) -> str:
     digest = blake2b(user_agent.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     browser = int.from_bytes(digest) % MOST_VISITORS_OF_ONE_ADDRESS
-    return salted_hmac("affiliates.visit", f"{affiliate_id}|{day}|{network}|{browser}", algorithm="sha256").hexdigest()
+    return salted_hmac(
+        "affiliates.visit", f"{affiliate_id}|{day}|{network}|{browser}", algorithm="sha256"
+    ).hexdigest()
 
 
 def record(affiliate_id: UUID, course_slug: str, *, network: str, user_agent: str) -> bool:
@@ -45,13 +48,17 @@ def record(affiliate_id: UUID, course_slug: str, *, network: str, user_agent: st
 @atomic
 def _record(affiliate_id: UUID, course_slug: str, key: str) -> bool:
     day = today()
-    ReferralVisit(affiliate_id=affiliate_id, course_slug=course_slug, day=day, visitor_key=key).save(force_insert=True)
+    ReferralVisit(
+        affiliate_id=affiliate_id, course_slug=course_slug, day=day, visitor_key=key
+    ).save(force_insert=True)
     _count(affiliate_id, course_slug, NO_CURRENCY, visits=1)
     return True
 
 
 def count_checkout(affiliate_id: UUID, course_slug: str, currency: str) -> bool:
-    """Count a checkout that began; return whether it is the first of the day for this affiliate, course and currency."""
+    """Count a checkout that began; return whether it is the first of the day for this affiliate,
+    course and currency.
+    """
     return _count(affiliate_id, course_slug, currency, checkouts=1)
 
 
@@ -61,11 +68,15 @@ def count_purchase(affiliate_id: UUID, course_slug: str, currency: str, *, earne
 
 
 def _count(affiliate_id: UUID, course_slug: str, currency: str, **more: int) -> bool:
-    rows = ReferralDay.objects.filter(affiliate_id=affiliate_id, day=today(), course_slug=course_slug, currency=currency)
+    rows = ReferralDay.objects.filter(
+        affiliate_id=affiliate_id, day=today(), course_slug=course_slug, currency=currency
+    )
     changes = {name: F(name) + number for name, number in more.items()}
     if rows.update(**changes):
         return False
-    ReferralDay.objects.get_or_create(affiliate_id=affiliate_id, day=today(), course_slug=course_slug, currency=currency)
+    ReferralDay.objects.get_or_create(
+        affiliate_id=affiliate_id, day=today(), course_slug=course_slug, currency=currency
+    )
     rows.update(**changes)
     return True
 

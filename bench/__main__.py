@@ -1,8 +1,10 @@
-"""`script/bench`: CPU time per request as a ratio to bare Django views in the same run, statement counts, and memory.
+"""`script/bench`: CPU time per request as a ratio to bare Django views in the same run, statement
+counts, and memory.
 
-The CPU time is that of a gunicorn worker, HTTP included, read from the kernel. A ratio of 50 % says: half as many requests
-in the same CPU time. The servers answer in turn, round after round, so that what slows the machine down slows all of
-them down; a figure is the median of the rounds. Stripe is played by the sandbox, in a process of its own. Nothing is kept.
+The CPU time is that of a gunicorn worker, HTTP included, read from the kernel. A ratio of 50 %
+says: half as many requests in the same CPU time. The servers answer in turn, round after round, so
+that what slows the machine down slows all of them down; a figure is the median of the rounds.
+Stripe is played by the sandbox, in a process of its own. Nothing is kept.
 """
 
 import argparse
@@ -23,7 +25,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="script/bench", description=__doc__)
     parser.add_argument("--engine", choices=ENGINES, action="append", help="default: both")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--growth", action="store_true", help="only this: an affiliate's pages as the ledger grows to a million entries")
+    parser.add_argument(
+        "--growth",
+        action="store_true",
+        help="only this: an affiliate's pages as the ledger grows to a million entries",
+    )
     options = parser.parse_args()
     services, directory = Services(), Path(tempfile.mkdtemp(prefix="maaledu-bench-"))
     try:

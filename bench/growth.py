@@ -1,7 +1,9 @@
-"""`script/bench --growth`: what an affiliate's pages cost with 1,000, 100,000 and 1,000,000 entries in the ledger.
+"""`script/bench --growth`: what an affiliate's pages cost with 1,000, 100,000 and 1,000,000 entries
+in the ledger.
 
-Each size has a PostgreSQL database of its own, on the server of DATABASE_URL or of this machine, and a process that asks it.
-They answer in turn, round after round, so that what slows the machine down slows all of them down. Nothing is kept.
+Each size has a PostgreSQL database of its own, on the server of DATABASE_URL or of this machine,
+and a process that asks it. They answer in turn, round after round, so that what slows the machine
+down slows all of them down. Nothing is kept.
 """
 
 import os
@@ -22,16 +24,28 @@ MOST_STATEMENTS = 4
 MOST_GROWTH = 1.3
 ROUNDS, RUNS = 20, 20
 FILL_SECONDS = "600"
-# What the goals hold for; the page of the dashboard adds session and user, and the rest is told for comparison.
-GOALS = {"balance": MOST_STATEMENTS, "dashboard figures": MOST_STATEMENTS, "dashboard page, session and user besides": MOST_STATEMENTS + 2}
+# What the goals hold for; the page of the dashboard adds session and user, and the rest is told for
+# comparison.
+GOALS = {
+    "balance": MOST_STATEMENTS,
+    "dashboard figures": MOST_STATEMENTS,
+    "dashboard page, session and user besides": MOST_STATEMENTS + 2,
+}
 COMPARED = (
-    "payable, explained", "pending, explained", "paid, explained", "all entries, half-way", "list of statements", "statement of this month",
-)  # fmt: skip
+    "payable, explained",
+    "pending, explained",
+    "paid, explained",
+    "all entries, half-way",
+    "list of statements",
+    "statement of this month",
+)
 
 
 @dataclass
 class Grown:
-    """One call at one size: the wall time of every run in microseconds, and the statements of one."""
+    """One call at one size: the wall time of every run in microseconds, and the statements of
+    one.
+    """
 
     wall: list[float] = field(default_factory=list)
     statements: int = 0
@@ -87,22 +101,37 @@ class Growth:
 
 
 def _run(env: dict[str, str], *command: str) -> None:
-    subprocess.run([sys.executable, "-m", "django", *command], cwd=ROOT, env=env, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, "-m", "django", *command],
+        cwd=ROOT,
+        env=env,
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
 
 
 def report(found: dict[str, dict[int, Grown]]) -> tuple[list[str], bool]:
     """Return the lines to print, and whether every goal is met."""
     heads = "".join(f"{size:>12,}" for size in SIZES)
-    lines = [f"\nPostgreSQL, p50 in ms of {ROUNDS * RUNS} runs, by entries in the ledger", f"{'':42}{heads}   growth   statements"]
+    lines = [
+        f"\nPostgreSQL, p50 in ms of {ROUNDS * RUNS} runs, by entries in the ledger",
+        f"{'':42}{heads}   growth   statements",
+    ]
     misses = 0
     for name, sizes in found.items():
         growth = sizes[SIZES[-1]].p50 / sizes[SIZES[0]].p50
         counts = [grown.statements for grown in sizes.values()]
         missed = name in GOALS and (growth > MOST_GROWTH or max(counts) > GOALS[name])
         misses += missed
-        goal = f"(≤ {MOST_GROWTH} and ≤ {GOALS[name]}) {'MISSED' if missed else 'met'}" if name in GOALS else ""
+        goal = (
+            f"(≤ {MOST_GROWTH} and ≤ {GOALS[name]}) {'MISSED' if missed else 'met'}"
+            if name in GOALS
+            else ""
+        )
         times = "".join(f"{grown.p50:12.2f}" for grown in sizes.values())
-        lines.append(f"{name:42}{times}   {growth:5.2f}×   {'/'.join(map(str, counts)):>8}   {goal}")
+        lines.append(
+            f"{name:42}{times}   {growth:5.2f}×   {'/'.join(map(str, counts)):>8}   {goal}"
+        )
     return lines, not misses
 
 

@@ -1,4 +1,6 @@
-"""What is timed as the ledger grows. Imported in a process where the product is set up on a filled database."""
+"""What is timed as the ledger grows. Imported in a process where the product is set up on a filled
+database.
+"""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -53,7 +55,9 @@ def _deep() -> Callable[[], object]:
     """A page in the middle of the whole list, where its cursor comes from a page before it."""
     account = _account()
     half_way = timezone.now() - timedelta(days=550)
-    cursor = paginate(LedgerEntry.objects.filter(affiliate_id=account.affiliate.pk, created_at__lt=half_way)).next_cursor
+    cursor = paginate(
+        LedgerEntry.objects.filter(affiliate_id=account.affiliate.pk, created_at__lt=half_way)
+    ).next_cursor
     return lambda: entries.all_entries(account, cursor=cursor)
 
 
@@ -81,7 +85,9 @@ MAKERS = {
 }
 
 
-def _repeated(make: Callable[[], Callable[[], object]]) -> Callable[[int], list[Callable[[], object]]]:
+def _repeated(
+    make: Callable[[], Callable[[], object]],
+) -> Callable[[int], list[Callable[[], object]]]:
     return lambda count: [make()] * count
 
 

@@ -1,7 +1,9 @@
-"""Fills a fresh PostgreSQL database with one affiliate's history. Imported in a process where the product is set up.
+"""Fills a fresh PostgreSQL database with one affiliate's history. Imported in a process where the
+product is set up.
 
-The entries are spread over three years: commissions, a reversal for every twentieth, a payout a month. The balance is made
-from them, and the funnel of three years with them, as the product would have left them behind. Others are in the ledger too.
+The entries are spread over three years: commissions, a reversal for every twentieth, a payout a
+month. The balance is made from them, and the funnel of three years with them, as the product would
+have left them behind. Others are in the ledger too.
 """
 
 from datetime import datetime, timedelta
@@ -50,7 +52,9 @@ FROM generate_series(0, %(days)s) AS n, (SELECT slug FROM courses_course ORDER B
 
 
 def fill(count: int) -> None:
-    """Book `count` entries for the affiliate that is looked at, and the same few for others, whatever the count."""
+    """Book `count` entries for the affiliate that is looked at, and the same few for others,
+    whatever the count.
+    """
     seed_courses()
     now = timezone.now()
     for number in range(OTHERS):
@@ -63,7 +67,14 @@ def fill(count: int) -> None:
 
 def _affiliate(email: str, now: datetime) -> Affiliate:
     user = User.objects.create_user(email, "growth-of-the-ledger")
-    affiliate = Affiliate(user=user, email=email, alias_key=email, name="Growth", rate_basis_points=1000, tax_country="DE")
+    affiliate = Affiliate(
+        user=user,
+        email=email,
+        alias_key=email,
+        name="Growth",
+        rate_basis_points=1000,
+        tax_country="DE",
+    )
     affiliate.terms_accepted_at = affiliate.created_at = now - timedelta(days=DAYS)
     affiliate.save()
     memberships.approve(affiliate, by="staff@example.com")
@@ -72,7 +83,14 @@ def _affiliate(email: str, now: datetime) -> Affiliate:
 
 def _book(affiliate: Affiliate, count: int, now: datetime) -> None:
     start = now - timedelta(days=DAYS)
-    facts = {"affiliate": affiliate.pk, "count": count, "start": start, "end": now, "days": DAYS, "payout_every": max(count // 36, 1)}
+    facts = {
+        "affiliate": affiliate.pk,
+        "count": count,
+        "start": start,
+        "end": now,
+        "days": DAYS,
+        "payout_every": max(count // 36, 1),
+    }
     with connection.cursor() as cursor:
         for statement in (ENTRIES, FUNNEL):
             cursor.execute(statement, facts)

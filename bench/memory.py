@@ -8,7 +8,9 @@ SHARE = re.compile(r"^Pss:\s+(\d+) kB", re.MULTILINE)
 
 def of_tree(pid: int) -> str:
     """Return what a process and its children take, pages that they share counted once."""
-    kilobytes = sum(int(SHARE.findall(Path(f"/proc/{part}/smaps_rollup").read_text())[0]) for part in _tree(pid))
+    kilobytes = sum(
+        int(SHARE.findall(Path(f"/proc/{part}/smaps_rollup").read_text())[0]) for part in _tree(pid)
+    )
     return f"{kilobytes / 1024:.0f} MB"
 
 

@@ -1,4 +1,5 @@
-"""Makes the requests of one project in a process of its own, and counts what one of them asks of the database.
+"""Makes the requests of one project in a process of its own, and counts what one of them asks of
+the database.
 
 `python -m bench.probe MODULE` takes one JSON line a command on standard input and answers with one:
 {"do": "make" | "count" | "call" | "statements", "case", "count"}.
@@ -39,7 +40,9 @@ def _serve(answers: TextIO) -> None:
     application = get_wsgi_application()
     module = importlib.import_module(sys.argv[1])
     steps = {
-        "make": lambda name, count: [request.as_dict() for request in module.CASES[name].make(count)],
+        "make": lambda name, count: [
+            request.as_dict() for request in module.CASES[name].make(count)
+        ],
         "count": lambda name, count: _count(application, module.CASES[name].make(count)),
         "call": lambda name, count: _time(module.CALLS[name](count)),
         "statements": lambda name, count: _count_calls(module.CALLS[name](count)),
@@ -58,7 +61,10 @@ def _count(application: Callable, requests: list[Request]) -> dict[str, int]:
             list(response)
             response.close()
     texts = [query["sql"] for query in captured.captured_queries]
-    return {"statements": sum(not text.startswith(MARKS) for text in texts), "transactions": texts.count("COMMIT")}
+    return {
+        "statements": sum(not text.startswith(MARKS) for text in texts),
+        "transactions": texts.count("COMMIT"),
+    }
 
 
 def _count_calls(calls: list[Callable[[], object]]) -> int:
@@ -81,7 +87,9 @@ def _environ(request: Request) -> dict[str, Any]:
         "CONTENT_TYPE": request.headers.get("Content-Type", ""),
         "wsgi.input": io.BytesIO(body),
     }
-    environ.update({f"HTTP_{name.upper().replace('-', '_')}": value for name, value in request.headers.items()})
+    environ.update(
+        {f"HTTP_{name.upper().replace('-', '_')}": value for name, value in request.headers.items()}
+    )
     setup_testing_defaults(environ)
     return environ
 

@@ -30,47 +30,80 @@ def _checkouts(count: int) -> list[Request]:
 
 
 def _checkout(email: str = "", coupon: str = "") -> Request:
-    form = {"email": email or _email(), "name": "Bench Buyer", "accept_terms": "on", "coupon": coupon}
+    form = {
+        "email": email or _email(),
+        "name": "Bench Buyer",
+        "accept_terms": "on",
+        "coupon": coupon,
+    }
     return _form(f"/checkout/{SLUG}/", form)
 
 
 def _form(path: str, fields: dict[str, str], **headers: str) -> Request:
     kind = {"Content-Type": "application/x-www-form-urlencoded", "Cookie": f"csrftoken={CSRF}"}
-    return Request("POST", path, urlencode({"csrfmiddlewaretoken": CSRF, **fields}), {**kind, **headers})
+    return Request(
+        "POST", path, urlencode({"csrfmiddlewaretoken": CSRF, **fields}), {**kind, **headers}
+    )
 
 
 def _quotes(count: int) -> list[Request]:
     """Return requests for what one coupon makes of the price, as the page's "Apply" sends them."""
     grant = _coupon(percent=50)
-    quote = _form(f"/checkout/{SLUG}/coupon/", {"email": grant.email, "coupon": grant.code or ""}, **{"HX-Request": "true"})
+    quote = _form(
+        f"/checkout/{SLUG}/coupon/",
+        {"email": grant.email, "coupon": grant.code or ""},
+        **{"HX-Request": "true"},
+    )
     return [quote] * count
 
 
 def _free_checkouts(count: int) -> list[Request]:
-    return [_checkout(grant.email, grant.code or "") for grant in (_coupon(percent=100) for _ in range(count))]
+    return [
+        _checkout(grant.email, grant.code or "")
+        for grant in (_coupon(percent=100) for _ in range(count))
+    ]
 
 
 def _coupon(*, percent: int) -> Grant:
     application = Application("Bench Holder", _email(), "A situation.", "A motivation.")
     decision = Decision(percent, timezone.now() + timedelta(days=1))
-    return applications.approve(applications.file(Course.objects.get(slug=SLUG), application), decision, by="bench@example.com")
+    return applications.approve(
+        applications.file(Course.objects.get(slug=SLUG), application),
+        decision,
+        by="bench@example.com",
+    )
 
 
 def _webhooks(count: int) -> list[Request]:
-    """Return the signed events of `count` sessions that are paid, each for a pending enrolment made here."""
+    """Return the signed events of `count` sessions that are paid, each for a pending enrolment made
+    here.
+    """
     return [signed("/api/webhook", _paid_session()) for _ in range(count)]
 
 
 def _paid_session() -> dict[str, Any]:
     enrollment = checkout.start(slug=SLUG, email=_email(), name="Bench Buyer").enrollment
     session = gateway.retrieve_session(enrollment.payments.get().stripe_session_id)
-    return {**session, "status": "complete", "payment_status": "paid", "payment_intent": f"pi_{uuid.uuid4().hex[:24]}", "url": None}
+    return {
+        **session,
+        "status": "complete",
+        "payment_status": "paid",
+        "payment_intent": f"pi_{uuid.uuid4().hex[:24]}",
+        "url": None,
+    }
 
 
 def _stripe_calls(count: int) -> list[Callable[[], object]]:
-    """Return calls that create a session, which is what Stripe's SDK does in a checkout and nothing else."""
-    payment = Payment.objects.select_related("enrollment").filter(stripe_session_id__isnull=False).first()
-    params = {**checkout.session_params(payment.enrollment, payment), "expires_at": int(time.time()) + 31 * 60}
+    """Return calls that create a session, which is what Stripe's SDK does in a checkout and nothing
+    else.
+    """
+    payment = (
+        Payment.objects.select_related("enrollment").filter(stripe_session_id__isnull=False).first()
+    )
+    params = {
+        **checkout.session_params(payment.enrollment, payment),
+        "expires_at": int(time.time()) + 31 * 60,
+    }
     keys = [f"bench-{uuid.uuid4()}" for _ in range(count)]
     return [lambda key=key: gateway.create_session(params, idempotency_key=key) for key in keys]
 

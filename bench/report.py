@@ -10,7 +10,9 @@ FREE_CHECKOUT = "free checkout with a coupon"
 
 @dataclass(frozen=True)
 class Goal:
-    """At least `share` of the requests that the bare view serves in the same CPU time, with at most so many statements."""
+    """At least `share` of the requests that the bare view serves in the same CPU time, with at most
+    so many statements.
+    """
 
     to: str
     share: float | None = None
@@ -34,7 +36,9 @@ GOALS = {
 
 @dataclass
 class Measured:
-    """One case over all rounds: the CPU time per request of each round, every wall time, and the counts of one request."""
+    """One case over all rounds: the CPU time per request of each round, every wall time, and the
+    counts of one request.
+    """
 
     cpu: list[float] = field(default_factory=list)
     wall: list[float] = field(default_factory=list)
@@ -52,7 +56,10 @@ class Measured:
 
 def report(engine: str, found: dict[str, Measured]) -> list[str]:
     """Return the lines to print about one engine."""
-    lines = [f"\n{engine}", f"{'':32}  CPU µs    p50 ms  p99 ms    ratio  goal   statements   transactions"]
+    lines = [
+        f"\n{engine}",
+        f"{'':32}  CPU µs    p50 ms  p99 ms    ratio  goal   statements   transactions",
+    ]
     for name, measured in found.items():
         goal = GOALS.get(name)
         lines.append(f"{name:<32}  {measured}" + (_against(goal, measured, found) if goal else ""))
@@ -61,8 +68,14 @@ def report(engine: str, found: dict[str, Measured]) -> list[str]:
 
 def _share_of_sdk(sdk: Measured, checkout: Measured, write: Measured) -> str:
     part = median(theirs / ours for theirs, ours in zip(sdk.cpu, checkout.cpu, strict=True))
-    without = median(base / (ours - theirs) for base, ours, theirs in zip(write.cpu, checkout.cpu, sdk.cpu, strict=True))
-    return f"Of the checkout POST, {part:.0%} is Stripe's SDK; the rest alone has a ratio of {without:.0%}."
+    without = median(
+        base / (ours - theirs)
+        for base, ours, theirs in zip(write.cpu, checkout.cpu, sdk.cpu, strict=True)
+    )
+    return (
+        f"Of the checkout POST, {part:.0%} is Stripe's SDK; the rest alone has a ratio of"
+        f" {without:.0%}."
+    )
 
 
 def _against(goal: Goal, measured: Measured, found: dict[str, Measured]) -> str:
@@ -70,7 +83,19 @@ def _against(goal: Goal, measured: Measured, found: dict[str, Measured]) -> str:
     aim = f"{goal.share:4.0%}" if goal.share else "   -"
     counts = [(measured.statements, goal.statements), (measured.transactions, goal.transactions)]
     missed = [f"ratio by {goal.share - ratio:.1%}"] if goal.share and ratio < goal.share else []
-    missed += [f"{number} instead of {most}" for number, most in counts if most is not None and number > most]
-    verdict = f"MISSED: {', '.join(missed)}" if missed else "met" if goal.share or goal.statements is not None else ""
-    shown = "   ".join(f"{number:>4} {'' if most is None else f'(≤ {most})':<6}" for number, most in counts)
+    missed += [
+        f"{number} instead of {most}"
+        for number, most in counts
+        if most is not None and number > most
+    ]
+    verdict = (
+        f"MISSED: {', '.join(missed)}"
+        if missed
+        else "met"
+        if goal.share or goal.statements is not None
+        else ""
+    )
+    shown = "   ".join(
+        f"{number:>4} {'' if most is None else f'(≤ {most})':<6}" for number, most in counts
+    )
     return f"    {ratio:5.0%}  {aim}   {shown} {verdict}"

@@ -1,4 +1,6 @@
-"""Requests, made before the clock runs. They travel as JSON from the process that makes them to the one that sends them."""
+"""Requests, made before the clock runs. They travel as JSON from the process that makes them to the
+one that sends them.
+"""
 
 import hashlib
 import hmac
@@ -37,11 +39,15 @@ def same_page(path: str) -> Case:
 
 def new_page(path: str) -> Case:
     """Return requests of one page under ever new addresses, so that no cache has it."""
-    return Case(lambda count: [Request("GET", f"{path}?v={uuid.uuid4().hex[:8]}") for _ in range(count)])
+    return Case(
+        lambda count: [Request("GET", f"{path}?v={uuid.uuid4().hex[:8]}") for _ in range(count)]
+    )
 
 
 def signed(path: str, session: dict[str, Any]) -> Request:
-    """Return the delivery of a `checkout.session.completed` about this session, signed as Stripe signs."""
+    """Return the delivery of a `checkout.session.completed` about this session, signed as Stripe
+    signs.
+    """
     event = {
         "id": f"evt_{uuid.uuid4().hex[:24]}",
         "object": "event",
@@ -55,4 +61,9 @@ def signed(path: str, session: dict[str, Any]) -> Request:
     }
     body, moment = json.dumps(event), int(time.time())
     digest = hmac.new(WEBHOOK_SECRET, f"{moment}.{body}".encode(), hashlib.sha256).hexdigest()
-    return Request("POST", path, body, {"Content-Type": "application/json", "Stripe-Signature": f"t={moment},v1={digest}"})
+    return Request(
+        "POST",
+        path,
+        body,
+        {"Content-Type": "application/json", "Stripe-Signature": f"t={moment},v1={digest}"},
+    )

@@ -50,21 +50,43 @@ class Run:
         return f"{server}/{database}"
 
     def prepare(self) -> None:
-        """Fill the databases, start the sandbox, then the servers and the processes that make their requests."""
+        """Fill the databases, start the sandbox, then the servers and the processes that make their
+        requests.
+        """
         sandbox_port, smtp_port = choose_port(0), choose_port(0)
         bare_url, shop_url = self._databases
         self.env = environment(shop_url, sandbox_port, smtp_port)
-        bare = {**self.env, "DATABASE_URL": bare_url, "DJANGO_SETTINGS_MODULE": "bench.bare.settings"}
+        bare = {
+            **self.env,
+            "DATABASE_URL": bare_url,
+            "DJANGO_SETTINGS_MODULE": "bench.bare.settings",
+        }
         _manage(self.env, "migrate", "--noinput")
         _manage(self.env, "seed_demo")
         _manage(bare, "migrate", "--noinput", "--run-syncdb")
-        command = [sys.executable, "-m", "sandbox", "--port", str(sandbox_port), "--smtp-port", str(smtp_port)]
-        self._keep(Child("sandbox", command, env=self.env, log=self.directory / f"{self.engine}-sandbox.log")).wait_line("SANDBOX READY")
+        command = [
+            sys.executable,
+            "-m",
+            "sandbox",
+            "--port",
+            str(sandbox_port),
+            "--smtp-port",
+            str(smtp_port),
+        ]
+        self._keep(
+            Child(
+                "sandbox", command, env=self.env, log=self.directory / f"{self.engine}-sandbox.log"
+            )
+        ).wait_line("SANDBOX READY")
         redis = {**self.env, "REDIS_URL": self.redis_url}
         self.bare = self._server("bare", "bench.bare.wsgi", bare)
         self.shop = self._server("shop", "maaledu.wsgi", self.env)
         self.shop_redis = self._server("shop-redis", "maaledu.wsgi", redis)
-        self.only_redis = self._server("only-redis", "maaledu.wsgi", {**redis, "DJANGO_SETTINGS_MODULE": "bench.no_page_at_hand"})
+        self.only_redis = self._server(
+            "only-redis",
+            "maaledu.wsgi",
+            {**redis, "DJANGO_SETTINGS_MODULE": "bench.no_page_at_hand"},
+        )
         self.probes = [Probe("bench.bare.cases", bare), Probe("bench.product", self.env)]
 
     def _keep(self, child: Child) -> Child:
@@ -94,7 +116,12 @@ class Run:
 
     def _steps(self) -> list[Step]:
         bare, maker = self.probes
-        shop = ("catalogue, cached", "catalogue, uncached", "course page, cached", "course page, uncached")
+        shop = (
+            "catalogue, cached",
+            "catalogue, uncached",
+            "course page, cached",
+            "course page, uncached",
+        )
         return [
             Step(PAGE, self.bare, bare, PAGE, PAGES),
             Step(WRITE, self.bare, bare, WRITE, WRITES),
@@ -108,14 +135,20 @@ class Run:
         ]
 
     def _count(self, step: Step, measured: Measured) -> None:
-        """Count in the process that made the requests: its second request finds warm caches, as in a running shop."""
+        """Count in the process that made the requests: its second request finds warm caches, as in
+        a running shop.
+        """
         counts: dict[str, Any] = step.probe.ask("count", step.case, 2)
         measured.statements, measured.transactions = counts["statements"], counts["transactions"]
 
     def memory(self) -> str:
-        """Let a worker work off some of what the webhooks have left to do, and say what web and worker take."""
+        """Let a worker work off some of what the webhooks have left to do, and say what web and
+        worker take.
+        """
         command = [sys.executable, "manage.py", "run_due_work", "--forever"]
-        worker = self._keep(Child("worker", command, env=self.env, log=self.directory / f"{self.engine}-worker.log"))
+        worker = self._keep(
+            Child("worker", command, env=self.env, log=self.directory / f"{self.engine}-worker.log")
+        )
         worker.wait_line("WORKER READY")
         time.sleep(WORKER_SECONDS)
         worker.check()
@@ -133,7 +166,9 @@ class Run:
 
 
 def environment(url: str, sandbox_port: int, smtp_port: int) -> dict[str, str]:
-    """Return the product's environment: as in production, logs included, but with the sandbox as Stripe, LMS and mail."""
+    """Return the product's environment: as in production, logs included, but with the sandbox as
+    Stripe, LMS and mail.
+    """
     return {
         **os.environ,
         "MAALEDU_ENV": "development",
@@ -160,4 +195,10 @@ def environment(url: str, sandbox_port: int, smtp_port: int) -> dict[str, str]:
 
 
 def _manage(env: dict[str, str], *command: str) -> None:
-    subprocess.run([sys.executable, "-m", "django", *command], cwd=ROOT, env=env, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, "-m", "django", *command],
+        cwd=ROOT,
+        env=env,
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )

@@ -19,7 +19,9 @@ class Probe:
 
     def __init__(self, module: str, env: dict[str, str]) -> None:
         command = [sys.executable, "-m", "bench.probe", module]
-        self._process = subprocess.Popen(command, cwd=ROOT, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(
+            command, cwd=ROOT, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
 
     def ask(self, do: str, case: str, count: int) -> Any:
         assert self._process.stdin
@@ -28,7 +30,9 @@ class Probe:
         self._process.stdin.flush()
         answer = self._process.stdout.readline()
         if not answer:
-            raise RuntimeError(f"the probe ended in “{do} {case}” with exit code {self._process.wait()}")
+            raise RuntimeError(
+                f"the probe ended in “{do} {case}” with exit code {self._process.wait()}"
+            )
         return json.loads(answer)
 
     def stop(self) -> None:
@@ -40,17 +44,30 @@ class Probe:
 
 
 class Server:
-    """gunicorn with one worker process, started as in production, and one client with one kept connection."""
+    """gunicorn with one worker process, started as in production, and one client with one kept
+    connection.
+    """
 
     def __init__(self, name: str, application: str, env: dict[str, str], directory: Path) -> None:
         self.port = choose_port(0)
-        command = [sys.executable, "-m", "gunicorn", application, "--workers", "1", "--bind", f"127.0.0.1:{self.port}"]
+        command = [
+            sys.executable,
+            "-m",
+            "gunicorn",
+            application,
+            "--workers",
+            "1",
+            "--bind",
+            f"127.0.0.1:{self.port}",
+        ]
         self.child = Child(name, command, env=env, log=directory / f"{name}.log")
         self._connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
 
     def wait_ready(self) -> None:
         self.child.wait_ready(self._listens)
-        self.worker = int(Path(f"/proc/{self.child.pid}/task/{self.child.pid}/children").read_text().split()[0])
+        self.worker = int(
+            Path(f"/proc/{self.child.pid}/task/{self.child.pid}/children").read_text().split()[0]
+        )
 
     def _listens(self) -> bool:
         try:
@@ -61,7 +78,9 @@ class Server:
         return True
 
     def run(self, requests: list[Data], status: int) -> Data:
-        """Send the requests one after the other; return the CPU time of each on average and the wall time of each, in µs."""
+        """Send the requests one after the other; return the CPU time of each on average and the
+        wall time of each, in µs.
+        """
         for request in requests[:WARM_UP]:
             self._expect(request, status)
         wall, cpu_start = [], self._cpu_ns()
@@ -74,23 +93,37 @@ class Server:
     def _expect(self, request: Data, status: int) -> None:
         got = self.send(request)
         if got != status:
-            raise RuntimeError(f"{request['method']} {request['path']} answered {got} instead of {status}")
+            raise RuntimeError(
+                f"{request['method']} {request['path']} answered {got} instead of {status}"
+            )
 
     def send(self, request: Data) -> int:
-        headers = {"Host": "127.0.0.1", "Accept": "text/html", "User-Agent": "bench", **request["headers"]}
+        headers = {
+            "Host": "127.0.0.1",
+            "Accept": "text/html",
+            "User-Agent": "bench",
+            **request["headers"],
+        }
         try:
             response = self._answer(request, headers)
-        except (http.client.RemoteDisconnected, BrokenPipeError):  # the server closes a connection after a pause
+        except (
+            http.client.RemoteDisconnected,
+            BrokenPipeError,
+        ):  # the server closes a connection after a pause
             self._connection.close()
             response = self._answer(request, headers)
         response.read()
         return response.status
 
     def _answer(self, request: Data, headers: dict[str, str]) -> http.client.HTTPResponse:
-        self._connection.request(request["method"], request["path"], request["body"].encode() or None, headers)
+        self._connection.request(
+            request["method"], request["path"], request["body"].encode() or None, headers
+        )
         return self._connection.getresponse()
 
     def _cpu_ns(self) -> int:
-        """Return how long the worker's threads have been on a CPU (Linux; the first figure of schedstat)."""
+        """Return how long the worker's threads have been on a CPU (Linux; the first figure of
+        schedstat).
+        """
         tasks = Path(f"/proc/{self.worker}/task").iterdir()
         return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks)

@@ -1,4 +1,6 @@
-"""Finds the courses a visitor asks for: search, filters, facet counts and one page, in two queries."""
+"""Finds the courses a visitor asks for: search, filters, facet counts and one page, in two
+queries.
+"""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -16,7 +18,9 @@ RELATED_COURSES = 3
 
 @dataclass(frozen=True)
 class Filters:
-    """What a visitor narrowed the catalogue to. Empty means everything; only values we offer ever get in here."""
+    """What a visitor narrowed the catalogue to. Empty means everything; only values we offer ever
+    get in here.
+    """
 
     q: str = ""
     category: str = ""
@@ -28,7 +32,9 @@ class Filters:
         return any(asdict(self).values())
 
     def query_string(self, **extra: str) -> str:
-        """Return `?q=…&level=…` of what is set, changed by `extra`; an empty value takes a filter away."""
+        """Return `?q=…&level=…` of what is set, changed by `extra`; an empty value takes a filter
+        away.
+        """
         parameters = {name: value for name, value in {**asdict(self), **extra}.items() if value}
         return f"?{urlencode(parameters)}" if parameters else ""
 
@@ -57,11 +63,17 @@ def read_page_size(parameters: Mapping[str, str]) -> int:
 def browse(filters: Filters, *, cursor: str = "", limit: int = DEFAULT_LIMIT) -> Catalogue:
     """Return one page of courses on sale, how many there are in all, and how many in each category.
 
-    The counts by category leave the category filter out, so that a visitor sees what the other ones hold.
-    Raises BadCursor.
+    The counts by category leave the category filter out, so that a visitor sees what the other ones
+    hold. Raises BadCursor.
     """
-    anywhere = Course.objects.on_sale().search(filters.q).filtered(level=filters.level, price=filters.price)
-    page = paginate(anywhere.filtered(category=filters.category).for_cards(), cursor=cursor, limit=limit)
+    anywhere = (
+        Course.objects.on_sale()
+        .search(filters.q)
+        .filtered(level=filters.level, price=filters.price)
+    )
+    page = paginate(
+        anywhere.filtered(category=filters.category).for_cards(), cursor=cursor, limit=limit
+    )
     counts = _count_by_category(anywhere)
     total = counts.get(filters.category, 0) if filters.category else sum(counts.values())
     return Catalogue(page, total, counts)

@@ -1,4 +1,6 @@
-"""The compositions, two for each category. Each returns SVG elements that fit a canvas of 640 by 400."""
+"""The compositions, two for each category. Each returns SVG elements that fit a canvas of 640 by
+400.
+"""
 
 import math
 
@@ -35,7 +37,9 @@ def halftone(dice: Dice, palette: Palette) -> list[str]:
 
 def columns(dice: Dice, palette: Palette) -> list[str]:
     """Business: columns that rise, a coin behind them and a level to measure against."""
-    coin = circle(dice.between(150, 300), dice.between(110, 150), dice.between(70, 100), palette.pop)
+    coin = circle(
+        dice.between(150, 300), dice.between(110, 150), dice.between(70, 100), palette.pop
+    )
     shapes, height = [coin], dice.between(60, 110)
     for index in range(7):
         height = min(height + dice.between(-18, 62), 330)
@@ -45,7 +49,10 @@ def columns(dice: Dice, palette: Palette) -> list[str]:
     level = dice.between(150, 230)
     return [
         *shapes,
-        f'<path stroke="{palette.deep}" stroke-width="3" stroke-dasharray="3 11" stroke-linecap="round" d="M0 {level}h640"/>',
+        (
+            f'<path stroke="{palette.deep}" stroke-width="3" stroke-dasharray="3 11"'
+            f' stroke-linecap="round" d="M0 {level}h640"/>'
+        ),
     ]
 
 
@@ -54,19 +61,28 @@ def orbits(dice: Dice, palette: Palette) -> list[str]:
     x, y = dice.between(220, 300), dice.between(150, 190)
     spread = dice.between(110, 150)
     lift, sink = dice.between(20, 70), dice.between(20, 60)
-    wave = f"M0 {310 - lift}C160 {250 - lift} 240 {330 + sink} 400 {300 + sink // 2}S560 {230 + sink} 640 {260 + sink}V400H0z"
+    wave = (
+        f"M0 {310 - lift}C160 {250 - lift} 240 {330 + sink} 400 {300 + sink // 2}S560 {230 + sink}"
+        f" 640 {260 + sink}V400H0z"
+    )
     return [
         circle(x, y, 130, palette.soft),
         circle(x + spread, y + dice.between(-30, 40), 115, palette.strong, 0.82),
         circle(x + spread // 2, y + dice.between(-10, 30), 46, palette.pop),
         f'<path fill="{palette.deep}" d="{wave}"/>',
-        f'<path fill="{palette.soft}" fill-opacity=".55" transform="translate(0 {dice.between(34, 52)})" d="{wave}"/>',
+        (
+            f'<path fill="{palette.soft}" fill-opacity=".55" transform="translate(0'
+            f' {dice.between(34, 52)})" d="{wave}"/>'
+        ),
     ]
 
 
 def arch(x: float, base: float, width: float, height: float, fill: str) -> str:
     half = width / 2
-    return f'<path fill="{fill}" d="M{x:g} {base:g}v{half - height:g}a{half:g} {half:g} 0 0 1 {width:g} 0V{base:g}z"/>'
+    return (
+        f'<path fill="{fill}" d="M{x:g} {base:g}v{half - height:g}a{half:g} {half:g} 0 0 1'
+        f' {width:g} 0V{base:g}z"/>'
+    )
 
 
 def arches(dice: Dice, palette: Palette) -> list[str]:
@@ -78,7 +94,15 @@ def arches(dice: Dice, palette: Palette) -> list[str]:
     for index in range(count):
         x, height = index * step + step * 0.06, dice.between(250, 345)
         shapes.append(arch(x, 400, step * 0.88, height, palette.soft))
-        shapes.append(arch(x + step * 0.11, 400, step * 0.66, height - step * 0.13, palette.strong if index != lit else palette.pop))
+        shapes.append(
+            arch(
+                x + step * 0.11,
+                400,
+                step * 0.66,
+                height - step * 0.13,
+                palette.strong if index != lit else palette.pop,
+            )
+        )
         shapes.append(arch(x + step * 0.24, 400, step * 0.40, height - step * 0.30, palette.deep))
     return [*shapes, box(0, 372, 640, 28, palette.deep)]
 
@@ -120,7 +144,16 @@ def tiles(dice: Dice, palette: Palette) -> list[str]:
     shapes = []
     for column in range(8):
         for row in range(5):
-            fill = dice.pick((palette.strong, palette.soft, palette.soft, palette.deep, palette.strong, palette.pop))
+            fill = dice.pick(
+                (
+                    palette.strong,
+                    palette.soft,
+                    palette.soft,
+                    palette.deep,
+                    palette.strong,
+                    palette.pop,
+                )
+            )
             shapes.append(_tile(dice, column * 80, row * 80, fill))
     return shapes
 
@@ -132,7 +165,9 @@ def _tile(dice: Dice, x: int, y: int, fill: str) -> str:
     if kind == 1:
         return circle(x + 40, y + 40, 24, fill)
     outline = "M0 0A80 80 0 0 1 80 80H0z" if kind < 6 else "M0 0A40 40 0 0 1 0 80z"
-    return f'<path fill="{fill}" transform="translate({x} {y}) rotate({turn} 40 40)" d="{outline}"/>'
+    return (
+        f'<path fill="{fill}" transform="translate({x} {y}) rotate({turn} 40 40)" d="{outline}"/>'
+    )
 
 
 def ridges(dice: Dice, palette: Palette) -> list[str]:
@@ -142,9 +177,15 @@ def ridges(dice: Dice, palette: Palette) -> list[str]:
     for row in range(8):
         base = 110 + row * 40
         peak, width = dice.between(120, 520), dice.between(60, 120)
-        points = [f"{x} {base - round(_bump(x, peak, width) * dice.between(78, 100)):g}" for x in range(0, 641, 20)]
+        points = [
+            f"{x} {base - round(_bump(x, peak, width) * dice.between(78, 100)):g}"
+            for x in range(0, 641, 20)
+        ]
         line = palette.pop if row == special else palette.strong
-        shapes.append(f'<path fill="{palette.ground}" stroke="{line}" stroke-width="5" d="M-10 {base}L{"L".join(points)}L650 {base}"/>')
+        shapes.append(
+            f'<path fill="{palette.ground}" stroke="{line}" stroke-width="5" d="M-10'
+            f' {base}L{"L".join(points)}L650 {base}"/>'
+        )
     return shapes
 
 
@@ -162,8 +203,9 @@ def rings(dice: Dice, palette: Palette) -> list[str]:
         length = 2 * math.pi * radius
         turn = dice.between(0, 359)
         shapes.append(
-            f'<circle cx="{x}" cy="{y}" r="{radius}" fill="none" stroke="{fill}" stroke-width="26" stroke-linecap="round"'
-            f' stroke-dasharray="{length * share:.0f} {length:.0f}" transform="rotate({turn} {x} {y})"/>'
+            f'<circle cx="{x}" cy="{y}" r="{radius}" fill="none" stroke="{fill}" stroke-width="26"'
+            f' stroke-linecap="round" stroke-dasharray="{length * share:.0f} {length:.0f}"'
+            f' transform="rotate({turn} {x} {y})"/>'
         )
     return shapes
 
@@ -175,10 +217,15 @@ def petals(dice: Dice, palette: Palette) -> list[str]:
     for column in range(5):
         for row in range(3):
             x, y = 64 + column * 128, 72 + row * 128
-            fill = palette.pop if (column, row) == special else dice.pick((palette.strong, palette.soft, palette.deep))
+            fill = (
+                palette.pop
+                if (column, row) == special
+                else dice.pick((palette.strong, palette.soft, palette.deep))
+            )
             turn = 45 * dice.pick((1, 3, 5, 7))
             shapes.append(
-                f'<path fill="{fill}" transform="translate({x} {y}) rotate({turn})" d="M-58 0C-30 -44 30 -44 58 0C30 44 -30 44 -58 0z"/>'
+                f'<path fill="{fill}" transform="translate({x} {y}) rotate({turn})" d="M-58 0C-30'
+                ' -44 30 -44 58 0C30 44 -30 44 -58 0z"/>'
             )
     return shapes
 
@@ -194,7 +241,14 @@ def hemicycle(dice: Dice, palette: Palette) -> list[str]:
             part = seat / (seats - 1)
             x, y = 320 - math.cos(part * math.pi) * radius, 390 - math.sin(part * math.pi) * radius
             fill = palette.strong if part < parted else palette.soft
-            shapes.append(circle(round(x, 1), round(y, 1), 16, palette.pop if row == 3 and seat == special else fill))
+            shapes.append(
+                circle(
+                    round(x, 1),
+                    round(y, 1),
+                    16,
+                    palette.pop if row == 3 and seat == special else fill,
+                )
+            )
     return shapes
 
 
@@ -202,7 +256,10 @@ def sheets(dice: Dice, palette: Palette) -> list[str]:
     """Education: sheets of paper fanned out, written lines on the uppermost."""
     start, step = -dice.between(18, 30), dice.between(9, 13)
     tones = (palette.deep, palette.soft, palette.strong, palette.soft, palette.strong)
-    fan = [f'<g transform="rotate({start + index * step} 320 470)">{box(215, 70, 210, 290, fill)}</g>' for index, fill in enumerate(tones)]
+    fan = [
+        f'<g transform="rotate({start + index * step} 320 470)">{box(215, 70, 210, 290, fill)}</g>'
+        for index, fill in enumerate(tones)
+    ]
     turn = start + 4 * step
     lines = [box(243, 150 + row * 34, dice.between(70, 154), 9, palette.deep) for row in range(5)]
     heading = box(243, 104, 90, 16, palette.pop)

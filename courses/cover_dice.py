@@ -1,4 +1,6 @@
-"""Reproducible choices: the same seed gives the same numbers on every machine and version of Python."""
+"""Reproducible choices: the same seed gives the same numbers on every machine and version of
+Python.
+"""
 
 import hashlib
 from collections.abc import Sequence

@@ -1,11 +1,15 @@
-"""Colors of the covers: one family of hues for each category, a dark and two lighter grounds in each."""
+"""Colors of the covers: one family of hues for each category, a dark and two lighter grounds in
+each.
+"""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Palette:
-    """`ground` fills the cover; `strong` and `soft` are its two tones; `pop` is used once or twice; `deep` is the darkest."""
+    """`ground` fills the cover; `strong` and `soft` are its two tones; `pop` is used once or twice;
+    `deep` is the darkest.
+    """
 
     ground: str
     strong: str

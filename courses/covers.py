@@ -1,7 +1,9 @@
-"""Cover art drawn from a course's slug and category: the same course always has the same cover, and no file is stored.
+"""Cover art drawn from a course's slug and category: the same course always has the same cover, and
+no file is stored.
 
-Only presentation attributes are used, no style element, so that a page's content security policy never matters. Grounds are
-of middling lightness: they hold on a white page and do not glare on a dark one.
+Only presentation attributes are used, no style element, so that a page's content security policy
+never matters. Grounds are of middling lightness: they hold on a white page and do not glare on a
+dark one.
 """
 
 import functools
@@ -31,4 +33,7 @@ def draw_cover(slug: str, category: str) -> str:
     palette = dice.pick(PALETTES[category])
     shapes = "".join(dice.pick(COMPOSITIONS[category])(dice, palette))
     ground = f'<path fill="{palette.ground}" d="M0 0h{WIDTH}v{HEIGHT}H0z"/>'
-    return f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}">{ground}{shapes}</svg>'
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH}'
+        f' {HEIGHT}">{ground}{shapes}</svg>'
+    )

@@ -1,4 +1,6 @@
-"""What a grant makes of a price. Percentages are integers, money is in minor units, and rounding is half up, once."""
+"""What a grant makes of a price. Percentages are integers, money is in minor units, and rounding is
+half up, once.
+"""
 
 from dataclasses import dataclass
 
@@ -10,7 +12,9 @@ MIN_PERCENT, MAX_PERCENT = 10, 100
 
 @dataclass(frozen=True)
 class Price:
-    """List price, discount and what is left to pay, in minor units; nothing to pay means no Stripe."""
+    """List price, discount and what is left to pay, in minor units; nothing to pay means no
+    Stripe.
+    """
 
     list_price: int
     discount: int
@@ -23,14 +27,17 @@ class Price:
 
 
 def undiscounted(list_price: int, currency: str) -> Price:
-    """Return the price without a grant: the list price, or nothing where it is under Stripe's minimum."""
+    """Return the price without a grant: the list price, or nothing where it is under Stripe's
+    minimum.
+    """
     return Price(list_price, 0, list_price if is_chargeable(list_price, currency) else 0, currency)
 
 
 def discounted(list_price: int, percent: int, currency: str) -> Price:
     """Return the price under a grant: 199.99 at 33 % is 66.00 off and 133.99 to pay.
 
-    What would be left under Stripe's minimum is free (decisions: chargeable minimum): 49.00 at 99 % costs nothing.
+    What would be left under Stripe's minimum is free (decisions: chargeable minimum): 49.00 at 99 %
+    costs nothing.
     """
     discount = share(list_price, percent * PERCENT_IN_BASIS_POINTS)
     to_pay = list_price - discount

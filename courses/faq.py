@@ -21,8 +21,9 @@ def _start(course: Course) -> Question:
     cause = "you enroll" if course.is_free else "your payment is received"
     return Question(
         "When can I start?",
-        f"As soon as {cause}. We set up your place on the learning platform, usually within a minute, and send you an e-mail with the "
-        "link. If it ever takes longer, your status page says why, and your place is kept.",
+        f"As soon as {cause}. We set up your place on the learning platform, usually within a"
+        " minute, and send you an e-mail with the link. If it ever takes longer, your status page"
+        " says why, and your place is kept.",
     )
 
 
@@ -30,37 +31,46 @@ def _time(course: Course) -> Question:
     pace = f" Most people take it at {course.effort}." if course.effort else ""
     return Question(
         "How much time does it take?",
-        f"About {course.duration_hours} hours in all.{pace} There are no fixed lesson times, so you can go faster or slower.",
+        f"About {course.duration_hours} hours in all.{pace} There are no fixed lesson times, so you"
+        " can go faster or slower.",
     )
 
 
 def _certificate() -> Question:
     return Question(
         "Is there a certificate?",
-        "Yes. When you have finished every module, the learning platform issues a certificate with your name, the course and the date.",
+        "Yes. When you have finished every module, the learning platform issues a certificate with"
+        " your name, the course and the date.",
     )
 
 
 def _money(course: Course) -> Question:
     if course.is_free:
-        return Question("Is it really free?", "Yes. There is nothing to pay now or later, and we do not ask for a card.")
+        return Question(
+            "Is it really free?",
+            "Yes. There is nothing to pay now or later, and we do not ask for a card.",
+        )
     return Question("What if it is not for me?", _refund(settings.REFUND_DAYS))
 
 
 def _refund(days: int) -> str:
     if not days:
         return "Write to us, and we look for what suits you: another course, or another start."
-    return f"Write to us within {days} days of paying and we give you the full price back, as long as you have not finished the course."
+    return (
+        f"Write to us within {days} days of paying and we give you the full price back, as long as"
+        " you have not finished the course."
+    )
 
 
 def _employer(course: Course) -> Question:
     if course.is_free:
         return Question(
             "Do I need an account?",
-            "No. An e-mail address is enough; you can create an account later with the same address.",
+            "No. An e-mail address is enough; you can create an account later with the same"
+            " address.",
         )
     return Question(
         "Can my employer pay?",
-        "Yes. Any card may be used, and Stripe e-mails a receipt to the payer. Enter the learner's own e-mail address at checkout: "
-        "that is where the place is set up.",
+        "Yes. Any card may be used, and Stripe e-mails a receipt to the payer. Enter the learner's"
+        " own e-mail address at checkout: that is where the place is set up.",
     )

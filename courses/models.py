@@ -9,7 +9,12 @@ from django.utils import timezone
 from courses.outline import Instructor, Module, read_instructors, read_lines, read_modules
 from courses.pricing import PRICE_BANDS
 from courses.searching import fold, search_words
-from courses.validators import MAX_LMS_ID_LENGTH, validate_lms_course_id, validate_price, validate_slug
+from courses.validators import (
+    MAX_LMS_ID_LENGTH,
+    validate_lms_course_id,
+    validate_price,
+    validate_slug,
+)
 from maaledu.db import new_id
 from maaledu.money import CURRENCIES, CURRENCY_CHOICES, format_money
 from maaledu.public_pages import bump_public_pages
@@ -26,19 +31,27 @@ class CourseQuerySet(models.QuerySet["Course"]):
         return self.published().filter(lms_platform__in=Course.DRIVEN)
 
     def without_driver(self) -> "CourseQuerySet":
-        """Keep those that staff have published and that cannot be sold, because nothing connects us to their platform."""
+        """Keep those that staff have published and that cannot be sold, because nothing connects us
+        to their platform.
+        """
         return self.published().exclude(lms_platform__in=Course.DRIVEN)
 
     def search(self, text: str) -> "CourseQuerySet":
-        """Keep the courses that contain every word of `text` literally, in title, summary or category."""
+        """Keep the courses that contain every word of `text` literally, in title, summary or
+        category.
+        """
         found = self
         for word in search_words(text):
             found = found.filter(search_text__contains=word)
         return found
 
     def filtered(self, *, category: str = "", level: str = "", price: str = "") -> "CourseQuerySet":
-        """Keep the courses of one category, level and price band; an empty value keeps all, as does an unknown band."""
-        wanted = {name: value for name, value in (("category", category), ("level", level)) if value}
+        """Keep the courses of one category, level and price band; an empty value keeps all, as does
+        an unknown band.
+        """
+        wanted = {
+            name: value for name, value in (("category", category), ("level", level)) if value
+        }
         band = PRICE_BANDS.get(price)
         return self.filter(band.as_q() if band else Q(), **wanted)
 
@@ -47,7 +60,9 @@ class CourseQuerySet(models.QuerySet["Course"]):
 
 
 class Course(models.Model):
-    """What is sold. Who is enrolled is counted from the enrollments, never kept here (requirements R028, R029)."""
+    """What is sold. Who is enrolled is counted from the enrollments, never kept here (requirements
+    R028, R029).
+    """
 
     class Status(models.TextChoices):
         DRAFT = "draft", "Draft"
@@ -84,18 +99,31 @@ class Course(models.Model):
     title = models.CharField(max_length=140)
     summary = models.CharField(max_length=200)
     description = models.TextField(blank=True, help_text="Paragraphs, separated by blank lines.")
-    outcomes = models.TextField(blank=True, help_text="What a learner can do afterwards: one per line.")
-    syllabus = models.TextField(blank=True, help_text="A line for each module, then a line starting with “- ” for each lesson.")
+    outcomes = models.TextField(
+        blank=True, help_text="What a learner can do afterwards: one per line."
+    )
+    syllabus = models.TextField(
+        blank=True,
+        help_text="A line for each module, then a line starting with “- ” for each lesson.",
+    )
     level = models.CharField(max_length=16, choices=Level.choices, default=Level.BEGINNER)
     duration_hours = models.PositiveIntegerField("hours of study", default=0)
-    effort = models.CharField(max_length=80, blank=True, help_text="Such as “4 hours a week for 6 weeks”.")
+    effort = models.CharField(
+        max_length=80, blank=True, help_text="Such as “4 hours a week for 6 weeks”."
+    )
     instructors = models.TextField(blank=True, help_text="One per line: Name — role.")
     category = models.CharField(max_length=16, choices=Category.choices)
     language = models.CharField(max_length=40, default="English")
-    price = models.IntegerField(help_text="In the currency's minor unit: 49900 is 499.00. 0 is free.")
+    price = models.IntegerField(
+        help_text="In the currency's minor unit: 49900 is 499.00. 0 is free."
+    )
     currency = models.CharField(max_length=3, choices=CURRENCY_CHOICES, default="usd")
-    status = models.CharField(max_length=16, choices=Status.choices, default=Status.DRAFT, editable=False)
-    lms_platform = models.CharField("LMS", max_length=16, choices=Platform.choices, default=Platform.FRAPPE)
+    status = models.CharField(
+        max_length=16, choices=Status.choices, default=Status.DRAFT, editable=False
+    )
+    lms_platform = models.CharField(
+        "LMS", max_length=16, choices=Platform.choices, default=Platform.FRAPPE
+    )
     lms_course_id = models.CharField(
         "course in the LMS",
         max_length=MAX_LMS_ID_LENGTH,
@@ -131,7 +159,9 @@ class Course(models.Model):
 
     def clean(self) -> None:
         self._name_in_lms()
-        errors = _messages(lms_course_id=lambda: validate_lms_course_id(self.lms_platform, self.lms_course_id))
+        errors = _messages(
+            lms_course_id=lambda: validate_lms_course_id(self.lms_platform, self.lms_course_id)
+        )
         if self.price is not None:
             errors |= _messages(price=lambda: validate_price(self.price, self.currency))
         if self.currency not in CURRENCIES:
@@ -142,7 +172,9 @@ class Course(models.Model):
             raise ValidationError(errors)
 
     def _name_in_lms(self) -> None:
-        """In Frappe LMS a course is known by its slug, so ours is what we assume (requirement R026)."""
+        """In Frappe LMS a course is known by its slug, so ours is what we assume (requirement
+        R026).
+        """
         if not self.lms_course_id and self.lms_platform == self.Platform.FRAPPE:
             self.lms_course_id = self.slug
 
@@ -153,7 +185,10 @@ class Course(models.Model):
     @property
     def no_driver(self) -> str:
         """Why a course of a platform without a driver cannot be sold, in a sentence."""
-        return f"Nothing connects us to {self.get_lms_platform_display()} yet, so nobody who pays could be enrolled there."
+        return (
+            f"Nothing connects us to {self.get_lms_platform_display()} yet, so nobody who pays"
+            " could be enrolled there."
+        )
 
     @property
     def cover_url(self) -> str:
@@ -186,9 +221,18 @@ class Course(models.Model):
 
 
 def _with_what_follows(columns: set[str]) -> set[str]:
-    """Add the columns that are made from those that are saved; the others may be newer in the database than here."""
-    made_from = {"lms_course_id": {"slug", "lms_platform"}, "search_text": {"title", "summary", "category"}}
-    return {*columns, "updated_at", *(name for name, sources in made_from.items() if sources & columns)}
+    """Add the columns that are made from those that are saved; the others may be newer in the
+    database than here.
+    """
+    made_from = {
+        "lms_course_id": {"slug", "lms_platform"},
+        "search_text": {"title", "summary", "category"},
+    }
+    return {
+        *columns,
+        "updated_at",
+        *(name for name, sources in made_from.items() if sources & columns),
+    }
 
 
 def _messages(**checks: Any) -> dict[str, list[str]]:

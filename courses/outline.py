@@ -20,7 +20,9 @@ def read_lines(text: str) -> list[str]:
 
 
 def read_modules(text: str) -> list[Module]:
-    """Return the modules of a syllabus: a line starting with `-` is a lesson of the module above it."""
+    """Return the modules of a syllabus: a line starting with `-` is a lesson of the module above
+    it.
+    """
     modules: list[Module] = []
     for line in read_lines(text):
         if line.startswith("-"):

@@ -12,7 +12,9 @@ _UNSAFE = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u202
 
 
 def describe(course: Course) -> SafeString:
-    """Return the JSON of a course, escaped so that no text in it can end the script element it is put in."""
+    """Return the JSON of a course, escaped so that no text in it can end the script element it is
+    put in.
+    """
     return SafeString(json.dumps(_facts(course), ensure_ascii=False).translate(_UNSAFE))
 
 

@@ -10,7 +10,11 @@ urlpatterns = [
     path("courses/<slug:slug>/", views.course, name="course"),
     path("covers/<slug:slug>.svg", views.cover, name="course_cover"),
     *[
-        path(f"{page}/", public_page(TemplateView.as_view(template_name=f"pages/{page}.html")), name=page)
+        path(
+            f"{page}/",
+            public_page(TemplateView.as_view(template_name=f"pages/{page}.html")),
+            name=page,
+        )
         for page in ("help", "privacy", "terms")
     ],
 ]

@@ -1,4 +1,6 @@
-"""What a course may look like before it can be sold. Sources: requirements R026 and R031, decisions (chargeable minimum)."""
+"""What a course may look like before it can be sold. Sources: requirements R026 and R031, decisions
+(chargeable minimum).
+"""
 
 import re
 
@@ -10,12 +12,14 @@ from maaledu.money import CURRENCIES, format_money, stripe_minimum
 MAX_LMS_ID_LENGTH = 140  # the longest document name Frappe stores
 STRIPE_MAXIMUM = 99_999_999  # minor units; Stripe takes amounts of up to eight digits
 
-# Open edX (opaque_keys, `ALLOWED_ID_CHARS`) allows these in organization, course and run; `+` separates the three.
+# Open edX (opaque_keys, `ALLOWED_ID_CHARS`) allows these in organization, course and run; `+`
+# separates the three.
 _EDX_PART = r"[A-Za-z0-9_\-~.:]+"
 
 validate_slug = RegexValidator(
     r"\A[a-z0-9]+(-[a-z0-9]+)*\Z",
-    "Use lower-case letters, digits and single hyphens between them, such as first-aid-for-workplaces.",
+    "Use lower-case letters, digits and single hyphens between them, such as"
+    " first-aid-for-workplaces.",
     code="invalid_slug",
 )
 _OPENEDX_KEY = re.compile(rf"\Acourse-v1:{_EDX_PART}\+{_EDX_PART}\+{_EDX_PART}\Z")
@@ -23,14 +27,19 @@ _OPENEDX_KEY = re.compile(rf"\Acourse-v1:{_EDX_PART}\+{_EDX_PART}\+{_EDX_PART}\Z
 
 def validate_openedx_key(value: str) -> None:
     if not _OPENEDX_KEY.match(value):
-        raise ValidationError("Enter an Open edX key such as course-v1:MaalEdu+DS101+2026_T1.", code="invalid_lms_id")
+        raise ValidationError(
+            "Enter an Open edX key such as course-v1:MaalEdu+DS101+2026_T1.", code="invalid_lms_id"
+        )
 
 
 def validate_frappe_id(value: str) -> None:
     try:
         validate_slug(value)
     except ValidationError as error:
-        raise ValidationError("Enter the course's slug as the LMS shows it, such as data-analysis.", code="invalid_lms_id") from error
+        raise ValidationError(
+            "Enter the course's slug as the LMS shows it, such as data-analysis.",
+            code="invalid_lms_id",
+        ) from error
 
 
 LMS_ID_VALIDATORS = {"frappe": validate_frappe_id, "openedx": validate_openedx_key}
@@ -45,11 +54,17 @@ def validate_lms_course_id(platform: str, value: str) -> None:
 
 
 def validate_price(price: int, currency: str) -> None:
-    """Raise ValidationError unless the price is 0 (free) or an amount that Stripe can charge. `price` is in minor units."""
+    """Raise ValidationError unless the price is 0 (free) or an amount that Stripe can charge.
+    `price` is in minor units.
+    """
     if price < 0:
         raise ValidationError("A price cannot be negative.", code="negative_price")
     if currency in CURRENCIES and 0 < price < stripe_minimum(currency):
         least = format_money(stripe_minimum(currency), currency)
-        raise ValidationError(f"Set 0 for a free course, or at least {least}.", code="below_minimum")
+        raise ValidationError(
+            f"Set 0 for a free course, or at least {least}.", code="below_minimum"
+        )
     if currency in CURRENCIES and price > STRIPE_MAXIMUM:
-        raise ValidationError(f"Set at most {format_money(STRIPE_MAXIMUM, currency)}.", code="above_maximum")
+        raise ValidationError(
+            f"Set at most {format_money(STRIPE_MAXIMUM, currency)}.", code="above_maximum"
+        )

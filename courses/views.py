@@ -22,7 +22,11 @@ def catalogue(request: HttpRequest) -> HttpResponse:
     filters = read_filters(request.GET)
     cursor = request.GET.get("cursor", "")
     found = browse(filters, cursor=cursor, limit=read_page_size(request.GET))
-    return render(request, "courses/catalogue.html", _catalogue_context(filters, found, is_first_page=not cursor))
+    return render(
+        request,
+        "courses/catalogue.html",
+        _catalogue_context(filters, found, is_first_page=not cursor),
+    )
 
 
 def _catalogue_context(filters: Filters, found: Catalogue, *, is_first_page: bool) -> dict:
@@ -34,7 +38,9 @@ def _catalogue_context(filters: Filters, found: Catalogue, *, is_first_page: boo
         "filters": filters,
         "categories": [
             (slug, label, found.counts.get(slug, 0), filters.query_string(category=slug))
-            for slug, label in sorted(Course.Category.choices, key=lambda choice: choice[0] != filters.category)
+            for slug, label in sorted(
+                Course.Category.choices, key=lambda choice: choice[0] != filters.category
+            )
         ],
         "everywhere": filters.query_string(category=""),
         "category_label": Course.Category(filters.category).label if filters.category else "",
@@ -70,7 +76,9 @@ def course(request: HttpRequest, slug: str) -> HttpResponse:
 @require_safe
 @public_page
 def cover(request: HttpRequest, slug: str) -> HttpResponse:
-    """The drawing of a course that is or was on sale; its address carries a version, so it may be kept for long."""
+    """The drawing of a course that is or was on sale; its address carries a version, so it may be
+    kept for long.
+    """
     shown = Course.objects.exclude(status=Course.Status.DRAFT).filter(slug=slug)
     category = shown.values_list("category", flat=True).first()
     if category is None:

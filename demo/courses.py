@@ -8,15 +8,20 @@ from typing import Any
 from courses.models import Course
 from courses.publishing import archive, publish
 
-MOVES: dict[str, Callable[[Course], bool]] = {Course.Status.PUBLISHED: publish, Course.Status.ARCHIVED: archive}
+MOVES: dict[str, Callable[[Course], bool]] = {
+    Course.Status.PUBLISHED: publish,
+    Course.Status.ARCHIVED: archive,
+}
 DATA = Path(__file__).with_name("demo_courses.json")
 
 
 def seed_courses() -> int:
-    """Ensure that every demo course is in the catalogue, with the texts of the file, and return how many there are.
+    """Ensure that every demo course is in the catalogue, with the texts of the file, and return how
+    many there are.
 
-    Safe to run twice: a course is known by its slug, and what staff have since published or archived stays so. The
-    first in the file is made last, because the catalogue shows the newest first.
+    Safe to run twice: a course is known by its slug, and what staff have since published or
+    archived stays so. The first in the file is made last, because the catalogue shows the newest
+    first.
     """
     entries = json.loads(DATA.read_text(encoding="utf-8"))
     for entry in reversed(entries):
@@ -35,8 +40,13 @@ def _ensure(slug: str, status: str, fields: dict[str, Any]) -> None:
 
 
 def _fields(entry: dict[str, Any]) -> dict[str, Any]:
-    """Return the model's fields: the file keeps lists, the model keeps the text that staff write."""
-    modules = [[title, *(f"- {lesson}" for lesson in lessons)] for title, lessons in entry["modules"].items()]
+    """Return the model's fields: the file keeps lists, the model keeps the text that staff
+    write.
+    """
+    modules = [
+        [title, *(f"- {lesson}" for lesson in lessons)]
+        for title, lessons in entry["modules"].items()
+    ]
     return {
         **{name: value for name, value in entry.items() if name != "modules"},
         "description": "\n\n".join(entry["description"]),

@@ -1,7 +1,8 @@
-"""The past of the demo's affiliate: four months of referred sales, what came of them, and one payout.
+"""The past of the demo's affiliate: four months of referred sales, what came of them, and one
+payout.
 
-Written with the moments at which it would have happened, so that the pages have something to show. The seed is fixed, so
-every demo tells the same.
+Written with the moments at which it would have happened, so that the pages have something to show.
+The seed is fixed, so every demo tells the same.
 """
 
 import random
@@ -16,7 +17,15 @@ from django.utils import timezone
 from accounts.models import User
 from affiliates import ledger, memberships, visits
 from affiliates.memberships import Joining
-from affiliates.models import Affiliate, Commission, LedgerEntry, Payout, PayoutBatch, PayoutItem, ReferralDay
+from affiliates.models import (
+    Affiliate,
+    Commission,
+    LedgerEntry,
+    Payout,
+    PayoutBatch,
+    PayoutItem,
+    ReferralDay,
+)
 from affiliates.payout_details import PayoutDetails
 from courses.models import Course
 from demo import sales
@@ -43,12 +52,17 @@ SHELF = (
 
 def shelf() -> list[Course]:
     """Return the courses that the affiliate recommends, as far as they are on sale."""
-    return list(Course.objects.on_sale().filter(slug__in=SHELF, currency=CURRENCY, price__gt=0).order_by("slug"))
+    return list(
+        Course.objects.on_sale()
+        .filter(slug__in=SHELF, currency=CURRENCY, price__gt=0)
+        .order_by("slug")
+    )
 
 
 @atomic
 def write(courses: Sequence[Course], password: str, *, staff: Sequence[User]) -> bool:
-    """Write the affiliate and their past, unless the account is there; return whether this call did.
+    """Write the affiliate and their past, unless the account is there; return whether this call
+    did.
 
     The payout was drafted by the first of the two persons and released by the second.
     """
@@ -68,10 +82,17 @@ def _join(password: str, now: datetime) -> Affiliate:
     joined_at = now - timedelta(days=JOINED)
     user = User.objects.create_user(EMAIL, password, name=NAME, date_joined=joined_at)
     EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
-    affiliate = memberships.join(user, Joining(NAME, "IE", PayoutDetails(Affiliate.PAYPAL, NAME, EMAIL)))
+    affiliate = memberships.join(
+        user, Joining(NAME, "IE", PayoutDetails(Affiliate.PAYPAL, NAME, EMAIL))
+    )
     memberships.approve(affiliate, by="demo")
     memberships.change_rate(affiliate, sales.RATE, by="demo")
-    since = {"created_at": joined_at, "updated_at": joined_at, "terms_accepted_at": joined_at, "activated_at": joined_at}
+    since = {
+        "created_at": joined_at,
+        "updated_at": joined_at,
+        "terms_accepted_at": joined_at,
+        "activated_at": joined_at,
+    }
     Affiliate.objects.filter(pk=affiliate.pk).update(**since)
     affiliate.refresh_from_db()
     return affiliate
@@ -79,13 +100,17 @@ def _join(password: str, now: datetime) -> Affiliate:
 
 def _past(number: int, courses: Sequence[Course], now: datetime, *, chance: random.Random) -> Past:
     days = FIRST_SALE - number * DAYS_BETWEEN + chance.randrange(4)
-    at = (now - timedelta(days=max(days, 1))).replace(hour=chance.randrange(7, 22), minute=chance.randrange(60))
+    at = (now - timedelta(days=max(days, 1))).replace(
+        hour=chance.randrange(7, 22), minute=chance.randrange(60)
+    )
     return Past(number, chance.choice(courses), at)
 
 
-# --- the payout and the funnel ---------------------------------------------------------------------------------------
+# --- the payout and the funnel --------------------------------------------------------------------
 def _pay_out(affiliate: Affiliate, drafted_at: datetime, *, staff: Sequence[User]) -> None:
-    """Pay what had become payable. Not by `payouts.draft`: that pays every affiliate, also those whom a visitor made."""
+    """Pay what had become payable. Not by `payouts.draft`: that pays every affiliate, also those
+    whom a visitor made.
+    """
     entries = list(LedgerEntry.objects.filter(affiliate=affiliate, available_at__lte=drafted_at))
     released_at, paid_at = drafted_at + RELEASED_AFTER, drafted_at + PAID_AFTER
     batch = PayoutBatch(
@@ -136,15 +161,24 @@ def _payout(batch: PayoutBatch, affiliate: Affiliate, entries: Sequence[LedgerEn
         updated_at=batch.updated_at,
     )
     payout.save(force_insert=True)
-    items = [PayoutItem(payout=payout, entry=entry, affiliate_id=affiliate.pk, amount=entry.amount) for entry in entries]
+    items = [
+        PayoutItem(payout=payout, entry=entry, affiliate_id=affiliate.pk, amount=entry.amount)
+        for entry in entries
+    ]
     PayoutItem.objects.bulk_create(items)
     return payout
 
 
-def _write_funnel(affiliate: Affiliate, sales: Sequence[Past], courses: Sequence[Course], *, chance: random.Random) -> None:
-    """Write visits for every day and the checkouts that some of them led to, with each purchase on the day of its sale."""
+def _write_funnel(
+    affiliate: Affiliate, sales: Sequence[Past], courses: Sequence[Course], *, chance: random.Random
+) -> None:
+    """Write visits for every day and the checkouts that some of them led to, with each purchase on
+    the day of its sale.
+    """
     seen: Counter[tuple[date, str]] = Counter()
-    begun: Counter[tuple[date, str]] = Counter((past.paid_at.date(), past.course.slug) for past in sales)
+    begun: Counter[tuple[date, str]] = Counter(
+        (past.paid_at.date(), past.course.slug) for past in sales
+    )
     for number in range(FUNNEL_DAYS):
         day, slugs = (
             visits.today() - timedelta(days=number),
@@ -158,12 +192,23 @@ def _write_funnel(affiliate: Affiliate, sales: Sequence[Past], courses: Sequence
     _save_funnel(affiliate, sales, seen, begun=begun)
 
 
-def _save_funnel(affiliate: Affiliate, sales: Sequence[Past], seen: Counter[tuple[date, str]], *, begun: Counter[tuple[date, str]]) -> None:
-    bought: Counter[tuple[date, str]] = Counter((past.paid_at.date(), past.course.slug) for past in sales)
+def _save_funnel(
+    affiliate: Affiliate,
+    sales: Sequence[Past],
+    seen: Counter[tuple[date, str]],
+    *,
+    begun: Counter[tuple[date, str]],
+) -> None:
+    bought: Counter[tuple[date, str]] = Counter(
+        (past.paid_at.date(), past.course.slug) for past in sales
+    )
     earned: Counter[tuple[date, str]] = Counter()
     for commission in Commission.objects.filter(affiliate=affiliate):
         earned[commission.created_at.date(), commission.course_slug] += commission.amount
-    rows = [ReferralDay(affiliate=affiliate, day=day, course_slug=slug, visits=count) for (day, slug), count in seen.items()]
+    rows = [
+        ReferralDay(affiliate=affiliate, day=day, course_slug=slug, visits=count)
+        for (day, slug), count in seen.items()
+    ]
     rows += [
         ReferralDay(
             affiliate=affiliate,

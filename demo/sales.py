@@ -1,6 +1,8 @@
-"""One sale of the demo's affiliate: the place, its payment and commission, and what was taken back of them.
+"""One sale of the demo's affiliate: the place, its payment and commission, and what was taken back
+of them.
 
-Nothing is asked of Stripe, the LMS or the mail server: payments are written as received, jobs and e-mails as done.
+Nothing is asked of Stripe, the LMS or the mail server: payments are written as received, jobs and
+e-mails as done.
 """
 
 from dataclasses import dataclass
@@ -32,7 +34,21 @@ AT_CHECKOUT_FOR = timedelta(minutes=4)
 DISPUTED_AFTER = timedelta(days=25)
 EVIDENCE_WITHIN = timedelta(days=30)
 FULLY_REFUNDED, PARTLY_REFUNDED, DISPUTED = (3, 21), 15, 16  # which of the sales
-FIRST_NAMES = ("Amina", "Bruno", "Clara", "Daniel", "Elif", "Farid", "Greta", "Hugo", "Ines", "Jonas", "Karim", "Lena", "Maya")
+FIRST_NAMES = (
+    "Amina",
+    "Bruno",
+    "Clara",
+    "Daniel",
+    "Elif",
+    "Farid",
+    "Greta",
+    "Hugo",
+    "Ines",
+    "Jonas",
+    "Karim",
+    "Lena",
+    "Maya",
+)
 LAST_NAMES = ("Okafor", "Silva", "Novak", "Haddad", "Lindqvist", "Moreau", "Tanaka")
 
 
@@ -46,7 +62,10 @@ class Past:
 
     @property
     def learner(self) -> str:
-        return f"{FIRST_NAMES[self.number % len(FIRST_NAMES)]} {LAST_NAMES[self.number % len(LAST_NAMES)]}"
+        return (
+            f"{FIRST_NAMES[self.number % len(FIRST_NAMES)]}"
+            f" {LAST_NAMES[self.number % len(LAST_NAMES)]}"
+        )
 
     @property
     def refunded(self) -> int:
@@ -65,7 +84,9 @@ class Past:
 
 
 def write(affiliate: Affiliate, past: Past, *, by: User) -> None:
-    """Write the sale as it stands today, within the caller's transaction; its refund was asked for by `by`."""
+    """Write the sale as it stands today, within the caller's transaction; its refund was asked for
+    by `by`.
+    """
     enrollment = _enroll(affiliate, past)
     payment = _pay(enrollment, past)
     _earn(enrollment, past)
@@ -76,7 +97,10 @@ def write(affiliate: Affiliate, past: Past, *, by: User) -> None:
 
 
 def _enroll(affiliate: Affiliate, past: Past) -> Enrollment:
-    course, moments = past.course, {"updated_at": past.paid_at, "paid_at": past.paid_at, "lms_synced_at": past.paid_at}
+    course, moments = (
+        past.course,
+        {"updated_at": past.paid_at, "paid_at": past.paid_at, "lms_synced_at": past.paid_at},
+    )
     enrollment = Enrollment(
         course=course,
         email=f"{past.learner.lower().replace(' ', '.')}{past.number}@example.com",
@@ -117,13 +141,21 @@ def _give_access(enrollment: Enrollment, past: Past) -> None:
 
 
 def _finish(item: SyncJob | Email, at: datetime, **changes: Any) -> None:
-    """Say of a job or e-mail of this transaction that it was done back then, so that no worker takes it up."""
+    """Say of a job or e-mail of this transaction that it was done back then, so that no worker
+    takes it up.
+    """
     transition(item, work.RUNNING, fence=1)
     transition(item, work.DONE, created_at=at, updated_at=at, finished_at=at, **changes)
 
 
 def _trace(enrollment: Enrollment, before: str, at: datetime) -> None:
-    EnrollmentEvent(enrollment=enrollment, from_status=before, to_status=enrollment.status, actor=ACTOR, created_at=at).save()
+    EnrollmentEvent(
+        enrollment=enrollment,
+        from_status=before,
+        to_status=enrollment.status,
+        actor=ACTOR,
+        created_at=at,
+    ).save()
 
 
 def _pay(enrollment: Enrollment, past: Past) -> Payment:
@@ -148,12 +180,16 @@ def _pay(enrollment: Enrollment, past: Past) -> Payment:
 
 
 def _earn(enrollment: Enrollment, past: Past) -> None:
-    """Book what `commissions` would have booked at the time; the ledger takes no changes of a date afterwards."""
+    """Book what `commissions` would have booked at the time; the ledger takes no changes of a date
+    afterwards.
+    """
     commission = _commission(enrollment, past)
     commission.save(force_insert=True)
     ledger.write(_entry(commission, LedgerEntry.COMMISSION, commission.amount, at=past.paid_at))
     if commission.reversed:
-        ledger.write(_entry(commission, LedgerEntry.REVERSAL, -commission.reversed, at=past.refunded_at))
+        ledger.write(
+            _entry(commission, LedgerEntry.REVERSAL, -commission.reversed, at=past.refunded_at)
+        )
     if commission.is_held:
         holds.recount(commission.affiliate_id, commission.currency)
 
@@ -196,7 +232,7 @@ def _entry(commission: Commission, kind: str, amount: int, *, at: datetime) -> L
     )
 
 
-# --- what was taken back ---------------------------------------------------------------------------------------------
+# --- what was taken back --------------------------------------------------------------------------
 def _refund(payment: Payment, past: Past, by: User) -> None:
     at = past.refunded_at
     refund = Refund(
@@ -217,7 +253,9 @@ def _refund(payment: Payment, past: Past, by: User) -> None:
     if refund.amount == payment.amount:
         _end(payment.enrollment, at)
     payment_mails.stage_refund(payment, refund)
-    _finish(Email.objects.get(dedupe_key=f"{payment_mails.REFUND_MADE}:{refund.pk}"), at, sent_at=at)
+    _finish(
+        Email.objects.get(dedupe_key=f"{payment_mails.REFUND_MADE}:{refund.pk}"), at, sent_at=at
+    )
 
 
 def _end(enrollment: Enrollment, at: datetime) -> None:

@@ -1,4 +1,6 @@
-"""What an enrollment does to the coupon it was made with, where a payment, a refund or the LMS comes late."""
+"""What an enrollment does to the coupon it was made with, where a payment, a refund or the LMS
+comes late.
+"""
 
 from typing import cast
 from uuid import UUID
@@ -18,19 +20,28 @@ LMS_REFUSED = "LMS_REFUSED"
 
 @atomic
 def roll_back(enrollment: Enrollment, *, by: str) -> bool:
-    """Take back a free place that the LMS refused for good: the coupon is good again if it can be, the learner is told.
+    """Take back a free place that the LMS refused for good: the coupon is good again if it can be,
+    the learner is told.
 
-    Only a free grant's place whose LMS job is dead; returns whether this call did it (decisions: free grant).
+    Only a free grant's place whose LMS job is dead; returns whether this call did it (decisions:
+    free grant).
     """
-    refused = Q(kind=Enrollment.KIND_GRANT, status=Enrollment.PAID, lms_status=Enrollment.LMS_FAILED)
+    refused = Q(
+        kind=Enrollment.KIND_GRANT, status=Enrollment.PAID, lms_status=Enrollment.LMS_FAILED
+    )
     now = timezone.now()
     rows = Enrollment.objects.filter(refused, pk=enrollment.pk)
-    # Not in TRANSITIONS on purpose: there, "failed" never follows "paid", so that no payment's failing ends a paid place.
+    # Not in TRANSITIONS on purpose: there, "failed" never follows "paid", so that no payment's
+    # failing ends a paid place.
     ended = {"status": Enrollment.FAILED, "failure_code": LMS_REFUSED}
     if rows.update(**ended, updated_at=now) != 1:
         return False
     EnrollmentEvent.objects.create(
-        enrollment=enrollment, from_status=Enrollment.PAID, to_status=Enrollment.FAILED, actor=by, note=LMS_REFUSED
+        enrollment=enrollment,
+        from_status=Enrollment.PAID,
+        to_status=Enrollment.FAILED,
+        actor=by,
+        note=LMS_REFUSED,
     )
     is_good_again = give_coupon_back(enrollment, actor=by)
     grant = Grant.objects.get(pk=cast("UUID", enrollment.grant_id))
@@ -39,8 +50,12 @@ def roll_back(enrollment: Enrollment, *, by: str) -> bool:
 
 
 def give_coupon_back(enrollment: Enrollment, *, actor: str) -> bool:
-    """Make the coupon of a place that was taken back good again, and return whether it is; where it cannot be, staff are told."""
-    came = redemption.make_good_again(cast("UUID", enrollment.grant_id), enrollment_id=enrollment.pk, actor=actor)
+    """Make the coupon of a place that was taken back good again, and return whether it is; where it
+    cannot be, staff are told.
+    """
+    came = redemption.make_good_again(
+        cast("UUID", enrollment.grant_id), enrollment_id=enrollment.pk, actor=actor
+    )
     if came == Comeback.DONE_WITHOUT_ROOM:
         _tell_of_overdraft(enrollment)
     if came == Comeback.KEPT_USED:
@@ -48,21 +63,34 @@ def give_coupon_back(enrollment: Enrollment, *, actor: str) -> bool:
             key=f"coupon-kept:{enrollment.pk}:{enrollment.access_generation}",
             subject="A coupon could not be made good again",
             lines=[
-                f"Enrollment {enrollment.pk}: {enrollment.course_title} for {enrollment.email}. Its place was taken back.",
-                f"Grant {enrollment.grant_id} stays used, because the learner has applied for this course again and that grant is open.",
-                "What it held of its program's budget is free. Decide the newer application: approved, it gives them a coupon.",
+                (
+                    f"Enrollment {enrollment.pk}: {enrollment.course_title} for {enrollment.email}."
+                    " Its place was taken back."
+                ),
+                (
+                    f"Grant {enrollment.grant_id} stays used, because the learner has applied for"
+                    " this course again and that grant is open."
+                ),
+                (
+                    "What it held of its program's budget is free. Decide the newer application:"
+                    " approved, it gives them a coupon."
+                ),
             ],
         )
     return came in (Comeback.DONE, Comeback.DONE_WITHOUT_ROOM)
 
 
 def redeem_late(enrollment: Enrollment, *, actor: str) -> bool:
-    """Use the coupon of a place up that is paid after its checkout was over, and return whether it was still to be had.
+    """Use the coupon of a place up that is paid after its checkout was over, and return whether it
+    was still to be had.
 
-    Staff are told where its program has no room for it any more: the learner has paid, so the place stays.
+    Staff are told where its program has no room for it any more: the learner has paid, so the place
+    stays.
     """
     key = cast("UUID", enrollment.grant_id)
-    came = redemption.redeem_late(key, enrollment_id=enrollment.pk, email=enrollment.email, actor=actor)
+    came = redemption.redeem_late(
+        key, enrollment_id=enrollment.pk, email=enrollment.email, actor=actor
+    )
     if came == Comeback.DONE_WITHOUT_ROOM:
         _tell_of_overdraft(enrollment)
     return came != Comeback.GONE
@@ -74,7 +102,13 @@ def _tell_of_overdraft(enrollment: Enrollment) -> None:
         subject="A program has given more than its budget",
         lines=[
             f"Enrollment {enrollment.pk}: {enrollment.course_title} for {enrollment.email}.",
-            f"Grant {enrollment.grant_id} had given its share of the budget back, and is used or good again after all.",
-            "The learner keeps what they have, and the program counts it. Raise the budget, or revoke coupons that nobody uses.",
+            (
+                f"Grant {enrollment.grant_id} had given its share of the budget back, and is used"
+                " or good again after all."
+            ),
+            (
+                "The learner keeps what they have, and the program counts it. Raise the budget, or"
+                " revoke coupons that nobody uses."
+            ),
         ],
     )

@@ -1,7 +1,8 @@
-"""The periodic look at the affiliates' sales: what a person should see. It refuses nothing and changes no sale.
+"""The periodic look at the affiliates' sales: what a person should see. It refuses nothing and
+changes no sale.
 
-Each signal is recorded once a month for its cause, so that one that was cleared comes back only if it goes on.
-Source: issue "fraud", settings FRAUD_*.
+Each signal is recorded once a month for its cause, so that one that was cleared comes back only if
+it goes on. Source: issue "fraud", settings FRAUD_*.
 """
 
 import logging
@@ -27,7 +28,9 @@ MOST_SIGNALS = 500
 
 @dataclass(frozen=True)
 class Finding:
-    """What speaks against the sales of an affiliate; `part` tells two findings of one kind apart."""
+    """What speaks against the sales of an affiliate; `part` tells two findings of one kind
+    apart.
+    """
 
     affiliate_id: UUID
     kind: str
@@ -36,10 +39,16 @@ class Finding:
 
 
 def review() -> int:
-    """Record what the sales of the last months show, and return how many signals are new. Safe to repeat."""
+    """Record what the sales of the last months show, and return how many signals are new. Safe to
+    repeat.
+    """
     found = [*_many_from_one_address(), *_unusual_sales()]
     affiliates = Affiliate.objects.in_bulk([finding.affiliate_id for finding in found])
-    noted = sum(_note(affiliates[finding.affiliate_id], finding) for finding in found if finding.affiliate_id in affiliates)
+    noted = sum(
+        _note(affiliates[finding.affiliate_id], finding)
+        for finding in found
+        if finding.affiliate_id in affiliates
+    )
     logger.info("sales reviewed for fraud", extra={"signals": len(found), "noted": noted})
     return noted
 
@@ -51,12 +60,23 @@ def _note(affiliate: Affiliate, finding: Finding) -> bool:
 
 def _sold(days: int) -> Any:
     since = timezone.now() - timedelta(days=days)
-    return Enrollment.objects.filter(status__in=SOLD, created_at__gte=since).exclude(affiliate_id=None).order_by()
+    return (
+        Enrollment.objects.filter(status__in=SOLD, created_at__gte=since)
+        .exclude(affiliate_id=None)
+        .order_by()
+    )
 
 
 def _many_from_one_address() -> list[Finding]:
-    groups = _sold(ONE_ADDRESS_DAYS).exclude(network_key="").values("affiliate_id", "network_key").annotate(rows=Count("pk"))
-    many = groups.filter(rows__gte=settings.FRAUD_PURCHASES_OF_ONE_ADDRESS).order_by("-rows", "affiliate_id")[:MOST_SIGNALS]
+    groups = (
+        _sold(ONE_ADDRESS_DAYS)
+        .exclude(network_key="")
+        .values("affiliate_id", "network_key")
+        .annotate(rows=Count("pk"))
+    )
+    many = groups.filter(rows__gte=settings.FRAUD_PURCHASES_OF_ONE_ADDRESS).order_by(
+        "-rows", "affiliate_id"
+    )[:MOST_SIGNALS]
     return [
         Finding(
             row["affiliate_id"],
@@ -69,19 +89,29 @@ def _many_from_one_address() -> list[Finding]:
 
 
 def _unusual_sales() -> list[Finding]:
-    """Look at the affiliates with enough sales to say anything: how many were undone, how many had nearly nothing to pay."""
+    """Look at the affiliates with enough sales to say anything: how many were undone, how many had
+    nearly nothing to pay.
+    """
     granted = Count("pk", filter=Q(discount_percent__gte=settings.FRAUD_GRANT_PERCENT))
     rows = _sold(LOOK_BACK_DAYS).values("affiliate_id").annotate(**SALE_COUNTS, granted=granted)
-    enough = rows.filter(referrals__gte=settings.FRAUD_LEAST_SALES).order_by("-referrals", "affiliate_id")
+    enough = rows.filter(referrals__gte=settings.FRAUD_LEAST_SALES).order_by(
+        "-referrals", "affiliate_id"
+    )
     return [finding for row in enough for finding in _findings_in(row)][:MOST_SIGNALS]
 
 
 def _findings_in(row: dict[str, Any]) -> list[Finding]:
     found, period = [], f"in {LOOK_BACK_DAYS} days"
-    if row["paid"] >= settings.FRAUD_LEAST_SALES and 100 * row["undone"] >= settings.FRAUD_REFUND_PERCENT * row["paid"]:
+    if (
+        row["paid"] >= settings.FRAUD_LEAST_SALES
+        and 100 * row["undone"] >= settings.FRAUD_REFUND_PERCENT * row["paid"]
+    ):
         detail = f"{row['undone']} of {row['paid']} paid sales refunded {period}"
         found.append(Finding(row["affiliate_id"], FraudSignal.REFUND_RATE, detail))
     if row["granted"] == row["referrals"]:
-        detail = f"All {row['referrals']} sales {period} with a grant of {settings.FRAUD_GRANT_PERCENT} % or more"
+        detail = (
+            f"All {row['referrals']} sales {period} with a grant of {settings.FRAUD_GRANT_PERCENT}"
+            " % or more"
+        )
         found.append(Finding(row["affiliate_id"], FraudSignal.GRANTS_ONLY, detail))
     return found

@@ -17,15 +17,25 @@ logger = logging.getLogger(__name__)
 
 @atomic
 def fulfill(enrollment: Enrollment, *, actor: str, payment_reference: str) -> bool:
-    """Make the enrolment paid and cause everything that follows from it exactly once; return whether this call did.
+    """Make the enrolment paid and cause everything that follows from it exactly once; return
+    whether this call did.
 
-    `payment_reference` is the payment intent (or FREE), which the LMS is told as payment id. One transaction, no network.
-    Whoever finds the enrolment paid already ensures the effects, so that a retry heals.
+    `payment_reference` is the payment intent (or FREE), which the LMS is told as payment id. One
+    transaction, no network. Whoever finds the enrolment paid already ensures the effects, so that a
+    retry heals.
     """
     before = enrollment.status
     now = timezone.now()
-    if transition(enrollment, Enrollment.PAID, paid_at=now, failure_code="", payment_reference=payment_reference):
-        EnrollmentEvent.objects.create(enrollment=enrollment, from_status=before, to_status=enrollment.status, actor=actor)
+    if transition(
+        enrollment,
+        Enrollment.PAID,
+        paid_at=now,
+        failure_code="",
+        payment_reference=payment_reference,
+    ):
+        EnrollmentEvent.objects.create(
+            enrollment=enrollment, from_status=before, to_status=enrollment.status, actor=actor
+        )
         _redeem(enrollment, actor)
         _accrue(enrollment, actor)
         lms_jobs.stage_job(enrollment)
@@ -50,13 +60,16 @@ def _ensure_accrued(enrollment: Enrollment, actor: str) -> None:
 
 
 def _redeem(enrollment: Enrollment, actor: str) -> None:
-    """Use the coupon up that this enrolment holds. After a late payment it may be gone: the place stays, staff are told.
+    """Use the coupon up that this enrolment holds. After a late payment it may be gone: the place
+    stays, staff are told.
 
     The coupon of a free place was used up with the writing of the place.
     """
     if not enrollment.grant_id or enrollment.kind == Enrollment.KIND_GRANT:
         return
-    if redemption.redeem(enrollment.grant_id, enrollment_id=enrollment.pk, email=enrollment.email, actor=actor):
+    if redemption.redeem(
+        enrollment.grant_id, enrollment_id=enrollment.pk, email=enrollment.email, actor=actor
+    ):
         return
     if not coupons.redeem_late(enrollment, actor=actor):
         alert_staff(
@@ -64,8 +77,14 @@ def _redeem(enrollment: Enrollment, actor: str) -> None:
             subject="A late payment used a coupon that is no longer free",
             lines=[
                 f"Enrollment {enrollment.pk}: {enrollment.course_title} for {enrollment.email}.",
-                f"Grant {enrollment.grant_id} was used, reissued or revoked after the checkout had ended.",
-                "The place was given at the discounted price that was paid. Decide whether to leave it so.",
+                (
+                    f"Grant {enrollment.grant_id} was used, reissued or revoked after the checkout"
+                    " had ended."
+                ),
+                (
+                    "The place was given at the discounted price that was paid. Decide whether to"
+                    " leave it so."
+                ),
             ],
         )
 
@@ -79,7 +98,11 @@ def sale_of(enrollment: Enrollment) -> Sale | None:
         affiliate_id=enrollment.affiliate_id,
         course_slug=enrollment.course_slug,
         course_title=enrollment.course_title,
-        base=enrollment.list_price if enrollment.commission_base is None else enrollment.commission_base,
+        base=(
+            enrollment.list_price
+            if enrollment.commission_base is None
+            else enrollment.commission_base
+        ),
         rate_basis_points=enrollment.commission_rate or 0,
         amount_paid=enrollment.amount,
         currency=enrollment.currency,

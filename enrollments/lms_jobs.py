@@ -1,4 +1,6 @@
-"""The LMS jobs of an enrollment: one that gives access, one that takes it away, each written once."""
+"""The LMS jobs of an enrollment: one that gives access, one that takes it away, each written
+once.
+"""
 
 from typing import Any
 
@@ -12,7 +14,9 @@ QUEUE = "lms"
 
 
 def job_key(enrollment: Enrollment) -> str:
-    """The key of the job that gives access; after it was taken away and given back, that of the new one."""
+    """The key of the job that gives access; after it was taken away and given back, that of the new
+    one.
+    """
     number = f":{enrollment.access_generation}" if enrollment.access_generation else ""
     return f"{SyncJob.ENROLL}:{enrollment.pk}{number}"
 
@@ -30,7 +34,8 @@ def _job_fields(enrollment: Enrollment) -> dict[str, Any]:
         "course_id": enrollment.lms_course_id,
         "payload": {
             "enrollment_id": str(enrollment.pk),
-            # Where the course is in the LMS may be mended until there is, or was, access under the name it had.
+            # Where the course is in the LMS may be mended until there is, or was, access under the
+            # name it had.
             "course": "" if enrollment.lms_enrollment_id else str(enrollment.course_id),
             "payment_id": enrollment.payment_reference,
             "amount": enrollment.amount,
@@ -45,30 +50,39 @@ def _job_fields(enrollment: Enrollment) -> dict[str, Any]:
 
 
 def stage_job(enrollment: Enrollment) -> None:
-    """Write the LMS job of an enrolment that this transaction has just made paid: there cannot be one yet."""
+    """Write the LMS job of an enrolment that this transaction has just made paid: there cannot be
+    one yet.
+    """
     SyncJob(dedupe_key=job_key(enrollment), **_job_fields(enrollment)).save(force_insert=True)
     work.ring(QUEUE)
 
 
 def ensure_job(enrollment: Enrollment) -> bool:
     """Write the LMS job of a paid enrolment unless it has one, and return whether this call did."""
-    _, created = SyncJob.objects.get_or_create(dedupe_key=job_key(enrollment), defaults=_job_fields(enrollment))
+    _, created = SyncJob.objects.get_or_create(
+        dedupe_key=job_key(enrollment), defaults=_job_fields(enrollment)
+    )
     if created:
         work.ring(QUEUE)
     return created
 
 
 def ensure_revocation(enrollment: Enrollment) -> bool:
-    """Write the LMS job that takes access away, once for each time the place ended; return whether this call did."""
+    """Write the LMS job that takes access away, once for each time the place ended; return whether
+    this call did.
+    """
     fields = {**_job_fields(enrollment), "action": SyncJob.REVOKE}
-    _, created = SyncJob.objects.get_or_create(dedupe_key=revocation_key(enrollment), defaults=fields)
+    _, created = SyncJob.objects.get_or_create(
+        dedupe_key=revocation_key(enrollment), defaults=fields
+    )
     if created:
         work.ring(QUEUE)
     return created
 
 
 def retry_now(enrollment: Enrollment, *, by: str = "staff") -> bool:
-    """Make a paid enrolment without access due at once: its job is made, woken or replayed. False if there is no need.
+    """Make a paid enrolment without access due at once: its job is made, woken or replayed. False
+    if there is no need.
 
     A job that is there goes to where the course is in the LMS now. `by` is the member of staff.
     """
@@ -84,11 +98,18 @@ def retry_now(enrollment: Enrollment, *, by: str = "staff") -> bool:
 
 
 def repair_jobs(*, limit: int = 1000) -> int:
-    """Give every paid enrolment without access its LMS job, and return how many lacked one (requirement R131).
+    """Give every paid enrolment without access its LMS job, and return how many lacked one
+    (requirement R131).
 
     The newest come first: old ones that staff have dismissed must not fill the window for good.
     """
-    waiting = Enrollment.objects.paid().exclude(lms_status=Enrollment.LMS_SUCCESS).order_by("-created_at")[:limit]
+    waiting = (
+        Enrollment.objects.paid()
+        .exclude(lms_status=Enrollment.LMS_SUCCESS)
+        .order_by("-created_at")[:limit]
+    )
     by_key = {job_key(enrollment): enrollment for enrollment in waiting}
-    known = set(SyncJob.objects.filter(dedupe_key__in=list(by_key)).values_list("dedupe_key", flat=True))
+    known = set(
+        SyncJob.objects.filter(dedupe_key__in=list(by_key)).values_list("dedupe_key", flat=True)
+    )
     return each([enrollment for key, enrollment in by_key.items() if key not in known], ensure_job)

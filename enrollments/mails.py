@@ -1,4 +1,6 @@
-"""What a learner is told of an enrollment: that access is there, or that it has ended; each message once."""
+"""What a learner is told of an enrollment: that access is there, or that it has ended; each message
+once.
+"""
 
 from typing import Any
 
@@ -18,7 +20,9 @@ PLACE_ENDED = "place_ended"
 
 
 def stage_confirmation(enrollment: Enrollment) -> bool:
-    """Put the one confirmation of this enrolment into the outbox; only called once access exists."""
+    """Put the one confirmation of this enrolment into the outbox; only called once access
+    exists.
+    """
     return outgoing.stage(
         kind=CONFIRMATIONS.get(enrollment.kind, PURCHASE_CONFIRMATION),
         to=enrollment.email,
@@ -51,7 +55,12 @@ def stage_place_ended(enrollment: Enrollment, *, is_lost: bool) -> bool:
     if not is_lost:
         return False
     key = f"{PLACE_ENDED}:{enrollment.pk}"
-    return outgoing.stage(kind=PLACE_ENDED, to=enrollment.email, dedupe_key=key, context=money_back_context(enrollment))
+    return outgoing.stage(
+        kind=PLACE_ENDED,
+        to=enrollment.email,
+        dedupe_key=key,
+        context=money_back_context(enrollment),
+    )
 
 
 def money_back_context(enrollment: Enrollment) -> dict[str, object]:

@@ -17,7 +17,9 @@ logger = logging.getLogger(__name__)
 
 
 def new_token() -> str:
-    """Return 192 random bits: whoever has the link of a status page may read it, so nobody can guess one."""
+    """Return 192 random bits: whoever has the link of a status page may read it, so nobody can
+    guess one.
+    """
     return secrets.token_urlsafe(24)
 
 
@@ -36,16 +38,20 @@ class EnrollmentQuerySet(models.QuerySet):
         return self.filter(status=Enrollment.PAID)
 
     def totals_spent(self) -> list[str]:
-        """Return what these enrolments cost, one display string a currency (requirement R022: derived, never stored)."""
+        """Return what these enrolments cost, one display string a currency (requirement R022:
+        derived, never stored).
+        """
         sums = self.paid().order_by().values("currency").annotate(total=Sum("amount"))
         return [format_money(row["total"], row["currency"]) for row in sums if row["total"]]
 
 
 class Enrollment(models.Model):
-    """A place in a course for one e-mail address, from the click on "Enroll" on. Nothing is ever deleted.
+    """A place in a course for one e-mail address, from the click on "Enroll" on. Nothing is ever
+    deleted.
 
-    What was promised is copied in at checkout (title, prices, LMS course): a purchase is a snapshot. `status` is about the
-    payment and `lms_status` about access; the LMS never changes the first (decisions: enrolment status).
+    What was promised is copied in at checkout (title, prices, LMS course): a purchase is a
+    snapshot. `status` is about the payment and `lms_status` about access; the LMS never changes the
+    first (decisions: enrolment status).
     """
 
     PENDING, PAID, FAILED, EXPIRED = "pending", "paid", "failed", "expired"
@@ -53,17 +59,26 @@ class Enrollment(models.Model):
     LIVE: ClassVar[list[str]] = [PENDING, PAID]
     TRANSITIONS: ClassVar[dict[str, list[str]]] = {
         PENDING: [],
-        # A payment that arrives after the end of the reservation is honoured. Not from refunded: no event of an old payment
-        # brings a place back; `refunds` does, when the refund itself failed.
+        # A payment that arrives after the end of the reservation is honoured. Not from refunded: no
+        # event of an old payment brings a place back; `refunds` does, when the refund itself
+        # failed.
         PAID: [PENDING, FAILED, EXPIRED, CANCELLED],
-        # That the bank refused says more than that the session is over, and so does a payment of another amount.
+        # That the bank refused says more than that the session is over, and so does a payment of
+        # another amount.
         FAILED: [PENDING, EXPIRED],
         EXPIRED: [PENDING],
-        # Turning back closes the session, of which Stripe may tell us first: the learner's word is the better one.
+        # Turning back closes the session, of which Stripe may tell us first: the learner's word is
+        # the better one.
         CANCELLED: [PENDING, EXPIRED],
         REFUNDED: [PAID],
     }
-    LMS_PENDING, LMS_SUCCESS, LMS_FAILED, LMS_RETRYING, LMS_REVOKED = "pending", "success", "failed", "retrying", "revoked"
+    LMS_PENDING, LMS_SUCCESS, LMS_FAILED, LMS_RETRYING, LMS_REVOKED = (
+        "pending",
+        "success",
+        "failed",
+        "retrying",
+        "revoked",
+    )
     LMS_STATUS_TRANSITIONS: ClassVar[dict[str, list[str]]] = {
         LMS_PENDING: [LMS_FAILED],
         LMS_RETRYING: [LMS_PENDING, LMS_RETRYING],
@@ -79,7 +94,9 @@ class Enrollment(models.Model):
     course = models.ForeignKey(Course, on_delete=models.PROTECT, related_name="enrollments")
     email = models.EmailField(max_length=140, validators=[validate_email])
     name = models.CharField(max_length=140, blank=True)
-    kind = models.CharField(max_length=20, choices=choices_of(KIND_PAID, KIND_FREE, KIND_GRANT, KIND_PARTIAL_GRANT))
+    kind = models.CharField(
+        max_length=20, choices=choices_of(KIND_PAID, KIND_FREE, KIND_GRANT, KIND_PARTIAL_GRANT)
+    )
     course_title = models.CharField(max_length=200)
     course_slug = models.CharField(max_length=140)
     lms_platform = models.CharField(max_length=20)
@@ -87,21 +104,40 @@ class Enrollment(models.Model):
     list_price = models.PositiveBigIntegerField(help_text="Minor units, before any discount.")
     amount = models.PositiveBigIntegerField(help_text="Minor units, what is to be paid.")
     currency = models.CharField(max_length=3, choices=CURRENCY_CHOICES)
-    grant_id = models.UUIDField(null=True, blank=True, help_text="The grant whose coupon this uses.")
+    grant_id = models.UUIDField(
+        null=True, blank=True, help_text="The grant whose coupon this uses."
+    )
     discount_percent = models.PositiveSmallIntegerField(default=0)
-    affiliate_id = models.UUIDField(null=True, blank=True, help_text="Whose link brought the buyer: who is credited.")
+    affiliate_id = models.UUIDField(
+        null=True, blank=True, help_text="Whose link brought the buyer: who is credited."
+    )
     referral_code = models.CharField(max_length=24, blank=True)
-    referral_outcome = models.CharField(max_length=10, blank=True, help_text="credited, or why nobody is: self, inactive, unknown.")
-    commission_base = models.PositiveBigIntegerField(null=True, blank=True, help_text="Minor units: the price before any discount.")
-    commission_rate = models.PositiveIntegerField(null=True, blank=True, help_text="Basis points, the affiliate's at checkout.")
-    network_key = models.CharField(max_length=64, blank=True, help_text="Keyed hash of the address of a referred checkout.")
+    referral_outcome = models.CharField(
+        max_length=10, blank=True, help_text="credited, or why nobody is: self, inactive, unknown."
+    )
+    commission_base = models.PositiveBigIntegerField(
+        null=True, blank=True, help_text="Minor units: the price before any discount."
+    )
+    commission_rate = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Basis points, the affiliate's at checkout."
+    )
+    network_key = models.CharField(
+        max_length=64, blank=True, help_text="Keyed hash of the address of a referred checkout."
+    )
     status = models.CharField(max_length=20, choices=choices_of(*TRANSITIONS), default=PENDING)
     failure_code = models.CharField(max_length=40, blank=True)
     payment_reference = models.CharField(
-        max_length=255, blank=True, db_index=True, help_text="What paid for it: Stripe's payment intent, or FREE."
+        max_length=255,
+        blank=True,
+        db_index=True,
+        help_text="What paid for it: Stripe's payment intent, or FREE.",
     )
-    lms_status = models.CharField(max_length=20, choices=choices_of(*LMS_STATUS_TRANSITIONS), default=LMS_PENDING)
-    access_generation = models.PositiveIntegerField(default=0, help_text="How often access was taken away or given back.")
+    lms_status = models.CharField(
+        max_length=20, choices=choices_of(*LMS_STATUS_TRANSITIONS), default=LMS_PENDING
+    )
+    access_generation = models.PositiveIntegerField(
+        default=0, help_text="How often access was taken away or given back."
+    )
     lms_enrollment_id = models.CharField(max_length=140, blank=True)
     lms_synced_at = models.DateTimeField(null=True, blank=True)
     progress_percent = models.PositiveSmallIntegerField(default=0)
@@ -114,9 +150,17 @@ class Enrollment(models.Model):
 
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.UniqueConstraint(fields=["course", "email"], condition=Q(status__in=["pending", "paid"]), name="one_live_enrollment"),
+            models.UniqueConstraint(
+                fields=["course", "email"],
+                condition=Q(status__in=["pending", "paid"]),
+                name="one_live_enrollment",
+            ),
             # Any number of enrollments without a grant: no engine counts nulls as equal.
-            models.UniqueConstraint(fields=["grant_id"], condition=Q(status__in=["pending", "paid"]), name="one_live_enrollment_per_grant"),
+            models.UniqueConstraint(
+                fields=["grant_id"],
+                condition=Q(status__in=["pending", "paid"]),
+                name="one_live_enrollment_per_grant",
+            ),
         ]
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["course", "email", "status"]),
@@ -140,12 +184,16 @@ class Enrollment(models.Model):
 
     @property
     def course_link(self) -> str:
-        """Where the course is in the LMS; with a template that cannot be filled in, where the LMS is. Raises nothing."""
+        """Where the course is in the LMS; with a template that cannot be filled in, where the LMS
+        is. Raises nothing.
+        """
         base = settings.FRAPPE_LMS_BASE_URL
         try:
             return settings.LMS_COURSE_URL.format(base_url=base, course_id=self.lms_course_id)
         except (LookupError, ValueError, AttributeError, TypeError):
-            logger.exception("LMS_COURSE_URL cannot be filled in", extra={"template": settings.LMS_COURSE_URL})
+            logger.exception(
+                "LMS_COURSE_URL cannot be filled in", extra={"template": settings.LMS_COURSE_URL}
+            )
             return base
 
     @property
@@ -166,13 +214,18 @@ class Enrollment(models.Model):
 
 
 class EnrollmentEvent(models.Model):
-    """One row for every change of an enrolment's status: from what, to what, by whom. Insert only."""
+    """One row for every change of an enrolment's status: from what, to what, by whom. Insert
+    only.
+    """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     enrollment = models.ForeignKey(Enrollment, on_delete=models.PROTECT, related_name="events")
     from_status = models.CharField(max_length=20)
     to_status = models.CharField(max_length=20)
-    actor = models.CharField(max_length=140, help_text="A Stripe event, the success page, the sweep, or a member of staff.")
+    actor = models.CharField(
+        max_length=140,
+        help_text="A Stripe event, the success page, the sweep, or a member of staff.",
+    )
     note = models.CharField(max_length=300, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 

@@ -1,4 +1,6 @@
-"""Progress 0-100 % as the LMS has it, kept on the enrolment so that a page never depends on the LMS."""
+"""Progress 0-100 % as the LMS has it, kept on the enrolment so that a page never depends on the
+LMS.
+"""
 
 from django.conf import settings
 from django.utils import timezone
@@ -9,12 +11,18 @@ from lms_sync.errors import LmsError
 
 
 def refresh(enrollment: Enrollment) -> bool:
-    """Fetch the progress if the learner has access and the last look is older than two minutes; True if it changed."""
+    """Fetch the progress if the learner has access and the last look is older than two minutes;
+    True if it changed.
+    """
     now = timezone.now()
     if not enrollment.has_access or _fresh(enrollment):
         return False
     try:
-        percent = reconcile.fetch_progress(platform=enrollment.lms_platform, email=enrollment.email, course_id=enrollment.lms_course_id)
+        percent = reconcile.fetch_progress(
+            platform=enrollment.lms_platform,
+            email=enrollment.email,
+            course_id=enrollment.lms_course_id,
+        )
     except LmsError:
         return False
     changed = percent != enrollment.progress_percent

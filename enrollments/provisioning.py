@@ -32,12 +32,18 @@ MAX_NOTE = 300
 def provision(job: SyncJob) -> Finish:
     """Make the LMS agree with the place: give access, or take it away; return what records it."""
     enrollment = Enrollment.objects.get(pk=job.payload["enrollment_id"])
-    finish = _take_away(job, enrollment) if job.action == SyncJob.REVOKE else _give_access(job, enrollment)
+    finish = (
+        _take_away(job, enrollment)
+        if job.action == SyncJob.REVOKE
+        else _give_access(job, enrollment)
+    )
     return lambda: _conclude(job, finish)
 
 
 def _conclude(job: SyncJob, finish: Finish) -> None:
-    """What follows from a job that is done: what it was for, and that no letter asks staff about it any longer."""
+    """What follows from a job that is done: what it was for, and that no letter asks staff about it
+    any longer.
+    """
     finish()
     dead_letters.conclude(job)
 
@@ -49,7 +55,10 @@ def _give_access(job: SyncJob, enrollment: Enrollment) -> Finish:
         raise PlaceIsOver
     if not _follow(job, enrollment):
         return _nothing
-    logger.info("Attempting Frappe LMS enrollment", extra={"enrollment": str(enrollment.pk), "attempt": job.attempts + 1})
+    logger.info(
+        "Attempting Frappe LMS enrollment",
+        extra={"enrollment": str(enrollment.pk), "attempt": job.attempts + 1},
+    )
     try:
         lms_enrollment_id = delivery.deliver(job, is_due=lambda: _is_paid(enrollment))
     except LmsError as error:
@@ -60,41 +69,62 @@ def _give_access(job: SyncJob, enrollment: Enrollment) -> Finish:
 
 
 def _follow(job: SyncJob, enrollment: Enrollment) -> bool:
-    """Make the place say what its job, which may have been brought back, is about to ask for; False if the place is over."""
+    """Make the place say what its job, which may have been brought back, is about to ask for; False
+    if the place is over.
+    """
     if enrollment.lms_status == Enrollment.LMS_FAILED:
-        transition(enrollment, Enrollment.LMS_PENDING, field="lms_status", only=_as_read(enrollment))
+        transition(
+            enrollment, Enrollment.LMS_PENDING, field="lms_status", only=_as_read(enrollment)
+        )
     moved = (job.platform, job.course_id) != (enrollment.lms_platform, enrollment.lms_course_id)
     return _move(job, enrollment) if moved else True
 
 
 @atomic
 def _move(job: SyncJob, enrollment: Enrollment) -> bool:
-    """Note on the place that its course is another one in the LMS; refused for one that has ended, or ever had access."""
-    note = f"In the LMS it is {job.course_id} in {job.platform}, not {enrollment.lms_course_id} in {enrollment.lms_platform}."
+    """Note on the place that its course is another one in the LMS; refused for one that has ended,
+    or ever had access.
+    """
+    note = (
+        f"In the LMS it is {job.course_id} in {job.platform}, not {enrollment.lms_course_id} in"
+        f" {enrollment.lms_platform}."
+    )
     now_in = {"lms_platform": job.platform, "lms_course_id": job.course_id}
-    waiting = Enrollment.objects.filter(_as_read(enrollment), pk=enrollment.pk, lms_enrollment_id="")
+    waiting = Enrollment.objects.filter(
+        _as_read(enrollment), pk=enrollment.pk, lms_enrollment_id=""
+    )
     if waiting.update(**now_in, updated_at=timezone.now()) != 1:
         return False
     EnrollmentEvent.objects.create(
-        enrollment=enrollment, from_status=enrollment.status, to_status=enrollment.status, actor="LMS job", note=note[:MAX_NOTE]
+        enrollment=enrollment,
+        from_status=enrollment.status,
+        to_status=enrollment.status,
+        actor="LMS job",
+        note=note[:MAX_NOTE],
     )
     enrollment.lms_platform, enrollment.lms_course_id = job.platform, job.course_id
     return True
 
 
 def _take_away(job: SyncJob, enrollment: Enrollment) -> Finish:
-    """Asked under the learner's lock: whoever has a paid place in the course by then, this one or a newer, keeps access."""
+    """Asked under the learner's lock: whoever has a paid place in the course by then, this one or a
+    newer, keeps access.
+    """
     delivery.deliver(job, is_due=lambda: not _has_paid_place(enrollment))
     logger.info("access revoked", extra={"enrollment": str(enrollment.pk)})
     return lambda: _record_revocation(enrollment)
 
 
 def _nothing() -> None:
-    """The place ended before access was given, or was given back with a job of its own: there is nothing to record."""
+    """The place ended before access was given, or was given back with a job of its own: there is
+    nothing to record.
+    """
 
 
 def _as_read(enrollment: Enrollment) -> Q:
-    """The place is paid, and access was neither taken away nor given back since the row was read."""
+    """The place is paid, and access was neither taken away nor given back since the row was
+    read.
+    """
     return Q(status=Enrollment.PAID, access_generation=enrollment.access_generation)
 
 
@@ -103,13 +133,21 @@ def _is_paid(enrollment: Enrollment) -> bool:
 
 
 def _has_paid_place(enrollment: Enrollment) -> bool:
-    """Whether this learner has a paid place in what the LMS calls the course, through whichever course of ours."""
-    same = {"lms_platform": enrollment.lms_platform, "lms_course_id": enrollment.lms_course_id, "email": enrollment.email}
+    """Whether this learner has a paid place in what the LMS calls the course, through whichever
+    course of ours.
+    """
+    same = {
+        "lms_platform": enrollment.lms_platform,
+        "lms_course_id": enrollment.lms_course_id,
+        "email": enrollment.email,
+    }
     return Enrollment.objects.paid().filter(**same).exists()
 
 
 def _record_revocation(enrollment: Enrollment) -> None:
-    transition(enrollment, Enrollment.LMS_REVOKED, field="lms_status", only=Q(status=Enrollment.REFUNDED))
+    transition(
+        enrollment, Enrollment.LMS_REVOKED, field="lms_status", only=Q(status=Enrollment.REFUNDED)
+    )
 
 
 def _note_failed_attempt(job: SyncJob, enrollment: Enrollment, error: LmsError) -> None:
@@ -117,20 +155,28 @@ def _note_failed_attempt(job: SyncJob, enrollment: Enrollment, error: LmsError) 
         return
     transition(enrollment, Enrollment.LMS_RETRYING, field="lms_status")
     if job.attempts == 0:
-        logger.warning("First Frappe attempt failed, retrying immediately...", extra={"enrollment": str(enrollment.pk)})
+        logger.warning(
+            "First Frappe attempt failed, retrying immediately...",
+            extra={"enrollment": str(enrollment.pk)},
+        )
     elif job.attempts == 1:
-        logger.warning("Immediate retry failed, queuing for later", extra={"enrollment": str(enrollment.pk)})
+        logger.warning(
+            "Immediate retry failed, queuing for later", extra={"enrollment": str(enrollment.pk)}
+        )
 
 
 def _record_access(enrollment: Enrollment, lms_enrollment_id: str) -> None:
-    """Nothing is recorded, and nobody is told, where the place has ended meanwhile: its revocation is on the way.
+    """Nothing is recorded, and nobody is told, where the place has ended meanwhile: its revocation
+    is on the way.
 
     The rule is in the UPDATE, which waits for whoever ends the place just now.
     """
     if not lms_enrollment_id:
         return
     given = {"lms_enrollment_id": lms_enrollment_id, "lms_synced_at": timezone.now()}
-    if transition(enrollment, Enrollment.LMS_SUCCESS, field="lms_status", only=_as_read(enrollment), **given):
+    if transition(
+        enrollment, Enrollment.LMS_SUCCESS, field="lms_status", only=_as_read(enrollment), **given
+    ):
         stage_confirmation(enrollment)
 
 
@@ -140,7 +186,12 @@ def on_dead(job: SyncJob, error: AppError) -> None:
     enrollment = Enrollment.objects.get(pk=job.payload["enrollment_id"])
     is_revocation = job.action == SyncJob.REVOKE
     if job.dedupe_key == job_key(enrollment):
-        transition(enrollment, Enrollment.LMS_FAILED, field="lms_status", only=~Q(status=Enrollment.REFUNDED))
+        transition(
+            enrollment,
+            Enrollment.LMS_FAILED,
+            field="lms_status",
+            only=~Q(status=Enrollment.REFUNDED),
+        )
     if not dead_letters.mark_notified(letter):
         return
     alert_staff(
@@ -158,7 +209,9 @@ def on_dead(job: SyncJob, error: AppError) -> None:
 
 
 def _plight(enrollment: Enrollment, *, is_revocation: bool) -> str:
-    """What a dead job means for the learner, who may have been refunded or have paid anew since it was written."""
+    """What a dead job means for the learner, who may have been refunded or have paid anew since it
+    was written.
+    """
     if is_revocation:
         return OVERTAKEN if _has_paid_place(enrollment) else STILL_HAS_ACCESS
     return OVERTAKEN if enrollment.status == Enrollment.REFUNDED else HAS_NO_ACCESS
@@ -172,6 +225,7 @@ LMS_JOBS = Queue(
     lease=CALLS_IN_BUDGET * settings.LMS_TIMEOUT_WORKER + settings.WORK_LEASE_MARGIN,
     threads=settings.LMS_WORKER_THREADS,
     claimable=breaker.claimable,
-    prepare=breaker.probe_due,  # so that parked jobs go on within a tick of the platform's answering again
+    # so that parked jobs go on within a tick of the platform's answering again
+    prepare=breaker.probe_due,
     on_dead=on_dead,
 )

@@ -1,7 +1,8 @@
-"""Applying for a grant, and what staff decide: approve, reject, reissue, revoke, extend. Each decision leaves its trace
-and stages its message, in one transaction.
+"""Applying for a grant, and what staff decide: approve, reject, reissue, revoke, extend. Each
+decision leaves its trace and stages its message, in one transaction.
 
-A program's budget is committed at approval by one guarded UPDATE, so that two members of staff together cannot exceed it.
+A program's budget is committed at approval by one guarded UPDATE, so that two members of staff
+together cannot exceed it.
 """
 
 from dataclasses import dataclass
@@ -36,7 +37,9 @@ class Application:
 
 @dataclass(frozen=True)
 class Decision:
-    """An approval: how much, until when, from which program. `percent` is an integer from 10 to 100."""
+    """An approval: how much, until when, from which program. `percent` is an integer from 10 to
+    100.
+    """
 
     percent: int
     expires_at: datetime
@@ -54,7 +57,8 @@ def working_days_after(start: date, days: int) -> date:
 
 
 def apply(course: Course, application: Application) -> None:
-    """File an application; where one is open already, its applicant gets an e-mail with its state instead.
+    """File an application; where one is open already, its applicant gets an e-mail with its state
+    instead.
 
     The caller learns nothing: the answer on the page never tells whether an address is known.
     """
@@ -99,9 +103,11 @@ def _insert(grant: Grant) -> None:
 
 @atomic
 def approve(grant: Grant, decision: Decision, *, by: str) -> Grant:
-    """Turn an application into a coupon for its applicant, paid from the program's budget, and send its code.
+    """Turn an application into a coupon for its applicant, paid from the program's budget, and send
+    its code.
 
-    `by` is the e-mail of the member of staff. Raises AlreadyDecided, InvalidDecision, BudgetExceeded.
+    `by` is the e-mail of the member of staff. Raises AlreadyDecided, InvalidDecision,
+    BudgetExceeded.
     """
     fresh = Grant.objects.get(pk=grant.pk)
     _check(decision, fresh)
@@ -144,11 +150,18 @@ def _check(decision: Decision, grant: Grant) -> None:
 
 @atomic
 def reject(grant: Grant, *, by: str, reason: str, note: str = "") -> Grant:
-    """Decline an application and say why. Raises AlreadyDecided, InvalidDecision for a reason that is not on the list."""
+    """Decline an application and say why. Raises AlreadyDecided, InvalidDecision for a reason that
+    is not on the list.
+    """
     if reason not in dict(Grant.REASONS):
         raise InvalidDecision("Choose a reason from the list.")
     fresh = Grant.objects.get(pk=grant.pk)
-    changes: dict[str, Any] = {"reject_reason": reason, "note": note, "decided_by": by, "decided_at": timezone.now()}
+    changes: dict[str, Any] = {
+        "reject_reason": reason,
+        "note": note,
+        "decided_by": by,
+        "decided_at": timezone.now(),
+    }
     if not transition(fresh, Grant.REJECTED, **changes):
         raise AlreadyDecided
     _trace(fresh, f"rejected: {reason}", by, note)
@@ -158,10 +171,16 @@ def reject(grant: Grant, *, by: str, reason: str, note: str = "") -> Grant:
 
 @atomic
 def reissue(grant: Grant, *, by: str) -> Grant:
-    """Replace the code of an unused coupon and send the new one; the old one is dead from this moment. Raises AlreadyDecided."""
+    """Replace the code of an unused coupon and send the new one; the old one is dead from this
+    moment. Raises AlreadyDecided.
+    """
     fresh = Grant.objects.get(pk=grant.pk)
     unused = Grant.objects.filter(pk=fresh.pk, status=Grant.APPROVED, code_number=fresh.code_number)
-    changes = {"code": new_code(), "code_number": fresh.code_number + 1, "updated_at": timezone.now()}
+    changes = {
+        "code": new_code(),
+        "code_number": fresh.code_number + 1,
+        "updated_at": timezone.now(),
+    }
     if unused.update(**changes) != 1:
         raise AlreadyDecided("Only an unused coupon can be reissued.")
     _trace(fresh, "reissued", by)
@@ -200,7 +219,8 @@ def _trace(grant: Grant, what: str, actor: str, note: str = "") -> None:
 
 
 def warnings_about(price: Price, percent: int, *, commission: int) -> list[str]:
-    """Return what staff should know before they approve: a price that turns free, a commission above what is paid.
+    """Return what staff should know before they approve: a price that turns free, a commission
+    above what is paid.
 
     `commission` is the most that a sale at this price may owe an affiliate, in minor units.
     """

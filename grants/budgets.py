@@ -1,7 +1,9 @@
-"""What grants take of a program's budget: committed at approval, given back by a coupon that nobody will use.
+"""What grants take of a program's budget: committed at approval, given back by a coupon that nobody
+will use.
 
-A grant says itself whether its program counts it (`holds_budget`), so that nothing is given back, or counted, twice. What it
-takes is what it cost at the price of its approval; a price that changes later moves nothing (decisions: grant price).
+A grant says itself whether its program counts it (`holds_budget`), so that nothing is given back,
+or counted, twice. What it takes is what it cost at the price of its approval; a price that changes
+later moves nothing (decisions: grant price).
 """
 
 import logging
@@ -23,7 +25,9 @@ NOTHING_HELD: dict[str, Any] = {"committed_amount": 0, "holds_budget": False}
 
 @dataclass(frozen=True)
 class Share:
-    """What a grant holds of a budget: `amount` (minor units) and one place; without program it holds nothing."""
+    """What a grant holds of a budget: `amount` (minor units) and one place; without program it
+    holds nothing.
+    """
 
     program_id: UUID | None
     amount: int
@@ -34,31 +38,53 @@ def share_of(grant: Grant) -> Share:
 
 
 def commit(program: Program, cost: int) -> None:
-    """Hold `cost` (minor units) and one place of the budget. Raises BudgetExceeded, also for the slower of two at once."""
+    """Hold `cost` (minor units) and one place of the budget. Raises BudgetExceeded, also for the
+    slower of two at once.
+    """
     fresh = Program.objects.get(pk=program.pk)
-    same = {"currency": program.currency, "budget_amount": fresh.budget_amount, "budget_places": fresh.budget_places}
+    same = {
+        "currency": program.currency,
+        "budget_amount": fresh.budget_amount,
+        "budget_places": fresh.budget_places,
+    }
     room = Program.objects.filter(pk=fresh.pk, **same)
     if fresh.budget_amount is not None:
         room = room.filter(committed_amount__lte=fresh.budget_amount - cost)
     if fresh.budget_places is not None:
         room = room.filter(committed_places__lt=fresh.budget_places)
-    more = {"committed_amount": F("committed_amount") + cost, "committed_places": F("committed_places") + 1}
+    more = {
+        "committed_amount": F("committed_amount") + cost,
+        "committed_places": F("committed_places") + 1,
+    }
     if room.update(**more, updated_at=timezone.now()) != 1:
-        raise BudgetExceeded(amount_left=fresh.amount_left, places_left=fresh.places_left, cost=cost)
+        raise BudgetExceeded(
+            amount_left=fresh.amount_left, places_left=fresh.places_left, cost=cost
+        )
 
 
 def give_back(share: Share) -> None:
-    """Return a share whose grant has just let go of it; never more than the program has, which is a mistake to be looked into."""
+    """Return a share whose grant has just let go of it; never more than the program has, which is a
+    mistake to be looked into.
+    """
     if share.program_id is None:
         return
-    rows = Program.objects.filter(pk=share.program_id, committed_amount__gte=share.amount, committed_places__gte=1)
-    less = {"committed_amount": F("committed_amount") - share.amount, "committed_places": F("committed_places") - 1}
+    rows = Program.objects.filter(
+        pk=share.program_id, committed_amount__gte=share.amount, committed_places__gte=1
+    )
+    less = {
+        "committed_amount": F("committed_amount") - share.amount,
+        "committed_places": F("committed_places") - 1,
+    }
     if rows.update(**less, updated_at=timezone.now()) != 1:
-        logger.error("a program has committed less than its grants hold", extra={"program": str(share.program_id)})
+        logger.error(
+            "a program has committed less than its grants hold",
+            extra={"program": str(share.program_id)},
+        )
 
 
 def take_again(grant: Grant) -> bool:
-    """Count a coupon again that has let go of its share and is used after all; return whether there was room for it.
+    """Count a coupon again that has let go of its share and is used after all; return whether there
+    was room for it.
 
     It is counted without room too: what was given has been given, and the figures say so.
     """
@@ -66,6 +92,9 @@ def take_again(grant: Grant) -> bool:
     uncounted = Grant.objects.filter(pk=grant.pk, program_id__isnull=False, holds_budget=False)
     if grant.program_id is None or uncounted.update(committed_amount=cost, holds_budget=True) != 1:
         return True
-    more = {"committed_amount": F("committed_amount") + cost, "committed_places": F("committed_places") + 1}
+    more = {
+        "committed_amount": F("committed_amount") + cost,
+        "committed_places": F("committed_places") + 1,
+    }
     Program.objects.filter(pk=grant.program_id).update(**more, updated_at=timezone.now())
     return not Program.objects.get(pk=grant.program_id).is_overdrawn

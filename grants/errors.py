@@ -2,7 +2,9 @@ from maaledu.errors import AppError
 
 
 class CouponUnavailable(AppError):
-    """The one public refusal of a code: unknown, somebody else's, another course's, used, reserved, expired or revoked."""
+    """The one public refusal of a code: unknown, somebody else's, another course's, used, reserved,
+    expired or revoked.
+    """
 
     code = "COUPON_UNAVAILABLE"
     message = "Coupon already used or invalid."
@@ -23,7 +25,10 @@ class BudgetExceeded(AppError):
 
 class ProgramInUse(AppError):
     code = "PROGRAM_IN_USE"
-    message = "A grant was approved from this program in the meantime, so that was not saved. Please look at the figures again."
+    message = (
+        "A grant was approved from this program in the meantime, so that was not saved. Please look"
+        " at the figures again."
+    )
     http_status = 409
 
 

@@ -1,4 +1,6 @@
-"""How the grants desk stands: what waits and how long, what is promised, used and refused, and what the funds have left."""
+"""How the grants desk stands: what waits and how long, what is promised, used and refused, and what
+the funds have left.
+"""
 
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -16,7 +18,9 @@ LATE_NAMED = 50
 
 @dataclass(frozen=True)
 class Figures:
-    """The figures of one moment; refusals are those of the last 30 days by their true reason, budgets by program."""
+    """The figures of one moment; refusals are those of the last 30 days by their true reason,
+    budgets by program.
+    """
 
     applications_open: int
     oldest_days: int
@@ -29,7 +33,10 @@ class Figures:
 
     def rows(self) -> list[tuple[str, str]]:
         """Return label and value of each figure, for a page or a terminal."""
-        refused = ((f"refused, {reason.replace('_', ' ')} (30 days)", str(number)) for reason, number in self.refused.items())
+        refused = (
+            (f"refused, {reason.replace('_', ' ')} (30 days)", str(number))
+            for reason, number in self.refused.items()
+        )
         left = ((f"left in {name}", text) for name, text in self.left.items())
         return [
             ("applications open", str(self.applications_open)),
@@ -55,14 +62,23 @@ def figures() -> Figures:
         reserved=Grant.objects.filter(status=Grant.RESERVED).count(),
         redeemed=Grant.objects.filter(status=Grant.REDEEMED).count(),
         refused=refusals.since(now.date() - timedelta(REFUSALS_DAYS)),
-        left={program.name: budget_left(program) for program in Program.objects.filter(is_active=True).order_by("name")},
+        left={
+            program.name: budget_left(program)
+            for program in Program.objects.filter(is_active=True).order_by("name")
+        },
     )
 
 
 def late_applications() -> list[str]:
-    """Name the applications whose answer is overdue, the oldest first (the nightly round tells staff)."""
+    """Name the applications whose answer is overdue, the oldest first (the nightly round tells
+    staff).
+    """
     found = _overdue(timezone.now().date()).select_related("course")[:LATE_NAMED]
-    return [f"{grant.name} for {grant.course.title}: the answer was due on {grant.answer_due_on:%Y-%m-%d} ({grant.pk})" for grant in found]
+    return [
+        f"{grant.name} for {grant.course.title}: the answer was due on"
+        f" {grant.answer_due_on:%Y-%m-%d} ({grant.pk})"
+        for grant in found
+    ]
 
 
 def _overdue(today: date) -> QuerySet[Grant]:

@@ -17,7 +17,12 @@ class Essay(forms.CharField):
 
     def __init__(self, **options: Any) -> None:
         missing = {"required": "Please write a few sentences."}
-        super().__init__(max_length=MAX_ESSAY, error_messages=missing, widget=forms.Textarea(attrs={"rows": 5}), **options)
+        super().__init__(
+            max_length=MAX_ESSAY,
+            error_messages=missing,
+            widget=forms.Textarea(attrs={"rows": 5}),
+            **options,
+        )
 
     def to_python(self, value: Any) -> str:
         return (super().to_python(value) or "").replace("\r\n", "\n")
@@ -34,10 +39,17 @@ class ApplicationForm(PersonForm):
         label="E-mail address",
         help_text="The answer goes to this address, and the grant works with it alone.",
         error_messages={"required": "Please enter your e-mail address."},
-        widget=forms.EmailInput(attrs={"autocomplete": "email", "inputmode": "email", "spellcheck": "false"}),
+        widget=forms.EmailInput(
+            attrs={"autocomplete": "email", "inputmode": "email", "spellcheck": "false"}
+        ),
     )
-    situation = Essay(label="Your situation", help_text="Why the price is out of reach, and which part of it you could pay, if any.")
-    motivation = Essay(label="What the course is for", help_text="What you want to do with what you learn here.")
+    situation = Essay(
+        label="Your situation",
+        help_text="Why the price is out of reach, and which part of it you could pay, if any.",
+    )
+    motivation = Essay(
+        label="What the course is for", help_text="What you want to do with what you learn here."
+    )
     consent = forms.BooleanField(
         error_messages={"required": "Without your consent we cannot read the application."},
     )

@@ -18,7 +18,9 @@ REMINDER, ROLLED_BACK, WAITING = "grant_reminder", "grant_rolled_back", "grant_w
 def stage(kind: str, grant: Grant, *, key: str = "", **more: Any) -> bool:
     """Stage a message to the applicant, once for its kind and key; return whether this call did."""
     context = {**mail_context(grant), **more}
-    return outgoing.stage(kind=kind, to=grant.email, dedupe_key=f"{kind}:{grant.pk}:{key}"[:120], context=context)
+    return outgoing.stage(
+        kind=kind, to=grant.email, dedupe_key=f"{kind}:{grant.pk}:{key}"[:120], context=context
+    )
 
 
 def mail_context(grant: Grant) -> dict[str, Any]:
@@ -43,7 +45,9 @@ def _coupon_context(grant: Grant, course: Course) -> dict[str, Any]:
         "to_pay": format_money(price.to_pay, price.currency),
         "is_free": price.is_free,
         "expires_on": _day(grant.expires_at),
-        "checkout_link": f"{settings.SITE_URL}{reverse('checkout', args=[course.slug])}?grant={grant.token}",
+        "checkout_link": (
+            f"{settings.SITE_URL}{reverse('checkout', args=[course.slug])}?grant={grant.token}"
+        ),
     }
 
 

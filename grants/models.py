@@ -15,7 +15,9 @@ CODE_LENGTH = 14
 
 
 def new_token() -> str:
-    """Return 192 random bits: whoever has the link may see the application, so nobody can guess one."""
+    """Return 192 random bits: whoever has the link may see the application, so nobody can guess
+    one.
+    """
     return secrets.token_urlsafe(24)
 
 
@@ -24,12 +26,16 @@ def _choices(*values: str) -> list[tuple[str, str]]:
 
 
 class Program(models.Model):
-    """A pot that grants are paid from: a sum, a number of places, or both. What is promised is committed at approval."""
+    """A pot that grants are paid from: a sum, a number of places, or both. What is promised is
+    committed at approval.
+    """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     name = models.CharField(max_length=140, unique=True)
     currency = models.CharField(max_length=3, choices=CURRENCY_CHOICES, default="usd")
-    budget_amount = models.PositiveBigIntegerField(null=True, blank=True, help_text="Minor units; empty: no limit.")
+    budget_amount = models.PositiveBigIntegerField(
+        null=True, blank=True, help_text="Minor units; empty: no limit."
+    )
     budget_places = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: no limit.")
     committed_amount = models.PositiveBigIntegerField(default=0, editable=False)
     committed_places = models.PositiveIntegerField(default=0, editable=False)
@@ -45,7 +51,9 @@ class Program(models.Model):
 
     @property
     def is_used(self) -> bool:
-        """Whether a grant was ever paid from it. Also one that let go of its share may count again, in the currency it had."""
+        """Whether a grant was ever paid from it. Also one that let go of its share may count again,
+        in the currency it had.
+        """
         return self.grants.exists()
 
     @property
@@ -78,8 +86,8 @@ class GrantQuerySet(models.QuerySet["Grant"]):
 class Grant(models.Model):
     """An application for help with a course's price and, once approved, the coupon it became.
 
-    A coupon is bound to one e-mail and one course, good once, and expires. `reserved` holds it for one checkout;
-    `redeemed` is for good. Source: decisions, "when a coupon is consumed".
+    A coupon is bound to one e-mail and one course, good once, and expires. `reserved` holds it for
+    one checkout; `redeemed` is for good. Source: decisions, "when a coupon is consumed".
     """
 
     PENDING, APPROVED, REJECTED = "pending", "approved", "rejected"
@@ -87,8 +95,8 @@ class Grant(models.Model):
     OPEN: ClassVar[list[str]] = [PENDING, APPROVED, RESERVED]
     TRANSITIONS: ClassVar[dict[str, list[str]]] = {
         PENDING: [],
-        # Back from redeemed only when a free place is rolled back that the LMS refused for good, or staff refund a payment and
-        # give its coupon back.
+        # Back from redeemed only when a free place is rolled back that the LMS refused for good, or
+        # staff refund a payment and give its coupon back.
         APPROVED: [PENDING, RESERVED, REDEEMED],
         REJECTED: [PENDING],
         RESERVED: [APPROVED],
@@ -107,7 +115,9 @@ class Grant(models.Model):
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     token = models.CharField(max_length=40, unique=True, default=new_token, editable=False)
     course = models.ForeignKey(Course, on_delete=models.PROTECT, related_name="grants")
-    program = models.ForeignKey(Program, on_delete=models.PROTECT, null=True, blank=True, related_name="grants")
+    program = models.ForeignKey(
+        Program, on_delete=models.PROTECT, null=True, blank=True, related_name="grants"
+    )
     email = models.EmailField(max_length=140)
     name = models.CharField(max_length=140)
     situation = models.TextField(max_length=4000)
@@ -115,19 +125,31 @@ class Grant(models.Model):
     consented_at = models.DateTimeField()
     answer_due_on = models.DateField()
     status = models.CharField(max_length=20, choices=_choices(*TRANSITIONS), default=PENDING)
-    percent = models.PositiveSmallIntegerField(null=True, blank=True, validators=[MinValueValidator(10), MaxValueValidator(100)])
+    percent = models.PositiveSmallIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(10), MaxValueValidator(100)]
+    )
     code = models.CharField(max_length=24, unique=True, null=True, blank=True)
-    code_number = models.PositiveSmallIntegerField(default=0, help_text="How many codes this grant has had.")
+    code_number = models.PositiveSmallIntegerField(
+        default=0, help_text="How many codes this grant has had."
+    )
     expires_at = models.DateTimeField(null=True, blank=True)
-    price_at_approval = models.PositiveBigIntegerField(null=True, blank=True, help_text="Minor units.")
+    price_at_approval = models.PositiveBigIntegerField(
+        null=True, blank=True, help_text="Minor units."
+    )
     currency = models.CharField(max_length=3, choices=CURRENCY_CHOICES)
-    committed_amount = models.PositiveBigIntegerField(default=0, help_text="Minor units held from the program's budget.")
-    holds_budget = models.BooleanField(default=False, help_text="Whether its program counts it: its amount, and one place.")
+    committed_amount = models.PositiveBigIntegerField(
+        default=0, help_text="Minor units held from the program's budget."
+    )
+    holds_budget = models.BooleanField(
+        default=False, help_text="Whether its program counts it: its amount, and one place."
+    )
     reject_reason = models.CharField(max_length=20, blank=True, choices=REASONS)
     note = models.CharField(max_length=500, blank=True)
     decided_by = models.CharField(max_length=140, blank=True)
     decided_at = models.DateTimeField(null=True, blank=True)
-    enrollment_id = models.UUIDField(null=True, blank=True, unique=True, help_text="The enrollment that holds or used it.")
+    enrollment_id = models.UUIDField(
+        null=True, blank=True, unique=True, help_text="The enrollment that holds or used it."
+    )
     reserved_at = models.DateTimeField(null=True, blank=True)
     reserved_until = models.DateTimeField(null=True, blank=True)
     redeemed_at = models.DateTimeField(null=True, blank=True)
@@ -151,7 +173,10 @@ class Grant(models.Model):
             models.Index(fields=["email"]),
             models.Index(fields=["-created_at"]),
         ]
-        permissions = (("decide_grant", "Can approve, reject and change grants"), ("export_grant", "Can export grants"))
+        permissions = (
+            ("decide_grant", "Can approve, reject and change grants"),
+            ("export_grant", "Can export grants"),
+        )
 
     def __str__(self) -> str:
         return f"{self.name}, {self.email} ({self.status})"
@@ -212,16 +237,22 @@ class RefusalCount(models.Model):
 
 
 class Refusal(models.Model):
-    """One refused code, for staff alone: when, why, and which coupon it was. Insert only; `grants.refusals` says what is kept.
+    """One refused code, for staff alone: when, why, and which coupon it was. Insert only;
+    `grants.refusals` says what is kept.
 
-    Writing one costs the same whatever the reason is. Hence no constraint on `grant`: only a known code would be checked.
+    Writing one costs the same whatever the reason is. Hence no constraint on `grant`: only a known
+    code would be checked.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     reason = models.CharField(max_length=20, choices=_choices(*RefusalCount.TRUE_REASONS))
-    grant = models.ForeignKey(Grant, on_delete=models.DO_NOTHING, db_constraint=False, null=True, related_name="refusals")
+    grant = models.ForeignKey(
+        Grant, on_delete=models.DO_NOTHING, db_constraint=False, null=True, related_name="refusals"
+    )
     course_slug = models.CharField(max_length=140)
-    tried_by = models.CharField(max_length=150, help_text="The first letter and the domain of the address.")
+    tried_by = models.CharField(
+        max_length=150, help_text="The first letter and the domain of the address."
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:

@@ -1,4 +1,6 @@
-"""What staff change of a program: what they edited and nothing else, beside the approvals that draw on it at the same time."""
+"""What staff change of a program: what they edited and nothing else, beside the approvals that draw
+on it at the same time.
+"""
 
 from typing import Any
 
@@ -9,12 +11,17 @@ from grants.models import Program
 
 
 def change(program: Program, **changes: Any) -> None:
-    """Write the changed columns of a program by one guarded UPDATE; what it has committed is left alone.
+    """Write the changed columns of a program by one guarded UPDATE; what it has committed is left
+    alone.
 
-    Raises ProgramInUse where more is committed by now than a new budget allows, or anything at all under a new currency.
+    Raises ProgramInUse where more is committed by now than a new budget allows, or anything at all
+    under a new currency.
     """
     room = Program.objects.filter(pk=program.pk)
-    for budget, committed in (("budget_amount", "committed_amount"), ("budget_places", "committed_places")):
+    for budget, committed in (
+        ("budget_amount", "committed_amount"),
+        ("budget_places", "committed_places"),
+    ):
         if changes.get(budget) is not None:
             room = room.filter(**{f"{committed}__lte": changes[budget]})
     if "currency" in changes:

@@ -1,7 +1,8 @@
-"""Refused coupons and why. The buyer is told one sentence; staff see the true reason, in rows and in counts of the day.
+"""Refused coupons and why. The buyer is told one sentence; staff see the true reason, in rows and
+in counts of the day.
 
-Each refusal costs the same statements, whatever the reason is. The counts stay; of the rows the newest are kept, and none
-past their retention, so that nobody fills the table by guessing.
+Each refusal costs the same statements, whatever the reason is. The counts stay; of the rows the
+newest are kept, and none past their retention, so that nobody fills the table by guessing.
 """
 
 from collections.abc import Iterator
@@ -18,8 +19,12 @@ from grants.models import Refusal, RefusalCount
 
 
 def refusal(reason: str, *, email: str, course: str, grant: UUID | None) -> CouponUnavailable:
-    """Return the one public refusal, to be raised, with what staff may know of it; `course` is a slug, `grant` whose code it is."""
-    return CouponUnavailable(reason=reason, tried_by=masked(email), course=course, grant=str(grant or ""))
+    """Return the one public refusal, to be raised, with what staff may know of it; `course` is a
+    slug, `grant` whose code it is.
+    """
+    return CouponUnavailable(
+        reason=reason, tried_by=masked(email), course=course, grant=str(grant or "")
+    )
 
 
 def masked(email: str) -> str:
@@ -30,7 +35,9 @@ def masked(email: str) -> str:
 
 @contextmanager
 def counted() -> Iterator[None]:
-    """Count and keep a CouponUnavailable that leaves this block, once; for entrances, where no transaction is open."""
+    """Count and keep a CouponUnavailable that leaves this block, once; for entrances, where no
+    transaction is open.
+    """
     try:
         yield
     except CouponUnavailable as error:
@@ -41,12 +48,19 @@ def counted() -> Iterator[None]:
 
 def _keep(error: CouponUnavailable) -> None:
     told = error.details
-    row = Refusal(reason=told["reason"], grant_id=told["grant"] or None, course_slug=told["course"], tried_by=told["tried_by"])
+    row = Refusal(
+        reason=told["reason"],
+        grant_id=told["grant"] or None,
+        course_slug=told["course"],
+        tried_by=told["tried_by"],
+    )
     row.save(force_insert=True)
 
 
 def count(reason: str) -> None:
-    """Add one refusal to today's count: one UPDATE. The day's first refusal opens the day for every reason alike."""
+    """Add one refusal to today's count: one UPDATE. The day's first refusal opens the day for every
+    reason alike.
+    """
     today = timezone.now().date()
     if not _add(today, reason):
         _open(today)
@@ -70,19 +84,30 @@ def since(day: date) -> dict[str, int]:
     return found
 
 
-# --- what is kept ----------------------------------------------------------------------------------------------------
+# --- what is kept ---------------------------------------------------------------------------------
 def forget_surplus() -> int:
-    """Delete all but the newest rows, guesses apart from the rest so that they push nothing out; return how many went."""
+    """Delete all but the newest rows, guesses apart from the rest so that they push nothing out;
+    return how many went.
+    """
     guesses = Refusal.objects.filter(reason=RefusalCount.UNKNOWN)
-    return sum(map(_forget_all_but_the_newest, (guesses, Refusal.objects.exclude(reason=RefusalCount.UNKNOWN))))
+    return sum(
+        map(
+            _forget_all_but_the_newest,
+            (guesses, Refusal.objects.exclude(reason=RefusalCount.UNKNOWN)),
+        )
+    )
 
 
 def _forget_all_but_the_newest(rows: QuerySet[Refusal]) -> int:
     most = settings.REFUSALS_MOST
-    surplus = list(rows.order_by("-created_at").values_list("created_at", flat=True)[most : most + 1])
+    surplus = list(
+        rows.order_by("-created_at").values_list("created_at", flat=True)[most : most + 1]
+    )
     return rows.filter(created_at__lte=surplus[0]).delete()[0] if surplus else 0
 
 
 def forget_old() -> int:
     """Delete the rows past their retention; the counts of the day stay. Return how many went."""
-    return Refusal.objects.filter(created_at__lt=timezone.now() - settings.REFUSALS_KEPT).delete()[0]
+    return Refusal.objects.filter(created_at__lt=timezone.now() - settings.REFUSALS_KEPT).delete()[
+        0
+    ]

@@ -11,13 +11,19 @@ from grants.models import Grant
 
 
 def send_reminders() -> int:
-    """Remind the holders of unused coupons 7 days and 1 day before the end, once each; return how many were reminded.
+    """Remind the holders of unused coupons 7 days and 1 day before the end, once each; return how
+    many were reminded.
 
-    A moment that lay before the approval already is left out: its mail has just said how long the coupon is good.
+    A moment that lay before the approval already is left out: its mail has just said how long the
+    coupon is good.
     """
     now = timezone.now()
     longest = now + timedelta(days=max(settings.GRANT_REMINDER_DAYS))
-    ending = Grant.objects.unused().filter(expires_at__gt=now, expires_at__lte=longest).order_by("expires_at")
+    ending = (
+        Grant.objects.unused()
+        .filter(expires_at__gt=now, expires_at__lte=longest)
+        .order_by("expires_at")
+    )
     return sum(_remind(grant) for grant in ending[:500])
 
 
@@ -27,4 +33,6 @@ def _remind(grant: Grant) -> bool:
     days = min(days for days in settings.GRANT_REMINDER_DAYS if left <= timedelta(days=days))
     if expires_at - timedelta(days=days) < decided_at:
         return False
-    return mails.stage(mails.REMINDER, grant, key=f"{grant.code_number}:{grant.expires_at:%Y%m%d}:{days}")
+    return mails.stage(
+        mails.REMINDER, grant, key=f"{grant.code_number}:{grant.expires_at:%Y%m%d}:{days}"
+    )

@@ -21,10 +21,16 @@ from maaledu.limits import limit
 
 @method_decorator(limit("grant_application", methods=["POST"]), name="dispatch")
 class ApplyView(View):
-    """The application form of one course. Its answer is the same whether the address is known or not."""
+    """The application form of one course. Its answer is the same whether the address is known or
+    not.
+    """
 
     def get(self, request: HttpRequest, slug: str) -> HttpResponse:
-        initial = {"email": request.user.email, "name": request.user.name} if request.user.is_authenticated else {}
+        initial = (
+            {"email": request.user.email, "name": request.user.name}
+            if request.user.is_authenticated
+            else {}
+        )
         return self.page(request, _course(slug), ApplicationForm(initial=initial))
 
     def post(self, request: HttpRequest, slug: str) -> HttpResponse:
@@ -34,7 +40,9 @@ class ApplyView(View):
         applications.apply(course, form.application())
         return redirect("grant_applied", slug=slug)
 
-    def page(self, request: HttpRequest, course: Course, form: ApplicationForm, *, status: int = 200) -> HttpResponse:
+    def page(
+        self, request: HttpRequest, course: Course, form: ApplicationForm, *, status: int = 200
+    ) -> HttpResponse:
         return render(request, "grants/apply.html", {**_facts(course), "form": form}, status=status)
 
 
@@ -49,7 +57,12 @@ def grant_page(request: HttpRequest, token: str) -> HttpResponse:
     grant = Grant.objects.filter(token=token).select_related("course").first()
     if grant is None:
         raise ApplicationNotFound
-    context = {"grant": grant, "course": grant.course, "mail": mails.mail_context(grant), "now": timezone.now()}
+    context = {
+        "grant": grant,
+        "course": grant.course,
+        "mail": mails.mail_context(grant),
+        "now": timezone.now(),
+    }
     return render(request, "grants/grant.html", context)
 
 

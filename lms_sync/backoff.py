@@ -8,7 +8,8 @@ from maaledu.work import jittered
 
 
 def backoff(failures: int) -> timedelta | None:
-    """Return the pause after the n-th failed attempt: 2 s, then 2, 4, 8, 16, 32 min ±10 %; None after the seventh.
+    """Return the pause after the n-th failed attempt: 2 s, then 2, 4, 8, 16, 32 min ±10 %; None
+    after the seventh.
 
     The first attempt and the one after 2 s are not counted among the five background attempts.
     """
@@ -16,4 +17,6 @@ def backoff(failures: int) -> timedelta | None:
         return settings.LMS_SECOND_ATTEMPT_AFTER
     if failures > 1 + settings.LMS_BACKGROUND_ATTEMPTS:
         return None
-    return min(jittered(settings.LMS_BACKOFF_BASE * 2 ** (failures - 2)), settings.LMS_BACKOFF_LONGEST)
+    return min(
+        jittered(settings.LMS_BACKOFF_BASE * 2 ** (failures - 2)), settings.LMS_BACKOFF_LONGEST
+    )

@@ -1,4 +1,5 @@
-"""System checks: what production needs and does not get stops the start with a sentence that says what to set.
+"""System checks: what production needs and does not get stops the start with a sentence that says
+what to set.
 
 Those that read the database run with `migrate` and `check --database default`.
 """
@@ -17,19 +18,33 @@ from lms_sync.platforms.address import check_base_url, check_key
 
 
 def check_lms_settings(**_: Any) -> list[CheckMessage]:
-    """Refuse to start in production without an address and a key that can be right (requirements R102, R103)."""
+    """Refuse to start in production without an address and a key that can be right (requirements
+    R102, R103).
+    """
     if not settings.PRODUCTION:
         return []
-    return [*_errors("E001", check_base_url, settings.FRAPPE_LMS_BASE_URL), *_errors("E002", check_key, settings.FRAPPE_LMS_API_KEY)]
+    return [
+        *_errors("E001", check_base_url, settings.FRAPPE_LMS_BASE_URL),
+        *_errors("E002", check_key, settings.FRAPPE_LMS_API_KEY),
+    ]
 
 
 def check_courses_have_drivers(**_: Any) -> list[CheckMessage]:
-    """Name the published courses that cannot be sold, because nothing connects us to their platform."""
+    """Name the published courses that cannot be sold, because nothing connects us to their
+    platform.
+    """
     try:
-        courses = list(apps.get_model("courses", "Course").objects.without_driver().order_by("slug"))
+        courses = list(
+            apps.get_model("courses", "Course").objects.without_driver().order_by("slug")
+        )
     except DatabaseError:  # before the first migration
         return []
-    return [checks.Warning(f"“{course.slug}” is published and not on sale. {course.no_driver}", id="lms_sync.W003") for course in courses]
+    return [
+        checks.Warning(
+            f"“{course.slug}” is published and not on sale. {course.no_driver}", id="lms_sync.W003"
+        )
+        for course in courses
+    ]
 
 
 def _errors(number: str, check: Callable[[str], None], setting: str) -> list[CheckMessage]:

@@ -1,4 +1,6 @@
-"""Which driver speaks to which platform, with the address and key of the settings, read at the call."""
+"""Which driver speaks to which platform, with the address and key of the settings, read at the
+call.
+"""
 
 from datetime import timedelta
 
@@ -16,21 +18,27 @@ CALLS_IN_BUDGET = 3
 DRIVERS: dict[str, type[FrappeRest]] = {"rest": FrappeRest, "confirm_payment": FrappeConfirm}
 
 
-def platform_for(name: str, *, timeout: timedelta | None = None, journal: list[Exchange] | None = None) -> Platform:
+def platform_for(
+    name: str, *, timeout: timedelta | None = None, journal: list[Exchange] | None = None
+) -> Platform:
     """Return the driver of a platform, or raise LmsMisconfigured with what is missing.
 
-    `timeout` is for one call (default: the worker's); all calls of the driver together get three times that. `journal`
-    receives a redacted note of each call.
+    `timeout` is for one call (default: the worker's); all calls of the driver together get three
+    times that. `journal` receives a redacted note of each call.
     """
     if name != FRAPPE:
         raise LmsMisconfigured(f"No driver for {name} is configured.")
     if settings.FRAPPE_DRIVER not in DRIVERS:
         raise LmsMisconfigured(f"FRAPPE_DRIVER must be one of {', '.join(DRIVERS)}.")
-    return DRIVERS[settings.FRAPPE_DRIVER](frappe_client(timeout or settings.LMS_TIMEOUT_WORKER, journal))
+    return DRIVERS[settings.FRAPPE_DRIVER](
+        frappe_client(timeout or settings.LMS_TIMEOUT_WORKER, journal)
+    )
 
 
 def frappe_client(timeout: timedelta, journal: list[Exchange] | None = None) -> Client:
-    """Return a client for the configured Frappe; raises LmsMisconfigured when address or key cannot be right."""
+    """Return a client for the configured Frappe; raises LmsMisconfigured when address or key cannot
+    be right.
+    """
     base_url, key = settings.FRAPPE_LMS_BASE_URL.strip(), settings.FRAPPE_LMS_API_KEY.strip()
     check_base_url(base_url)
     check_key(key)

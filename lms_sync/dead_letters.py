@@ -1,4 +1,6 @@
-"""Jobs that will not be tried again by themselves: kept with their reason, until staff replay or dismiss them."""
+"""Jobs that will not be tried again by themselves: kept with their reason, until staff replay or
+dismiss them.
+"""
 
 from typing import Any
 
@@ -10,7 +12,11 @@ from maaledu import work
 from maaledu.db import atomic, transition
 from maaledu.errors import AppError
 
-OPEN, REPLAYED, DISMISSED = DeadLetter.Status.OPEN, DeadLetter.Status.REPLAYED, DeadLetter.Status.DISMISSED
+OPEN, REPLAYED, DISMISSED = (
+    DeadLetter.Status.OPEN,
+    DeadLetter.Status.REPLAYED,
+    DeadLetter.Status.DISMISSED,
+)
 MAX_NOTE = 300
 WORKER = "worker"
 FROM_THE_JOB = "Retried from the job."
@@ -19,14 +25,21 @@ DONE_AFTER_ALL = "The job was done after all."
 
 @atomic
 def ensure_dead_letter(job: SyncJob, error: AppError) -> DeadLetter:
-    """Make sure a job that has just died has one open letter that says why, and of which nobody was told yet.
+    """Make sure a job that has just died has one open letter that says why, and of which nobody was
+    told yet.
 
-    Each call is a death: whatever became of an earlier letter, it is opened anew with the new reason (requirement R135).
+    Each call is a death: whatever became of an earlier letter, it is opened anew with the new
+    reason (requirement R135).
     """
     facts = _facts(job, error)
     letter, created = DeadLetter.objects.get_or_create(job=job, defaults=facts)
     if not created:
-        cleared: dict[str, Any] = {"notification_sent_at": None, "resolved_by": "", "resolved_at": None, "note": ""}
+        cleared: dict[str, Any] = {
+            "notification_sent_at": None,
+            "resolved_by": "",
+            "resolved_at": None,
+            "note": "",
+        }
         transition(letter, OPEN, **facts, **cleared)
     return letter
 
@@ -46,12 +59,16 @@ def _facts(job: SyncJob, error: AppError) -> dict[str, Any]:
 
 @atomic
 def replay(letter: DeadLetter, *, by: str, note: str = "") -> bool:
-    """Give the job a new life with all its attempts, and return whether this call did. Twice changes nothing more.
+    """Give the job a new life with all its attempts, and return whether this call did. Twice
+    changes nothing more.
 
-    `by` is the e-mail of the member of staff. The job is brought back by everyone who finds the letter replayed, so a
-    crash between the two writes heals at the next try. It goes to where its course is in the LMS now.
+    `by` is the e-mail of the member of staff. The job is brought back by everyone who finds the
+    letter replayed, so a crash between the two writes heals at the next try. It goes to where its
+    course is in the LMS now.
     """
-    won = transition(letter, REPLAYED, resolved_by=by, resolved_at=timezone.now(), note=note[:MAX_NOTE])
+    won = transition(
+        letter, REPLAYED, resolved_by=by, resolved_at=timezone.now(), note=note[:MAX_NOTE]
+    )
     if letter.status == REPLAYED:
         follow_course(letter.job, by=by)
         work.replay(letter.job)
@@ -60,9 +77,11 @@ def replay(letter: DeadLetter, *, by: str, note: str = "") -> bool:
 
 @atomic
 def bring_back(job: SyncJob, *, by: str) -> bool:
-    """Make a waiting job due now, or replay a dead one with its letter; return whether this call did either.
+    """Make a waiting job due now, or replay a dead one with its letter; return whether this call
+    did either.
 
-    The one way back for jobs, from the job, its letter and the enrolment alike. It goes to where its course is in the LMS now.
+    The one way back for jobs, from the job, its letter and the enrolment alike. It goes to where
+    its course is in the LMS now.
     """
     follow_course(job, by=by)
     if work.retry_now(job):
@@ -74,21 +93,34 @@ def bring_back(job: SyncJob, *, by: str) -> bool:
 
 
 def conclude(job: SyncJob) -> bool:
-    """Close the open letter of a job that is done, and return whether there was one. Part of the job's settlement."""
+    """Close the open letter of a job that is done, and return whether there was one. Part of the
+    job's settlement.
+    """
     return _close(job, [OPEN], by=WORKER, note=DONE_AFTER_ALL)
 
 
 def _close(job: SyncJob, among: list[str], *, by: str, note: str) -> bool:
     letter = DeadLetter.objects.filter(job=job, status__in=among).first()
-    return letter is not None and transition(letter, REPLAYED, resolved_by=by, resolved_at=timezone.now(), note=note)
+    return letter is not None and transition(
+        letter, REPLAYED, resolved_by=by, resolved_at=timezone.now(), note=note
+    )
 
 
 def dismiss(letter: DeadLetter, *, by: str, note: str = "") -> bool:
     """Close the letter without another try, and return whether this call did."""
-    return transition(letter, DISMISSED, resolved_by=by, resolved_at=timezone.now(), note=note[:MAX_NOTE])
+    return transition(
+        letter, DISMISSED, resolved_by=by, resolved_at=timezone.now(), note=note[:MAX_NOTE]
+    )
 
 
 def mark_notified(letter: DeadLetter) -> bool:
-    """Take the alert about an open letter, and return whether this call did: whoever gets True tells staff."""
+    """Take the alert about an open letter, and return whether this call did: whoever gets True
+    tells staff.
+    """
     now = timezone.now()
-    return DeadLetter.objects.unannounced().filter(pk=letter.pk).update(notification_sent_at=now, updated_at=now) == 1
+    return (
+        DeadLetter.objects.unannounced()
+        .filter(pk=letter.pk)
+        .update(notification_sent_at=now, updated_at=now)
+        == 1
+    )

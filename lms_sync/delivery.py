@@ -1,4 +1,6 @@
-"""Deliver a job to its platform, once at a time for each learner and course, and keep a record of what was said."""
+"""Deliver a job to its platform, once at a time for each learner and course, and keep a record of
+what was said.
+"""
 
 import time
 from collections.abc import Callable
@@ -24,10 +26,12 @@ MAX_KEPT = 4096
 
 
 def deliver(job: SyncJob, *, is_due: Callable[[], bool] = lambda: True) -> str:
-    """Make the LMS agree with the job, and return the id of the enrollment there ("" for a revocation).
+    """Make the LMS agree with the job, and return the id of the enrollment there ("" for a
+    revocation).
 
-    Safe to run any number of times: an enrollment that exists is found, and a job that has its id makes no call at all
-    (requirement R124). Raises LmsError; LmsBusy and LmsParked mean that nothing was sent.
+    Safe to run any number of times: an enrollment that exists is found, and a job that has its id
+    makes no call at all (requirement R124). Raises LmsError; LmsBusy and LmsParked mean that
+    nothing was sent.
     """
     if job.action == SyncJob.ENROLL and job.lms_enrollment_id:
         return job.lms_enrollment_id
@@ -62,7 +66,9 @@ class _Conversation:
             started_at=self.started_at,
             duration_ms=breaker.milliseconds(self.duration),
             request=_joined([exchange.request for exchange in self.journal]),
-            response=_joined([f"{exchange.status or '-'} {exchange.response}" for exchange in self.journal]),
+            response=_joined(
+                [f"{exchange.status or '-'} {exchange.response}" for exchange in self.journal]
+            ),
             http_status=self.journal[-1].status if self.journal else None,
             outcome=outcome,
         )
@@ -117,11 +123,15 @@ def request_of(job: SyncJob) -> EnrollRequest:
 
 
 def _keep(job: SyncJob, enrollment_id: str) -> None:
-    """Store the id at once, so that a worker lost before the settle does not make the next one ask again."""
+    """Store the id at once, so that a worker lost before the settle does not make the next one ask
+    again.
+    """
     if enrollment_id:
         job.lms_enrollment_id = enrollment_id
         SyncJob.objects.filter(pk=job.pk).update(lms_enrollment_id=enrollment_id)
 
 
 def _joined(texts: list[str]) -> str:
-    return "\n".join(f"{number}. {text[:MAX_KEPT_OF_ONE_CALL]}" for number, text in enumerate(texts, 1))[:MAX_KEPT]
+    return "\n".join(
+        f"{number}. {text[:MAX_KEPT_OF_ONE_CALL]}" for number, text in enumerate(texts, 1)
+    )[:MAX_KEPT]

@@ -1,4 +1,5 @@
-"""Try the connection to the LMS step by step, and say in words what is wrong and what to do about it.
+"""Try the connection to the LMS step by step, and say in words what is wrong and what to do about
+it.
 
 The steps build on one another, so the first that fails ends the examination.
 """
@@ -40,7 +41,9 @@ class Result:
 
 
 def examine(course: Course | None = None) -> Iterator[Result]:
-    """Yield one result a step: address, name, answer, key, roles, driver, where given one course, and the catalogue."""
+    """Yield one result a step: address, name, answer, key, roles, driver, where given one course,
+    and the catalogue.
+    """
     for step, check in _steps(course):
         result = _run(step, check)
         yield result
@@ -57,7 +60,9 @@ def _steps(course: Course | None) -> list[tuple[str, Callable[[], str]]]:
         ("roles", _roles),
         ("driver", _driver),
     ]
-    named: list[tuple[str, Callable[[], str]]] = [("course", partial(_course, course))] if course else []
+    named: list[tuple[str, Callable[[], str]]] = (
+        [("course", partial(_course, course))] if course else []
+    )
     return [*steps, *named, ("catalogue", _catalogue)]
 
 
@@ -65,7 +70,11 @@ def _run(step: str, check: Callable[[], str]) -> Result:
     try:
         return Result(step, ok=True, said=check())
     except LmsError as error:
-        advice = ADVICE.get(str(error.details.get("kind")), LOOK_AT_LMS) if isinstance(error, LmsUnavailable) else ""
+        advice = (
+            ADVICE.get(str(error.details.get("kind")), LOOK_AT_LMS)
+            if isinstance(error, LmsUnavailable)
+            else ""
+        )
         return Result(step, ok=False, said=error.explanation, advice=advice)
 
 
@@ -77,7 +86,9 @@ def _address() -> str:
 def _name() -> str:
     host = urlsplit(settings.FRAPPE_LMS_BASE_URL).hostname or ""
     try:
-        addresses = sorted({str(found[4][0]) for found in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)})
+        addresses = sorted(
+            {str(found[4][0]) for found in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+        )
     except OSError as error:
         raise LmsUnavailable(f"The host name {host} could not be resolved.", kind="dns") from error
     check_resolved(host, addresses)
@@ -87,7 +98,10 @@ def _name() -> str:
 def _answer() -> str:
     client = frappe_client(settings.LMS_TIMEOUT_INTERACTIVE)
     said = value(client.call("GET", PING), "message")
-    return f"ping was answered with {said!r} in {client.journal[-1].duration.total_seconds() * 1000:.0f} ms"
+    return (
+        f"ping was answered with {said!r} in"
+        f" {client.journal[-1].duration.total_seconds() * 1000:.0f} ms"
+    )
 
 
 def _key() -> str:
@@ -97,7 +111,10 @@ def _key() -> str:
 def _key_owner() -> str:
     user = value(frappe_client(settings.LMS_TIMEOUT_INTERACTIVE).call("GET", WHO_AM_I), "message")
     if user in ("", "Guest"):
-        raise LmsMisconfigured("The LMS takes us for a guest. FRAPPE_LMS_API_KEY must be key:secret, and no proxy may drop the header.")
+        raise LmsMisconfigured(
+            "The LMS takes us for a guest. FRAPPE_LMS_API_KEY must be key:secret, and no proxy may"
+            " drop the header."
+        )
     return plain(user)
 
 
@@ -105,10 +122,15 @@ def _roles() -> str:
     owner = _key_owner()
     roles = _roles_of(owner)
     if not roles:
-        return "the LMS does not show the roles of the key's user; it needs System Manager and Moderator"
+        return (
+            "the LMS does not show the roles of the key's user; it needs System Manager and"
+            " Moderator"
+        )
     missing = [role for role in NEEDED_ROLES if role not in roles]
     if missing and "Administrator" not in (owner, *roles):
-        raise LmsMisconfigured(f"{owner} lacks the role {' and '.join(missing)}. Add it in the LMS under User, Roles.")
+        raise LmsMisconfigured(
+            f"{owner} lacks the role {' and '.join(missing)}. Add it in the LMS under User, Roles."
+        )
     return ", ".join(roles)
 
 
@@ -120,7 +142,11 @@ def _roles_of(user: str) -> list[str]:
     except LmsNotFound:
         return []
     rows = document.get("roles") if isinstance(document, dict) else None
-    return sorted(plain(row.get("role")) for row in rows if isinstance(row, dict)) if isinstance(rows, list) else []
+    return (
+        sorted(plain(row.get("role")) for row in rows if isinstance(row, dict))
+        if isinstance(rows, list)
+        else []
+    )
 
 
 def _driver() -> str:
@@ -136,7 +162,13 @@ def _course(course: Course) -> str:
 
 
 def _catalogue() -> str:
-    stranded = [f"{course.slug} ({course.get_lms_platform_display()})" for course in Course.objects.without_driver().order_by("slug")]
+    stranded = [
+        f"{course.slug} ({course.get_lms_platform_display()})"
+        for course in Course.objects.without_driver().order_by("slug")
+    ]
     if stranded:
-        raise LmsMisconfigured(f"Published, and not on sale for want of a connection to their platform: {', '.join(stranded)}.")
+        raise LmsMisconfigured(
+            "Published, and not on sale for want of a connection to their platform:"
+            f" {', '.join(stranded)}."
+        )
     return "every published course is on a platform we are connected to"

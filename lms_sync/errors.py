@@ -1,6 +1,7 @@
 """Why an LMS call did not work, one class per reason.
 
-`message` is fixed and ours. `reason` is for staff and may quote the LMS; it never reaches a learner.
+`message` is fixed and ours. `reason` is for staff and may quote the LMS; it never reaches a
+learner.
 """
 
 from datetime import timedelta
@@ -30,7 +31,9 @@ class LmsError(AppError):
 
 
 class LmsUnavailable(LmsError):
-    """No usable answer: unreachable, too slow, 5xx. Whether a write took effect is unknown until it is read back."""
+    """No usable answer: unreachable, too slow, 5xx. Whether a write took effect is unknown until it
+    is read back.
+    """
 
     code = "LMS_UNAVAILABLE"
     message = "The learning platform is not reachable at the moment."
@@ -45,7 +48,9 @@ class LmsUnreadable(LmsUnavailable):
 
 
 class LmsContended(LmsUnavailable):
-    """The LMS was changing the same record; about this request only, so it says nothing about the platform."""
+    """The LMS was changing the same record; about this request only, so it says nothing about the
+    platform.
+    """
 
     code = "LMS_CONTENDED"
     message = "The learning platform was changing the same record; it will be tried again."
@@ -53,7 +58,9 @@ class LmsContended(LmsUnavailable):
 
 
 class LmsDown(LmsUnavailable):
-    """The failure belongs to an outage the breaker has noticed: it is not this job's, so it uses up no attempt."""
+    """The failure belongs to an outage the breaker has noticed: it is not this job's, so it uses up
+    no attempt.
+    """
 
     retry_after = timedelta(seconds=2)
     consumes_attempt = False
@@ -78,19 +85,25 @@ class LmsBusy(LmsError):
 
 
 class LmsThrottled(LmsError):
-    """The LMS asks for a pause. `retry_after` is kept between one second and one hour, whatever was asked."""
+    """The LMS asks for a pause. `retry_after` is kept between one second and one hour, whatever was
+    asked.
+    """
 
     code = "LMS_THROTTLED"
     message = "The learning platform asked us to slow down."
     consumes_attempt = False
 
-    def __init__(self, reason: str = "", *, retry_after: timedelta = timedelta(minutes=1), **details: Any) -> None:
+    def __init__(
+        self, reason: str = "", *, retry_after: timedelta = timedelta(minutes=1), **details: Any
+    ) -> None:
         super().__init__(reason, **details)
         self.retry_after = min(max(retry_after, SHORTEST_WAIT), LONGEST_WAIT)
 
 
 class LmsMisconfigured(LmsError):
-    """Address, key, roles or the customer's method are wrong: true of every job, so the platform is parked and staff told."""
+    """Address, key, roles or the customer's method are wrong: true of every job, so the platform is
+    parked and staff told.
+    """
 
     code = "LMS_MISCONFIGURED"
     message = "The connection to the learning platform is not set up correctly."
@@ -99,7 +112,9 @@ class LmsMisconfigured(LmsError):
 
 
 class LmsDenied(LmsMisconfigured):
-    """A step was answered as misconfigured while the probe is green: about this job as far as we know, so it uses up its attempts."""
+    """A step was answered as misconfigured while the probe is green: about this job as far as we
+    know, so it uses up its attempts.
+    """
 
     code = "LMS_DENIED"
     message = "The learning platform answers, but does not let us do this step."
@@ -137,7 +152,9 @@ class LmsDuplicate(LmsRefused):
 
 
 class LmsBrokenLink(LmsRefused):
-    """The course or the member of an enrollment does not exist; the text of the answer says which."""
+    """The course or the member of an enrollment does not exist; the text of the answer says
+    which.
+    """
 
     code = "LMS_BROKEN_LINK"
     message = "The learning platform does not know the course or the learner."

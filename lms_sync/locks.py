@@ -1,4 +1,6 @@
-"""A lock that is a row: held by one worker over all machines, and free again by itself when that worker is lost."""
+"""A lock that is a row: held by one worker over all machines, and free again by itself when that
+worker is lost.
+"""
 
 import time
 import uuid
@@ -18,7 +20,8 @@ POLL_SECONDS = 0.1
 
 @contextmanager
 def held(name: str, *, lease: timedelta, wait: timedelta = timedelta(0)) -> Iterator[None]:
-    """Hold the lock inside the block, at most for `lease`; raises LmsBusy when somebody else still has it after `wait`.
+    """Hold the lock inside the block, at most for `lease`; raises LmsBusy when somebody else still
+    has it after `wait`.
 
     Not for use inside a transaction: others must see the row.
     """
@@ -37,14 +40,21 @@ def held(name: str, *, lease: timedelta, wait: timedelta = timedelta(0)) -> Iter
 def _acquire(key: str, owner: str, lease: timedelta) -> bool:
     now = timezone.now()
     try:
-        lock, created = SyncLock.objects.get_or_create(key=key, defaults={"owner": owner, "until": now + lease})
+        lock, created = SyncLock.objects.get_or_create(
+            key=key, defaults={"owner": owner, "until": now + lease}
+        )
     except IntegrityError:
         return False  # taken and given back between the two looks of get_or_create
     if created or lock.until > now:
         return created
-    return SyncLock.objects.filter(pk=lock.pk, until__lte=now).update(owner=owner, until=now + lease) == 1
+    return (
+        SyncLock.objects.filter(pk=lock.pk, until__lte=now).update(owner=owner, until=now + lease)
+        == 1
+    )
 
 
 def forget_lapsed() -> int:
-    """Delete the locks of holders that were lost and that nobody has wanted since, and return how many there were."""
+    """Delete the locks of holders that were lost and that nobody has wanted since, and return how
+    many there were.
+    """
     return SyncLock.objects.filter(until__lt=timezone.now()).delete()[0]

@@ -14,22 +14,37 @@ ALERT_EVERY = timedelta(hours=1)  # at most, for one platform and kind of incide
 
 
 class SyncJob(WorkItem):
-    """What the LMS has to be told: the outbox. Which cause it has is in `dedupe_key`; amounts and ids are copied in."""
+    """What the LMS has to be told: the outbox. Which cause it has is in `dedupe_key`; amounts and
+    ids are copied in.
+    """
 
     ENROLL, REVOKE = "enroll", "revoke"
 
-    dedupe_key = models.CharField(max_length=120, unique=True, help_text="One job for one cause, such as enroll:<enrollment id>.")
-    action = models.CharField(max_length=10, choices=[(ENROLL, ENROLL), (REVOKE, REVOKE)], default=ENROLL)
+    dedupe_key = models.CharField(
+        max_length=120,
+        unique=True,
+        help_text="One job for one cause, such as enroll:<enrollment id>.",
+    )
+    action = models.CharField(
+        max_length=10, choices=[(ENROLL, ENROLL), (REVOKE, REVOKE)], default=ENROLL
+    )
     platform = models.CharField(max_length=20)
     email = models.EmailField(max_length=254)
     full_name = models.CharField(max_length=255, blank=True)
     course_id = models.CharField("LMS course", max_length=255)
-    payload = models.JSONField(default=dict, blank=True, help_text="payment_id, amount in minor units, currency, referral_code.")
+    payload = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="payment_id, amount in minor units, currency, referral_code.",
+    )
     lms_enrollment_id = models.CharField("LMS enrollment", max_length=140, blank=True)
 
     class Meta(WorkItem.Meta):
         verbose_name = "sync job"
-        indexes: ClassVar[list[models.Index]] = [*WorkItem.Meta.indexes, models.Index(fields=["email"])]
+        indexes: ClassVar[list[models.Index]] = [
+            *WorkItem.Meta.indexes,
+            models.Index(fields=["email"]),
+        ]
         permissions = (("replay_syncjob", "Can retry and replay sync jobs"),)
 
     def __str__(self) -> str:
@@ -52,7 +67,10 @@ class SyncAttempt(models.Model):
     class Meta:
         verbose_name = "sync attempt"
         ordering: ClassVar[list[str]] = ["started_at"]
-        indexes: ClassVar[list[models.Index]] = [models.Index(fields=["job", "started_at"]), models.Index(fields=["-started_at"])]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["job", "started_at"]),
+            models.Index(fields=["-started_at"]),
+        ]
 
     def __str__(self) -> str:
         return f"attempt {self.number}: {self.outcome}"
@@ -67,7 +85,9 @@ class DeadLetterQuerySet(models.QuerySet["DeadLetter"]):
 
 
 class DeadLetter(models.Model):
-    """A job that will not be tried again by itself, until staff replay or dismiss it: one for each job."""
+    """A job that will not be tried again by itself, until staff replay or dismiss it: one for each
+    job.
+    """
 
     class Status(models.TextChoices):
         OPEN = "open", "Open"
@@ -75,7 +95,8 @@ class DeadLetter(models.Model):
         DISMISSED = "dismissed", "Dismissed"
 
     TRANSITIONS: ClassVar[dict[str, list[str]]] = {
-        Status.OPEN: [Status.OPEN, Status.REPLAYED, Status.DISMISSED],  # the job died again, whoever brought it back
+        # the job died again, whoever brought it back
+        Status.OPEN: [Status.OPEN, Status.REPLAYED, Status.DISMISSED],
         Status.REPLAYED: [Status.OPEN, Status.DISMISSED],
         Status.DISMISSED: [Status.OPEN],
     }
@@ -121,7 +142,9 @@ class PlatformStateQuerySet(models.QuerySet["PlatformState"]):
     def quiet(self, now: datetime) -> "PlatformStateQuerySet":
         """Those that answered when last heard of, which is a while ago, and are due for a look."""
         unheard = Q(last_ok_at=None) | Q(last_ok_at__lte=now - WATCH_EVERY)
-        return self.filter(unheard, Q(retry_at=None) | Q(retry_at__lte=now), state=PlatformState.State.CLOSED)
+        return self.filter(
+            unheard, Q(retry_at=None) | Q(retry_at__lte=now), state=PlatformState.State.CLOSED
+        )
 
     def to_be_probed(self, now: datetime) -> "PlatformStateQuerySet":
         return self.blocked().filter(retry_at__lte=now)
@@ -131,7 +154,9 @@ class PlatformStateQuerySet(models.QuerySet["PlatformState"]):
 
 
 class PlatformState(models.Model):
-    """The circuit breaker of one platform, shared by all processes: every change is one guarded UPDATE in `breaker`."""
+    """The circuit breaker of one platform, shared by all processes: every change is one guarded
+    UPDATE in `breaker`.
+    """
 
     class State(models.TextChoices):
         CLOSED = "closed", "Answering"
@@ -149,14 +174,30 @@ class PlatformState(models.Model):
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     name = models.CharField(max_length=20, unique=True)
     state = models.CharField(max_length=10, choices=State.choices, default=State.CLOSED)
-    failures = models.PositiveIntegerField(default=0, help_text="Consecutive ones, while answering.")
-    opened_at = models.DateTimeField(null=True, blank=True, help_text="Since when it has not been answering.")
-    retry_at = models.DateTimeField(null=True, blank=True, help_text="When the next probe, or the next look while it is quiet, is due.")
+    failures = models.PositiveIntegerField(
+        default=0, help_text="Consecutive ones, while answering."
+    )
+    opened_at = models.DateTimeField(
+        null=True, blank=True, help_text="Since when it has not been answering."
+    )
+    retry_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="When the next probe, or the next look while it is quiet, is due.",
+    )
     probe_token = models.CharField(max_length=32, blank=True)
-    incident = models.CharField(max_length=16, choices=Incident.choices, blank=True, help_text="Until a job succeeds.")
-    alert_pending = models.BooleanField(default=False, help_text="Staff have not been told of the incident yet.")
-    unavailable_told_at = models.DateTimeField(null=True, blank=True, help_text="When staff were last told that it is unavailable.")
-    misconfigured_told_at = models.DateTimeField(null=True, blank=True, help_text="When staff were last told that it is misconfigured.")
+    incident = models.CharField(
+        max_length=16, choices=Incident.choices, blank=True, help_text="Until a job succeeds."
+    )
+    alert_pending = models.BooleanField(
+        default=False, help_text="Staff have not been told of the incident yet."
+    )
+    unavailable_told_at = models.DateTimeField(
+        null=True, blank=True, help_text="When staff were last told that it is unavailable."
+    )
+    misconfigured_told_at = models.DateTimeField(
+        null=True, blank=True, help_text="When staff were last told that it is misconfigured."
+    )
     last_error = models.CharField(max_length=600, blank=True)
     last_ok_at = models.DateTimeField(null=True, blank=True)
     latency_ms = models.PositiveIntegerField(null=True, blank=True)

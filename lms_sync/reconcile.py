@@ -1,4 +1,6 @@
-"""What the LMS says about courses and learners, compared with what we sell. Requirements R030, R031."""
+"""What the LMS says about courses and learners, compared with what we sell. Requirements R030,
+R031.
+"""
 
 from dataclasses import dataclass
 
@@ -19,14 +21,22 @@ class Finding:
 
 
 def fetch_progress(*, platform: str, email: str, course_id: str) -> int:
-    """Return how far a learner is, 0 to 100. Frappe does not date a change of progress, so asking is the only way."""
+    """Return how far a learner is, 0 to 100. Frappe does not date a change of progress, so asking
+    is the only way.
+    """
     driver = platform_for(platform, timeout=settings.LMS_TIMEOUT_INTERACTIVE)
     return driver.progress(email, course_id).percent
 
 
 def check_courses() -> list[Finding]:
-    """Return what is wrong with the LMS side of each published course; raises LmsUnavailable when the LMS cannot be asked."""
-    return [finding for course in Course.objects.published().order_by("slug") for finding in check_course(course)]
+    """Return what is wrong with the LMS side of each published course; raises LmsUnavailable when
+    the LMS cannot be asked.
+    """
+    return [
+        finding
+        for course in Course.objects.published().order_by("slug")
+        for finding in check_course(course)
+    ]
 
 
 def check_course(course: Course) -> list[Finding]:
@@ -38,5 +48,11 @@ def check_course(course: Course) -> list[Finding]:
     if not facts.published:
         found.append(Finding(course.slug, "The course is not published in the LMS.", facts.title))
     if facts.title.casefold() != course.title.casefold():
-        found.append(Finding(course.slug, f"The LMS calls it “{facts.title}”, we call it “{course.title}”.", facts.title))
+        found.append(
+            Finding(
+                course.slug,
+                f"The LMS calls it “{facts.title}”, we call it “{course.title}”.",
+                facts.title,
+            )
+        )
     return found

@@ -1,4 +1,6 @@
-"""What may be kept of a conversation with the LMS: the facts, without secrets and without whole addresses and names."""
+"""What may be kept of a conversation with the LMS: the facts, without secrets and without whole
+addresses and names.
+"""
 
 import re
 from collections.abc import Iterable
@@ -6,9 +8,13 @@ from collections.abc import Iterable
 MAX_KEPT = 4096
 HIDDEN = "[redacted]"
 _SECRET_NAMES = r"authorization|cookie|set-cookie|password|new_password|api_key|api_secret|secret|token|csrf_token|sid"  # noqa: S105 names, not values
-_PERSON_NAMES = r"first_name|last_name|full_name|member_name|member_username|username|user_image|member_image"
+_PERSON_NAMES = (
+    r"first_name|last_name|full_name|member_name|member_username|username|user_image|member_image"
+)
 _VALUE = r'"(?:[^"\\]|\\.)*"?|[^\s,;&}\]]+'
-_NAMED = re.compile(rf"""(["']?\b(?:{_SECRET_NAMES}|{_PERSON_NAMES})["']?\s*[:=]\s*)({_VALUE})""", re.IGNORECASE)
+_NAMED = re.compile(
+    rf"""(["']?\b(?:{_SECRET_NAMES}|{_PERSON_NAMES})["']?\s*[:=]\s*)({_VALUE})""", re.IGNORECASE
+)
 _SCHEMES = re.compile(r"\b(token|bearer|basic)\s+[\w\-.~+/=:]{6,}", re.IGNORECASE)
 _ADDRESS = re.compile(r"(?<![\w.+%'-])([\w+])[\w.+%'-]{0,139}?(@|%40)(?=[\w-])")
 _TRACEBACK = re.compile(r'("(?:exc|exception|_exc_source)"\s*:\s*)"(?:[^"\\]|\\.)*"?')
@@ -21,7 +27,9 @@ def printable(text: str) -> str:
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """Hide keys, cookies, passwords, names and tracebacks, mask addresses, and keep at most 4 KB."""
+    """Hide keys, cookies, passwords, names and tracebacks, mask addresses, and keep at most 4
+    KB.
+    """
     text = printable(text[: 4 * MAX_KEPT])
     for secret in secrets:
         if secret:

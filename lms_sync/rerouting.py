@@ -1,4 +1,6 @@
-"""Where a job goes: to what its course is called in the LMS by now, so that a wrong course id can be mended after the sale."""
+"""Where a job goes: to what its course is called in the LMS by now, so that a wrong course id can
+be mended after the sale.
+"""
 
 from django.utils import timezone
 
@@ -12,26 +14,40 @@ REROUTED = "rerouted"
 
 @atomic
 def follow_course(job: SyncJob, *, by: str) -> bool:
-    """Send a job that is brought back to where its course is in the LMS now, and return whether that is another place.
+    """Send a job that is brought back to where its course is in the LMS now, and return whether
+    that is another place.
 
-    Only a job to which the LMS gave no enrollment, and whose payload names the `course`: that of a place which has, or had,
-    access does not. What was changed, and by whom, is kept among the job's attempts.
+    Only a job to which the LMS gave no enrollment, and whose payload names the `course`: that of a
+    place which has, or had, access does not. What was changed, and by whom, is kept among the job's
+    attempts.
     """
     named = str((job.payload or {}).get("course") or "")
     course = Course.objects.filter(pk=named).first() if named else None
-    if course is None or not course.has_driver or (job.platform, job.course_id) == (course.lms_platform, course.lms_course_id):
+    if (
+        course is None
+        or not course.has_driver
+        or (job.platform, job.course_id) == (course.lms_platform, course.lms_course_id)
+    ):
         return False
     now = timezone.now()
-    waiting = SyncJob.objects.filter(pk=job.pk, action=SyncJob.ENROLL, lms_enrollment_id="", status__in=[PENDING, DEAD])
-    if waiting.update(platform=course.lms_platform, course_id=course.lms_course_id, updated_at=now) != 1:
+    waiting = SyncJob.objects.filter(
+        pk=job.pk, action=SyncJob.ENROLL, lms_enrollment_id="", status__in=[PENDING, DEAD]
+    )
+    if (
+        waiting.update(platform=course.lms_platform, course_id=course.lms_course_id, updated_at=now)
+        != 1
+    ):
         return False
     SyncAttempt.objects.create(
         job=job,
         number=SyncAttempt.objects.filter(job=job).count() + 1,
         started_at=now,
         duration_ms=0,
-        request=f"Nothing was sent. {by} brought the job back, and the course is now {course.lms_course_id} in {course.lms_platform} "
-        f"instead of {job.course_id} in {job.platform}.",
+        request=(
+            f"Nothing was sent. {by} brought the job back, and the course is now"
+            f" {course.lms_course_id} in {course.lms_platform} instead of {job.course_id} in"
+            f" {job.platform}."
+        ),
         outcome=REROUTED,
     )
     job.platform, job.course_id = course.lms_platform, course.lms_course_id

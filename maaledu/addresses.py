@@ -1,4 +1,6 @@
-"""Who is asking, and where an answer may send them: network addresses that cannot be made up, paths that stay here."""
+"""Who is asking, and where an answer may send them: network addresses that cannot be made up, paths
+that stay here.
+"""
 
 import functools
 import ipaddress
@@ -14,8 +16,9 @@ UNKNOWN = "unknown"
 def client_address(request: HttpRequest) -> str:
     """Return the visitor's address: the one that the outermost of our own proxies saw.
 
-    Proxies append to X-Forwarded-For, so with n trusted ones it is the n-th entry from the right; what stands left of it
-    is whatever the sender made up. With none, or a header that cannot be theirs, it is the address of the connection.
+    Proxies append to X-Forwarded-For, so with n trusted ones it is the n-th entry from the right;
+    what stands left of it is whatever the sender made up. With none, or a header that cannot be
+    theirs, it is the address of the connection.
     """
     remote = _address(request.META.get("REMOTE_ADDR", "")) or UNKNOWN
     count = settings.TRUSTED_PROXY_COUNT
@@ -24,21 +27,27 @@ def client_address(request: HttpRequest) -> str:
 
 
 def client_network(request: HttpRequest) -> str:
-    """Return what limits count by: the address, or for IPv6 its /64, which one subscriber holds entirely."""
+    """Return what limits count by: the address, or for IPv6 its /64, which one subscriber holds
+    entirely.
+    """
     address = client_address(request)
     return str(ipaddress.ip_network(f"{address}/64", strict=False)) if ":" in address else address
 
 
 @functools.lru_cache(maxsize=4096)
 def blur_address(address: str) -> str:
-    """Return the address without the part that tells one household from the next: enough to see where load comes from."""
+    """Return the address without the part that tells one household from the next: enough to see
+    where load comes from.
+    """
     if address == UNKNOWN:
         return address
     return str(ipaddress.ip_network(f"{address}/{48 if ':' in address else 24}", strict=False))
 
 
 def is_own_path(url: str) -> bool:
-    """Return whether a redirect to `url` stays on this site: a plain path, no host however it may be disguised."""
+    """Return whether a redirect to `url` stays on this site: a plain path, no host however it may
+    be disguised.
+    """
     plain = url.startswith("/") and url.isprintable() and "\\" not in url
     return plain and url_has_allowed_host_and_scheme(url, allowed_hosts=None)
 

@@ -1,6 +1,8 @@
-"""The bell: tells workers that a queue has work. It never holds a request up and may be lost without harm.
+"""The bell: tells workers that a queue has work. It never holds a request up and may be lost
+without harm.
 
-In the embedded worker it wakes the queue's own thread; with a broker, a background thread sends one Celery message.
+In the embedded worker it wakes the queue's own thread; with a broker, a background thread sends one
+Celery message.
 """
 
 import logging
@@ -24,7 +26,9 @@ def ring_on_commit(queue_name: str) -> None:
 
 
 def ring(queue_name: str) -> None:
-    """Wake the local thread of the queue, and leave the message for the sender thread; returns at once."""
+    """Wake the local thread of the queue, and leave the message for the sender thread; returns at
+    once.
+    """
     local = local_bells.get(queue_name)
     if local:
         local.set()
@@ -33,7 +37,9 @@ def ring(queue_name: str) -> None:
 
 
 class _Sender:
-    """Sends what was left for it from a thread of its own, so that a broker that hangs holds up nobody else."""
+    """Sends what was left for it from a thread of its own, so that a broker that hangs holds up
+    nobody else.
+    """
 
     def __init__(self) -> None:
         self._rung: set[str] = set()
@@ -68,6 +74,13 @@ _sender = _Sender()
 
 def _send(queue_name: str) -> None:
     try:
-        current_app.send_task(TASK, args=[queue_name], expires=MESSAGE_LIFETIME_SECONDS, ignore_result=True)
-    except (OperationalError, OSError) as error:  # a lost bell is harmless: the sweep runs what is due
-        logger.warning("the bell was lost", extra={"queue": queue_name, "error": type(error).__name__})
+        current_app.send_task(
+            TASK, args=[queue_name], expires=MESSAGE_LIFETIME_SECONDS, ignore_result=True
+        )
+    except (
+        OperationalError,
+        OSError,
+    ) as error:  # a lost bell is harmless: the sweep runs what is due
+        logger.warning(
+            "the bell was lost", extra={"queue": queue_name, "error": type(error).__name__}
+        )

@@ -1,4 +1,6 @@
-"""Redis as a cache that may be lost: while it is down the shop is slower and its limits are open, but it is not closed."""
+"""Redis as a cache that may be lost: while it is down the shop is slower and its limits are open,
+but it is not closed.
+"""
 
 import functools
 import logging
@@ -22,7 +24,9 @@ class Rest:
 
 
 def _or(answer: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Give `answer` instead when Redis does not answer, and do not ask again for a moment: a hang must not add up."""
+    """Give `answer` instead when Redis does not answer, and do not ask again for a moment: a hang
+    must not add up.
+    """
 
     def decorate(ask: Callable[..., Any]) -> Callable[..., Any]:
         @functools.wraps(ask)
@@ -33,7 +37,10 @@ def _or(answer: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[.
                 return ask(self, *args, **kwargs)
             except RedisError as error:
                 Rest.until = time.monotonic() + LEAVE_ALONE_SECONDS
-                logger.exception("the cache is down; limits are not counted until it is back", extra={"error": type(error).__name__})
+                logger.exception(
+                    "the cache is down; limits are not counted until it is back",
+                    extra={"error": type(error).__name__},
+                )
                 return answer(*args, **kwargs)
 
         return asked
@@ -66,7 +73,9 @@ def _one(*args: Any, **kwargs: Any) -> int:
 
 
 class KeptClient(RedisCacheClient):
-    """Django makes a new client object for every command, which costs more than the command; clients may be kept."""
+    """Django makes a new client object for every command, which costs more than the command;
+    clients may be kept.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -80,7 +89,9 @@ class KeptClient(RedisCacheClient):
 
 
 class ForgivingRedisCache(RedisCache):
-    """A lost Redis reads as empty; `add` succeeds, so that a first attempt, and every one after it, is let through."""
+    """A lost Redis reads as empty; `add` succeeds, so that a first attempt, and every one after it,
+    is let through.
+    """
 
     def __init__(self, server: str, params: dict[str, Any]) -> None:
         super().__init__(server, params)

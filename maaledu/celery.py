@@ -1,7 +1,9 @@
-"""Celery rings the bell and keeps the worker processes; the queue itself is in the database (see maaledu.work).
+"""Celery rings the bell and keeps the worker processes; the queue itself is in the database (see
+maaledu.work).
 
-The settings are those of contracts/reliability, section 5: a lost message delays a job by one tick and loses nothing,
-a broker that hangs holds nobody up, and retries live in the table, never in a countdown.
+The settings are those of contracts/reliability, section 5: a lost message delays a job by one tick
+and loses nothing, a broker that hangs holds nobody up, and retries live in the table, never in a
+countdown.
 """
 
 import os
@@ -22,7 +24,12 @@ app.conf.update(
     task_reject_on_worker_lost=False,
     task_time_limit=None,
     task_publish_retry=True,
-    task_publish_retry_policy={"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.1},
+    task_publish_retry_policy={
+        "max_retries": 1,
+        "interval_start": 0,
+        "interval_step": 0.1,
+        "interval_max": 0.1,
+    },
     task_serializer="json",
     accept_content=["json"],
     worker_prefetch_multiplier=1,

@@ -1,4 +1,5 @@
-"""What must be set before this may serve: each refusal is a sentence that says what to set. See `.env.example`.
+"""What must be set before this may serve: each refusal is a sentence that says what to set. See
+`.env.example`.
 
 The LMS's address and key are checked where they are understood, in lms_sync.checks.
 """
@@ -33,7 +34,9 @@ HIGHEST_RATE = 10_000  # basis points: the whole price
 MOST = 10**9
 PORT_WITH_TLS_FROM_THE_START = 465
 SANDBOX_MAILBOX = 8702
-MAKE_A_KEY = 'python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"'
+MAKE_A_KEY = (
+    'python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"'
+)
 LOCAL_DELIVERY = ("console", "locmem", "dummy", "filebased")
 BOOT_FAILED = 3  # gunicorn takes this exit code of a worker as "do not try again"
 
@@ -41,9 +44,15 @@ Rule = Callable[[], Iterator[str]]
 
 
 def check_environment(**_: Any) -> list[CheckMessage]:
-    """Check the settings that any environment needs, and in production those that it needs to be safe."""
+    """Check the settings that any environment needs, and in production those that it needs to be
+    safe.
+    """
     rules = {**ALWAYS, **(IN_PRODUCTION if settings.PRODUCTION else {})}
-    errors = [Error(sentence, id=f"maaledu.{number}") for number, rule in rules.items() for sentence in rule()]
+    errors = [
+        Error(sentence, id=f"maaledu.{number}")
+        for number, rule in rules.items()
+        for sentence in rule()
+    ]
     return [*errors, *(_advice() if settings.PRODUCTION else [])]
 
 
@@ -54,32 +63,50 @@ def check_database(databases: Sequence[str] | None = None, **_: Any) -> list[Che
     try:
         able = connections["default"].features._supports_transactions  # type: ignore[attr-defined]
     except DatabaseError as error:
-        return [checks.Warning(f"MongoDB does not answer ({type(error).__name__}): check DATABASE_URL.", id="maaledu.W010")]
-    sentence = "Point DATABASE_URL at a MongoDB replica set: a single server has no transactions, and money needs them."
+        return [
+            checks.Warning(
+                f"MongoDB does not answer ({type(error).__name__}): check DATABASE_URL.",
+                id="maaledu.W010",
+            )
+        ]
+    sentence = (
+        "Point DATABASE_URL at a MongoDB replica set: a single server has no transactions, and"
+        " money needs them."
+    )
     return [] if able else [Error(sentence, id="maaledu.E020")]
 
 
 def refuse_unsafe_start() -> None:
-    """End this process, with every reason, where production is not set up safely. For entrances that run no checks."""
+    """End this process, with every reason, where production is not set up safely. For entrances
+    that run no checks.
+    """
     if not settings.PRODUCTION:
         return
     found = [*run_checks(), *run_checks(tags=[Tags.database], databases=["default"])]
-    reasons = sorted({f"{message.id}: {message.msg}" for message in found if message.level >= ERROR})
+    reasons = sorted(
+        {f"{message.id}: {message.msg}" for message in found if message.level >= ERROR}
+    )
     if reasons:
         sys.stderr.write("\n- ".join(["MaalEdu does not start:", *reasons]) + "\n")
         raise SystemExit(BOOT_FAILED)
 
 
-# --- the rules -------------------------------------------------------------------------------------------------------
+# --- the rules ------------------------------------------------------------------------------------
 def _environment() -> Iterator[str]:
     if settings.ENVIRONMENT not in ENVIRONMENTS:
-        yield f"Set MAALEDU_ENV to one of {', '.join(ENVIRONMENTS)}; “{settings.ENVIRONMENT}” is not known."
+        yield (
+            f"Set MAALEDU_ENV to one of {', '.join(ENVIRONMENTS)}; “{settings.ENVIRONMENT}” is not"
+            " known."
+        )
 
 
 def _rates() -> Iterator[str]:
     for name, rate in settings.RATE_LIMITS.items():
         if not RATE.fullmatch(rate):
-            yield f"Set the rate limit “{name}” as a number and a period, such as 10/15m; “{rate}” cannot be read."
+            yield (
+                f"Set the rate limit “{name}” as a number and a period, such as 10/15m; “{rate}”"
+                " cannot be read."
+            )
 
 
 def _numbers() -> Iterator[str]:
@@ -114,9 +141,15 @@ def _affiliates() -> Iterator[str]:
 def _details_keys() -> Iterator[str]:
     keys = settings.DETAILS_KEYS
     if not keys or not all(_is_fernet_key(key) for key in keys):
-        yield f"Set DETAILS_KEYS to a key that seals payout details, several parted by commas; make one: {MAKE_A_KEY}"
+        yield (
+            "Set DETAILS_KEYS to a key that seals payout details, several parted by commas; make"
+            f" one: {MAKE_A_KEY}"
+        )
     elif settings.INSECURE_DETAILS_KEY in keys:
-        yield f"Set DETAILS_KEYS to keys of your own: the one of development is known to everybody. Make one: {MAKE_A_KEY}"
+        yield (
+            "Set DETAILS_KEYS to keys of your own: the one of development is known to everybody."
+            f" Make one: {MAKE_A_KEY}"
+        )
 
 
 def _is_fernet_key(key: str) -> bool:
@@ -133,24 +166,40 @@ def _course_link() -> Iterator[str]:
     except (LookupError, ValueError):
         link = ""
     if urlsplit(link).scheme not in ("http", "https") or "a-course" not in link:
-        yield "Set LMS_COURSE_URL to the address of a course with {base_url} and {course_id} in it, and nothing else in braces."
+        yield (
+            "Set LMS_COURSE_URL to the address of a course with {base_url} and {course_id} in it,"
+            " and nothing else in braces."
+        )
 
 
 def _cron() -> Iterator[str]:
     if settings.CRON_SECRET and len(settings.CRON_SECRET) < SHORTEST_CRON_SECRET:
-        yield f"Set CRON_SECRET to a random text of at least {SHORTEST_CRON_SECRET} characters, or to nothing: then the address is closed."
+        yield (
+            f"Set CRON_SECRET to a random text of at least {SHORTEST_CRON_SECRET} characters, or to"
+            " nothing: then the address is closed."
+        )
 
 
 def _secret_key() -> Iterator[str]:
     key = settings.SECRET_KEY
-    weak = len(key) < SHORTEST_SECRET_KEY or len(set(key)) < LEAST_DIFFERENT_CHARACTERS or key.startswith("django-insecure")
+    weak = (
+        len(key) < SHORTEST_SECRET_KEY
+        or len(set(key)) < LEAST_DIFFERENT_CHARACTERS
+        or key.startswith("django-insecure")
+    )
     if weak:
-        yield f"Set SECRET_KEY to a random text of at least {SHORTEST_SECRET_KEY} characters; script/setup prints one."
+        yield (
+            f"Set SECRET_KEY to a random text of at least {SHORTEST_SECRET_KEY} characters;"
+            " script/setup prints one."
+        )
 
 
 def _hosts() -> Iterator[str]:
     if not settings.ALLOWED_HOSTS:
-        yield "Set ALLOWED_HOSTS to the names under which the shop is reached, such as learn.example.com."
+        yield (
+            "Set ALLOWED_HOSTS to the names under which the shop is reached, such as"
+            " learn.example.com."
+        )
     if "*" in settings.ALLOWED_HOSTS:
         yield "Set ALLOWED_HOSTS to names; “*” lets anybody put a name of theirs into our links."
 
@@ -158,7 +207,10 @@ def _hosts() -> Iterator[str]:
 def _site_url() -> Iterator[str]:
     url = urlsplit(settings.SITE_URL)
     if url.scheme != "https" or not url.hostname or url.path or url.query or url.username:
-        yield "Set SITE_URL to the shop's address, https and the host only, such as https://learn.example.com."
+        yield (
+            "Set SITE_URL to the shop's address, https and the host only, such as"
+            " https://learn.example.com."
+        )
     elif settings.ALLOWED_HOSTS and not validate_host(url.hostname, settings.ALLOWED_HOSTS):
         yield f"Put {url.hostname}, the host of SITE_URL, into ALLOWED_HOSTS as well."
 
@@ -174,18 +226,27 @@ def _stripe_key() -> Iterator[str]:
         yield "Set STRIPE_SECRET_KEY to the secret key of your Stripe account (sk_live_…)."
     elif ("_live_" in key) != settings.STRIPE_LIVEMODE:
         kind, mode = ("a live", "false") if "_live_" in key else ("a test", "true")
-        yield f"STRIPE_SECRET_KEY is {kind} key but STRIPE_LIVEMODE is {mode}: set both to the same mode."
+        yield (
+            f"STRIPE_SECRET_KEY is {kind} key but STRIPE_LIVEMODE is {mode}: set both to the same"
+            " mode."
+        )
 
 
 def _stripe_webhook() -> Iterator[str]:
     secrets = settings.STRIPE_WEBHOOK_SECRETS
     if not secrets or not all(re.fullmatch(r"whsec_\S{10,}", secret) for secret in secrets):
-        yield "Set STRIPE_WEBHOOK_SECRET to the signing secret of your webhook endpoint (whsec_…), several parted by commas."
+        yield (
+            "Set STRIPE_WEBHOOK_SECRET to the signing secret of your webhook endpoint (whsec_…),"
+            " several parted by commas."
+        )
 
 
 def _stripe_base() -> Iterator[str]:
     if settings.STRIPE_API_BASE:
-        yield "Leave STRIPE_API_BASE empty: it is for the sandbox, and would take payments to somebody else's server."
+        yield (
+            "Leave STRIPE_API_BASE empty: it is for the sandbox, and would take payments to"
+            " somebody else's server."
+        )
 
 
 def _lms_driver() -> Iterator[str]:
@@ -194,14 +255,22 @@ def _lms_driver() -> Iterator[str]:
 
 
 def _staff() -> Iterator[str]:
-    if not settings.STAFF_ALERT_EMAILS or not all(_is_address(email) for email in settings.STAFF_ALERT_EMAILS):
-        yield "Set STAFF_ALERT_EMAILS to the addresses of who is to be told when something needs a person, parted by commas."
+    if not settings.STAFF_ALERT_EMAILS or not all(
+        _is_address(email) for email in settings.STAFF_ALERT_EMAILS
+    ):
+        yield (
+            "Set STAFF_ALERT_EMAILS to the addresses of who is to be told when something needs a"
+            " person, parted by commas."
+        )
 
 
 def _senders() -> Iterator[str]:
     sender = parseaddr(settings.DEFAULT_FROM_EMAIL)[1]
     if not _is_address(sender) or sender.endswith(".example"):
-        yield "Set DEFAULT_FROM_EMAIL to an address of yours that your mail server may send from, such as MaalEdu <courses@example.com>."
+        yield (
+            "Set DEFAULT_FROM_EMAIL to an address of yours that your mail server may send from,"
+            " such as MaalEdu <courses@example.com>."
+        )
     if not _is_address(settings.SUPPORT_EMAIL):
         yield "Set SUPPORT_EMAIL to the address that learners may write to."
 
@@ -217,7 +286,10 @@ def _is_address(text: str) -> bool:
 def _delivery() -> Iterator[str]:
     backend = settings.EMAIL_DELIVERY_BACKEND
     if any(f".{name}." in backend for name in LOCAL_DELIVERY):
-        yield "Set EMAIL_DELIVERY_BACKEND to one that sends: SMTP, or anymail.backends.sendgrid.EmailBackend."
+        yield (
+            "Set EMAIL_DELIVERY_BACKEND to one that sends: SMTP, or"
+            " anymail.backends.sendgrid.EmailBackend."
+        )
     if "sendgrid" in backend and not settings.ANYMAIL["SENDGRID_API_KEY"]:
         yield "Set SENDGRID_API_KEY, or another EMAIL_DELIVERY_BACKEND."
     if backend.endswith("smtp.EmailBackend"):
@@ -227,12 +299,23 @@ def _delivery() -> Iterator[str]:
 def _mail_server() -> Iterator[str]:
     if not settings.EMAIL_HOST:
         yield "Set EMAIL_HOST to your mail server."
-    elif settings.EMAIL_HOST in ("127.0.0.1", "localhost") and settings.EMAIL_PORT == SANDBOX_MAILBOX:
-        yield "Set EMAIL_HOST and EMAIL_PORT to your mail server; they still point at the sandbox's mailbox."
+    elif (
+        settings.EMAIL_HOST in ("127.0.0.1", "localhost") and settings.EMAIL_PORT == SANDBOX_MAILBOX
+    ):
+        yield (
+            "Set EMAIL_HOST and EMAIL_PORT to your mail server; they still point at the sandbox's"
+            " mailbox."
+        )
     if settings.EMAIL_USE_TLS and settings.EMAIL_USE_SSL:
-        yield "Set one of EMAIL_USE_TLS (STARTTLS, port 587) and EMAIL_USE_SSL (TLS from the start, port 465), not both."
+        yield (
+            "Set one of EMAIL_USE_TLS (STARTTLS, port 587) and EMAIL_USE_SSL (TLS from the start,"
+            " port 465), not both."
+        )
     elif settings.EMAIL_PORT == PORT_WITH_TLS_FROM_THE_START and not settings.EMAIL_USE_SSL:
-        yield "Set EMAIL_USE_SSL to true: port 465 speaks TLS from the start, and EMAIL_USE_TLS means STARTTLS."
+        yield (
+            "Set EMAIL_USE_SSL to true: port 465 speaks TLS from the start, and EMAIL_USE_TLS means"
+            " STARTTLS."
+        )
 
 
 ALWAYS: dict[str, Rule] = {
@@ -263,10 +346,19 @@ IN_PRODUCTION: dict[str, Rule] = {
 
 def _advice() -> Iterator[CheckMessage]:
     if not settings.REDIS_URL:
-        sentence = "Set REDIS_URL when more than one web process runs: without it each counts limits and keeps pages alone."
+        sentence = (
+            "Set REDIS_URL when more than one web process runs: without it each counts limits and"
+            " keeps pages alone."
+        )
         yield checks.Warning(sentence, id="maaledu.W001")
     if not settings.TRUSTED_PROXY_COUNT:
-        sentence = "Set TRUSTED_PROXY_COUNT to 1 behind a reverse proxy: with 0 all its visitors share one address and its limits."
+        sentence = (
+            "Set TRUSTED_PROXY_COUNT to 1 behind a reverse proxy: with 0 all its visitors share one"
+            " address and its limits."
+        )
         yield checks.Warning(sentence, id="maaledu.W002")
     if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
-        yield Info("SQLite serves one machine; for several set DATABASE_URL to PostgreSQL or MongoDB.", id="maaledu.I001")
+        yield Info(
+            "SQLite serves one machine; for several set DATABASE_URL to PostgreSQL or MongoDB.",
+            id="maaledu.I001",
+        )

@@ -6,7 +6,8 @@ from typing import Any
 
 from django.http import StreamingHttpResponse
 
-# Where a spreadsheet sees a formula, or a control character it strips before it does (OWASP ASVS 1.2.10).
+# Where a spreadsheet sees a formula, or a control character it strips before it does (OWASP ASVS
+# 1.2.10).
 DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "\0")
 
 

@@ -1,4 +1,5 @@
-"""What means the same on SQLite, PostgreSQL and MongoDB: guarded single-row writes, and transactions.
+"""What means the same on SQLite, PostgreSQL and MongoDB: guarded single-row writes, and
+transactions.
 
 Source: architecture, "Three databases, one rule"; contracts/reliability, section 6.
 """
@@ -34,19 +35,32 @@ RETRIED_SQLSTATES = {"40001", "40P01"}
 
 
 def new_id() -> uuid.UUID:
-    """Return a UUIDv7: unguessable enough for a key, and ordered by time, which keeps indexes compact."""
+    """Return a UUIDv7: unguessable enough for a key, and ordered by time, which keeps indexes
+    compact.
+    """
     return uuid_utils.compat.uuid7()
 
 
-def transition(obj: models.Model, to: str, *, field: str = "status", only: models.Q | None = None, **changes: Any) -> bool:
-    """Move `obj.status` to `to` if the row still allows it, and return whether this call made the move.
+def transition(
+    obj: models.Model,
+    to: str,
+    *,
+    field: str = "status",
+    only: models.Q | None = None,
+    **changes: Any,
+) -> bool:
+    """Move `obj.status` to `to` if the row still allows it, and return whether this call made the
+    move.
 
-    One guarded UPDATE over the model's `TRANSITIONS = {to: [from, ...]}` (`LMS_STATUS_TRANSITIONS` for the field
-    `lms_status`, and so on), and over `only`, where the rule is more than the status. The loser learns the present status.
+    One guarded UPDATE over the model's `TRANSITIONS = {to: [from, ...]}` (`LMS_STATUS_TRANSITIONS`
+    for the field `lms_status`, and so on), and over `only`, where the rule is more than the status.
+    The loser learns the present status.
     """
     model = type(obj)
     changes = {field: to, "updated_at": timezone.now(), **changes}
-    allowed = getattr(model, "TRANSITIONS" if field == "status" else f"{field.upper()}_TRANSITIONS")[to]
+    allowed = getattr(
+        model, "TRANSITIONS" if field == "status" else f"{field.upper()}_TRANSITIONS"
+    )[to]
     rows = model._default_manager.filter(only or models.Q(), pk=obj.pk, **{f"{field}__in": allowed})
     won = rows.update(**changes) == 1
     if won:
@@ -60,9 +74,10 @@ def transition(obj: models.Model, to: str, *, field: str = "status", only: model
 def atomic(block: Callable[P, T]) -> Callable[P, T]:
     """Make a function all-or-nothing in the engine's own transaction.
 
-    The whole function runs again after a conflict that the database resolved against it, so it must be safe to run
-    twice. A call inside another atomic function joins that one's transaction; when the inner one fails the outer one
-    cannot commit, whatever it catches. Network calls have no place in here.
+    The whole function runs again after a conflict that the database resolved against it, so it must
+    be safe to run twice. A call inside another atomic function joins that one's transaction; when
+    the inner one fails the outer one cannot commit, whatever it catches. Network calls have no
+    place in here.
     """
 
     @functools.wraps(block)
@@ -84,7 +99,9 @@ _here = _Here()
 
 
 class OutOfDate(Exception):
-    """Raised in an atomic function when a constraint says that what it has read is no longer so: all of it runs again."""
+    """Raised in an atomic function when a constraint says that what it has read is no longer so:
+    all of it runs again.
+    """
 
 
 def _join(call: Callable[[], T]) -> T:
@@ -109,7 +126,9 @@ def _until_no_conflict(call: Callable[[], T]) -> T:
 
 
 def _in_foreign_transaction() -> bool:
-    """Inside Django's own atomic (the admin has some) nothing is left to try again in; on MongoDB that one does nothing."""
+    """Inside Django's own atomic (the admin has some) nothing is left to try again in; on MongoDB
+    that one does nothing.
+    """
     return connection.in_atomic_block and connection.vendor != "mongodb"
 
 
@@ -130,13 +149,16 @@ def _body(call: Callable[[], T]) -> T:
     finally:
         _here.inside = False
     if _here.doomed:
-        raise TransactionManagementError("A nested atomic function failed and its error was caught: nothing is committed.")
+        raise TransactionManagementError(
+            "A nested atomic function failed and its error was caught: nothing is committed."
+        )
     return result
 
 
 def _is_conflict(error: BaseException) -> bool:
     return isinstance(error, OutOfDate) or any(
-        has_label(e, TRANSIENT) or getattr(e, "sqlstate", "") in RETRIED_SQLSTATES for e in _causes(error)
+        has_label(e, TRANSIENT) or getattr(e, "sqlstate", "") in RETRIED_SQLSTATES
+        for e in _causes(error)
     )
 
 

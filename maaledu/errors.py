@@ -1,4 +1,6 @@
-"""The base of every refusal. One class per reason lives in `<app>/errors.py`; this leaf knows only the shape."""
+"""The base of every refusal. One class per reason lives in `<app>/errors.py`; this leaf knows only
+the shape.
+"""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -8,8 +10,8 @@ from typing import Any, ClassVar
 class AppError(Exception):
     """A refusal with a public code and message.
 
-    `details` are for logs and staff only; `message` is the one sentence a visitor reads, and `public_details` what a
-    program that called us may be told besides; `headers` go on the answer.
+    `details` are for logs and staff only; `message` is the one sentence a visitor reads, and
+    `public_details` what a program that called us may be told besides; `headers` go on the answer.
     """
 
     code: ClassVar[str] = "INTERNAL_ERROR"

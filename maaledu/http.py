@@ -1,4 +1,6 @@
-"""How the shop reads requests and answers refusals: one JSON reader, one error shape, one way to count attempts."""
+"""How the shop reads requests and answers refusals: one JSON reader, one error shape, one way to
+count attempts.
+"""
 
 import json
 import logging
@@ -15,7 +17,15 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from structlog.contextvars import get_contextvars
 
-from maaledu.errors import AppError, BadRequest, Forbidden, NotFound, PayloadTooLarge, RateLimited, ServiceUnavailable
+from maaledu.errors import (
+    AppError,
+    BadRequest,
+    Forbidden,
+    NotFound,
+    PayloadTooLarge,
+    RateLimited,
+    ServiceUnavailable,
+)
 from maaledu.storable import is_storable
 
 logger = logging.getLogger(__name__)
@@ -34,7 +44,9 @@ TITLES = {
     503: "We are not able to answer just now",
 }
 BARE_PAGE = (
-    "<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title><h1>{title}</h1><p>{message}</p><p>Reference: {request_id}</p>"
+    "<!doctype html><html lang=en><meta"
+    " charset=utf-8><title>{title}</title><h1>{title}</h1><p>{message}</p><p>Reference:"
+    " {request_id}</p>"
 )
 
 
@@ -53,12 +65,12 @@ def site(request: HttpRequest) -> dict[str, Any]:
     return {"shop": site_facts()}
 
 
-# --- reading ---------------------------------------------------------------------------------------------------------
+# --- reading --------------------------------------------------------------------------------------
 def read_json(request: HttpRequest, *, max_bytes: int = MAX_JSON_BYTES) -> dict[str, Any]:
     """Return the body as a JSON object whose strings every database can store.
 
-    Raises PayloadTooLarge over `max_bytes`, and BadRequest for anything that is not an object, is not UTF-8, nests too
-    deep, or holds NUL or a lone surrogate.
+    Raises PayloadTooLarge over `max_bytes`, and BadRequest for anything that is not an object, is
+    not UTF-8, nests too deep, or holds NUL or a lone surrogate.
     """
     body = read_body(request, max_bytes=max_bytes)
     try:
@@ -105,20 +117,26 @@ def _strings(data: Any) -> Iterator[str]:
             waiting.extend(value)
 
 
-# --- limits ----------------------------------------------------------------------------------------------------------
+# --- limits ---------------------------------------------------------------------------------------
 
 
-# --- refusals --------------------------------------------------------------------------------------------------------
+# --- refusals -------------------------------------------------------------------------------------
 def error_response(request: HttpRequest, error: AppError) -> HttpResponse:
     """Return the one shape of a refusal: JSON for machines, a page in our look for people."""
     level = logging.WARNING if error.http_status >= 500 else logging.INFO
-    logger.log(level, "refused", extra={"code": error.code, "status": error.http_status, "details": error.details})
+    logger.log(
+        level,
+        "refused",
+        extra={"code": error.code, "status": error.http_status, "details": error.details},
+    )
     response = _error_json(error) if wants_json(request) else _error_page(request, error)
     return add_error_headers(response, error)
 
 
 def add_error_headers(response: Response, error: AppError) -> Response:
-    """Say on a refusal when to come back; also for a view that shows the refusal within a page of its own."""
+    """Say on a refusal when to come back; also for a view that shows the refusal within a page of
+    its own.
+    """
     if error.retry_after:
         response["Retry-After"] = str(max(int(error.retry_after.total_seconds()), 1))
     for header, value in error.headers.items():
@@ -127,7 +145,9 @@ def add_error_headers(response: Response, error: AppError) -> Response:
 
 
 def wants_json(request: HttpRequest) -> bool:
-    return request.path.startswith(MACHINE_PATHS) or "application/json" in request.headers.get("Accept", "")
+    return request.path.startswith(MACHINE_PATHS) or "application/json" in request.headers.get(
+        "Accept", ""
+    )
 
 
 def _error_json(error: AppError) -> HttpResponse:
@@ -142,7 +162,9 @@ def _error_json(error: AppError) -> HttpResponse:
 
 
 def _error_page(request: HttpRequest, error: AppError) -> HttpResponse:
-    """Render without the request, so that a broken database or session cannot break the page that says so."""
+    """Render without the request, so that a broken database or session cannot break the page that
+    says so.
+    """
     facts = {
         "status": error.http_status,
         "title": TITLES.get(error.http_status, TITLES[500]),
@@ -171,7 +193,10 @@ def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    message = "This form is too old, or it was not sent from our own page. Please open the page again and retry."
+    message = (
+        "This form is too old, or it was not sent from our own page. Please open the page again and"
+        " retry."
+    )
     return error_response(request, Forbidden(message, reason=reason))
 
 
@@ -180,11 +205,15 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def too_many_requests(request: HttpRequest) -> HttpResponse:
-    """Answer for allauth, whose own limits stand behind ours and tell no more than that they are exceeded."""
+    """Answer for allauth, whose own limits stand behind ours and tell no more than that they are
+    exceeded.
+    """
     return error_response(request, RateLimited())
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Answer what nobody foresaw; Django has logged it with its traceback. A lost database is worth a retry."""
+    """Answer what nobody foresaw; Django has logged it with its traceback. A lost database is worth
+    a retry.
+    """
     lost_database = isinstance(sys.exc_info()[1], OperationalError | InterfaceError)
     return error_response(request, ServiceUnavailable() if lost_database else AppError())

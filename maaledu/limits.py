@@ -20,9 +20,11 @@ MINUTES_SAID_AS_HOURS = 90
 
 
 def limit(name: str, *, methods: Collection[str] | None = None) -> Callable[[View], View]:
-    """Let a client call the view only as often as RATE_LIMITS[name] says; every answer tells where it stands.
+    """Let a client call the view only as often as RATE_LIMITS[name] says; every answer tells where
+    it stands.
 
-    `methods` are the ones that count, all by default. Over the limit the answer is RateLimited and the view is not run.
+    `methods` are the ones that count, all by default. Over the limit the answer is RateLimited and
+    the view is not run.
     """
 
     def decorate(view: View) -> View:
@@ -39,16 +41,27 @@ def limit(name: str, *, methods: Collection[str] | None = None) -> Callable[[Vie
 
 
 def enforce_limit(request: HttpRequest, name: str, key: str) -> None:
-    """Count one attempt against RATE_LIMITS[name] for `key`, such as an account. Raises RateLimited over the limit."""
+    """Count one attempt against RATE_LIMITS[name] for `key`, such as an account. Raises RateLimited
+    over the limit.
+    """
     _refuse_over(_count(request, name, key))
 
 
 def _count(request: HttpRequest, name: str, key: str) -> dict[str, int]:
-    """Count in one atomic step in the shared cache; a lost cache counts nothing, so lets through (maaledu.cache)."""
-    return get_usage(request, group=name, key=lambda *_: key, rate=settings.RATE_LIMITS[name], increment=True) or {}
+    """Count in one atomic step in the shared cache; a lost cache counts nothing, so lets through
+    (maaledu.cache).
+    """
+    return (
+        get_usage(
+            request, group=name, key=lambda *_: key, rate=settings.RATE_LIMITS[name], increment=True
+        )
+        or {}
+    )
 
 
-def _answer_within(request: HttpRequest, usage: dict[str, int], answer: Callable[[], HttpResponseBase]) -> HttpResponseBase:
+def _answer_within(
+    request: HttpRequest, usage: dict[str, int], answer: Callable[[], HttpResponseBase]
+) -> HttpResponseBase:
     try:
         _refuse_over(usage)
         response = answer()
@@ -68,7 +81,9 @@ def _refuse_over(usage: dict[str, int]) -> None:
 
 
 def _in_words(seconds: int) -> str:
-    """Return a pause that is over for sure when it has been waited for: `a minute`, `15 minutes`, `24 hours`."""
+    """Return a pause that is over for sure when it has been waited for: `a minute`, `15 minutes`,
+    `24 hours`.
+    """
     minutes = -(-seconds // 60)
     if minutes > MINUTES_SAID_AS_HOURS:
         return f"{-(-minutes // 60)} hours"

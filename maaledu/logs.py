@@ -1,4 +1,6 @@
-"""Structured logs through the standard library, with secrets and mailboxes taken out of every line of every logger."""
+"""Structured logs through the standard library, with secrets and mailboxes taken out of every line
+of every logger.
+"""
 
 import functools
 import json
@@ -20,40 +22,86 @@ DROPPED = ("request", "data", "_record", "_from_structlog")
 OURS = ("timestamp", "level", "logger", "request_id")
 
 SECRET_WORDS = (
-    "password", "passwd", "secret", "token", "authorization", "api_key", "api-key", "apikey", "cookie", "signature",
-    "csrf", "sessionid", "credential", "card_number", "cvc",
-)  # fmt: skip
+    "password",
+    "passwd",
+    "secret",
+    "token",
+    "authorization",
+    "api_key",
+    "api-key",
+    "apikey",
+    "cookie",
+    "signature",
+    "csrf",
+    "sessionid",
+    "credential",
+    "card_number",
+    "cvc",
+)
 SECRET_NAME = "|".join(SECRET_WORDS)
 SECRET_KEY = re.compile(SECRET_NAME, re.IGNORECASE)
 NUMBER = re.compile(r"(?<![\w-])\d(?:[ -]?\d){12,18}(?![\w-])")
-AFTER_NAME = r"(?!\[hidden)(?:\"[^\"]{0,400}\"|'[^']{0,400}'|(?:bearer |basic |token )?[^\s&\"',;)}]{1,400})"
+AFTER_NAME = (
+    r"(?!\[hidden)(?:\"[^\"]{0,400}\"|'[^']{0,400}'|(?:bearer |basic |token )?[^\s&\"',;)}]{1,400})"
+)
 
-# What gives a secret away: a few characters to look for first, since most lines hold none; then what to replace. Every
-# repetition is bounded, so that a long line made by a visitor costs no more than its length.
+# What gives a secret away: a few characters to look for first, since most lines hold none; then
+# what to replace. Every repetition is bounded, so that a long line made by a visitor costs no more
+# than its length.
 LOOKS: list[tuple[tuple[str, ...], re.Pattern[str], str]] = [
     (("://",), re.compile(r"(?i)([a-z0-9+.-]{1,20}://)[^\s/@]{1,300}@"), rf"\1{HIDDEN}@"),
     (("hooks.slack.com",), re.compile(r"(hooks\.slack\.com/services/)[\w/-]+"), rf"\1{HIDDEN}"),
     (("_live_", "_test_"), re.compile(r"(?:sk|rk|pk)_(?:live|test)_\w+"), HIDDEN),
     (("whsec_",), re.compile(r"whsec_\w+"), HIDDEN),
     (("sg.",), re.compile(r"\bSG\.[\w-]{10,100}\.[\w-]{10,100}"), HIDDEN),
-    (("signature",), re.compile(r"(?i)(signature['\"]?\s{0,4}[=:]\s{0,4})(?:\w{1,10}=[^\s,]{1,200},?\s?){1,9}"), rf"\1{HIDDEN}"),
-    (SECRET_WORDS, re.compile(rf"(?i)((?:{SECRET_NAME})[\w-]{{0,40}}['\"]?\s{{0,4}}[=:]\s{{0,4}}){AFTER_NAME}"), rf"\1{HIDDEN}"),
-    (("bearer", "basic"), re.compile(r"(?i)\b(bearer|basic)\s{1,4}[\w.~+/=:-]{6,}"), rf"\1 {HIDDEN}"),
-    (("token",), re.compile(r"(?i)\btoken\s{1,4}[^\s:'\"]{1,200}:[^\s'\",]{1,200}"), f"token {HIDDEN}"),
-    (("/enrollments/", "/cancelled/"), re.compile(r"(/(?:enrollments|cancelled)/[\w-]{4})[\w-]{5,}"), r"\1…"),
+    (
+        ("signature",),
+        re.compile(r"(?i)(signature['\"]?\s{0,4}[=:]\s{0,4})(?:\w{1,10}=[^\s,]{1,200},?\s?){1,9}"),
+        rf"\1{HIDDEN}",
+    ),
+    (
+        SECRET_WORDS,
+        re.compile(
+            rf"(?i)((?:{SECRET_NAME})[\w-]{{0,40}}['\"]?\s{{0,4}}[=:]\s{{0,4}}){AFTER_NAME}"
+        ),
+        rf"\1{HIDDEN}",
+    ),
+    (
+        ("bearer", "basic"),
+        re.compile(r"(?i)\b(bearer|basic)\s{1,4}[\w.~+/=:-]{6,}"),
+        rf"\1 {HIDDEN}",
+    ),
+    (
+        ("token",),
+        re.compile(r"(?i)\btoken\s{1,4}[^\s:'\"]{1,200}:[^\s'\",]{1,200}"),
+        f"token {HIDDEN}",
+    ),
+    (
+        ("/enrollments/", "/cancelled/"),
+        re.compile(r"(/(?:enrollments|cancelled)/[\w-]{4})[\w-]{5,}"),
+        r"\1…",
+    ),
     # The row that a database would not take, as it tells of it.
     (
         ("detail:", "context:"),
-        re.compile(r"(?ms)^(DETAIL|CONTEXT): .*?(?=^(?:HINT|CONTEXT): |^\n(?:The above|During) |\Z)"),
+        re.compile(
+            r"(?ms)^(DETAIL|CONTEXT): .*?(?=^(?:HINT|CONTEXT): |^\n(?:The above|During) |\Z)"
+        ),
         rf"\1: {HIDDEN}\n",
     ),
     (("dup key:",), re.compile(r"dup key: .*"), f"dup key: {HIDDEN}"),
-    (("@",), re.compile(r"([\w.+-])[\w.+%'-]{0,64}@((?:[\w-]{1,63}\.){1,9}[\w-]{2,63})"), r"\1***@\2"),
+    (
+        ("@",),
+        re.compile(r"([\w.+-])[\w.+%'-]{0,64}@((?:[\w-]{1,63}\.){1,9}[\w-]{2,63})"),
+        r"\1***@\2",
+    ),
 ]
 
 
 def configure(options: Mapping[str, Any]) -> None:
-    """Set the logs up: `level`, `json` (or lines for people), and `secrets`, values that must never appear as they are."""
+    """Set the logs up: `level`, `json` (or lines for people), and `secrets`, values that must never
+    appear as they are.
+    """
     redact = Redactor(options.get("secrets", ()))
     prepare: list[Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -63,14 +111,18 @@ def configure(options: Mapping[str, Any]) -> None:
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     for_people = structlog.dev.ConsoleRenderer(colors=False)
-    render: Processor = structlog.processors.JSONRenderer(ensure_ascii=False) if options["json"] else for_people
+    render: Processor = (
+        structlog.processors.JSONRenderer(ensure_ascii=False) if options["json"] else for_people
+    )
     structured = {
         "()": structlog.stdlib.ProcessorFormatter,
         "foreign_pre_chain": prepare,
         "processors": [structlog.processors.format_exc_info, redact, render],
     }
     access = {"()": AccessFormatter, "redact": redact, "as_json": options["json"]}
-    logging.config.dictConfig(_dict_config({"structured": structured, "access": access}, options["level"]))
+    logging.config.dictConfig(
+        _dict_config({"structured": structured, "access": access}, options["level"])
+    )
     structlog.configure(
         processors=[*prepare, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -81,12 +133,21 @@ def _dict_config(formatters: dict[str, Any], level: str) -> dict[str, Any]:
     """Loggers that bring their own handlers, or repeat the access line, are brought into line."""
     plain: dict[str, Any] = {"handlers": [], "propagate": True}
     quiet = ("django.server", "django.request", "django.security.csrf")
-    chatty = ("urllib3", "stripe", "asyncio", "celery.beat", "celery.worker.strategy", "celery.app.trace")
+    chatty = (
+        "urllib3",
+        "stripe",
+        "asyncio",
+        "celery.beat",
+        "celery.worker.strategy",
+        "celery.app.trace",
+    )
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": formatters,
-        "handlers": {name: {"class": "logging.StreamHandler", "formatter": name} for name in formatters},
+        "handlers": {
+            name: {"class": "logging.StreamHandler", "formatter": name} for name in formatters
+        },
         "root": {"handlers": ["structured"], "level": level},
         "loggers": {
             ACCESS: {"handlers": ["access"], "propagate": False, "level": level},
@@ -98,14 +159,22 @@ def _dict_config(formatters: dict[str, Any], level: str) -> dict[str, Any]:
 
 
 class Redactor:
-    """The last step before a line is written: hides by name of the field, by value, and by what a secret looks like."""
+    """The last step before a line is written: hides by name of the field, by value, and by what a
+    secret looks like.
+    """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        known = sorted({secret for secret in secrets if len(secret) >= SHORTEST_SECRET}, key=len, reverse=True)
+        known = sorted(
+            {secret for secret in secrets if len(secret) >= SHORTEST_SECRET}, key=len, reverse=True
+        )
         self.known = re.compile("|".join(map(re.escape, known))) if known else None
 
     def __call__(self, _logger: Any, _method: str, event: EventDict) -> EventDict:
-        return {key: value if key in OURS else self.field(key, value) for key, value in event.items() if key not in DROPPED}
+        return {
+            key: value if key in OURS else self.field(key, value)
+            for key, value in event.items()
+            if key not in DROPPED
+        }
 
     def field(self, key: str, value: Any, depth: int = 0) -> Any:
         if value not in ("", None) and SECRET_KEY.search(key):
@@ -137,7 +206,9 @@ class Redactor:
 
 
 class AccessFormatter(logging.Formatter):
-    """The one line of every request, made without the machinery of the others: it is paid for on every kept page."""
+    """The one line of every request, made without the machinery of the others: it is paid for on
+    every kept page.
+    """
 
     def __init__(self, *, redact: Redactor, as_json: bool) -> None:
         super().__init__()
@@ -148,7 +219,13 @@ class AccessFormatter(logging.Formatter):
         facts = {**record.facts, "path": self.path(record.facts["path"])}  # type: ignore[attr-defined]
         now = datetime.fromtimestamp(record.created, UTC).isoformat()
         if self.as_json:
-            line = {"timestamp": now, "level": "info", "logger": ACCESS, "event": record.msg, **facts}
+            line = {
+                "timestamp": now,
+                "level": "info",
+                "logger": ACCESS,
+                "event": record.msg,
+                **facts,
+            }
             return json.dumps(line, ensure_ascii=False)
         return f"{now} {' '.join(map(str, facts.values()))}"
 

@@ -1,4 +1,6 @@
-"""What every request passes: its id and log line, the kept public pages, our headers, our error shape."""
+"""What every request passes: its id and log line, the kept public pages, our headers, our error
+shape.
+"""
 
 import logging
 import re
@@ -31,7 +33,9 @@ HEADERS = {
 
 
 class RequestContextMiddleware:
-    """Give every request an id that all its log lines and its answer carry, and write its one access line."""
+    """Give every request an id that all its log lines and its answer carry, and write its one
+    access line.
+    """
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -53,7 +57,9 @@ def _request_id(given: str) -> str:
     return given if WELL_FORMED_ID.fullmatch(given) else uuid.uuid4().hex
 
 
-def _write_access_line(request: HttpRequest, response: HttpResponseBase, request_id: str, seconds: float) -> None:
+def _write_access_line(
+    request: HttpRequest, response: HttpResponseBase, request_id: str, seconds: float
+) -> None:
     if access_log.isEnabledFor(logging.INFO):
         facts = {
             "method": request.method,
@@ -67,7 +73,9 @@ def _write_access_line(request: HttpRequest, response: HttpResponseBase, request
 
 
 class PublicPageMiddleware:
-    """Serve pages that are the same for everybody from the cache, before session, database and everything else."""
+    """Serve pages that are the same for everybody from the cache, before session, database and
+    everything else.
+    """
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -113,7 +121,9 @@ def _refusal(request: HttpRequest) -> AppError | None:
 
 
 def _drop_broken_session_cookie(request: HttpRequest) -> None:
-    """A session key is letters and digits; PostgreSQL would choke on others, such as NUL, where the rest just misses."""
+    """A session key is letters and digits; PostgreSQL would choke on others, such as NUL, where the
+    rest just misses.
+    """
     name = settings.SESSION_COOKIE_NAME
     key = request.COOKIES.get(name, "")
     if key and not (key.isascii() and key.isalnum()):
@@ -121,14 +131,20 @@ def _drop_broken_session_cookie(request: HttpRequest) -> None:
 
 
 class ErrorMiddleware:
-    """Turn a refusal raised anywhere in a view into its answer; what nobody foresaw goes on to handler500."""
+    """Turn a refusal raised anywhere in a view into its answer; what nobody foresaw goes on to
+    handler500.
+    """
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)
-        return _explain_method(request, response) if isinstance(response, HttpResponseNotAllowed) else response
+        return (
+            _explain_method(request, response)
+            if isinstance(response, HttpResponseNotAllowed)
+            else response
+        )
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         return error_response(request, exception) if isinstance(exception, AppError) else None

@@ -1,4 +1,5 @@
-"""A transaction on MongoDB, through `django-mongodb-backend`; `maaledu.db.atomic` tries it again by MongoDB's rules.
+"""A transaction on MongoDB, through `django-mongodb-backend`; `maaledu.db.atomic` tries it again by
+MongoDB's rules.
 
 Source: contracts/reliability, section 6.
 """
@@ -31,9 +32,11 @@ class Conflict(Exception):
 
 
 def attempt(body: Callable[[], T]) -> T:
-    """Run the body once in a transaction. Raises Conflict where the database dropped it in favor of another one.
+    """Run the body once in a transaction. Raises Conflict where the database dropped it in favor of
+    another one.
 
-    The backend's own Atomic leaves its session behind when a commit fails (5.2.4); this one never does.
+    The backend's own Atomic leaves its session behind when a commit fails (5.2.4); this one never
+    does.
     """
     backend = _mongodb()
     _forget_session()
@@ -53,7 +56,9 @@ def attempt(body: Callable[[], T]) -> T:
 
 
 def _run_hooks(hooks: list[tuple[Any, Callable[[], object], bool]]) -> None:
-    """Django's own runner refuses to run inside its atomic, which the admin may have open without any effect."""
+    """Django's own runner refuses to run inside its atomic, which the admin may have open without
+    any effect.
+    """
     for _, hook, robust in hooks:
         try:
             hook()

@@ -1,6 +1,8 @@
-"""Cursor pages over any queryset: keyset, so a page costs the same however deep it is and no row is shown twice.
+"""Cursor pages over any queryset: keyset, so a page costs the same however deep it is and no row is
+shown twice.
 
-Source: decisions, "pages of lists": default 20, at most 50. The cursor is signed: it cannot name a value we did not give out.
+Source: decisions, "pages of lists": default 20, at most 50. The cursor is signed: it cannot name a
+value we did not give out.
 """
 
 from collections.abc import Sequence
@@ -33,11 +35,18 @@ class Page:
     has_more: bool
 
 
-def paginate(queryset: QuerySet, *, cursor: str = "", limit: int = DEFAULT_LIMIT, order: Sequence[str] = NEWEST_FIRST) -> Page:
+def paginate(
+    queryset: QuerySet,
+    *,
+    cursor: str = "",
+    limit: int = DEFAULT_LIMIT,
+    order: Sequence[str] = NEWEST_FIRST,
+) -> Page:
     """Return one page of `queryset` in `order`, in a single query.
 
-    `order` names fields (`-` for descending) that are never null, and its last one is unique. `cursor` is "" for the
-    first page, else the `next_cursor` of the page before. Raises BadCursor for one that was not made for this order.
+    `order` names fields (`-` for descending) that are never null, and its last one is unique.
+    `cursor` is "" for the first page, else the `next_cursor` of the page before. Raises BadCursor
+    for one that was not made for this order.
     """
     rows_wanted = min(max(limit, 1), MAX_LIMIT)
     if cursor:
@@ -49,7 +58,9 @@ def paginate(queryset: QuerySet, *, cursor: str = "", limit: int = DEFAULT_LIMIT
 
 
 def read_limit(text: str) -> int:
-    """Return the page size a visitor asked for: the default for anything that is not a small number, at most 50."""
+    """Return the page size a visitor asked for: the default for anything that is not a small
+    number, at most 50.
+    """
     if not (text.isascii() and text.isdigit() and len(text) < 4):
         return DEFAULT_LIMIT
     return min(int(text) or DEFAULT_LIMIT, MAX_LIMIT)
@@ -74,9 +85,11 @@ def _decode(cursor: str, order: Sequence[str]) -> list[str]:
 
 
 def _after(model: type[Model], order: Sequence[str], texts: list[str]) -> Q:
-    """Return the rows after the cursor: later in the first field, or level in it and later in the next, and so on.
+    """Return the rows after the cursor: later in the first field, or level in it and later in the
+    next, and so on.
 
-    The bound of the first field is said once more by itself: a database enters an index there, and not at an OR.
+    The bound of the first field is said once more by itself: a database enters an index there, and
+    not at an OR.
     """
     bound, condition, level = Q(), Q(), Q()
     for name, text in zip(order, texts, strict=True):

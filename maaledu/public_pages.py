@@ -1,7 +1,9 @@
-"""Whole pages that are the same for every visitor, kept in the cache until something they show has changed.
+"""Whole pages that are the same for every visitor, kept in the cache until something they show has
+changed.
 
-An entry carries the version it was made under; `bump_public_pages` changes the version, and every older entry is dead.
-What a process has just read it believes for PUBLIC_PAGE_RECHECK, a second: that is how late another one's change may show.
+An entry carries the version it was made under; `bump_public_pages` changes the version, and every
+older entry is dead. What a process has just read it believes for PUBLIC_PAGE_RECHECK, a second:
+that is how late another one's change may show.
 """
 
 import functools
@@ -34,7 +36,9 @@ _at_hand: dict[str, tuple[float, Page]] = {}
 
 
 def public_page(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-    """Mark the view's GET answer as identical for every visitor: it may be kept and served without running anything."""
+    """Mark the view's GET answer as identical for every visitor: it may be kept and served without
+    running anything.
+    """
 
     @functools.wraps(view)
     def marked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -56,14 +60,18 @@ def _new_version() -> None:
 
 
 def _first_version() -> str | None:
-    """Write a version down before the first page is rendered, unless somebody just did; None while the cache is lost."""
+    """Write a version down before the first page is rendered, unless somebody just did; None while
+    the cache is lost.
+    """
     caches["pages"].add(VERSION_KEY, uuid.uuid4().hex, None)
     return caches["pages"].get(VERSION_KEY)
 
 
 @dataclass
 class Slot:
-    """Where one address is kept: its key, the version now in force, and the page if there is a current one."""
+    """Where one address is kept: its key, the version now in force, and the page if there is a
+    current one.
+    """
 
     key: str
     version: str | None
@@ -71,7 +79,9 @@ class Slot:
 
 
 def find(request: HttpRequest) -> Slot | None:
-    """Look an address up in one round trip at most; None when it is not for the cache. A lost cache finds nothing."""
+    """Look an address up in one round trip at most; None when it is not for the cache. A lost cache
+    finds nothing.
+    """
     key = _key(request)
     if key is None:
         return None
@@ -101,7 +111,9 @@ def keep(slot: Slot, response: HttpResponse) -> None:
     if slot.version is None or not _is_keepable(response):
         return
     lifetime = settings.PUBLIC_PAGE_LIFETIME.total_seconds()
-    caches["pages"].set(slot.key, (slot.version, dict(response.items()), response.content), lifetime)
+    caches["pages"].set(
+        slot.key, (slot.version, dict(response.items()), response.content), lifetime
+    )
 
 
 def _is_keepable(response: HttpResponse) -> bool:
@@ -115,7 +127,11 @@ def _is_keepable(response: HttpResponse) -> bool:
 
 def _key(request: HttpRequest) -> str | None:
     query = request.META.get("QUERY_STRING", "")
-    if request.method not in ("GET", "HEAD") or len(query) > MAX_QUERY_LENGTH or "HTTP_HX_REQUEST" in request.META:
+    if (
+        request.method not in ("GET", "HEAD")
+        or len(query) > MAX_QUERY_LENGTH
+        or "HTTP_HX_REQUEST" in request.META
+    ):
         return None
     normal = _normal_query(query) if query else ""
     try:
@@ -129,7 +145,9 @@ def _key(request: HttpRequest) -> str | None:
 
 
 def _normal_query(query: str) -> str | None:
-    """Return the parameters in one order; None when there is one that no public page reads, or one given twice."""
+    """Return the parameters in one order; None when there is one that no public page reads, or one
+    given twice.
+    """
     pairs = parse_qsl(query, errors="replace")
     names = [name for name, _value in pairs]
     known = PARAMETERS.issuperset(names) and len(set(names)) == len(names)

@@ -17,11 +17,14 @@ class RowsFailed(AppError):
     message = "Some rows could not be worked on."
 
 
-def each(rows: Iterable[Any], do: Callable[[Any], int], *, outage: type[AppError] | tuple[()] = ()) -> int:
+def each(
+    rows: Iterable[Any], do: Callable[[Any], int], *, outage: type[AppError] | tuple[()] = ()
+) -> int:
     """Do this for one row after the other, and return the sum of what it returned.
 
-    A row that fails is logged with its traceback and keeps no other from its turn; in the end RowsFailed names them all.
-    Three rows in a row that fail with `outage` end it in peace: the service asked is down, and the rest waits for next time.
+    A row that fails is logged with its traceback and keeps no other from its turn; in the end
+    RowsFailed names them all. Three rows in a row that fail with `outage` end it in peace: the
+    service asked is down, and the rest waits for next time.
     """
     done, unanswered, failed = 0, 0, []
     for row in rows:

@@ -1,6 +1,7 @@
 """Every setting, grouped by topic. The environment is read here and nowhere else (django-environ).
 
-`.env.example` explains each variable. What production needs and does not get stops the start: see maaledu.checks.
+`.env.example` explains each variable. What production needs and does not get stops the start: see
+maaledu.checks.
 """
 
 from datetime import timedelta
@@ -20,11 +21,14 @@ env.read_env(BASE_DIR / ".env")
 Number = TypeVar("Number", int, float)
 
 
-NUMBERS: dict[str, tuple[float, float]] = {}  # what was read, and the least that makes sense: see maaledu.checks
+# what was read, and the least that makes sense: see maaledu.checks
+NUMBERS: dict[str, tuple[float, float]] = {}
 
 
 def _number(name: str, default: Number, *, least: float | None = None) -> Number:
-    """Return a number; a variable that is there but empty, as compose files leave them, counts as not set."""
+    """Return a number; a variable that is there but empty, as compose files leave them, counts as
+    not set.
+    """
     given = env.str(name, default="")
     try:
         value = type(default)(given or default)
@@ -35,22 +39,27 @@ def _number(name: str, default: Number, *, least: float | None = None) -> Number
     return value
 
 
-# --- where this runs -------------------------------------------------------------------------------------------------
+# --- where this runs ------------------------------------------------------------------------------
 ENVIRONMENT = env.str("MAALEDU_ENV", default="development")
 PRODUCTION = ENVIRONMENT == "production"
 DEBUG = env.bool("DEBUG", default=False)
 INSECURE_SECRET_KEY = "django-insecure-only-for-the-demo-and-the-tests-never-in-production"  # noqa: S105
-SECRET_KEY = env.str("SECRET_KEY", default="" if PRODUCTION else INSECURE_SECRET_KEY) or INSECURE_SECRET_KEY
-ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=[] if PRODUCTION else ["localhost", "127.0.0.1", "[::1]"])
+SECRET_KEY = (
+    env.str("SECRET_KEY", default="" if PRODUCTION else INSECURE_SECRET_KEY) or INSECURE_SECRET_KEY
+)
+ALLOWED_HOSTS = env.list(
+    "ALLOWED_HOSTS", default=[] if PRODUCTION else ["localhost", "127.0.0.1", "[::1]"]
+)
 SITE_NAME = env.str("SITE_NAME", default="MaalEdu")
 SITE_URL = env.str("SITE_URL", default="" if PRODUCTION else "http://127.0.0.1:8700").rstrip("/")
 SUPPORT_EMAIL = env.str("SUPPORT_EMAIL", default="support@devhb.com")
 REFUND_DAYS = _number("REFUND_DAYS", 14, least=0)  # what the pages promise; 0 promises nothing
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
-# How many reverse proxies in front of us append to X-Forwarded-For; 0 ignores the header (decisions: client address).
+# How many reverse proxies in front of us append to X-Forwarded-For; 0 ignores the header
+# (decisions: client address).
 TRUSTED_PROXY_COUNT = _number("TRUSTED_PROXY_COUNT", 0)
 
-# --- applications ----------------------------------------------------------------------------------------------------
+# --- applications ---------------------------------------------------------------------------------
 DATABASE_URL = env.str("DATABASE_URL", default="") or f"sqlite:///{BASE_DIR / 'db.sqlite3'}"
 MONGODB = DATABASE_URL.startswith("mongodb")
 INSTALLED_APPS = [
@@ -115,9 +124,13 @@ TEMPLATES = [
         },
     },
 ]
-DEFAULT_AUTO_FIELD = "django_mongodb_backend.fields.ObjectIdAutoField" if MONGODB else "django.db.models.BigAutoField"
+DEFAULT_AUTO_FIELD = (
+    "django_mongodb_backend.fields.ObjectIdAutoField"
+    if MONGODB
+    else "django.db.models.BigAutoField"
+)
 
-# --- database --------------------------------------------------------------------------------------------------------
+# --- database -------------------------------------------------------------------------------------
 DATABASE_POOL_MAX = _number("DATABASE_POOL_MAX", 10, least=1)
 DATABASE_STATEMENT_SECONDS = _number("DATABASE_STATEMENT_SECONDS", 30, least=1)
 DATABASE_LOCK_SECONDS = 10
@@ -130,23 +143,38 @@ def _database() -> dict:
     if MONGODB:
         return _mongodb_database()
     config = env.db_url_config(DATABASE_URL)
-    return _sqlite_database(config) if config["ENGINE"].endswith("sqlite3") else _postgresql_database(config)
+    return (
+        _sqlite_database(config)
+        if config["ENGINE"].endswith("sqlite3")
+        else _postgresql_database(config)
+    )
 
 
 def _mongodb_database() -> dict:
     options = {
         "serverSelectionTimeoutMS": MONGODB_FIND_SERVER_SECONDS * 1000,
         "connectTimeoutMS": 3000,
-        "socketTimeoutMS": DATABASE_STATEMENT_SECONDS * 1000,  # the driver's own default is to wait for ever
+        # the driver's own default is to wait for ever
+        "socketTimeoutMS": DATABASE_STATEMENT_SECONDS * 1000,
     }
     name = urlsplit(DATABASE_URL).path.strip("/") or "maaledu"
-    return {"ENGINE": "django_mongodb_backend", "HOST": DATABASE_URL, "NAME": name, "OPTIONS": options}
+    return {
+        "ENGINE": "django_mongodb_backend",
+        "HOST": DATABASE_URL,
+        "NAME": name,
+        "OPTIONS": options,
+    }
 
 
 def _sqlite_database(config: dict) -> dict:
-    # FULL: a commit is on the disk when it returns, because money rests on it. The write lock is taken at BEGIN.
+    # FULL: a commit is on the disk when it returns, because money rests on it. The write lock is
+    # taken at BEGIN.
     pragmas = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
-    options = {"transaction_mode": "IMMEDIATE", "timeout": SQLITE_BUSY_SECONDS, "init_command": pragmas}
+    options = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": SQLITE_BUSY_SECONDS,
+        "init_command": pragmas,
+    }
     return {**config, "CONN_MAX_AGE": None, "OPTIONS": options}
 
 
@@ -162,7 +190,8 @@ def _postgresql_database(config: dict) -> dict:
         "connect_timeout": 3,
         "pool": {"min_size": 1, "max_size": DATABASE_POOL_MAX, "timeout": 5},
     }
-    # The health check lets a request survive a restart of the database: a dead connection is replaced before its use.
+    # The health check lets a request survive a restart of the database: a dead connection is
+    # replaced before its use.
     return {**config, "CONN_HEALTH_CHECKS": True, "OPTIONS": options}
 
 
@@ -176,7 +205,7 @@ if MONGODB:
         "account": "mongo_migrations.account",
     }
 
-# --- cache, limits, Celery: Redis where given, one machine otherwise -------------------------------------------------
+# --- cache, limits, Celery: Redis where given, one machine otherwise ------------------------------
 REDIS_URL = env.str("REDIS_URL", default="")
 if REDIS_URL:
     _redis = {
@@ -187,7 +216,8 @@ if REDIS_URL:
     }
     CACHES = {"default": _redis, "pages": {**_redis, "KEY_PREFIX": "maaledu-pages"}}
 else:
-    # Apart, so that somebody who asks for many different pages cannot push the counters of the limits out.
+    # Apart, so that somebody who asks for many different pages cannot push the counters of the
+    # limits out.
     _memory = "django.core.cache.backends.locmem.LocMemCache"
     CACHES = {
         "default": {"BACKEND": _memory, "OPTIONS": {"MAX_ENTRIES": 50_000}},
@@ -196,13 +226,14 @@ else:
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default=REDIS_URL)
 RATELIMIT_USE_CACHE = "default"
 RATELIMIT_FAIL_OPEN = True
-# W027: MongoDB has no check constraints; what they say is guarded by the writes themselves (affiliates.payouts).
+# W027: MongoDB has no check constraints; what they say is guarded by the writes themselves
+# (affiliates.payouts).
 SILENCED_SYSTEM_CHECKS = ["django_ratelimit.E003", "django_ratelimit.W001", "models.W027"]
 PUBLIC_PAGE_LIFETIME = timedelta(minutes=5)  # requirements R197: course list 5 min
 PUBLIC_PAGE_RECHECK = timedelta(seconds=1)
 LEARNER_DASHBOARD_LIFETIME = timedelta(minutes=2)  # R197
 
-# --- accounts --------------------------------------------------------------------------------------------------------
+# --- accounts -------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
 PASSWORD_HASHERS = [
@@ -211,7 +242,10 @@ PASSWORD_HASHERS = [
 ]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 10},
+    },
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
@@ -233,8 +267,9 @@ ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_LOGOUT_ON_GET = False
-# Ours stand before these (RATE_LIMITS, accounts.urls); what is left to allauth is what it counts by mailbox or person.
-# Of codes to one mailbox three may follow each other at once: sign up, ask again, or cancel and sign in.
+# Ours stand before these (RATE_LIMITS, accounts.urls); what is left to allauth is what it counts by
+# mailbox or person. Of codes to one mailbox three may follow each other at once: sign up, ask
+# again, or cancel and sign in.
 ACCOUNT_RATE_LIMITS = {
     "login": None,
     "login_failed": None,
@@ -245,17 +280,24 @@ ACCOUNT_RATE_LIMITS = {
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # a reset code goes to known addresses only
 ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
-ACCOUNT_EMAIL_VERIFICATION_BY_CODE_TIMEOUT = ACCOUNT_PASSWORD_RESET_BY_CODE_TIMEOUT = int(timedelta(minutes=15).total_seconds())
+ACCOUNT_EMAIL_VERIFICATION_BY_CODE_TIMEOUT = ACCOUNT_PASSWORD_RESET_BY_CODE_TIMEOUT = int(
+    timedelta(minutes=15).total_seconds()
+)
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "account"
 ACCOUNT_LOGOUT_REDIRECT_URL = "catalogue"
 SESSION_COOKIE_AGE = int(timedelta(days=7).total_seconds())  # requirement R018
-SESSION_ENGINE = "django.contrib.sessions.backends.db"  # not in the cache: signing out must hold while the cache is down
+# not in the cache: signing out must hold while the cache is down
+SESSION_ENGINE = "django.contrib.sessions.backends.db"
 
-# --- Stripe ----------------------------------------------------------------------------------------------------------
+# --- Stripe ---------------------------------------------------------------------------------------
 STRIPE_SECRET_KEY = env.str("STRIPE_SECRET_KEY", default="" if PRODUCTION else "sk_test_sandbox")
-STRIPE_WEBHOOK_SECRETS = env.list("STRIPE_WEBHOOK_SECRET", default=[] if PRODUCTION else ["whsec_sandbox"])
-STRIPE_API_BASE = env.str("STRIPE_API_BASE", default="" if PRODUCTION else "http://127.0.0.1:8701/stripe")
+STRIPE_WEBHOOK_SECRETS = env.list(
+    "STRIPE_WEBHOOK_SECRET", default=[] if PRODUCTION else ["whsec_sandbox"]
+)
+STRIPE_API_BASE = env.str(
+    "STRIPE_API_BASE", default="" if PRODUCTION else "http://127.0.0.1:8701/stripe"
+)
 STRIPE_LIVEMODE = env.bool("STRIPE_LIVEMODE", default=PRODUCTION)
 STRIPE_API_VERSION = "2026-10-28.endive"
 STRIPE_CONNECT_SECONDS = 3.05
@@ -263,40 +305,50 @@ STRIPE_READ_SECONDS = _number("STRIPE_READ_SECONDS", 10.0, least=0.1)
 STRIPE_HURRY_SECONDS = 4.0  # where somebody waits for a page that can be shown without the answer
 STRIPE_MAX_RETRIES = _number("STRIPE_MAX_RETRIES", 1, least=0)
 STRIPE_SESSION_LIFETIME = timedelta(minutes=31)  # decisions: Stripe session
-STRIPE_RESUME_WINDOW = timedelta(seconds=45)  # a session request may be repeated this long: expires_at stays >= 30 min ahead
+# a session request may be repeated this long: expires_at stays >= 30 min ahead
+STRIPE_RESUME_WINDOW = timedelta(seconds=45)
 STRIPE_SIGNATURE_TOLERANCE = timedelta(seconds=300)
 WEBHOOK_MAX_BYTES = 256 * 1024
-PENDING_GRACE = timedelta(minutes=2)  # how long after the session's end the sweep asks Stripe about an unpaid enrolment
+# how long after the session's end the sweep asks Stripe about an unpaid enrolment
+PENDING_GRACE = timedelta(minutes=2)
 
-# --- LMS -------------------------------------------------------------------------------------------------------------
-FRAPPE_LMS_BASE_URL = env.str("FRAPPE_LMS_BASE_URL", default="" if PRODUCTION else "http://127.0.0.1:8701/lms").rstrip("/")
-FRAPPE_LMS_API_KEY = env.str("FRAPPE_LMS_API_KEY", default="" if PRODUCTION else "sandbox-key:sandbox-secret")
+# --- LMS ------------------------------------------------------------------------------------------
+FRAPPE_LMS_BASE_URL = env.str(
+    "FRAPPE_LMS_BASE_URL", default="" if PRODUCTION else "http://127.0.0.1:8701/lms"
+).rstrip("/")
+FRAPPE_LMS_API_KEY = env.str(
+    "FRAPPE_LMS_API_KEY", default="" if PRODUCTION else "sandbox-key:sandbox-secret"
+)
 FRAPPE_DRIVER = env.str("FRAPPE_DRIVER", default="rest")
-# Hosts of the LMS that may resolve to a private address in production, such as one on our own network.
+# Hosts of the LMS that may resolve to a private address in production, such as one on our own
+# network.
 LMS_PRIVATE_HOSTS = env.list("LMS_PRIVATE_HOSTS", default=[])
 LMS_COURSE_URL = env.str("LMS_COURSE_URL", default="{base_url}/lms/courses/{course_id}")
 LMS_CONNECT_TIMEOUT = timedelta(seconds=3)
 LMS_TIMEOUT_WORKER = timedelta(seconds=_number("LMS_TIMEOUT_WORKER_SECONDS", 15.0, least=0.1))
 LMS_TIMEOUT_INTERACTIVE = timedelta(seconds=10)
 LMS_SECOND_ATTEMPT_AFTER = timedelta(seconds=2)  # decisions: immediate second attempt
-LMS_BACKOFF_BASE = timedelta(minutes=2)  # decisions: backoff; doubled after each of the background attempts
+# decisions: backoff; doubled after each of the background attempts
+LMS_BACKOFF_BASE = timedelta(minutes=2)
 LMS_BACKOFF_LONGEST = timedelta(minutes=60)
 LMS_BACKGROUND_ATTEMPTS = 5
 LMS_BREAKER_FAILURES = 3
 LMS_BREAKER_OPEN_SECONDS = _number("LMS_BREAKER_OPEN_SECONDS", 60, least=0)
 
-# --- grants ----------------------------------------------------------------------------------------------------------
+# --- grants ---------------------------------------------------------------------------------------
 GRANT_ANSWER_WORKING_DAYS = _number("GRANT_ANSWER_WORKING_DAYS", 10)
 GRANT_REMINDER_DAYS = (7, 1)
 GRANT_DEFAULT_LIFETIME = timedelta(days=60)
 COUPON_GIVE_BACK_LIFETIME = timedelta(days=_number("COUPON_GIVE_BACK_DAYS", 14, least=1))
 REFUSALS_KEPT = timedelta(days=90)
 REFUSALS_MOST = 1000  # guesses, and as many of the other refusals again
-FREE_GRANT_ON_LMS_FAILURE = env.str("FREE_GRANT_ON_LMS_FAILURE", default="queue")  # queue | rollback
+# queue | rollback
+FREE_GRANT_ON_LMS_FAILURE = env.str("FREE_GRANT_ON_LMS_FAILURE", default="queue")
 CRON_SECRET = env.str("CRON_SECRET", default="")
 
-# --- affiliates (decisions: commission, commission life, payouts, attribution) ---------------------------------------
-AFFILIATE_RATE_BASIS_POINTS = _number("AFFILIATE_RATE_BASIS_POINTS", 1000)  # of a new affiliate; each has its own
+# --- affiliates (decisions: commission, commission life, payouts, attribution) --------------------
+# of a new affiliate; each has its own
+AFFILIATE_RATE_BASIS_POINTS = _number("AFFILIATE_RATE_BASIS_POINTS", 1000)
 AFFILIATE_AUTO_APPROVE = env.bool("AFFILIATE_AUTO_APPROVE", default=True)
 COMMISSION_CAP = env.str("COMMISSION_CAP", default="none")  # none | amount_paid
 COMMISSION_HOLD = timedelta(days=_number("COMMISSION_HOLD_DAYS", 30, least=0))
@@ -310,20 +362,22 @@ PARTNER_COOKIE_NAME = "__Host-partner" if PRODUCTION else "partner"
 INSECURE_DETAILS_KEY = "ZGV2ZWxvcG1lbnQtb25seS1rZXktbm90LWEtc2VjcmU="
 DETAILS_KEYS = env.list("DETAILS_KEYS", default=[] if PRODUCTION else [INSECURE_DETAILS_KEY])
 REVOKE_ON_REFUND = env.bool("REVOKE_ON_REFUND", default=True)
-REFUND_RESUME_AFTER = timedelta(minutes=2)  # how long a refund that Stripe has not confirmed waits before it is asked about
+# how long a refund that Stripe has not confirmed waits before it is asked about
+REFUND_RESUME_AFTER = timedelta(minutes=2)
 FRAUD_PURCHASES_OF_ONE_ADDRESS = 5
 FRAUD_REFUND_PERCENT = 30
 FRAUD_LEAST_SALES = 5
 FRAUD_GRANT_PERCENT = 90
 
-# --- work machine ----------------------------------------------------------------------------------------------------
+# --- work machine ---------------------------------------------------------------------------------
 WORK_BATCH = 10
 WORK_LEASE_MARGIN = timedelta(seconds=_number("WORK_LEASE_MARGIN_SECONDS", 60.0, least=0))
 WORK_MAX_LAPSES = 5
 WORK_POLL = timedelta(seconds=1)
 WORK_SWEEP_EVERY = timedelta(seconds=_number("WORK_SWEEP_SECONDS", 60.0, least=0.1))
 WORK_TICK = timedelta(seconds=2)  # how often beat has each queue looked at, bell or no bell
-NIGHTLY_AT = {"hour": 3, "minute": 17}  # by the clock: an interval of a day would start anew with every deployment
+# by the clock: an interval of a day would start anew with every deployment
+NIGHTLY_AT = {"hour": 3, "minute": 17}
 WORK_DRAIN_BUDGET = timedelta(seconds=5)
 WORK_KEEP_FINISHED = timedelta(days=90)
 WORK_STUCK_AFTER = timedelta(hours=24)
@@ -331,17 +385,33 @@ LMS_WORKER_THREADS = _number("LMS_WORKER_THREADS", 3, least=1)
 
 CELERY_BEAT_SCHEDULE = {
     **{
-        f"drain-{name}": {"task": "maaledu.drain", "schedule": WORK_TICK, "args": [name], "options": {"expires": WORK_TICK.seconds + 1}}
+        f"drain-{name}": {
+            "task": "maaledu.drain",
+            "schedule": WORK_TICK,
+            "args": [name],
+            "options": {"expires": WORK_TICK.seconds + 1},
+        }
         for name in ("stripe", "lms", "emails")
     },
-    "sweep": {"task": "maaledu.sweep", "schedule": WORK_SWEEP_EVERY, "options": {"expires": WORK_SWEEP_EVERY.total_seconds()}},
-    "nightly": {"task": "maaledu.nightly", "schedule": crontab(**NIGHTLY_AT), "options": {"expires": 3600}},
+    "sweep": {
+        "task": "maaledu.sweep",
+        "schedule": WORK_SWEEP_EVERY,
+        "options": {"expires": WORK_SWEEP_EVERY.total_seconds()},
+    },
+    "nightly": {
+        "task": "maaledu.nightly",
+        "schedule": crontab(**NIGHTLY_AT),
+        "options": {"expires": 3600},
+    },
 }
 
-# --- e-mail ----------------------------------------------------------------------------------------------------------
-# Everything Django or allauth sends goes into the outbox first; the worker hands it to the delivery backend.
+# --- e-mail ---------------------------------------------------------------------------------------
+# Everything Django or allauth sends goes into the outbox first; the worker hands it to the delivery
+# backend.
 EMAIL_BACKEND = "notifications.backend.OutboxBackend"
-EMAIL_DELIVERY_BACKEND = env.str("EMAIL_DELIVERY_BACKEND", default="django.core.mail.backends.smtp.EmailBackend")
+EMAIL_DELIVERY_BACKEND = env.str(
+    "EMAIL_DELIVERY_BACKEND", default="django.core.mail.backends.smtp.EmailBackend"
+)
 EMAIL_HOST = env.str("EMAIL_HOST", default="" if PRODUCTION else "127.0.0.1")
 EMAIL_PORT = _number("EMAIL_PORT", 587 if PRODUCTION else 8702, least=1)
 EMAIL_HOST_USER = env.str("EMAIL_HOST_USER", default="")
@@ -352,10 +422,12 @@ EMAIL_TIMEOUT = _number("EMAIL_TIMEOUT_SECONDS", 10, least=1)
 ANYMAIL = {"SENDGRID_API_KEY": env.str("SENDGRID_API_KEY", default="")}
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default=f"{SITE_NAME} <courses@maaledu.example>")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
-STAFF_ALERT_EMAILS = env.list("STAFF_ALERT_EMAILS", default=[] if PRODUCTION else ["staff@maaledu.example"])
+STAFF_ALERT_EMAILS = env.list(
+    "STAFF_ALERT_EMAILS", default=[] if PRODUCTION else ["staff@maaledu.example"]
+)
 EMAIL_MAX_PER_MINUTE = _number("EMAIL_MAX_PER_MINUTE", 0, least=0)  # 0: no limit of ours
 
-# --- limits (decisions: rate limits), as django-ratelimit rates ------------------------------------------------------
+# --- limits (decisions: rate limits), as django-ratelimit rates -----------------------------------
 RATE_LIMITS = {
     "coupon": env.str("RATE_LIMIT_COUPON", default="5/15m"),
     "coupon_email": env.str("RATE_LIMIT_COUPON_EMAIL", default="20/1d"),
@@ -376,7 +448,7 @@ PAGE_SIZE_MOST = 50
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 100
 
-# --- security --------------------------------------------------------------------------------------------------------
+# --- security -------------------------------------------------------------------------------------
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=PRODUCTION)
 SECURE_REDIRECT_EXEMPT = [r"^health/"]
 SECURE_HSTS_SECONDS = 31_536_000 if PRODUCTION else 0
@@ -397,8 +469,13 @@ CONTENT_SECURITY_POLICY = {
         "object-src": [NONE],
         "base-uri": [NONE],
         "frame-ancestors": [NONE],
-        # A checkout form is answered by a redirect to Stripe's page, which browsers count as part of the form's action.
-        "form-action": [SELF, "https://checkout.stripe.com", *([] if PRODUCTION else ["http://127.0.0.1:*", "http://localhost:*"])],
+        # A checkout form is answered by a redirect to Stripe's page, which browsers count as part
+        # of the form's action.
+        "form-action": [
+            SELF,
+            "https://checkout.stripe.com",
+            *([] if PRODUCTION else ["http://127.0.0.1:*", "http://localhost:*"]),
+        ],
     }
 }
 
@@ -411,14 +488,16 @@ OFFICE_SECURITY_POLICY = {
     "form-action": [SELF],
 }
 
-# --- language, time, static files ------------------------------------------------------------------------------------
+# --- language, time, static files -----------------------------------------------------------------
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"
 USE_TZ = True
 FORMAT_MODULE_PATH = "maaledu.formats"
 STATIC_URL = "static/"
 # Where collectstatic puts what production serves; elsewhere files are served from where they are.
-STATIC_ROOT = (env.str("STATIC_ROOT", default="") or BASE_DIR / "staticfiles") if PRODUCTION else None
+STATIC_ROOT = (
+    (env.str("STATIC_ROOT", default="") or BASE_DIR / "staticfiles") if PRODUCTION else None
+)
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -429,17 +508,25 @@ STORAGES = {
     },
 }
 WHITENOISE_USE_FINDERS = not PRODUCTION
-WHITENOISE_ROOT = BASE_DIR / "static" / "root"  # the icons that browsers and phones ask for by themselves
+# the icons that browsers and phones ask for by themselves
+WHITENOISE_ROOT = BASE_DIR / "static" / "root"
 
-# --- logs ------------------------------------------------------------------------------------------------------------
+# --- logs -----------------------------------------------------------------------------------------
 LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
 LOG_JSON = env.bool("LOG_JSON", default=PRODUCTION)
 LOGGING_CONFIG = "maaledu.logs.configure"
-_secrets = [SECRET_KEY, STRIPE_SECRET_KEY, *STRIPE_WEBHOOK_SECRETS, FRAPPE_LMS_API_KEY, EMAIL_HOST_PASSWORD, CRON_SECRET]
+_secrets = [
+    SECRET_KEY,
+    STRIPE_SECRET_KEY,
+    *STRIPE_WEBHOOK_SECRETS,
+    FRAPPE_LMS_API_KEY,
+    EMAIL_HOST_PASSWORD,
+    CRON_SECRET,
+]
 _secrets += [*FRAPPE_LMS_API_KEY.split(":"), ANYMAIL["SENDGRID_API_KEY"], *DETAILS_KEYS]
 LOGGING = {"level": LOG_LEVEL, "json": LOG_JSON, "secrets": _secrets}
 
-# --- staff admin -----------------------------------------------------------------------------------------------------
+# --- staff admin ----------------------------------------------------------------------------------
 UNFOLD = {
     "SITE_TITLE": SITE_NAME,
     "SITE_HEADER": f"{SITE_NAME} office",
@@ -447,5 +534,7 @@ UNFOLD = {
     "SHOW_HISTORY": True,
     "COLORS": lambda request: {},  # instead of an inline style, css/office.css
     "STYLES": [lambda request: static("css/office.css")],
-    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("img/favicon.svg")}],
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("img/favicon.svg")}
+    ],
 }

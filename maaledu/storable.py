@@ -1,7 +1,8 @@
-"""JSON that all three databases can keep: what one of them would refuse is replaced, and it is told where.
+"""JSON that all three databases can keep: what one of them would refuse is replaced, and it is told
+where.
 
-PostgreSQL takes no NUL and no lone surrogate, SQLite no NaN, MongoDB no integer beyond 64 bits and no document deeper than
-100 levels. Source: contracts/reliability, section 4.
+PostgreSQL takes no NUL and no lone surrogate, SQLite no NaN, MongoDB no integer beyond 64 bits and
+no document deeper than 100 levels. Source: contracts/reliability, section 4.
 """
 
 import math
@@ -15,10 +16,11 @@ LONGEST_PATH = 200
 
 
 def storable(value: Any) -> tuple[Any, list[str]]:
-    """Return this JSON value as every engine keeps it, and the paths of what was replaced, mostly none.
+    """Return this JSON value as every engine keeps it, and the paths of what was replaced, mostly
+    none.
 
-    NUL and lone surrogates become U+FFFD, numbers that no column holds become their text, and what nests deeper than
-    DEEPEST becomes null.
+    NUL and lone surrogates become U+FFFD, numbers that no column holds become their text, and what
+    nests deeper than DEEPEST becomes null.
     """
     replaced: list[str] = []
     return _storable(value, "", DEEPEST, replaced), replaced
@@ -26,9 +28,15 @@ def storable(value: Any) -> tuple[Any, list[str]]:
 
 def _storable(value: Any, path: str, levels: int, replaced: list[str]) -> Any:
     if isinstance(value, dict) and levels:
-        return {_key(key, path, replaced): _storable(item, f"{path}.{key}", levels - 1, replaced) for key, item in value.items()}
+        return {
+            _key(key, path, replaced): _storable(item, f"{path}.{key}", levels - 1, replaced)
+            for key, item in value.items()
+        }
     if isinstance(value, list) and levels:
-        return [_storable(item, f"{path}.{number}", levels - 1, replaced) for number, item in enumerate(value)]
+        return [
+            _storable(item, f"{path}.{number}", levels - 1, replaced)
+            for number, item in enumerate(value)
+        ]
     kept = _kept(value)
     if kept is not value:
         replaced.append(clean(path.lstrip("."))[:LONGEST_PATH])

@@ -1,6 +1,8 @@
-"""Sealing what only a few may read: encrypted at rest with DETAILS_KEYS, which stand in the environment alone.
+"""Sealing what only a few may read: encrypted at rest with DETAILS_KEYS, which stand in the
+environment alone.
 
-The first key seals, every one opens, so that a key is rolled by putting a new one in front (Fernet: AES-128-CBC with HMAC).
+The first key seals, every one opens, so that a key is rolled by putting a new one in front (Fernet:
+AES-128-CBC with HMAC).
 """
 
 import json
@@ -35,5 +37,7 @@ def unseal(sealed: str) -> dict[str, Any]:
 
 
 def fingerprint(purpose: str, text: str) -> str:
-    """Return a keyed hash: equal for equal texts, and of no use to whoever has only the database."""
+    """Return a keyed hash: equal for equal texts, and of no use to whoever has only the
+    database.
+    """
     return salted_hmac(f"maaledu.vault.{purpose}", text, algorithm="sha256").hexdigest()

@@ -1,8 +1,8 @@
 """The work machine: one queue in the database for Stripe events, LMS jobs and e-mails alike.
 
-The table is the queue; a bell (Celery, or an event inside the embedded worker) only says "look now". A claim takes a
-lease and raises the fence; a settle counts only with the fence of its own claim; a lease that ran out is claimed again.
-Source: architecture, "Work that must not be lost".
+The table is the queue; a bell (Celery, or an event inside the embedded worker) only says "look
+now". A claim takes a lease and raises the fence; a settle counts only with the fence of its own
+claim; a lease that ran out is claimed again. Source: architecture, "Work that must not be lost".
 """
 
 import logging
@@ -58,12 +58,18 @@ class WorkItem(models.Model):
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     status = models.CharField(max_length=10, choices=STATUSES, default=PENDING)
-    attempts = models.PositiveIntegerField(default=0, help_text="Answers about this item itself; an outage uses none up.")
+    attempts = models.PositiveIntegerField(
+        default=0, help_text="Answers about this item itself; an outage uses none up."
+    )
     next_attempt_at = models.DateTimeField(default=timezone.now)
     lease_until = models.DateTimeField(null=True, blank=True)
     claim_token = models.CharField(max_length=32, blank=True)
-    fence = models.PositiveIntegerField(default=0, help_text="Number of claims; a settle must carry its own.")
-    lapses = models.PositiveIntegerField(default=0, help_text="Leases that ran out: workers lost while running this.")
+    fence = models.PositiveIntegerField(
+        default=0, help_text="Number of claims; a settle must carry its own."
+    )
+    lapses = models.PositiveIntegerField(
+        default=0, help_text="Leases that ran out: workers lost while running this."
+    )
     last_error = models.CharField(max_length=MAX_ERROR_LENGTH, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -96,10 +102,10 @@ def _nothing(item: Any, error: AppError) -> None:
 class Queue:
     """One kind of work.
 
-    `run` makes the outside call and returns what has to be written in the transaction that settles the item.
-    `backoff` maps the number of used attempts to the pause before the next one, or None when they are used up.
-    `prepare` runs once before a look into the queue; `claimable` narrows what may be claimed now; `on_dead` runs in the
-    transaction that buries an item.
+    `run` makes the outside call and returns what has to be written in the transaction that settles
+    the item. `backoff` maps the number of used attempts to the pause before the next one, or None
+    when they are used up. `prepare` runs once before a look into the queue; `claimable` narrows
+    what may be claimed now; `on_dead` runs in the transaction that buries an item.
     """
 
     name: str
@@ -132,7 +138,9 @@ def claim(queue: Queue, *, limit: int | None = None) -> list[WorkItem]:
 
 
 def claim_one(queue: Queue, item: WorkItem) -> bool:
-    """Take a lease on this one item if it is pending, due or not, and return whether this call won."""
+    """Take a lease on this one item if it is pending, due or not, and return whether this call
+    won.
+    """
     now = timezone.now()
     queue.model.objects.filter(pk=item.pk, status=PENDING).update(next_attempt_at=now)
     won = bool(_take(queue, [item.pk], now))
@@ -145,22 +153,36 @@ def _take(queue: Queue, ids: list[Any], now: datetime) -> list[WorkItem]:
     won = (
         queue.model.objects.due(now)
         .filter(pk__in=ids)
-        .update(status=RUNNING, claim_token=token, lease_until=now + queue.lease, fence=F("fence") + 1, updated_at=now)
+        .update(
+            status=RUNNING,
+            claim_token=token,
+            lease_until=now + queue.lease,
+            fence=F("fence") + 1,
+            updated_at=now,
+        )
     )
-    return list(queue.model.objects.filter(claim_token=token).order_by("next_attempt_at")) if won else []
+    return (
+        list(queue.model.objects.filter(claim_token=token).order_by("next_attempt_at"))
+        if won
+        else []
+    )
 
 
 def reap(queue: Queue) -> int:
     """Put back the items whose lease ran out, and return how many there were."""
     now = timezone.now()
     lapsed = queue.model.objects.lapsed(now)
-    return lapsed.update(status=PENDING, lapses=F("lapses") + 1, next_attempt_at=now, claim_token="", updated_at=now)
+    return lapsed.update(
+        status=PENDING, lapses=F("lapses") + 1, next_attempt_at=now, claim_token="", updated_at=now
+    )
 
 
 def run_item(queue: Queue, item: WorkItem) -> None:
-    """Run one claimed item and settle it: done, again later, or dead. Never raises for what the item did.
+    """Run one claimed item and settle it: done, again later, or dead. Never raises for what the
+    item did.
 
-    Its id is on every log line written meanwhile, as a request's id is on that request's (requirement R176).
+    Its id is on every log line written meanwhile, as a request's id is on that request's
+    (requirement R176).
     """
     with bound_contextvars(work_item=str(item.pk)):
         _run_and_settle(queue, item)
@@ -175,7 +197,9 @@ def _run_and_settle(queue: Queue, item: WorkItem) -> None:
     except AppError as error:
         settle_failed(queue, item, error)
     except Exception as error:
-        logger.exception("work item failed unexpectedly", extra={"queue": queue.name, "item": str(item.pk)})
+        logger.exception(
+            "work item failed unexpectedly", extra={"queue": queue.name, "item": str(item.pk)}
+        )
         settle_failed(queue, item, UnexpectedError(summary(error)))
 
 
@@ -185,7 +209,9 @@ def _refuse_if_it_loses_workers(item: WorkItem) -> None:
 
 
 def _hold(queue: Queue, item: WorkItem) -> bool:
-    """Renew the lease of an item that waited for its turn in a batch; False when it has been lost to another worker."""
+    """Renew the lease of an item that waited for its turn in a batch; False when it has been lost
+    to another worker.
+    """
     now = timezone.now()
     if item.lease_until and item.lease_until - now > queue.lease / 2:
         return True
@@ -198,27 +224,48 @@ def _mine(item: WorkItem) -> models.QuerySet:
 
 @atomic
 def settle_done(item: WorkItem, finish: Finish | None = None) -> bool:
-    """Mark the item done and write what follows from it, in one transaction, if the claim still holds."""
+    """Mark the item done and write what follows from it, in one transaction, if the claim still
+    holds.
+    """
     now = timezone.now()
-    won = _mine(item).update(status=DONE, finished_at=now, updated_at=now, lease_until=None, last_error="") == 1
+    won = (
+        _mine(item).update(
+            status=DONE, finished_at=now, updated_at=now, lease_until=None, last_error=""
+        )
+        == 1
+    )
     if won and finish:
         finish()
     return won
 
 
 def settle_failed(queue: Queue, item: WorkItem, error: AppError) -> bool:
-    """Give the item back for a later attempt, or bury it when it is refused for good or its attempts are used up."""
+    """Give the item back for a later attempt, or bury it when it is refused for good or its
+    attempts are used up.
+    """
     attempts = item.attempts + (1 if error.consumes_attempt else 0)
     pause = _pause(queue, attempts, error)
     logger.warning(
         "work item not done",
-        extra={"queue": queue.name, "item": str(item.pk), "code": error.code, "attempts": attempts, "again": bool(pause)},
+        extra={
+            "queue": queue.name,
+            "item": str(item.pk),
+            "code": error.code,
+            "attempts": attempts,
+            "again": bool(pause),
+        },
     )
-    return _settle_dead(queue, item, attempts, error) if pause is None else _settle_retry(item, attempts, pause, error)
+    return (
+        _settle_dead(queue, item, attempts, error)
+        if pause is None
+        else _settle_retry(item, attempts, pause, error)
+    )
 
 
 def _pause(queue: Queue, attempts: int, error: AppError) -> timedelta | None:
-    """How long to wait, or None for never again: being told when to come back gives no attempts beyond the last."""
+    """How long to wait, or None for never again: being told when to come back gives no attempts
+    beyond the last.
+    """
     if not error.retryable:
         return None
     usual = queue.backoff(max(attempts, 1))
@@ -229,7 +276,12 @@ def _pause(queue: Queue, attempts: int, error: AppError) -> timedelta | None:
 
 def _settle_retry(item: WorkItem, attempts: int, pause: timedelta, error: AppError) -> bool:
     now = timezone.now()
-    changes = {"status": PENDING, "attempts": attempts, "next_attempt_at": now + pause, "lease_until": None}
+    changes = {
+        "status": PENDING,
+        "attempts": attempts,
+        "next_attempt_at": now + pause,
+        "lease_until": None,
+    }
     return _mine(item).update(**changes, updated_at=now, last_error=describe(error)) == 1
 
 
@@ -245,7 +297,9 @@ def _settle_dead(queue: Queue, item: WorkItem, attempts: int, error: AppError) -
 
 
 def summary(error: Exception) -> str:
-    """Return what went wrong in one line, without the values of the row that PostgreSQL and MongoDB tell besides."""
+    """Return what went wrong in one line, without the values of the row that PostgreSQL and MongoDB
+    tell besides.
+    """
     if isinstance(error, AppError):
         return describe(error)
     line = str(error).partition("\n")[0].partition(" dup key:")[0]
@@ -257,10 +311,12 @@ def describe(error: AppError) -> str:
 
 
 def accept(queue: Queue, item: WorkItem, *, key: str) -> WorkItem | None:
-    """Store a new item together with its effects as one transaction; return None then, or the item known already.
+    """Store a new item together with its effects as one transaction; return None then, or the item
+    known already.
 
-    The item is born done. If its effects fail it is stored by itself, due for a later attempt, and that counts as
-    accepted. `key` names the unique field by which an item is known. Raises DatabaseError when nothing could be stored.
+    The item is born done. If its effects fail it is stored by itself, due for a later attempt, and
+    that counts as accepted. `key` names the unique field by which an item is known. Raises
+    DatabaseError when nothing could be stored.
     """
     try:
         _born_done(queue, item)
@@ -286,13 +342,19 @@ def _born_done(queue: Queue, item: WorkItem) -> None:
 def _store_for_later(queue: Queue, item: WorkItem, key: str, error: Exception) -> WorkItem | None:
     logger.error("work item accepted, effects failed", extra={"queue": queue.name}, exc_info=error)
     pause = queue.backoff(1) or timedelta()
-    fresh = {"status": PENDING, "attempts": 1, "finished_at": None, "next_attempt_at": timezone.now() + pause}
+    fresh = {
+        "status": PENDING,
+        "attempts": 1,
+        "finished_at": None,
+        "next_attempt_at": timezone.now() + pause,
+    }
     for name, value in {**fresh, "last_error": summary(error)[:MAX_ERROR_LENGTH]}.items():
         setattr(item, name, value)
     try:
         item.save(force_insert=True)
     except IntegrityError:
-        known = _known(item, key)  # another delivery failed in the same way and was quicker to store it
+        # another delivery failed in the same way and was quicker to store it
+        known = _known(item, key)
         if known is None:
             raise
         return known
@@ -304,18 +366,31 @@ def replay(item: WorkItem) -> bool:
     """Give a dead item a new life with all its attempts, and return whether this call did."""
     now = timezone.now()
     dead = type(item).objects.filter(pk=item.pk, status=DEAD)
-    fresh = {"status": PENDING, "attempts": 0, "lapses": 0, "next_attempt_at": now, "finished_at": None}
+    fresh = {
+        "status": PENDING,
+        "attempts": 0,
+        "lapses": 0,
+        "next_attempt_at": now,
+        "finished_at": None,
+    }
     return dead.update(**fresh, updated_at=now) == 1
 
 
 def retry_now(item: WorkItem) -> bool:
     """Make a waiting item due at once, and return whether it was waiting."""
     now = timezone.now()
-    return type(item).objects.filter(pk=item.pk, status=PENDING).update(next_attempt_at=now, updated_at=now) == 1
+    return (
+        type(item)
+        .objects.filter(pk=item.pk, status=PENDING)
+        .update(next_attempt_at=now, updated_at=now)
+        == 1
+    )
 
 
 def drain(queue: Queue, *, budget: timedelta | None = None, limit: int | None = None) -> int:
-    """Run what is due until nothing is left, `limit` items are done or the budget is used up; return how many ran."""
+    """Run what is due until nothing is left, `limit` items are done or the budget is used up;
+    return how many ran.
+    """
     budget = settings.WORK_DRAIN_BUDGET if budget is None else budget
     deadline = time.monotonic() + budget.total_seconds()
     ran = 0
@@ -331,7 +406,9 @@ def drain(queue: Queue, *, budget: timedelta | None = None, limit: int | None = 
 
 
 def batch_size(queue: Queue, limit: int | None, ran: int) -> int:
-    """A queue that is run by several threads is claimed in small batches, so that each thread gets its share."""
+    """A queue that is run by several threads is claimed in small batches, so that each thread gets
+    its share.
+    """
     size = settings.WORK_BATCH if queue.threads == 1 else 2
     return size if limit is None else min(size, limit - ran)
 
@@ -347,5 +424,7 @@ def doubling_backoff(attempts: int) -> timedelta | None:
 
 
 def ring(queue_name: str) -> None:
-    """Say, once the present transaction is committed, that a queue has work. Losing this delays, and loses nothing."""
+    """Say, once the present transaction is committed, that a queue has work. Losing this delays,
+    and loses nothing.
+    """
     bell.ring_on_commit(queue_name)

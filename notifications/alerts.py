@@ -25,7 +25,9 @@ def alert_staff(*, key: str, subject: str, lines: list[str]) -> None:
 
 
 def _short(key: str) -> str:
-    """Return a key as it is, or where it is too long for its column, one that no other long key shares."""
+    """Return a key as it is, or where it is too long for its column, one that no other long key
+    shares.
+    """
     if len(key) <= LONGEST_KEY:
         return key
     return f"{key[: LONGEST_KEY - 33]}~{hashlib.blake2b(key.encode(), digest_size=16).hexdigest()}"

@@ -23,5 +23,11 @@ class OutboxBackend(BaseEmailBackend):
 
 
 def _contents(message: EmailMessage) -> dict[str, str]:
-    html = [content for content, kind in getattr(message, "alternatives", []) if kind == "text/html"]
-    return {"subject": str(message.subject), "text": str(message.body), "html": html[0] if html else ""}
+    html = [
+        content for content, kind in getattr(message, "alternatives", []) if kind == "text/html"
+    ]
+    return {
+        "subject": str(message.subject),
+        "text": str(message.body),
+        "html": html[0] if html else "",
+    }

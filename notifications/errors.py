@@ -7,7 +7,9 @@ class BrokenTemplate(AppError):
 
 
 class MailUnavailable(AppError):
-    """The mail server did not answer, or said "later": nothing about this message, so it uses up no attempt."""
+    """The mail server did not answer, or said "later": nothing about this message, so it uses up no
+    attempt.
+    """
 
     code = "MAIL_UNAVAILABLE"
     message = "The mail server is unavailable."
@@ -22,7 +24,9 @@ class MailDeferred(AppError):
 
 
 class MailUncertain(AppError):
-    """The connection was lost while the message was handed over: it may have arrived, so it is not sent without end."""
+    """The connection was lost while the message was handed over: it may have arrived, so it is not
+    sent without end.
+    """
 
     code = "MAIL_UNCERTAIN"
     message = "The mail server did not say whether it has taken the message."

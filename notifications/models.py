@@ -8,8 +8,9 @@ from maaledu.work import WorkItem
 class Email(WorkItem):
     """A message that must reach somebody: the outbox.
 
-    `dedupe_key` names what caused it, so that a cause has one message however often it is staged. It is rendered when it
-    is sent, so that an account message can be forgotten afterwards and a template repaired before a replay.
+    `dedupe_key` names what caused it, so that a cause has one message however often it is staged.
+    It is rendered when it is sent, so that an account message can be forgotten afterwards and a
+    template repaired before a replay.
     """
 
     dedupe_key = models.CharField(max_length=120, unique=True)

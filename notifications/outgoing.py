@@ -1,7 +1,7 @@
 """The outbox: stage a message once per cause, render it, hand it to the delivery backend.
 
-At least once, and exactly once as long as no worker dies between the mail server's "250" and our commit; the
-Message-ID is the same on every try, so that mail readers show one.
+At least once, and exactly once as long as no worker dies between the mail server's "250" and our
+commit; the Message-ID is the same on every try, so that mail readers show one.
 """
 
 import contextlib
@@ -21,7 +21,13 @@ from urllib3.exceptions import MaxRetryError
 
 from maaledu import work
 from maaledu.work import Finish
-from notifications.errors import BrokenTemplate, MailDeferred, MailRefused, MailUnavailable, MailUncertain
+from notifications.errors import (
+    BrokenTemplate,
+    MailDeferred,
+    MailRefused,
+    MailUnavailable,
+    MailUncertain,
+)
 from notifications.models import Email
 
 QUEUE = "emails"
@@ -77,8 +83,12 @@ SAFE_DEFAULTS = {
 
 
 def stage(*, kind: str, to: str, dedupe_key: str, context: dict[str, Any]) -> bool:
-    """Put a message into the outbox unless its cause has one already, and return whether this call did."""
-    _, created = Email.objects.get_or_create(dedupe_key=dedupe_key, defaults={"kind": kind, "to": to, "context": context})
+    """Put a message into the outbox unless its cause has one already, and return whether this call
+    did.
+    """
+    _, created = Email.objects.get_or_create(
+        dedupe_key=dedupe_key, defaults={"kind": kind, "to": to, "context": context}
+    )
     work.ring(QUEUE)
     return created
 
@@ -92,7 +102,11 @@ def send(email: Email) -> Finish:
     _hand_over(message)
 
     def record() -> None:
-        changes: dict[str, Any] = {"sent_at": timezone.now(), "subject": message.subject, "message_id": message_id(email)}
+        changes: dict[str, Any] = {
+            "sent_at": timezone.now(),
+            "subject": message.subject,
+            "message_id": message_id(email),
+        }
         if email.kind == ACCOUNT:
             changes["context"] = {}
         Email.objects.filter(pk=email.pk).update(**changes)
@@ -101,13 +115,17 @@ def send(email: Email) -> Finish:
 
 
 def compose(email: Email) -> EmailMultiAlternatives:
-    """Render the message. Raises BrokenTemplate for whatever a template or its variables do wrong."""
+    """Render the message. Raises BrokenTemplate for whatever a template or its variables do
+    wrong.
+    """
     try:
         subject, text, html = _rendered(email)
     except TEMPLATE_FAULTS as error:
         raise BrokenTemplate(f"{email.kind}: {type(error).__name__}: {error}") from error
     headers = {"Message-ID": message_id(email), "Auto-Submitted": "auto-generated"}
-    message = EmailMultiAlternatives(subject, text, settings.DEFAULT_FROM_EMAIL, [email.to], headers=headers)
+    message = EmailMultiAlternatives(
+        subject, text, settings.DEFAULT_FROM_EMAIL, [email.to], headers=headers
+    )
     if html:
         message.attach_alternative(html, "text/html")
     return message
@@ -116,8 +134,16 @@ def compose(email: Email) -> EmailMultiAlternatives:
 def _rendered(email: Email) -> tuple[str, str, str]:
     if email.kind == ACCOUNT:
         return email.context["subject"], email.context["text"], email.context.get("html", "")
-    context = {**SAFE_DEFAULTS, **_site(), **{k: v for k, v in email.context.items() if v is not None}}
-    names = (f"email/{email.kind}.subject.txt", f"email/{email.kind}.txt", f"email/{email.kind}.html")
+    context = {
+        **SAFE_DEFAULTS,
+        **_site(),
+        **{k: v for k, v in email.context.items() if v is not None},
+    }
+    names = (
+        f"email/{email.kind}.subject.txt",
+        f"email/{email.kind}.txt",
+        f"email/{email.kind}.html",
+    )
     subject, text, html = (render_to_string(name, context) for name in names)
     return " ".join(subject.split())[:MAX_SUBJECT_LENGTH], text, html
 
@@ -155,12 +181,17 @@ def _hand_over(message: EmailMultiAlternatives) -> None:
     except (smtplib.SMTPException, OSError) as error:
         raise MailUncertain(f"{type(error).__name__}") from error
     finally:
-        with contextlib.suppress(smtplib.SMTPException, OSError):  # a server that took the message may be rude about "bye"
+        # a server that took the message may be rude about "bye"
+        with contextlib.suppress(smtplib.SMTPException, OSError):
             backend.close()
 
 
 def _recipient_code(error: Exception) -> int:
-    codes = [code for code, _ in getattr(error, "recipients", {}).values()] if isinstance(error, smtplib.SMTPException) else []
+    codes = (
+        [code for code, _ in getattr(error, "recipients", {}).values()]
+        if isinstance(error, smtplib.SMTPException)
+        else []
+    )
     return codes[0] if codes else 550
 
 
@@ -173,7 +204,9 @@ def _refusal(code: int) -> MailRefused | MailDeferred | MailUnavailable:
 def _api_refusal(error: AnymailAPIError) -> MailRefused | MailUnavailable | MailUncertain:
     status = error.status_code
     if status is None:
-        reached = not (error.__cause__ and isinstance(next(iter(error.__cause__.args), None), MaxRetryError))
+        reached = not (
+            error.__cause__ and isinstance(next(iter(error.__cause__.args), None), MaxRetryError)
+        )
         return (MailUncertain if reached else MailUnavailable)(f"{type(error.__cause__).__name__}")
     if 400 <= status < 500 and status not in (401, 403, 408, 429):
         return MailRefused(f"HTTP {status}")
@@ -181,10 +214,18 @@ def _api_refusal(error: AnymailAPIError) -> MailRefused | MailUnavailable | Mail
 
 
 def claimable() -> Q:
-    """Let through only as many as this minute's allowance has room for (`EMAIL_MAX_PER_MINUTE`, 0 = no limit of ours)."""
+    """Let through only as many as this minute's allowance has room for (`EMAIL_MAX_PER_MINUTE`, 0 =
+    no limit of ours).
+    """
     if not settings.EMAIL_MAX_PER_MINUTE:
         return Q()
     now = timezone.now()
-    used = Email.objects.filter(Q(sent_at__gt=now - timedelta(minutes=1)) | Q(status=work.RUNNING)).count()
+    used = Email.objects.filter(
+        Q(sent_at__gt=now - timedelta(minutes=1)) | Q(status=work.RUNNING)
+    ).count()
     room = max(settings.EMAIL_MAX_PER_MINUTE - used, 0)
-    return Q(pk__in=list(Email.objects.due(now).order_by("next_attempt_at").values_list("pk", flat=True)[:room]))
+    return Q(
+        pk__in=list(
+            Email.objects.due(now).order_by("next_attempt_at").values_list("pk", flat=True)[:room]
+        )
+    )

@@ -20,13 +20,19 @@ def backoff(attempts: int) -> timedelta | None:
 
 
 def on_dead(email: Email, error: AppError) -> None:
-    """Tell staff once that a message is dead; a dead alert itself is only logged, or it would beget another."""
+    """Tell staff once that a message is dead; a dead alert itself is only logged, or it would beget
+    another.
+    """
     if email.kind == outgoing.STAFF_ALERT:
         return
     alerts.alert_staff(
         key=f"dead-email:{email.pk}:{email.fence}",
         subject=f"An e-mail could not be delivered ({email.kind})",
-        lines=[f"To: {email.to}", f"Reason: {email.last_error}", "Repair the cause, then replay it in the admin."],
+        lines=[
+            f"To: {email.to}",
+            f"Reason: {email.last_error}",
+            "Repair the cause, then replay it in the admin.",
+        ],
     )
 
 

@@ -1,7 +1,11 @@
 from typing import Any
 
 from django import forms
-from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import (
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+)
 
 from maaledu.amounts import read_amount, read_units
 from maaledu.db import new_id
@@ -14,7 +18,9 @@ PERCENT_DECIMALS = 2
 
 
 def _figure() -> forms.TextInput:
-    return UnfoldAdminTextInputWidget(attrs={"inputmode": "decimal", "autocomplete": "off", "spellcheck": "false"})
+    return UnfoldAdminTextInputWidget(
+        attrs={"inputmode": "decimal", "autocomplete": "off", "spellcheck": "false"}
+    )
 
 
 def _text(**options: Any) -> Words:
@@ -32,13 +38,20 @@ class NoteForm(forms.Form):
 class RateForm(forms.Form):
     """A rate in percent, as a number of basis points."""
 
-    rate = forms.CharField(max_length=8, label="Rate in percent", widget=_figure(), help_text="0 to 50, with up to two decimals.")
+    rate = forms.CharField(
+        max_length=8,
+        label="Rate in percent",
+        widget=_figure(),
+        help_text="0 to 50, with up to two decimals.",
+    )
 
     def clean_rate(self) -> int:
         try:
             basis_points = read_units(self.cleaned_data["rate"], PERCENT_DECIMALS)
         except ValueError:
-            raise forms.ValidationError("Write the rate like 12.5: digits and a point, nothing else.", code="invalid") from None
+            raise forms.ValidationError(
+                "Write the rate like 12.5: digits and a point, nothing else.", code="invalid"
+            ) from None
         if not 0 <= basis_points <= HIGHEST_RATE:
             raise forms.ValidationError("The rate is 0 to 50 percent.", code="invalid")
         return basis_points
@@ -48,7 +61,11 @@ class AdjustmentForm(forms.Form):
     """A correction of a balance by hand. `key` makes that one form is one entry."""
 
     key = forms.UUIDField(widget=forms.HiddenInput, initial=new_id)
-    amount = forms.CharField(max_length=20, widget=_figure(), help_text="Plus is owed to the affiliate, minus is taken off.")
+    amount = forms.CharField(
+        max_length=20,
+        widget=_figure(),
+        help_text="Plus is owed to the affiliate, minus is taken off.",
+    )
     currency = forms.ChoiceField(choices=CURRENCY_CHOICES, widget=UnfoldAdminSelectWidget)
     note = _text(help_text="Why. The affiliate reads it with the entry.")
 

@@ -1,4 +1,6 @@
-"""The affiliates in the office: who they are, how they stand, and what staff decide about them. The ledger is never edited."""
+"""The affiliates in the office: who they are, how they stand, and what staff decide about them. The
+ledger is never edited.
+"""
 
 from functools import partial
 from typing import Any, ClassVar
@@ -25,7 +27,12 @@ from office.confirming import Step
 from office.office_decisions import DecidedAlready, decide_many, decide_one
 from office.sales_figures import MOST_AFFILIATES, affiliate_figures, sales_figures, sales_of
 
-STATE_COLORS = {Affiliate.APPLIED: "info", Affiliate.ACTIVE: "success", Affiliate.SUSPENDED: "warning", Affiliate.CLOSED: "danger"}
+STATE_COLORS = {
+    Affiliate.APPLIED: "info",
+    Affiliate.ACTIVE: "success",
+    Affiliate.SUSPENDED: "warning",
+    Affiliate.CLOSED: "danger",
+}
 PERIODS = {"30": 30, "90": 90, "365": 365, "all": None}
 DEFAULT_PERIOD = "30"
 LATEST = 10
@@ -38,7 +45,7 @@ OFFERED = {
 }
 
 
-# --- what staff decide -----------------------------------------------------------------------------------------------
+# --- what staff decide ----------------------------------------------------------------------------
 def _said(what: str, *, is_done: bool) -> str:
     """Return what was done, for the history. Raises DecidedAlready where it was not."""
     if not is_done:
@@ -48,22 +55,32 @@ def _said(what: str, *, is_done: bool) -> str:
 
 def _approve(affiliate: Affiliate, typed: dict[str, Any], by: User) -> str:
     is_new = affiliate.status == Affiliate.APPLIED
-    return _said("approved", is_done=is_new and memberships.approve(affiliate, by=by.get_username()))
+    return _said(
+        "approved", is_done=is_new and memberships.approve(affiliate, by=by.get_username())
+    )
 
 
 def _reinstate(affiliate: Affiliate, typed: dict[str, Any], by: User) -> str:
     is_out = affiliate.status in (Affiliate.SUSPENDED, Affiliate.CLOSED)
-    return _said("reinstated", is_done=is_out and memberships.approve(affiliate, by=by.get_username()))
+    return _said(
+        "reinstated", is_done=is_out and memberships.approve(affiliate, by=by.get_username())
+    )
 
 
 def _suspend(affiliate: Affiliate, typed: dict[str, Any], by: User) -> str:
     reason = typed["reason"]
-    return _said(f"suspended: {reason}", is_done=memberships.suspend(affiliate, by=by.get_username(), reason=reason))
+    return _said(
+        f"suspended: {reason}",
+        is_done=memberships.suspend(affiliate, by=by.get_username(), reason=reason),
+    )
 
 
 def _close(affiliate: Affiliate, typed: dict[str, Any], by: User) -> str:
     reason = typed["reason"]
-    return _said(f"closed: {reason}", is_done=memberships.close(affiliate, by=by.get_username(), reason=reason))
+    return _said(
+        f"closed: {reason}",
+        is_done=memberships.close(affiliate, by=by.get_username(), reason=reason),
+    )
 
 
 def _change_rate(affiliate: Affiliate, typed: dict[str, Any], by: User) -> str:
@@ -75,28 +92,59 @@ def _change_rate(affiliate: Affiliate, typed: dict[str, Any], by: User) -> str:
 
 def _adjust(affiliate: Affiliate, typed: dict[str, Any], by: User) -> str:
     amount, currency = typed["amount"], typed["currency"]
-    adjustment = Adjustment(key=str(typed["key"]), amount=amount, currency=currency, by=by.get_username(), note=typed["note"])
+    adjustment = Adjustment(
+        key=str(typed["key"]),
+        amount=amount,
+        currency=currency,
+        by=by.get_username(),
+        note=typed["note"],
+    )
     try:
         is_booked = ledger.adjust(affiliate, adjustment)
     except IntegrityError:  # the same form, sent a moment earlier
         is_booked = False
     if not is_booked:
-        raise DecidedAlready("This form was sent before, and its entry is booked. Open the page anew for another one.")
+        raise DecidedAlready(
+            "This form was sent before, and its entry is booked. Open the page anew for another"
+            " one."
+        )
     return f"balance adjusted by {format_money(amount, currency)}: {typed['note']}"
 
 
 HELD = "Their link credits nobody from now on, and what is unpaid is held."
-APPROVE = Step("Approve", "Their link works from now on, and they are welcomed by e-mail.", _approve, forms.Form)
-REINSTATE = Step("Reinstate", "Their link works again, and what was held can be paid out.", _reinstate, forms.Form)
+APPROVE = Step(
+    "Approve",
+    "Their link works from now on, and they are welcomed by e-mail.",
+    _approve,
+    forms.Form,
+)
+REINSTATE = Step(
+    "Reinstate",
+    "Their link works again, and what was held can be paid out.",
+    _reinstate,
+    forms.Form,
+)
 SUSPEND = Step("Suspend", f"{HELD} They can be reinstated.", _suspend, ReasonForm)
 CLOSE = Step("Close affiliate", f"{HELD} The partnership ends.", _close, ReasonForm)
-CHANGE_RATE = Step("Change rate", "It counts for sales that are attributed from now on; earlier ones keep theirs.", _change_rate, RateForm)
-ADJUST = Step("Adjust balance", "An entry is booked that is payable at once. It is never changed or deleted.", _adjust, AdjustmentForm)
+CHANGE_RATE = Step(
+    "Change rate",
+    "It counts for sales that are attributed from now on; earlier ones keep theirs.",
+    _change_rate,
+    RateForm,
+)
+ADJUST = Step(
+    "Adjust balance",
+    "An entry is booked that is payable at once. It is never changed or deleted.",
+    _adjust,
+    AdjustmentForm,
+)
 
 
 @admin.register(Affiliate)
 class AffiliateAdmin(ReadOnlyAdmin):
-    """Newest first. What is shown of a bank account is its hint; the account itself is for payout files alone."""
+    """Newest first. What is shown of a bank account is its hint; the account itself is for payout
+    files alone.
+    """
 
     list_before_template = "admin/affiliates/figures_now.html"
     change_form_outer_before_template = "admin/affiliates/affiliate_standing.html"
@@ -110,7 +158,14 @@ class AffiliateAdmin(ReadOnlyAdmin):
     readonly_fields = ("rate",)
     actions = ("approve_selected", "suspend_selected", "reinstate_selected", "close_selected")
     actions_list = ("figures",)
-    actions_detail: ClassVar[list[str]] = ["approve", "suspend", "reinstate", "close", "change_rate", "adjust"]
+    actions_detail: ClassVar[list[str]] = [
+        "approve",
+        "suspend",
+        "reinstate",
+        "close",
+        "change_rate",
+        "adjust",
+    ]
 
     @display(description="status", ordering="status", label=STATE_COLORS)
     def state(self, affiliate: Affiliate) -> str:
@@ -124,24 +179,47 @@ class AffiliateAdmin(ReadOnlyAdmin):
         balances = Balance.objects.filter(affiliate_id=affiliate.pk).order_by("currency")
         return [
             ("E-mail", affiliate.email),
-            ("Status", " ".join(filter(None, [affiliate.status, affiliate.status_reason and f"({affiliate.status_reason})"]))),
+            (
+                "Status",
+                " ".join(
+                    filter(
+                        None,
+                        [
+                            affiliate.status,
+                            affiliate.status_reason and f"({affiliate.status_reason})",
+                        ],
+                    )
+                ),
+            ),
             ("Rate", self.rate(affiliate)),
             ("Paid by", f"{affiliate.get_payout_method_display()} {affiliate.payout_hint}"),
             *((f"Balance in {balance.currency.upper()}", str(balance)) for balance in balances),
         ]
 
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        return super().changelist_view(request, {**(extra_context or {}), "figures": affiliate_figures()})
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return super().changelist_view(
+            request, {**(extra_context or {}), "figures": affiliate_figures()}
+        )
 
-    def change_view(self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
         affiliate = self.get_object(request, object_id)
-        shown = standing_of(affiliate) if affiliate and self.has_view_permission(request, affiliate) else {}
+        shown = (
+            standing_of(affiliate)
+            if affiliate and self.has_view_permission(request, affiliate)
+            else {}
+        )
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **shown})
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
         affiliate = self.get_object(request, object_id)
         offered = OFFERED[affiliate.status] if affiliate else set()
-        return [each for each in super().get_actions_detail(request, object_id) if each.path in offered]
+        return [
+            each for each in super().get_actions_detail(request, object_id) if each.path in offered
+        ]
 
     def has_review_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
         return self.may(request, "review")
@@ -197,9 +275,11 @@ class AffiliateAdmin(ReadOnlyAdmin):
         return decide_one(self, request, object_id, ADJUST)
 
 
-# --- what is shown ---------------------------------------------------------------------------------------------------
+# --- what is shown --------------------------------------------------------------------------------
 def standing_of(affiliate: Affiliate) -> dict[str, Any]:
-    """Return what stands above an affiliate's page; each query is bounded, however long the history."""
+    """Return what stands above an affiliate's page; each query is bounded, however long the
+    history.
+    """
     signals = FraudSignal.objects.filter(affiliate_id=affiliate.pk, status=FraudSignal.OPEN)
     link = partial(_list_of, affiliate)
     return {
@@ -207,14 +287,20 @@ def standing_of(affiliate: Affiliate) -> dict[str, Any]:
         "funnel": funnel_of(affiliate.pk).total,
         "sales": sales_of(affiliate, days=FUNNEL_DAYS),
         "period_days": FUNNEL_DAYS,
-        "entries": LedgerEntry.objects.filter(affiliate_id=affiliate.pk).order_by("-created_at", "-id")[:LATEST],
+        "entries": (
+            LedgerEntry.objects.filter(affiliate_id=affiliate.pk).order_by("-created_at", "-id")[
+                :LATEST
+            ]
+        ),
         "signals": signals.order_by("-created_at")[:LATEST],
         "signal_count": signals.count(),
         "ledger_url": link("affiliates_ledgerentry"),
         "commissions_url": link("affiliates_commission"),
         "payouts_url": link("affiliates_payout"),
         "signals_url": link("affiliates_fraudsignal"),
-        "sales_url": reverse("admin:enrollments_enrollment_changelist", query={"affiliate_id": affiliate.pk}),
+        "sales_url": reverse(
+            "admin:enrollments_enrollment_changelist", query={"affiliate_id": affiliate.pk}
+        ),
     }
 
 
@@ -226,14 +312,28 @@ def _figures_page(page: AffiliateAdmin, request: HttpRequest) -> HttpResponse:
     days = request.GET.get("days", "")
     chosen = days if days in PERIODS else DEFAULT_PERIOD
     figures = sales_figures(PERIODS[chosen])
-    kinds = [(kind, *(format_money(sum_, kind.currency) for sum_ in (kind.revenue, kind.taken_back, kind.net))) for kind in figures.kinds]
+    kinds = [
+        (
+            kind,
+            *(
+                format_money(sum_, kind.currency)
+                for sum_ in (kind.revenue, kind.taken_back, kind.net)
+            ),
+        )
+        for kind in figures.kinds
+    ]
     context = {
         **page.admin_site.each_context(request),
         "opts": page.opts,
         "title": "Sales figures",
-        "periods": [(name, f"{days} days" if days else "All time", name == chosen) for name, days in PERIODS.items()],
+        "periods": [
+            (name, f"{days} days" if days else "All time", name == chosen)
+            for name, days in PERIODS.items()
+        ],
         "kinds": kinds,
-        "affiliates": [(row, _sums(row.earned), _sums(row.taken_back)) for row in figures.affiliates],
+        "affiliates": [
+            (row, _sums(row.earned), _sums(row.taken_back)) for row in figures.affiliates
+        ],
         "most_affiliates": MOST_AFFILIATES,
     }
     return render(request, "admin/affiliates/figures.html", context)

@@ -1,4 +1,6 @@
-"""What the admin pages of every queue and ledger share: nothing is added, edited or deleted by hand."""
+"""What the admin pages of every queue and ledger share: nothing is added, edited or deleted by
+hand.
+"""
 
 import uuid
 from collections.abc import Callable
@@ -18,11 +20,18 @@ from unfold.decorators import display
 
 from maaledu import work
 
-WORK_COLORS = {work.DONE: "success", work.PENDING: "info", work.RUNNING: "info", work.DEAD: "danger"}
+WORK_COLORS = {
+    work.DONE: "success",
+    work.PENDING: "info",
+    work.RUNNING: "info",
+    work.DEAD: "danger",
+}
 
 
 class EditAdmin(ModelAdmin):
-    """A page that edits. What was not edited is not written: others may have moved it since the row was read."""
+    """A page that edits. What was not edited is not written: others may have moved it since the row
+    was read.
+    """
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001 Django passes it by position
         if change:
@@ -32,7 +41,9 @@ class EditAdmin(ModelAdmin):
 
 
 def edited(form: Any) -> list[str]:
-    """Return the columns whose values were changed in the form; relations to many rows are saved by Django itself."""
+    """Return the columns whose values were changed in the form; relations to many rows are saved by
+    Django itself.
+    """
     columns = {field.name for field in form.instance._meta.concrete_fields}
     return [name for name in form.changed_data if name in columns]
 
@@ -42,16 +53,25 @@ class ReadOnlyAdmin(ModelAdmin):
 
     list_per_page = 50
     show_full_result_count = False
-    # A search for a whole id looks in these first: no engine but PostgreSQL can search inside a UUID.
+    # A search for a whole id looks in these first: no engine but PostgreSQL can search inside a
+    # UUID.
     id_fields: tuple[str, ...] = ("pk",)
 
-    def get_search_results(self, request: HttpRequest, queryset: models.QuerySet, search_term: str) -> tuple[models.QuerySet, bool]:
+    def get_search_results(
+        self, request: HttpRequest, queryset: models.QuerySet, search_term: str
+    ) -> tuple[models.QuerySet, bool]:
         try:
             wanted = uuid.UUID(search_term.strip())
         except ValueError:
             return super().get_search_results(request, queryset, search_term)
-        found = queryset.filter(models.Q.create([(field, wanted) for field in self.id_fields], connector=models.Q.OR))
-        return (found, False) if found.exists() else super().get_search_results(request, queryset, search_term)
+        found = queryset.filter(
+            models.Q.create([(field, wanted) for field in self.id_fields], connector=models.Q.OR)
+        )
+        return (
+            (found, False)
+            if found.exists()
+            else super().get_search_results(request, queryset, search_term)
+        )
 
     def has_add_permission(self, request: HttpRequest, *args) -> bool:
         return False
@@ -100,8 +120,16 @@ class QueueAdmin(ReadOnlyAdmin):
         act(self, request, queryset, work.replay, "replayed")
 
 
-def act(page: admin.ModelAdmin, request: HttpRequest, queryset: models.QuerySet, do: Callable[..., bool], done: str) -> None:
-    """Apply `do` to each row, leave a log entry for each that it changed, and report "3 replayed, 1 skipped"."""
+def act(
+    page: admin.ModelAdmin,
+    request: HttpRequest,
+    queryset: models.QuerySet,
+    do: Callable[..., bool],
+    done: str,
+) -> None:
+    """Apply `do` to each row, leave a log entry for each that it changed, and report "3 replayed, 1
+    skipped".
+    """
     rows = list(queryset)
     changed = [row for row in rows if do(row)]
     for row in changed:
@@ -113,17 +141,23 @@ def act(page: admin.ModelAdmin, request: HttpRequest, queryset: models.QuerySet,
 
 def note(request: HttpRequest, row: models.Model, text: str) -> None:
     """Leave an entry in the admin's history: who did what to which row, when."""
-    LogEntry.objects.log_actions(str(request.user.pk), cast("Any", [row]), CHANGE, text, single_object=True)
+    LogEntry.objects.log_actions(
+        str(request.user.pk), cast("Any", [row]), CHANGE, text, single_object=True
+    )
 
 
 def link(url: str, text: Any) -> str:
-    return format_html('<a class="text-primary-600 underline dark:text-primary-400" href="{}">{}</a>', url, text)
+    return format_html(
+        '<a class="text-primary-600 underline dark:text-primary-400" href="{}">{}</a>', url, text
+    )
 
 
 def enrollment_link(enrollment_id: UUID | None, text: str = "") -> str:
     if enrollment_id is None:
         return text
-    return link(reverse("admin:enrollments_enrollment_change", args=[enrollment_id]), text or enrollment_id)
+    return link(
+        reverse("admin:enrollments_enrollment_change", args=[enrollment_id]), text or enrollment_id
+    )
 
 
 def day(moment: datetime) -> str:

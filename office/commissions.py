@@ -1,4 +1,6 @@
-"""Commissions for review: what each sale earned and why, what was taken back, and the holds that keep it from being paid."""
+"""Commissions for review: what each sale earned and why, what was taken back, and the holds that
+keep it from being paid.
+"""
 
 from typing import Any, ClassVar
 
@@ -23,30 +25,60 @@ HOLD_COLORS = {"free": "success", "disputed": "danger", "under review": "warning
 
 
 def _hold(commission: Commission, typed: dict[str, Any], by: User) -> str:
-    if not commissions.review(commission.enrollment_id, hold=True, by=by.get_username(), note=typed["reason"]):
+    if not commissions.review(
+        commission.enrollment_id, hold=True, by=by.get_username(), note=typed["reason"]
+    ):
         raise DecidedAlready
     return f"held for review: {typed['reason']}"
 
 
 def _release(commission: Commission, typed: dict[str, Any], by: User) -> str:
-    if not commissions.review(commission.enrollment_id, hold=False, by=by.get_username(), note=typed["reason"]):
+    if not commissions.review(
+        commission.enrollment_id, hold=False, by=by.get_username(), note=typed["reason"]
+    ):
         raise DecidedAlready
     return f"released from review: {typed['reason']}"
 
 
-HOLD = Step("Hold for review", "What is held goes into no payout until it is released.", _hold, ReasonForm)
-RELEASE = Step("Release the hold", "What is released goes into the next draft, unless a dispute holds it, too.", _release, ReasonForm)
+HOLD = Step(
+    "Hold for review", "What is held goes into no payout until it is released.", _hold, ReasonForm
+)
+RELEASE = Step(
+    "Release the hold",
+    "What is released goes into the next draft, unless a dispute holds it, too.",
+    _release,
+    ReasonForm,
+)
 
 
 @admin.register(Commission)
 class CommissionAdmin(AccountAdmin):
-    list_display = ("sold", "affiliate", "course_title", "earned", "taken_back", "left", "available_from", "hold")
+    list_display = (
+        "sold",
+        "affiliate",
+        "course_title",
+        "earned",
+        "taken_back",
+        "left",
+        "available_from",
+        "hold",
+    )
     list_filter = ("is_under_review", "is_disputed", "currency")
     search_help_text = "Code or e-mail address of an affiliate, or the whole id of an enrollment"
     id_fields = ("pk", "enrollment_id", "affiliate_id")
     readonly_fields = ("earned", "taken_back", "left", "hold", "sale", "entries", "paid_in")
     fields = (
-        *("created_at", "affiliate", "course_title", "sale", "earned", "taken_back", "left", "available_at", "hold"),
+        *(
+            "created_at",
+            "affiliate",
+            "course_title",
+            "sale",
+            "earned",
+            "taken_back",
+            "left",
+            "available_at",
+            "hold",
+        ),
         *("review_note", "paid_in", "entries"),
     )
     actions = ("hold_selected", "release_selected")
@@ -62,7 +94,10 @@ class CommissionAdmin(AccountAdmin):
 
     @admin.display(description="base x rate = commission", ordering="amount")
     def earned(self, commission: Commission) -> str:
-        base, rate = format_money(commission.base, commission.currency), rate_text(commission.rate_basis_points)
+        base, rate = (
+            format_money(commission.base, commission.currency),
+            rate_text(commission.rate_basis_points),
+        )
         return f"{base} x {rate} = {format_money(commission.amount, commission.currency)}"
 
     @admin.display(description="reversed", ordering="reversed")
@@ -85,18 +120,28 @@ class CommissionAdmin(AccountAdmin):
 
     @admin.display(description="entries")
     def entries(self, commission: Commission) -> str:
-        url = reverse("admin:affiliates_ledgerentry_changelist", query={"q": commission.enrollment_id})
+        url = reverse(
+            "admin:affiliates_ledgerentry_changelist", query={"q": commission.enrollment_id}
+        )
         return link(url, "What was booked for this sale")
 
     @admin.display(description="paid in")
     def paid_in(self, commission: Commission) -> str:
-        """Requirement R161: whether a commission is paid is what the payouts say, never a mark of its own."""
-        return payout_link(live_payout_of(LedgerEntry.objects.get(source_key=f"commission:{commission.enrollment_id}")))
+        """Requirement R161: whether a commission is paid is what the payouts say, never a mark of
+        its own.
+        """
+        return payout_link(
+            live_payout_of(
+                LedgerEntry.objects.get(source_key=f"commission:{commission.enrollment_id}")
+            )
+        )
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
         commission = self.get_object(request, object_id)
         offered = "release" if commission and commission.is_under_review else "hold"
-        return [each for each in super().get_actions_detail(request, object_id) if each.path == offered]
+        return [
+            each for each in super().get_actions_detail(request, object_id) if each.path == offered
+        ]
 
     def has_review_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
         return self.may(request, "review")

@@ -1,4 +1,6 @@
-"""Pages of the office that ask before anything is done: what it is about, a form where one is needed, a button that posts."""
+"""Pages of the office that ask before anything is done: what it is about, a form where one is
+needed, a button that posts.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,9 +20,11 @@ from office.base import note
 
 @dataclass(frozen=True)
 class Step:
-    """Something staff do to a row: the words on its button, what follows from it, what it asks for, what carries it out.
+    """Something staff do to a row: the words on its button, what follows from it, what it asks for,
+    what carries it out.
 
-    `carry_out(row, what was typed, who)` returns what was done, in words for the history; it raises an AppError to refuse.
+    `carry_out(row, what was typed, who)` returns what was done, in words for the history; it raises
+    an AppError to refuse.
     """
 
     title: str
@@ -29,16 +33,24 @@ class Step:
     form_class: type[forms.Form]
 
 
-def ask(page: admin.ModelAdmin, request: HttpRequest, row: models.Model, step: Step, **shown: Any) -> HttpResponse:
-    """Show the step; on POST carry it out, leave a note of it, and go back to the row. A refusal is shown and changes nothing."""
-    form = step.form_class(request.POST if request.method == "POST" else None, initial=shown.pop("initial", None))
+def ask(
+    page: admin.ModelAdmin, request: HttpRequest, row: models.Model, step: Step, **shown: Any
+) -> HttpResponse:
+    """Show the step; on POST carry it out, leave a note of it, and go back to the row. A refusal is
+    shown and changes nothing.
+    """
+    form = step.form_class(
+        request.POST if request.method == "POST" else None, initial=shown.pop("initial", None)
+    )
     back = url_of(row)
     if form.is_valid() and _carried_out(request, row, step, form):
         return redirect(back)
     return show(page, request, form, title=step.title, follows=step.follows, back=back, **shown)
 
 
-def show(page: admin.ModelAdmin, request: HttpRequest, form: forms.Form, **shown: Any) -> HttpResponse:
+def show(
+    page: admin.ModelAdmin, request: HttpRequest, form: forms.Form, **shown: Any
+) -> HttpResponse:
     context = {**page.admin_site.each_context(request), "opts": page.opts, "form": form, **shown}
     return render(request, "admin/affiliates/payout_step.html", context)
 

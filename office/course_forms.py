@@ -9,12 +9,16 @@ from maaledu.money import plain_amount
 
 
 class CourseForm(forms.ModelForm):
-    """A course whose price is typed and shown as people write it: 499.00 in dollars, 5000 in yen. The model keeps minor units."""
+    """A course whose price is typed and shown as people write it: 499.00 in dollars, 5000 in yen.
+    The model keeps minor units.
+    """
 
     price = forms.CharField(
         max_length=20,
         help_text="In the course's currency, such as 499.00. 0 is free.",
-        widget=UnfoldAdminTextInputWidget(attrs={"inputmode": "decimal", "autocomplete": "off", "spellcheck": "false"}),
+        widget=UnfoldAdminTextInputWidget(
+            attrs={"inputmode": "decimal", "autocomplete": "off", "spellcheck": "false"}
+        ),
     )
 
     class Meta:
@@ -28,7 +32,9 @@ class CourseForm(forms.ModelForm):
 
     @property
     def changed_data(self) -> list[str]:
-        """A price is its digits and its currency: 5000 is another number of minor units in dollars than in yen."""
+        """A price is its digits and its currency: 5000 is another number of minor units in dollars
+        than in yen.
+        """
         changed = super().changed_data
         return [*changed, "price"] if "currency" in changed and "price" not in changed else changed
 

@@ -14,7 +14,15 @@ PRICE_SHOWN = ("Price", {"fields": ("price_display",)})
 @admin.register(Course)
 class CourseAdmin(EditAdmin):
     form = CourseForm
-    list_display = ("title", "category", "level", "price_display", "status", "lms_platform", "updated_at")
+    list_display = (
+        "title",
+        "category",
+        "level",
+        "price_display",
+        "status",
+        "lms_platform",
+        "updated_at",
+    )
     list_filter = ("status", "category", "level", "lms_platform", "currency")
     search_fields = ("title", "slug", "summary", "lms_course_id")
     prepopulated_fields = {"slug": ("title",)}  # noqa: RUF012
@@ -36,19 +44,28 @@ class CourseAdmin(EditAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: Course | None = None) -> list:
         """Who may only look sees the price as buyers do, not in minor units."""
         is_edited = self.has_change_permission(request, obj) if obj else True
-        return [PRICE_SHOWN if part == PRICE_TYPED and not is_edited else part for part in super().get_fieldsets(request, obj)]
+        return [
+            PRICE_SHOWN if part == PRICE_TYPED and not is_edited else part
+            for part in super().get_fieldsets(request, obj)
+        ]
 
     def get_prepopulated_fields(self, request: HttpRequest, obj: Course | None = None) -> dict:
         return {} if obj else super().get_prepopulated_fields(request, obj)
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Course | None = None) -> tuple[str, ...]:
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: Course | None = None
+    ) -> tuple[str, ...]:
         """A slug is what buyers know a course by: it is fixed once the course has been on sale."""
         is_known = obj is not None and obj.status != Course.Status.DRAFT
         return (*self.readonly_fields, "slug") if is_known else self.readonly_fields
 
     def has_delete_permission(self, request: HttpRequest, obj: Course | None = None) -> bool:
         """Only a draft may be deleted: a course that has been on sale is archived."""
-        return obj is not None and obj.status == Course.Status.DRAFT and super().has_delete_permission(request, obj)
+        return (
+            obj is not None
+            and obj.status == Course.Status.DRAFT
+            and super().has_delete_permission(request, obj)
+        )
 
     @admin.action(description="Put on sale", permissions=["change"])
     def publish(self, request: HttpRequest, courses: CourseQuerySet) -> None:
@@ -69,4 +86,6 @@ class CourseAdmin(EditAdmin):
             if won:
                 moved += 1
                 note(request, course, done)
-        self.message_user(request, f"{moved} {done}, {len(courses) - moved} skipped.", messages.SUCCESS)
+        self.message_user(
+            request, f"{moved} {done}, {len(courses) - moved} skipped.", messages.SUCCESS
+        )

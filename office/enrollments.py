@@ -32,14 +32,47 @@ class EventInline(ReadOnlyInline):
 class EnrollmentAdmin(ReadOnlyAdmin):
     list_display = ("email", "course_title", "state", "access", "price", "created_at", "paid_at")
     list_filter = ("status", "lms_status", "kind", "lms_platform")
-    search_fields = ("email", "token", "course_slug", "payment_reference", "lms_enrollment_id", "payments__stripe_session_id")
+    search_fields = (
+        "email",
+        "token",
+        "course_slug",
+        "payment_reference",
+        "lms_enrollment_id",
+        "payments__stripe_session_id",
+    )
     ordering = ("-created_at",)
     list_select_related: ClassVar[list[str]] = []
     fields = (
-        *("email", "name", "course_title", "state", "access", "price", "paid_at", "kind", "created_at"),
+        *(
+            "email",
+            "name",
+            "course_title",
+            "state",
+            "access",
+            "price",
+            "paid_at",
+            "kind",
+            "created_at",
+        ),
         *("listed", "discount_percent", "grant_id", "payment_reference", "failure_code"),
-        *("course", "course_slug", "platform", "lms_course", "lms_enrollment", "lms_synced", "access_generation"),
-        *("progress_percent", "progress_at", "affiliate_id", "referral_code", "referral_outcome", "commission_rate", "updated_at"),
+        *(
+            "course",
+            "course_slug",
+            "platform",
+            "lms_course",
+            "lms_enrollment",
+            "lms_synced",
+            "access_generation",
+        ),
+        *(
+            "progress_percent",
+            "progress_at",
+            "affiliate_id",
+            "referral_code",
+            "referral_outcome",
+            "commission_rate",
+            "updated_at",
+        ),
     )
     readonly_fields = fields
     inlines = (PaymentInline, EventInline)
@@ -88,18 +121,34 @@ class EnrollmentAdmin(ReadOnlyAdmin):
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
         enrollment = self.get_object(request, object_id)
         payments = enrollment.payments.filter(status=Payment.PAID) if enrollment else []
-        return super().get_actions_detail(request, object_id) if any(payment.refundable for payment in payments) else []
+        return (
+            super().get_actions_detail(request, object_id)
+            if any(payment.refundable for payment in payments)
+            else []
+        )
 
     def has_repair_permission(self, request: HttpRequest) -> bool:
         return self.may(request, "repair")
 
     @admin.action(description="Retry LMS sync now", permissions=["repair"])
     def retry_sync(self, request: HttpRequest, queryset) -> None:
-        act(self, request, queryset, lambda enrollment: lms_jobs.retry_now(enrollment, by=request.user.get_username()), "retried")
+        act(
+            self,
+            request,
+            queryset,
+            lambda enrollment: lms_jobs.retry_now(enrollment, by=request.user.get_username()),
+            "retried",
+        )
 
     @admin.action(description="Roll back a free grant that the LMS refused", permissions=["repair"])
     def roll_back(self, request: HttpRequest, queryset) -> None:
-        act(self, request, queryset, lambda enrollment: coupons.roll_back(enrollment, by=request.user.get_username()), "rolled back")
+        act(
+            self,
+            request,
+            queryset,
+            lambda enrollment: coupons.roll_back(enrollment, by=request.user.get_username()),
+            "rolled back",
+        )
 
 
 @admin.register(EnrollmentEvent)

@@ -9,7 +9,9 @@ from maaledu.storable import is_storable
 
 
 def _date_input() -> forms.DateInput:
-    return forms.DateInput(format="%Y-%m-%d", attrs={"type": "date", "class": " ".join(INPUT_CLASSES)})
+    return forms.DateInput(
+        format="%Y-%m-%d", attrs={"type": "date", "class": " ".join(INPUT_CLASSES)}
+    )
 
 
 class Words(forms.CharField):

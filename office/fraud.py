@@ -1,4 +1,6 @@
-"""The review list: what the shop noticed about the affiliates' sales, and what a person made of it."""
+"""The review list: what the shop noticed about the affiliates' sales, and what a person made of
+it.
+"""
 
 from typing import Any, ClassVar
 
@@ -22,7 +24,11 @@ from office.confirming import Step
 from office.office_decisions import DecidedAlready, decide_many, decide_one
 from office.refunds import LINK
 
-STATE_COLORS = {FraudSignal.OPEN: "warning", FraudSignal.CLEARED: "success", FraudSignal.CONFIRMED: "danger"}
+STATE_COLORS = {
+    FraudSignal.OPEN: "warning",
+    FraudSignal.CLEARED: "success",
+    FraudSignal.CONFIRMED: "danger",
+}
 
 
 def _decide(signal: FraudSignal, verdict: str, typed: dict[str, Any], by: User) -> str:
@@ -40,12 +46,19 @@ def _confirm(signal: FraudSignal, typed: dict[str, Any], by: User) -> str:
 
 
 CLEAR = Step("Clear", "There is an innocent explanation. Nothing else changes.", _clear, NoteForm)
-CONFIRM = Step("Confirm", "It is what it looks like. Nothing else changes by itself: suspend the affiliate if need be.", _confirm, NoteForm)
+CONFIRM = Step(
+    "Confirm",
+    "It is what it looks like. Nothing else changes by itself: suspend the affiliate if need be.",
+    _confirm,
+    NoteForm,
+)
 
 
 @admin.register(FraudSignal)
 class FraudSignalAdmin(ReadOnlyAdmin):
-    """Newest first. A signal refuses nothing; suspending the affiliate, which holds what is unpaid, is one click further."""
+    """Newest first. A signal refuses nothing; suspending the affiliate, which holds what is unpaid,
+    is one click further.
+    """
 
     list_display = ("created_at", "kind", "state", "affiliate", "detail", "reviewed_by")
     list_filter = ("status", "kind")
@@ -78,7 +91,11 @@ class FraudSignalAdmin(ReadOnlyAdmin):
         return format_html('<a class="{}" href="{}">Suspend {}</a>', LINK, url, signal.affiliate)
 
     def facts(self, signal: FraudSignal) -> list[tuple[str, str]]:
-        reviewed = f"{signal.status} by {signal.reviewed_by}: {signal.note}" if signal.reviewed_by else signal.status
+        reviewed = (
+            f"{signal.status} by {signal.reviewed_by}: {signal.note}"
+            if signal.reviewed_by
+            else signal.status
+        )
         return [
             ("Affiliate", str(signal.affiliate)),
             ("Detail", signal.detail),
@@ -113,8 +130,13 @@ def _look_now(page: FraudSignalAdmin, request: HttpRequest) -> HttpResponse:
     """Ask first: only a POST looks, and writes down what it finds."""
     back = reverse("admin:affiliates_fraudsignal_changelist")
     if request.method != "POST":
-        follows = "The sales of the last months are gone through, as every night. It refuses nothing and changes no sale."
-        return confirming.show(page, request, forms.Form(), title="Look for signals now", follows=follows, back=back)
+        follows = (
+            "The sales of the last months are gone through, as every night. It refuses nothing and"
+            " changes no sale."
+        )
+        return confirming.show(
+            page, request, forms.Form(), title="Look for signals now", follows=follows, back=back
+        )
     number = fraud_review.review()
     messages.success(request, f"{number} new signals." if number != 1 else "1 new signal.")
     return redirect(back)

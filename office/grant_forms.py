@@ -27,12 +27,16 @@ def _default_expiry() -> date:
 
 
 def _date_input() -> forms.DateInput:
-    return forms.DateInput(format="%Y-%m-%d", attrs={"type": "date", "class": " ".join(INPUT_CLASSES)})
+    return forms.DateInput(
+        format="%Y-%m-%d", attrs={"type": "date", "class": " ".join(INPUT_CLASSES)}
+    )
 
 
 def _note() -> forms.CharField:
     widget = UnfoldAdminTextareaWidget(attrs={"rows": 2})
-    return forms.CharField(max_length=500, required=False, widget=widget, help_text="Sent to the applicant.")
+    return forms.CharField(
+        max_length=500, required=False, widget=widget, help_text="Sent to the applicant."
+    )
 
 
 class DecisionForm(forms.Form):
@@ -62,7 +66,9 @@ class DecisionForm(forms.Form):
         return day
 
     def program_chosen(self) -> Program | None:
-        """Return the program in the form as it stands; None where none is chosen, or none that there is."""
+        """Return the program in the form as it stands; None where none is chosen, or none that
+        there is.
+        """
         try:
             chosen: Program | None = self.fields["program"].clean(self["program"].value())
         except forms.ValidationError:
@@ -75,7 +81,9 @@ class DecisionForm(forms.Form):
 
 
 class RejectionForm(forms.Form):
-    reason = forms.ChoiceField(choices=Grant.REASONS, widget=UnfoldAdminSelectWidget, help_text="Sent to the applicant.")
+    reason = forms.ChoiceField(
+        choices=Grant.REASONS, widget=UnfoldAdminSelectWidget, help_text="Sent to the applicant."
+    )
     note = _note()
 
 
@@ -84,7 +92,9 @@ class ExtensionForm(forms.Form):
 
 
 class ProgramForm(forms.ModelForm):
-    """A program's budget as people write it: 500.00 in dollars, 500 in yen. Not less than what is committed already."""
+    """A program's budget as people write it: 500.00 in dollars, 500 in yen. Not less than what is
+    committed already.
+    """
 
     budget_amount = forms.CharField(
         max_length=20,
@@ -92,7 +102,9 @@ class ProgramForm(forms.ModelForm):
         empty_value=None,
         label="Budget",
         help_text="In the program's currency, such as 5000.00; empty: no limit.",
-        widget=UnfoldAdminTextInputWidget(attrs={"inputmode": "decimal", "autocomplete": "off", "spellcheck": "false"}),
+        widget=UnfoldAdminTextInputWidget(
+            attrs={"inputmode": "decimal", "autocomplete": "off", "spellcheck": "false"}
+        ),
     )
 
     class Meta:
@@ -109,7 +121,11 @@ class ProgramForm(forms.ModelForm):
     def changed_data(self) -> list[str]:
         """A budget is its digits and its currency, as a course's price is."""
         changed = super().changed_data
-        return [*changed, "budget_amount"] if "currency" in changed and "budget_amount" not in changed else changed
+        return (
+            [*changed, "budget_amount"]
+            if "currency" in changed and "budget_amount" not in changed
+            else changed
+        )
 
     def clean_budget_amount(self) -> int | None:
         typed = self.cleaned_data["budget_amount"]
@@ -120,14 +136,20 @@ class ProgramForm(forms.ModelForm):
             raise forms.ValidationError("The budget has to be 0 or more.", code="min_value")
         if "budget_amount" in self.changed_data and amount < self.instance.committed_amount:
             committed = format_money(self.instance.committed_amount, self.instance.currency)
-            raise forms.ValidationError(f"{committed} is committed already: not less, or revoke coupons first.", code="committed")
+            raise forms.ValidationError(
+                f"{committed} is committed already: not less, or revoke coupons first.",
+                code="committed",
+            )
         return amount
 
     def clean_budget_places(self) -> int | None:
         places: int | None = self.cleaned_data["budget_places"]
         committed = self.instance.committed_places
         if places is not None and "budget_places" in self.changed_data and places < committed:
-            raise forms.ValidationError(f"{committed} are committed already: not less, or revoke coupons first.", code="committed")
+            raise forms.ValidationError(
+                f"{committed} are committed already: not less, or revoke coupons first.",
+                code="committed",
+            )
         return places
 
 

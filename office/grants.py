@@ -1,4 +1,6 @@
-"""The grants desk: the queue of applications, decisions one at a time or many at once, coupons, export."""
+"""The grants desk: the queue of applications, decisions one at a time or many at once, coupons,
+export.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -38,9 +40,21 @@ STATE_COLORS = {
     Grant.EXPIRED: "warning",
     Grant.REVOKED: "danger",
 }
-# Which decisions a grant's page offers, by its status; the list offers them all, and says what it skipped.
+# Which decisions a grant's page offers, by its status; the list offers them all, and says what it
+# skipped.
 OFFERED = {Grant.PENDING: {"approve", "reject"}, Grant.APPROVED: {"reissue", "extend", "revoke"}}
-EXPORTED = ("created_at", "status", "name", "email", "course.slug", "percent", "expires_at", "decided_by", "decided_at", "redeemed_at")
+EXPORTED = (
+    "created_at",
+    "status",
+    "name",
+    "email",
+    "course.slug",
+    "percent",
+    "expires_at",
+    "decided_by",
+    "decided_at",
+    "redeemed_at",
+)
 
 
 class GrantEventInline(ReadOnlyInline):
@@ -51,16 +65,33 @@ class GrantEventInline(ReadOnlyInline):
 
 @admin.register(Grant)
 class GrantAdmin(ReadOnlyAdmin):
-    """Oldest first, with the days left to answer. Every decision goes through `granting`, as everywhere else."""
+    """Oldest first, with the days left to answer. Every decision goes through `granting`, as
+    everywhere else.
+    """
 
-    list_display = ("name", "course", "state", "percent", "paid_from", "days_left", "expires_at", "created_at")
+    list_display = (
+        "name",
+        "course",
+        "state",
+        "percent",
+        "paid_from",
+        "days_left",
+        "expires_at",
+        "created_at",
+    )
     list_filter = ("status", "program", "reject_reason", "course__category")
     search_fields = ("email", "name", "code", "course__slug")
     ordering = ("created_at",)
     list_select_related = ("course", "program")
     inlines = (GrantEventInline, RefusalInline)
     actions = ("approve_selected", "reject_selected", "export")
-    actions_detail: ClassVar[list[str]] = ["approve_one", "reject_one", "reissue_one", "extend_one", "revoke_one"]
+    actions_detail: ClassVar[list[str]] = [
+        "approve_one",
+        "reject_one",
+        "reissue_one",
+        "extend_one",
+        "revoke_one",
+    ]
     id_fields = ("pk", "enrollment_id")
     readonly_fields = ("approved_at_price", "held_of_budget")
     exclude = ("price_at_approval", "committed_amount")
@@ -68,11 +99,17 @@ class GrantAdmin(ReadOnlyAdmin):
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
         grant = self.get_object(request, object_id)
         offered = OFFERED.get(grant.status, set()) if grant else set()
-        return [each for each in super().get_actions_detail(request, object_id) if each.path in offered]
+        return [
+            each for each in super().get_actions_detail(request, object_id) if each.path in offered
+        ]
 
     @admin.display(description="price at approval")
     def approved_at_price(self, grant: Grant) -> str:
-        return "" if grant.price_at_approval is None else format_money(grant.price_at_approval, grant.currency)
+        return (
+            ""
+            if grant.price_at_approval is None
+            else format_money(grant.price_at_approval, grant.currency)
+        )
 
     @admin.display(description="held of the budget")
     def held_of_budget(self, grant: Grant) -> str:
@@ -139,7 +176,9 @@ def _approve(grant: Grant, form: Any, by: str) -> None:
 
 
 def _reject(grant: Grant, form: Any, by: str) -> None:
-    applications.reject(grant, by=by, reason=form.cleaned_data["reason"], note=form.cleaned_data["note"])
+    applications.reject(
+        grant, by=by, reason=form.cleaned_data["reason"], note=form.cleaned_data["note"]
+    )
 
 
 def _reissue(grant: Grant, form: Any, by: str) -> None:
@@ -159,7 +198,9 @@ Decide = Callable[[Grant, Any, str], None]
 
 @dataclass(frozen=True)
 class Verb:
-    """A decision that staff can take: its form, what carries it out, the words on its button, and what was done then."""
+    """A decision that staff can take: its form, what carries it out, the words on its button, and
+    what was done then.
+    """
 
     form_class: type[forms.Form]
     decide: Decide
@@ -177,7 +218,9 @@ VERBS = {
 
 
 def _decide(page: GrantAdmin, request: HttpRequest, object_id: str, name: str) -> HttpResponse:
-    """Show one application with the form of a decision, what it costs and what to beware of; carry it out on POST."""
+    """Show one application with the form of a decision, what it costs and what to beware of; carry
+    it out on POST.
+    """
     verb = VERBS[name]
     grant = page.get_object(request, object_id)
     if grant is None:
@@ -190,15 +233,25 @@ def _decide(page: GrantAdmin, request: HttpRequest, object_id: str, name: str) -
 
 
 def _filled_in(request: HttpRequest, form_class: type[forms.Form]) -> tuple[bool, forms.Form]:
-    """Return whether staff pressed the deciding button, and the form with what they have typed so far, if anything."""
+    """Return whether staff pressed the deciding button, and the form with what they have typed so
+    far, if anything.
+    """
     confirmed = "decide" in request.POST
     return confirmed, form_class(request.POST if confirmed or "preview" in request.POST else None)
 
 
-def _page(page: GrantAdmin, request: HttpRequest, grants: list[Grant], form: forms.Form, **more: Any) -> HttpResponse:
+def _page(
+    page: GrantAdmin, request: HttpRequest, grants: list[Grant], form: forms.Form, **more: Any
+) -> HttpResponse:
     shown = {"grants": [(grant, page.days_left(grant)) for grant in grants], "form": form}
     previewed = _previewed(grants, form) if isinstance(form, DecisionForm) else {}
-    context = {**page.admin_site.each_context(request), "opts": page.opts, **shown, **previewed, **more}
+    context = {
+        **page.admin_site.each_context(request),
+        "opts": page.opts,
+        **shown,
+        **previewed,
+        **more,
+    }
     return render(request, "admin/grants/decide.html", context)
 
 
@@ -212,16 +265,24 @@ def _carried_out(request: HttpRequest, grant: Grant, form: forms.Form, verb: Ver
 
 
 def _previewed(grants: list[Grant], form: DecisionForm) -> dict[str, Any]:
-    """Say what the grants would cost, each of them, and whose budget pays; nobody's is said as clearly as somebody's."""
+    """Say what the grants would cost, each of them, and whose budget pays; nobody's is said as
+    clearly as somebody's.
+    """
     rate, program = commissions.highest_rate(), form.program_chosen()
     pays = f"{program.name} pays; it has left: {budget_left(program)}." if program else ""
     return {"previews": [preview(grant.course, form, rate) for grant in grants], "pays": pays}
 
 
 def preview(course: Course, form: forms.Form, rate: int) -> dict[str, Any]:
-    """Return what a grant would cost at the percentage in the form, and the warnings about it, up to this commission rate."""
+    """Return what a grant would cost at the percentage in the form, and the warnings about it, up
+    to this commission rate.
+    """
     typed = form["percent"].value()
-    percent = int(typed) if str(typed).isascii() and str(typed).isdigit() and 10 <= int(typed) <= 100 else 100
+    percent = (
+        int(typed)
+        if str(typed).isascii() and str(typed).isdigit() and 10 <= int(typed) <= 100
+        else 100
+    )
     price = discounted(course.price, percent, course.currency)
     return {
         "course": course.title,
@@ -229,21 +290,33 @@ def preview(course: Course, form: forms.Form, rate: int) -> dict[str, Any]:
         "list_price": format_money(price.list_price, price.currency),
         "cost": format_money(price.discount, price.currency),
         "to_pay": format_money(price.to_pay, price.currency),
-        "warnings": applications.warnings_about(price, percent, commission=commissions.commission_at(price, rate)),
+        "warnings": applications.warnings_about(
+            price, percent, commission=commissions.commission_at(price, rate)
+        ),
     }
 
 
-def _ask(page: GrantAdmin, request: HttpRequest, queryset: QuerySet, name: str) -> HttpResponse | None:
-    """Ask for confirmation with the form of a decision, then apply it to each, and report "3 approved, 1 skipped"."""
+def _ask(
+    page: GrantAdmin, request: HttpRequest, queryset: QuerySet, name: str
+) -> HttpResponse | None:
+    """Ask for confirmation with the form of a decision, then apply it to each, and report "3
+    approved, 1 skipped".
+    """
     verb = VERBS[name]
     confirmed, form = _filled_in(request, verb.form_class)
     grants = list(queryset.select_related("course"))
     if not (confirmed and form.is_valid()):
-        more = {"title": verb.title, "action_name": f"{name}_selected", "back": request.get_full_path()}
+        more = {
+            "title": verb.title,
+            "action_name": f"{name}_selected",
+            "back": request.get_full_path(),
+        }
         return _page(page, request, grants, form, **more)
     refused = [why for grant in grants if (why := _refusal(request, grant, form, verb))]
     level = messages.SUCCESS if len(refused) < len(grants) else messages.WARNING
-    page.message_user(request, f"{len(grants) - len(refused)} {verb.done}, {len(refused)} skipped.", level)
+    page.message_user(
+        request, f"{len(grants) - len(refused)} {verb.done}, {len(refused)} skipped.", level
+    )
     for why in sorted(set(refused)):
         page.message_user(request, why, messages.WARNING)
     return None

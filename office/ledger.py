@@ -1,4 +1,6 @@
-"""An affiliate's account as staff read it: the ledger, the balances, the payouts. Nothing here is added, edited or deleted."""
+"""An affiliate's account as staff read it: the ledger, the balances, the payouts. Nothing here is
+added, edited or deleted.
+"""
 
 from typing import ClassVar
 from uuid import UUID
@@ -21,14 +23,20 @@ KIND_COLORS = {
     LedgerEntry.PAYOUT: "info",
     LedgerEntry.PAYOUT_CANCELLED: "warning",
 }
-STATE_COLORS = {Payout.DRAFT: "info", Payout.RELEASED: "warning", Payout.PAID: "success", Payout.CANCELLED: "danger"}
+STATE_COLORS = {
+    Payout.DRAFT: "info",
+    Payout.RELEASED: "warning",
+    Payout.PAID: "success",
+    Payout.CANCELLED: "danger",
+}
 MOST_FOUND = 100
 
 
 class AccountAdmin(ReadOnlyAdmin):
     """What belongs to an affiliate, found by the affiliate's code or address.
 
-    The affiliates are looked up first: a million rows are not joined and scanned to find one of them.
+    The affiliates are looked up first: a million rows are not joined and scanned to find one of
+    them.
     """
 
     search_fields: ClassVar[tuple[str, ...]] = ("affiliate__code", "affiliate__email")
@@ -36,11 +44,15 @@ class AccountAdmin(ReadOnlyAdmin):
     ordering = ("-created_at",)
     list_select_related: ClassVar[tuple[str, ...]] = ("affiliate",)
 
-    def get_search_results(self, request: HttpRequest, queryset: QuerySet, search_term: str) -> tuple[QuerySet, bool]:
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet, search_term: str
+    ) -> tuple[QuerySet, bool]:
         text = search_term.strip()
         if not text:
             return queryset, False
-        owners = Affiliate.objects.filter(Q(code__iexact=text) | Q(email__icontains=text)).values_list("pk", flat=True)[:MOST_FOUND]
+        owners = Affiliate.objects.filter(
+            Q(code__iexact=text) | Q(email__icontains=text)
+        ).values_list("pk", flat=True)[:MOST_FOUND]
         return queryset.filter(self.named_by(text) | Q(affiliate_id__in=list(owners))), False
 
     def named_by(self, text: str) -> Q:
@@ -52,16 +64,29 @@ class AccountAdmin(ReadOnlyAdmin):
         return Q.create([(field, wanted) for field in self.id_fields], connector=Q.OR)
 
 
-# --- the ledger and its sums -----------------------------------------------------------------------------------------
+# --- the ledger and its sums ----------------------------------------------------------------------
 @admin.register(LedgerEntry)
 class LedgerEntryAdmin(AccountAdmin):
     list_display = ("created_at", "affiliate", "what", "amount_display", "available_from", "note")
     list_filter = ("kind", "currency")
-    search_help_text = "Code or e-mail address of an affiliate, source key, or a whole id of a sale, a payout or an entry"
+    search_help_text = (
+        "Code or e-mail address of an affiliate, source key, or a whole id of a sale, a payout or"
+        " an entry"
+    )
     id_fields = ("pk", "enrollment_id", "payout_id")
     readonly_fields = ("what", "amount_display", "arithmetic", "sale", "payout", "paid_in")
     fields = (
-        *("created_at", "what", "affiliate", "amount_display", "arithmetic", "available_at", "paid_in", "sale", "payout"),
+        *(
+            "created_at",
+            "what",
+            "affiliate",
+            "amount_display",
+            "arithmetic",
+            "available_at",
+            "paid_in",
+            "sale",
+            "payout",
+        ),
         *("source_key", "created_by", "note"),
     )
 
@@ -82,7 +107,11 @@ class LedgerEntryAdmin(AccountAdmin):
 
     @admin.display(description="base x rate")
     def arithmetic(self, entry: LedgerEntry) -> str:
-        return f"{entry.base_display} x {rate_text(entry.rate_basis_points)}" if entry.rate_basis_points is not None else ""
+        return (
+            f"{entry.base_display} x {rate_text(entry.rate_basis_points)}"
+            if entry.rate_basis_points is not None
+            else ""
+        )
 
     @admin.display(description="sale")
     def sale(self, entry: LedgerEntry) -> str:
@@ -90,7 +119,11 @@ class LedgerEntryAdmin(AccountAdmin):
 
     @admin.display(description="payout")
     def payout(self, entry: LedgerEntry) -> str:
-        return payout_link(Payout.objects.filter(pk=entry.payout_id).first()) if entry.payout_id else ""
+        return (
+            payout_link(Payout.objects.filter(pk=entry.payout_id).first())
+            if entry.payout_id
+            else ""
+        )
 
     @admin.display(description="paid in")
     def paid_in(self, entry: LedgerEntry) -> str:
@@ -114,7 +147,16 @@ class BalanceAdmin(AccountAdmin):
     ordering = ("-payable",)
     id_fields = ("pk", "affiliate_id")
     readonly_fields = ("pending_sum", "payable_sum", "paid_sum", "held_sum", "explained")
-    fields = ("affiliate", "pending_sum", "payable_sum", "paid_sum", "held_sum", "matured_through", "matures_at", "explained")
+    fields = (
+        "affiliate",
+        "pending_sum",
+        "payable_sum",
+        "paid_sum",
+        "held_sum",
+        "matured_through",
+        "matures_at",
+        "explained",
+    )
 
     @admin.display(description="pending", ordering="pending")
     def pending_sum(self, balance: Balance) -> str:
@@ -134,8 +176,11 @@ class BalanceAdmin(AccountAdmin):
 
     @admin.display(description="made of")
     def explained(self, balance: Balance) -> str:
-        filters = {"affiliate__id__exact": balance.affiliate_id, "currency__exact": balance.currency}
+        filters = {
+            "affiliate__id__exact": balance.affiliate_id,
+            "currency__exact": balance.currency,
+        }
         return link(reverse("admin:affiliates_ledgerentry_changelist", query=filters), "Entries")
 
 
-# --- payouts ---------------------------------------------------------------------------------------------------------
+# --- payouts --------------------------------------------------------------------------------------

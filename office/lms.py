@@ -16,7 +16,15 @@ class SyncAttemptInline(TabularInline):
     extra = 0
     max_num = 0
     can_delete = False
-    fields = readonly_fields = ("number", "started_at", "duration_ms", "http_status", "outcome", "request", "response")
+    fields = readonly_fields = (
+        "number",
+        "started_at",
+        "duration_ms",
+        "http_status",
+        "outcome",
+        "request",
+        "response",
+    )
 
     def has_add_permission(self, request: HttpRequest, obj=None) -> bool:
         return False
@@ -45,14 +53,25 @@ class SyncJobAdmin(QueueAdmin):
 
     @admin.action(description="Retry now", permissions=["replay"])
     def retry_now(self, request: HttpRequest, queryset: models.QuerySet) -> None:
-        act(self, request, queryset, partial(dead_letters.bring_back, by=request.user.get_username()), "retried")
+        act(
+            self,
+            request,
+            queryset,
+            partial(dead_letters.bring_back, by=request.user.get_username()),
+            "retried",
+        )
 
 
 @admin.register(DeadLetter)
 class DeadLetterAdmin(ReadOnlyAdmin):
-    """The page of one letter offers the list's own actions, by the list's own POST: one way, with its permission and log entry."""
+    """The page of one letter offers the list's own actions, by the list's own POST: one way, with
+    its permission and log entry.
+    """
 
-    VERBS: ClassVar[dict[str, str]] = {"replay": DeadLetter.Status.REPLAYED, "dismiss": DeadLetter.Status.DISMISSED}
+    VERBS: ClassVar[dict[str, str]] = {
+        "replay": DeadLetter.Status.REPLAYED,
+        "dismiss": DeadLetter.Status.DISMISSED,
+    }
 
     actions = ("replay", "dismiss")
     change_form_outer_before_template = "admin/lms_sync/dead_letter_buttons.html"
@@ -68,19 +87,37 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     def has_dismiss_permission(self, request: HttpRequest) -> bool:
         return self.may(request, "dismiss")
 
-    def render_change_form(self, request: HttpRequest, context: dict[str, Any], **options: Any) -> HttpResponse:
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], **options: Any
+    ) -> HttpResponse:
         letter, allowed = options["obj"], self.get_actions(request)
-        possible = [verb for verb, status in self.VERBS.items() if letter.status in DeadLetter.TRANSITIONS[status]]
+        possible = [
+            verb
+            for verb, status in self.VERBS.items()
+            if letter.status in DeadLetter.TRANSITIONS[status]
+        ]
         buttons = [(verb, allowed[verb][2]) for verb in possible if verb in allowed]
         return super().render_change_form(request, {**context, "buttons": buttons}, **options)
 
     @admin.action(description="Replay", permissions=["replay"])
     def replay(self, request: HttpRequest, queryset: models.QuerySet) -> None:
-        act(self, request, queryset, partial(dead_letters.replay, by=request.user.get_username()), "replayed")
+        act(
+            self,
+            request,
+            queryset,
+            partial(dead_letters.replay, by=request.user.get_username()),
+            "replayed",
+        )
 
     @admin.action(description="Dismiss", permissions=["dismiss"])
     def dismiss(self, request: HttpRequest, queryset: models.QuerySet) -> None:
-        act(self, request, queryset, partial(dead_letters.dismiss, by=request.user.get_username()), "dismissed")
+        act(
+            self,
+            request,
+            queryset,
+            partial(dead_letters.dismiss, by=request.user.get_username()),
+            "dismissed",
+        )
 
 
 @admin.register(SyncAttempt)
@@ -95,7 +132,15 @@ class SyncAttemptAdmin(ReadOnlyAdmin):
 @admin.register(PlatformState)
 class PlatformStateAdmin(ReadOnlyAdmin):
     actions = ("probe_now",)
-    list_display = ("name", "state", "opened_at", "retry_at", "latency_ms", "last_ok_at", "last_error")
+    list_display = (
+        "name",
+        "state",
+        "opened_at",
+        "retry_at",
+        "latency_ms",
+        "last_ok_at",
+        "last_error",
+    )
 
     def has_probe_permission(self, request: HttpRequest) -> bool:
         return self.may(request, "probe")
@@ -106,4 +151,8 @@ class PlatformStateAdmin(ReadOnlyAdmin):
             answers = breaker.probe_now(state.name)
             note(request, state, "probed")
             level = messages.SUCCESS if answers else messages.WARNING
-            self.message_user(request, f"{state.name} {'answers' if answers else 'does not answer as it should'}.", level)
+            self.message_user(
+                request,
+                f"{state.name} {'answers' if answers else 'does not answer as it should'}.",
+                level,
+            )

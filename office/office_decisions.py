@@ -1,4 +1,5 @@
-"""Decisions about a row of the office, or about many at once: confirmed on a page first, each with its history.
+"""Decisions about a row of the office, or about many at once: confirmed on a page first, each with
+its history.
 
 A page of these says of a row what a decision needs: `facts(row)`, pairs of a label and a text.
 """
@@ -31,15 +32,33 @@ def decide_one(page: Any, request: HttpRequest, object_id: str, step: Step) -> H
     return confirming.ask(page, request, row, step, facts=[name, *page.facts(row)])
 
 
-def decide_many(page: Any, request: HttpRequest, queryset: QuerySet, step: Step) -> HttpResponse | None:
-    """Ask for confirmation with the form of a step, then carry it out for each, and report "3 suspended, 1 skipped"."""
+def decide_many(
+    page: Any, request: HttpRequest, queryset: QuerySet, step: Step
+) -> HttpResponse | None:
+    """Ask for confirmation with the form of a step, then carry it out for each, and report "3
+    suspended, 1 skipped".
+    """
     rows = list(queryset)
     form = step.form_class(request.POST if "decide" in request.POST else None)
     if not form.is_valid():
-        shown = {"form": form, "title": step.title, "follows": step.follows, "back": request.get_full_path()}
+        shown = {
+            "form": form,
+            "title": step.title,
+            "follows": step.follows,
+            "back": request.get_full_path(),
+        }
         rows_shown = [(row, page.facts(row)) for row in rows]
-        context = {**page.admin_site.each_context(request), "opts": page.opts, **shown, "rows": rows_shown}
-        return render(request, "admin/affiliates/affiliate_decide.html", {**context, "action_name": request.POST.get("action", "")})
+        context = {
+            **page.admin_site.each_context(request),
+            "opts": page.opts,
+            **shown,
+            "rows": rows_shown,
+        }
+        return render(
+            request,
+            "admin/affiliates/affiliate_decide.html",
+            {**context, "action_name": request.POST.get("action", "")},
+        )
     number = sum(_is_carried_out(request, row, step, form.cleaned_data) for row in rows)
     level = messages.SUCCESS if number else messages.WARNING
     page.message_user(request, f"{step.title}: {number} done, {len(rows) - number} skipped.", level)

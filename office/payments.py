@@ -36,9 +36,22 @@ class PaymentInline(ReadOnlyInline):
 
 @admin.register(Payment)
 class PaymentAdmin(ReadOnlyAdmin):
-    list_display = ("created_at", "state", "price", "attempt", "review_reason", "stripe_session_id", "paid_at")
+    list_display = (
+        "created_at",
+        "state",
+        "price",
+        "attempt",
+        "review_reason",
+        "stripe_session_id",
+        "paid_at",
+    )
     list_filter = ("status", "review_reason", "currency")
-    search_fields = ("stripe_session_id", "stripe_payment_intent_id", "idempotency_key", "enrollment__email")
+    search_fields = (
+        "stripe_session_id",
+        "stripe_payment_intent_id",
+        "idempotency_key",
+        "enrollment__email",
+    )
     id_fields = ("pk", "enrollment_id")
     ordering = ("-created_at",)
     exclude = ("amount", "amount_received", "checkout_url", "currency_received", "refund_committed")
@@ -56,7 +69,9 @@ class PaymentAdmin(ReadOnlyAdmin):
 
     @admin.display(description="received")
     def received(self, payment: Payment) -> str:
-        return format_money(payment.amount_received or 0, payment.currency_received or payment.currency)
+        return format_money(
+            payment.amount_received or 0, payment.currency_received or payment.currency
+        )
 
     @admin.display(description="left to refund")
     def left(self, payment: Payment) -> str:
@@ -64,7 +79,9 @@ class PaymentAdmin(ReadOnlyAdmin):
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
         payment = self.get_object(request, object_id)
-        return super().get_actions_detail(request, object_id) if payment and payment.refundable else []
+        return (
+            super().get_actions_detail(request, object_id) if payment and payment.refundable else []
+        )
 
     def has_refund_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
         return request.user.has_perm(refunds.PERMISSION)

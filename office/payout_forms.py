@@ -20,7 +20,10 @@ MAX_REASON = 150  # with the address of whoever says so, it fits into a note
 
 
 def _currencies() -> list[tuple[str, str]]:
-    return [(code, f"{code.upper()}, from {format_money(settings.PAYOUT_MINIMUM, code)}") for code in CURRENCIES]
+    return [
+        (code, f"{code.upper()}, from {format_money(settings.PAYOUT_MINIMUM, code)}")
+        for code in CURRENCIES
+    ]
 
 
 def _today() -> date:
@@ -31,19 +34,28 @@ class DraftForm(forms.Form):
     """Which payouts to draft."""
 
     currency = forms.ChoiceField(
-        choices=_currencies, widget=UnfoldAdminSelectWidget, help_text="An affiliate who is owed less than the minimum keeps the balance."
+        choices=_currencies,
+        widget=UnfoldAdminSelectWidget,
+        help_text="An affiliate who is owed less than the minimum keeps the balance.",
     )
     method = forms.ChoiceField(
-        choices=Affiliate.PAYABLE_METHODS, widget=UnfoldAdminSelectWidget, help_text="A batch is one file, for the bank or for PayPal."
+        choices=Affiliate.PAYABLE_METHODS,
+        widget=UnfoldAdminSelectWidget,
+        help_text="A batch is one file, for the bank or for PayPal.",
     )
     payable_on = forms.DateField(
-        initial=_today, widget=_date_input(), help_text="What had become payable by the end of this day (UTC) is paid."
+        initial=_today,
+        widget=_date_input(),
+        help_text="What had become payable by the end of this day (UTC) is paid.",
     )
 
     def clean_payable_on(self) -> date:
         day = self.cleaned_data["payable_on"]
         if day > _today():
-            raise forms.ValidationError("Choose today or an earlier day: what becomes payable later is not known yet.", code="invalid")
+            raise forms.ValidationError(
+                "Choose today or an earlier day: what becomes payable later is not known yet.",
+                code="invalid",
+            )
         return day
 
     def run(self) -> Run:
@@ -51,7 +63,9 @@ class DraftForm(forms.Form):
 
 
 class ReleaseForm(forms.Form):
-    """`seen` is what the batch came to when its page was shown: nobody releases what they have not looked at."""
+    """`seen` is what the batch came to when its page was shown: nobody releases what they have not
+    looked at.
+    """
 
     seen = forms.CharField(widget=forms.HiddenInput)
 
@@ -75,7 +89,9 @@ class ReasonForm(forms.Form):
 
 
 def _tick(label: str) -> forms.BooleanField:
-    return forms.BooleanField(label=label, widget=UnfoldBooleanWidget, error_messages={"required": FileWasMade.message})
+    return forms.BooleanField(
+        label=label, widget=UnfoldBooleanWidget, error_messages={"required": FileWasMade.message}
+    )
 
 
 class NotSentForm(ReasonForm):

@@ -21,19 +21,28 @@ from office.payout_forms import NotPaidForm, ReasonForm
 
 
 def _cancel(payout: Payout, typed: dict[str, Any], by: User) -> str:
-    if not payouts.cancel(payout, by=by, reason=typed["reason"], not_sent=typed.get("not_sent", False)):
+    if not payouts.cancel(
+        payout, by=by, reason=typed["reason"], not_sent=typed.get("not_sent", False)
+    ):
         raise PayoutRefused("This payout is cancelled already.")
-    return f"cancelled: {payout.amount_display} to {payout.payee_name or payout.details_hint}: {typed['reason']}"
+    return (
+        f"cancelled: {payout.amount_display} to {payout.payee_name or payout.details_hint}:"
+        f" {typed['reason']}"
+    )
 
 
 CANCEL = Step(
-    "Cancel payout", "The amount is back on the affiliate's account, and its entries are free for the next draft.", _cancel, ReasonForm
+    "Cancel payout",
+    "The amount is back on the affiliate's account, and its entries are free for the next draft.",
+    _cancel,
+    ReasonForm,
 )
 
 
 CANCEL_WITH_FILE = Step(
     "Cancel payout",
-    "The file of its batch was downloaded. If the bank or PayPal pays this payout all the same, the affiliate is paid twice.",
+    "The file of its batch was downloaded. If the bank or PayPal pays this payout all the same, the"
+    " affiliate is paid twice.",
     _cancel,
     NotPaidForm,
 )
@@ -80,7 +89,17 @@ class PayoutAdmin(AccountAdmin):
     id_fields = ("pk", "batch_id", "affiliate_id")
     list_select_related = ("affiliate", "batch")
     readonly_fields = ("amount_sum", "state", "payment_id")
-    fields = ("state", "amount_sum", "affiliate", "payee_name", "details_hint", "batch", "payment_id", "created_at", "cancel_reason")
+    fields = (
+        "state",
+        "amount_sum",
+        "affiliate",
+        "payee_name",
+        "details_hint",
+        "batch",
+        "payment_id",
+        "created_at",
+        "cancel_reason",
+    )
     inlines = (ItemInline,)
     actions_detail: ClassVar[list[str]] = ["cancel_one"]
 
@@ -119,4 +138,10 @@ class PayoutAdmin(AccountAdmin):
             ("Batch", str(payout.batch)),
             ("Status", payout.status),
         ]
-        return confirming.ask(self, request, payout, CANCEL_WITH_FILE if payout.batch.exported_at else CANCEL, facts=facts)
+        return confirming.ask(
+            self,
+            request,
+            payout,
+            CANCEL_WITH_FILE if payout.batch.exported_at else CANCEL,
+            facts=facts,
+        )

@@ -14,7 +14,9 @@ ONLY_SUPERUSERS = ("is_staff", "is_superuser", "groups", "user_permissions")
 
 @admin.register(User)
 class UserAdmin(EditAdmin):
-    """People. Nobody's password is shown or set here: it is reset by its owner, with a code sent to the address."""
+    """People. Nobody's password is shown or set here: it is reset by its owner, with a code sent to
+    the address.
+    """
 
     list_display = ("email", "name", "is_active", "is_staff", "date_joined")
     list_filter = ("is_active", "is_staff")
@@ -23,7 +25,15 @@ class UserAdmin(EditAdmin):
     list_per_page = 50
     show_full_result_count = False
     filter_horizontal = ("groups", "user_permissions")
-    fields = ("email", "name", "is_active", *ONLY_SUPERUSERS, "is_verified", "date_joined", "last_login")
+    fields = (
+        "email",
+        "name",
+        "is_active",
+        *ONLY_SUPERUSERS,
+        "is_verified",
+        "date_joined",
+        "last_login",
+    )
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
         mine = ("is_verified", "date_joined", "last_login", *(("email",) if obj else ()))
@@ -32,7 +42,9 @@ class UserAdmin(EditAdmin):
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         """Only a superuser may touch an account that may do more than look at a course."""
         privileged = obj is not None and (obj.is_superuser or obj.is_staff)
-        return super().has_change_permission(request, obj) and (request.user.is_superuser or not privileged)
+        return super().has_change_permission(request, obj) and (
+            request.user.is_superuser or not privileged
+        )
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return False
@@ -60,7 +72,9 @@ class GroupAdmin(ModelAdmin):
 
 @admin.register(EmailAddress)
 class EmailAddressAdmin(ReadOnlyAdmin):
-    """Which addresses their owners have proved. What was bought is shown by it, so nobody sets it by hand."""
+    """Which addresses their owners have proved. What was bought is shown by it, so nobody sets it
+    by hand.
+    """
 
     list_display = ("email", "verified", "primary")
     search_fields = ("email",)

@@ -16,13 +16,23 @@ from office.grant_forms import ProgramForm
 
 @admin.register(Program)
 class ProgramAdmin(EditAdmin):
-    """The funds; above their list, how the whole desk stands. The currency is fixed with the first grant."""
+    """The funds; above their list, how the whole desk stands. The currency is fixed with the first
+    grant.
+    """
 
     form = ProgramForm
     list_before_template = "admin/grants/figures.html"
     list_display = ("name", "currency", "budget", "committed", "left", "is_active")
     readonly_fields = ("committed", "left")
-    fields = ("name", "currency", "budget_amount", "budget_places", "is_active", "committed", "left")
+    fields = (
+        "name",
+        "currency",
+        "budget_amount",
+        "budget_places",
+        "is_active",
+        "committed",
+        "left",
+    )
 
     @admin.display(description="budget")
     def budget(self, program: Program) -> str:
@@ -36,11 +46,17 @@ class ProgramAdmin(EditAdmin):
     def left(self, program: Program) -> str:
         return budget_left(program)
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Program | None = None) -> tuple[str, ...]:
+    def get_readonly_fields(
+        self, request: HttpRequest, obj: Program | None = None
+    ) -> tuple[str, ...]:
         return ("currency", *self.readonly_fields) if obj and obj.is_used else self.readonly_fields
 
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        return super().changelist_view(request, {**(extra_context or {}), "figures": figures().rows()})
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return super().changelist_view(
+            request, {**(extra_context or {}), "figures": figures().rows()}
+        )
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:

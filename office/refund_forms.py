@@ -1,7 +1,12 @@
 from typing import Any
 
 from django import forms
-from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget, UnfoldBooleanWidget
+from unfold.widgets import (
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+    UnfoldBooleanWidget,
+)
 
 from maaledu.amounts import read_amount
 from maaledu.db import new_id
@@ -15,29 +20,44 @@ NOT_COMPLETE = "This form is not complete. Please open it anew."
 
 
 class RefundForm(forms.Form):
-    """A refund of one payment, prefilled with all that is left of it. `key` makes that one form is one refund."""
+    """A refund of one payment, prefilled with all that is left of it. `key` makes that one form is
+    one refund.
+    """
 
     key = forms.UUIDField(widget=forms.HiddenInput, initial=new_id)
     amount = forms.CharField(
-        max_length=20, widget=UnfoldAdminTextInputWidget(attrs={"inputmode": "decimal", "autocomplete": "off", "spellcheck": "false"})
+        max_length=20,
+        widget=UnfoldAdminTextInputWidget(
+            attrs={"inputmode": "decimal", "autocomplete": "off", "spellcheck": "false"}
+        ),
     )
-    reason = forms.ChoiceField(choices=Refund.REASONS, widget=UnfoldAdminSelectWidget, help_text="Told to Stripe.")
+    reason = forms.ChoiceField(
+        choices=Refund.REASONS, widget=UnfoldAdminSelectWidget, help_text="Told to Stripe."
+    )
     note = Words(
         max_length=300,
         required=False,
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 2}),
         help_text="For colleagues only.",
     )
-    gives_coupon_back = forms.BooleanField(required=False, widget=UnfoldBooleanWidget, label="Make the coupon good again")
+    gives_coupon_back = forms.BooleanField(
+        required=False, widget=UnfoldBooleanWidget, label="Make the coupon good again"
+    )
 
     def __init__(self, data: Any = None, *, payment: Payment) -> None:
         self.currency = payment.currency_received or payment.currency
         self.left = payment.refundable
         is_duplicate = payment.review_reason == Payment.DUPLICATE
         reason = Refund.REASONS[1 if is_duplicate else 0][0]
-        super().__init__(data, initial={"amount": plain_amount(self.left, self.currency), "reason": reason})
+        super().__init__(
+            data, initial={"amount": plain_amount(self.left, self.currency), "reason": reason}
+        )
         self.fields["amount"].label = f"Amount in {self.currency.upper()}"
-        self.fields["amount"].help_text = f"At most {format_money(self.left, self.currency)}, what is left of the payment."
+        self.fields[
+            "amount"
+        ].help_text = (
+            f"At most {format_money(self.left, self.currency)}, what is left of the payment."
+        )
         if not (payment.enrollment.grant_id and payment.is_fulfilling):
             del self.fields["gives_coupon_back"]
 
@@ -56,12 +76,16 @@ class RefundForm(forms.Form):
         return data
 
     def mark_excess(self) -> None:
-        """Say at the field that the amount is more than is left: for a preview, as a refund itself is refused by its own rule."""
+        """Say at the field that the amount is more than is left: for a preview, as a refund itself
+        is refused by its own rule.
+        """
         if self.is_valid() and self.cleaned_data["amount"] > self.left:
             self.add_error("amount", RefundTooLarge.message)
 
     def amount_typed(self) -> int | None:
-        """Return the amount in the form as it stands, in minor units; None where it cannot be read."""
+        """Return the amount in the form as it stands, in minor units; None where it cannot be
+        read.
+        """
         try:
             return read_amount(str(self["amount"].value() or ""), self.currency)
         except forms.ValidationError:

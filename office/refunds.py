@@ -1,4 +1,6 @@
-"""Refunds in the office: the page that asks for one, with what will follow from it, and what Stripe said of refunds and disputes."""
+"""Refunds in the office: the page that asks for one, with what will follow from it, and what Stripe
+said of refunds and disputes.
+"""
 
 from typing import Any, ClassVar
 
@@ -24,18 +26,39 @@ from payments.models import Dispute, Payment, Refund
 
 PERMISSION = "payments.refund_payment"
 LINK = "text-primary-600 underline dark:text-primary-400"
-REFUND_COLORS = {Refund.REQUESTED: "warning", Refund.PENDING: "info", Refund.SUCCEEDED: "success", Refund.FAILED: "danger"}
-DISPUTE_COLORS = {Dispute.WARNING: "info", Dispute.OPEN: "warning", Dispute.WON: "success", Dispute.LOST: "danger"}
+REFUND_COLORS = {
+    Refund.REQUESTED: "warning",
+    Refund.PENDING: "info",
+    Refund.SUCCEEDED: "success",
+    Refund.FAILED: "danger",
+}
+DISPUTE_COLORS = {
+    Dispute.WARNING: "info",
+    Dispute.OPEN: "warning",
+    Dispute.WON: "success",
+    Dispute.LOST: "danger",
+}
 # Stripe's codes of what it refuses to refund, in words.
 REFUSALS = {
-    "charge_disputed": "The buyer's bank disputes this payment, so Stripe refunds nothing: the dispute decides about the money.",
-    "charge_already_refunded": "All of it has been refunded in Stripe already; that is recorded here when Stripe tells us of it.",
-    "charge_exceeds_source_limit": "Stripe's limit for refunds is reached for today. Please try again tomorrow.",
+    "charge_disputed": (
+        "The buyer's bank disputes this payment, so Stripe refunds nothing: the dispute decides"
+        " about the money."
+    ),
+    "charge_already_refunded": (
+        "All of it has been refunded in Stripe already; that is recorded here when Stripe tells us"
+        " of it."
+    ),
+    "charge_exceeds_source_limit": (
+        "Stripe's limit for refunds is reached for today. Please try again tomorrow."
+    ),
     "insufficient_funds": "The balance at Stripe does not cover this refund at the moment.",
 }
 IN_STRIPE = "in Stripe"
 TOLD = {
-    Refund.REQUESTED: (messages.WARNING, "{amount} requested. Stripe did not answer; it will be confirmed by itself within minutes."),
+    Refund.REQUESTED: (
+        messages.WARNING,
+        "{amount} requested. Stripe did not answer; it will be confirmed by itself within minutes.",
+    ),
     Refund.PENDING: (messages.SUCCESS, "{amount} accepted by Stripe, and on its way to the buyer."),
     Refund.SUCCEEDED: (messages.SUCCESS, "{amount} refunded."),
     Refund.FAILED: (messages.ERROR, "{amount} was not refunded: Stripe says that it failed."),
@@ -51,7 +74,14 @@ def enrollment_link(payment: Payment | None) -> str:
 
 class RefundInline(ReadOnlyInline):
     model = Refund
-    fields = ("created_at", "amount_display", "state", "requested_by", "stripe_refund_id", "failure_reason")
+    fields = (
+        "created_at",
+        "amount_display",
+        "state",
+        "requested_by",
+        "stripe_refund_id",
+        "failure_reason",
+    )
     readonly_fields = fields
     ordering = ("created_at",)
 
@@ -66,7 +96,15 @@ class RefundInline(ReadOnlyInline):
 
 class DisputeInline(ReadOnlyInline):
     model = Dispute
-    fields = ("created_at", "amount_display", "state", "stripe_status", "reason", "evidence_due_by", "stripe_dispute_id")
+    fields = (
+        "created_at",
+        "amount_display",
+        "state",
+        "stripe_status",
+        "reason",
+        "evidence_due_by",
+        "stripe_dispute_id",
+    )
     readonly_fields = fields
     ordering = ("created_at",)
 
@@ -80,7 +118,9 @@ class DisputeInline(ReadOnlyInline):
 
 
 class ReversalAdmin(ReadOnlyAdmin):
-    """What a refund and a dispute have in common: an amount of one payment, known by its enrolment and by Stripe's ids."""
+    """What a refund and a dispute have in common: an amount of one payment, known by its enrolment
+    and by Stripe's ids.
+    """
 
     id_fields = ("pk", "payment_id", "payment__enrollment_id")
     list_select_related = ("payment__enrollment",)
@@ -101,7 +141,13 @@ class ReversalAdmin(ReadOnlyAdmin):
 class RefundAdmin(ReversalAdmin):
     list_display = ("created_at", "state", "price", "place", "asked_by", "stripe_refund_id")
     list_filter = ("status", "source", "reason", "currency")
-    search_fields = ("stripe_refund_id", "payment_intent_id", "idempotency_key", "requested_by", "payment__enrollment__email")
+    search_fields = (
+        "stripe_refund_id",
+        "payment_intent_id",
+        "idempotency_key",
+        "requested_by",
+        "payment__enrollment__email",
+    )
 
     @display(description="status", ordering="status", label=REFUND_COLORS)
     def state(self, refund: Refund) -> str:
@@ -114,7 +160,16 @@ class RefundAdmin(ReversalAdmin):
 
 @admin.register(Dispute)
 class DisputeAdmin(ReversalAdmin):
-    list_display = ("created_at", "state", "price", "place", "stripe_status", "reason", "evidence_due_by", "stripe_dispute_id")
+    list_display = (
+        "created_at",
+        "state",
+        "price",
+        "place",
+        "stripe_status",
+        "reason",
+        "evidence_due_by",
+        "stripe_dispute_id",
+    )
     list_filter = ("status", "reason", "currency")
     search_fields = ("stripe_dispute_id", "payment_intent_id", "payment__enrollment__email")
 
@@ -123,13 +178,20 @@ class DisputeAdmin(ReversalAdmin):
         return dispute.status
 
 
-# --- the page --------------------------------------------------------------------------------------------------------
-def refund_of_enrollment(page: admin.ModelAdmin, request: HttpRequest, object_id: str) -> HttpResponse:
-    """Go on to the refund of the payment that stands for this place; one that was set aside is named there beside it."""
+# --- the page -------------------------------------------------------------------------------------
+def refund_of_enrollment(
+    page: admin.ModelAdmin, request: HttpRequest, object_id: str
+) -> HttpResponse:
+    """Go on to the refund of the payment that stands for this place; one that was set aside is
+    named there beside it.
+    """
     enrollment = page.get_object(request, object_id)
     if enrollment is None:
         raise Http404
-    received = sorted(enrollment.payments.filter(status=Payment.PAID), key=lambda payment: not payment.is_fulfilling)
+    received = sorted(
+        enrollment.payments.filter(status=Payment.PAID),
+        key=lambda payment: not payment.is_fulfilling,
+    )
     if received:
         return redirect("admin:payments_payment_refund", object_id=received[0].pk)
     messages.warning(request, "No payment was received for this place: there is nothing to refund.")
@@ -137,12 +199,16 @@ def refund_of_enrollment(page: admin.ModelAdmin, request: HttpRequest, object_id
 
 
 def refund_payment(page: admin.ModelAdmin, request: HttpRequest, object_id: str) -> HttpResponse:
-    """Show one payment with the form of a refund and what follows from it; ask for the refund on POST."""
+    """Show one payment with the form of a refund and what follows from it; ask for the refund on
+    POST.
+    """
     payment = page.get_object(request, object_id)
     if payment is None:
         raise Http404
     is_confirmed = "refund" in request.POST
-    form = RefundForm(request.POST.dict() if is_confirmed or "preview" in request.POST else None, payment=payment)
+    form = RefundForm(
+        request.POST.dict() if is_confirmed or "preview" in request.POST else None, payment=payment
+    )
     if is_confirmed and form.is_valid() and _requested(request, payment, form):
         return redirect(_back(request, payment))
     if form.is_bound and not is_confirmed:
@@ -152,7 +218,9 @@ def refund_payment(page: admin.ModelAdmin, request: HttpRequest, object_id: str)
 
 
 def _requested(request: HttpRequest, payment: Payment, form: RefundForm) -> bool:
-    """Ask for the refund, and tell what became of it; a form that was sent before is not asked for again."""
+    """Ask for the refund, and tell what became of it; a form that was sent before is not asked for
+    again.
+    """
     try:
         refund = refunds.request(payment, form.request(by=request.user.get_username()))
     except RefundAskedBefore as error:
@@ -163,14 +231,21 @@ def _requested(request: HttpRequest, payment: Payment, form: RefundForm) -> bool
         # What was refused is kept under its key: another try is another refund.
         form.data = {**form.data, "key": str(new_id())}
         return False
-    note(request, payment, f"refund of {refund.amount_display}: {refund.get_status_display()} ({refund.pk})")
+    note(
+        request,
+        payment,
+        f"refund of {refund.amount_display}: {refund.get_status_display()} ({refund.pk})",
+    )
     level, sentence = TOLD[refund.status]
     messages.add_message(request, level, sentence.format(amount=refund.amount_display))
     return True
 
 
 def _sentence(error: AppError) -> str:
-    return next((sentence for code, sentence in REFUSALS.items() if f"({code})" in error.message), error.message)
+    return next(
+        (sentence for code, sentence in REFUSALS.items() if f"({code})" in error.message),
+        error.message,
+    )
 
 
 def _back(request: HttpRequest, payment: Payment) -> str:
@@ -179,18 +254,27 @@ def _back(request: HttpRequest, payment: Payment) -> str:
     return reverse("admin:enrollments_enrollment_change", args=[payment.enrollment_id])
 
 
-def _context(page: admin.ModelAdmin, request: HttpRequest, payment: Payment, form: RefundForm) -> dict[str, Any]:
+def _context(
+    page: admin.ModelAdmin, request: HttpRequest, payment: Payment, form: RefundForm
+) -> dict[str, Any]:
     history = list(payment.refunds.order_by("created_at"))
-    others = Payment.objects.filter(enrollment_id=payment.enrollment_id, status=Payment.PAID).exclude(pk=payment.pk)
+    others = Payment.objects.filter(
+        enrollment_id=payment.enrollment_id, status=Payment.PAID
+    ).exclude(pk=payment.pk)
     return {
         **page.admin_site.each_context(request),
         "opts": page.opts,
         "title": "Refund",
         "payment": payment,
         "facts": _facts(payment, history),
-        "history": [(refund, refund.amount_display, REFUND_COLORS[refund.status]) for refund in history],
+        "history": [
+            (refund, refund.amount_display, REFUND_COLORS[refund.status]) for refund in history
+        ],
         "disputes": payment.disputes.filter(status__in=[Dispute.OPEN, Dispute.LOST]),
-        "others": [(other, _money(other.amount_received or 0, other), other.get_review_reason_display()) for other in others],
+        "others": [
+            (other, _money(other.amount_received or 0, other), other.get_review_reason_display())
+            for other in others
+        ],
         "form": form,
         "is_open": payment.refundable > 0 or form.is_bound,
         "consequences": _consequences(payment, form),
@@ -218,18 +302,26 @@ def _facts(payment: Payment, history: list[Refund]) -> list[tuple[str, str]]:
 def _paid(payment: Payment) -> str:
     if payment.status != Payment.PAID:
         return f"Nothing: the payment is {payment.get_status_display()}"
-    on = f" on {payment.paid_at:%B} {payment.paid_at.day}, {payment.paid_at.year}" if payment.paid_at else ""
+    on = (
+        f" on {payment.paid_at:%B} {payment.paid_at.day}, {payment.paid_at.year}"
+        if payment.paid_at
+        else ""
+    )
     return f"{_money(payment.amount_received or 0, payment)}{on}"
 
 
 def _amount_shown(form: RefundForm) -> str:
-    """Return the amount whose consequences are listed: it stays the same while another is being typed."""
+    """Return the amount whose consequences are listed: it stays the same while another is being
+    typed.
+    """
     amount = form.amount_typed()
     return "" if amount is None else format_money(amount, form.currency)
 
 
 def _consequences(payment: Payment, form: RefundForm) -> list[str]:
-    """Say what a refund of the amount in the form will cause, once Stripe confirms it (the rules are `undoing`'s)."""
+    """Say what a refund of the amount in the form will cause, once Stripe confirms it (the rules
+    are `undoing`'s).
+    """
     amount = form.amount_typed()
     if amount is None or not 0 < amount <= payment.refundable:
         return []
@@ -238,7 +330,12 @@ def _consequences(payment: Payment, form: RefundForm) -> list[str]:
     if not payment.is_fulfilling:
         return ["This payment was set aside: no place and no commission depends on it.", told]
     is_whole = amount == payment.refundable
-    return [*_of_the_place(enrollment, is_whole=is_whole), *_of_the_commission(payment, amount), *_of_the_coupon(enrollment, form), told]
+    return [
+        *_of_the_place(enrollment, is_whole=is_whole),
+        *_of_the_commission(payment, amount),
+        *_of_the_coupon(enrollment, form),
+        told,
+    ]
 
 
 def _of_the_place(enrollment: Enrollment, *, is_whole: bool) -> list[str]:
@@ -246,12 +343,20 @@ def _of_the_place(enrollment: Enrollment, *, is_whole: bool) -> list[str]:
         return ["The place has ended already."]
     if not is_whole:
         return ["The place stays."]
-    access = "access is taken away" if settings.REVOKE_ON_REFUND else "access to the learning platform is left as it is"
+    access = (
+        "access is taken away"
+        if settings.REVOKE_ON_REFUND
+        else "access to the learning platform is left as it is"
+    )
     return [f"The place ends, and {access}."]
 
 
 def _of_the_commission(payment: Payment, amount: int) -> list[str]:
-    commission = Commission.objects.filter(enrollment_id=payment.enrollment_id).select_related("affiliate").first()
+    commission = (
+        Commission.objects.filter(enrollment_id=payment.enrollment_id)
+        .select_related("affiliate")
+        .first()
+    )
     step = commission_step(commission, payment, amount) if commission else 0
     if commission is None or not step:
         return []
@@ -260,7 +365,9 @@ def _of_the_commission(payment: Payment, amount: int) -> list[str]:
 
 
 def commission_step(commission: Commission, payment: Payment, amount: int) -> int:
-    """Return by how much a refund of this amount reverses the commission, after those that are under way (minor units)."""
+    """Return by how much a refund of this amount reverses the commission, after those that are
+    under way (minor units).
+    """
     paid, committed = payment.amount_received or 0, payment.refund_committed
     before = commissions.taken_back(commission.amount, refunded=committed, paid=paid)
     after = commissions.taken_back(commission.amount, refunded=committed + amount, paid=paid)
@@ -270,5 +377,7 @@ def commission_step(commission: Commission, payment: Payment, amount: int) -> in
 def _of_the_coupon(enrollment: Enrollment, form: RefundForm) -> list[str]:
     if not enrollment.grant_id:
         return []
-    is_kept = bool(form["gives_coupon_back"].value()) if "gives_coupon_back" in form.fields else False
+    is_kept = (
+        bool(form["gives_coupon_back"].value()) if "gives_coupon_back" in form.fields else False
+    )
     return ["The coupon is good again."] if is_kept else ["The coupon stays used."]

@@ -1,4 +1,6 @@
-"""Refused codes with their true reasons, which staff see and buyers never do; also on the page of the grant whose code it was."""
+"""Refused codes with their true reasons, which staff see and buyers never do; also on the page of
+the grant whose code it was.
+"""
 
 from django.contrib import admin
 

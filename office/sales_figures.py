@@ -1,7 +1,8 @@
-"""How sales and the affiliates stand: counters per kind of enrolment and per affiliate, balances, what waits for staff.
+"""How sales and the affiliates stand: counters per kind of enrolment and per affiliate, balances,
+what waits for staff.
 
-A sale belongs to the day of its checkout, a commission to the day it was earned. Everything is counted by the database, and
-for the affiliates with the most sales only. Source: requirement R190.
+A sale belongs to the day of its checkout, a commission to the day it was earned. Everything is
+counted by the database, and for the affiliates with the most sales only. Source: requirement R190.
 """
 
 from collections import Counter, defaultdict
@@ -45,7 +46,9 @@ class KindFigures:
 
 @dataclass(frozen=True)
 class Sales:
-    """How many purchases an affiliate brought: all, those that were paid for, and those of them that were undone."""
+    """How many purchases an affiliate brought: all, those that were paid for, and those of them
+    that were undone.
+    """
 
     referrals: int = 0
     paid: int = 0
@@ -77,7 +80,11 @@ class SalesFigures:
     affiliates: list[AffiliateFigures]
 
     def as_json(self) -> dict[str, Any]:
-        return {"days": self.days, "kinds": [asdict(kind) for kind in self.kinds], "affiliates": [_as_json(row) for row in self.affiliates]}
+        return {
+            "days": self.days,
+            "kinds": [asdict(kind) for kind in self.kinds],
+            "affiliates": [_as_json(row) for row in self.affiliates],
+        }
 
 
 def _as_json(row: AffiliateFigures) -> dict[str, Any]:
@@ -104,35 +111,59 @@ def _since(days: int | None) -> Any:
     return None if days is None else timezone.now() - timedelta(days=days)
 
 
-# --- by kind ---------------------------------------------------------------------------------------------------------
+# --- by kind --------------------------------------------------------------------------------------
 def _kinds(sold: Q, since: Any) -> list[KindFigures]:
-    """A place that was undone took all of its price with it, by refunds or a dispute; the others what was refunded of it."""
+    """A place that was undone took all of its price with it, by refunds or a dispute; the others
+    what was refunded of it.
+    """
     totals: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
-    rows = Enrollment.objects.filter(sold).order_by().values("kind", "currency", "status").annotate(rows=Count("pk"), total=Sum("amount"))
+    rows = (
+        Enrollment.objects.filter(sold)
+        .order_by()
+        .values("kind", "currency", "status")
+        .annotate(rows=Count("pk"), total=Sum("amount"))
+    )
     for row in rows:
         undone = row["status"] == Enrollment.REFUNDED
         revenue = row["total"] or 0
-        found = {"count": row["rows"], "undone": row["rows"] * undone, "revenue": revenue, "taken_back": revenue * undone}
+        found = {
+            "count": row["rows"],
+            "undone": row["rows"] * undone,
+            "revenue": revenue,
+            "taken_back": revenue * undone,
+        }
         totals[row["kind"], row["currency"]].update(found)
     for row in _partial_refunds(since):
         totals[row[KIND], row[CURRENCY]]["taken_back"] += row["total"]
     return [
-        KindFigures(kind, currency, total["count"], total["undone"], total["revenue"], total["taken_back"])
+        KindFigures(
+            kind, currency, total["count"], total["undone"], total["revenue"], total["taken_back"]
+        )
         for (kind, currency), total in sorted(totals.items())
     ]
 
 
 def _partial_refunds(since: Any) -> Any:
-    refunds = Refund.objects.filter(status=Refund.SUCCEEDED, payment__enrollment__status=Enrollment.PAID, payment__status=Payment.PAID)
+    refunds = Refund.objects.filter(
+        status=Refund.SUCCEEDED,
+        payment__enrollment__status=Enrollment.PAID,
+        payment__status=Payment.PAID,
+    )
     of_period = refunds.filter(payment__enrollment__created_at__gte=since) if since else refunds
     fulfilling = of_period.filter(payment__review_reason__in=["", Payment.LATE])
     return fulfilling.order_by().values(KIND, CURRENCY).annotate(total=Sum("amount"))
 
 
-# --- by affiliate ----------------------------------------------------------------------------------------------------
+# --- by affiliate ---------------------------------------------------------------------------------
 def sales_by_affiliate(sold: Q, *, most: int) -> dict[UUID, Sales]:
     """Return what each affiliate brought, those with the most first."""
-    rows: Any = Enrollment.objects.filter(sold).exclude(affiliate_id=None).order_by().values("affiliate_id").annotate(**SALE_COUNTS)
+    rows: Any = (
+        Enrollment.objects.filter(sold)
+        .exclude(affiliate_id=None)
+        .order_by()
+        .values("affiliate_id")
+        .annotate(**SALE_COUNTS)
+    )
     top = rows.order_by("-referrals", "affiliate_id")[:most]
     return {row["affiliate_id"]: Sales(row["referrals"], row["paid"], row["undone"]) for row in top}
 
@@ -140,9 +171,14 @@ def sales_by_affiliate(sold: Q, *, most: int) -> dict[UUID, Sales]:
 def _affiliates(sold: Q, since: Any) -> list[AffiliateFigures]:
     sales = sales_by_affiliate(sold, most=MOST_AFFILIATES)
     known = Affiliate.objects.in_bulk(list(sales))
-    found = {key: AffiliateFigures(known[key], brought) for key, brought in sales.items() if key in known}
+    found = {
+        key: AffiliateFigures(known[key], brought) for key, brought in sales.items() if key in known
+    }
     for row in _funnels(list(found), since):
-        found[row["affiliate_id"]].visits, found[row["affiliate_id"]].checkouts = row["seen"], row["begun"]
+        found[row["affiliate_id"]].visits, found[row["affiliate_id"]].checkouts = (
+            row["seen"],
+            row["begun"],
+        )
     for row in _commissions(list(found), since):
         found[row["affiliate_id"]].earned[row["currency"]] = row["earned"]
         found[row["affiliate_id"]].taken_back[row["currency"]] = row["back"]
@@ -152,13 +188,21 @@ def _affiliates(sold: Q, since: Any) -> list[AffiliateFigures]:
 def _funnels(ids: Sequence[UUID], since: Any) -> Any:
     days = ReferralDay.objects.filter(affiliate_id__in=ids)
     of_period = days.filter(day__gte=since.date()) if since else days
-    return of_period.order_by().values("affiliate_id").annotate(seen=Sum("visits"), begun=Sum("checkouts"))
+    return (
+        of_period.order_by()
+        .values("affiliate_id")
+        .annotate(seen=Sum("visits"), begun=Sum("checkouts"))
+    )
 
 
 def _commissions(ids: Sequence[UUID], since: Any) -> Any:
     rows = Commission.objects.filter(affiliate_id__in=ids)
     of_period = rows.filter(created_at__gte=since) if since else rows
-    return of_period.order_by().values("affiliate_id", "currency").annotate(earned=Sum("amount"), back=Sum("reversed"))
+    return (
+        of_period.order_by()
+        .values("affiliate_id", "currency")
+        .annotate(earned=Sum("amount"), back=Sum("reversed"))
+    )
 
 
 def sales_of(affiliate: Affiliate, *, days: int) -> Sales:
@@ -166,15 +210,26 @@ def sales_of(affiliate: Affiliate, *, days: int) -> Sales:
     return sales_by_affiliate(sold, most=1).get(affiliate.pk, Sales())
 
 
-# --- now -------------------------------------------------------------------------------------------------------------
+# --- now ------------------------------------------------------------------------------------------
 def affiliate_figures() -> list[tuple[str, str]]:
-    """Return how the affiliates stand now, label and value of each figure, for a page or a terminal."""
+    """Return how the affiliates stand now, label and value of each figure, for a page or a
+    terminal.
+    """
     return [
         *((f"affiliates {status}", str(number)) for status, number in _by_status().items()),
         *(figure for balance in _balances() for figure in _of_balance(balance)),
-        ("fraud signals to review", str(FraudSignal.objects.filter(status=FraudSignal.OPEN).count())),
-        ("payout batches to release", str(PayoutBatch.objects.filter(status=PayoutBatch.DRAFT).count())),
-        ("payout batches to mark paid", str(PayoutBatch.objects.filter(status=PayoutBatch.RELEASED).count())),
+        (
+            "fraud signals to review",
+            str(FraudSignal.objects.filter(status=FraudSignal.OPEN).count()),
+        ),
+        (
+            "payout batches to release",
+            str(PayoutBatch.objects.filter(status=PayoutBatch.DRAFT).count()),
+        ),
+        (
+            "payout batches to mark paid",
+            str(PayoutBatch.objects.filter(status=PayoutBatch.RELEASED).count()),
+        ),
     ]
 
 
@@ -185,11 +240,22 @@ def _by_status() -> dict[str, int]:
 
 
 def _balances() -> Any:
-    sums = {name: Sum(column) for name, column in (("waiting", "pending"), ("owed", "payable"), ("sent", "paid"), ("kept", "held"))}
+    sums = {
+        name: Sum(column)
+        for name, column in (
+            ("waiting", "pending"),
+            ("owed", "payable"),
+            ("sent", "paid"),
+            ("kept", "held"),
+        )
+    }
     return Balance.objects.order_by("currency").values("currency").annotate(**sums)
 
 
 def _of_balance(row: dict[str, Any]) -> list[tuple[str, str]]:
     code = row["currency"].upper()
     labels = {"waiting": "pending", "owed": "payable", "sent": "paid", "kept": "on hold"}
-    return [(f"{label} in {code}", format_money(row[name], row["currency"])) for name, label in labels.items()]
+    return [
+        (f"{label} in {code}", format_money(row[name], row["currency"]))
+        for name, label in labels.items()
+    ]

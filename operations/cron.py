@@ -16,6 +16,14 @@ from operations.errors import CronRefused
 def expire_grants(request: HttpRequest) -> HttpResponse:
     """Expire the overdue coupons and return how many there were (requirement R064)."""
     sent = request.headers.get("Authorization", "")
-    if not settings.CRON_SECRET or not constant_time_compare(sent, f"Bearer {settings.CRON_SECRET}"):
+    if not settings.CRON_SECRET or not constant_time_compare(
+        sent, f"Bearer {settings.CRON_SECRET}"
+    ):
         raise CronRefused
-    return JsonResponse({"success": True, "expired": redemption.expire_overdue(), "timestamp": timezone.now().isoformat()})
+    return JsonResponse(
+        {
+            "success": True,
+            "expired": redemption.expire_overdue(),
+            "timestamp": timezone.now().isoformat(),
+        }
+    )

@@ -1,4 +1,6 @@
-"""What monitors and machines ask about our state; people who are not staff learn no more than whether it is well."""
+"""What monitors and machines ask about our state; people who are not staff learn no more than
+whether it is well.
+"""
 
 import logging
 
@@ -38,7 +40,9 @@ def ready(request: HttpRequest) -> JsonResponse:
 
 
 def _is_migrated() -> bool:
-    """Return whether every migration has been applied; once true it stays true for the life of this process."""
+    """Return whether every migration has been applied; once true it stays true for the life of this
+    process.
+    """
     if connection.alias not in _migrated:
         executor = MigrationExecutor(connection)
         waiting = executor.migration_plan(executor.loader.graph.leaf_nodes())
@@ -52,10 +56,16 @@ def _is_migrated() -> bool:
 @require_safe
 @limit("api")
 def frappe_health(request: HttpRequest) -> JsonResponse:
-    """Whether the LMS answers, as the breaker knows it. Asking makes no call to the LMS (requirement R113)."""
+    """Whether the LMS answers, as the breaker knows it. Asking makes no call to the LMS
+    (requirement R113).
+    """
     state = PlatformState.objects.filter(name=FRAPPE).first() or PlatformState(name=FRAPPE)
-    details = _platform_details(state) if request.user.is_authenticated and request.user.is_staff else {}
-    return _status("down" if state.is_blocked else "healthy", healthy=not state.is_blocked, **details)
+    details = (
+        _platform_details(state) if request.user.is_authenticated and request.user.is_staff else {}
+    )
+    return _status(
+        "down" if state.is_blocked else "healthy", healthy=not state.is_blocked, **details
+    )
 
 
 def _platform_details(state: PlatformState) -> dict[str, object]:

@@ -1,4 +1,6 @@
-"""Tells staff, once an incident, that a platform is down or misconfigured; and what the night's checks found."""
+"""Tells staff, once an incident, that a platform is down or misconfigured; and what the night's
+checks found.
+"""
 
 from collections.abc import Sequence
 
@@ -10,11 +12,16 @@ from maaledu.db import atomic
 from notifications.alerts import alert_staff
 
 WAITING = "Purchases go on; their places wait, and are made as soon as the platform answers."
-DENYING = "It answers, and refuses a step of some jobs. The others go on; these become dead letters in about an hour, at the last attempt."
+DENYING = (
+    "It answers, and refuses a step of some jobs. The others go on; these become dead letters in"
+    " about an hour, at the last attempt."
+)
 
 
 def announce() -> int:
-    """Turn the incidents nobody was told of into staff e-mails, one an hour for each platform and kind; return how many."""
+    """Turn the incidents nobody was told of into staff e-mails, one an hour for each platform and
+    kind; return how many.
+    """
     return sum(_announce(state) for state in breaker.pending_alerts())
 
 
@@ -25,7 +32,8 @@ def _announce(state: PlatformState) -> bool:
     now = timezone.now()
     opened_at = state.opened_at or now
     alert_staff(
-        key=f"platform:{state.name}:{state.incident}:{now:%Y%m%d%H%M%S%f}",  # once for each alert that was taken
+        # once for each alert that was taken
+        key=f"platform:{state.name}:{state.incident}:{now:%Y%m%d%H%M%S%f}",
         subject=f"The learning platform {state.name} is {state.get_incident_display().lower()}",
         lines=[
             f"Since {opened_at:%Y-%m-%d %H:%M} UTC. {state.last_error}",

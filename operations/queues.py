@@ -1,4 +1,6 @@
-"""Which queues there are, and what a sweep does besides running them. Wiring: imports the apps, imported by none."""
+"""Which queues there are, and what a sweep does besides running them. Wiring: imports the apps,
+imported by none.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -50,14 +52,18 @@ class Swept:
 
 
 def sweep() -> Swept:
-    """Put back what lost workers held, do the chores, and run everything due once. What fails keeps nothing else from it."""
+    """Put back what lost workers held, do the chores, and run everything due once. What fails keeps
+    nothing else from it.
+    """
     ran = dict.fromkeys(QUEUES, 0)
 
     def drain(name: str) -> None:
         ran[name] = work.drain(QUEUES[name])
 
     drains = {f"running the queue {name}": partial(drain, name) for name in QUEUES}
-    return Swept(ran, steps.failed({"putting back what lost workers held": reap, **CHORES, **drains}))
+    return Swept(
+        ran, steps.failed({"putting back what lost workers held": reap, **CHORES, **drains})
+    )
 
 
 def reap() -> int:
@@ -65,7 +71,9 @@ def reap() -> int:
 
 
 def run_chores() -> list[str]:
-    """Run each chore and return which failed: they are logged, staff are told, and the others run all the same."""
+    """Run each chore and return which failed: they are logged, staff are told, and the others run
+    all the same.
+    """
     return steps.failed(CHORES)
 
 
@@ -77,13 +85,19 @@ def stuck() -> list[str]:
 
 def _stuck(queue: Queue, now: datetime) -> list[str]:
     oldest = queue.model.objects.stuck(now).order_by("created_at")[:STUCK_NAMED]
-    return [f"{queue.name}: {item} ({item.pk}) waits since {item.created_at:%Y-%m-%d %H:%M} UTC. {item.last_error}" for item in oldest]
+    return [
+        f"{queue.name}: {item} ({item.pk}) waits since {item.created_at:%Y-%m-%d %H:%M} UTC."
+        f" {item.last_error}"
+        for item in oldest
+    ]
 
 
 def clean_up() -> int:
-    """Delete the finished items that are past their retention, and return how many (decisions: 90 days).
+    """Delete the finished items that are past their retention, and return how many (decisions: 90
+    days).
 
-    The locks that lost workers left behind go too, and the visits and refused codes whose day is long counted.
+    The locks that lost workers left behind go too, and the visits and refused codes whose day is
+    long counted.
     """
     locks.forget_lapsed()
     visits.forget_old()

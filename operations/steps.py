@@ -1,4 +1,6 @@
-"""A round of steps, such as a sweep or the night's: a step that fails keeps no other from being made, and staff hear of it."""
+"""A round of steps, such as a sweep or the night's: a step that fails keeps no other from being
+made, and staff hear of it.
+"""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -15,8 +17,8 @@ logger = logging.getLogger(__name__)
 def failed(steps: Mapping[str, Callable[[], object]]) -> list[str]:
     """Make each of these steps, named by what it does, and return those that failed.
 
-    A step that fails is logged with its traceback, and staff are told of it once a day; but not that an outside service is
-    down, which passes, and has its own alert where it matters.
+    A step that fails is logged with its traceback, and staff are told of it once a day; but not
+    that an outside service is down, which passes, and has its own alert where it matters.
     """
     return [what for what, step in steps.items() if not _is_made(what, step)]
 

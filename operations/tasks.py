@@ -22,5 +22,7 @@ def sweep() -> None:
 
 @shared_task(name="maaledu.nightly")
 def nightly() -> None:
-    """Reconcile with Stripe and the LMS, check the invariants, and delete what is past its retention."""
+    """Reconcile with Stripe and the LMS, check the invariants, and delete what is past its
+    retention.
+    """
     call_command("nightly")

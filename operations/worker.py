@@ -1,4 +1,6 @@
-"""The embedded worker: a few threads that run the queues, and one that sweeps. No broker, no other process."""
+"""The embedded worker: a few threads that run the queues, and one that sweeps. No broker, no other
+process.
+"""
 
 import logging
 import threading
@@ -20,7 +22,11 @@ AFTER_A_FAULT = timedelta(seconds=2)
 
 def run_forever(stop: threading.Event) -> None:
     """Run every queue until `stop` is set; what is being run then is finished first."""
-    threads = [_thread(_serve, queue, stop) for queue in queues.QUEUES.values() for _ in range(queue.threads)]
+    threads = [
+        _thread(_serve, queue, stop)
+        for queue in queues.QUEUES.values()
+        for _ in range(queue.threads)
+    ]
     threads.append(_thread(_sweep_forever, None, stop))
     for thread in threads:
         thread.start()
@@ -28,9 +34,13 @@ def run_forever(stop: threading.Event) -> None:
         thread.join()
 
 
-def _thread(target: Callable[..., None], queue: Queue | None, stop: threading.Event) -> threading.Thread:
+def _thread(
+    target: Callable[..., None], queue: Queue | None, stop: threading.Event
+) -> threading.Thread:
     args = (stop,) if queue is None else (queue, stop)
-    return threading.Thread(target=target, args=args, name=queue.name if queue else "sweep", daemon=True)
+    return threading.Thread(
+        target=target, args=args, name=queue.name if queue else "sweep", daemon=True
+    )
 
 
 def _serve(queue: Queue, stop: threading.Event) -> None:
@@ -45,7 +55,9 @@ def _sweep_forever(stop: threading.Event) -> None:
     while not stop.is_set():
         started = time.monotonic()
         _guarded(_sweep, stop)
-        stop.wait(max(0.1, settings.WORK_SWEEP_EVERY.total_seconds() - (time.monotonic() - started)))
+        stop.wait(
+            max(0.1, settings.WORK_SWEEP_EVERY.total_seconds() - (time.monotonic() - started))
+        )
 
 
 def _sweep() -> int:
@@ -55,7 +67,9 @@ def _sweep() -> int:
 
 
 def _guarded(step: Callable[[], int], stop: threading.Event) -> int:
-    """Run one step; a fault, such as a lost database, is logged and waited out, and never ends the thread."""
+    """Run one step; a fault, such as a lost database, is logged and waited out, and never ends the
+    thread.
+    """
     try:
         close_old_connections()
         return step()

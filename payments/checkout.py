@@ -1,7 +1,8 @@
 """From the click on "Enroll" to Stripe's payment page, and back when the learner gives up.
 
-No transaction is open while Stripe is asked. Whatever step is cut off, a later one resumes it: the payment row holds the
-idempotency key and the end of the session, so that the same request gives the same session.
+No transaction is open while Stripe is asked. Whatever step is cut off, a later one resumes it: the
+payment row holds the idempotency key and the end of the session, so that the same request gives the
+same session.
 """
 
 import logging
@@ -25,7 +26,13 @@ from maaledu.db import atomic, new_id
 from maaledu.errors import AppError
 from notifications.alerts import alert_staff
 from payments import gateway, referrals, settlement
-from payments.errors import AlreadyEnrolled, CheckoutUnavailable, PaymentInProgress, StripeRefused, StripeUnavailable
+from payments.errors import (
+    AlreadyEnrolled,
+    CheckoutUnavailable,
+    PaymentInProgress,
+    StripeRefused,
+    StripeUnavailable,
+)
 from payments.models import Payment
 from payments.orders import Order, new_enrollment, order_for
 
@@ -33,7 +40,8 @@ logger = logging.getLogger(__name__)
 
 ACTOR = "checkout"
 FREE = "FREE"
-USABLE_FOR = timedelta(minutes=1)  # a running session with less left than this is not worth a redirect
+# a running session with less left than this is not worth a redirect
+USABLE_FOR = timedelta(minutes=1)
 
 
 Held = tuple[Enrollment, Payment | None]
@@ -43,7 +51,8 @@ Held = tuple[Enrollment, Payment | None]
 class Started:
     """Where the learner goes next: Stripe's page, or the status page of a free place.
 
-    `is_resumed` says that the place was held before: whoever asks now knows its e-mail, and need not be its buyer.
+    `is_resumed` says that the place was held before: whoever asks now knows its e-mail, and need
+    not be its buyer.
     """
 
     enrollment: Enrollment
@@ -51,13 +60,16 @@ class Started:
     is_resumed: bool = False
 
 
-def start(*, slug: str, email: str, name: str = "", coupon: str = "", click: Click | None = None) -> Started:
-    """Hold a place for this e-mail and return where it is paid for; a running checkout of the same buyer is resumed.
+def start(
+    *, slug: str, email: str, name: str = "", coupon: str = "", click: Click | None = None
+) -> Started:
+    """Hold a place for this e-mail and return where it is paid for; a running checkout of the same
+    buyer is resumed.
 
-    The price is the course's own, read here, less what the coupon's grant gives. `click` is the affiliate's link that
-    brought the buyer; it is kept as a fact on a new enrolment. Raises CourseNotFound, AlreadyEnrolled,
-    PaymentInProgress, CouponUnavailable, and CheckoutUnavailable when Stripe fails: nothing stays reserved then.
-    ValidationError for a malformed e-mail.
+    The price is the course's own, read here, less what the coupon's grant gives. `click` is the
+    affiliate's link that brought the buyer; it is kept as a fact on a new enrolment. Raises
+    CourseNotFound, AlreadyEnrolled, PaymentInProgress, CouponUnavailable, and CheckoutUnavailable
+    when Stripe fails: nothing stays reserved then. ValidationError for a malformed e-mail.
     """
     course = Course.objects.on_sale().filter(slug=slug).first()
     if course is None:
@@ -77,10 +89,11 @@ def start(*, slug: str, email: str, name: str = "", coupon: str = "", click: Cli
 
 
 def _look(course: Course, email: str, name: str, coupon: str) -> tuple[Held | None, Order]:
-    """Return what the buyer has running and what this order comes to. Raises CouponUnavailable, PaymentInProgress.
+    """Return what the buyer has running and what this order comes to. Raises CouponUnavailable,
+    PaymentInProgress.
 
-    A coupon that is refused is looked at once more together with the buyer's checkout: a second tab may have reserved it
-    between the two looks.
+    A coupon that is refused is looked at once more together with the buyer's checkout: a second tab
+    may have reserved it between the two looks.
     """
     held = _find_live(course, email)
     try:
@@ -93,12 +106,20 @@ def _look(course: Course, email: str, name: str, coupon: str) -> tuple[Held | No
 
 
 def _is_other_price(running: Enrollment, order: Order) -> bool:
-    """A coupon entered while a checkout at full price is running replaces that one; the other way round it stays."""
-    return running.status == Enrollment.PENDING and order.grant is not None and running.grant_id != order.grant.pk
+    """A coupon entered while a checkout at full price is running replaces that one; the other way
+    round it stays.
+    """
+    return (
+        running.status == Enrollment.PENDING
+        and order.grant is not None
+        and running.grant_id != order.grant.pk
+    )
 
 
 def _leave(running: Enrollment, payment: Payment | None) -> Held | None:
-    """End a running checkout for one at another price; if it turns out to be paid, that is what the buyer is told."""
+    """End a running checkout for one at another price; if it turns out to be paid, that is what the
+    buyer is told.
+    """
     if payment is None:
         settlement.expire(running, actor=ACTOR)
     else:
@@ -129,7 +150,9 @@ def _resume(enrollment: Enrollment, payment: Payment | None) -> Started:
 
 
 def _find_live(course: Course, email: str) -> Held | None:
-    """Return the buyer's live enrolment with its usable payment, having ended whatever is over but not yet swept."""
+    """Return the buyer's live enrolment with its usable payment, having ended whatever is over but
+    not yet swept.
+    """
     enrollment = Enrollment.objects.live().of_buyer(course, email).first()
     if enrollment is None:
         return None
@@ -146,7 +169,9 @@ def _find_live(course: Course, email: str) -> Held | None:
 
 
 def _resumable(payment: Payment | None) -> Payment | None:
-    """A payment without a session was cut off on its way to Stripe; a fresh one is asked for again with the same key."""
+    """A payment without a session was cut off on its way to Stripe; a fresh one is asked for again
+    with the same key.
+    """
     if payment is None or payment.checkout_url:
         return payment
     if payment.created_at > timezone.now() - settings.STRIPE_RESUME_WINDOW:
@@ -156,8 +181,9 @@ def _resumable(payment: Payment | None) -> Payment | None:
 
 
 def _write_referred(order: Order, click: Click | None) -> Held:
-    """Write the order with whose link it came through. Without a payment to wait for, a free place is counted for the
-    affiliate as it is given: where that fails, it is given all the same, and credited to nobody (requirement R041).
+    """Write the order with whose link it came through. Without a payment to wait for, a free place
+    is counted for the affiliate as it is given: where that fails, it is given all the same, and
+    credited to nobody (requirement R041).
     """
     referral = referrals.referral_of(click, email=order.email)
     try:
@@ -175,15 +201,26 @@ def _write_referred(order: Order, click: Click | None) -> Held:
 
 @atomic
 def _write(order: Order, referral: Referral | None = None) -> Held:
-    """Write the pending enrolment and its payment, or the paid one of a free place, and reserve the coupon, together.
+    """Write the pending enrolment and its payment, or the paid one of a free place, and reserve the
+    coupon, together.
 
-    IntegrityError: the buyer has a live one. CouponUnavailable: somebody was faster with the coupon.
+    IntegrityError: the buyer has a live one. CouponUnavailable: somebody was faster with the
+    coupon.
     """
-    enrollment = new_enrollment(order, **referrals.facts_of(referral, list_price=order.price.list_price))
+    enrollment = new_enrollment(
+        order, **referrals.facts_of(referral, list_price=order.price.list_price)
+    )
     enrollment.save(force_insert=True)
     until = timezone.now().replace(microsecond=0) + settings.STRIPE_SESSION_LIFETIME
-    if order.grant and not redemption.take(order.grant, order.price, enrollment_id=enrollment.pk, until=until):
-        raise refusals.refusal(RefusalCount.LOST_RACE, email=order.email, course=order.course.slug, grant=order.grant.pk)
+    if order.grant and not redemption.take(
+        order.grant, order.price, enrollment_id=enrollment.pk, until=until
+    ):
+        raise refusals.refusal(
+            RefusalCount.LOST_RACE,
+            email=order.email,
+            course=order.course.slug,
+            grant=order.grant.pk,
+        )
     if not order.price.is_free:
         return enrollment, _write_payment(enrollment, attempt=1)
     fulfillment.fulfill(enrollment, actor=ACTOR, payment_reference=FREE)
@@ -213,7 +250,9 @@ def _new_attempt(enrollment: Enrollment) -> Payment:
 
 
 def _open_session(enrollment: Enrollment, payment: Payment) -> Started:
-    """Ask Stripe for the session of this request's own payment; when that fails, nothing stays reserved."""
+    """Ask Stripe for the session of this request's own payment; when that fails, nothing stays
+    reserved.
+    """
     try:
         return _ask_for_session(enrollment, payment)
     except (StripeUnavailable, StripeRefused) as error:
@@ -222,7 +261,9 @@ def _open_session(enrollment: Enrollment, payment: Payment) -> Started:
 
 
 def _join(enrollment: Enrollment, payment: Payment) -> Started:
-    """Ask for the session of another request's payment, which may be at it right now: its failing is not ours to say."""
+    """Ask for the session of another request's payment, which may be at it right now: its failing
+    is not ours to say.
+    """
     try:
         return _ask_for_session(enrollment, payment)
     except (StripeUnavailable, StripeRefused) as error:
@@ -233,9 +274,11 @@ def _join(enrollment: Enrollment, payment: Payment) -> Started:
 
 
 def _unavailable(enrollment: Enrollment, error: AppError) -> CheckoutUnavailable:
-    """Log whose checkout failed at Stripe and why (requirement R038), and return what the buyer is told.
+    """Log whose checkout failed at Stripe and why (requirement R038), and return what the buyer is
+    told.
 
-    A refusal is no passing trouble: nobody can buy until somebody mends it, so staff are told, once a day.
+    A refusal is no passing trouble: nobody can buy until somebody mends it, so staff are told, once
+    a day.
     """
     facts = {"enrollment": str(enrollment.pk), "code": error.code, "details": error.details}
     logger.warning("Stripe gave no checkout session", extra=facts)
@@ -243,21 +286,34 @@ def _unavailable(enrollment: Enrollment, error: AppError) -> CheckoutUnavailable
         alert_staff(
             key=f"stripe-refused:{timezone.now():%Y-%m-%d}",
             subject="Stripe refuses our checkouts",
-            lines=[error.message, f"The first one today is enrollment {enrollment.pk}: {enrollment.course_title}."],
+            lines=[
+                error.message,
+                f"The first one today is enrollment {enrollment.pk}: {enrollment.course_title}.",
+            ],
         )
     return CheckoutUnavailable(enrollment=str(enrollment.pk), cause=error.code, **error.details)
 
 
 def _ask_for_session(enrollment: Enrollment, payment: Payment) -> Started:
-    session = gateway.create_session(session_params(enrollment, payment), idempotency_key=payment.idempotency_key)
-    Payment.objects.filter(pk=payment.pk).update(stripe_session_id=session["id"], checkout_url=session["url"], updated_at=timezone.now())
+    session = gateway.create_session(
+        session_params(enrollment, payment), idempotency_key=payment.idempotency_key
+    )
+    Payment.objects.filter(pk=payment.pk).update(
+        stripe_session_id=session["id"], checkout_url=session["url"], updated_at=timezone.now()
+    )
     return Started(enrollment, session["url"])
 
 
 def session_params(enrollment: Enrollment, payment: Payment) -> dict:
-    """Return what Stripe is asked for: a function of the two rows alone, so that a repeated request is the same one."""
+    """Return what Stripe is asked for: a function of the two rows alone, so that a repeated request
+    is the same one.
+    """
     status_link = enrollment.status_link
-    ids = {"enrollment_id": str(enrollment.pk), "payment_id": str(payment.pk), "course": enrollment.course_slug}
+    ids = {
+        "enrollment_id": str(enrollment.pk),
+        "payment_id": str(payment.pk),
+        "course": enrollment.course_slug,
+    }
     if enrollment.referral_code:
         ids["referral_code"] = enrollment.referral_code
     product = {"name": enrollment.course_title}
@@ -277,9 +333,11 @@ def session_params(enrollment: Enrollment, payment: Payment) -> dict:
 
 
 def cancel(enrollment: Enrollment) -> None:
-    """Release the place of a learner who turned back, unless Stripe says that it was paid after all.
+    """Release the place of a learner who turned back, unless Stripe says that it was paid after
+    all.
 
-    Stripe's session is closed first. Raises StripeUnavailable when that is not certain; the sweep ends it then.
+    Stripe's session is closed first. Raises StripeUnavailable when that is not certain; the sweep
+    ends it then.
     """
     payment = enrollment.payments.filter(status=Payment.PENDING).first()
     if payment and enrollment.status == Enrollment.PENDING:

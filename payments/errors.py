@@ -9,25 +9,35 @@ class InvalidCheckout(AppError):
 
 class AlreadyEnrolled(AppError):
     code = "ALREADY_ENROLLED"
-    message = "This e-mail address already has a place in this course. Your confirmation e-mail has the link to it."
+    message = (
+        "This e-mail address already has a place in this course. Your confirmation e-mail has the"
+        " link to it."
+    )
     http_status = 409
 
 
 class PaymentInProgress(AppError):
     code = "PAYMENT_IN_PROGRESS"
-    message = "A payment for this course is on its way from your bank. We will e-mail you as soon as it arrives."
+    message = (
+        "A payment for this course is on its way from your bank. We will e-mail you as soon as it"
+        " arrives."
+    )
     http_status = 409
 
 
 class CheckoutUnavailable(AppError):
     code = "CHECKOUT_UNAVAILABLE"
-    message = "The payment service did not answer. Nothing was charged; please try again in a moment."
+    message = (
+        "The payment service did not answer. Nothing was charged; please try again in a moment."
+    )
     http_status = 503
     retryable = True
 
 
 class StripeUnavailable(AppError):
-    """Stripe did not answer, or answered that it cannot now; what it did in the meantime is unknown."""
+    """Stripe did not answer, or answered that it cannot now; what it did in the meantime is
+    unknown.
+    """
 
     code = "STRIPE_UNAVAILABLE"
     message = "The payment service is unavailable."
@@ -63,7 +73,10 @@ class RefundNotPossible(AppError):
 
 class RefundAskedBefore(AppError):
     code = "REFUND_ASKED_BEFORE"
-    message = "This form was sent before: its refund is listed with the payment. Open the form anew for another one."
+    message = (
+        "This form was sent before: its refund is listed with the payment. Open the form anew for"
+        " another one."
+    )
     http_status = 409
 
 

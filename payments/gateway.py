@@ -1,4 +1,5 @@
-"""Everything that is said to Stripe. The only module that imports its SDK; the rest of the product sees plain dicts.
+"""Everything that is said to Stripe. The only module that imports its SDK; the rest of the product
+sees plain dicts.
 
 Source: contracts/stripe. No transaction is open while these functions run.
 """
@@ -15,11 +16,22 @@ import stripe
 from django.conf import settings
 
 from maaledu.storable import is_storable, storable
-from payments.errors import InvalidEvent, InvalidSignature, StripeRefused, StripeSessionUnknown, StripeUnavailable
+from payments.errors import (
+    InvalidEvent,
+    InvalidSignature,
+    StripeRefused,
+    StripeSessionUnknown,
+    StripeUnavailable,
+)
 
 logger = logging.getLogger(__name__)
 
-TRANSIENT = (stripe.APIConnectionError, stripe.APIError, stripe.RateLimitError, stripe.IdempotencyError)
+TRANSIENT = (
+    stripe.APIConnectionError,
+    stripe.APIError,
+    stripe.RateLimitError,
+    stripe.IdempotencyError,
+)
 LONGEST_ID = 255  # characters, as Stripe says and as our columns hold
 MOST_PATHS = 20
 REPLACED = "maaledu_replaced"  # where a stored event says what of it we had to replace
@@ -27,8 +39,17 @@ Session = dict[str, Any]
 
 
 def client(*, hurry: bool = False) -> stripe.StripeClient:
-    seconds = min(settings.STRIPE_READ_SECONDS, settings.STRIPE_HURRY_SECONDS) if hurry else settings.STRIPE_READ_SECONDS
-    return _client(settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE, seconds, 0 if hurry else settings.STRIPE_MAX_RETRIES)
+    seconds = (
+        min(settings.STRIPE_READ_SECONDS, settings.STRIPE_HURRY_SECONDS)
+        if hurry
+        else settings.STRIPE_READ_SECONDS
+    )
+    return _client(
+        settings.STRIPE_SECRET_KEY,
+        settings.STRIPE_API_BASE,
+        seconds,
+        0 if hurry else settings.STRIPE_MAX_RETRIES,
+    )
 
 
 @lru_cache(maxsize=8)
@@ -45,34 +66,42 @@ def _client(key: str, api_base: str, read_seconds: float, retries: int) -> strip
 def create_session(params: dict[str, Any], *, idempotency_key: str) -> Session:
     """Create the Checkout Session, or get the one made before under this key.
 
-    Raises StripeUnavailable where it is unknown whether a session exists or where it is paid, and StripeRefused where none
-    exists.
+    Raises StripeUnavailable where it is unknown whether a session exists or where it is paid, and
+    StripeRefused where none exists.
     """
     options = {"idempotency_key": idempotency_key}
     session = _call(lambda: client().v1.checkout.sessions.create(params, options))  # type: ignore[arg-type]
-    if not (text_of(session.get("id")) and str(session.get("url") or "").startswith(("https://", "http://"))):
+    if not (
+        text_of(session.get("id"))
+        and str(session.get("url") or "").startswith(("https://", "http://"))
+    ):
         raise StripeUnavailable(error="a session without an id or an address")
     return session
 
 
 def retrieve_session(session_id: str, *, hurry: bool = False) -> Session:
-    """Return the session as Stripe has it now, with its payment intent, which tells whether a delayed payment failed.
+    """Return the session as Stripe has it now, with its payment intent, which tells whether a
+    delayed payment failed.
 
-    Raises StripeUnavailable, StripeSessionUnknown, StripeRefused. With `hurry`, one try of a few seconds.
+    Raises StripeUnavailable, StripeSessionUnknown, StripeRefused. With `hurry`, one try of a few
+    seconds.
     """
     sessions = client(hurry=hurry).v1.checkout.sessions
     return _call(lambda: sessions.retrieve(session_id, {"expand": ["payment_intent"]}))
 
 
 def completed_sessions(*, since: datetime) -> Iterator[Session]:
-    """Yield the sessions completed since then, newest first, page by page. Raises StripeUnavailable, StripeRefused."""
+    """Yield the sessions completed since then, newest first, page by page. Raises
+    StripeUnavailable, StripeRefused.
+    """
     return _pages(client().v1.checkout.sessions.list, {"status": "complete", **_since(since)})
 
 
 def create_refund(params: dict[str, Any], *, idempotency_key: str) -> dict[str, Any]:
     """Ask for a refund, or get the one made before under this key.
 
-    Raises StripeUnavailable where it is unknown whether there is one, and StripeRefused where there is none.
+    Raises StripeUnavailable where it is unknown whether there is one, and StripeRefused where there
+    is none.
     """
     options = {"idempotency_key": idempotency_key}
     return _call(lambda: client().v1.refunds.create(params, options))  # type: ignore[arg-type]
@@ -89,7 +118,9 @@ def recent_refunds(*, since: datetime) -> Iterator[dict[str, Any]]:
 
 
 def recent_disputes(*, since: datetime) -> Iterator[dict[str, Any]]:
-    """Yield the disputes opened since then, newest first. Raises StripeUnavailable, StripeRefused."""
+    """Yield the disputes opened since then, newest first. Raises StripeUnavailable,
+    StripeRefused.
+    """
     return _pages(client().v1.disputes.list, _since(since))
 
 
@@ -108,7 +139,9 @@ def _pages(listing: Callable[..., Any], query: dict[str, Any]) -> Iterator[dict[
 
 
 def close_session(session_id: str) -> Session:
-    """Make sure the session can no longer be paid, and return how it ended: expired, or complete after all."""
+    """Make sure the session can no longer be paid, and return how it ended: expired, or complete
+    after all.
+    """
     try:
         return _call(lambda: client().v1.checkout.sessions.expire(session_id))
     except StripeSessionUnknown:
@@ -126,25 +159,32 @@ def _call(request: Callable[[], stripe.StripeObject]) -> Session:
         code = error.code or type(error).__name__
         if code == "resource_missing":
             raise StripeSessionUnknown(request_id=error.request_id) from error
-        raise StripeRefused(f"The payment service refused the request ({code}).", request_id=error.request_id) from error
+        raise StripeRefused(
+            f"The payment service refused the request ({code}).", request_id=error.request_id
+        ) from error
     if not isinstance(answer, stripe.StripeObject):  # the SDK hands on whatever JSON it was given
         raise StripeUnavailable(error=f"an answer that is a {type(answer).__name__}")
     return answer.to_dict(for_json=True)
 
 
 def text_of(value: Any, *, most: int = LONGEST_ID) -> str:
-    """Return an id or another short text that Stripe told us, or nothing where it is none that a column can hold."""
+    """Return an id or another short text that Stripe told us, or nothing where it is none that a
+    column can hold.
+    """
     return value if isinstance(value, str) and len(value) <= most and is_storable(value) else ""
 
 
 def read_event(body: bytes, signature: str) -> dict[str, Any]:
     """Return the event if one of our secrets signed exactly this body within the tolerance.
 
-    What no database could keep of it is replaced, and the event says where: what Stripe signed is never turned away for it.
-    Raises InvalidSignature or InvalidEvent. The SDK accepts timestamps of the future and raises TypeError for a header
-    that is not ASCII (contracts/stripe, section 1); both are invalid signatures here.
+    What no database could keep of it is replaced, and the event says where: what Stripe signed is
+    never turned away for it. Raises InvalidSignature or InvalidEvent. The SDK accepts timestamps of
+    the future and raises TypeError for a header that is not ASCII (contracts/stripe, section 1);
+    both are invalid signatures here.
     """
-    if not signature.isascii() or not any(_signed(body, signature, secret) for secret in settings.STRIPE_WEBHOOK_SECRETS):
+    if not signature.isascii() or not any(
+        _signed(body, signature, secret) for secret in settings.STRIPE_WEBHOOK_SECRETS
+    ):
         raise InvalidSignature
     try:
         event = json.loads(body)
@@ -159,7 +199,9 @@ def _keepable(event: dict[str, Any]) -> dict[str, Any]:
     kept, paths = storable(event)
     if not paths:
         return event
-    logger.warning("event not stored as sent", extra={"event": event["id"], "replaced": paths[:MOST_PATHS]})
+    logger.warning(
+        "event not stored as sent", extra={"event": event["id"], "replaced": paths[:MOST_PATHS]}
+    )
     return {**kept, REPLACED: paths[:MOST_PATHS]}
 
 
@@ -182,4 +224,8 @@ def _is_event(event: Any) -> bool:
     if not all(text_of(event.get(name)) for name in ("id", "type")):
         return False
     data = event.get("data")
-    return isinstance(event.get("livemode"), bool) and isinstance(data, dict) and isinstance(data.get("object"), dict)
+    return (
+        isinstance(event.get("livemode"), bool)
+        and isinstance(data, dict)
+        and isinstance(data.get("object"), dict)
+    )

@@ -15,7 +15,9 @@ from maaledu.money import format_money
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be written: who wants which course, at which price, by which grant's coupon if any."""
+    """What is to be written: who wants which course, at which price, by which grant's coupon if
+    any.
+    """
 
     course: Course
     email: str
@@ -30,16 +32,24 @@ class Order:
         return Enrollment.KIND_FREE if self.price.is_free else Enrollment.KIND_PAID
 
 
-def order_for(course: Course, email: str, name: str, coupon: str, running: Enrollment | None) -> Order:
-    """Return what the buyer asks for, at the price their coupon makes of it. Raises CouponUnavailable."""
+def order_for(
+    course: Course, email: str, name: str, coupon: str, running: Enrollment | None
+) -> Order:
+    """Return what the buyer asks for, at the price their coupon makes of it. Raises
+    CouponUnavailable.
+    """
     if coupon:
-        quote = redemption.quote(code=coupon, email=email, course=course, running=running.pk if running else None)
+        quote = redemption.quote(
+            code=coupon, email=email, course=course, running=running.pk if running else None
+        )
         return Order(course, email, name, quote.price, quote.grant)
     return Order(course, email, name, undiscounted(course.price, course.currency))
 
 
 def new_enrollment(order: Order, **referred: Any) -> Enrollment:
-    """Return the pending, unsaved enrolment of an order: a snapshot of what was promised, and of who `referred` it."""
+    """Return the pending, unsaved enrolment of an order: a snapshot of what was promised, and of
+    who `referred` it.
+    """
     course = order.course
     return Enrollment(
         course=course,
@@ -73,12 +83,16 @@ class QuoteView:
 
 
 def quote(*, slug: str, email: str, coupon: str) -> QuoteView:
-    """Return what a coupon makes of a course's price for this buyer. Raises CourseNotFound, CouponUnavailable."""
+    """Return what a coupon makes of a course's price for this buyer. Raises CourseNotFound,
+    CouponUnavailable.
+    """
     course = Course.objects.on_sale().filter(slug=slug).first()
     if course is None:
         raise CourseNotFound(slug=slug)
     running = Enrollment.objects.live().of_buyer(course, email).first()
-    found = redemption.quote(code=coupon, email=email, course=course, running=running.pk if running else None)
+    found = redemption.quote(
+        code=coupon, email=email, course=course, running=running.pk if running else None
+    )
     price = found.price
     return QuoteView(
         course=course,

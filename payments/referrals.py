@@ -1,4 +1,5 @@
-"""A purchase and whose link it came through: resolved at checkout, written on the enrolment, told to the ledger when paid.
+"""A purchase and whose link it came through: resolved at checkout, written on the enrolment, told
+to the ledger when paid.
 
 Trouble with it never stops a purchase (requirement R041): it is logged, and nobody is credited.
 """
@@ -23,7 +24,9 @@ TROUBLE = (DatabaseError, InterfaceError)
 
 
 def referral_of(click: Click | None, *, email: str) -> Referral | None:
-    """Return who is credited with a purchase of this buyer; None without a link, and where it cannot be found out."""
+    """Return who is credited with a purchase of this buyer; None without a link, and where it
+    cannot be found out.
+    """
     if click is None:
         return None
     try:
@@ -34,29 +37,40 @@ def referral_of(click: Click | None, *, email: str) -> Referral | None:
 
 
 def click_named(request: HttpRequest, code: Any) -> Click | None:
-    """Return the click that a program names by a referral code, or the cookie's where it names nothing that can be one."""
+    """Return the click that a program names by a referral code, or the cookie's where it names
+    nothing that can be one.
+    """
     return attribution.click_of(request, code=normalize_code(code) if isinstance(code, str) else "")
 
 
 def shown_to(request: HttpRequest, *, email: str | None = "") -> Referral | None:
-    """Return what the checkout page says about the link its visitor came through: by whom, or that it is their own.
+    """Return what the checkout page says about the link its visitor came through: by whom, or that
+    it is their own.
 
-    `email` is what they have entered so far. Behind an old link, which names an address, the page names nobody: whoever
-    tries addresses would learn whose they are. Only the account that is signed in is told that it is its own.
+    `email` is what they have entered so far. Behind an old link, which names an address, the page
+    names nobody: whoever tries addresses would learn whose they are. Only the account that is
+    signed in is told that it is its own.
     """
     click = attribution.click_of(request)
     account = click.user.email if click and click.user else ""
     if not attribution.is_hidden(request.COOKIES.get(settings.REFERRAL_COOKIE_NAME, "")):
         return referral_of(click, email=email or account)
     referral = referral_of(click, email=account)
-    return referral if referral and referral.outcome == attribution.SELF else Referral(attribution.UNNAMED)
+    return (
+        referral
+        if referral and referral.outcome == attribution.SELF
+        else Referral(attribution.UNNAMED)
+    )
 
 
 def facts_of(referral: Referral | None, *, list_price: int) -> dict[str, Any]:
     """Return the enrolment's columns that keep the referral as a fact (requirements R040, R076)."""
     if referral is None:
         return {}
-    facts: dict[str, Any] = {"referral_outcome": referral.outcome, "network_key": referral.network_key}
+    facts: dict[str, Any] = {
+        "referral_outcome": referral.outcome,
+        "network_key": referral.network_key,
+    }
     if referral.affiliate is None or not referral.is_credited:
         return facts
     affiliate = referral.affiliate
@@ -70,7 +84,9 @@ def facts_of(referral: Referral | None, *, list_price: int) -> dict[str, Any]:
 
 
 def note_checkout(enrollment: Enrollment, referral: Referral | None) -> None:
-    """Count a referred checkout and record what a person should look at, once it is written and without any effect on it."""
+    """Count a referred checkout and record what a person should look at, once it is written and
+    without any effect on it.
+    """
     if referral is None or referral.affiliate is None:
         return
     try:
@@ -78,13 +94,21 @@ def note_checkout(enrollment: Enrollment, referral: Referral | None) -> None:
             _count_checkout(referral.affiliate.pk, enrollment)
         for kind in [*referral.signals, *_alias_signal(enrollment, referral)]:
             detail = f"{enrollment.course_title}, {enrollment.email}"
-            fraud.note(referral.affiliate, kind, key=str(enrollment.pk), detail=detail, enrollment_id=enrollment.pk)
+            fraud.note(
+                referral.affiliate,
+                kind,
+                key=str(enrollment.pk),
+                detail=detail,
+                enrollment_id=enrollment.pk,
+            )
     except TROUBLE:
         logger.exception("a referred checkout was not counted")
 
 
 def _count_checkout(affiliate_id: UUID, enrollment: Enrollment) -> None:
-    """Count it; with the first of a day, see that there is a balance for the commission, which then has one write less to make."""
+    """Count it; with the first of a day, see that there is a balance for the commission, which then
+    has one write less to make.
+    """
     is_first = visits.count_checkout(affiliate_id, enrollment.course_slug, enrollment.currency)
     if is_first and enrollment.amount:
         ledger.ensure_balance(affiliate_id, enrollment.currency)
@@ -93,6 +117,8 @@ def _count_checkout(affiliate_id: UUID, enrollment: Enrollment) -> None:
 def _alias_signal(enrollment: Enrollment, referral: Referral) -> list[str]:
     affiliate = referral.affiliate
     is_variant = (
-        affiliate is not None and enrollment.email != affiliate.email and attribution.alias_key(enrollment.email) == affiliate.alias_key
+        affiliate is not None
+        and enrollment.email != affiliate.email
+        and attribution.alias_key(enrollment.email) == affiliate.alias_key
     )
     return [FraudSignal.ALIAS_EMAIL] if is_variant else []

@@ -1,7 +1,9 @@
-"""Refunds: asked of Stripe by staff, or told to us by Stripe; one row for each refund id, and never more than was paid.
+"""Refunds: asked of Stripe by staff, or told to us by Stripe; one row for each refund id, and never
+more than was paid.
 
-"Requested" stays so until Stripe says otherwise. A request whose answer was lost is found again by our id in its metadata,
-or sent again with the same idempotency key while Stripe still knows that key. Source: contracts/stripe, section 3.
+"Requested" stays so until Stripe says otherwise. A request whose answer was lost is found again by
+our id in its metadata, or sent again with the same idempotency key while Stripe still knows that
+key. Source: contracts/stripe, section 3.
 """
 
 import logging
@@ -21,7 +23,13 @@ from maaledu.db import atomic, new_id, transition
 from maaledu.rows import each
 from notifications.alerts import alert_staff
 from payments import gateway, mails, reversals
-from payments.errors import RefundAskedBefore, RefundNotPossible, RefundTooLarge, StripeRefused, StripeUnavailable
+from payments.errors import (
+    RefundAskedBefore,
+    RefundNotPossible,
+    RefundTooLarge,
+    StripeRefused,
+    StripeUnavailable,
+)
 from payments.models import Payment, Refund
 
 logger = logging.getLogger(__name__)
@@ -41,7 +49,9 @@ SWEPT = 100
 
 @dataclass(frozen=True)
 class Request:
-    """What staff ask for; `amount` in minor units of the payment's currency. One `key` is one refund, however often it is sent."""
+    """What staff ask for; `amount` in minor units of the payment's currency. One `key` is one
+    refund, however often it is sent.
+    """
 
     amount: int
     reason: str
@@ -51,13 +61,14 @@ class Request:
     key: UUID = field(default_factory=new_id)
 
 
-# --- asked for by staff ----------------------------------------------------------------------------------------------
+# --- asked for by staff ---------------------------------------------------------------------------
 def request(payment: Payment, wanted: Request) -> Refund:
-    """Write the refund down and ask Stripe for it. Where Stripe does not answer, the sweep goes on with it.
+    """Write the refund down and ask Stripe for it. Where Stripe does not answer, the sweep goes on
+    with it.
 
-    Raises RefundTooLarge for more than is left, also when two ask at once, RefundAskedBefore for a key that is known, and
-    RefundNotPossible for a payment that was not received or that Stripe refuses to refund: nothing is kept of it then but
-    the failed row.
+    Raises RefundTooLarge for more than is left, also when two ask at once, RefundAskedBefore for a
+    key that is known, and RefundNotPossible for a payment that was not received or that Stripe
+    refuses to refund: nothing is kept of it then but the failed row.
     """
     refund = _write_once(payment, wanted)
     try:
@@ -79,11 +90,18 @@ def _write_once(payment: Payment, wanted: Request) -> Refund:
 
 @atomic
 def _write(payment: Payment, wanted: Request) -> Refund:
-    received = Payment.objects.filter(pk=payment.pk, status=Payment.PAID).exclude(stripe_payment_intent_id="")
+    received = Payment.objects.filter(pk=payment.pk, status=Payment.PAID).exclude(
+        stripe_payment_intent_id=""
+    )
     if wanted.amount < 1 or not received.exists():
         raise RefundNotPossible(payment=str(payment.pk))
     left = received.filter(amount_received__gte=F("refund_committed") + wanted.amount)
-    if left.update(refund_committed=F("refund_committed") + wanted.amount, updated_at=timezone.now()) != 1:
+    if (
+        left.update(
+            refund_committed=F("refund_committed") + wanted.amount, updated_at=timezone.now()
+        )
+        != 1
+    ):
         raise RefundTooLarge(payment=str(payment.pk), amount=wanted.amount)
     refund = Refund(
         id=wanted.key,
@@ -127,10 +145,12 @@ def _fail(refund: Refund, why: str) -> bool:
     return won
 
 
-# --- told by Stripe --------------------------------------------------------------------------------------------------
+# --- told by Stripe -------------------------------------------------------------------------------
 @atomic
 def record(told: dict[str, Any], *, actor: str) -> bool:
-    """Write down what Stripe says of a refund, with everything that follows; return whether anything was new."""
+    """Write down what Stripe says of a refund, with everything that follows; return whether
+    anything was new.
+    """
     refund, is_new = _find_or_write(told)
     moved = _follow(refund, told)
     if refund.payment_id and moved:
@@ -141,7 +161,9 @@ def record(told: dict[str, Any], *, actor: str) -> bool:
 def is_refund(told: dict[str, Any]) -> bool:
     """Whether an event's object is a refund that can be recorded."""
     texts = [told.get(name) for name in ("id", "payment_intent", "currency")]
-    return all(isinstance(text, str) and 0 < len(text) <= 255 for text in texts) and isinstance(told.get("amount"), int)
+    return all(isinstance(text, str) and 0 < len(text) <= 255 for text in texts) and isinstance(
+        told.get("amount"), int
+    )
 
 
 def _find_or_write(told: dict[str, Any]) -> tuple[Refund, bool]:
@@ -165,12 +187,20 @@ def _find_or_write(told: dict[str, Any]) -> tuple[Refund, bool]:
 
 
 def _claimed(told: dict[str, Any]) -> Refund | None:
-    """Find the request of ours that this answers, by the id we sent along, and give it Stripe's id."""
+    """Find the request of ours that this answers, by the id we sent along, and give it Stripe's
+    id.
+    """
     metadata = told.get("metadata")
     key = metadata.get("refund_id") if isinstance(metadata, dict) else None
-    waiting = Refund.objects.filter(payment_intent_id=told["payment_intent"], status=Refund.REQUESTED, stripe_refund_id=None)
+    waiting = Refund.objects.filter(
+        payment_intent_id=told["payment_intent"], status=Refund.REQUESTED, stripe_refund_id=None
+    )
     try:
-        if not key or waiting.filter(pk=key).update(stripe_refund_id=told["id"], updated_at=timezone.now()) != 1:
+        if (
+            not key
+            or waiting.filter(pk=key).update(stripe_refund_id=told["id"], updated_at=timezone.now())
+            != 1
+        ):
             return None
     except (ValidationError, ValueError):
         return None
@@ -178,7 +208,9 @@ def _claimed(told: dict[str, Any]) -> Refund | None:
 
 
 def _commit(refund: Refund, amount: int) -> None:
-    Payment.objects.filter(pk=cast("UUID", refund.payment_id)).update(refund_committed=F("refund_committed") + amount)
+    Payment.objects.filter(pk=cast("UUID", refund.payment_id)).update(
+        refund_committed=F("refund_committed") + amount
+    )
 
 
 def _follow(refund: Refund, told: dict[str, Any]) -> bool:
@@ -187,7 +219,8 @@ def _follow(refund: Refund, told: dict[str, Any]) -> bool:
     why = _why(told) if to == Refund.FAILED else ""
     if to is None or not transition(refund, to, failure_reason=why):
         return False
-    if refund.payment_id is None:  # its sale may have been joined to it since it was read; now nobody else changes it
+    # its sale may have been joined to it since it was read; now nobody else changes it
+    if refund.payment_id is None:
         refund.refresh_from_db(fields=["payment"])
     if to == Refund.FAILED and refund.payment_id:
         _commit(refund, -refund.amount)
@@ -212,27 +245,46 @@ def _tell_of_failure(refund: Refund) -> None:
         key=f"refund-failed:{refund.pk}",
         subject="A refund failed: the buyer does not have the money",
         lines=[
-            f"{refund.amount_display} of payment {refund.payment_id}, refund {refund.stripe_refund_id or refund.pk}.",
+            (
+                f"{refund.amount_display} of payment {refund.payment_id}, refund"
+                f" {refund.stripe_refund_id or refund.pk}."
+            ),
             f"Stripe says: {refund.failure_reason}. What the refund had changed is put back.",
             "Agree with the buyer on another way, and refund it again.",
         ],
     )
 
 
-# --- what time and lost messages leave behind ------------------------------------------------------------------------
+# --- what time and lost messages leave behind -----------------------------------------------------
 def attach_waiting() -> int:
-    """Join refunds that were told before their sale to the payment that has arrived since; return how many."""
-    waiting = Refund.objects.filter(payment=None, created_at__gt=timezone.now() - WAITS_FOR_ITS_SALE).order_by("-created_at")
+    """Join refunds that were told before their sale to the payment that has arrived since; return
+    how many.
+    """
+    waiting = Refund.objects.filter(
+        payment=None, created_at__gt=timezone.now() - WAITS_FOR_ITS_SALE
+    ).order_by("-created_at")
     refunds = list(waiting[: 10 * SWEPT])
     intents = {refund.payment_intent_id for refund in refunds}
-    payments = {p.stripe_payment_intent_id: p for p in Payment.objects.filter(stripe_payment_intent_id__in=intents)} if intents else {}
+    payments = (
+        {
+            p.stripe_payment_intent_id: p
+            for p in Payment.objects.filter(stripe_payment_intent_id__in=intents)
+        }
+        if intents
+        else {}
+    )
     known = [refund for refund in refunds if refund.payment_intent_id in payments]
     return each(known, lambda refund: _attach(refund, payments[refund.payment_intent_id]))
 
 
 @atomic
 def _attach(refund: Refund, payment: Payment) -> bool:
-    if Refund.objects.filter(pk=refund.pk, payment=None).update(payment=payment, updated_at=timezone.now()) != 1:
+    if (
+        Refund.objects.filter(pk=refund.pk, payment=None).update(
+            payment=payment, updated_at=timezone.now()
+        )
+        != 1
+    ):
         return False
     refund.refresh_from_db()
     if refund.status != Refund.FAILED:
@@ -242,9 +294,13 @@ def _attach(refund: Refund, payment: Payment) -> bool:
 
 
 def resume_requested() -> int:
-    """Ask about the requests whose answer never came, and send them again where Stripe knows nothing; return how many ended."""
+    """Ask about the requests whose answer never came, and send them again where Stripe knows
+    nothing; return how many ended.
+    """
     limit_at = timezone.now() - settings.REFUND_RESUME_AFTER
-    lost = Refund.objects.filter(status=Refund.REQUESTED, source=Refund.STAFF, updated_at__lt=limit_at).order_by("updated_at")[:SWEPT]
+    lost = Refund.objects.filter(
+        status=Refund.REQUESTED, source=Refund.STAFF, updated_at__lt=limit_at
+    ).order_by("updated_at")[:SWEPT]
     return _resume_each(lost)
 
 
@@ -271,24 +327,34 @@ def _resume(refund: Refund) -> bool:
 
 @atomic
 def _give_up(refund: Refund) -> bool:
-    """End a request that Stripe knows nothing of and whose key it has forgotten: sent again, it could be made twice."""
+    """End a request that Stripe knows nothing of and whose key it has forgotten: sent again, it
+    could be made twice.
+    """
     if not _fail(refund, "never reached Stripe"):
         return False
     alert_staff(
         key=f"refund-lost:{refund.pk}",
         subject="A refund was never made",
         lines=[
-            f"{refund.amount_display} of payment {refund.payment_id}, asked for by {refund.requested_by}.",
-            "Stripe did not answer for a day, and has no such refund. Look at the payment in Stripe, and ask for the refund again.",
+            (
+                f"{refund.amount_display} of payment {refund.payment_id}, asked for by"
+                f" {refund.requested_by}."
+            ),
+            (
+                "Stripe did not answer for a day, and has no such refund. Look at the payment in"
+                " Stripe, and ask for the refund again."
+            ),
         ],
     )
     return True
 
 
 def reconcile(*, since: timedelta) -> int:
-    """Go through Stripe's refunds since then and record what no event told us; return how many were new.
+    """Go through Stripe's refunds since then and record what no event told us; return how many were
+    new.
 
-    Raises StripeUnavailable, StripeRefused, and RowsFailed in the end, where one of them could not be recorded.
+    Raises StripeUnavailable, StripeRefused, and RowsFailed in the end, where one of them could not
+    be recorded.
     """
     told = gateway.recent_refunds(since=timezone.now() - since)
     ours = (refund for refund in told if is_refund(refund) and _is_ours(refund))

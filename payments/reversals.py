@@ -1,7 +1,9 @@
-"""What refunds and disputes of a payment mean for the place it paid for, on one page: the mirror of `fulfillment`.
+"""What refunds and disputes of a payment mean for the place it paid for, on one page: the mirror of
+`fulfillment`.
 
-Everything is derived from all refunds and disputes of the payment, never from the step that just happened, so that the
-end is the same in whatever order they arrive, however often. Source: decisions, "refunds and disputes".
+Everything is derived from all refunds and disputes of the payment, never from the step that just
+happened, so that the end is the same in whatever order they arrive, however often. Source:
+decisions, "refunds and disputes".
 """
 
 import logging
@@ -22,12 +24,18 @@ from payments.models import Dispute, Payment, Refund
 
 logger = logging.getLogger(__name__)
 
-REFUNDED, DISPUTE_LOST, PUT_BACK = "refunded in full", "dispute lost", "a refund failed, or was undone"
+REFUNDED, DISPUTE_LOST, PUT_BACK = (
+    "refunded in full",
+    "dispute lost",
+    "a refund failed, or was undone",
+)
 
 
 @dataclass(frozen=True)
 class Standing:
-    """What has come of a payment: how much of it went back (minor units), and what its disputes say."""
+    """What has come of a payment: how much of it went back (minor units), and what its disputes
+    say.
+    """
 
     paid: int
     refunded: int
@@ -55,17 +63,24 @@ def standing_of(payment: Payment) -> Standing:
 
 @atomic
 def settle(payment_id: UUID, *, actor: str) -> bool:
-    """Make the place and the commission agree with what came of this payment; return whether the place changed.
+    """Make the place and the commission agree with what came of this payment; return whether the
+    place changed.
 
-    A payment that was set aside (a second one, another amount) stands for no place, and its refund changes none.
+    A payment that was set aside (a second one, another amount) stands for no place, and its refund
+    changes none.
     """
-    # Written before anything is read: whoever else settles this payment is done by now, or waits for us.
+    # Written before anything is read: whoever else settles this payment is done by now, or waits
+    # for us.
     Payment.objects.filter(pk=payment_id).update(updated_at=timezone.now())
     payment = Payment.objects.select_related("enrollment").get(pk=payment_id)
     if not payment.is_fulfilling:
         return False
     enrollment, standing = payment.enrollment, standing_of(payment)
-    if enrollment.status == Enrollment.REFUNDED and not standing.is_undone and _paid_rival(enrollment):
+    if (
+        enrollment.status == Enrollment.REFUNDED
+        and not standing.is_undone
+        and _paid_rival(enrollment)
+    ):
         return _set_aside(payment)
     if enrollment.affiliate_id:
         commissions.settle(
@@ -88,7 +103,10 @@ def _end(enrollment: Enrollment, standing: Standing, actor: str) -> bool:
     if won:
         _trace(enrollment, Enrollment.PAID, actor, note)
         mails.stage_place_ended(enrollment, is_lost=standing.is_lost)
-        logger.info("enrollment refunded", extra={"enrollment": str(enrollment.pk), "actor": actor, "note": note})
+        logger.info(
+            "enrollment refunded",
+            extra={"enrollment": str(enrollment.pk), "actor": actor, "note": note},
+        )
     # Where access was asked for may have been mended since this row was read.
     enrollment.refresh_from_db(fields=["access_generation", "lms_platform", "lms_course_id"])
     if settings.REVOKE_ON_REFUND:
@@ -99,22 +117,36 @@ def _end(enrollment: Enrollment, standing: Standing, actor: str) -> bool:
 
 
 def _set_aside(payment: Payment) -> bool:
-    """The money is ours after all and the learner has paid for another place by now: this payment is one too many.
+    """The money is ours after all and the learner has paid for another place by now: this payment
+    is one too many.
 
-    Its own place stays over and its commission reversed, as with any second payment; staff refund it (decisions: double
-    payment).
+    Its own place stays over and its commission reversed, as with any second payment; staff refund
+    it (decisions: double payment).
     """
-    Payment.objects.filter(pk=payment.pk).update(review_reason=Payment.DUPLICATE, updated_at=timezone.now())
-    _tell_staff(payment.enrollment, "The learner has paid for another place by now, so this payment is one too many: refund it again.")
+    Payment.objects.filter(pk=payment.pk).update(
+        review_reason=Payment.DUPLICATE, updated_at=timezone.now()
+    )
+    _tell_staff(
+        payment.enrollment,
+        "The learner has paid for another place by now, so this payment is one too many: refund it"
+        " again.",
+    )
     return False
 
 
 def _put_back(enrollment: Enrollment, actor: str) -> bool:
-    """The money is not back with the buyer after all: their place is theirs again, before a checkout that they began since."""
+    """The money is not back with the buyer after all: their place is theirs again, before a
+    checkout that they began since.
+    """
     settlement.supersede(enrollment, actor)
     ended = Enrollment.objects.filter(pk=enrollment.pk, status=Enrollment.REFUNDED)
-    # Not in TRANSITIONS on purpose: there, "paid" may not follow "refunded", so that no old payment's event undoes a refund.
-    back = {"status": Enrollment.PAID, "lms_status": Enrollment.LMS_PENDING, "access_generation": F("access_generation") + 1}
+    # Not in TRANSITIONS on purpose: there, "paid" may not follow "refunded", so that no old
+    # payment's event undoes a refund.
+    back = {
+        "status": Enrollment.PAID,
+        "lms_status": Enrollment.LMS_PENDING,
+        "access_generation": F("access_generation") + 1,
+    }
     if ended.update(**back, updated_at=timezone.now()) != 1:
         return False
     _trace(enrollment, Enrollment.REFUNDED, actor, PUT_BACK, to=Enrollment.PAID)
@@ -122,7 +154,10 @@ def _put_back(enrollment: Enrollment, actor: str) -> bool:
         coupons.redeem_late(enrollment, actor=actor)
     enrollment.refresh_from_db()
     lms_jobs.ensure_job(enrollment)
-    _tell_staff(enrollment, "The place is paid again, access is being given back, and the commission is booked again.")
+    _tell_staff(
+        enrollment,
+        "The place is paid again, access is being given back, and the commission is booked again.",
+    )
     return True
 
 
@@ -133,8 +168,12 @@ def _paid_rival(enrollment: Enrollment) -> bool:
     return Enrollment.objects.paid().filter(same).exclude(pk=enrollment.pk).exists()
 
 
-def _trace(enrollment: Enrollment, before: str, actor: str, note: str, *, to: str = Enrollment.REFUNDED) -> None:
-    EnrollmentEvent.objects.create(enrollment=enrollment, from_status=before, to_status=to, actor=actor[:140], note=note)
+def _trace(
+    enrollment: Enrollment, before: str, actor: str, note: str, *, to: str = Enrollment.REFUNDED
+) -> None:
+    EnrollmentEvent.objects.create(
+        enrollment=enrollment, from_status=before, to_status=to, actor=actor[:140], note=note
+    )
 
 
 def _tell_staff(enrollment: Enrollment, sentence: str) -> None:

@@ -11,7 +11,9 @@ from payments import gateway, webhooks
 @csrf_exempt  # the one exemption: Stripe signs the body instead
 @require_POST
 def stripe_webhook(request: HttpRequest) -> HttpResponse:
-    """Answer 200 for every event that is stored, seen before, or of no concern; 400 for what Stripe did not sign."""
+    """Answer 200 for every event that is stored, seen before, or of no concern; 400 for what Stripe
+    did not sign.
+    """
     body = read_body(request)
     event = gateway.read_event(body, request.headers.get("Stripe-Signature", ""))
     message = webhooks.receive(event)

@@ -1,4 +1,6 @@
-"""Stripe's events: stored once by id together with their effects, in one transaction; kept for later if that fails."""
+"""Stripe's events: stored once by id together with their effects, in one transaction; kept for
+later if that fails.
+"""
 
 import logging
 from collections.abc import Callable
@@ -28,7 +30,8 @@ KEPT = "Event stored, to be processed"
 
 
 def receive(event: dict[str, Any]) -> str:
-    """Take one verified event and return what to tell Stripe; whatever happens to it, it is stored when this returns.
+    """Take one verified event and return what to tell Stripe; whatever happens to it, it is stored
+    when this returns.
 
     Raises DatabaseError when nothing could be stored, so that Stripe sends it again.
     """
@@ -53,7 +56,9 @@ def _session_id(event: dict[str, Any]) -> str:
 
 
 def _again(known: StripeEvent) -> str:
-    """A redelivery: nothing for an event that is done, another try for one whose handling failed."""
+    """A redelivery: nothing for an event that is done, another try for one whose handling
+    failed.
+    """
     if known.status == work.DONE:
         logger.info("event already processed", extra={"event": known.event_id})
         return EVENT_KNOWN
@@ -91,7 +96,11 @@ def _apply(event: StripeEvent) -> str:
 def _session_event(event: StripeEvent, session: dict[str, Any]) -> str:
     payment = payment_of(session)
     if payment is None:
-        return _foreign(event, "no payment of ours belongs to its session") if _claims_ours(session) else UNKNOWN_SESSION
+        return (
+            _foreign(event, "no payment of ours belongs to its session")
+            if _claims_ours(session)
+            else UNKNOWN_SESSION
+        )
     return PROCESSED if HANDLERS[event.type](payment, session, event.event_id) else PAYMENT_KNOWN
 
 
@@ -104,24 +113,34 @@ def _refund_event(event: StripeEvent, refund: dict[str, Any]) -> str:
 def _dispute_event(event: StripeEvent, dispute: dict[str, Any]) -> str:
     if not disputes.is_dispute(dispute):
         return IGNORED
-    return PROCESSED if disputes.record(dispute, told_at=event.payload.get("created"), actor=event.event_id) else DISPUTE_KNOWN
+    return (
+        PROCESSED
+        if disputes.record(dispute, told_at=event.payload.get("created"), actor=event.event_id)
+        else DISPUTE_KNOWN
+    )
 
 
 def _foreign(event: StripeEvent, reason: str) -> str:
     alert_staff(
         key=f"event:{event.event_id}",
         subject="A Stripe event was not applied",
-        lines=[f"{event.type} {event.event_id}: {reason}.", "Nothing was changed. Check the webhook endpoint in Stripe."],
+        lines=[
+            f"{event.type} {event.event_id}: {reason}.",
+            "Nothing was changed. Check the webhook endpoint in Stripe.",
+        ],
     )
     return IGNORED
 
 
 def payment_of(session: dict[str, Any]) -> Payment | None:
-    """Find the payment by the id we gave Stripe, which is there even when its answer never reached us."""
+    """Find the payment by the id we gave Stripe, which is there even when its answer never reached
+    us.
+    """
     metadata = session.get("metadata")
     key: Any = metadata.get("payment_id") if isinstance(metadata, dict) else None
     try:
-        payment = Payment.objects.select_related("enrollment").get(pk=key)  # unlike first(), it asks for no order
+        # unlike first(), it asks for no order
+        payment = Payment.objects.select_related("enrollment").get(pk=key)
     except (Payment.DoesNotExist, ValidationError):
         return None
     told = gateway.text_of(session.get("id"))
@@ -133,7 +152,9 @@ def _session_over(payment: Payment, session: dict[str, Any], actor: str) -> bool
 
 
 def _claims_ours(session: dict[str, Any]) -> bool:
-    """Sessions of other products on the same Stripe account lack our metadata, and concern nobody here."""
+    """Sessions of other products on the same Stripe account lack our metadata, and concern nobody
+    here.
+    """
     metadata = session.get("metadata")
     return isinstance(metadata, dict) and "payment_id" in metadata
 
@@ -148,9 +169,13 @@ HANDLERS: dict[str, Callable[[Payment, dict[str, Any], str], bool]] = {
     "checkout.session.async_payment_failed": _async_failed,
     "checkout.session.expired": _session_over,
 }
-# `charge.refunded` is not here: it does not say which refund it is about, and the refund's own events do.
+# `charge.refunded` is not here: it does not say which refund it is about, and the refund's own
+# events do.
 OBJECT_HANDLERS: dict[str, Callable[[StripeEvent, dict[str, Any]], str]] = {
-    **dict.fromkeys(("refund.created", "refund.updated", "refund.failed", "charge.refund.updated"), _refund_event),
+    **dict.fromkeys(
+        ("refund.created", "refund.updated", "refund.failed", "charge.refund.updated"),
+        _refund_event,
+    ),
     **dict.fromkeys(
         (
             "charge.dispute.created",
@@ -165,7 +190,9 @@ OBJECT_HANDLERS: dict[str, Callable[[StripeEvent, dict[str, Any]], str]] = {
 
 
 def on_dead(event: StripeEvent, error: AppError) -> None:
-    """Tell staff, once for each time it dies, that what Stripe said is not applied until they replay it (requirement R135)."""
+    """Tell staff, once for each time it dies, that what Stripe said is not applied until they
+    replay it (requirement R135).
+    """
     alert_staff(
         key=f"dead-event:{event.pk}:{event.fence}",
         subject="A Stripe event failed for good",
@@ -173,7 +200,10 @@ def on_dead(event: StripeEvent, error: AppError) -> None:
             f"{event.type} {event.event_id}, received {event.created_at:%Y-%m-%d %H:%M} UTC.",
             f"Reason: {event.last_error}",
             f"Attempts: {event.attempts}; workers lost: {event.lapses}.",
-            "If it tells of a payment, we may have the money and the learner no place. Mend the cause, then replay the event in the admin.",
+            (
+                "If it tells of a payment, we may have the money and the learner no place. Mend the"
+                " cause, then replay the event in the admin."
+            ),
         ],
     )
 

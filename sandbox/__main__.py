@@ -28,7 +28,8 @@ from sandbox.wire import Request, Response
 from sandbox.world import World
 
 REFUSAL = (
-    "The sandbox does not run in production: it takes no real money and enrolls nobody. Unset MAALEDU_ENV=production or do not start it."
+    "The sandbox does not run in production: it takes no real money and enrolls nobody. Unset"
+    " MAALEDU_ENV=production or do not start it."
 )
 
 
@@ -45,7 +46,11 @@ def main() -> int:
         server = Server((options.host, options.port), _routes(world), verbose=options.verbose)
         mailbox.start()
     except OSError as problem:
-        print(f"The sandbox cannot listen on {options.host}: {problem}. Choose other ports with --port and --smtp-port.", file=sys.stderr)
+        print(
+            f"The sandbox cannot listen on {options.host}: {problem}. Choose other ports with"
+            " --port and --smtp-port.",
+            file=sys.stderr,
+        )
         return 2
     host = "127.0.0.1" if options.host in {"", "0.0.0.0"} else options.host  # noqa: S104 -- compared, not bound
     world.base_url = world.base_url or f"http://{host}:{server.server_port}"
@@ -79,9 +84,14 @@ def _home(request: Request) -> Response:
         ("/lms/courses/", "Courses", "who is enrolled in the LMS"),
     )
     items = "".join(
-        f'<section class="card"><h2><a href="{href}">{name}</a></h2><p class="soft">{text}</p></section>' for href, name, text in parts
+        f'<section class="card"><h2><a href="{href}">{name}</a></h2><p'
+        f' class="soft">{text}</p></section>'
+        for href, name, text in parts
     )
-    return page("The sandbox", items + "<p class='soft'>Stripe answers under /stripe, the LMS under /lms.</p>")
+    return page(
+        "The sandbox",
+        items + "<p class='soft'>Stripe answers under /stripe, the LMS under /lms.</p>",
+    )
 
 
 def _seed(world: World) -> None:

@@ -12,7 +12,14 @@ from pathlib import Path
 from typing import Any
 
 Record = dict[str, Any]
-DOCTYPES = ("User", "LMS Course", "LMS Enrollment", "LMS Payment", "LMS Course Progress", "LMS Certificate")
+DOCTYPES = (
+    "User",
+    "LMS Course",
+    "LMS Enrollment",
+    "LMS Payment",
+    "LMS Course Progress",
+    "LMS Certificate",
+)
 KEPT = (
     "sessions",
     "notes",
@@ -76,7 +83,9 @@ class Book:
             self.call_counts[target] = self.call_counts.get(target, 0) + 1
 
     def charge_of(self, name: str) -> Record:
-        """Return a charge by its own id or by its payment intent's. Raises KeyError when there is none."""
+        """Return a charge by its own id or by its payment intent's. Raises KeyError when there is
+        none.
+        """
         return self.charges[self.intents[name]["latest_charge"] if name in self.intents else name]
 
     def add_enrollment(self, row: Record) -> None:
@@ -94,7 +103,9 @@ class Book:
         return [rows[name] for name in self.by_member.get(member.lower(), [])]
 
     def save(self) -> None:
-        """Write the book to its file in one step: readers see the old one or the new one, never half."""
+        """Write the book to its file in one step: readers see the old one or the new one, never
+        half.
+        """
         if self.path is None:
             return
         with self.lock:
@@ -115,7 +126,9 @@ class Book:
 
 
 class Saver(threading.Thread):
-    """Writes a changed book shortly after the change, and never spends more than a tenth of the time on it."""
+    """Writes a changed book shortly after the change, and never spends more than a tenth of the
+    time on it.
+    """
 
     def __init__(self, book: Book) -> None:
         super().__init__(name="saver", daemon=True)

@@ -1,4 +1,6 @@
-"""The control API: look into the book and switch what goes wrong. JSON in, JSON out, under /control/."""
+"""The control API: look into the book and switch what goes wrong. JSON in, JSON out, under
+/control/.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,15 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from sandbox import frappe_enrollments, frappe_users, stripe_disputes, stripe_objects, stripe_payments, stripe_refunds, ticker
+from sandbox import (
+    frappe_enrollments,
+    frappe_users,
+    stripe_disputes,
+    stripe_objects,
+    stripe_payments,
+    stripe_refunds,
+    ticker,
+)
 from sandbox.control_page import show, switch
 from sandbox.frappe_documents import add_course
 from sandbox.mailbox import receive
@@ -18,7 +28,16 @@ from sandbox.world import LmsKey, World, roles_of
 Data = dict[str, Any]
 LMS_NUMBERS = ("user_limit", "hang_seconds", "latency", "user_latency", "race_window")
 LMS_FLAGS = ("user_deadlocks", "courses_any", "tracebacks", "block_endpoints")
-WEBHOOK_SETTINGS = ("url", "secret", "duplicates", "delay", "drop", "retry_base", "timeout", "api_version")
+WEBHOOK_SETTINGS = (
+    "url",
+    "secret",
+    "duplicates",
+    "delay",
+    "drop",
+    "retry_base",
+    "timeout",
+    "api_version",
+)
 
 
 class Control:
@@ -88,20 +107,27 @@ class Control:
                 "calls": dict(self.book.call_counts),
                 "faults": self.world.faults.all(),
                 "now": self.book.now(),
-                "lms": {"server": self.world.lms.server, **{name: getattr(self.world.lms, name) for name in (*LMS_NUMBERS, *LMS_FLAGS)}},
+                "lms": {
+                    "server": self.world.lms.server,
+                    **{name: getattr(self.world.lms, name) for name in (*LMS_NUMBERS, *LMS_FLAGS)},
+                },
             }
 
     def calls(self, data: Data) -> list[Data]:
         """Return the latest calls, oldest first, of one target or of all."""
         with self.book.lock:
-            return [call for call in self.book.calls if data.get("target") in (None, call["target"])]
+            return [
+                call for call in self.book.calls if data.get("target") in (None, call["target"])
+            ]
 
     def clear_faults(self, data: Data) -> Data:
         self.world.faults.clear(str(data.get("target", "")))
         return {"faults": self.world.faults.all()}
 
     def reset(self, data: Data) -> Data:
-        """Forget everything and put every switch back; ``{"keep": "courses"}`` keeps the LMS's courses."""
+        """Forget everything and put every switch back; ``{"keep": "courses"}`` keeps the LMS's
+        courses.
+        """
         courses = self.book.docs["LMS Course"] if data.get("keep") == "courses" else {}
         self.world.defaults()
         self.book.reset()
@@ -117,12 +143,18 @@ class Control:
         return {"now": self.book.now()}
 
     def webhooks(self, data: Data) -> Data:
-        """Change the endpoint; ``hold`` keeps deliveries back, and turning it off releases them in ``order``."""
+        """Change the endpoint; ``hold`` keeps deliveries back, and turning it off releases them in
+        ``order``.
+        """
         hooks = self.world.webhooks
         for name, value in pick(data, *WEBHOOK_SETTINGS).items():
             setattr(hooks, name, type(getattr(hooks, name))(value))
         if "events" in data:
-            hooks.types = data["events"] if isinstance(data["events"], list) else str(data["events"]).split(",")
+            hooks.types = (
+                data["events"]
+                if isinstance(data["events"], list)
+                else str(data["events"]).split(",")
+            )
         released: list[str] = []
         if data.get("hold") is False or ("order" in data and "hold" not in data):
             released = hooks.release(data.get("order", "given"), int(data.get("seed", 1)))
@@ -150,12 +182,23 @@ class Control:
         with self.book.lock:
             courses = [add_course(self.world, course)["name"] for course in data.get("courses", [])]
             users = [frappe_users.add(self.world, user)["name"] for user in data.get("users", [])]
-            enrolled = [frappe_enrollments.add(self.world, row, "Administrator")["name"] for row in data.get("enrollments", [])]
+            enrolled = [
+                frappe_enrollments.add(self.world, row, "Administrator")["name"]
+                for row in data.get("enrollments", [])
+            ]
         rows = 0
         if "progress" in data:
             step = data["progress"]
-            rows = frappe_enrollments.set_progress(self.world, step["email"], step["course"], step["percent"])
-        return {"server": settings.server, "courses": courses, "users": users, "enrollments": enrolled, "progress_rows": rows}
+            rows = frappe_enrollments.set_progress(
+                self.world, step["email"], step["course"], step["percent"]
+            )
+        return {
+            "server": settings.server,
+            "courses": courses,
+            "users": users,
+            "enrollments": enrolled,
+            "progress_rows": rows,
+        }
 
     def _keys(self, data: Data) -> None:
         keys = self.world.lms.keys
@@ -163,12 +206,17 @@ class Control:
         if "key" in data or "role" in data or "user" in data:
             roles = roles_of(data["role"]) if "role" in data else owner.roles
             del keys[first]
-            self.world.lms.keys = {data.get("key", first): LmsKey(data.get("user", owner.user), roles), **keys}
+            self.world.lms.keys = {
+                data.get("key", first): LmsKey(data.get("user", owner.user), roles),
+                **keys,
+            }
         for entry in data.get("keys", []):
             self.world.lms.keys[entry["key"]] = LmsKey(entry["user"], roles_of(entry["role"]))
 
     def stripe(self, data: Data) -> Data:
-        """Change how the Stripe stand-in behaves: ``async_delay``, ``webhook_wait``, ``key``, and how refunds begin (``refund_status``)."""
+        """Change how the Stripe stand-in behaves: ``async_delay``, ``webhook_wait``, ``key``, and
+        how refunds begin (``refund_status``).
+        """
         options = self.world.options
         if data.get("refund_status", options.refund_status) not in REFUND_STATUSES:
             raise ValueError(f"refund_status must be one of {', '.join(REFUND_STATUSES)}")
@@ -176,7 +224,11 @@ class Control:
         options.async_delay = float(data.get("async_delay", options.async_delay))
         options.webhook_wait = float(data.get("webhook_wait", options.webhook_wait))
         options.stripe_key = str(data.get("key", options.stripe_key))
-        return {"async_delay": options.async_delay, "webhook_wait": options.webhook_wait, "refund_status": options.refund_status}
+        return {
+            "async_delay": options.async_delay,
+            "webhook_wait": options.webhook_wait,
+            "refund_status": options.refund_status,
+        }
 
     def pay(self, session_id: str, data: Data) -> Data:
         """Pay a session without the page; ``wait`` seconds for the webhook's answer when given."""
@@ -185,26 +237,41 @@ class Control:
             raise ValueError(f"outcome must be one of {', '.join(stripe_payments.OUTCOMES)}")
         wait = float(data.pop("wait", 0))
         events = stripe_payments.pay(self.world, session_id, outcome, data)
-        answered = [self.world.webhooks.wait_for_answer(event["id"], wait) for event in events if wait and event["pending_webhooks"]]
-        return {"session": self.book.sessions[session_id], "events": [event["id"] for event in events], "answered": all(answered)}
+        answered = [
+            self.world.webhooks.wait_for_answer(event["id"], wait)
+            for event in events
+            if wait and event["pending_webhooks"]
+        ]
+        return {
+            "session": self.book.sessions[session_id],
+            "events": [event["id"] for event in events],
+            "answered": all(answered),
+        }
 
     def expire(self, session_id: str, data: Data) -> Data:
         return stripe_payments.expire(self.world, session_id)
 
     def reverse(self, name: str, what: str, data: Data) -> Data:
-        """Refund a charge, named by itself or its payment intent, as in the dashboard; or have the buyer's bank dispute it."""
+        """Refund a charge, named by itself or its payment intent, as in the dashboard; or have the
+        buyer's bank dispute it.
+        """
         charge = self.book.charge_of(name)
         work = stripe_refunds.dashboard_refund if what == "refund" else stripe_disputes.open_dispute
         return self._answered(data, lambda: work(self.world, charge, data))
 
     def decide(self, dispute_id: str, data: Data) -> Data:
         """Bring a dispute to ``status``: any of Stripe's, or one that nobody knows yet."""
-        return self._answered(data, lambda: stripe_disputes.decide(self.world, dispute_id, str(data["status"])))
+        return self._answered(
+            data, lambda: stripe_disputes.decide(self.world, dispute_id, str(data["status"]))
+        )
 
     def end_refund(self, refund_id: str, how: str, data: Data) -> Data:
         """Let a refund succeed, fail (``reason`` as Stripe's failure_reason) or be canceled."""
         reason = str(data.get("reason", stripe_refunds.FAILURE))
-        return self._answered(data, lambda: stripe_refunds.end(self.world, refund_id, stripe_refunds.ENDS[how], reason))
+        return self._answered(
+            data,
+            lambda: stripe_refunds.end(self.world, refund_id, stripe_refunds.ENDS[how], reason),
+        )
 
     def _answered(self, data: Data, work: Callable[[], Data]) -> Data:
         """Do the work and give the endpoint ``wait`` seconds to answer each of its events."""
@@ -222,7 +289,10 @@ class Control:
         """Send an event of any type with any object: the newest kinds, or wrong ones."""
         hooks = self.world.webhooks
         made = stripe_objects.event(
-            data["type"], data.get("object", {}), int(self.book.now()), listened=bool((hooks.url or hooks.hold) and data.get("send", True))
+            data["type"],
+            data.get("object", {}),
+            int(self.book.now()),
+            listened=bool((hooks.url or hooks.hold) and data.get("send", True)),
         )
         made.update(pick(data, "id", "api_version", "created", "livemode"))
         with self.book.lock:
@@ -245,4 +315,6 @@ class Control:
 
     def mail(self, data: Data) -> Data:
         """Put a mail into the mailbox, raw."""
-        return {"number": receive(self.world, data["raw"], data.get("from", ""), data.get("to", []))}
+        return {
+            "number": receive(self.world, data["raw"], data.get("from", ""), data.get("to", []))
+        }

@@ -1,4 +1,6 @@
-"""The control page's part about money: refund a payment as in the dashboard, play the buyer's bank, end what is pending."""
+"""The control page's part about money: refund a payment as in the dashboard, play the buyer's bank,
+end what is pending.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +26,15 @@ PLACE = "payments"
 
 
 def section(world: World) -> str:
-    """Return the payments, refunds and disputes with what can be done to each. Hold the book's lock."""
+    """Return the payments, refunds and disputes with what can be done to each. Hold the book's
+    lock.
+    """
     book = world.book
-    payments = (_payment(world, charge) for charge in reversed(book.charges.values()) if charge["status"] == "succeeded")
+    payments = (
+        _payment(world, charge)
+        for charge in reversed(book.charges.values())
+        if charge["status"] == "succeeded"
+    )
     refunds = (_refund(world, refund) for refund in reversed(book.refunds.values()))
     disputes = (_dispute(world, dispute) for dispute in reversed(book.disputes.values()))
     return (
@@ -39,7 +47,9 @@ def section(world: World) -> str:
 def _make_refund(world: World, form: dict[str, str]) -> None:
     charge = world.book.charge_of(form["target"])
     amount = form.get("amount", "").strip()
-    stripe_refunds.dashboard_refund(world, charge, {"amount": minor(amount, charge["currency"])} if amount else {})
+    stripe_refunds.dashboard_refund(
+        world, charge, {"amount": minor(amount, charge["currency"])} if amount else {}
+    )
 
 
 def _set_refund_status(world: World, form: dict[str, str]) -> None:
@@ -49,7 +59,9 @@ def _set_refund_status(world: World, form: dict[str, str]) -> None:
 
 
 def _open_dispute(world: World, form: dict[str, str]) -> None:
-    stripe_disputes.open_dispute(world, world.book.charge_of(form["target"]), {"status": form["status"]})
+    stripe_disputes.open_dispute(
+        world, world.book.charge_of(form["target"]), {"status": form["status"]}
+    )
 
 
 def _end_refund(world: World, form: dict[str, str]) -> None:
@@ -74,25 +86,49 @@ def _table(what: str, choices: str, rows: Iterator[list[str]]) -> str:
 def _payment(world: World, charge: Record) -> list[str]:
     left, currency = charge["amount"] - charge["amount_refunded"], charge["currency"]
     disputes = stripe_disputes.disputes_of(world, charge)
-    refunded = [f"{display(charge['amount_refunded'], currency)} refunded"] if charge["amount_refunded"] else []
-    state = ", ".join(["paid", *refunded, *(f"dispute: {dispute['status']}" for dispute in disputes)])
+    refunded = (
+        [f"{display(charge['amount_refunded'], currency)} refunded"]
+        if charge["amount_refunded"]
+        else []
+    )
+    state = ", ".join(
+        ["paid", *refunded, *(f"dispute: {dispute['status']}" for dispute in disputes)]
+    )
     who, forms = charge["billing_details"]["email"], ""
     if left and stripe_disputes.allow_refund(world, charge):
-        forms += _form("refund", charge["id"], (("Refund", ""),), about=who, inner=_amount(left, currency))
+        forms += _form(
+            "refund", charge["id"], (("Refund", ""),), about=who, inner=_amount(left, currency)
+        )
     if left and not disputes:
         forms += _form("dispute", charge["id"], OPENINGS, about=who)
     return _row(who, charge["payment_intent"], _state(charge, state), forms)
 
 
 def _refund(world: World, refund: Record) -> list[str]:
-    ends = tuple((label, status) for label, status in REFUND_ENDS if refund["status"] in stripe_refunds.COMES_FROM[status])
-    who, state = _who(world, refund), refund["status"] + (f": {refund['failure_reason']}" if refund.get("failure_reason") else "")
-    return _row(who, refund["id"], _state(refund, state), _form("end_refund", refund["id"], ends, about=who))
+    ends = tuple(
+        (label, status)
+        for label, status in REFUND_ENDS
+        if refund["status"] in stripe_refunds.COMES_FROM[status]
+    )
+    who, state = (
+        _who(world, refund),
+        refund["status"]
+        + (f": {refund['failure_reason']}" if refund.get("failure_reason") else ""),
+    )
+    return _row(
+        who, refund["id"], _state(refund, state), _form("end_refund", refund["id"], ends, about=who)
+    )
 
 
 def _dispute(world: World, dispute: Record) -> list[str]:
     who, status = _who(world, dispute), dispute["status"]
-    choices = () if status in stripe_disputes.CLOSED else INQUIRY_ENDS if status.startswith("warning_") else DECISIONS
+    choices = (
+        ()
+        if status in stripe_disputes.CLOSED
+        else INQUIRY_ENDS
+        if status.startswith("warning_")
+        else DECISIONS
+    )
     state = _state(dispute, f"{status}: {dispute['reason']}")
     return _row(who, dispute["id"], state, _form("decide", dispute["id"], choices, about=who))
 
@@ -102,7 +138,10 @@ def _who(world: World, item: Record) -> str:
 
 
 def _state(item: Record, state: str) -> str:
-    return f'<span class="amount">{display(item["amount"], item["currency"])}</span><br>{escape(state)}'
+    return (
+        "<span"
+        f' class="amount">{display(item["amount"], item["currency"])}</span><br>{escape(state)}'
+    )
 
 
 def _row(who: str, name: str, state: str, forms: str) -> list[str]:
@@ -112,25 +151,39 @@ def _row(who: str, name: str, state: str, forms: str) -> list[str]:
 def _amount(left: int, currency: str) -> str:
     hint = display(left, currency).split()[0].replace(",", "")
     label = f"Amount in {currency.upper()}, all that is left when empty"
-    return f'<input name="amount" inputmode="decimal" autocomplete="off" placeholder="{hint}" aria-label="{label}">'
+    return (
+        f'<input name="amount" inputmode="decimal" autocomplete="off" placeholder="{hint}"'
+        f' aria-label="{label}">'
+    )
 
 
 def _form(action: str, target: str, choices: Choices, *, about: str, inner: str = "") -> str:
-    """Return a form with a button for each (label, status), nothing without any; the button pressed sends its status."""
+    """Return a form with a button for each (label, status), nothing without any; the button pressed
+    sends its status.
+    """
     if not choices:
         return ""
-    hidden = f'<input type="hidden" name="action" value="{action}"><input type="hidden" name="target" value="{escape(target)}">'
+    hidden = (
+        f'<input type="hidden" name="action" value="{action}"><input type="hidden" name="target"'
+        f' value="{escape(target)}">'
+    )
     buttons = "".join(
-        f'<button class="quiet" name="status" value="{value}" aria-label="{escape(f"{label}: {about}")}">{label}</button>'
+        f'<button class="quiet" name="status" value="{value}"'
+        f' aria-label="{escape(f"{label}: {about}")}">{label}</button>'
         for label, value in choices
     )
     return f'<form method="post" action="/control/switch">{hidden}{inner}{buttons}</form>'
 
 
 def _refund_switch(world: World) -> str:
-    options = "".join(f"<option{' selected' if name == world.options.refund_status else ''}>{name}</option>" for name in REFUND_STATUSES)
+    options = "".join(
+        f"<option{' selected' if name == world.options.refund_status else ''}>{name}</option>"
+        for name in REFUND_STATUSES
+    )
     return (
-        '<form method="post" action="/control/switch"><input type="hidden" name="action" value="refund_status"><div class="row">'
-        f'<div><label for="refund_status">New refunds begin</label><select id="refund_status" name="refund_status">{options}</select></div>'
+        '<form method="post" action="/control/switch"><input type="hidden" name="action"'
+        ' value="refund_status"><div class="row">'
+        '<div><label for="refund_status">New refunds begin</label><select id="refund_status"'
+        f' name="refund_status">{options}</select></div>'
         "<div><button>Apply</button></div></div></form>"
     )

@@ -1,4 +1,6 @@
-"""The fault plan: what goes wrong, where, how often; and the answers that a broken server or proxy gives."""
+"""The fault plan: what goes wrong, where, how often; and the answers that a broken server or proxy
+gives.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +15,42 @@ from typing import Any
 from sandbox.wire import Response, html_response
 
 TARGETS = ("lms", "stripe", "smtp")
-STATUSES = ("400", "401", "402", "403", "404", "405", "409", "410", "417", "429", "500", "502", "503", "504")
+STATUSES = (
+    "400",
+    "401",
+    "402",
+    "403",
+    "404",
+    "405",
+    "409",
+    "410",
+    "417",
+    "429",
+    "500",
+    "502",
+    "503",
+    "504",
+)
 NO_WORK = (
-    *STATUSES, "down", "reset", "hang", "maintenance", "read_only", "html_200", "empty_200", "exc_200", "bad_json", "redirect",
-    "huge", "gzip_bomb", "deadlock", "query_timeout", "db_down", "lock_timeout", "throttled",
-)  # fmt: skip
+    *STATUSES,
+    "down",
+    "reset",
+    "hang",
+    "maintenance",
+    "read_only",
+    "html_200",
+    "empty_200",
+    "exc_200",
+    "bad_json",
+    "redirect",
+    "huge",
+    "gzip_bomb",
+    "deadlock",
+    "query_timeout",
+    "db_down",
+    "lock_timeout",
+    "throttled",
+)
 AFTER_WORK = ("lost_answer", "hang_after", "half_answer", "short_length", "drip")
 SMTP_MODES = ("down", "reject", "greylist", "hang", "drop", "slow", "sender_refused")
 RANDOM_MODES = ("500", "502", "503", "reset", "lost_answer", "half_answer", "down")
@@ -52,7 +85,9 @@ class Fault:
         method, _, path = label.partition(" ")
         if self.mode == "read_only" and method == "GET":
             return False
-        return not self.match or (path if self.match.startswith("/") else label).startswith(self.match)
+        return not self.match or (path if self.match.startswith("/") else label).startswith(
+            self.match
+        )
 
     def describe(self) -> dict[str, Any]:
         data = asdict(self)
@@ -69,7 +104,9 @@ class Faults:
         self._next = 1
 
     def add(self, spec: dict[str, Any]) -> Fault:
-        """Switch a fault on. Raises ValueError with a sentence when the specification is not one."""
+        """Switch a fault on. Raises ValueError with a sentence when the specification is not
+        one.
+        """
         fault = _read(spec)
         with self._lock:
             fault.id, self._next = self._next, self._next + 1
@@ -89,7 +126,17 @@ class Faults:
         if not self._faults:
             return None
         with self._lock:
-            return next(filter(None, (self._strike(fault, modes) for fault in self._faults if fault.applies(target, label))), None)
+            return next(
+                filter(
+                    None,
+                    (
+                        self._strike(fault, modes)
+                        for fault in self._faults
+                        if fault.applies(target, label)
+                    ),
+                ),
+                None,
+            )
 
     def _strike(self, fault: Fault, modes: tuple[str, ...]) -> Fault | None:
         mode = fault.mode
@@ -115,21 +162,35 @@ def _read(spec: dict[str, Any]) -> Fault:
     for each in modes:
         _check(target, each)
     values = {name: value for name, value in spec.items() if value is not None}
-    return Fault(**{**values, "target": target, "mode": mode, "modes": modes, "dice": random.Random(spec.get("seed", 1))})
+    return Fault(
+        **{
+            **values,
+            "target": target,
+            "mode": mode,
+            "modes": modes,
+            "dice": random.Random(spec.get("seed", 1)),
+        }
+    )
 
 
 def _check(target: str, mode: str) -> None:
     if target not in TARGETS:
         raise ValueError(f"target must be one of {', '.join(TARGETS)}")
-    known = (*SMTP_MODES, "random") if target == "smtp" else (*NO_WORK, *AFTER_WORK, "slow", "random")
+    known = (
+        (*SMTP_MODES, "random") if target == "smtp" else (*NO_WORK, *AFTER_WORK, "slow", "random")
+    )
     if mode not in known:
         raise ValueError(f"mode must be one of {', '.join(known)}")
 
 
-def run(fault: Fault | None, work: Callable[[], Response], refuse: Callable[[Fault], Response | None]) -> Response:
-    """Do the work as the fault has it: not at all, late, or with an answer that does not arrive whole.
+def run(
+    fault: Fault | None, work: Callable[[], Response], refuse: Callable[[Fault], Response | None]
+) -> Response:
+    """Do the work as the fault has it: not at all, late, or with an answer that does not arrive
+    whole.
 
-    ``refuse`` gives the target's own answer for a mode, or None where any server would answer alike.
+    ``refuse`` gives the target's own answer for a mode, or None where any server would answer
+    alike.
     """
     if fault is None:
         return work()
@@ -145,7 +206,13 @@ def run(fault: Fault | None, work: Callable[[], Response], refuse: Callable[[Fau
 def _after(fault: Fault, response: Response) -> Response:
     if fault.mode == "hang_after":
         time.sleep(fault.pause)
-    transports = {"lost_answer": "drop", "hang_after": "drop", "half_answer": "half", "short_length": "short", "drip": "drip"}
+    transports = {
+        "lost_answer": "drop",
+        "hang_after": "drop",
+        "half_answer": "half",
+        "short_length": "short",
+        "drip": "drip",
+    }
     response.transport = transports.get(fault.mode, "send")
     response.pause = fault.pause
     return response
@@ -158,14 +225,20 @@ def plain_answer(fault: Fault) -> Response:
     if fault.mode in BODIES:
         return BODIES[fault.mode](fault)
     status = int(fault.mode) if fault.mode in STATUSES else 500
-    response = html_response(f"<html><head><title>{status}</title></head><body><h1>{status}</h1><hr>nginx</body></html>", status)
+    response = html_response(
+        f"<html><head><title>{status}</title></head><body><h1>{status}</h1><hr>nginx</body></html>",
+        status,
+    )
     if fault.retry_after is not None:
         response.headers = [("Retry-After", str(fault.retry_after))]
     return response
 
 
 def _login_page(fault: Fault) -> Response:
-    return html_response("<!doctype html><html><head><title>Login</title></head><body><form>Sign in</form></body></html>")
+    return html_response(
+        "<!doctype html><html><head><title>Login</title></head><body><form>Sign"
+        " in</form></body></html>"
+    )
 
 
 def _gzip_bomb(fault: Fault) -> Response:
@@ -175,7 +248,9 @@ def _gzip_bomb(fault: Fault) -> Response:
 BODIES: dict[str, Callable[[Fault], Response]] = {
     "html_200": _login_page,
     "empty_200": lambda fault: Response(200, b""),
-    "exc_200": lambda fault: Response(200, b'{"exc_type":"ValidationError","exc":"[\\"Traceback (most recent call last)\\"]"}'),
+    "exc_200": lambda fault: Response(
+        200, b'{"exc_type":"ValidationError","exc":"[\\"Traceback (most recent call last)\\"]"}'
+    ),
     "bad_json": lambda fault: Response(200, b'{"data": {"name": '),
     "redirect": lambda fault: Response(302, b"", "text/html", [("Location", fault.location)]),
     "huge": lambda fault: Response(200, b'{"data":"' + b"x" * fault.size + b'"}'),

@@ -1,4 +1,6 @@
-"""The LMS's REST API: /api/resource/<doctype>[/<name>] and /api/method/<name>, with auth, faults and envelope around it."""
+"""The LMS's REST API: /api/resource/<doctype>[/<name>] and /api/method/<name>, with auth, faults
+and envelope around it.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,14 @@ from urllib.parse import parse_qsl
 
 from sandbox import faults, frappe_enrollments, frappe_users
 from sandbox.frappe_auth import authenticate, check_csrf
-from sandbox.frappe_documents import Caller, find_course, insert_course, insert_plain, permission_error, shown
+from sandbox.frappe_documents import (
+    Caller,
+    find_course,
+    insert_course,
+    insert_plain,
+    permission_error,
+    shown,
+)
 from sandbox.frappe_envelope import FrappeError, answer, error_answer, fault_answer, html_error
 from sandbox.frappe_methods import Methods
 from sandbox.frappe_query import conditions, matching, page, parse, select
@@ -20,7 +29,10 @@ from sandbox.world import World
 
 Record = dict[str, Any]
 VERBS = {"collection": ("GET", "POST"), "document": ("GET", "PUT", "DELETE")}
-NOT_ALLOWED = "<!doctype html><html lang=en><title>405 Method Not Allowed</title><h1>Method Not Allowed</h1></html>"
+NOT_ALLOWED = (
+    "<!doctype html><html lang=en><title>405 Method Not Allowed</title><h1>Method Not"
+    " Allowed</h1></html>"
+)
 COURSE_EDITORS = frozenset({"Administrator", "Moderator", "Course Creator"})
 
 
@@ -38,7 +50,11 @@ class FrappeApi:
             time.sleep(self.world.lms.latency)
         accept = request.headers.get("accept", "")
         fault = self.world.faults.choose("lms", request.label)
-        response = faults.run(fault, lambda: self._answer(request, accept), lambda struck: fault_answer(struck, accept))
+        response = faults.run(
+            fault,
+            lambda: self._answer(request, accept),
+            lambda struck: fault_answer(struck, accept),
+        )
         self._note(request, response)
         return response
 
@@ -65,7 +81,11 @@ class FrappeApi:
             return html_error(405, NOT_ALLOWED)
         if parts[2] not in FIELDS:
             raise FrappeError(404, "DoesNotExistError", f"DocType {parts[2]} not found")
-        return self._document(request, parts[2], parts[3], caller) if len(parts) == 4 else self._collection(request, parts[2], caller)
+        return (
+            self._document(request, parts[2], parts[3], caller)
+            if len(parts) == 4
+            else self._collection(request, parts[2], caller)
+        )
 
     def _collection(self, request: Request, doctype: str, caller: Caller) -> Response:
         if request.method == "POST":
@@ -84,14 +104,20 @@ class FrappeApi:
         """Return all documents that fit the filters and that the caller may see. Hold the lock."""
         wanted = conditions(parse(filters))
         self._check_read(doctype, caller)
-        found = matching(self._candidates(doctype, wanted), wanted, fields_of(doctype, self.world.lms.version))
+        found = matching(
+            self._candidates(doctype, wanted), wanted, fields_of(doctype, self.world.lms.version)
+        )
         if doctype == "LMS Enrollment" and not caller.roles & STAFF:
             return [row for row in found if row["owner"] == caller.user]
         return found
 
     def _candidates(self, doctype: str, wanted: list[tuple[str, str, Any]]) -> list[Record]:
         for field, operator, value in wanted:
-            if operator == "=" and isinstance(value, str) and (doctype, field) == ("LMS Enrollment", "member"):
+            if (
+                operator == "="
+                and isinstance(value, str)
+                and (doctype, field) == ("LMS Enrollment", "member")
+            ):
                 return self.book.enrollments_of(value)
             if operator == "=" and (doctype, field) == ("LMS Course", "name"):
                 find_course(self.world, value)
@@ -100,8 +126,15 @@ class FrappeApi:
         return list(self.book.docs[doctype].values())
 
     def _check_read(self, doctype: str, caller: Caller) -> None:
-        students_may = doctype in {"LMS Enrollment", "LMS Course", "LMS Course Progress", "LMS Certificate"}
-        if caller.is_guest or not (caller.roles & STAFF or (students_may and "LMS Student" in caller.roles)):
+        students_may = doctype in {
+            "LMS Enrollment",
+            "LMS Course",
+            "LMS Course Progress",
+            "LMS Certificate",
+        }
+        if caller.is_guest or not (
+            caller.roles & STAFF or (students_may and "LMS Student" in caller.roles)
+        ):
             raise permission_error(f"User {caller.user} does not have access to {doctype}")
 
     def insert(self, doctype: str, data: Record, caller: Caller) -> Record:
@@ -128,11 +161,17 @@ class FrappeApi:
             document = self._get(doctype, name, caller)
             if request.method == "GET":
                 return answer({"data": shown(document)})
-            return answer({"data": shown(self._change(doctype, document, read_body(request), caller))})
+            return answer(
+                {"data": shown(self._change(doctype, document, read_body(request), caller))}
+            )
 
     def _get(self, doctype: str, name: str, caller: Caller) -> Record:
         key = name.lower() if doctype == "User" else name
-        document = find_course(self.world, key) if doctype == "LMS Course" else self.book.docs[doctype].get(key)
+        document = (
+            find_course(self.world, key)
+            if doctype == "LMS Course"
+            else self.book.docs[doctype].get(key)
+        )
         if document is None:
             raise FrappeError(404, "DoesNotExistError", f"{doctype} {name} not found")
         own = caller.user in (document["owner"], document["name"])
@@ -160,20 +199,33 @@ class FrappeApi:
         if doctype == "User":
             frappe_users.delete(self.world, name)
             return
-        if doctype == "LMS Course" and any(row["course"] == name for row in self.book.docs["LMS Enrollment"].values()):
-            raise FrappeError(417, "LinkExistsError", f"Cannot delete or cancel because LMS Course {name} is linked with LMS Enrollment")
+        if doctype == "LMS Course" and any(
+            row["course"] == name for row in self.book.docs["LMS Enrollment"].values()
+        ):
+            raise FrappeError(
+                417,
+                "LinkExistsError",
+                f"Cannot delete or cancel because LMS Course {name} is linked with LMS Enrollment",
+            )
         del self.book.docs[doctype][name]
         self.book.dirty = True
 
     def _note(self, request: Request, response: Response) -> None:
-        call = {"call": request.label, "query": request.query, "status": response.status, "transport": response.transport}
+        call = {
+            "call": request.label,
+            "query": request.query,
+            "status": response.status,
+            "transport": response.transport,
+        }
         call["authorization"] = "yes" if request.headers.get("authorization") else "no"
         call["body"] = request.body[:2000].decode("utf-8", "replace")
         self.book.note_call("lms", call)
 
 
 def read_body(request: Request) -> Record:
-    """Return the fields of a JSON or form encoded body; what cannot be read is a 500, as on the real server."""
+    """Return the fields of a JSON or form encoded body; what cannot be read is a 500, as on the
+    real server.
+    """
     if "form-urlencoded" in request.headers.get("content-type", ""):
         return dict(parse_qsl(request.body.decode("utf-8", "replace"), keep_blank_values=True))
     try:
@@ -181,5 +233,7 @@ def read_body(request: Request) -> Record:
     except ValueError as error:
         raise FrappeError(500, "JSONDecodeError", str(error)) from error
     if not isinstance(data, dict):
-        raise FrappeError(500, "AttributeError", f"'{type(data).__name__}' object has no attribute 'items'")
+        raise FrappeError(
+            500, "AttributeError", f"'{type(data).__name__}' object has no attribute 'items'"
+        )
     return data

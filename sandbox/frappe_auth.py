@@ -12,19 +12,27 @@ from sandbox.world import World
 
 
 def authenticate(world: World, request: Request) -> Caller:
-    """Return the caller. A header that is not two words is ignored, as Frappe ignores it; any other unknown one is refused."""
+    """Return the caller. A header that is not two words is ignored, as Frappe ignores it; any other
+    unknown one is refused.
+    """
     words = request.headers.get("authorization", "").split(" ")
     if len(words) != 2:
         return GUEST
     caller = _caller(world, _key(world, words[0].lower(), words[1]))
     if world.lms.block_endpoints and not caller.is_system_user:
-        raise FrappeError(403, "PermissionError", f"Access not allowed for this URL: {request.path}")
+        raise FrappeError(
+            403, "PermissionError", f"Access not allowed for this URL: {request.path}"
+        )
     return caller
 
 
 def check_csrf(request: Request) -> None:
     """Refuse a write that carries a login cookie without the CSRF token, even with a good key."""
-    cookies = dict(part.strip().partition("=")[::2] for part in request.headers.get("cookie", "").split(";") if part.strip())
+    cookies = dict(
+        part.strip().partition("=")[::2]
+        for part in request.headers.get("cookie", "").split(";")
+        if part.strip()
+    )
     logged_in = cookies.get("sid", "Guest") not in ("", "Guest")
     if logged_in and request.method != "GET" and "x-frappe-csrf-token" not in request.headers:
         raise FrappeError(400, "CSRFTokenError", "Invalid Request")

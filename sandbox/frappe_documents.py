@@ -1,4 +1,6 @@
-"""Documents of the LMS in general: names, timestamps, look-up, how a single one is shown, and inserts of the plain doctypes."""
+"""Documents of the LMS in general: names, timestamps, look-up, how a single one is shown, and
+inserts of the plain doctypes.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,11 @@ def new_name() -> str:
 
 def timestamp(world: World) -> str:
     """Return the time as Frappe writes it: naive, with microseconds."""
-    return datetime.fromtimestamp(world.book.now(), UTC).replace(tzinfo=None).isoformat(" ", "microseconds")
+    return (
+        datetime.fromtimestamp(world.book.now(), UTC)
+        .replace(tzinfo=None)
+        .isoformat(" ", "microseconds")
+    )
 
 
 def stamp(world: World, doctype: str, name: str, user: str) -> Record:
@@ -67,7 +73,9 @@ def permission_error(text: str = "Not permitted") -> FrappeError:
 def mandatory(doctype: str, name: str, missing: list[str]) -> FrappeError:
     values = ", ".join(label(field) for field in missing)
     error = FrappeError(417, "MandatoryError", f"Error: Value missing for {doctype}: {values}")
-    error.extra["exception"] = f"frappe.exceptions.MandatoryError: [{doctype}, {name}]: {', '.join(missing)}"
+    error.extra["exception"] = (
+        f"frappe.exceptions.MandatoryError: [{doctype}, {name}]: {', '.join(missing)}"
+    )
     return error
 
 
@@ -90,12 +98,25 @@ def add_course(world: World, data: Record, user: str = "Administrator") -> Recor
     name = data.get("name") or slug(title)
     defaults = {
         **dict.fromkeys(FIELDS["LMS Course"]),
-        "title": title, "short_introduction": title, "description": title, "published": 1, "upcoming": 0, "status": "Approved",
+        "title": title,
+        "short_introduction": title,
+        "description": title,
+        "published": 1,
+        "upcoming": 0,
+        "status": "Approved",
         "paid_course": 0,
-        "course_price": 0.0, "currency": None, "amount_usd": 0.0, "disable_self_learning": 0, "enrollments": 0, "lessons": 4, "rating": 0.0,
+        "course_price": 0.0,
+        "currency": None,
+        "amount_usd": 0.0,
+        "disable_self_learning": 0,
+        "enrollments": 0,
+        "lessons": 4,
+        "rating": 0.0,
         "instructors": [{"instructor": "Administrator"}],
-    }  # fmt: skip
-    course = world.book.docs["LMS Course"].setdefault(name, {**stamp(world, "LMS Course", name, user), **defaults})
+    }
+    course = world.book.docs["LMS Course"].setdefault(
+        name, {**stamp(world, "LMS Course", name, user), **defaults}
+    )
     course.update(data, name=name)
     world.book.dirty = True
     return course
@@ -120,7 +141,10 @@ def insert_plain(world: World, doctype: str, data: Record, user: str) -> Record:
     if doctype == "LMS Certificate":
         _check_certificate(world, rows, data)
     name = new_name()
-    rows[name] = {**stamp(world, doctype, name, user), **{field: data.get(field) for field in FIELDS[doctype]}}
+    rows[name] = {
+        **stamp(world, doctype, name, user),
+        **{field: data.get(field) for field in FIELDS[doctype]},
+    }
     world.book.dirty = True
     return rows[name]
 
@@ -134,12 +158,21 @@ def _require(doctype: str, data: Record) -> None:
 def _check_payment(rows: dict[str, Record], data: Record) -> None:
     if not data.get("source"):
         raise mandatory("LMS Payment", new_name(), ["source"])
-    if data.get("payment_id") and any(row["payment_id"] == data["payment_id"] for row in rows.values()):
+    if data.get("payment_id") and any(
+        row["payment_id"] == data["payment_id"] for row in rows.values()
+    ):
         raise FrappeError(417, "UniqueValidationError", "Payment ID must be unique")
 
 
 def _check_certificate(world: World, rows: dict[str, Record], data: Record) -> None:
-    if any((row["member"], row["course"]) == (data["member"], data["course"]) for row in rows.values()):
+    if any(
+        (row["member"], row["course"]) == (data["member"], data["course"]) for row in rows.values()
+    ):
         user, course = find_user(world, data["member"]), find_course(world, data["course"])
-        who, what = (user or {}).get("full_name", data["member"]), (course or {}).get("title", data["course"])
-        raise FrappeError(417, "ValidationError", f"{who} is already certified for the course {what}")
+        who, what = (
+            (user or {}).get("full_name", data["member"]),
+            (course or {}).get("title", data["course"]),
+        )
+        raise FrappeError(
+            417, "ValidationError", f"{who} is already certified for the course {what}"
+        )

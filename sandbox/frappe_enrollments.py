@@ -5,21 +5,40 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from sandbox.frappe_documents import Caller, find_course, find_user, mandatory, new_name, permission_error, stamp, timestamp
+from sandbox.frappe_documents import (
+    Caller,
+    find_course,
+    find_user,
+    mandatory,
+    new_name,
+    permission_error,
+    stamp,
+    timestamp,
+)
 from sandbox.frappe_envelope import FrappeError
 from sandbox.frappe_rules import DELETERS, SELECTS, STAFF, fields_of, self_enrollment_refusal
 from sandbox.world import World
 
 Record = dict[str, Any]
 CREATORS = STAFF | {"LMS Student"}
-WRITABLE = ("progress", "current_lesson", "member_type", "role", "purchased_certificate", "certificate", "payment")
+WRITABLE = (
+    "progress",
+    "current_lesson",
+    "member_type",
+    "role",
+    "purchased_certificate",
+    "certificate",
+    "payment",
+)
 PROGRESS_FROM_LESSONS = ("A", "C")
 
 
 def insert(world: World, caller: Caller, data: Record) -> Record:
-    """Insert a row as POST /api/resource/LMS Enrollment does: links, permission, the LMS's rules, mandatory fields.
+    """Insert a row as POST /api/resource/LMS Enrollment does: links, permission, the LMS's rules,
+    mandatory fields.
 
-    Check and write are not one step on real servers; ``race_window`` says how long others can get in between.
+    Check and write are not one step on real servers; ``race_window`` says how long others can get
+    in between.
     """
     with world.book.lock:
         _check(world, caller, data)
@@ -74,7 +93,8 @@ def change(world: World, caller: Caller, row: Record, data: Record) -> Record:
         raise FrappeError(
             417,
             "TimestampMismatchError",
-            "The document has been modified after you have opened it. Please refresh to get the latest document.",
+            "The document has been modified after you have opened it. Please refresh to get the"
+            " latest document.",
         )
     _check_selects(data)
     row.update({field: data[field] for field in WRITABLE if field in data})
@@ -94,11 +114,16 @@ def remove(world: World, caller: Caller, name: str) -> None:
 
 
 def set_progress(world: World, email: str, course: str, percent: float) -> int:
-    """Let a learner get on: every row of the pair, as lessons do it. Returns how many rows there were."""
+    """Let a learner get on: every row of the pair, as lessons do it. Returns how many rows there
+    were.
+    """
     with world.book.lock:
         rows = of_pair(world, email, course)
         for row in rows:
-            row.update(progress=float(percent), current_lesson=f"{course}-lesson-1" if percent < 100 else row["current_lesson"])
+            row.update(
+                progress=float(percent),
+                current_lesson=f"{course}-lesson-1" if percent < 100 else row["current_lesson"],
+            )
             if world.lms.version not in PROGRESS_FROM_LESSONS:
                 row["modified"] = timestamp(world)
         world.book.dirty = True
@@ -106,7 +131,9 @@ def set_progress(world: World, email: str, course: str, percent: float) -> int:
 
 
 def of_pair(world: World, email: str, course: str) -> list[Record]:
-    return [row for row in world.book.enrollments_of(email.strip().lower()) if row["course"] == course]
+    return [
+        row for row in world.book.enrollments_of(email.strip().lower()) if row["course"] == course
+    ]
 
 
 def _check(world: World, caller: Caller, data: Record) -> None:
@@ -136,9 +163,15 @@ def _check_rules(world: World, caller: Caller, data: Record) -> None:
             return
         raise FrappeError(500, "AttributeError", "'NoneType' object has no attribute 'published'")
     course = find_course(world, data["course"]) or {}
-    if version != "B" and (refusal := self_enrollment_refusal(course, caller.roles, has_paid=_has_paid(world, data))):
+    if version != "B" and (
+        refusal := self_enrollment_refusal(course, caller.roles, has_paid=_has_paid(world, data))
+    ):
         raise FrappeError(417, "ValidationError", refusal)
-    if version == "A" or not data.get("member") or not of_pair(world, str(data["member"]), data["course"]):
+    if (
+        version == "A"
+        or not data.get("member")
+        or not of_pair(world, str(data["member"]), data["course"])
+    ):
         return
     member = find_user(world, data["member"]) or {"full_name": data["member"]}
     known = (
@@ -171,5 +204,8 @@ def _check_selects(data: Record) -> None:
         if data.get(field) is not None and data[field] not in allowed:
             options = ", ".join(f'"{option}"' for option in allowed)
             raise FrappeError(
-                417, "ValidationError", f'{field.replace("_", " ").title()} cannot be "{data[field]}". It should be one of {options}'
+                417,
+                "ValidationError",
+                f'{field.replace("_", " ").title()} cannot be "{data[field]}". It should be one of'
+                f" {options}",
             )

@@ -1,4 +1,6 @@
-"""How Frappe wraps its answers: data, message, and errors with their twice encoded ``_server_messages``."""
+"""How Frappe wraps its answers: data, message, and errors with their twice encoded
+``_server_messages``.
+"""
 
 from __future__ import annotations
 
@@ -17,15 +19,30 @@ GUEST_COOKIES: list[Header] = [
 ]
 PYTHON_ERRORS = frozenset({"AttributeError", "TypeError", "KeyError"})
 SILENT = frozenset({401, 429, 503})
-ERROR_PAGE = "<!DOCTYPE HTML><html><head><title>Internal Server Error</title></head><body><h1>Internal Server Error</h1></body></html>"
+ERROR_PAGE = (
+    "<!DOCTYPE HTML><html><head><title>Internal Server Error</title></head><body><h1>Internal"
+    " Server Error</h1></body></html>"
+)
 
 
 class FrappeError(Exception):
     """An exception as Frappe reports it: the class name, a status and mostly a message."""
 
-    def __init__(self, status: int, exc_type: str, message: str = "", *, extra: dict[str, object] | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        exc_type: str,
+        message: str = "",
+        *,
+        extra: dict[str, object] | None = None,
+    ) -> None:
         super().__init__(message)
-        self.status, self.exc_type, self.message, self.extra = status, exc_type, message, extra or {}
+        self.status, self.exc_type, self.message, self.extra = (
+            status,
+            exc_type,
+            message,
+            extra or {},
+        )
 
     def body(self, *, tracebacks: bool = True) -> dict[str, object]:
         body: dict[str, object] = {"exc_type": self.exc_type}
@@ -37,20 +54,32 @@ class FrappeError(Exception):
 
     @property
     def _is_python(self) -> bool:
-        return self.exc_type in PYTHON_ERRORS or self.exc_type in {"JSONDecodeError", "OperationalError"}
+        return self.exc_type in PYTHON_ERRORS or self.exc_type in {
+            "JSONDecodeError",
+            "OperationalError",
+        }
 
     def _trace(self) -> dict[str, object]:
         modules = {"JSONDecodeError": "json.decoder.", "OperationalError": "pymysql.err."}
         prefix = modules.get(self.exc_type, "" if self._is_python else "frappe.exceptions.")
         line = f"{prefix}{self.exc_type}" + (f": {self.message}" if self.message else "")
-        where = '  File "apps/frappe/frappe/app.py", line 114, in application\n    response = frappe.api.handle(request)'
+        where = (
+            '  File "apps/frappe/frappe/app.py", line 114, in application\n    response ='
+            " frappe.api.handle(request)"
+        )
         trace = f"Traceback (most recent call last):\n{where}\n{line}\n"
         return {"exception": line, "exc": json.dumps([trace]), "_exc_source": "lms (app)"}
 
 
 def server_messages(text: str) -> str:
     """Return a message as Frappe sends it: a JSON string of a list of JSON strings."""
-    entry = {"message": text, "title": "Message", "indicator": "red", "raise_exception": 1, "__frappe_exc_id": secrets.token_hex(20)}
+    entry = {
+        "message": text,
+        "title": "Message",
+        "indicator": "red",
+        "raise_exception": 1,
+        "__frappe_exc_id": secrets.token_hex(20),
+    }
     return json.dumps([json.dumps(entry)])
 
 
@@ -66,7 +95,11 @@ def error_answer(error: FrappeError, *, accept: str = "", tracebacks: bool = Tru
     """Return the JSON envelope, or the page that a client asking for text gets."""
     if accept.startswith("text"):
         status = 500 if error.status == 503 else error.status
-        text = "Too Many Requests" if error.status == 429 else f"<!DOCTYPE html><html><body><h1>{error.exc_type}</h1></body></html>"
+        text = (
+            "Too Many Requests"
+            if error.status == 429
+            else f"<!DOCTYPE html><html><body><h1>{error.exc_type}</h1></body></html>"
+        )
         return html_error(status, text)
     return answer(error.body(tracebacks=tracebacks), error.status)
 
@@ -81,8 +114,16 @@ FAULTS: dict[str, tuple[int, str, str]] = {
     "throttled": (417, "ValidationError", "Throttled"),
     "maintenance": (503, "SessionStopped", "Session Stopped"),
     "read_only": (503, "InReadOnlyMode", "The site is in read only mode."),
-    "deadlock": (500, "QueryDeadlockError", "(1213, 'Deadlock found when trying to get lock; try restarting transaction')"),
-    "query_timeout": (500, "QueryTimeoutError", "(1205, 'Lock wait timeout exceeded; try restarting transaction')"),
+    "deadlock": (
+        500,
+        "QueryDeadlockError",
+        "(1213, 'Deadlock found when trying to get lock; try restarting transaction')",
+    ),
+    "query_timeout": (
+        500,
+        "QueryTimeoutError",
+        "(1205, 'Lock wait timeout exceeded; try restarting transaction')",
+    ),
     "db_down": (500, "OperationalError", '(2003, "Can\'t connect to MySQL server")'),
 }
 
@@ -94,7 +135,9 @@ def fault_answer(fault: Fault, accept: str) -> Response | None:
     if fault.mode == "500":
         return html_error()
     if fault.mode == "405":
-        return html_error(405, "<!doctype html><title>405 Method Not Allowed</title><h1>Method Not Allowed</h1>")
+        return html_error(
+            405, "<!doctype html><title>405 Method Not Allowed</title><h1>Method Not Allowed</h1>"
+        )
     if fault.mode not in FAULTS:
         return None
     return error_answer(FrappeError(*FAULTS[fault.mode]), accept=accept)
@@ -104,10 +147,16 @@ def _too_many(fault: Fault, accept: str) -> Response:
     """With a Retry-After it is the limit of the whole site, without it that of one method."""
     if fault.retry_after is None:
         error = FrappeError(
-            429, "RateLimitExceededError", extra={"_server_messages": server_messages("You hit the rate limit. Try again later.")}
+            429,
+            "RateLimitExceededError",
+            extra={"_server_messages": server_messages("You hit the rate limit. Try again later.")},
         )
         return error_answer(error, accept=accept)
     response = error_answer(FrappeError(429, "TooManyRequestsError"), accept=accept)
-    limits = [("X-RateLimit-Limit", "1000000"), ("X-RateLimit-Remaining", "0"), ("X-RateLimit-Reset", str(fault.retry_after))]
+    limits = [
+        ("X-RateLimit-Limit", "1000000"),
+        ("X-RateLimit-Remaining", "0"),
+        ("X-RateLimit-Reset", str(fault.retry_after)),
+    ]
     response.headers = [*response.headers, ("Retry-After", str(fault.retry_after)), *limits]
     return response

@@ -20,7 +20,15 @@ if TYPE_CHECKING:
 Record = dict[str, Any]
 CUSTOM = "lms.lms.payment_confirmation."
 CHECK_USER = "lms.lms.doctype.lms_enrollment.lms_enrollment.check_user_exists"
-CONFIRM_FIELDS = {"user_email", "course_id", "paid_status", "payment_id", "amount", "currency", "referral_code"}
+CONFIRM_FIELDS = {
+    "user_email",
+    "course_id",
+    "paid_status",
+    "payment_id",
+    "amount",
+    "currency",
+    "referral_code",
+}
 INSERTS = 200
 KNOWN_APPS = ("frappe", "lms")
 
@@ -41,7 +49,9 @@ class Methods:
             "frappe.client.get_count": self.get_count,
             "frappe.client.get_list": self.get_list,
         }
-        self.posted: dict[str, Callable[[Record, Caller], object]] = {"frappe.client.insert_many": self.insert_many}
+        self.posted: dict[str, Callable[[Record, Caller], object]] = {
+            "frappe.client.insert_many": self.insert_many
+        }
         self.custom: dict[str, tuple[str, Callable[[Record, Caller], object]]] = {
             CUSTOM + "confirm_payment": ("POST", self.confirm_payment),
             CUSTOM + "get_course_info": ("", self.get_course_info),
@@ -69,7 +79,11 @@ class Methods:
 
     def get_courses(self, data: Record, caller: Caller) -> object:
         with self.world.book.lock:
-            return [_card(course) for course in self.world.book.docs["LMS Course"].values() if course["published"]]
+            return [
+                _card(course)
+                for course in self.world.book.docs["LMS Course"].values()
+                if course["published"]
+            ]
 
     def get_course_details(self, data: Record, caller: Caller) -> object:
         with self.world.book.lock:
@@ -88,7 +102,9 @@ class Methods:
         docs = data.get("docs", [])
         docs = parse(docs) if isinstance(docs, str) else docs
         if len(docs) > INSERTS:
-            raise FrappeError(417, "ValidationError", f"Only {INSERTS} inserts allowed in one request")
+            raise FrappeError(
+                417, "ValidationError", f"Only {INSERTS} inserts allowed in one request"
+            )
         if all(document.get("doctype") == "LMS Enrollment" for document in docs):
             return frappe_enrollments.insert_many(self.world, caller, docs)
         return [self.api.insert(_doctype(document), document, caller)["name"] for document in docs]
@@ -98,8 +114,17 @@ class Methods:
         unknown = sorted(set(data) - CONFIRM_FIELDS)
         if unknown:
             text = f"Unknown field: {', '.join(unknown)}"
-            raise FrappeError(400, "ValidationError", text, extra={"message": _refused(text), "_server_messages": server_messages(text)})
-        missing = [name for name in ("user_email", "course_id", "paid_status") if data.get(name) in (None, "")]
+            raise FrappeError(
+                400,
+                "ValidationError",
+                text,
+                extra={"message": _refused(text), "_server_messages": server_messages(text)},
+            )
+        missing = [
+            name
+            for name in ("user_email", "course_id", "paid_status")
+            if data.get(name) in (None, "")
+        ]
         if missing:
             return _refused(f"Missing required field: {', '.join(missing)}")
         if not truthy(data["paid_status"]):
@@ -112,15 +137,33 @@ class Methods:
         if user is None or course is None:
             return _refused("User not found" if user is None else "Course not found")
         rows = frappe_enrollments.of_pair(self.world, user["name"], course["name"])
-        row = rows[0] if rows else frappe_enrollments.add(self.world, {"member": user["name"], "course": course["name"]}, "Administrator")
+        row = (
+            rows[0]
+            if rows
+            else frappe_enrollments.add(
+                self.world, {"member": user["name"], "course": course["name"]}, "Administrator"
+            )
+        )
         text = "User is already enrolled" if rows else "User enrolled"
-        return {"success": True, "enrollment_id": row["name"], "user_email": user["name"], "course_id": course["name"], "message": text}
+        return {
+            "success": True,
+            "enrollment_id": row["name"],
+            "user_email": user["name"],
+            "course_id": course["name"],
+            "message": text,
+        }
 
     def check_user_exists(self, data: Record, caller: Caller) -> object:
         user = find_user(self.world, data.get("user_email"))
         if user is None:
             return {"success": True, "exists": False, "user_email": data.get("user_email")}
-        return {"success": True, "exists": True, "user_email": user["name"], "full_name": user["full_name"], "enabled": user["enabled"]}
+        return {
+            "success": True,
+            "exists": True,
+            "user_email": user["name"],
+            "full_name": user["full_name"],
+            "enabled": user["enabled"],
+        }
 
     def get_course_info(self, data: Record, caller: Caller) -> object:
         with self.world.book.lock:
@@ -195,4 +238,6 @@ def _unknown(name: str) -> FrappeError:
         problem = f"App {app} is not installed"
     else:
         problem = f"No module named '{module}'"
-    return FrappeError(417, "ValidationError", f"Failed to get method for command {name} with {problem}")
+    return FrappeError(
+        417, "ValidationError", f"Failed to get method for command {name} with {problem}"
+    )

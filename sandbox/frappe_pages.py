@@ -1,4 +1,6 @@
-"""What a learner sees of the LMS in the sandbox: a course page that says whether they are enrolled."""
+"""What a learner sees of the LMS in the sandbox: a course page that says whether they are
+enrolled.
+"""
 
 from __future__ import annotations
 
@@ -25,20 +27,34 @@ class CoursePages:
                 return self._list()
             course = find_course(self.world, name)
             if course is None:
-                return page("No such course", f"<p>The LMS has no course called <code>{escape(name)}</code>.</p>", status=404)
+                return page(
+                    "No such course",
+                    f"<p>The LMS has no course called <code>{escape(name)}</code>.</p>",
+                    status=404,
+                )
             return self._course(course, request.args().get("email", "").strip())
 
     def _list(self) -> Response:
         rows = [
-            [f'<a href="/lms/courses/{quote(course["name"])}">{escape(str(course["title"]))}</a>', f"<code>{escape(course['name'])}</code>"]
+            [
+                (
+                    f'<a href="/lms/courses/{quote(course["name"])}">{escape(str(course["title"]))}</a>'
+                ),
+                f"<code>{escape(course['name'])}</code>",
+            ]
             for course in self.world.book.docs["LMS Course"].values()
         ]
         return page("Courses in the LMS", table(["Course", "Name"], rows, "No course yet."))
 
     def _course(self, course: dict[str, object], email: str) -> Response:
         name = str(course["name"])
-        count = sum(row["course"] == name for row in self.world.book.docs["LMS Enrollment"].values())
-        body = f'<p>{escape(str(course["short_introduction"] or ""))}</p><p class="soft">{count} enrolled · <code>{escape(name)}</code></p>'
+        count = sum(
+            row["course"] == name for row in self.world.book.docs["LMS Enrollment"].values()
+        )
+        body = (
+            f'<p>{escape(str(course["short_introduction"] or ""))}</p><p class="soft">{count}'
+            f" enrolled · <code>{escape(name)}</code></p>"
+        )
         return page(str(course["title"]), body + self._learner(name, email) + _ask(email))
 
     def _learner(self, name: str, email: str) -> str:
@@ -46,14 +62,20 @@ class CoursePages:
             return ""
         rows = frappe_enrollments.of_pair(self.world, email, name)
         if not rows:
-            return f'<p class="problem" id="enrolled">{escape(email)} is not enrolled in this course.</p>'
+            return (
+                f'<p class="problem" id="enrolled">{escape(email)} is not enrolled in this'
+                " course.</p>"
+            )
         extra = f" There are {len(rows)} rows for this learner." if len(rows) > 1 else ""
-        return f'<p class="card good" id="enrolled">{escape(email)} is enrolled. Progress: {rows[0]["progress"]:.0f} %.{extra}</p>'
+        return (
+            f'<p class="card good" id="enrolled">{escape(email)} is enrolled. Progress:'
+            f" {rows[0]['progress']:.0f} %.{extra}</p>"
+        )
 
 
 def _ask(email: str) -> str:
     return (
-        '<form class="card"><label for="email">Is this learner enrolled?</label>'
-        f'<div class="row"><input id="email" name="email" type="email" required value="{escape(email)}">'
-        '<button class="quiet">Look</button></div></form>'
+        '<form class="card"><label for="email">Is this learner enrolled?</label><div'
+        ' class="row"><input id="email" name="email" type="email" required'
+        f' value="{escape(email)}"><button class="quiet">Look</button></div></form>'
     )

@@ -27,24 +27,43 @@ def parse(text: str | None) -> Any:
 
 
 def conditions(filters: Any) -> list[Condition]:
-    """Return (field, operator, value) for filters as a dict, or a list of lists with or without the doctype."""
+    """Return (field, operator, value) for filters as a dict, or a list of lists with or without the
+    doctype.
+    """
     if isinstance(filters, dict):
-        return [(field, *(value if isinstance(value, list) else ("=", value))) for field, value in filters.items()]  # type: ignore[misc]
+        return [
+            (field, *(value if isinstance(value, list) else ("=", value)))
+            for field, value in filters.items()
+        ]  # type: ignore[misc]
     found: list[Condition] = []
     for entry in filters or []:
         parts = entry[1:] if len(entry) == 4 else entry
-        found.append((parts[0], str(parts[1]).lower(), parts[2]) if len(parts) == 3 else (parts[0], "=", parts[1]))
+        found.append(
+            (parts[0], str(parts[1]).lower(), parts[2])
+            if len(parts) == 3
+            else (parts[0], "=", parts[1])
+        )
     return found
 
 
-def matching(rows: Iterable[Record], wanted: list[Condition], allowed: tuple[str, ...]) -> list[Record]:
+def matching(
+    rows: Iterable[Record], wanted: list[Condition], allowed: tuple[str, ...]
+) -> list[Record]:
     for field, _, _ in wanted:
         _permit(field, allowed)
-    return [row for row in rows if all(OPERATORS.get(op, _equal)(row.get(field), value) for field, op, value in wanted)]
+    return [
+        row
+        for row in rows
+        if all(OPERATORS.get(op, _equal)(row.get(field), value) for field, op, value in wanted)
+    ]
 
 
-def select(rows: list[Record], fields: list[str] | None, doctype: str, version: str) -> list[Record]:
-    """Return the asked columns of each row, nulls included; a child column gives a row per child."""
+def select(
+    rows: list[Record], fields: list[str] | None, doctype: str, version: str
+) -> list[Record]:
+    """Return the asked columns of each row, nulls included; a child column gives a row per
+    child.
+    """
     allowed, asked = fields_of(doctype, version), fields or ["name"]
     if "*" in asked:
         asked = list(allowed)
@@ -54,13 +73,23 @@ def select(rows: list[Record], fields: list[str] | None, doctype: str, version: 
     plain = [{field: row.get(field) for field in columns} for row in rows]
     if "instructors.instructor" not in asked:
         return plain
-    return [{**shown, "instructor": child["instructor"]} for row, shown in zip(rows, plain, strict=True) for child in row["instructors"]]
+    return [
+        {**shown, "instructor": child["instructor"]}
+        for row, shown in zip(rows, plain, strict=True)
+        for child in row["instructors"]
+    ]
 
 
 def page(rows: list[Record], args: dict[str, str]) -> list[Record]:
-    """Sort and cut as ``order_by``, ``limit_start`` and ``limit_page_length`` say; newest first, 20 by default."""
+    """Sort and cut as ``order_by``, ``limit_start`` and ``limit_page_length`` say; newest first, 20
+    by default.
+    """
     field, _, direction = (args.get("order_by") or "modified desc").strip("`").partition(" ")
-    ordered = sorted(rows, key=lambda row: (row.get(field) is not None, row.get(field) or 0), reverse=direction.strip().lower() == "desc")
+    ordered = sorted(
+        rows,
+        key=lambda row: (row.get(field) is not None, row.get(field) or 0),
+        reverse=direction.strip().lower() == "desc",
+    )
     start = int(args.get("limit_start") or args.get("start") or 0)
     length = int(args.get("limit_page_length") or args.get("limit") or PAGE_LENGTH)
     return ordered[start : start + length] if length else ordered[start:]
@@ -82,7 +111,9 @@ def _equal(have: Any, want: Any) -> bool:
 
 
 def _like(have: Any, want: Any) -> bool:
-    return have is not None and fnmatch.fnmatch(str(have).lower(), str(want).lower().replace("%", "*"))
+    return have is not None and fnmatch.fnmatch(
+        str(have).lower(), str(want).lower().replace("%", "*")
+    )
 
 
 def _compare(name: str) -> Callable[[Any, Any], bool]:

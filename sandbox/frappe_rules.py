@@ -9,28 +9,90 @@ Record = dict[str, Any]
 STANDARD = ("name", "owner", "creation", "modified", "modified_by", "docstatus", "idx")
 FIELDS: dict[str, tuple[str, ...]] = {
     "User": (
-        "email", "first_name", "last_name", "full_name", "username", "enabled", "user_type", "send_welcome_email", "language", "time_zone",
-        "user_image", "last_active",
+        "email",
+        "first_name",
+        "last_name",
+        "full_name",
+        "username",
+        "enabled",
+        "user_type",
+        "send_welcome_email",
+        "language",
+        "time_zone",
+        "user_image",
+        "last_active",
     ),
     "LMS Course": (
-        "title", "short_introduction", "description", "published", "upcoming", "status", "paid_course", "course_price", "currency",
-        "amount_usd", "image", "video_link",
-        "category", "published_on", "disable_self_learning", "enable_certification", "paid_certificate", "enrollments", "lessons", "rating",
+        "title",
+        "short_introduction",
+        "description",
+        "published",
+        "upcoming",
+        "status",
+        "paid_course",
+        "course_price",
+        "currency",
+        "amount_usd",
+        "image",
+        "video_link",
+        "category",
+        "published_on",
+        "disable_self_learning",
+        "enable_certification",
+        "paid_certificate",
+        "enrollments",
+        "lessons",
+        "rating",
     ),
     "LMS Enrollment": (
-        "course", "progress", "current_lesson", "member", "member_name", "member_username", "member_image", "payment",
-        "purchased_certificate", "certificate", "member_type", "role",
+        "course",
+        "progress",
+        "current_lesson",
+        "member",
+        "member_name",
+        "member_username",
+        "member_image",
+        "payment",
+        "purchased_certificate",
+        "certificate",
+        "member_type",
+        "role",
     ),
     "LMS Payment": (
-        "member", "billing_name", "address", "amount", "currency", "payment_for_document_type", "payment_for_document", "source",
-        "payment_id", "order_id", "payment_received",
+        "member",
+        "billing_name",
+        "address",
+        "amount",
+        "currency",
+        "payment_for_document_type",
+        "payment_for_document",
+        "source",
+        "payment_id",
+        "order_id",
+        "payment_received",
     ),
     "LMS Course Progress": ("member", "course", "lesson", "chapter", "status"),
-    "LMS Certificate": ("member", "course", "course_title", "issue_date", "expiry_date", "published", "template"),
-}  # fmt: skip
+    "LMS Certificate": (
+        "member",
+        "course",
+        "course_title",
+        "issue_date",
+        "expiry_date",
+        "published",
+        "template",
+    ),
+}
 REQUIRED: dict[str, tuple[str, ...]] = {
     "LMS Course": ("title", "short_introduction", "description", "instructors"),
-    "LMS Payment": ("member", "billing_name", "address", "amount", "currency", "payment_for_document_type", "payment_for_document"),
+    "LMS Payment": (
+        "member",
+        "billing_name",
+        "address",
+        "amount",
+        "currency",
+        "payment_for_document_type",
+        "payment_for_document",
+    ),
     "LMS Certificate": ("member", "course", "issue_date"),
     "LMS Course Progress": ("member", "lesson"),
 }
@@ -45,7 +107,9 @@ def fields_of(doctype: str, version: str) -> tuple[str, ...]:
     """Return the columns of a doctype; LMS Enrollment has other extra ones on 2.40 than on 2.61."""
     extra: tuple[str, ...] = ()
     if doctype == "LMS Enrollment":
-        extra = ("batch_old", "cohort", "subgroup") if version == "B" else ("enrollment_from_batch",)
+        extra = (
+            ("batch_old", "cohort", "subgroup") if version == "B" else ("enrollment_from_batch",)
+        )
     return (*STANDARD, *FIELDS[doctype], *extra)
 
 
@@ -64,13 +128,18 @@ def may_create_user(roles: frozenset[str], version: str) -> bool:
 
 
 def self_enrollment_refusal(course: Record, roles: frozenset[str], *, has_paid: bool) -> str:
-    """Return why LMS 2.61 keeps a caller without an admin role from enrolling someone, or an empty string."""
+    """Return why LMS 2.61 keeps a caller without an admin role from enrolling someone, or an empty
+    string.
+    """
     if roles & ADMINS:
         return ""
     if not course["published"]:
         return "You cannot enroll in an unpublished course."
     if course["disable_self_learning"]:
-        return "You cannot enroll in this course as self-learning is disabled. Please contact the Administrator."
+        return (
+            "You cannot enroll in this course as self-learning is disabled. Please contact the"
+            " Administrator."
+        )
     if course["paid_course"] and not has_paid:
         return "You need to complete the payment for this course before enrolling."
     return ""

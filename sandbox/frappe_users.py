@@ -1,4 +1,6 @@
-"""Users of the LMS: creation with its throttle, its usernames and its endless loop on a blank first name."""
+"""Users of the LMS: creation with its throttle, its usernames and its endless loop on a blank first
+name.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +43,11 @@ def create(world: World, caller: Caller, data: Record) -> Record:
     try:
         time.sleep(world.lms.user_latency)
         if crowded:
-            raise FrappeError(500, "QueryDeadlockError", "(1213, 'Deadlock found when trying to get lock; try restarting transaction')")
+            raise FrappeError(
+                500,
+                "QueryDeadlockError",
+                "(1213, 'Deadlock found when trying to get lock; try restarting transaction')",
+            )
         with world.book.lock:
             return _insert(world, caller.user, data, username)
     finally:
@@ -50,7 +56,9 @@ def create(world: World, caller: Caller, data: Record) -> Record:
 
 
 def add(world: World, data: Record, user: str = "Administrator") -> Record:
-    """Put a user into the book without the server's checks, as control calls do; an existing one is changed."""
+    """Put a user into the book without the server's checks, as control calls do; an existing one is
+    changed.
+    """
     email = str(data["email"]).strip().lower()
     existing = world.book.docs["User"].get(email)
     if existing is not None:
@@ -78,7 +86,11 @@ def add(world: World, data: Record, user: str = "Administrator") -> Record:
 def delete(world: World, name: str) -> None:
     """Delete a user, unless enrollments hang on them."""
     if world.book.enrollments_of(name):
-        raise FrappeError(417, "LinkExistsError", f"Cannot delete or cancel because User {name} is linked with LMS Enrollment")
+        raise FrappeError(
+            417,
+            "LinkExistsError",
+            f"Cannot delete or cancel because User {name} is linked with LMS Enrollment",
+        )
     del world.book.docs["User"][name]
     world.book.dirty = True
 
@@ -86,11 +98,19 @@ def delete(world: World, name: str) -> None:
 def _insert(world: World, caller: str, data: Record, username: str) -> Record:
     email = str(data["email"]).strip().lower()
     if not EMAIL.fullmatch(email):
-        raise FrappeError(417, "InvalidEmailAddressError", f"{data['email']} is not a valid Email Address")
+        raise FrappeError(
+            417, "InvalidEmailAddressError", f"{data['email']} is not a valid Email Address"
+        )
     if len(email) > EMAIL_LENGTH:
-        raise FrappeError(417, "CharacterLengthExceededError", f"Email '{email}' is longer than {EMAIL_LENGTH} characters")
+        raise FrappeError(
+            417,
+            "CharacterLengthExceededError",
+            f"Email '{email}' is longer than {EMAIL_LENGTH} characters",
+        )
     if find_user(world, email):
-        raise FrappeError(409, "DuplicateEntryError", f"User <strong>{email}</strong> already exists")
+        raise FrappeError(
+            409, "DuplicateEntryError", f"User <strong>{email}</strong> already exists"
+        )
     if not str(data.get("first_name") or "").strip():
         raise mandatory("User", email, ["first_name"])
     if any(user["username"] == username for user in world.book.docs["User"].values()):
@@ -106,7 +126,9 @@ def _check_throttle(world: World) -> None:
     """Refuse when more than the limit were created within the hour."""
     since = world.book.now() - HOUR
     with world.book.lock:
-        recent = world.book.user_times = [moment for moment in world.book.user_times if moment > since]
+        recent = world.book.user_times = [
+            moment for moment in world.book.user_times if moment > since
+        ]
     if len(recent) > world.lms.user_limit:
         raise FrappeError(417, "ValidationError", "Throttled")
 
@@ -120,7 +142,10 @@ def _username(world: World, data: Record) -> str:
     if data.get("username"):
         return str(data["username"])
     taken = {user["username"] for user in world.book.docs["User"].values()}
-    base = "".join(filter(str.isalnum, str(data.get("first_name") or "").lower())) or str(data["email"]).split("@")[0]
+    base = (
+        "".join(filter(str.isalnum, str(data.get("first_name") or "").lower()))
+        or str(data["email"]).split("@")[0]
+    )
     name, number = base, 0
     while name in taken:
         number += 1

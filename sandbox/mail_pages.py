@@ -31,7 +31,11 @@ class MailPages:
         if not path:
             return self._list()
         mail = next((mail for mail in self.book.mails if str(mail["number"]) == path), None)
-        return _mail(mail) if mail else page("No such mail", "<p>It may have been deleted.</p>", status=404)
+        return (
+            _mail(mail)
+            if mail
+            else page("No such mail", "<p>It may have been deleted.</p>", status=404)
+        )
 
     def _api(self, request: Request) -> Response:
         if request.method == "DELETE":
@@ -39,7 +43,11 @@ class MailPages:
             return json_response({"deleted": True})
         wanted = request.args().get("to", "").lower()
         with self.book.lock:
-            mails = [mail for mail in reversed(self.book.mails) if not wanted or wanted in map(str.lower, mail["to"])]
+            mails = [
+                mail
+                for mail in reversed(self.book.mails)
+                if not wanted or wanted in map(str.lower, mail["to"])
+            ]
             return json_response({"count": len(mails), "messages": mails})
 
     def _delete(self) -> None:
@@ -50,8 +58,21 @@ class MailPages:
     def _list(self) -> Response:
         with self.book.lock:
             rows = [_row(mail) for mail in reversed(self.book.mails)]
-        clear = '<form method="post" action="/mail/delete"><button class="quiet">Delete all</button></form>' if rows else ""
-        return page("Mailbox", table(["Received", "To", "Subject"], rows, "No mail yet. Everything the shop sends lands here.") + clear)
+        clear = (
+            '<form method="post" action="/mail/delete"><button class="quiet">Delete'
+            " all</button></form>"
+            if rows
+            else ""
+        )
+        return page(
+            "Mailbox",
+            table(
+                ["Received", "To", "Subject"],
+                rows,
+                "No mail yet. Everything the shop sends lands here.",
+            )
+            + clear,
+        )
 
 
 def _when(mail: Mail) -> str:
@@ -59,22 +80,39 @@ def _when(mail: Mail) -> str:
 
 
 def _row(mail: Mail) -> list[str]:
-    return [_when(mail), escape(", ".join(mail["to"])), f'<a href="/mail/{mail["number"]}">{escape(mail["subject"] or "(no subject)")}</a>']
+    return [
+        _when(mail),
+        escape(", ".join(mail["to"])),
+        f'<a href="/mail/{mail["number"]}">{escape(mail["subject"] or "(no subject)")}</a>',
+    ]
 
 
 def _mail(mail: Mail) -> Response:
-    facts = (("From", mail["from"]), ("To", ", ".join(mail["to"])), ("Received", _when(mail)), ("Message-ID", mail["message_id"]))
-    head = "".join(f'<div class="line"><span class="soft">{name}</span><span>{escape(value)}</span></div>' for name, value in facts)
+    facts = (
+        ("From", mail["from"]),
+        ("To", ", ".join(mail["to"])),
+        ("Received", _when(mail)),
+        ("Message-ID", mail["message_id"]),
+    )
+    head = "".join(
+        f'<div class="line"><span class="soft">{name}</span><span>{escape(value)}</span></div>'
+        for name, value in facts
+    )
     html = ""
     if mail["html"]:
         source = escape('<base target="_top">' + mail["html"])
-        frame = f'<iframe title="HTML part" sandbox="allow-top-navigation-by-user-activation" srcdoc="{source}"></iframe>'
+        frame = (
+            '<iframe title="HTML part" sandbox="allow-top-navigation-by-user-activation"'
+            f' srcdoc="{source}"></iframe>'
+        )
         html = f'<section class="card"><h2>HTML</h2>{frame}</section>'
     text = f"<h2>Text</h2><pre>{linked(mail['text'])}</pre>"
     headers = "\n".join(f"{name}: {value}" for name, value in mail["headers"])
     body = f'<section class="card">{head}</section>{html}<section class="card">{text}</section>'
     return page(
-        mail["subject"] or "(no subject)", body + f'<details class="card"><summary>Headers</summary><pre>{escape(headers)}</pre></details>'
+        mail["subject"] or "(no subject)",
+        body
+        + f'<details class="card"><summary>Headers</summary><pre>{escape(headers)}</pre></details>',
     )
 
 

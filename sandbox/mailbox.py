@@ -30,7 +30,9 @@ class Mailbox:
         """Listen; ``port`` is known when this returns."""
         options = self.world.options
         server = self._loop.run_until_complete(
-            self._loop.create_server(lambda: _Smtp(self.world), options.host, options.smtp_port, backlog=256)
+            self._loop.create_server(
+                lambda: _Smtp(self.world), options.host, options.smtp_port, backlog=256
+            )
         )
         self.port = server.sockets[0].getsockname()[1]
         threading.Thread(target=self._loop.run_forever, name="smtp", daemon=True).start()
@@ -38,7 +40,13 @@ class Mailbox:
 
 class _Smtp(SMTP):
     def __init__(self, world: World) -> None:
-        super().__init__(_Handler(world), hostname="sandbox", enable_SMTPUTF8=True, data_size_limit=SIZE, timeout=120)
+        super().__init__(
+            _Handler(world),
+            hostname="sandbox",
+            enable_SMTPUTF8=True,
+            data_size_limit=SIZE,
+            timeout=120,
+        )
         self.world = world
 
     async def _handle_client(self) -> None:
@@ -59,17 +67,25 @@ class _Handler:
     def __init__(self, world: World) -> None:
         self.world = world
 
-    async def handle_MAIL(self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]) -> str:  # noqa: N802
+    async def handle_MAIL(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
         if self.world.faults.choose("smtp", f"MAIL {address}", ("sender_refused",)):
             return "553 5.1.8 This sender is refused"
         envelope.mail_from = address
         envelope.mail_options.extend(options)
         return "250 OK"
 
-    async def handle_RCPT(self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]) -> str:  # noqa: N802
+    async def handle_RCPT(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
         fault = self.world.faults.choose("smtp", f"RCPT {address}", ("reject", "greylist"))
         if fault:
-            return "550 5.1.1 There is no such mailbox" if fault.mode == "reject" else "451 4.7.1 Greylisted, try again later"
+            return (
+                "550 5.1.1 There is no such mailbox"
+                if fault.mode == "reject"
+                else "451 4.7.1 Greylisted, try again later"
+            )
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
@@ -78,7 +94,9 @@ class _Handler:
         if fault and fault.mode == "hang":
             await asyncio.sleep(fault.pause)
             return "451 4.3.0 The sandbox gave up waiting"
-        number = receive(self.world, envelope.content or b"", envelope.mail_from or "", list(envelope.rcpt_tos))
+        number = receive(
+            self.world, envelope.content or b"", envelope.mail_from or "", list(envelope.rcpt_tos)
+        )
         if fault and isinstance(server.transport, asyncio.Transport):
             server.transport.abort()
         return f"250 OK queued as {number}"
@@ -96,7 +114,9 @@ def receive(world: World, content: bytes | str, sender: str, recipients: list[st
         return world.book.mail_count
 
 
-def _record(world: World, message: EmailMessage, sender: str, recipients: list[str]) -> dict[str, Any]:
+def _record(
+    world: World, message: EmailMessage, sender: str, recipients: list[str]
+) -> dict[str, Any]:
     return {
         "number": world.book.mail_count,
         "from": str(message.get("From", sender)),
@@ -125,6 +145,10 @@ def _part(message: EmailMessage, kind: str) -> str:
 def welcome(world: World, email: str) -> None:
     """Send the mail that Frappe sends to a new user unless it is told not to."""
     message = EmailMessage()
-    message["From"], message["To"], message["Subject"] = "lms@sandbox.example", email, "Welcome to the LMS"
+    message["From"], message["To"], message["Subject"] = (
+        "lms@sandbox.example",
+        email,
+        "Welcome to the LMS",
+    )
     message.set_content("An account was made for you in the LMS. Choose a password to sign in.")
     receive(world, message.as_bytes(), "lms@sandbox.example", [email])

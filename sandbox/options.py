@@ -1,4 +1,6 @@
-"""The sandbox's parameters: each is a flag and an environment variable (``--lms-key`` is ``SANDBOX_LMS_KEY``)."""
+"""The sandbox's parameters: each is a flag and an environment variable (``--lms-key`` is
+``SANDBOX_LMS_KEY``).
+"""
 
 from __future__ import annotations
 
@@ -53,7 +55,9 @@ HELP = {
     "webhook_timeout": "seconds a delivery waits for an answer",
     "webhook_wait": "seconds the payment page waits for the endpoint before it redirects",
     "async_delay": "seconds until a delayed payment succeeds or fails",
-    "refund_status": "how refunds begin: succeeded, or pending or requires_action until a control call ends them",
+    "refund_status": (
+        "how refunds begin: succeeded, or pending or requires_action until a control call ends them"
+    ),
     "stripe_key": "the secret key that is accepted",
     "lms_key": "the LMS key that is accepted, as key:secret",
     "lms_user": "the LMS user who owns that key",
@@ -70,18 +74,28 @@ HELP = {
 
 
 def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Options:
-    """Return the options of a command line; flags win over the environment. Exits with 2 on a bad one."""
+    """Return the options of a command line; flags win over the environment. Exits with 2 on a bad
+    one.
+    """
     parser = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
     for item in fields(Options):
         _add(parser, item.name, item.default, environ)
     return Options(**vars(parser.parse_args(argv)))
 
 
-def _add(parser: argparse.ArgumentParser, name: str, default: object, environ: Mapping[str, str]) -> None:
+def _add(
+    parser: argparse.ArgumentParser, name: str, default: object, environ: Mapping[str, str]
+) -> None:
     flag = "--" + name.replace("_", "-")
     given = environ.get("SANDBOX_" + name.upper(), "")
     if isinstance(default, bool):
         value = given.lower() in {"1", "true", "yes", "on"}
         parser.add_argument(flag, action="store_true", default=value, help=HELP[name])
         return
-    parser.add_argument(flag, type=type(default), default=given or default, choices=CHOICES.get(name), help=HELP[name])
+    parser.add_argument(
+        flag,
+        type=type(default),
+        default=given or default,
+        choices=CHOICES.get(name),
+        help=HELP[name],
+    )

@@ -8,18 +8,28 @@ from pathlib import Path
 from sandbox.wire import Response, html_response
 
 CSS = Path(__file__).with_name("pages.css").read_text()
-NAV = (("/", "Sandbox"), ("/mail/", "Mailbox"), ("/control/", "Control"), ("/lms/courses/", "Courses"))
+NAV = (
+    ("/", "Sandbox"),
+    ("/mail/", "Mailbox"),
+    ("/control/", "Control"),
+    ("/lms/courses/", "Courses"),
+)
 
 
-def page(title: str, body: str, *, status: int = 200, narrow: bool = False, nav: bool = True) -> Response:
+def page(
+    title: str, body: str, *, status: int = 200, narrow: bool = False, nav: bool = True
+) -> Response:
     """Return a whole page; ``body`` is HTML, ``title`` is text."""
     links = _navigation() if nav else ""
     return html_response(
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-        f'<meta name="robots" content="noindex"><title>{escape(title)} · Sandbox</title><style>{CSS}</style></head><body>'
-        f'<header class="strip">SANDBOX · nothing here is real and no money moves</header>'
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport"'
+        ' content="width=device-width, initial-scale=1">'
+        f'<meta name="robots" content="noindex"><title>{escape(title)} ·'
+        f" Sandbox</title><style>{CSS}</style></head><body>"
+        '<header class="strip">SANDBOX · nothing here is real and no money moves</header>'
         f"{links}"
-        f'<main class="{"narrow" if narrow else ""}"><h1>{escape(title)}</h1>{body}</main></body></html>',
+        "<main"
+        f' class="{"narrow" if narrow else ""}"><h1>{escape(title)}</h1>{body}</main></body></html>',
         status,
         [("Cache-Control", "no-store")],
     )
@@ -36,5 +46,7 @@ def table(headings: list[str], rows: list[list[str]], empty: str) -> str:
         return f'<p class="soft">{escape(empty)}</p>'
     head = "".join(f'<th scope="col">{escape(text)}</th>' for text in headings)
     body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
-    region = f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(headings[0])} table">'
+    region = (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(headings[0])} table">'
+    )
     return f"{region}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"

@@ -1,4 +1,6 @@
-"""The HTTP server: lean reading of requests, routing by prefix, and answers sent whole, late, broken or not at all."""
+"""The HTTP server: lean reading of requests, routing by prefix, and answers sent whole, late,
+broken or not at all.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,13 @@ class Server(ThreadingHTTPServer):
     request_queue_size = 512
     allow_reuse_address = True
 
-    def __init__(self, address: tuple[str, int], routes: Sequence[tuple[str, Handle]], *, verbose: bool = False) -> None:
+    def __init__(
+        self,
+        address: tuple[str, int],
+        routes: Sequence[tuple[str, Handle]],
+        *,
+        verbose: bool = False,
+    ) -> None:
         self.routes = routes
         self.verbose = verbose
         super().__init__(address, Handler)
@@ -44,7 +52,9 @@ class Server(ThreadingHTTPServer):
             traceback.print_exc()
 
     def answer(self, request: Request) -> Response:
-        """Hand the request to the first app whose prefix fits; a bug in an app is a 500 that says so."""
+        """Hand the request to the first app whose prefix fits; a bug in an app is a 500 that says
+        so.
+        """
         for prefix, handle in self.routes:
             if request.path.startswith(prefix):
                 return self._run(handle, request)
@@ -55,7 +65,12 @@ class Server(ThreadingHTTPServer):
             return handle(request)
         except Exception:  # noqa: BLE001 -- the last line of defence of a server loop
             traceback.print_exc()
-            return Response(500, traceback.format_exc().encode(), "text/plain; charset=utf-8", [("X-Sandbox-Bug", "1")])
+            return Response(
+                500,
+                traceback.format_exc().encode(),
+                "text/plain; charset=utf-8",
+                [("X-Sandbox-Bug", "1")],
+            )
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -65,7 +80,9 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def handle_one_request(self) -> None:
-        """Read one request, answer it, and keep the connection unless either side wants it closed."""
+        """Read one request, answer it, and keep the connection unless either side wants it
+        closed.
+        """
         self.close_connection = True
         line = self.rfile.readline(65537)
         words = line.split()
@@ -73,11 +90,19 @@ class Handler(BaseHTTPRequestHandler):
             return
         headers = self._read_headers()
         raw_path, _, query = words[1].decode("latin-1").partition("?")
-        request = Request(words[0].decode("latin-1"), unquote(raw_path), query, headers, self._read_body(headers))
-        self.close_connection = headers.get("connection", "").lower() == "close" or words[2] == b"HTTP/1.0"
+        request = Request(
+            words[0].decode("latin-1"), unquote(raw_path), query, headers, self._read_body(headers)
+        )
+        self.close_connection = (
+            headers.get("connection", "").lower() == "close" or words[2] == b"HTTP/1.0"
+        )
         response = self.server.answer(request)
         if self.server.verbose:
-            print(f"{request.label} {response.status} {response.transport}", file=sys.stderr, flush=True)
+            print(
+                f"{request.label} {response.status} {response.transport}",
+                file=sys.stderr,
+                flush=True,
+            )
         self._send(request, response)
 
     def _read_headers(self) -> dict[str, str]:
@@ -123,7 +148,11 @@ class Handler(BaseHTTPRequestHandler):
             f"Content-Length: {length}",
         ]
         lines.extend(f"{name}: {value}" for name, value in response.headers)
-        lines.append("Connection: close\r\n\r\n" if self.close_connection else "Connection: keep-alive\r\n\r\n")
+        lines.append(
+            "Connection: close\r\n\r\n"
+            if self.close_connection
+            else "Connection: keep-alive\r\n\r\n"
+        )
         return "\r\n".join(lines).encode("latin-1", "replace")
 
     def _send_broken(self, head: bytes, body: bytes, response: Response) -> None:
@@ -134,7 +163,9 @@ class Handler(BaseHTTPRequestHandler):
                 time.sleep(response.pause)
             return
         self.close_connection = True
-        self.connection.sendall(head + (body[: len(body) // 2] if response.transport == "half" else body))
+        self.connection.sendall(
+            head + (body[: len(body) // 2] if response.transport == "half" else body)
+        )
 
     def _hang_up(self, *, reset: bool) -> None:
         self.close_connection = True

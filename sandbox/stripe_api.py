@@ -28,10 +28,19 @@ LISTS: dict[str, Callable[[Any, str], Any]] = {
             "status": one_of("open", "complete", "expired"),
             "payment_intent": text(),
             "customer_details": fields({"email": text()}, required=("email",)),
-            **dict.fromkeys(("customer", "customer_account", "payment_link", "subscription"), text()),
+            **dict.fromkeys(
+                ("customer", "customer_account", "payment_link", "subscription"), text()
+            ),
         },
     ),
-    "events": fields({**PAGE, "type": text(), "types": list_of(text(), 20), "delivery_success": one_of("true", "false")}),
+    "events": fields(
+        {
+            **PAGE,
+            "type": text(),
+            "types": list_of(text(), 20),
+            "delivery_success": one_of("true", "false"),
+        }
+    ),
     "charges": fields({**PAGE, "payment_intent": text(), "customer": text()}),
 }
 EVENTS_KEPT = 30 * 24 * 3600
@@ -68,14 +77,18 @@ class StripeApi:
         try:
             self._authenticate(request)
             fault = self.world.faults.choose("stripe", request.label)
-            response = stripe_idempotency.run(self.world, request, lambda: self._execute(request, request_id, fault))
+            response = stripe_idempotency.run(
+                self.world, request, lambda: self._execute(request, request_id, fault)
+            )
         except StripeRefusal as refusal:
             response = refusal.response()
         response.headers = [*response.headers, *self._headers(request, request_id, response)]
         self._note(request, response)
         return response
 
-    def _execute(self, request: Request, request_id: str, fault: Fault | None) -> tuple[Response, Response | None]:
+    def _execute(
+        self, request: Request, request_id: str, fault: Fault | None
+    ) -> tuple[Response, Response | None]:
         kept: Response | None = None
 
         def work() -> Response:
@@ -92,7 +105,11 @@ class StripeApi:
     def _answer(self, request: Request, request_id: str) -> tuple[Response, bool]:
         who = {"id": request_id, "idempotency_key": request.headers.get("idempotency-key")}
         try:
-            params = decode(request.query if request.method == "GET" else request.body.decode("utf-8", "replace"))
+            params = decode(
+                request.query
+                if request.method == "GET"
+                else request.body.decode("utf-8", "replace")
+            )
             return self._route(request, params, who), True
         except StripeRefusal as refusal:
             return refusal.response(), refusal.executed
@@ -102,29 +119,46 @@ class StripeApi:
             match = pattern.fullmatch(request.path)
             if match and method == request.method:
                 with self.book.lock:
-                    return json_response(work(*match.groups(), params=params, who=who), headers=[("Request-Id", who["id"])])
-        raise StripeRefusal(f"Unrecognized request URL ({request.method}: {request.path}).", status=404)
+                    return json_response(
+                        work(*match.groups(), params=params, who=who),
+                        headers=[("Request-Id", who["id"])],
+                    )
+        raise StripeRefusal(
+            f"Unrecognized request URL ({request.method}: {request.path}).", status=404
+        )
 
     def _authenticate(self, request: Request) -> None:
         scheme, _, value = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "basic":
             value = base64.b64decode(value, validate=False).decode("latin-1").partition(":")[0]
         if not value.strip():
-            raise StripeRefusal("You did not provide an API key. Send it as Authorization: Bearer YOUR_SECRET_KEY.", status=401)
+            raise StripeRefusal(
+                "You did not provide an API key. Send it as Authorization: Bearer YOUR_SECRET_KEY.",
+                status=401,
+            )
         if value.strip() != self.world.options.stripe_key:
-            raise StripeRefusal(f"Invalid API Key provided: {value[:8]}****{value[-4:]}", status=401)
+            raise StripeRefusal(
+                f"Invalid API Key provided: {value[:8]}****{value[-4:]}", status=401
+            )
 
     def _headers(self, request: Request, request_id: str, response: Response) -> list[Header]:
         named = {name for name, _ in response.headers}
         headers = [] if "Request-Id" in named else [("Request-Id", request_id)]
-        headers.append(("Stripe-Version", request.headers.get("stripe-version", objects.API_VERSION)))
+        headers.append(
+            ("Stripe-Version", request.headers.get("stripe-version", objects.API_VERSION))
+        )
         key = request.headers.get("idempotency-key")
         if key and "Idempotency-Key" not in named:
             headers.append(("Idempotency-Key", key.encode("ascii", "replace").decode()))
         return headers
 
     def _note(self, request: Request, response: Response) -> None:
-        call = {"call": request.label, "query": request.query, "status": response.status, "transport": response.transport}
+        call = {
+            "call": request.label,
+            "query": request.query,
+            "status": response.status,
+            "transport": response.transport,
+        }
         call["version"] = request.headers.get("stripe-version", "")
         call["idempotency_key"] = request.headers.get("idempotency-key", "")
         call["body"] = request.body[:2000].decode("utf-8", "replace")
@@ -137,13 +171,19 @@ class StripeApi:
         session = objects.session(checked, now, url_base=self.world.base_url, amount=amount)
         items = [objects.line_item(item, now) for item in checked["line_items"]]
         self.book.sessions[session["id"]] = session
-        self.book.notes[session["id"]] = {"items": items, "intent_data": checked.get("payment_intent_data", {}), "intent": ""}
+        self.book.notes[session["id"]] = {
+            "items": items,
+            "intent_data": checked.get("payment_intent_data", {}),
+            "intent": "",
+        }
         self.world.watch_expiry(session)
         self.book.dirty = True
         return self._expanded(session, checked)
 
     def get_session(self, session_id: str, *, params: Record, who: Record) -> Record:
-        return self._expanded(self._find("sessions", session_id, "checkout.session"), EXPAND_ONLY(params, ""))
+        return self._expanded(
+            self._find("sessions", session_id, "checkout.session"), EXPAND_ONLY(params, "")
+        )
 
     def list_sessions(self, *, params: Record, who: Record) -> Record:
         query = LISTS["sessions"](params, "")
@@ -152,7 +192,11 @@ class StripeApi:
         def fits(session: Record) -> bool:
             if email and ((session["customer_details"] or {}).get("email") or "").lower() != email:
                 return False
-            return all(session[name] == query[name] for name in ("status", "payment_intent", "customer", "payment_link") if name in query)
+            return all(
+                session[name] == query[name]
+                for name in ("status", "payment_intent", "customer", "payment_link")
+                if name in query
+            )
 
         page = listing(self.book.sessions, "/v1/checkout/sessions", query, fits)
         inner = {"expand": [name.removeprefix("data.") for name in query.get("expand", [])]}
@@ -190,11 +234,19 @@ class StripeApi:
         return self._find("events", event_id, "event")
 
     def get_intent(self, intent_id: str, *, params: Record, who: Record) -> Record:
-        return self._expanded_intent(self._find("intents", intent_id, "payment_intent"), EXPAND_ONLY(params, "").get("expand", []))
+        return self._expanded_intent(
+            self._find("intents", intent_id, "payment_intent"),
+            EXPAND_ONLY(params, "").get("expand", []),
+        )
 
     def list_charges(self, *, params: Record, who: Record) -> Record:
         query = LISTS["charges"](params, "")
-        return listing(self.book.charges, "/v1/charges", query, lambda item: query.get("payment_intent") in (None, item["payment_intent"]))
+        return listing(
+            self.book.charges,
+            "/v1/charges",
+            query,
+            lambda item: query.get("payment_intent") in (None, item["payment_intent"]),
+        )
 
     def get_charge(self, charge_id: str, *, params: Record, who: Record) -> Record:
         return self._find("charges", charge_id, "charge")
@@ -202,10 +254,19 @@ class StripeApi:
     def get_balance(self, *, params: Record, who: Record) -> Record:
         totals: dict[str, int] = {}
         for charge in self.book.charges.values():
-            totals[charge["currency"]] = totals.get(charge["currency"], 0) + charge["amount_captured"] - charge["amount_refunded"]
+            totals[charge["currency"]] = (
+                totals.get(charge["currency"], 0)
+                + charge["amount_captured"]
+                - charge["amount_refunded"]
+            )
         for dispute in self.book.disputes.values():
-            totals[dispute["currency"]] += sum(entry["net"] for entry in dispute["balance_transactions"])
-        funds = [{"amount": amount, "currency": code, "source_types": {"card": amount}} for code, amount in sorted(totals.items())]
+            totals[dispute["currency"]] += sum(
+                entry["net"] for entry in dispute["balance_transactions"]
+            )
+        funds = [
+            {"amount": amount, "currency": code, "source_types": {"card": amount}}
+            for code, amount in sorted(totals.items())
+        ]
         return {
             "object": "balance",
             "available": funds or [{"amount": 0, "currency": "usd", "source_types": {"card": 0}}],
@@ -218,17 +279,31 @@ class StripeApi:
 
     def _line_items(self, session_id: str) -> Record:
         items = self.book.notes[session_id]["items"]
-        return {"object": "list", "data": items, "has_more": False, "url": f"/v1/checkout/sessions/{session_id}/line_items"}
+        return {
+            "object": "list",
+            "data": items,
+            "has_more": False,
+            "url": f"/v1/checkout/sessions/{session_id}/line_items",
+        }
 
     def _expanded(self, session: Record, params: Record) -> Record:
         expand, shown = params.get("expand", []), dict(session)
         if "line_items" in expand:
             shown["line_items"] = self._line_items(session["id"])
         if session["payment_intent"] and any(name.startswith("payment_intent") for name in expand):
-            inner = [name.removeprefix("payment_intent.") for name in expand if name.startswith("payment_intent.")]
-            shown["payment_intent"] = self._expanded_intent(self.book.intents[session["payment_intent"]], inner)
+            inner = [
+                name.removeprefix("payment_intent.")
+                for name in expand
+                if name.startswith("payment_intent.")
+            ]
+            shown["payment_intent"] = self._expanded_intent(
+                self.book.intents[session["payment_intent"]], inner
+            )
         unknown = [
-            name for name in expand if name.split(".")[0] not in {"line_items", "payment_intent", "customer", "invoice", "subscription"}
+            name
+            for name in expand
+            if name.split(".")[0]
+            not in {"line_items", "payment_intent", "customer", "invoice", "subscription"}
         ]
         if unknown:
             raise StripeRefusal(f"This property cannot be expanded ({unknown[0]}).", param="expand")

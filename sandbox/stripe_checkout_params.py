@@ -1,4 +1,6 @@
-"""What POST /v1/checkout/sessions takes in API version 2026-10-28.endive, and the rules between its parameters."""
+"""What POST /v1/checkout/sessions takes in API version 2026-10-28.endive, and the rules between its
+parameters.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,10 @@ LOCALES = LOCALE_CODES.split()
 def currency(value: Any, param: str) -> str:
     code = check.text()(value, param).lower()
     if code not in CURRENCIES:
-        raise StripeRefusal(f"Invalid currency: {code}. Stripe takes three-letter ISO codes such as usd or eur.", param=param)
+        raise StripeRefusal(
+            f"Invalid currency: {code}. Stripe takes three-letter ISO codes such as usd or eur.",
+            param=param,
+        )
     return str(code)
 
 
@@ -68,7 +73,9 @@ INTENT = check.fields(
         "capture_method": check.one_of("automatic", "automatic_async", "manual"),
         "setup_future_usage": check.one_of("off_session", "on_session"),
         "transfer_group": check.text(),
-        **dict.fromkeys(("application_fee_amount", "on_behalf_of", "shipping", "transfer_data"), check.anything),
+        **dict.fromkeys(
+            ("application_fee_amount", "on_behalf_of", "shipping", "transfer_data"), check.anything
+        ),
     },
 )
 SWITCH = check.fields({"enabled": check.boolean}, required=("enabled",))
@@ -91,34 +98,67 @@ SESSION = check.fields(
         "ui_mode": check.one_of("elements", "embedded_page", "form", "hosted_page"),
         "adaptive_pricing": check.fields({"enabled": check.boolean}),
         "allow_promotion_codes": check.boolean,
-        "discounts": check.list_of(check.fields({"coupon": check.text(), "promotion_code": check.text()}), 1),
-        "automatic_tax": check.fields({"enabled": check.boolean, "liability": check.anything}, required=("enabled",)),
-        "invoice_creation": check.fields({"enabled": check.boolean, "invoice_data": check.anything}, required=("enabled",)),
-        "after_expiration": check.fields({"recovery": check.fields({"enabled": check.boolean, "allow_promotion_codes": check.boolean})}),
+        "discounts": check.list_of(
+            check.fields({"coupon": check.text(), "promotion_code": check.text()}), 1
+        ),
+        "automatic_tax": check.fields(
+            {"enabled": check.boolean, "liability": check.anything}, required=("enabled",)
+        ),
+        "invoice_creation": check.fields(
+            {"enabled": check.boolean, "invoice_data": check.anything}, required=("enabled",)
+        ),
+        "after_expiration": check.fields(
+            {
+                "recovery": check.fields(
+                    {"enabled": check.boolean, "allow_promotion_codes": check.boolean}
+                )
+            }
+        ),
         "allowed_payment_method_types": check.list_of(check.text()),
         "excluded_payment_method_types": check.list_of(check.text()),
         "payment_method_configuration": check.text(),
         "billing_address_collection": check.one_of("auto", "required"),
         "submit_type": check.one_of("auto", "book", "donate", "pay", "subscribe"),
         "phone_number_collection": SWITCH,
-        "tax_id_collection": check.fields({"enabled": check.boolean, "required": check.anything}, required=("enabled",)),
+        "tax_id_collection": check.fields(
+            {"enabled": check.boolean, "required": check.anything}, required=("enabled",)
+        ),
         **dict.fromkeys(
             (
-                "branding_settings", "consent_collection", "custom_fields", "custom_text", "customer_account", "customer_update",
-                "integration_identifier", "managed_payments", "name_collection", "optional_items", "origin_context",
+                "branding_settings",
+                "consent_collection",
+                "custom_fields",
+                "custom_text",
+                "customer_account",
+                "customer_update",
+                "integration_identifier",
+                "managed_payments",
+                "name_collection",
+                "optional_items",
+                "origin_context",
                 "payment_method_collection",
-                "payment_method_data", "payment_method_options", "permissions", "redirect_on_completion", "return_url",
-                "saved_payment_method_options", "setup_intent_data", "shipping_address_collection", "shipping_options", "subscription_data",
+                "payment_method_data",
+                "payment_method_options",
+                "permissions",
+                "redirect_on_completion",
+                "return_url",
+                "saved_payment_method_options",
+                "setup_intent_data",
+                "shipping_address_collection",
+                "shipping_options",
+                "subscription_data",
                 "wallet_options",
             ),
             check.anything,
         ),
     },
-)  # fmt: skip
+)
 
 
 def read(params: dict[str, Any], now: int) -> dict[str, Any]:
-    """Return the checked parameters of a new session; raises StripeRefusal as Stripe would answer."""
+    """Return the checked parameters of a new session; raises StripeRefusal as Stripe would
+    answer.
+    """
     checked: dict[str, Any] = SESSION(params, "")
     _check_mode(checked)
     _check_customer(checked)
@@ -139,22 +179,33 @@ def _check_mode(checked: dict[str, Any]) -> None:
     if checked["mode"] != "payment":
         raise StripeRefusal("The sandbox knows only sessions with mode payment.", param="mode")
     if checked.get("ui_mode", "hosted_page") != "hosted_page":
-        raise StripeRefusal("The sandbox knows only sessions with ui_mode hosted_page.", param="ui_mode")
+        raise StripeRefusal(
+            "The sandbox knows only sessions with ui_mode hosted_page.", param="ui_mode"
+        )
     if not checked.get("line_items"):
         raise StripeRefusal(
-            "Missing required param: line_items. It is required in payment mode.", code="parameter_missing", param="line_items"
+            "Missing required param: line_items. It is required in payment mode.",
+            code="parameter_missing",
+            param="line_items",
         )
     if "success_url" not in checked:
-        raise StripeRefusal("Missing required param: success_url.", code="parameter_missing", param="success_url")
+        raise StripeRefusal(
+            "Missing required param: success_url.", code="parameter_missing", param="success_url"
+        )
 
 
 def _check_customer(checked: dict[str, Any]) -> None:
     if "customer" in checked and "customer_email" in checked:
-        raise StripeRefusal("Only one of these parameters may be given: customer, customer_email.", param="customer_email")
+        raise StripeRefusal(
+            "Only one of these parameters may be given: customer, customer_email.",
+            param="customer_email",
+        )
     if "customer" in checked:
         raise missing("customer", checked["customer"], "customer", 400)
     if checked.get("discounts") and checked.get("allow_promotion_codes"):
-        raise StripeRefusal("Only one of these parameters may be given: allow_promotion_codes, discounts.")
+        raise StripeRefusal(
+            "Only one of these parameters may be given: allow_promotion_codes, discounts."
+        )
     for discount in checked.get("discounts", []):
         kind, name = next(iter(discount.items()))
         raise missing(kind.replace("_", " "), name, f"discounts[0][{kind}]", 400)
@@ -163,16 +214,26 @@ def _check_customer(checked: dict[str, Any]) -> None:
 def _check_expiry(checked: dict[str, Any], now: int) -> None:
     ahead = checked.get("expires_at", now + DAY) - now
     if ahead < HALF_HOUR - CLOCK_SLACK:
-        raise StripeRefusal("`expires_at` must be at least 30 minutes after the Checkout Session is created.", param="expires_at")
+        raise StripeRefusal(
+            "`expires_at` must be at least 30 minutes after the Checkout Session is created.",
+            param="expires_at",
+        )
     if ahead > DAY + CLOCK_SLACK:
-        raise StripeRefusal("`expires_at` must be at most 24 hours after the Checkout Session is created.", param="expires_at")
+        raise StripeRefusal(
+            "`expires_at` must be at most 24 hours after the Checkout Session is created.",
+            param="expires_at",
+        )
 
 
 def _check_item(item: dict[str, Any], param: str) -> None:
     if "price" in item:
         raise missing("price", item["price"], f"{param}[price]", 400)
     if "price_data" not in item:
-        raise StripeRefusal(f"Missing required param: {param}[price_data].", code="parameter_missing", param=f"{param}[price_data]")
+        raise StripeRefusal(
+            f"Missing required param: {param}[price_data].",
+            code="parameter_missing",
+            param=f"{param}[price_data]",
+        )
     price = item["price_data"]
     if "product" in price:
         raise missing("product", price["product"], f"{param}[price_data][product]", 400)
@@ -182,21 +243,32 @@ def _check_item(item: dict[str, Any], param: str) -> None:
         ("quantity", "quantity" in item),
     ):
         if not given:
-            raise StripeRefusal(f"Missing required param: {param}[{name}].", code="parameter_missing", param=f"{param}[{name}]")
+            raise StripeRefusal(
+                f"Missing required param: {param}[{name}].",
+                code="parameter_missing",
+                param=f"{param}[{name}]",
+            )
 
 
 def _check_total(checked: dict[str, Any]) -> None:
     items = checked["line_items"]
     codes = {item["price_data"]["currency"] for item in items}
     if len(codes) > 1:
-        raise StripeRefusal(f"All line items must have one currency; these have {', '.join(sorted(codes))}.", param="line_items")
+        raise StripeRefusal(
+            f"All line items must have one currency; these have {', '.join(sorted(codes))}.",
+            param="line_items",
+        )
     code, amount = codes.pop(), total(items)
     least = MINIMUMS.get(code, 50)
     if 0 < amount < least:
         raise StripeRefusal(
-            f"The Checkout Session's total amount must be at least {display(least, code)}.", code="amount_too_small", executed=True
+            f"The Checkout Session's total amount must be at least {display(least, code)}.",
+            code="amount_too_small",
+            executed=True,
         )
     if amount > MAXIMUM:
         raise StripeRefusal(
-            f"The Checkout Session's total amount must be no more than {display(MAXIMUM, code)}.", code="amount_too_large", executed=True
+            f"The Checkout Session's total amount must be no more than {display(MAXIMUM, code)}.",
+            code="amount_too_large",
+            executed=True,
         )

@@ -13,10 +13,31 @@ xcd yer zar zmw
 """
 CURRENCIES = ZERO_DECIMAL | frozenset(OTHERS.split())
 MINIMUMS = {
-    "usd": 50, "aed": 200, "aud": 50, "bgn": 100, "brl": 50, "cad": 50, "chf": 50, "czk": 1500, "dkk": 250, "eur": 50, "gbp": 30,
-    "hkd": 400, "huf": 17500, "inr": 50, "jpy": 50, "mxn": 1000, "myr": 200, "nok": 300, "nzd": 50, "pln": 200, "ron": 200,
-    "sek": 300, "sgd": 50, "thb": 1000,
-}  # fmt: skip
+    "usd": 50,
+    "aed": 200,
+    "aud": 50,
+    "bgn": 100,
+    "brl": 50,
+    "cad": 50,
+    "chf": 50,
+    "czk": 1500,
+    "dkk": 250,
+    "eur": 50,
+    "gbp": 30,
+    "hkd": 400,
+    "huf": 17500,
+    "inr": 50,
+    "jpy": 50,
+    "mxn": 1000,
+    "myr": 200,
+    "nok": 300,
+    "nzd": 50,
+    "pln": 200,
+    "ron": 200,
+    "sek": 300,
+    "sgd": 50,
+    "thb": 1000,
+}
 MAXIMUM = 99_999_999
 
 
@@ -30,11 +51,17 @@ def display(amount: int, currency: str) -> str:
     """Return an amount of minor units as people write it, such as ``49.00 USD``."""
     places = exponent(currency)
     whole, rest = divmod(amount, 10**places)
-    return f"{whole:,}.{rest:0{places}d} {currency.upper()}" if places else f"{whole:,} {currency.upper()}"
+    return (
+        f"{whole:,}.{rest:0{places}d} {currency.upper()}"
+        if places
+        else f"{whole:,} {currency.upper()}"
+    )
 
 
 def minor(text: str, currency: str) -> int:
-    """Return an amount as people write it, such as ``12.50``, in minor units. Raises ValueError with a sentence."""
+    """Return an amount as people write it, such as ``12.50``, in minor units. Raises ValueError
+    with a sentence.
+    """
     whole, _, rest = text.strip().replace(",", ".").partition(".")
     places = exponent(currency)
     digits = whole + rest.ljust(places, "0")

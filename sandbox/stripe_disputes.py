@@ -1,4 +1,6 @@
-"""Disputes: a bank takes the money back, asks, decides; or only inquires. Nobody but the bank opens or decides one."""
+"""Disputes: a bank takes the money back, asks, decides; or only inquires. Nobody but the bank opens
+or decides one.
+"""
 
 from __future__ import annotations
 
@@ -11,30 +13,65 @@ from sandbox.world import World
 
 Record = dict[str, Any]
 REASONS = (
-    "bank_cannot_process", "check_returned", "credit_not_processed", "customer_initiated", "debit_not_authorized", "duplicate",
-    "fraudulent", "general", "incorrect_account_details", "insufficient_funds", "noncompliant", "product_not_received",
-    "product_unacceptable", "subscription_canceled", "unrecognized",
-)  # fmt: skip
+    "bank_cannot_process",
+    "check_returned",
+    "credit_not_processed",
+    "customer_initiated",
+    "debit_not_authorized",
+    "duplicate",
+    "fraudulent",
+    "general",
+    "incorrect_account_details",
+    "insufficient_funds",
+    "noncompliant",
+    "product_not_received",
+    "product_unacceptable",
+    "subscription_canceled",
+    "unrecognized",
+)
 CLOSED = ("won", "lost", "warning_closed")
 ANSWERED = ("under_review", "warning_under_review")
 NETWORK_CODES = {"fraudulent": "10.4", "product_not_received": "13.1"}
 EVIDENCE = (
-    "access_activity_log", "billing_address", "cancellation_policy", "cancellation_policy_disclosure", "cancellation_rebuttal",
-    "customer_communication", "customer_email_address", "customer_name", "customer_purchase_ip", "customer_signature",
-    "duplicate_charge_documentation", "duplicate_charge_explanation", "duplicate_charge_id", "product_description", "receipt",
-    "refund_policy", "refund_policy_disclosure", "refund_refusal_explanation", "service_date", "service_documentation",
-    "shipping_address", "shipping_carrier", "shipping_date", "shipping_documentation", "shipping_tracking_number",
-    "uncategorized_file", "uncategorized_text",
-)  # fmt: skip
+    "access_activity_log",
+    "billing_address",
+    "cancellation_policy",
+    "cancellation_policy_disclosure",
+    "cancellation_rebuttal",
+    "customer_communication",
+    "customer_email_address",
+    "customer_name",
+    "customer_purchase_ip",
+    "customer_signature",
+    "duplicate_charge_documentation",
+    "duplicate_charge_explanation",
+    "duplicate_charge_id",
+    "product_description",
+    "receipt",
+    "refund_policy",
+    "refund_policy_disclosure",
+    "refund_refusal_explanation",
+    "service_date",
+    "service_documentation",
+    "shipping_address",
+    "shipping_carrier",
+    "shipping_date",
+    "shipping_documentation",
+    "shipping_tracking_number",
+    "uncategorized_file",
+    "uncategorized_text",
+)
 DAY = 24 * 3600
 DAYS_TO_ANSWER = 8
 FEE = 15
 
 
 def open_dispute(world: World, charge: Record, data: Record) -> Record:
-    """Let the buyer's bank dispute a charge: the money goes at once, except for a ``warning_*``, and the events are sent.
+    """Let the buyer's bank dispute a charge: the money goes at once, except for a ``warning_*``,
+    and the events are sent.
 
-    Raises ValueError when there is nothing left to dispute or ``data`` (amount, reason, status) is wrong.
+    Raises ValueError when there is nothing left to dispute or ``data`` (amount, reason, status) is
+    wrong.
     """
     with world.book.lock:
         amount, reason = _checked(charge, data)
@@ -42,12 +79,16 @@ def open_dispute(world: World, charge: Record, data: Record) -> Record:
         dispute = _new(charge, amount, reason, status=status, now=int(world.book.now()))
         world.book.disputes[dispute["id"]] = dispute
         charge["disputed"] = True
-        _announce(world, dispute, ["charge.dispute.created", *_move_funds(dispute, int(world.book.now()))])
+        _announce(
+            world, dispute, ["charge.dispute.created", *_move_funds(dispute, int(world.book.now()))]
+        )
         return dispute
 
 
 def decide(world: World, dispute_id: str, status: str) -> Record:
-    """Bring a dispute to another status, known or not, with its money and events. The status it has already changes nothing."""
+    """Bring a dispute to another status, known or not, with its money and events. The status it has
+    already changes nothing.
+    """
     if not status:
         raise ValueError("status must not be empty")
     with world.book.lock:
@@ -68,19 +109,29 @@ def allow_refund(world: World, charge: Record) -> bool:
 
 
 def disputes_of(world: World, charge: Record) -> list[Record]:
-    return [dispute for dispute in world.book.disputes.values() if dispute["charge"] == charge["id"]]
+    return [
+        dispute for dispute in world.book.disputes.values() if dispute["charge"] == charge["id"]
+    ]
 
 
 def _follow(dispute: Record, status: str) -> None:
-    """Set the status and what goes with it: an inquiry that escalates is a chargeback, one under review has been answered."""
+    """Set the status and what goes with it: an inquiry that escalates is a chargeback, one under
+    review has been answered.
+    """
     dispute |= {"status": status, "is_charge_refundable": _refundable(status)}
     if status in ANSWERED:
-        dispute["evidence_details"] |= {"has_evidence": True, "submission_count": 1, "submission_method": "manual"}
+        dispute["evidence_details"] |= {
+            "has_evidence": True,
+            "submission_count": 1,
+            "submission_method": "manual",
+        }
     if "payment_method_details" in dispute:
         dispute["payment_method_details"]["card"]["case_type"] = _case_type(status)
 
 
-def _announce(world: World, dispute: Record, kinds: list[str], before: Record | None = None) -> None:
+def _announce(
+    world: World, dispute: Record, kinds: list[str], before: Record | None = None
+) -> None:
     for kind in kinds:
         emit(world, kind, dispute, before=before if kind == "charge.dispute.updated" else None)
     if dispute["status"] in CLOSED:
@@ -93,7 +144,9 @@ def _checked(charge: Record, data: Record) -> tuple[int, str]:
     if charge["status"] != "succeeded" or rest == 0:
         raise ValueError("Only a paid charge that is not fully refunded can be disputed.")
     if not isinstance(amount, int) or not 1 <= amount <= charge["amount"]:
-        raise ValueError(f"amount must be a whole number of minor units from 1 to {charge['amount']}")
+        raise ValueError(
+            f"amount must be a whole number of minor units from 1 to {charge['amount']}"
+        )
     if reason not in REASONS:
         raise ValueError(f"reason must be one of {', '.join(REASONS)}")
     return amount, reason
@@ -104,7 +157,9 @@ def _refundable(status: str) -> bool:
 
 
 def _move_funds(dispute: Record, now: int) -> list[str]:
-    """Take the money or give it back, as the status has it, and return the event of that, if any."""
+    """Take the money or give it back, as the status has it, and return the event of that, if
+    any.
+    """
     taken = sum(entry["amount"] for entry in dispute["balance_transactions"]) < 0
     if taken == (not _refundable(dispute["status"])):
         return []
@@ -115,7 +170,13 @@ def _move_funds(dispute: Record, now: int) -> list[str]:
 def _transaction(dispute: Record, now: int, *, back: bool) -> Record:
     amount = dispute["amount"] if back else -dispute["amount"]
     fee = 0 if back else FEE * 10 ** exponent(dispute["currency"])
-    details = {"amount": fee, "application": None, "currency": dispute["currency"], "description": "Dispute fee", "type": "stripe_fee"}
+    details = {
+        "amount": fee,
+        "application": None,
+        "currency": dispute["currency"],
+        "description": "Dispute fee",
+        "type": "stripe_fee",
+    }
     return {
         "id": new_id("txn"),
         "object": "balance_transaction",
@@ -162,7 +223,11 @@ def _new(charge: Record, amount: int, reason: str, *, status: str, now: int) -> 
         "payment_intent": charge["payment_intent"],
         "reason": reason,
         "status": status,
-        **({"payment_method_details": _card_case(method["card"], reason, status)} if method["type"] == "card" else {}),
+        **(
+            {"payment_method_details": _card_case(method["card"], reason, status)}
+            if method["type"] == "card"
+            else {}
+        ),
     }
 
 

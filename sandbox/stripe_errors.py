@@ -13,7 +13,8 @@ DOCS = "https://stripe.com/docs/error-codes/"
 class StripeRefusal(Exception):
     """A request that is answered with an error object.
 
-    ``executed`` says that the endpoint had begun its work, in which case an idempotency key keeps the answer.
+    ``executed`` says that the endpoint had begun its work, in which case an idempotency key keeps
+    the answer.
     """
 
     def __init__(
@@ -39,23 +40,64 @@ class StripeRefusal(Exception):
 
 
 def missing(kind: str, name: str, param: str = "id", status: int = 404) -> StripeRefusal:
-    return StripeRefusal(f"No such {kind}: '{name}'", code="resource_missing", param=param, status=status, executed=True)
+    return StripeRefusal(
+        f"No such {kind}: '{name}'",
+        code="resource_missing",
+        param=param,
+        status=status,
+        executed=True,
+    )
 
 
 FAULTS: dict[str, tuple[int, dict[str, str]]] = {
     "400": (400, {"type": "invalid_request_error", "message": "The request was refused."}),
-    "401": (401, {"type": "invalid_request_error", "message": "Invalid API Key provided: sk_test_****"}),
-    "402": (402, {"type": "card_error", "code": "card_declined", "decline_code": "generic_decline", "message": "Your card was declined."}),
-    "403": (403, {"type": "invalid_request_error", "message": "The provided key does not have the permissions this call needs."}),
-    "404": (404, {"type": "invalid_request_error", "code": "resource_missing", "message": "No such object."}),
+    "401": (
+        401,
+        {"type": "invalid_request_error", "message": "Invalid API Key provided: sk_test_****"},
+    ),
+    "402": (
+        402,
+        {
+            "type": "card_error",
+            "code": "card_declined",
+            "decline_code": "generic_decline",
+            "message": "Your card was declined.",
+        },
+    ),
+    "403": (
+        403,
+        {
+            "type": "invalid_request_error",
+            "message": "The provided key does not have the permissions this call needs.",
+        },
+    ),
+    "404": (
+        404,
+        {"type": "invalid_request_error", "code": "resource_missing", "message": "No such object."},
+    ),
     "409": (
         409,
-        {"type": "idempotency_error", "code": "idempotency_key_in_use", "message": "Another request is using this idempotency key."},
+        {
+            "type": "idempotency_error",
+            "code": "idempotency_key_in_use",
+            "message": "Another request is using this idempotency key.",
+        },
     ),
-    "429": (429, {"type": "invalid_request_error", "code": "rate_limit", "message": "Request rate limit exceeded."}),
+    "429": (
+        429,
+        {
+            "type": "invalid_request_error",
+            "code": "rate_limit",
+            "message": "Request rate limit exceeded.",
+        },
+    ),
     "lock_timeout": (
         429,
-        {"type": "invalid_request_error", "code": "lock_timeout", "message": "This object is being changed by another request."},
+        {
+            "type": "invalid_request_error",
+            "code": "lock_timeout",
+            "message": "This object is being changed by another request.",
+        },
     ),
     "500": (500, {"type": "api_error", "message": "An unknown error occurred."}),
 }

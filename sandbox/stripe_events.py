@@ -11,10 +11,21 @@ from sandbox.world import World
 Record = dict[str, Any]
 
 
-def emit(world: World, kind: str, data: Record, request: Record | None = None, *, before: Record | None = None) -> Record:
-    """Write an event into the book and hand it to the webhooks. ``before`` holds what the changed fields said until now."""
+def emit(
+    world: World,
+    kind: str,
+    data: Record,
+    request: Record | None = None,
+    *,
+    before: Record | None = None,
+) -> Record:
+    """Write an event into the book and hand it to the webhooks. ``before`` holds what the changed
+    fields said until now.
+    """
     hooks = world.webhooks
-    event = objects.event(kind, data, int(world.book.now()), listened=hooks.listens_to(kind), request=request)
+    event = objects.event(
+        kind, data, int(world.book.now()), listened=hooks.listens_to(kind), request=request
+    )
     event["api_version"] = hooks.api_version or event["api_version"]
     if before is not None:
         event["data"]["previous_attributes"] = copy.deepcopy(before)

@@ -1,4 +1,6 @@
-"""Stripe's list pages, newest first, by cursor, with a ``created`` filter; and single objects by id."""
+"""Stripe's list pages, newest first, by cursor, with a ``created`` filter; and single objects by
+id.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ def find(shelf: dict[str, Record], name: str, kind: str, param: str = "id") -> R
     return shelf[name]
 
 
-def listing(shelf: dict[str, Record], url: str, query: Record, fits: Callable[[Record], bool]) -> Record:
+def listing(
+    shelf: dict[str, Record], url: str, query: Record, fits: Callable[[Record], bool]
+) -> Record:
     """Return one page of a shelf whose entries are in order of creation."""
     for cursor in ("starting_after", "ending_before"):
         if cursor in query and query[cursor] not in shelf:
@@ -32,8 +36,15 @@ def listing(shelf: dict[str, Record], url: str, query: Record, fits: Callable[[R
     wanted = (shelf[name] for name in after if _in_time(shelf[name], query) and fits(shelf[name]))
     found = list(islice(wanted, limit + 1))
     data = found[:limit]
-    return {"object": "list", "data": data[::-1] if "ending_before" in query else data, "has_more": len(found) > limit, "url": url}
+    return {
+        "object": "list",
+        "data": data[::-1] if "ending_before" in query else data,
+        "has_more": len(found) > limit,
+        "url": url,
+    }
 
 
 def _in_time(item: Record, query: Record) -> bool:
-    return all(COMPARE[name](item["created"], bound) for name, bound in query.get("created", {}).items())
+    return all(
+        COMPARE[name](item["created"], bound) for name, bound in query.get("created", {}).items()
+    )

@@ -9,7 +9,14 @@ from typing import Any
 
 API_VERSION = "2026-10-28.endive"
 Record = dict[str, Any]
-ADDRESS = {"city": None, "country": "US", "line1": None, "line2": None, "postal_code": "94105", "state": None}
+ADDRESS = {
+    "city": None,
+    "country": "US",
+    "line1": None,
+    "line2": None,
+    "postal_code": "94105",
+    "state": None,
+}
 
 
 def new_id(prefix: str, size: int = 12) -> str:
@@ -18,19 +25,41 @@ def new_id(prefix: str, size: int = 12) -> str:
 
 NO_SESSION_VALUE = dict.fromkeys(
     (
-        "after_expiration", "branding_settings", "client_secret", "collected_information", "consent", "consent_collection",
+        "after_expiration",
+        "branding_settings",
+        "client_secret",
+        "collected_information",
+        "consent",
+        "consent_collection",
         "currency_conversion",
-        "customer", "customer_account", "integration_identifier", "invoice", "origin_context", "payment_intent", "payment_link",
-        "payment_method_configuration_details", "permissions", "recovered_from", "saved_payment_method_options", "setup_intent",
-        "shipping_address_collection", "shipping_cost", "subscription", "wallet_options",
+        "customer",
+        "customer_account",
+        "integration_identifier",
+        "invoice",
+        "origin_context",
+        "payment_intent",
+        "payment_link",
+        "payment_method_configuration_details",
+        "permissions",
+        "recovered_from",
+        "saved_payment_method_options",
+        "setup_intent",
+        "shipping_address_collection",
+        "shipping_cost",
+        "subscription",
+        "wallet_options",
     )
-)  # fmt: skip
-INVOICE_DATA = dict.fromkeys(("account_tax_ids", "custom_fields", "description", "footer", "issuer", "rendering_options"))
+)
+INVOICE_DATA = dict.fromkeys(
+    ("account_tax_ids", "custom_fields", "description", "footer", "issuer", "rendering_options")
+)
 SESSION_BASE: Record = {
     "object": "checkout.session",
     **NO_SESSION_VALUE,
     "custom_fields": [],
-    "custom_text": dict.fromkeys(("after_submit", "shipping_address", "submit", "terms_of_service_acceptance")),
+    "custom_text": dict.fromkeys(
+        ("after_submit", "shipping_address", "submit", "terms_of_service_acceptance")
+    ),
     "discounts": [],
     "invoice_creation": {"enabled": False, "invoice_data": {**INVOICE_DATA, "metadata": {}}},
     "livemode": False,
@@ -45,9 +74,15 @@ SESSION_BASE: Record = {
     "ui_mode": "hosted_page",
 }
 ECHOED = (
-    "allow_promotion_codes", "billing_address_collection", "cancel_url", "client_reference_id", "customer_email", "locale",
-    "submit_type", "success_url",
-)  # fmt: skip
+    "allow_promotion_codes",
+    "billing_address_collection",
+    "cancel_url",
+    "client_reference_id",
+    "customer_email",
+    "locale",
+    "submit_type",
+    "success_url",
+)
 
 
 def session(params: Record, now: int, *, url_base: str, amount: int) -> Record:
@@ -61,7 +96,12 @@ def session(params: Record, now: int, *, url_base: str, amount: int) -> Record:
         "adaptive_pricing": {"enabled": params.get("adaptive_pricing", {}).get("enabled", True)},
         "amount_subtotal": amount,
         "amount_total": amount,
-        "automatic_tax": {"enabled": tax, "liability": None, "provider": None, "status": "requires_location_inputs" if tax else None},
+        "automatic_tax": {
+            "enabled": tax,
+            "liability": None,
+            "provider": None,
+            "status": "requires_location_inputs" if tax else None,
+        },
         "created": now,
         "currency": params["line_items"][0]["price_data"]["currency"],
         "customer_creation": params.get("customer_creation", "if_required"),
@@ -132,20 +172,40 @@ def _price(price: Record, now: int) -> Record:
 
 NO_INTENT_VALUE = dict.fromkeys(
     (
-        "application", "application_fee_amount", "automatic_payment_methods", "canceled_at", "cancellation_reason", "customer",
+        "application",
+        "application_fee_amount",
+        "automatic_payment_methods",
+        "canceled_at",
+        "cancellation_reason",
+        "customer",
         "customer_account",
-        "excluded_payment_method_types", "last_payment_error", "latest_charge", "next_action", "on_behalf_of",
+        "excluded_payment_method_types",
+        "last_payment_error",
+        "latest_charge",
+        "next_action",
+        "on_behalf_of",
         "payment_method_configuration_details",
-        "processing", "review", "setup_future_usage", "shipping", "source", "transfer_data", "transfer_group",
+        "processing",
+        "review",
+        "setup_future_usage",
+        "shipping",
+        "source",
+        "transfer_data",
+        "transfer_group",
     )
-)  # fmt: skip
+)
 DESCRIBED = ("description", "receipt_email", "statement_descriptor", "statement_descriptor_suffix")
 
 
 def payment_intent(of_session: Record, note: Record, now: int) -> Record:
     """Return the intent of a session's first payment attempt."""
     data, intent_id = note["intent_data"], new_id("pi")
-    card = {"installments": None, "mandate_options": None, "network": None, "request_three_d_secure": "automatic"}
+    card = {
+        "installments": None,
+        "mandate_options": None,
+        "network": None,
+        "request_three_d_secure": "automatic",
+    }
     return {
         "id": intent_id,
         "object": "payment_intent",
@@ -171,16 +231,32 @@ def payment_intent(of_session: Record, note: Record, now: int) -> Record:
 
 NO_CHARGE_VALUE = dict.fromkeys(
     (
-        "application", "application_fee", "application_fee_amount", "balance_transaction", "customer", "failure_balance_transaction",
-        "failure_code", "failure_message", "on_behalf_of", "receipt_number", "receipt_url", "review", "shipping", "source",
+        "application",
+        "application_fee",
+        "application_fee_amount",
+        "balance_transaction",
+        "customer",
+        "failure_balance_transaction",
+        "failure_code",
+        "failure_message",
+        "on_behalf_of",
+        "receipt_number",
+        "receipt_url",
+        "review",
+        "shipping",
+        "source",
         "source_transfer",
-        "transfer_data", "transfer_group",
+        "transfer_data",
+        "transfer_group",
     )
-)  # fmt: skip
+)
 OUTCOME = {
-    "network_status": "approved_by_network", "reason": None, "risk_level": "normal", "seller_message": "Payment complete.", "type":
-    "authorized",
-}  # fmt: skip
+    "network_status": "approved_by_network",
+    "reason": None,
+    "risk_level": "normal",
+    "seller_message": "Payment complete.",
+    "type": "authorized",
+}
 
 
 def charge(intent: Record, details: Record, now: int, *, method: Record) -> Record:
@@ -189,10 +265,19 @@ def charge(intent: Record, details: Record, now: int, *, method: Record) -> Reco
         "id": new_id("ch"),
         "object": "charge",
         **NO_CHARGE_VALUE,
-        **{name: intent[name] for name in (*DESCRIBED, "amount", "currency", "livemode", "metadata", "payment_method")},
+        **{
+            name: intent[name]
+            for name in (*DESCRIBED, "amount", "currency", "livemode", "metadata", "payment_method")
+        },
         "amount_captured": 0,
         "amount_refunded": 0,
-        "billing_details": {"address": ADDRESS, "email": details["email"], "name": details["name"], "phone": None, "tax_id": None},
+        "billing_details": {
+            "address": ADDRESS,
+            "email": details["email"],
+            "name": details["name"],
+            "phone": None,
+            "tax_id": None,
+        },
         "calculated_statement_descriptor": "SANDBOX",
         "captured": False,
         "created": now,
@@ -208,7 +293,9 @@ def charge(intent: Record, details: Record, now: int, *, method: Record) -> Reco
     }
 
 
-def event(kind: str, data: Record, now: int, *, listened: bool, request: Record | None = None) -> Record:
+def event(
+    kind: str, data: Record, now: int, *, listened: bool, request: Record | None = None
+) -> Record:
     """Return an Event with a snapshot of the object as it is now."""
     return {
         "id": new_id("evt"),

@@ -1,4 +1,6 @@
-"""The hosted payment page: order summary, test cards, bank debits with a delayed outcome, and the way back."""
+"""The hosted payment page: order summary, test cards, bank debits with a delayed outcome, and the
+way back.
+"""
 
 from __future__ import annotations
 
@@ -53,22 +55,38 @@ class PaymentPages:
     def _pay(self, session: Record, form: dict[str, str]) -> Response:
         typed = {name: form.get(name, "").strip() for name in ("email", "name")}
         if not EMAIL.fullmatch(typed["email"]):
-            return _form(self.world, session, "Enter an e-mail address such as you@example.com.", form)
+            return _form(
+                self.world, session, "Enter an e-mail address such as you@example.com.", form
+            )
         number = "".join(filter(str.isdigit, form.get("card") or form.get("account") or ""))
         outcome, _ = {**CARDS, **DEBITS}.get(number, ("", ""))
         if session["amount_total"] == 0:
             outcome = "paid"
         if not outcome:
-            return _form(self.world, session, "This number is not one of the test numbers listed below.", form)
+            return _form(
+                self.world,
+                session,
+                "This number is not one of the test numbers listed below.",
+                form,
+            )
         return self._try(session, outcome, typed, number, form)
 
-    def _try(self, session: Record, outcome: str, typed: dict[str, str], number: str, form: dict[str, str]) -> Response:
+    def _try(
+        self,
+        session: Record,
+        outcome: str,
+        typed: dict[str, str],
+        number: str,
+        form: dict[str, str],
+    ) -> Response:
         try:
             events = stripe_payments.pay(self.world, session["id"], outcome, typed)
         except NotOpen:
             return _closed(session)
         if outcome == "declined":
-            return _form(self.world, session, MESSAGES.get(number, DECLINED) + " Try another card.", form)
+            return _form(
+                self.world, session, MESSAGES.get(number, DECLINED) + " Try another card.", form
+            )
         self._wait(events)
         return redirect(session["success_url"].replace("{CHECKOUT_SESSION_ID}", session["id"]))
 
@@ -76,7 +94,11 @@ class PaymentPages:
         """Give the shop's webhook time to answer before the buyer goes back, as Stripe does."""
         until = time.monotonic() + self.world.options.webhook_wait
         for event in events:
-            if event["pending_webhooks"] and event["type"].startswith("checkout.session") and not self.world.webhooks.hold:
+            if (
+                event["pending_webhooks"]
+                and event["type"].startswith("checkout.session")
+                and not self.world.webhooks.hold
+            ):
                 self.world.webhooks.wait_for_answer(event["id"], max(0.0, until - time.monotonic()))
 
 
@@ -88,11 +110,21 @@ def _closed(session: Record) -> Response:
             session["cancel_url"],
         )
     elif session["payment_status"] == "unpaid":
-        title, text, link = "Payment started", "The bank is working on it. Nothing more to do here.", session["success_url"]
+        title, text, link = (
+            "Payment started",
+            "The bank is working on it. Nothing more to do here.",
+            session["success_url"],
+        )
     else:
-        title, text, link = "Already paid", "This payment is complete. It will not be charged again.", session["success_url"]
+        title, text, link = (
+            "Already paid",
+            "This payment is complete. It will not be charged again.",
+            session["success_url"],
+        )
     target = (link or "").replace("{CHECKOUT_SESSION_ID}", session["id"])
-    back = f'<p><a class="button" href="{escape(target)}">Back to the shop</a></p>' if target else ""
+    back = (
+        f'<p><a class="button" href="{escape(target)}">Back to the shop</a></p>' if target else ""
+    )
     return page(title, f"<p>{text}</p>{back}", narrow=True, nav=False)
 
 
@@ -104,16 +136,23 @@ def _summary(world: World, session: Record) -> str:
     )
     total = display(session["amount_total"], session["currency"])
     sum_line = f'<div class="total"><span>Total</span><span class="amount">{total}</span></div>'
-    return f'<section class="card" aria-label="Order summary"><h2>Order summary</h2>{lines}{sum_line}</section>'
+    return (
+        '<section class="card" aria-label="Order summary"><h2>Order'
+        f" summary</h2>{lines}{sum_line}</section>"
+    )
 
 
 def _times(quantity: int) -> str:
     return f" × {quantity}" if quantity > 1 else ""
 
 
-def _form(world: World, session: Record, problem: str = "", typed: dict[str, str] | None = None) -> Response:
+def _form(
+    world: World, session: Record, problem: str = "", typed: dict[str, str] | None = None
+) -> Response:
     typed = typed or {}
-    notice = f'<p class="problem" role="alert" id="problem">{escape(problem)}</p>' if problem else ""
+    notice = (
+        f'<p class="problem" role="alert" id="problem">{escape(problem)}</p>' if problem else ""
+    )
     email = typed.get("email") or session["customer_email"] or ""
     total = display(session["amount_total"], session["currency"])
     forms = _card_form(email, typed, total) + _debit_form(email, total)
@@ -123,8 +162,8 @@ def _form(world: World, session: Record, problem: str = "", typed: dict[str, str
 
 def _email(field_id: str, email: str) -> str:
     return (
-        f'<label for="{field_id}">E-mail</label>'
-        f'<input id="{field_id}" name="email" type="email" autocomplete="email" required value="{escape(email)}">'
+        f'<label for="{field_id}">E-mail</label><input id="{field_id}" name="email" type="email"'
+        f' autocomplete="email" required value="{escape(email)}">'
     )
 
 
@@ -132,23 +171,28 @@ def _card_form(email: str, typed: dict[str, str], total: str) -> str:
     card = escape(typed.get("card") or "4242 4242 4242 4242")
     name = escape(typed.get("name") or "Sandbox Buyer")
     return (
-        f'<form method="post" class="card"><h2>Pay by card</h2>{_email("email", email)}'
-        '<label for="card">Card number</label>'
-        f'<input id="card" name="card" inputmode="numeric" autocomplete="off" required value="{card}">'
-        '<div class="pair"><div><label for="expiry">Expiry</label>'
-        '<input id="expiry" name="expiry" autocomplete="off" value="12 / 34"></div>'
-        '<div><label for="cvc">CVC</label><input id="cvc" name="cvc" inputmode="numeric" autocomplete="off" value="123"></div></div>'
-        f'<label for="name">Name on card</label><input id="name" name="name" autocomplete="name" value="{name}">'
-        f'<button class="wide" id="pay">Pay {total}</button></form>'
+        f'<form method="post" class="card"><h2>Pay by card</h2>{_email("email", email)}<label'
+        ' for="card">Card number</label><input id="card" name="card" inputmode="numeric"'
+        f' autocomplete="off" required value="{card}"><div class="pair"><div><label'
+        ' for="expiry">Expiry</label><input id="expiry" name="expiry" autocomplete="off" value="12'
+        ' / 34"></div><div><label for="cvc">CVC</label><input id="cvc" name="cvc"'
+        ' inputmode="numeric" autocomplete="off" value="123"></div></div><label for="name">Name on'
+        f' card</label><input id="name" name="name" autocomplete="name" value="{name}"><button'
+        f' class="wide" id="pay">Pay {total}</button></form>'
     )
 
 
 def _debit_form(email: str, total: str) -> str:
-    options = "".join(f'<option value="{number}">{number} ({text})</option>' for number, (_, text) in DEBITS.items())
+    options = "".join(
+        f'<option value="{number}">{number} ({text})</option>'
+        for number, (_, text) in DEBITS.items()
+    )
     return (
-        f'<form method="post" class="card"><h2>Pay from a bank account</h2><p class="soft">The bank answers later, as real ones do.</p>'
-        f'{_email("debit-email", email)}<label for="account">Account</label><select id="account" name="account">{options}</select>'
-        f'<button class="wide quiet" id="debit">Debit {total}</button></form>'
+        '<form method="post" class="card"><h2>Pay from a bank account</h2><p class="soft">The bank'
+        f" answers later, as real ones do.</p>{_email('debit-email', email)}<label"
+        ' for="account">Account</label><select id="account"'
+        f' name="account">{options}</select><button class="wide quiet" id="debit">Debit'
+        f" {total}</button></form>"
     )
 
 
@@ -156,7 +200,10 @@ def _way_back(session: Record) -> str:
     if not session["cancel_url"]:
         return '<p class="soft">Close this page to leave without paying.</p>'
     target = session["cancel_url"].replace("{CHECKOUT_SESSION_ID}", session["id"])
-    return f'<p><a class="button quiet wide" id="cancel" href="{escape(target)}">Close without paying</a></p>'
+    return (
+        f'<p><a class="button quiet wide" id="cancel" href="{escape(target)}">Close without'
+        " paying</a></p>"
+    )
 
 
 def _numbers() -> str:

@@ -1,4 +1,6 @@
-"""The checks Stripe makes on parameters, as a small schema: types, lengths, allowed values, unknown names."""
+"""The checks Stripe makes on parameters, as a small schema: types, lengths, allowed values, unknown
+names.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ from sandbox.stripe_errors import StripeRefusal
 from sandbox.wire import whole
 
 Check = Callable[[Any, str], Any]
-EMAIL = re.compile(r"[^@\s<>(),;:\"\\\[\]]+@(?:[^@\s.<>(),;:\"\\\[\]]+\.)+[^@\s.<>(),;:\"\\\[\]]{2,}")
+EMAIL = re.compile(
+    r"[^@\s<>(),;:\"\\\[\]]+@(?:[^@\s.<>(),;:\"\\\[\]]+\.)+[^@\s.<>(),;:\"\\\[\]]{2,}"
+)
 METADATA_KEYS, METADATA_KEY_LENGTH, METADATA_VALUE_LENGTH = 50, 40, 500
 
 
@@ -40,11 +44,21 @@ def integer(least: int | None = None, most: int | None = None) -> Check:
     def check(value: Any, param: str) -> int:
         number = whole(value) if isinstance(value, str) else None
         if number is None:
-            raise StripeRefusal(f"Invalid integer: {value}", code="parameter_invalid_integer", param=param)
+            raise StripeRefusal(
+                f"Invalid integer: {value}", code="parameter_invalid_integer", param=param
+            )
         if least is not None and number < least:
-            raise StripeRefusal(f"This value must be greater than or equal to {least}.", code="parameter_invalid_integer", param=param)
+            raise StripeRefusal(
+                f"This value must be greater than or equal to {least}.",
+                code="parameter_invalid_integer",
+                param=param,
+            )
         if most is not None and number > most:
-            raise StripeRefusal(f"This value must be less than or equal to {most}.", code="parameter_invalid_integer", param=param)
+            raise StripeRefusal(
+                f"This value must be less than or equal to {most}.",
+                code="parameter_invalid_integer",
+                param=param,
+            )
         return number
 
     return check
@@ -59,7 +73,9 @@ def boolean(value: Any, param: str) -> bool:
 def one_of(*allowed: str) -> Check:
     def check(value: Any, param: str) -> str:
         if value not in allowed:
-            raise StripeRefusal(f"Invalid {param}: must be one of {', '.join(allowed)}", param=param)
+            raise StripeRefusal(
+                f"Invalid {param}: must be one of {', '.join(allowed)}", param=param
+            )
         return str(value)
 
     return check
@@ -87,7 +103,9 @@ def metadata(value: Any, param: str) -> dict[str, str]:
         raise StripeRefusal("Invalid object: metadata takes key-value pairs.", param=param)
     kept = {key: entry for key, entry in value.items() if entry != ""}
     if len(kept) > METADATA_KEYS:
-        raise StripeRefusal(f"Metadata can have up to {METADATA_KEYS} keys, {len(kept)} were given.", param=param)
+        raise StripeRefusal(
+            f"Metadata can have up to {METADATA_KEYS} keys, {len(kept)} were given.", param=param
+        )
     for key, entry in kept.items():
         _check_pair(key, entry, param)
     return kept
@@ -95,12 +113,19 @@ def metadata(value: Any, param: str) -> dict[str, str]:
 
 def _check_pair(key: str, entry: Any, param: str) -> None:
     if not isinstance(entry, str):
-        raise StripeRefusal(f"Metadata values must be strings; {key} is an object.", param=f"{param}[{key}]")
+        raise StripeRefusal(
+            f"Metadata values must be strings; {key} is an object.", param=f"{param}[{key}]"
+        )
     if len(key) > METADATA_KEY_LENGTH:
-        raise StripeRefusal(f"Metadata keys can have up to {METADATA_KEY_LENGTH} characters, {key} has {len(key)}.", param=param)
+        raise StripeRefusal(
+            f"Metadata keys can have up to {METADATA_KEY_LENGTH} characters, {key} has {len(key)}.",
+            param=param,
+        )
     if len(entry) > METADATA_VALUE_LENGTH:
         raise StripeRefusal(
-            f"Metadata values can have up to {METADATA_VALUE_LENGTH} characters, that of {key} has {len(entry)}.", param=f"{param}[{key}]"
+            f"Metadata values can have up to {METADATA_VALUE_LENGTH} characters, that of {key} has"
+            f" {len(entry)}.",
+            param=f"{param}[{key}]",
         )
 
 
@@ -113,7 +138,9 @@ def list_of(item: Check, most: int = 100) -> Check:
         if not isinstance(value, list):
             raise StripeRefusal("Invalid array", param=param)
         if len(value) > most:
-            raise StripeRefusal(f"At most {most} entries are allowed, {len(value)} were given.", param=param)
+            raise StripeRefusal(
+                f"At most {most} entries are allowed, {len(value)} were given.", param=param
+            )
         return [item(entry, f"{param}[{index}]") for index, entry in enumerate(value)]
 
     return check
@@ -128,13 +155,18 @@ def fields(schema: Mapping[str, Check], required: tuple[str, ...] = ()) -> Check
         unknown = [_name(param, key) for key in value if key not in schema]
         if unknown:
             raise StripeRefusal(
-                f"Received unknown parameter{'s' if len(unknown) > 1 else ''}: {', '.join(unknown)}",
+                f"Received unknown parameter{'s' if len(unknown) > 1 else ''}:"
+                f" {', '.join(unknown)}",
                 code="parameter_unknown",
                 param=unknown[0],
             )
         for key in required:
             if key not in value:
-                raise StripeRefusal(f"Missing required param: {_name(param, key)}.", code="parameter_missing", param=_name(param, key))
+                raise StripeRefusal(
+                    f"Missing required param: {_name(param, key)}.",
+                    code="parameter_missing",
+                    param=_name(param, key),
+                )
         return {key: schema[key](entry, _name(param, key)) for key, entry in value.items()}
 
     return check

@@ -1,4 +1,6 @@
-"""What happens to a Checkout Session: paying, declining, the delayed outcome, expiring; each with its events."""
+"""What happens to a Checkout Session: paying, declining, the delayed outcome, expiring; each with
+its events.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +12,32 @@ from sandbox.world import World
 
 Record = dict[str, Any]
 OUTCOMES = ("paid", "delayed_success", "delayed_failure", "declined", "paid_late")
-CARD = {"type": "card", "card": {"brand": "visa", "country": "US", "exp_month": 12, "exp_year": 2034, "funding": "credit", "last4": "4242"}}
+CARD = {
+    "type": "card",
+    "card": {
+        "brand": "visa",
+        "country": "US",
+        "exp_month": 12,
+        "exp_year": 2034,
+        "funding": "credit",
+        "last4": "4242",
+    },
+}
 DECLINED_CARD = {
     "type": "card",
-    "card": {"brand": "visa", "country": "US", "exp_month": 12, "exp_year": 2034, "funding": "credit", "last4": "0002"},
+    "card": {
+        "brand": "visa",
+        "country": "US",
+        "exp_month": 12,
+        "exp_year": 2034,
+        "funding": "credit",
+        "last4": "0002",
+    },
 }
-DEBIT = {"type": "us_bank_account", "us_bank_account": {"bank_name": "STRIPE TEST BANK", "last4": "6789"}}
+DEBIT = {
+    "type": "us_bank_account",
+    "us_bank_account": {"bank_name": "STRIPE TEST BANK", "last4": "6789"},
+}
 DECLINED = "Your card was declined."
 
 
@@ -26,8 +48,9 @@ class NotOpen(Exception):
 def pay(world: World, session_id: str, outcome: str, changes: Record | None = None) -> list[Record]:
     """Pay a session with one of OUTCOMES and return the events sent.
 
-    ``changes`` replaces what the buyer typed (email, name) or falsifies what Stripe reports (amount_total, currency, livemode).
-    Raises NotOpen unless the session is open; ``paid_late`` also takes an expired one.
+    ``changes`` replaces what the buyer typed (email, name) or falsifies what Stripe reports
+    (amount_total, currency, livemode). Raises NotOpen unless the session is open; ``paid_late``
+    also takes an expired one.
     """
     with world.book.lock:
         session = world.book.sessions[session_id]
@@ -54,9 +77,15 @@ def settle(world: World, session_id: str, outcome: str) -> list[Record]:
             return []
         charge = world.book.charges[intent["latest_charge"]]
         if outcome == "delayed_success":
-            return [*_succeed(world, intent, charge), _mark(world, session, "paid", "checkout.session.async_payment_succeeded")]
+            return [
+                *_succeed(world, intent, charge),
+                _mark(world, session, "paid", "checkout.session.async_payment_succeeded"),
+            ]
         _fail(intent, charge, "debit_not_authorized", "The bank refused the debit.")
-        failed = [emit(world, "charge.failed", charge), emit(world, "payment_intent.payment_failed", intent)]
+        failed = [
+            emit(world, "charge.failed", charge),
+            emit(world, "payment_intent.payment_failed", intent),
+        ]
         return [*failed, _mark(world, session, "unpaid", "checkout.session.async_payment_failed")]
 
 
@@ -65,7 +94,10 @@ def expire(world: World, session_id: str, request: Record | None = None) -> Reco
     with world.book.lock:
         session = world.book.sessions[session_id]
         if session["status"] != "open":
-            raise NotOpen(f'Only Checkout Sessions with a status in ["open"] can be expired. This one is {session["status"]}.')
+            raise NotOpen(
+                'Only Checkout Sessions with a status in ["open"] can be expired. This one is'
+                f" {session['status']}."
+            )
         session.update(status="expired", url=None)
         emit(world, "checkout.session.expired", session, request)
         return session
@@ -87,13 +119,17 @@ def _intent(world: World, session: Record) -> Record:
         world.book.intents[intent["id"]] = intent
         note["intent"] = intent["id"]
     intent = world.book.intents[note["intent"]]
-    intent.update(amount=session["amount_total"], currency=session["currency"], livemode=session["livemode"])
+    intent.update(
+        amount=session["amount_total"], currency=session["currency"], livemode=session["livemode"]
+    )
     return intent
 
 
 def _charge(world: World, session: Record, method: Record) -> tuple[Record, Record]:
     intent = _intent(world, session)
-    charge = objects.charge(intent, session["customer_details"], int(world.book.now()), method=method)
+    charge = objects.charge(
+        intent, session["customer_details"], int(world.book.now()), method=method
+    )
     world.book.charges[charge["id"]] = charge
     intent["latest_charge"] = charge["id"]
     return intent, charge
@@ -109,7 +145,10 @@ def _pay_by_card(world: World, session: Record) -> list[Record]:
 def _decline(world: World, session: Record) -> list[Record]:
     intent, charge = _charge(world, session, DECLINED_CARD)
     _fail(intent, charge, "card_declined", DECLINED)
-    return [emit(world, "charge.failed", charge), emit(world, "payment_intent.payment_failed", intent)]
+    return [
+        emit(world, "charge.failed", charge),
+        emit(world, "payment_intent.payment_failed", intent),
+    ]
 
 
 def _start_delayed(world: World, session: Record, outcome: str, changes: Record) -> list[Record]:
@@ -117,9 +156,15 @@ def _start_delayed(world: World, session: Record, outcome: str, changes: Record)
     intent["status"] = "processing"
     session["payment_intent"] = intent["id"]
     delay = float(changes.get("delay", world.options.async_delay))
-    world.book.timers.append({"at": world.book.now() + delay, "session": session["id"], "outcome": outcome})
+    world.book.timers.append(
+        {"at": world.book.now() + delay, "session": session["id"], "outcome": outcome}
+    )
     world.timer_set.notify()
-    return [emit(world, "payment_intent.processing", intent), emit(world, "charge.pending", charge), *_complete(world, session, "unpaid")]
+    return [
+        emit(world, "payment_intent.processing", intent),
+        emit(world, "charge.pending", charge),
+        *_complete(world, session, "unpaid"),
+    ]
 
 
 def _complete(world: World, session: Record, payment_status: str) -> list[Record]:
@@ -133,14 +178,28 @@ def _mark(world: World, session: Record, payment_status: str, kind: str) -> Reco
 
 
 def _succeed(world: World, intent: Record, charge: Record) -> list[Record]:
-    charge.update(status="succeeded", paid=True, captured=True, amount_captured=charge["amount"], balance_transaction=objects.new_id("txn"))
+    charge.update(
+        status="succeeded",
+        paid=True,
+        captured=True,
+        amount_captured=charge["amount"],
+        balance_transaction=objects.new_id("txn"),
+    )
     intent.update(status="succeeded", amount_received=charge["amount"], last_payment_error=None)
-    return [emit(world, "charge.succeeded", charge), emit(world, "payment_intent.succeeded", intent)]
+    return [
+        emit(world, "charge.succeeded", charge),
+        emit(world, "payment_intent.succeeded", intent),
+    ]
 
 
 def _fail(intent: Record, charge: Record, code: str, message: str) -> None:
     charge.update(status="failed", failure_code=code, failure_message=message)
     intent.update(
         status="requires_payment_method",
-        last_payment_error={"type": "card_error", "code": code, "message": message, "charge": charge["id"]},
+        last_payment_error={
+            "type": "card_error",
+            "code": code,
+            "message": message,
+            "charge": charge["id"],
+        },
     )

@@ -1,4 +1,6 @@
-"""Refunds: by the API or by a person in the dashboard, final at once or only later, and sent back by a bank weeks afterwards."""
+"""Refunds: by the API or by a person in the dashboard, final at once or only later, and sent back
+by a bank weeks afterwards.
+"""
 
 from __future__ import annotations
 
@@ -20,10 +22,14 @@ COMES_FROM = {"succeeded": UNDECIDED, "failed": (*UNDECIDED, "succeeded"), "canc
 
 
 def refund(world: World, charge: Record, params: Record, request: Record | None = None) -> Record:
-    """Refund all or part of a charge, send the events and return the refund as it began. Raises StripeRefusal where Stripe would."""
+    """Refund all or part of a charge, send the events and return the refund as it began. Raises
+    StripeRefusal where Stripe would.
+    """
     with world.book.lock:
         amount = _allowed_amount(world, charge, params)
-        made = _new(charge, amount, params, status=world.options.refund_status, now=int(world.book.now()))
+        made = _new(
+            charge, amount, params, status=world.options.refund_status, now=int(world.book.now())
+        )
         world.book.refunds[made["id"]] = made
         created = emit(world, "refund.created", made, request)
         emit(world, "charge.refunded", charge, request, before=_add_refunded(charge, amount))
@@ -33,19 +39,31 @@ def refund(world: World, charge: Record, params: Record, request: Record | None 
 
 
 def dashboard_refund(world: World, charge: Record, data: Record) -> Record:
-    """Refund as a person does in the dashboard: no idempotency key, no metadata. Raises ValueError or StripeRefusal."""
+    """Refund as a person does in the dashboard: no idempotency key, no metadata. Raises ValueError
+    or StripeRefusal.
+    """
     amount, reason = data.get("amount"), data.get("reason")
     if amount is not None and (not isinstance(amount, int) or amount < 1):
         raise ValueError("amount must be a whole number of minor units, at least 1")
     if reason not in (None, *REASONS):
         raise ValueError(f"reason must be one of {', '.join(REASONS)}")
-    return refund(world, charge, {name: value for name, value in (("amount", amount), ("reason", reason)) if value is not None})
+    return refund(
+        world,
+        charge,
+        {
+            name: value
+            for name, value in (("amount", amount), ("reason", reason))
+            if value is not None
+        },
+    )
 
 
 def end(world: World, refund_id: str, status: str, reason: str = FAILURE) -> Record:
-    """Bring a refund to succeeded, failed or canceled, once, and send the events; what did not go out is back on the charge.
+    """Bring a refund to succeeded, failed or canceled, once, and send the events; what did not go
+    out is back on the charge.
 
-    A refund that succeeded can still fail: banks send money back weeks later. Raises ValueError where ``status`` is out of reach.
+    A refund that succeeded can still fail: banks send money back weeks later. Raises ValueError
+    where ``status`` is out of reach.
     """
     with world.book.lock:
         made = world.book.refunds[refund_id]
@@ -70,19 +88,37 @@ def _allowed_amount(world: World, charge: Record, params: Record) -> int:
     rest = charge["amount"] - charge["amount_refunded"]
     amount: int = params.get("amount", rest)
     if charge["status"] != "succeeded":
-        raise StripeRefusal(f"The charge {charge['id']} has not succeeded and cannot be refunded.", executed=True)
+        raise StripeRefusal(
+            f"The charge {charge['id']} has not succeeded and cannot be refunded.", executed=True
+        )
     if not stripe_disputes.allow_refund(world, charge):
-        raise StripeRefusal(f"Charge {charge['id']} has been charged back; cannot issue a refund.", code="charge_disputed", executed=True)
+        raise StripeRefusal(
+            f"Charge {charge['id']} has been charged back; cannot issue a refund.",
+            code="charge_disputed",
+            executed=True,
+        )
     if rest == 0:
-        raise StripeRefusal(f"Charge {charge['id']} has already been refunded.", code="charge_already_refunded", executed=True)
+        raise StripeRefusal(
+            f"Charge {charge['id']} has already been refunded.",
+            code="charge_already_refunded",
+            executed=True,
+        )
     if amount > rest:
-        raise StripeRefusal(f"The refund of {amount} is more than the {rest} left on the charge.", param="amount", executed=True)
+        raise StripeRefusal(
+            f"The refund of {amount} is more than the {rest} left on the charge.",
+            param="amount",
+            executed=True,
+        )
     return amount
 
 
 def _new(charge: Record, amount: int, params: Record, *, status: str, now: int) -> Record:
     method = charge["payment_method_details"]["type"]
-    card = {"reference_status": "pending", "reference_type": "acquirer_reference_number", "type": "refund"}
+    card = {
+        "reference_status": "pending",
+        "reference_type": "acquirer_reference_number",
+        "type": "refund",
+    }
     return {
         "id": new_id("re"),
         "object": "refund",
@@ -91,7 +127,9 @@ def _new(charge: Record, amount: int, params: Record, *, status: str, now: int) 
         "charge": charge["id"],
         "created": now,
         "currency": charge["currency"],
-        "destination_details": {"card": card, "type": "card"} if method == "card" else {"type": method},
+        "destination_details": {"card": card, "type": "card"}
+        if method == "card"
+        else {"type": method},
         "metadata": params.get("metadata", {}),
         "payment_intent": charge["payment_intent"],
         "pending_reason": "processing" if status == "pending" else None,
@@ -112,7 +150,9 @@ def _add_refunded(charge: Record, amount: int) -> Record:
 
 
 def _settled(made: Record) -> Record:
-    """What a refund gets once the money has left: its transaction and, on a card, the number to trace it by."""
+    """What a refund gets once the money has left: its transaction and, on a card, the number to
+    trace it by.
+    """
     changes: Record = {"balance_transaction": made["balance_transaction"] or new_id("txn")}
     details = made["destination_details"]
     if details["type"] == "card":

@@ -19,7 +19,17 @@ NEW_REFUND = fields(
         "metadata": metadata,
         "reason": one_of(*stripe_refunds.REASONS),
         "expand": list_of(text()),
-        **dict.fromkeys(("currency", "customer", "instructions_email", "origin", "refund_application_fee", "reverse_transfer"), anything),
+        **dict.fromkeys(
+            (
+                "currency",
+                "customer",
+                "instructions_email",
+                "origin",
+                "refund_application_fee",
+                "reverse_transfer",
+            ),
+            anything,
+        ),
     },
 )
 ONE = fields({"expand": list_of(text())})
@@ -36,9 +46,16 @@ class Reversals:
     def create_refund(self, *, params: Record, who: Record) -> Record:
         checked = NEW_REFUND(params, "")
         if "charge" not in checked and "payment_intent" not in checked:
-            raise StripeRefusal("One of these parameters must be given: charge, payment_intent.", code="parameter_missing", param="charge")
+            raise StripeRefusal(
+                "One of these parameters must be given: charge, payment_intent.",
+                code="parameter_missing",
+                param="charge",
+            )
         _check_expand(checked)
-        return self._shown(stripe_refunds.refund(self.world, self._charge_to_refund(checked), checked, who), checked)
+        return self._shown(
+            stripe_refunds.refund(self.world, self._charge_to_refund(checked), checked, who),
+            checked,
+        )
 
     def list_refunds(self, *, params: Record, who: Record) -> Record:
         return self._page(self.book.refunds, "/v1/refunds", params)
@@ -50,21 +67,32 @@ class Reversals:
         return self._page(self.book.disputes, "/v1/disputes", params)
 
     def get_dispute(self, dispute_id: str, *, params: Record, who: Record) -> Record:
-        return self._shown(find(self.book.disputes, dispute_id, "dispute", "dispute"), ONE(params, ""))
+        return self._shown(
+            find(self.book.disputes, dispute_id, "dispute", "dispute"), ONE(params, "")
+        )
 
     def _charge_to_refund(self, checked: Record) -> Record:
         if "charge" in checked:
             return find(self.book.charges, checked["charge"], "charge", "charge")
-        intent = find(self.book.intents, checked["payment_intent"], "payment_intent", "payment_intent")
+        intent = find(
+            self.book.intents, checked["payment_intent"], "payment_intent", "payment_intent"
+        )
         if intent["status"] != "succeeded":
             raise StripeRefusal(
-                f"The PaymentIntent {intent['id']} has no successful charge to refund.", param="payment_intent", executed=True
+                f"The PaymentIntent {intent['id']} has no successful charge to refund.",
+                param="payment_intent",
+                executed=True,
             )
         return self.book.charges[intent["latest_charge"]]
 
     def _page(self, shelf: dict[str, Record], url: str, params: Record) -> Record:
         query = MANY(params, "")
-        page = listing(shelf, url, query, lambda item: all(item[name] == query[name] for name in OWNERS if name in query))
+        page = listing(
+            shelf,
+            url,
+            query,
+            lambda item: all(item[name] == query[name] for name in OWNERS if name in query),
+        )
         inner = {"expand": [name.removeprefix("data.") for name in query.get("expand", [])]}
         page["data"] = [self._shown(item, inner) for item in page["data"]]
         return page

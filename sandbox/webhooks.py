@@ -1,4 +1,6 @@
-"""Signed webhooks: delivery on background threads, retries with backoff; duplicates, disorder, delay and loss on demand."""
+"""Signed webhooks: delivery on background threads, retries with backoff; duplicates, disorder,
+delay and loss on demand.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ Job = Callable[[], None]
 
 def sign(payload: bytes, secret: str, timestamp: int) -> str:
     """Return the Stripe-Signature header of a body sent at ``timestamp``."""
-    digest = hmac.new(secret.encode(), f"{timestamp}.".encode() + payload, hashlib.sha256).hexdigest()
+    digest = hmac.new(
+        secret.encode(), f"{timestamp}.".encode() + payload, hashlib.sha256
+    ).hexdigest()
     return f"t={timestamp},v1={digest}"
 
 
@@ -58,7 +62,9 @@ class Webhooks:
             self._queue.clear()
 
     def listens_to(self, event_type: str) -> bool:
-        return bool(self.url or self.hold) and any(fnmatchcase(event_type, pattern.strip()) for pattern in self.types)
+        return bool(self.url or self.hold) and any(
+            fnmatchcase(event_type, pattern.strip()) for pattern in self.types
+        )
 
     def send(self, event: dict[str, Any]) -> None:
         """Queue an event for the endpoint, as the switches have it."""
@@ -69,14 +75,18 @@ class Webhooks:
             return
         if self.drop:
             self.drop -= 1
-            self._log(event, "dropped", attempt=1, status=0, answer="lost on the way, by request", ms=0)
+            self._log(
+                event, "dropped", attempt=1, status=0, answer="lost on the way, by request", ms=0
+            )
             return
         self._first_answers[event["id"]] = threading.Event()
         for _ in range(self.duplicates):
             self._later(self.delay, partial(self._attempt, event["id"], 1))
 
     def release(self, order: str | list[str] = "given", seed: int = 1) -> list[str]:
-        """Send what was held, one after the other: given, reversed, shuffled or a list of event ids. Returns the order."""
+        """Send what was held, one after the other: given, reversed, shuffled or a list of event
+        ids. Returns the order.
+        """
         with self.book.lock:
             held, self.held, self.hold = self.held, [], False
         ids = list(order) if isinstance(order, list) else _ordered(held, order, seed)
@@ -84,9 +94,15 @@ class Webhooks:
         return ids
 
     def wait_for_answer(self, event_id: str, seconds: float) -> bool:
-        """Wait until the endpoint has answered the first delivery of an event. False when it did not in time."""
+        """Wait until the endpoint has answered the first delivery of an event. False when it did
+        not in time.
+        """
         answered = self._first_answers.get(event_id)
-        return answered.wait(seconds) if answered else not self.book.events[event_id]["pending_webhooks"]
+        return (
+            answered.wait(seconds)
+            if answered
+            else not self.book.events[event_id]["pending_webhooks"]
+        )
 
     def deliver(self, event_id: str, times: int = 1) -> list[dict[str, Any]]:
         """Deliver an event now, ``times`` at the same moment, and return what came back."""
@@ -105,7 +121,9 @@ class Webhooks:
         return results
 
     def deliver_in_order(self, event_ids: list[str]) -> list[dict[str, Any]]:
-        """Deliver events one after the other, as often as they are named, and return what came back."""
+        """Deliver events one after the other, as often as they are named, and return what came
+        back.
+        """
         return [self._post(self.book.events[event_id], attempt=1) for event_id in event_ids]
 
     def resume(self) -> None:
@@ -154,7 +172,14 @@ class Webhooks:
         if delivered:
             event["pending_webhooks"], self.book.dirty = 0, True
         outcome = "delivered" if delivered else "failed"
-        return self._log(event, outcome, attempt=attempt, status=status, answer=answer, ms=round((time.monotonic() - started) * 1000))
+        return self._log(
+            event,
+            outcome,
+            attempt=attempt,
+            status=status,
+            answer=answer,
+            ms=round((time.monotonic() - started) * 1000),
+        )
 
     def _request(self, body: bytes) -> tuple[int, str]:
         parts = urlsplit(self.url)
@@ -166,14 +191,25 @@ class Webhooks:
             "Stripe-Signature": sign(body, self.secret, int(self.book.now())),
         }
         try:
-            connection.request("POST", (parts.path or "/") + (f"?{parts.query}" if parts.query else ""), body, headers)
+            connection.request(
+                "POST",
+                (parts.path or "/") + (f"?{parts.query}" if parts.query else ""),
+                body,
+                headers,
+            )
             response = connection.getresponse()
             return response.status, response.read(ANSWER_KEPT).decode("utf-8", "replace")
         finally:
             connection.close()
 
     def _log(self, event: dict[str, Any], outcome: str, **facts: object) -> dict[str, Any]:
-        entry = {"event": event["id"], "type": event["type"], "outcome": outcome, "at": self.book.now(), **facts}
+        entry = {
+            "event": event["id"],
+            "type": event["type"],
+            "outcome": outcome,
+            "at": self.book.now(),
+            **facts,
+        }
         with self.book.lock:
             if event["id"] in self.book.events:
                 self.book.deliveries.append(entry)

@@ -1,4 +1,6 @@
-"""The sandbox put together: one object that holds its parts and the settings that control calls may change."""
+"""The sandbox put together: one object that holds its parts and the settings that control calls may
+change.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Processes that belong to this one: each with a log of its own, watched, and ended when this one ends."""
+"""Processes that belong to this one: each with a log of its own, watched, and ended when this one
+ends.
+"""
 
 import contextlib
 import ctypes
@@ -19,19 +21,31 @@ PR_SET_PDEATHSIG = 1
 
 
 class ChildFailed(Exception):
-    """A process ended, or did not become ready, when it should run; the message holds the end of its log."""
+    """A process ended, or did not become ready, when it should run; the message holds the end of
+    its log.
+    """
 
 
 class Child:
-    """One running process, in a process group of its own, so that a Ctrl-C reaches it through its parent only."""
+    """One running process, in a process group of its own, so that a Ctrl-C reaches it through its
+    parent only.
+    """
 
-    def __init__(self, name: str, command: Sequence[str], *, env: dict[str, str], log: Path) -> None:
+    def __init__(
+        self, name: str, command: Sequence[str], *, env: dict[str, str], log: Path
+    ) -> None:
         self.name, self.log = name, log
         with log.open("wb") as output:
             self.process = subprocess.Popen(
-                command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
-                start_new_session=True, preexec_fn=_end_with_parent,  # noqa: PLW1509 it calls one function of the C library
-            )  # fmt: skip
+                command,
+                cwd=ROOT,
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=_end_with_parent,  # noqa: PLW1509 it calls one function of the C library
+            )
 
     @property
     def pid(self) -> int:
@@ -47,18 +61,24 @@ class Child:
     def check(self) -> None:
         """Raise ChildFailed if it has ended."""
         if not self.is_running:
-            raise ChildFailed(f"the {self.name} ended with exit code {self.process.returncode}:\n{self.tail()}")
+            raise ChildFailed(
+                f"the {self.name} ended with exit code {self.process.returncode}:\n{self.tail()}"
+            )
 
     def tail(self) -> str:
         return "\n".join(f"    {line}" for line in self.output().splitlines()[-TAIL_LINES:])
 
     def wait_ready(self, ready: Callable[[], bool], seconds: float = START_SECONDS) -> "Child":
-        """Wait until `ready()`. Raises ChildFailed when it ends before that or takes longer than `seconds`."""
+        """Wait until `ready()`. Raises ChildFailed when it ends before that or takes longer than
+        `seconds`.
+        """
         deadline = time.monotonic() + seconds
         while not ready():
             self.check()
             if time.monotonic() > deadline:
-                raise ChildFailed(f"the {self.name} was not ready after {seconds:.0f} s:\n{self.tail()}")
+                raise ChildFailed(
+                    f"the {self.name} was not ready after {seconds:.0f} s:\n{self.tail()}"
+                )
             time.sleep(POLL_SECONDS)
         return self
 
@@ -75,7 +95,9 @@ class Child:
 
 
 def _end_with_parent() -> None:
-    """Ask Linux to end this process when its parent is killed; elsewhere it has to be ended by hand then."""
+    """Ask Linux to end this process when its parent is killed; elsewhere it has to be ended by hand
+    then.
+    """
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 

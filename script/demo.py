@@ -1,7 +1,9 @@
-"""The demo: the sandbox, the shop and its worker as three processes on this machine, and a shop full of courses.
+"""The demo: the sandbox, the shop and its worker as three processes on this machine, and a shop
+full of courses.
 
-Everything it writes is in var/demo. Ctrl-C or SIGTERM stops the three; when one of them ends by itself, the others are
-stopped too and the exit code is 1. `--check` makes one purchase over HTTP in a database of its own, and stops.
+Everything it writes is in var/demo. Ctrl-C or SIGTERM stops the three; when one of them ends by
+itself, the others are stopped too and the exit code is 1. `--check` makes one purchase over HTTP in
+a database of its own, and stops.
 """
 
 import argparse
@@ -26,7 +28,9 @@ WEB_PORT, SANDBOX_PORT, SMTP_PORT = 8700, 8701, 8702
 STAFF_LOGIN = "staff@maaledu.example / sandbox-staff-only"
 FINANCE_LOGIN = "finance@maaledu.example / sandbox-finance-only"
 PARTNER_LOGIN = "partner@maaledu.example / sandbox-partner-only"
-SET_IN_FILE = re.compile(r"^\s*(?:export\s+)?([A-Z_]+)[ \t]*=[ \t]*[\"']?([^\s\"'#]+)", re.MULTILINE)
+SET_IN_FILE = re.compile(
+    r"^\s*(?:export\s+)?([A-Z_]+)[ \t]*=[ \t]*[\"']?([^\s\"'#]+)", re.MULTILINE
+)
 
 
 class Stopped(Exception):
@@ -55,8 +59,14 @@ def main() -> int:
     options = _options()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _stop)
-    if (os.environ.get("MAALEDU_ENV") or _env_file().get("MAALEDU_ENV") or "development") != "development":
-        print("script/demo makes staff logins with known passwords: it runs with MAALEDU_ENV=development only.", file=sys.stderr)
+    if (
+        os.environ.get("MAALEDU_ENV") or _env_file().get("MAALEDU_ENV") or "development"
+    ) != "development":
+        print(
+            "script/demo makes staff logins with known passwords: it runs with"
+            " MAALEDU_ENV=development only.",
+            file=sys.stderr,
+        )
         return 1
     if options.check:
         with tempfile.TemporaryDirectory(prefix="maaledu-demo-") as directory:
@@ -66,11 +76,33 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="script/demo", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="make one purchase over HTTP, then stop")
-    parser.add_argument("--port", type=int, default=WEB_PORT, help="of the shop (default: %(default)s); another if taken")
-    parser.add_argument("--sandbox-port", type=int, default=SANDBOX_PORT, help="of the sandbox's pages (default: %(default)s)")
-    parser.add_argument("--smtp-port", type=int, default=SMTP_PORT, help="of the sandbox's mail server (default: %(default)s)")
-    parser.add_argument("--directory", type=Path, default=ROOT / "var" / "demo", help="for its database and logs (default: var/demo)")
+    parser.add_argument(
+        "--check", action="store_true", help="make one purchase over HTTP, then stop"
+    )
+    parser.add_argument(
+        "--port",
+        type=int,
+        default=WEB_PORT,
+        help="of the shop (default: %(default)s); another if taken",
+    )
+    parser.add_argument(
+        "--sandbox-port",
+        type=int,
+        default=SANDBOX_PORT,
+        help="of the sandbox's pages (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--smtp-port",
+        type=int,
+        default=SMTP_PORT,
+        help="of the sandbox's mail server (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--directory",
+        type=Path,
+        default=ROOT / "var" / "demo",
+        help="for its database and logs (default: var/demo)",
+    )
     return parser.parse_args()
 
 
@@ -80,7 +112,12 @@ def _stop(number: int, frame: FrameType | None) -> None:
 
 def _place(directory: Path, options: argparse.Namespace) -> Place:
     directory.mkdir(parents=True, exist_ok=True)
-    return Place(directory, choose_port(options.port), choose_port(options.sandbox_port), choose_port(options.smtp_port))
+    return Place(
+        directory,
+        choose_port(options.port),
+        choose_port(options.sandbox_port),
+        choose_port(options.smtp_port),
+    )
 
 
 def _run(place: Place, *, check: bool) -> int:
@@ -114,7 +151,14 @@ def _start(place: Place, children: list[Child]) -> None:
     children.append(_child("sandbox", ["-m", "sandbox", *ports], env, place))
     children.append(_child("worker", ["manage.py", "run_due_work", "--forever"], env, place))
     address = f"127.0.0.1:{place.web_port}"
-    children.append(_child("web", ["-m", "gunicorn", "maaledu.wsgi", "--workers", "1", "--bind", address], env, place))
+    children.append(
+        _child(
+            "web",
+            ["-m", "gunicorn", "maaledu.wsgi", "--workers", "1", "--bind", address],
+            env,
+            place,
+        )
+    )
     sandbox, worker, web = children
     sandbox.wait_line("SANDBOX READY")
     worker.wait_line("WORKER READY")
@@ -126,9 +170,18 @@ def _child(name: str, arguments: list[str], env: dict[str, str], place: Place) -
 
 
 def _manage(command: list[str], env: dict[str, str]) -> None:
-    done = subprocess.run([sys.executable, "manage.py", *command], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "manage.py", *command],
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode:
-        raise ChildFailed(f"manage.py {command[0]} failed:\n{done.stdout[-1000:]}{done.stderr[-3000:]}")
+        raise ChildFailed(
+            f"manage.py {command[0]} failed:\n{done.stdout[-1000:]}{done.stderr[-3000:]}"
+        )
 
 
 def _answers(url: str) -> bool:
@@ -142,8 +195,9 @@ def _answers(url: str) -> bool:
 def environment(place: Place) -> dict[str, str]:
     """Return what the three processes are started with.
 
-    What `.env` says about Stripe, the LMS and the mail stands; what it leaves out is played by the sandbox. Its database
-    and broker are not touched: only a DATABASE_URL or REDIS_URL of this very call replaces the demo's own.
+    What `.env` says about Stripe, the LMS and the mail stands; what it leaves out is played by the
+    sandbox. Its database and broker are not touched: only a DATABASE_URL or REDIS_URL of this very
+    call replaces the demo's own.
     """
     own = {
         "DATABASE_URL": f"sqlite:///{place.directory / 'shop.sqlite3'}",
@@ -155,7 +209,11 @@ def environment(place: Place) -> dict[str, str]:
         "SANDBOX_EXIT_WITH_PARENT": "true",
         "SANDBOX_STATE": str(place.directory / "sandbox.json"),
     }
-    always = {"MAALEDU_ENV": "development", "PYTHONUNBUFFERED": "1", "DJANGO_SETTINGS_MODULE": "maaledu.settings"}
+    always = {
+        "MAALEDU_ENV": "development",
+        "PYTHONUNBUFFERED": "1",
+        "DJANGO_SETTINGS_MODULE": "maaledu.settings",
+    }
     return {**own, **_played_by_sandbox(place), **os.environ, **always}
 
 
@@ -163,7 +221,9 @@ def _played_by_sandbox(place: Place) -> dict[str, str]:
     given = _env_file().keys() | {name for name, value in os.environ.items() if value}
     played = {}
     if "STRIPE_API_BASE" not in given:
-        played["STRIPE_API_BASE"] = "" if "STRIPE_SECRET_KEY" in given else f"{place.sandbox_url}/stripe"
+        played["STRIPE_API_BASE"] = (
+            "" if "STRIPE_SECRET_KEY" in given else f"{place.sandbox_url}/stripe"
+        )
     if "FRAPPE_LMS_BASE_URL" not in given:
         played["FRAPPE_LMS_BASE_URL"] = f"{place.sandbox_url}/lms"
     if not given & {"EMAIL_HOST", "EMAIL_DELIVERY_BACKEND"}:
@@ -178,7 +238,12 @@ def _env_file() -> dict[str, str]:
 
 
 def _announce(place: Place, children: list[Child]) -> None:
-    facts = {"url": place.url, "sandbox": place.sandbox_url, "smtp_port": place.smtp_port, "pids": {c.name: c.pid for c in children}}
+    facts = {
+        "url": place.url,
+        "sandbox": place.sandbox_url,
+        "smtp_port": place.smtp_port,
+        "pids": {c.name: c.pid for c in children},
+    }
     (place.directory / "demo.json").write_text(json.dumps(facts))
     lines = {
         "Test cards": "4242 4242 4242 4242 pays, 4000 0000 0000 0002 is declined",

@@ -19,7 +19,9 @@ class NotAsPromised(Exception):
 
 
 def buy(shop: str, sandbox: str) -> None:
-    """Buy one course and wait for the access and the e-mail. Raises NotAsPromised at the first thing that is not so."""
+    """Buy one course and wait for the access and the e-mail. Raises NotAsPromised at the first
+    thing that is not so.
+    """
     browser = requests.Session()
     email = f"check-{uuid.uuid4().hex[:8]}@example.com"
     for path in ("/health/live", "/health/ready", "/api/health/frappe"):
@@ -35,12 +37,19 @@ def buy(shop: str, sandbox: str) -> None:
 
 
 def _pay(browser: requests.Session, shop: str, email: str) -> str:
-    """Go from the catalogue through the form and Stripe's page; return the address of the status page."""
+    """Go from the catalogue through the form and Stripe's page; return the address of the status
+    page.
+    """
     courses = re.findall(r'href="(/courses/[a-z0-9-]+/)"', _get(browser, f"{shop}/"))
     page = _get(browser, shop + _one("a course", courses))
     form_url = shop + _one("a way to the checkout", re.findall(r'href="(/checkout/[^"]+)"', page))
     tokens = re.findall(r'name="csrfmiddlewaretoken" value="([^"]+)"', _get(browser, form_url))
-    form = {"csrfmiddlewaretoken": _one("a CSRF token", tokens), "email": email, "name": "Ada Buyer", "accept_terms": "on"}
+    form = {
+        "csrfmiddlewaretoken": _one("a CSRF token", tokens),
+        "email": email,
+        "name": "Ada Buyer",
+        "accept_terms": "on",
+    }
     payment_page = _post(browser, form_url, form)
     status_page = _post(browser, payment_page.url, {**CARD, "email": email})
     if not status_page.url.startswith(f"{shop}/enrollments/"):
@@ -73,7 +82,9 @@ def _text(answer: requests.Response) -> str:
 
 
 def _mails(browser: requests.Session, sandbox: str, email: str) -> int:
-    return browser.get(f"{sandbox}/mail/api/messages", params={"to": email}, timeout=TIMEOUT_SECONDS).json()["count"]
+    return browser.get(
+        f"{sandbox}/mail/api/messages", params={"to": email}, timeout=TIMEOUT_SECONDS
+    ).json()["count"]
 
 
 def _wait(what: str, holds: Callable[[], bool]) -> None:

@@ -1,4 +1,6 @@
-"""The PostgreSQL and Redis servers that the tests use: those of this machine, or private ones that end with the run."""
+"""The PostgreSQL and Redis servers that the tests use: those of this machine, or private ones that
+end with the run.
+"""
 
 import os
 import shutil
@@ -17,7 +19,9 @@ UNPRIVILEGED = ("postgres", "nobody")
 
 
 class Services:
-    """What the parts of one run need besides Python; `stop` ends and removes what was started here."""
+    """What the parts of one run need besides Python; `stop` ends and removes what was started
+    here.
+    """
 
     def __init__(self) -> None:
         self._children: list[Child] = []
@@ -25,16 +29,20 @@ class Services:
         self._directory.chmod(0o755)
 
     def postgres_url(self) -> str:
-        """Return the address of a PostgreSQL server where we may make databases: TEST_POSTGRES_URL, port 5432, or our own."""
+        """Return the address of a PostgreSQL server where we may make databases: TEST_POSTGRES_URL,
+        port 5432, or our own.
+        """
         given = os.environ.get("TEST_POSTGRES_URL")
         if given or _accepts_postgres(LOCAL_POSTGRES):
             return given or LOCAL_POSTGRES
         return self._start_postgres()
 
     def redis_url(self) -> str:
-        """Return the address of a Redis server that the tests may flush and kill: TEST_REDIS_SERVER, or our own.
+        """Return the address of a Redis server that the tests may flush and kill:
+        TEST_REDIS_SERVER, or our own.
 
-        The server on port 6379 may hold somebody's data, so it is used only where none can be started.
+        The server on port 6379 may hold somebody's data, so it is used only where none can be
+        started.
         """
         given = os.environ.get("TEST_REDIS_SERVER")
         return given or self._start_redis()
@@ -53,8 +61,23 @@ class Services:
         data, port = self._directory / "postgres", choose_port(0)
         data.mkdir()
         user = _as_unprivileged(data)
-        subprocess.run([*user, initdb, "-D", str(data), "-A", "trust", "-U", "postgres", "-E", "UTF8"], check=True, capture_output=True)
-        options = ["-p", str(port), "-k", str(data), "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "max_connections=200"]
+        subprocess.run(
+            [*user, initdb, "-D", str(data), "-A", "trust", "-U", "postgres", "-E", "UTF8"],
+            check=True,
+            capture_output=True,
+        )
+        options = [
+            "-p",
+            str(port),
+            "-k",
+            str(data),
+            "-c",
+            "listen_addresses=127.0.0.1",
+            "-c",
+            "fsync=off",
+            "-c",
+            "max_connections=200",
+        ]
         command = [*user, str(Path(initdb).with_name("postgres")), "-D", str(data), *options]
         url = f"postgres://postgres@127.0.0.1:{port}/maaledu"
         return self._start("PostgreSQL server", command, lambda: _accepts_postgres(url), url)
@@ -94,14 +117,19 @@ def _accepts_redis(url: str) -> bool:
 
 def _find(program: str) -> str:
     """Return the path of a program; PostgreSQL's are outside PATH on Debian."""
-    packaged = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{program}"), key=lambda path: int(path.parts[4]))
+    packaged = sorted(
+        Path("/usr/lib/postgresql").glob(f"*/bin/{program}"), key=lambda path: int(path.parts[4])
+    )
     return str(packaged[-1]) if packaged else shutil.which(program) or ""
 
 
 def _install(package: str, program: str) -> str:
     apt = shutil.which("apt-get")
     if not apt or os.geteuid():
-        raise ChildFailed(f"{program} was not found. Install it (Debian and Ubuntu: sudo apt-get install {package}) and run this again.")
+        raise ChildFailed(
+            f"{program} was not found. Install it (Debian and Ubuntu: sudo apt-get install"
+            f" {package}) and run this again."
+        )
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for command in ([apt, "update"], [apt, "install", "-y", "--no-install-recommends", package]):
         done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
@@ -114,7 +142,9 @@ def _install(package: str, program: str) -> str:
 
 
 def _as_unprivileged(directory: Path) -> list[str]:
-    """Return the words before a command that make it run without root, which PostgreSQL insists on; give it the directory."""
+    """Return the words before a command that make it run without root, which PostgreSQL insists on;
+    give it the directory.
+    """
     if os.geteuid():
         return []
     users = Path("/etc/passwd").read_text(encoding="utf-8")

@@ -1,7 +1,8 @@
-"""Every check and every test, in parts, three at a time; each part has a log of its own in var/test.
+"""Every check and every test, in parts, three at a time; each part has a log of its own in
+var/test.
 
-The last line is "N passed, N failed, N skipped" over all parts; a check such as a linter counts as one. The exit code is
-0 only when nothing failed and, with --strict, nothing was skipped either.
+The last line is "N passed, N failed, N skipped" over all parts; a check such as a linter counts as
+one. The exit code is 0 only when nothing failed and, with --strict, nothing was skipped either.
 """
 
 import argparse
@@ -26,8 +27,8 @@ LOG_SHOWN = 20_000
 TIMED, OTHER, ALONE = "timed", "other", "alone"
 OTHERS_AT_ONCE = 2
 ENGINES = ("sqlite", "postgres", "mongodb")
-# These mean the same on every engine, so they run beside the first one only: nothing here may touch the database of the run,
-# which tests/test_suite.py makes sure of.
+# These mean the same on every engine, so they run beside the first one only: nothing here may touch
+# the database of the run, which tests/test_suite.py makes sure of.
 WITHOUT_DATABASE = (
     "tests/sandbox",
     "tests/test_architecture.py",
@@ -43,7 +44,8 @@ WITHOUT_DATABASE = (
     "tests/requirements/test_everywhere.py::test_production_speaks_https_only_and_says_so_for_a_year",
     "tests/requirements/test_everywhere.py::test_redis_is_optional_and_shared_where_it_is_given",
 )
-# Fifty thousand deliveries to PostgreSQL: the rate it prints means something only when nothing else runs.
+# Fifty thousand deliveries to PostgreSQL: the rate it prints means something only when nothing else
+# runs.
 REPLAYS = "tests/system/test_replays.py"
 # It is one long test: pytest's limit of a test that hangs is not for it.
 UNHURRIED = ("-o", "faulthandler_timeout=2400")
@@ -98,12 +100,12 @@ class Result:
         return f"{self.passed} passed, {self.failed} failed, {self.skipped} skipped"
 
 
-# --- what there is to run --------------------------------------------------------------------------------------------
+# --- what there is to run -------------------------------------------------------------------------
 def parts(services: Services) -> dict[str, Callable[[], Part]]:
     """Return how to make each part; a server is started only for a part that needs it.
 
-    Long ones first, so that none is left alone at the end, but PostgreSQL's two apart: each needs many of the connections
-    that one server gives.
+    Long ones first, so that none is left alone at the end, but PostgreSQL's two apart: each needs
+    many of the connections that one server gives.
     """
     made: dict[str, Callable[[], Part]] = {}
     for engine in ("postgres", "mongodb", "sqlite"):
@@ -113,26 +115,57 @@ def parts(services: Services) -> dict[str, Callable[[], Part]]:
     made["browser"] = lambda: Part("browser", [_pytest("tests/e2e", env=_env("sqlite", services))])
     made["lint"] = lambda: Part("lint", _lint())
     made["migrations"] = lambda: _migrations(services)
-    made["replays"] = lambda: Part("replays", [_pytest(REPLAYS, *UNHURRIED, env=_env("postgres", services))], lane=ALONE)
+    made["replays"] = lambda: Part(
+        "replays", [_pytest(REPLAYS, *UNHURRIED, env=_env("postgres", services))], lane=ALONE
+    )
     made["demo"] = lambda: Part("demo", [Step(["-m", "script.demo", "--check"])], lane=ALONE)
     return made
 
 
 def _lint() -> list[Step]:
-    listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "*.py"], cwd=ROOT, capture_output=True, text=True, check=True)
-    files = [name for name in listed.stdout.split() if "migrations/" not in name and (ROOT / name).exists()]
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard", "*.py"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    files = [
+        name
+        for name in listed.stdout.split()
+        if "migrations/" not in name and (ROOT / name).exists()
+    ]
     return [
         Step(["-m", "ruff", "check", "--output-format", "concise", "."]),
         Step(["-m", "ruff", "format", "--check", "--output-format", "concise", "."]),
         Step(["-m", "mypy"]),
-        # In what every request passes, request.META is meant: request.headers makes a mapping of all headers first.
-        Step(["-m", "django_upgrade", "--check", "--target-version", "5.2", "--skip", "request_headers", *files]),
+        # In what every request passes, request.META is meant: request.headers makes a mapping of
+        # all headers first.
+        Step(
+            [
+                "-m",
+                "django_upgrade",
+                "--check",
+                "--target-version",
+                "5.2",
+                "--skip",
+                "request_headers",
+                *files,
+            ]
+        ),
         Step(["manage.py", "check", "--deploy", "--fail-level", "WARNING"], env=PRODUCTION),
     ]
 
 
 def _migrations(services: Services) -> Part:
-    command = ["manage.py", "makemigrations", "--check", "--dry-run", "--settings", "tests.settings"]
+    command = [
+        "manage.py",
+        "makemigrations",
+        "--check",
+        "--dry-run",
+        "--settings",
+        "tests.settings",
+    ]
     return Part("migrations", [Step(command, env=_env(engine, services)) for engine in ENGINES])
 
 
@@ -146,7 +179,11 @@ def _system(engine: str, services: Services) -> Part:
     """Real processes that are killed: they start Redis servers of their own."""
     services.need_redis()
     apart = [f"--ignore={REPLAYS}"] if engine == "postgres" else []
-    return Part(f"system-{engine}", [_pytest("tests/system", *apart, env=_env(engine, services))], lane=TIMED)
+    return Part(
+        f"system-{engine}",
+        [_pytest("tests/system", *apart, env=_env(engine, services))],
+        lane=TIMED,
+    )
 
 
 def _env(engine: str, services: Services) -> dict[str, str]:
@@ -160,7 +197,7 @@ def _pytest(*arguments: str, env: dict[str, str]) -> Step:
     return Step(["-m", "pytest", "-q", "-rfEs", "--durations=10", *arguments], env=env, tests=True)
 
 
-# --- running ---------------------------------------------------------------------------------------------------------
+# --- running --------------------------------------------------------------------------------------
 def run_part(part: Part) -> Result:
     """Run the steps of a part one after the other, and say how it went."""
     started, result = time.monotonic(), Result()
@@ -192,9 +229,11 @@ def _run_step(step: Step, name: str) -> Result:
 
 
 def _clean_environment() -> dict[str, str]:
-    """Return this environment without what would lead the product or the tests to servers of somebody's own.
+    """Return this environment without what would lead the product or the tests to servers of
+    somebody's own.
 
-    What Python compiled is kept, whatever somebody prefers otherwise: the parts start hundreds of processes.
+    What Python compiled is kept, whatever somebody prefers otherwise: the parts start hundreds of
+    processes.
     """
     ours = ("DATABASE_URL", "TEST_ENGINE", "TEST_REDIS_URL", "PYTHONDONTWRITEBYTECODE", *PRODUCTION)
     return {name: value for name, value in os.environ.items() if name not in ours}
@@ -205,15 +244,25 @@ def _count(report: Path) -> Result:
     if not report.exists():
         return Result(failed=1)
     suites = list(ET.parse(report).getroot().iter("testsuite"))
-    total, failed, skipped = (sum(int(suite.get(name, 0)) for suite in suites for name in names) for names in
-                              (("tests",), ("failures", "errors"), ("skipped",)))  # fmt: skip
-    return Result(passed=max(total - failed - skipped, 0), failed=failed or int(total == 0), skipped=skipped)
+    total, failed, skipped = (
+        sum(int(suite.get(name, 0)) for suite in suites for name in names)
+        for names in (("tests",), ("failures", "errors"), ("skipped",))
+    )
+    return Result(
+        passed=max(total - failed - skipped, 0), failed=failed or int(total == 0), skipped=skipped
+    )
 
 
 def _show(name: str, code: int | None, log: Path) -> None:
-    how = f"did not end within {LIMIT_SECONDS} s" if code is None else f"ended with exit code {code}"
+    how = (
+        f"did not end within {LIMIT_SECONDS} s" if code is None else f"ended with exit code {code}"
+    )
     text = log.read_text(errors="replace")
-    print(f"\n===== {name} {how}; {log} ends: =====\n{text[-LOG_SHOWN:]}\n===== end of {name} =====\n", flush=True)
+    print(
+        f"\n===== {name} {how}; {log} ends: =====\n{text[-LOG_SHOWN:]}\n===== end of {name}"
+        " =====\n",
+        flush=True,
+    )
 
 
 running: list[Child] = []
@@ -228,7 +277,10 @@ def main() -> int:
     for old in LOGS.glob("*.*"):
         old.unlink()
     try:
-        return _finish(_run_all([make() for name, make in parts(services).items() if name in options.parts]), strict=options.strict)
+        return _finish(
+            _run_all([make() for name, make in parts(services).items() if name in options.parts]),
+            strict=options.strict,
+        )
     except ChildFailed as problem:
         print(f"script/test: {problem}", file=sys.stderr)
         return 1
@@ -246,12 +298,18 @@ def _options(names: list[str]) -> argparse.Namespace:
     unknown = [part for part in options.parts if part not in {*names, "system"}]
     if unknown:
         parser.error(f"there is no part {', '.join(unknown)}; there are {', '.join(names)}")
-    options.parts = [name for name in names if not options.parts or name in options.parts or name.partition("-")[0] in options.parts]
+    options.parts = [
+        name
+        for name in names
+        if not options.parts or name in options.parts or name.partition("-")[0] in options.parts
+    ]
     return options
 
 
 def _leave(services: Services) -> None:
-    """End what runs, and with it this process at once: threads that wait for parts would start the next ones."""
+    """End what runs, and with it this process at once: threads that wait for parts would start the
+    next ones.
+    """
     stop_all(list(running))
     services.stop()
     print("\nstopped", flush=True)
@@ -259,14 +317,21 @@ def _leave(services: Services) -> None:
 
 
 def _run_all(wanted: list[Part]) -> Result:
-    """Run one part that kills and times processes of its own beside two others; then what has to be alone.
+    """Run one part that kills and times processes of its own beside two others; then what has to be
+    alone.
 
-    Three on two cores, because each of them waits for a server, a browser or a clock in a fourth to a half of its time.
+    Three on two cores, because each of them waits for a server, a browser or a clock in a fourth to
+    a half of its time.
     """
     total, started = Result(), time.monotonic()
-    timed, others, alone = (deque(part for part in wanted if part.lane == lane) for lane in (TIMED, OTHER, ALONE))
+    timed, others, alone = (
+        deque(part for part in wanted if part.lane == lane) for lane in (TIMED, OTHER, ALONE)
+    )
     with ThreadPoolExecutor(max_workers=1 + OTHERS_AT_ONCE) as lanes:
-        running_lanes = [lanes.submit(_work_off, timed, others), *(lanes.submit(_work_off, others) for _ in range(OTHERS_AT_ONCE))]
+        running_lanes = [
+            lanes.submit(_work_off, timed, others),
+            *(lanes.submit(_work_off, others) for _ in range(OTHERS_AT_ONCE)),
+        ]
         for lane in running_lanes:
             total.add(lane.result())
     total.add(_work_off(alone))
@@ -275,7 +340,9 @@ def _run_all(wanted: list[Part]) -> Result:
 
 
 def _work_off(*queues: deque[Part]) -> Result:
-    """Run what is left of these queues, the first one's parts first; other lanes may take of them at the same time."""
+    """Run what is left of these queues, the first one's parts first; other lanes may take of them
+    at the same time.
+    """
     total = Result()
     for queue in queues:
         while queue:

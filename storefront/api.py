@@ -16,12 +16,19 @@ from storefront.forms import CheckoutForm
 @require_POST
 @limit("checkout")
 def start_checkout(request: HttpRequest) -> HttpResponse:
-    """`{"courseId", "email", "name"?, "referralCode"?, "acceptTerms"}` -> where to pay. Everything else in the body is ignored.
+    """`{"courseId", "email", "name"?, "referralCode"?, "acceptTerms"}` -> where to pay. Everything
+    else in the body is ignored.
 
-    The status page's address opens a place to whoever has it, so it is told only to who has just begun the checkout.
+    The status page's address opens a place to whoever has it, so it is told only to who has just
+    begun the checkout.
     """
     body = read_json(request)
-    fields = {"email": "email", "name": "name", "coupon": "couponCode", "accept_terms": "acceptTerms"}
+    fields = {
+        "email": "email",
+        "name": "name",
+        "coupon": "couponCode",
+        "accept_terms": "acceptTerms",
+    }
     form = CheckoutForm({field: body.get(name) for field, name in fields.items()})
     if not form.is_valid():
         raise form.refusal()
@@ -30,7 +37,9 @@ def start_checkout(request: HttpRequest) -> HttpResponse:
         count_coupon_check(request, {name: form.cleaned_data[name] for name in ("email", "coupon")})
     click = referrals.click_named(request, body.get("referralCode"))
     with refusals.counted():
-        started = checkout.start(slug=slug if isinstance(slug, str) else "", click=click, **buyer_of(form))
+        started = checkout.start(
+            slug=slug if isinstance(slug, str) else "", click=click, **buyer_of(form)
+        )
     answer = {"url": started.url, "enrollmentId": str(started.enrollment.pk)}
     if not started.is_resumed:
         answer["statusUrl"] = started.enrollment.status_link

@@ -12,10 +12,14 @@ JSON_NAMES = {"accept_terms": "acceptTerms", "coupon": "couponCode"}
 
 
 class CouponField(forms.CharField):
-    """A code as somebody typed it: text, never the text of a list or a number that a program sent."""
+    """A code as somebody typed it: text, never the text of a list or a number that a program
+    sent.
+    """
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(max_length=MAX_TYPED_LENGTH, validators=[ProhibitNullCharactersValidator()], **options)
+        super().__init__(
+            max_length=MAX_TYPED_LENGTH, validators=[ProhibitNullCharactersValidator()], **options
+        )
 
     def to_python(self, value: Any) -> str:
         if value is not None and not isinstance(value, str):
@@ -24,7 +28,9 @@ class CouponField(forms.CharField):
 
 
 class ProofField(forms.CharField):
-    """What the page itself filled in for whoever came through a grant's link; anything else is as good as none."""
+    """What the page itself filled in for whoever came through a grant's link; anything else is as
+    good as none.
+    """
 
     def __init__(self) -> None:
         super().__init__(required=False, max_length=64, widget=forms.HiddenInput)
@@ -39,7 +45,10 @@ class ProofField(forms.CharField):
 class CouponForm(PersonForm):
     """A coupon to try: it is bound to an address, so it takes both."""
 
-    email = forms.CharField(max_length=MAX_EMAIL_LENGTH, error_messages={"required": "Enter your e-mail first: the coupon is bound to it."})
+    email = forms.CharField(
+        max_length=MAX_EMAIL_LENGTH,
+        error_messages={"required": "Enter your e-mail first: the coupon is bound to it."},
+    )
     coupon = CouponField(error_messages={"required": "Enter the code from our e-mail."})
     proof = ProofField()
 
@@ -51,7 +60,9 @@ class CheckoutForm(PersonForm):
         max_length=MAX_EMAIL_LENGTH,
         label="E-mail",
         error_messages={"required": "Please enter your e-mail address."},
-        widget=forms.EmailInput(attrs={"autocomplete": "email", "inputmode": "email", "spellcheck": "false"}),
+        widget=forms.EmailInput(
+            attrs={"autocomplete": "email", "inputmode": "email", "spellcheck": "false"}
+        ),
     )
     name = forms.CharField(
         max_length=MAX_NAME_LENGTH,
@@ -63,14 +74,25 @@ class CheckoutForm(PersonForm):
     coupon = CouponField(
         required=False,
         label="Coupon code",
-        widget=forms.TextInput(attrs={"autocomplete": "off", "autocapitalize": "characters", "spellcheck": "false"}),
+        widget=forms.TextInput(
+            attrs={"autocomplete": "off", "autocapitalize": "characters", "spellcheck": "false"}
+        ),
     )
     proof = ProofField()
-    accept_terms = forms.BooleanField(label="I accept the terms", error_messages={"required": "Please accept the terms."})
+    accept_terms = forms.BooleanField(
+        label="I accept the terms", error_messages={"required": "Please accept the terms."}
+    )
 
     def refusal(self) -> InvalidCheckout:
-        """Return the form's errors as one refusal, for callers that want JSON: the first in words, all of them by field."""
-        messages = {JSON_NAMES.get(name, name): [str(message) for message in errors] for name, errors in self.errors.items()}
-        error = InvalidCheckout(" ".join(message for each in messages.values() for message in each), fields=messages)
+        """Return the form's errors as one refusal, for callers that want JSON: the first in words,
+        all of them by field.
+        """
+        messages = {
+            JSON_NAMES.get(name, name): [str(message) for message in errors]
+            for name, errors in self.errors.items()
+        }
+        error = InvalidCheckout(
+            " ".join(message for each in messages.values() for message in each), fields=messages
+        )
         error.public_details = {"fields": messages}
         return error

@@ -14,13 +14,19 @@ HIDDEN = [Enrollment.CANCELLED, Enrollment.EXPIRED, Enrollment.FAILED]
 
 
 def verified_emails(user: User) -> list[str]:
-    """Return the addresses this person has verified; an unverified one shows nothing (requirement R016)."""
-    addresses = EmailAddress.objects.filter(user=user, verified=True).values_list("email", flat=True)
+    """Return the addresses this person has verified; an unverified one shows nothing (requirement
+    R016).
+    """
+    addresses = EmailAddress.objects.filter(user=user, verified=True).values_list(
+        "email", flat=True
+    )
     return sorted({address.lower() for address in addresses})
 
 
 def courses_of(user: User, *, cursor: str) -> dict[str, Any]:
-    """Return one page of a person's enrolments with what to say about each, and what they have spent in all."""
+    """Return one page of a person's enrolments with what to say about each, and what they have
+    spent in all.
+    """
     emails = verified_emails(user)
     mine = Enrollment.objects.filter(email__in=emails)
     page = paging.paginate(mine.exclude(status__in=HIDDEN), cursor=cursor)
@@ -36,4 +42,8 @@ def courses_of(user: User, *, cursor: str) -> dict[str, Any]:
 
 
 def _open_payment(enrollment: Enrollment) -> Payment | None:
-    return enrollment.payments.order_by("-attempt").first() if enrollment.status == Enrollment.PENDING else None
+    return (
+        enrollment.payments.order_by("-attempt").first()
+        if enrollment.status == Enrollment.PENDING
+        else None
+    )

@@ -1,4 +1,6 @@
-"""What a learner is told about an enrolment, in words: derived from the rows on every look, stored nowhere."""
+"""What a learner is told about an enrolment, in words: derived from the rows on every look, stored
+nowhere.
+"""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,8 +19,13 @@ from payments import settlement
 from payments.models import Payment
 
 POLL_FAST, POLL_SLOW, POLL_SLOWEST = 2, 15, 60
-# How often a page asks, in seconds, while the step it waits for is younger than this; older ones ask the slowest.
-PACES = ((timedelta(minutes=2), POLL_FAST), (timedelta(minutes=10), 5), (timedelta(hours=1), POLL_SLOW))
+# How often a page asks, in seconds, while the step it waits for is younger than this; older ones
+# ask the slowest.
+PACES = (
+    (timedelta(minutes=2), POLL_FAST),
+    (timedelta(minutes=10), 5),
+    (timedelta(hours=1), POLL_SLOW),
+)
 A_FEW_SECONDS = timedelta(seconds=10)
 USUALLY_DONE_AFTER = timedelta(minutes=2)
 DONE, CURRENT, TODO, PROBLEM = "done", "current", "todo", "problem"
@@ -47,7 +54,9 @@ class StatusView:
 
 
 def describe(enrollment: Enrollment, payment: Payment | None = None) -> StatusView:
-    """Return the page's state, headline and steps for one enrolment; `payment` is its latest one, if it has any."""
+    """Return the page's state, headline and steps for one enrolment; `payment` is its latest one,
+    if it has any.
+    """
     if enrollment.status == Enrollment.PAID:
         return _paid(enrollment)
     if enrollment.status == Enrollment.PENDING:
@@ -60,7 +69,10 @@ def _pending(enrollment: Enrollment, payment: Payment | None) -> StatusView:
         return StatusView(
             state="processing",
             headline="Your payment is on its way",
-            detail="Your bank needs a little longer for this method. Your place is held; we will e-mail you when it is done.",
+            detail=(
+                "Your bank needs a little longer for this method. Your place is held; we will"
+                " e-mail you when it is done."
+            ),
             steps=_steps(CURRENT, TODO, TODO),
             poll=True,
             poll_seconds=max(POLL_SLOW, _pace(enrollment)),
@@ -68,7 +80,10 @@ def _pending(enrollment: Enrollment, payment: Payment | None) -> StatusView:
     return StatusView(
         state="awaiting_payment",
         headline="Waiting for your payment",
-        detail="As soon as the payment service confirms it, this page says so. If you have paid already, there is no need to pay again.",
+        detail=(
+            "As soon as the payment service confirms it, this page says so. If you have paid"
+            " already, there is no need to pay again."
+        ),
         steps=_steps(CURRENT, TODO, TODO),
         retry_url=payment.checkout_url if payment else "",
         poll=True,
@@ -77,7 +92,9 @@ def _pending(enrollment: Enrollment, payment: Payment | None) -> StatusView:
 
 
 def _pace(enrollment: Enrollment, next_try_at: datetime | None = None) -> int:
-    """Return after how many seconds to ask again: the later the older, and not before the next try can have changed anything."""
+    """Return after how many seconds to ask again: the later the older, and not before the next try
+    can have changed anything.
+    """
     now = timezone.now()
     age = now - (enrollment.paid_at or enrollment.created_at)
     usual = next((seconds for younger_than, seconds in PACES if age < younger_than), POLL_SLOWEST)
@@ -100,7 +117,10 @@ def _paid(enrollment: Enrollment) -> StatusView:
         return StatusView(
             state="ready",
             headline="Your course is ready",
-            detail=f"{enrollment.email} has a place in {enrollment.course_title}. We have sent the details to that address.",
+            detail=(
+                f"{enrollment.email} has a place in {enrollment.course_title}. We have sent the"
+                " details to that address."
+            ),
             steps=_steps(DONE, DONE, DONE, enrollment),
             course_link=enrollment.course_link,
         )
@@ -129,25 +149,36 @@ def _is_refused(enrollment: Enrollment, job: SyncJob | None) -> bool:
 
 def _next_try(job: SyncJob | None) -> datetime | None:
     """When the job is tried next; none while it is overdue, for want of a worker."""
-    return job.next_attempt_at if job and job.next_attempt_at > timezone.now() - A_FEW_SECONDS else None
+    return (
+        job.next_attempt_at
+        if job and job.next_attempt_at > timezone.now() - A_FEW_SECONDS
+        else None
+    )
 
 
 def _is_slow(enrollment: Enrollment, job: SyncJob | None) -> bool:
-    """It failed before, waits for longer than a few seconds, such as for a limit of the LMS, or is not done after minutes."""
+    """It failed before, waits for longer than a few seconds, such as for a limit of the LMS, or is
+    not done after minutes.
+    """
     now = timezone.now()
     waits = job is not None and (job.attempts > 0 or job.next_attempt_at > now + A_FEW_SECONDS)
     return waits or now - (enrollment.paid_at or enrollment.created_at) > USUALLY_DONE_AFTER
 
 
 def _received(enrollment: Enrollment) -> str:
-    return "Enrollment received" if enrollment.kind in Enrollment.UNPAID_KINDS else "Payment received"
+    return (
+        "Enrollment received" if enrollment.kind in Enrollment.UNPAID_KINDS else "Payment received"
+    )
 
 
 def _attention(enrollment: Enrollment) -> StatusView:
     return StatusView(
         state="attention",
         headline="We are looking into your enrollment",
-        detail="Your place is safe, but the learning platform did not accept it. Our team has been told and will write to you.",
+        detail=(
+            "Your place is safe, but the learning platform did not accept it. Our team has been"
+            " told and will write to you."
+        ),
         steps=_steps(DONE, PROBLEM, TODO, enrollment),
         support_email=settings.SUPPORT_EMAIL,
         poll=True,
@@ -155,11 +186,16 @@ def _attention(enrollment: Enrollment) -> StatusView:
     )
 
 
-def _unavailable(enrollment: Enrollment, since: datetime | None, next_try_at: datetime | None) -> StatusView:
+def _unavailable(
+    enrollment: Enrollment, since: datetime | None, next_try_at: datetime | None
+) -> StatusView:
     return StatusView(
         state="lms_unavailable",
         headline=_received(enrollment),
-        detail="The learning platform is not answering just now. Your place is safe: we go on trying, and e-mail you when it is ready.",
+        detail=(
+            "The learning platform is not answering just now. Your place is safe: we go on trying,"
+            " and e-mail you when it is ready."
+        ),
         steps=_steps(DONE, CURRENT, TODO, enrollment),
         unavailable_since=since,
         next_attempt_at=next_try_at,
@@ -173,7 +209,10 @@ def _retrying(enrollment: Enrollment, next_attempt_at: datetime | None) -> Statu
     return StatusView(
         state="retrying",
         headline=_received(enrollment),
-        detail="Setting up your place takes longer than usual. We go on trying, and e-mail you when it is ready.",
+        detail=(
+            "Setting up your place takes longer than usual. We go on trying, and e-mail you when it"
+            " is ready."
+        ),
         steps=_steps(DONE, CURRENT, TODO, enrollment),
         next_attempt_at=next_attempt_at,
         support_email=settings.SUPPORT_EMAIL,
@@ -185,27 +224,42 @@ def _retrying(enrollment: Enrollment, next_attempt_at: datetime | None) -> Statu
 OVER = {
     settlement.ASYNC_PAYMENT_FAILED: (
         "Your payment did not go through",
-        "Your bank did not complete it, and nothing was charged. You can try again, with another method if you like.",
+        (
+            "Your bank did not complete it, and nothing was charged. You can try again, with"
+            " another method if you like."
+        ),
     ),
     settlement.SESSION_EXPIRED: (
         "The checkout has expired",
         "It ended without a payment. Nothing was charged, and you can start again.",
     ),
-    settlement.LEARNER_CANCELLED: ("You left the checkout", "Nothing was charged. You can come back whenever you like."),
+    settlement.LEARNER_CANCELLED: (
+        "You left the checkout",
+        "Nothing was charged. You can come back whenever you like.",
+    ),
     settlement.SUPERSEDED: (
         "Another payment was used",
         "An earlier payment for this course arrived after all, and your place comes from that one.",
     ),
     settlement.AMOUNT_MISMATCH: (
         "We are looking into your payment",
-        "We received a payment that is not the one we asked for. Our team has been told and will write to you.",
+        (
+            "We received a payment that is not the one we asked for. Our team has been told and"
+            " will write to you."
+        ),
     ),
     coupons.LMS_REFUSED: (
         "Your place could not be set up",
-        "The learning platform did not accept it, and we have taken it back. Your grant's coupon is good again, and you can retry.",
+        (
+            "The learning platform did not accept it, and we have taken it back. Your grant's"
+            " coupon is good again, and you can retry."
+        ),
     ),
 }
-OTHERWISE = ("The payment could not be started", "The payment service did not answer. Nothing was charged; please try again.")
+OTHERWISE = (
+    "The payment could not be started",
+    "The payment service did not answer. Nothing was charged; please try again.",
+)
 
 
 def _over(enrollment: Enrollment) -> StatusView:
@@ -214,7 +268,11 @@ def _over(enrollment: Enrollment) -> StatusView:
     else:
         headline, detail = OVER.get(enrollment.failure_code, OTHERWISE)
     puzzling = enrollment.failure_code == settlement.AMOUNT_MISMATCH
-    final = puzzling or enrollment.failure_code == settlement.SUPERSEDED or enrollment.status == Enrollment.REFUNDED
+    final = (
+        puzzling
+        or enrollment.failure_code == settlement.SUPERSEDED
+        or enrollment.status == Enrollment.REFUNDED
+    )
     return StatusView(
         state="attention" if puzzling else enrollment.status,
         headline=headline,

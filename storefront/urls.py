@@ -8,7 +8,9 @@ urlpatterns = [
     path("checkout/<str:slug>/", views.CheckoutView.as_view(), name="checkout"),
     path("enrollments/<str:token>/", views.enrollment_page, name="enrollment"),
     path("enrollments/<str:token>/status/", views.enrollment_status, name="enrollment_status"),
-    path("enrollments/<str:token>/progress/", views.enrollment_progress, name="enrollment_progress"),
+    path(
+        "enrollments/<str:token>/progress/", views.enrollment_progress, name="enrollment_progress"
+    ),
     path("account/", views.account, name="account"),
     path("api/checkout", api.start_checkout, name="api_checkout"),
 ]

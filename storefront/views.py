@@ -46,11 +46,24 @@ class CheckoutView(View):
 
     def known(self, request: HttpRequest) -> dict[str, str]:
         """What we know of the buyer: by the link in a grant's e-mail, or by being signed in."""
-        grant = Grant.objects.filter(token=request.GET.get("grant", "")[:MAX_TOKEN_LENGTH]).exclude(code=None).first()
+        grant = (
+            Grant.objects.filter(token=request.GET.get("grant", "")[:MAX_TOKEN_LENGTH])
+            .exclude(code=None)
+            .first()
+        )
         if grant:
             code = grant.code or ""
-            return {"email": grant.email, "name": grant.name, "coupon": code, "proof": proof_of(grant.email, code)}
-        return {"email": request.user.email, "name": request.user.name} if request.user.is_authenticated else {}
+            return {
+                "email": grant.email,
+                "name": grant.name,
+                "coupon": code,
+                "proof": proof_of(grant.email, code),
+            }
+        return (
+            {"email": request.user.email, "name": request.user.name}
+            if request.user.is_authenticated
+            else {}
+        )
 
     def post(self, request: HttpRequest, slug: str) -> HttpResponse:
         form = CheckoutForm(request.POST)
@@ -71,12 +84,20 @@ class CheckoutView(View):
             return self.refusal(request, slug, form, error)
         return redirect(started.url)
 
-    def refusal(self, request: HttpRequest, slug: str, form: CheckoutForm, error: AppError) -> HttpResponse:
+    def refusal(
+        self, request: HttpRequest, slug: str, form: CheckoutForm, error: AppError
+    ) -> HttpResponse:
         quoted = {} if isinstance(error, RateLimited) else _quoted(slug, form.cleaned_data)
-        return add_error_headers(self.page(request, slug, form, error=error, status=error.http_status, **quoted), error)
+        return add_error_headers(
+            self.page(request, slug, form, error=error, status=error.http_status, **quoted), error
+        )
 
-    def page(self, request: HttpRequest, slug: str, form: CheckoutForm, *, status: int = 200, **more: Any) -> HttpResponse:
-        context = _checkout_context(slug, form, referral=referrals.shown_to(request, email=form["email"].value()), **more)
+    def page(
+        self, request: HttpRequest, slug: str, form: CheckoutForm, *, status: int = 200, **more: Any
+    ) -> HttpResponse:
+        context = _checkout_context(
+            slug, form, referral=referrals.shown_to(request, email=form["email"].value()), **more
+        )
         return render(request, "checkout/checkout.html", context, status=status)
 
 
@@ -91,7 +112,9 @@ def _quoted(slug: str, data: dict[str, str]) -> dict[str, Any]:
         return {"coupon_error": error}
 
 
-def _checkout_context(slug: str, form: CheckoutForm, *, quote: QuoteView | None = None, **more: Any) -> dict[str, Any]:
+def _checkout_context(
+    slug: str, form: CheckoutForm, *, quote: QuoteView | None = None, **more: Any
+) -> dict[str, Any]:
     course = quote.course if quote else Course.objects.on_sale().filter(slug=slug).first()
     if course is None:
         raise CourseNotFound(slug=slug)
@@ -101,7 +124,8 @@ def _checkout_context(slug: str, form: CheckoutForm, *, quote: QuoteView | None 
 
 @method_decorator(require_POST, name="dispatch")
 class CouponView(View):
-    """What a coupon makes of the price: a part of the page for htmx, the whole page without; a refusal has its status in both.
+    """What a coupon makes of the price: a part of the page for htmx, the whole page without; a
+    refusal has its status in both.
 
     Never by GET: a code does not belong into an address, where it is logged and passed on.
     """
@@ -114,13 +138,17 @@ class CouponView(View):
             quote, error = self.tried(request, slug, form)
         page = CheckoutForm(initial=request.POST.dict())
         referral = None if htmx else referrals.shown_to(request)
-        context = _checkout_context(slug, page, quote=quote, coupon_error=error, coupon_form=form, referral=referral)
+        context = _checkout_context(
+            slug, page, quote=quote, coupon_error=error, coupon_form=form, referral=referral
+        )
         template = "checkout/_order.html" if htmx else "checkout/checkout.html"
         status = error.http_status if error else 200 if form.is_valid() else 400
         response = render(request, template, context, status=status)
         return add_error_headers(response, error) if error else response
 
-    def tried(self, request: HttpRequest, slug: str, form: CouponForm) -> tuple[QuoteView | None, AppError | None]:
+    def tried(
+        self, request: HttpRequest, slug: str, form: CouponForm
+    ) -> tuple[QuoteView | None, AppError | None]:
         data = form.cleaned_data
         try:
             count_coupon_check(request, data)
@@ -136,7 +164,8 @@ class CouponView(View):
 def cancelled(request: HttpRequest, token: str) -> HttpResponse:
     """Where Stripe's "back" leads: the place is released, unless it was paid after all."""
     enrollment = _enrollment(token)
-    with suppress(StripeUnavailable, StripeRefused):  # the sweep ends it then; the page says what is true either way
+    # the sweep ends it then; the page says what is true either way
+    with suppress(StripeUnavailable, StripeRefused):
         checkout.cancel(enrollment)
     if enrollment.status == Enrollment.PAID:
         return redirect(enrollment)
@@ -158,14 +187,20 @@ def enrollment_status(request: HttpRequest, token: str) -> HttpResponse:
 
 def _status(token: str) -> dict:
     enrollment = _enrollment(token)
-    payment = enrollment.payments.order_by("-attempt").first() if enrollment.status == Enrollment.PENDING else None
+    payment = (
+        enrollment.payments.order_by("-attempt").first()
+        if enrollment.status == Enrollment.PENDING
+        else None
+    )
     if payment and _asked(payment):
         enrollment.refresh_from_db()
     return {"enrollment": enrollment, "view": describe(enrollment, payment)}
 
 
 def _asked(payment: Payment) -> bool:
-    """Ask Stripe about an open payment, at most once in ten seconds: the webhook may be late, or lost."""
+    """Ask Stripe about an open payment, at most once in ten seconds: the webhook may be late, or
+    lost.
+    """
     if payment.status not in Payment.OPEN or not payment.stripe_session_id:
         return False
     if not cache.add(f"asked-stripe:{payment.pk}", 1, ASK_STRIPE_EVERY_SECONDS):
@@ -187,8 +222,12 @@ def _enrollment(token: str) -> Enrollment:
 @login_required
 def account(request: HttpRequest) -> HttpResponse:
     """My courses: what the signed-in person's verified addresses have bought, page by page."""
-    context = my_courses.courses_of(cast("User", request.user), cursor=request.GET.get("cursor", ""))
-    return render(request, "accounts/account.html", {**context, "support_email": settings.SUPPORT_EMAIL})
+    context = my_courses.courses_of(
+        cast("User", request.user), cursor=request.GET.get("cursor", "")
+    )
+    return render(
+        request, "accounts/account.html", {**context, "support_email": settings.SUPPORT_EMAIL}
+    )
 
 
 @require_safe

@@ -1,4 +1,6 @@
-"""The rules of the design, read off the syntax tree: which module may import which, what is banned, how big things are."""
+"""The rules of the design, read off the syntax tree: which module may import which, what is banned,
+how big things are.
+"""
 
 import ast
 from collections.abc import Callable, Iterator
@@ -6,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-# From the bottom up: a module imports from its own app and from the rows below. Neighbors in one row do not see each other.
+# From the bottom up: a module imports from its own app and from the rows below. Neighbors in one
+# row do not see each other.
 ROWS: list[set[str]] = [
     {"maaledu"},
     {"courses", "accounts", "notifications"},
@@ -37,7 +40,12 @@ class Module:
 
 def product() -> list[Module]:
     """Every module of the product, without migrations."""
-    paths = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py")) if "migrations" not in path.parts]
+    paths = [
+        path
+        for package in PACKAGES
+        for path in sorted((ROOT / package).rglob("*.py"))
+        if "migrations" not in path.parts
+    ]
     return [Module.parse(_dotted(path), path.read_text()) for path in paths]
 
 
@@ -45,11 +53,13 @@ def _dotted(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
-# --- who imports whom ------------------------------------------------------------------------------------------------
+# --- who imports whom -----------------------------------------------------------------------------
 
 
 def imports(module: Module) -> Iterator[tuple[int, str]]:
-    """Yield line and dotted name of everything the module imports; `from a import b` gives `a.b`."""
+    """Yield line and dotted name of everything the module imports; `from a import b` gives
+    `a.b`.
+    """
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
@@ -72,13 +82,19 @@ def import_violations(module: Module) -> Iterator[str]:
             yield f"{module.name}:{line} imports {imported}"
         elif f"{imported}.".startswith(WIRING) and not f"{module.name}.".startswith("maaledu."):
             yield f"{module.name}:{line} imports {imported}: the settings name it"
-        elif module.name.startswith("sandbox") != imported.startswith("sandbox.") and (theirs or imported.startswith("sandbox.")):
+        elif module.name.startswith("sandbox") != imported.startswith("sandbox.") and (
+            theirs or imported.startswith("sandbox.")
+        ):
             yield f"{module.name}:{line} imports {imported}: the sandbox stands alone"
-        elif mine and theirs and (theirs[0] > mine[0] or (theirs[0] == mine[0] and theirs[1] != mine[1])):
+        elif (
+            mine
+            and theirs
+            and (theirs[0] > mine[0] or (theirs[0] == mine[0] and theirs[1] != mine[1]))
+        ):
             yield f"{module.name}:{line} imports {imported}: upward or sideways"
 
 
-# --- bans ------------------------------------------------------------------------------------------------------------
+# --- bans -----------------------------------------------------------------------------------------
 
 
 def nodes(module: Module, *kinds: type[ast.AST]) -> Iterator[ast.AST]:
@@ -88,23 +104,33 @@ def nodes(module: Module, *kinds: type[ast.AST]) -> Iterator[ast.AST]:
 def called(module: Module) -> Iterator[tuple[int, str, ast.Call]]:
     """Yield line, last name and node of every call: `a.b.c()` gives `c`."""
     for node in nodes(module, ast.Call):
-        name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        name = (
+            node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        )
         yield node.lineno, name, node
 
 
 def status_is_assigned(module: Module) -> Iterator[int]:
     for node in nodes(module, ast.Assign, ast.AugAssign, ast.AnnAssign):
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-        if any(isinstance(t, ast.Attribute) and t.attr in {"status", "lms_status"} for t in targets):
+        if any(
+            isinstance(t, ast.Attribute) and t.attr in {"status", "lms_status"} for t in targets
+        ):
             yield node.lineno
     for line, name, call in called(module):
-        if name == "setattr" and isinstance(call.args[1], ast.Constant) and call.args[1].value in {"status", "lms_status"}:
+        if (
+            name == "setattr"
+            and isinstance(call.args[1], ast.Constant)
+            and call.args[1].value in {"status", "lms_status"}
+        ):
             yield line
 
 
 def status_is_updated(module: Module) -> Iterator[int]:
     for line, name, call in called(module):
-        if name == "update" and any(keyword.arg in {"status", "lms_status"} for keyword in call.keywords):
+        if name == "update" and any(
+            keyword.arg in {"status", "lms_status"} for keyword in call.keywords
+        ):
             yield line
 
 
@@ -119,27 +145,39 @@ def imports_of(*prefixes: str) -> Callable[[Module], Iterator[int]]:
 
 def imports_inside_functions(module: Module) -> Iterator[int]:
     for function in nodes(module, ast.FunctionDef, ast.AsyncFunctionDef):
-        yield from (node.lineno for node in ast.walk(function) if isinstance(node, ast.Import | ast.ImportFrom))
+        yield from (
+            node.lineno
+            for node in ast.walk(function)
+            if isinstance(node, ast.Import | ast.ImportFrom)
+        )
 
 
 def receivers(module: Module) -> Iterator[int]:
-    yield from imports_of("django.dispatch", "django.db.models.signals", "django.core.signals")(module)
+    yield from imports_of("django.dispatch", "django.db.models.signals", "django.core.signals")(
+        module
+    )
 
 
 def foreign_atomic(module: Module) -> Iterator[int]:
-    yield from imports_of("django.db.transaction.atomic", "django_mongodb_backend.transaction")(module)
+    yield from imports_of("django.db.transaction.atomic", "django_mongodb_backend.transaction")(
+        module
+    )
     for node in nodes(module, ast.Attribute):
         if node.attr == "atomic" and getattr(node.value, "id", "") == "transaction":
             yield node.lineno
 
 
 def floats_near_money(module: Module) -> Iterator[int]:
-    """`float()`, float and Decimal columns, and Decimal itself: money is an integer, durations are timedeltas."""
+    """`float()`, float and Decimal columns, and Decimal itself: money is an integer, durations are
+    timedeltas.
+    """
     yield from calls_of("float", "FloatField", "DecimalField", "Decimal")(module)
     for node in nodes(module, ast.BinOp):
         sides = (node.left, node.right)
         names = {getattr(side, "attr", getattr(side, "id", "")) for side in sides}
-        if names & MONEY_NAMES and (isinstance(node.op, ast.Div) or any(_is_float(side) for side in sides)):
+        if names & MONEY_NAMES and (
+            isinstance(node.op, ast.Div) or any(_is_float(side) for side in sides)
+        ):
             yield node.lineno
 
 
@@ -151,12 +189,18 @@ def _is_float(node: ast.AST) -> bool:
 
 
 def ignored_conflicts(module: Module) -> Iterator[int]:
-    return (line for line, _, call in called(module) if any(keyword.arg == "ignore_conflicts" for keyword in call.keywords))
+    return (
+        line
+        for line, _, call in called(module)
+        if any(keyword.arg == "ignore_conflicts" for keyword in call.keywords)
+    )
 
 
 def environment_is_read(module: Module) -> Iterator[int]:
     yield from imports_of("environ", "os.environ", "os.getenv")(module)
-    yield from (node.lineno for node in nodes(module, ast.Attribute) if node.attr in {"environ", "getenv"})
+    yield from (
+        node.lineno for node in nodes(module, ast.Attribute) if node.attr in {"environ", "getenv"}
+    )
 
 
 def catch_all_name(module: Module) -> Iterator[int]:
@@ -166,7 +210,9 @@ def catch_all_name(module: Module) -> Iterator[int]:
 
 @dataclass(frozen=True)
 class Ban:
-    """What is banned, how it is found, and the only modules where it is allowed (a trailing dot: the whole package)."""
+    """What is banned, how it is found, and the only modules where it is allowed (a trailing dot:
+    the whole package).
+    """
 
     what: str
     find: Callable[[Module], Iterator[int]]
@@ -180,8 +226,13 @@ class Ban:
 
 BANS = [
     # A row of the work machine may be born done; nothing moves there.
-    Ban("assigns a status: maaledu.db.transition does that", status_is_assigned, ("maaledu.work", "sandbox")),
-    # A coupon moves by the same guarded UPDATE, whose rule is more than the status it comes from: holder, course, expiry.
+    Ban(
+        "assigns a status: maaledu.db.transition does that",
+        status_is_assigned,
+        ("maaledu.work", "sandbox"),
+    ),
+    # A coupon moves by the same guarded UPDATE, whose rule is more than the status it comes from:
+    # holder, course, expiry.
     Ban(
         "updates a status: maaledu.db.transition does that",
         status_is_updated,
@@ -193,20 +244,39 @@ BANS = [
     Ban("only the gateway knows stripe", imports_of("stripe"), ("payments.gateway",)),
     Ban("imports inside a function", imports_inside_functions, ("maaledu.db",)),
     Ban("only maaledu.db opens transactions", foreign_atomic, ("maaledu.db",)),
-    # Seconds in the settings and sockets, percentages from the LMS, and an exact decimal string for its API.
-    Ban("floats and decimals", floats_near_money, ("maaledu.settings", "lms_sync.platforms", "sandbox")),
+    # Seconds in the settings and sockets, percentages from the LMS, and an exact decimal string for
+    # its API.
+    Ban(
+        "floats and decimals",
+        floats_near_money,
+        ("maaledu.settings", "lms_sync.platforms", "sandbox"),
+    ),
     # Nobody waits in a request: these run in workers, or between the tries of a transaction.
-    Ban("sleeps", calls_of("sleep"), ("maaledu.db", "maaledu.mongodb", "lms_sync.locks", "sandbox")),
-    Ban("only the bell sends Celery messages", calls_of("delay", "apply_async", "send_task"), ("maaledu.bell",)),
+    Ban(
+        "sleeps", calls_of("sleep"), ("maaledu.db", "maaledu.mongodb", "lms_sync.locks", "sandbox")
+    ),
+    Ban(
+        "only the bell sends Celery messages",
+        calls_of("delay", "apply_async", "send_task"),
+        ("maaledu.bell",),
+    ),
     Ban("MongoDB cannot ignore conflicts", ignored_conflicts),
-    Ban("only the settings read the environment", environment_is_read, ("maaledu.settings", "maaledu.celery", "maaledu.wsgi", "sandbox")),
+    Ban(
+        "only the settings read the environment",
+        environment_is_read,
+        ("maaledu.settings", "maaledu.celery", "maaledu.wsgi", "sandbox"),
+    ),
     Ban("a catch-all name", catch_all_name),
     # JSON-LD, whose own escaping has its tests.
-    Ban("marks a string as safe HTML", calls_of("mark_safe", "SafeString"), ("courses.structured_data",)),
+    Ban(
+        "marks a string as safe HTML",
+        calls_of("mark_safe", "SafeString"),
+        ("courses.structured_data",),
+    ),
 ]
 
 
-# --- sizes -----------------------------------------------------------------------------------------------------------
+# --- sizes ----------------------------------------------------------------------------------------
 
 BLOCKS = (ast.If, ast.For, ast.While, ast.With, ast.Try, ast.Match, ast.AsyncFor, ast.AsyncWith)
 

@@ -1,7 +1,7 @@
 """Empties the test database after a test: only what has rows, so that it costs next to nothing.
 
-Every test runs without a surrounding transaction, on every engine alike: threads and other processes see its rows,
-`on_commit` runs, and a rollback means what it means in production.
+Every test runs without a surrounding transaction, on every engine alike: threads and other
+processes see its rows, `on_commit` runs, and a rollback means what it means in production.
 """
 
 from typing import Any
@@ -17,7 +17,11 @@ KEPT = {"django_content_type", "auth_permission", "django_migrations", "django_s
 
 def empty_database() -> None:
     if connection.vendor == "mongodb":
-        connection.session, connection.in_atomic_block_mongo, connection.nested_atomics = None, False, 0
+        connection.session, connection.in_atomic_block_mongo, connection.nested_atomics = (
+            None,
+            False,
+            0,
+        )
     filled = filled_tables()
     if not filled:
         return
@@ -29,11 +33,15 @@ def empty_database() -> None:
 
 def tables() -> list[str]:
     models = apps.get_models(include_auto_created=True)
-    return sorted({m._meta.db_table for m in models if m._meta.managed and not m._meta.proxy} - KEPT)
+    return sorted(
+        {m._meta.db_table for m in models if m._meta.managed and not m._meta.proxy} - KEPT
+    )
 
 
 def filled_tables() -> list[str]:
-    """Return which tables hold anything, asked for at once: a question about each takes longer than many a test."""
+    """Return which tables hold anything, asked for at once: a question about each takes longer than
+    many a test.
+    """
     if connection.vendor == "mongodb":
         return _filled_collections(tables())
     quote = connection.ops.quote_name
@@ -64,7 +72,10 @@ def _empty_mongodb(filled: list[str]) -> None:
 
 def _filled_collections(names: list[str]) -> list[str]:
     first, *others = names
-    pipeline = [*_name_if_filled(first), *({"$unionWith": {"coll": name, "pipeline": _name_if_filled(name)}} for name in others)]
+    pipeline = [
+        *_name_if_filled(first),
+        *({"$unionWith": {"coll": name, "pipeline": _name_if_filled(name)}} for name in others),
+    ]
     return [found["name"] for found in connection.database[first].aggregate(pipeline)]
 
 

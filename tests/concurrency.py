@@ -14,7 +14,9 @@ BARRIER_SECONDS = 60
 
 
 def race(step: Callable[[int], Any], *, threads: int = 8) -> list[Any]:
-    """Run `step(0..threads-1)` at once, each in a thread with its own connection; return results, or what was raised."""
+    """Run `step(0..threads-1)` at once, each in a thread with its own connection; return results,
+    or what was raised.
+    """
     barrier = threading.Barrier(threads)
 
     def run(number: int) -> Any:
@@ -32,16 +34,19 @@ def race(step: Callable[[int], Any], *, threads: int = 8) -> list[Any]:
 
 
 def beside_save(monkeypatch: pytest.MonkeyPatch, act: Callable[[], Any]) -> list[Any]:
-    """Run `act` once, between what an admin page has read and what it writes; return the list that gets what came of it.
+    """Run `act` once, between what an admin page has read and what it writes; return the list that
+    gets what came of it.
 
-    On a connection of its own, as another member of staff has one. SQLite lets nobody write between the two: there it runs
-    on the page's own connection, which shows the same mistakes.
+    On a connection of its own, as another member of staff has one. SQLite lets nobody write between
+    the two: there it runs on the page's own connection, which shows the same mistakes.
     """
     results: list[Any] = []
     save_form = ModelAdmin.save_form
 
     def rival() -> None:
-        results.extend(race(lambda _: act(), threads=1) if connection.vendor != "sqlite" else [act()])
+        results.extend(
+            race(lambda _: act(), threads=1) if connection.vendor != "sqlite" else [act()]
+        )
 
     def slowly(page: ModelAdmin, *args: Any, **kwargs: Any) -> Any:
         if not results:

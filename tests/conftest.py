@@ -21,9 +21,15 @@ ENGINES = {"sqlite": "sqlite", "postgresql": "postgres", "mongodb": "mongodb"}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out, rather than skip, what is not meant for the engine of this run (the mark `engines`)."""
+    """Leave out, rather than skip, what is not meant for the engine of this run (the mark
+    `engines`).
+    """
     engine = ENGINES[connection.vendor]
-    others = [item for item in items if (mark := item.get_closest_marker("engines")) and engine not in mark.args]
+    others = [
+        item
+        for item in items
+        if (mark := item.get_closest_marker("engines")) and engine not in mark.args
+    ]
     if others:
         config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if item not in others]
@@ -31,7 +37,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker) -> None:
-    """The tests' tables are made from the models, without migrations: the ledger's triggers are put in here."""
+    """The tests' tables are made from the models, without migrations: the ledger's triggers are put
+    in here.
+    """
     with django_db_blocker.unblock():
         immutability.install(connection)
         connections.close_all()
@@ -39,7 +47,9 @@ def django_db_setup(django_db_setup: None, django_db_blocker) -> None:
 
 @pytest.fixture
 def _django_db_helper(django_db_setup: None, django_db_blocker) -> Iterator[None]:
-    """What pytest-django's `db`, `transactional_db` and `django_db` mark stand on: here one thing on every engine."""
+    """What pytest-django's `db`, `transactional_db` and `django_db` mark stand on: here one thing
+    on every engine.
+    """
     with django_db_blocker.unblock():
         try:
             yield
@@ -51,13 +61,17 @@ def _django_db_helper(django_db_setup: None, django_db_blocker) -> Iterator[None
 
 
 def _every_connection_came_back() -> None:
-    """A thread that ends without closing takes its connection out of PostgreSQL's pool for good, and starves later tests."""
+    """A thread that ends without closing takes its connection out of PostgreSQL's pool for good,
+    and starves later tests.
+    """
     pool = getattr(connection, "pool", None)
     if pool:
         until = time.monotonic() + 2
         while _lost(pool) and time.monotonic() < until:
             time.sleep(0.01)
-        assert _lost(pool) == 0, "a thread of this test ended without closing its connection: use tests.concurrency.race"
+        assert _lost(pool) == 0, (
+            "a thread of this test ended without closing its connection: use tests.concurrency.race"
+        )
 
 
 def _lost(pool: Any) -> int:
@@ -81,7 +95,8 @@ def sandbox_process() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def sandbox(sandbox_process: Sandbox, settings: Settings) -> Sandbox:
-    """Stripe, the LMS and the mailbox as one real process, empty and well, with the settings pointing at it.
+    """Stripe, the LMS and the mailbox as one real process, empty and well, with the settings
+    pointing at it.
 
     It sends no webhook until a test gives it an address (`sandbox.webhooks(url=..., hold=False)`).
     """
@@ -97,13 +112,17 @@ def sandbox(sandbox_process: Sandbox, settings: Settings) -> Sandbox:
 
 @pytest.fixture
 def process_env(request: pytest.FixtureRequest, db: None) -> dict[str, str]:
-    """Return the environment of a real web or worker process on this run's test database (and sandbox, where asked for)."""
+    """Return the environment of a real web or worker process on this run's test database (and
+    sandbox, where asked for).
+    """
     if "sandbox" in request.fixturenames:
         request.getfixturevalue("sandbox")
     return {
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "maaledu.settings",
-        "DATABASE_URL": url_of_test_database(connection.settings_dict, django_settings.DATABASE_URL),
+        "DATABASE_URL": url_of_test_database(
+            connection.settings_dict, django_settings.DATABASE_URL
+        ),
         "STRIPE_API_BASE": django_settings.STRIPE_API_BASE,
         "FRAPPE_LMS_BASE_URL": django_settings.FRAPPE_LMS_BASE_URL,
         "EMAIL_PORT": str(django_settings.EMAIL_PORT),
@@ -113,13 +132,17 @@ def process_env(request: pytest.FixtureRequest, db: None) -> dict[str, str]:
 
 @pytest.fixture
 def faults(tmp_path: Path) -> Faults:
-    """Return the means to cut a process at its n-th write: `start(command, **faults.environment)`, then `faults.arm(n, kind)`."""
+    """Return the means to cut a process at its n-th write: `start(command, **faults.environment)`,
+    then `faults.arm(n, kind)`.
+    """
     return Faults(tmp_path)
 
 
 @pytest.fixture
 def start(process_env: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., Proc]]:
-    """Return a function that starts a process, `start(command, **environment)`; all of them are ended after the test."""
+    """Return a function that starts a process, `start(command, **environment)`; all of them are
+    ended after the test.
+    """
     started: list[Proc] = []
 
     def start_one(command: list[str], **environment: str) -> Proc:

@@ -1,4 +1,5 @@
-"""Which database the tests run on: TEST_ENGINE = sqlite (default) | postgres | mongodb, or a DATABASE_URL of one's own.
+"""Which database the tests run on: TEST_ENGINE = sqlite (default) | postgres | mongodb, or a
+DATABASE_URL of one's own.
 
 Several runs may go on at once: every run has a test database of its own, named after its process.
 """
@@ -30,7 +31,9 @@ def database_url() -> str:
 
 
 def run_directory() -> str:
-    """Return a directory that is removed when this process ends; in memory where there is such a place."""
+    """Return a directory that is removed when this process ends; in memory where there is such a
+    place.
+    """
     parent = "/dev/shm" if Path("/dev/shm").is_dir() else None
     directory = tempfile.mkdtemp(prefix=f"{RUN_NAME}_", dir=parent)
     atexit.register(shutil.rmtree, directory, ignore_errors=True)
@@ -38,7 +41,9 @@ def run_directory() -> str:
 
 
 def start_mongodb() -> str:
-    """Start a MongoDB-wire server that ends with this process, also when this process is killed: its input closes."""
+    """Start a MongoDB-wire server that ends with this process, also when this process is killed:
+    its input closes.
+    """
     server = subprocess.Popen(
         [sys.executable, "-m", "tests.mongo_server"],
         cwd=ROOT,
@@ -55,12 +60,16 @@ def start_mongodb() -> str:
 
 
 def for_tests(database: dict) -> dict:
-    """Return a DATABASES entry with a test database of this run's own, and without waiting for the disk."""
+    """Return a DATABASES entry with a test database of this run's own, and without waiting for the
+    disk.
+    """
     engine, options = database["ENGINE"], dict(database.get("OPTIONS", {}))
     name = RUN_NAME
     if engine.endswith("sqlite3"):
         name = str(Path(database["NAME"]).with_name("test.sqlite3"))
-        options["init_command"] = options["init_command"].replace("synchronous=FULL", "synchronous=OFF")
+        options["init_command"] = options["init_command"].replace(
+            "synchronous=FULL", "synchronous=OFF"
+        )
     elif engine.endswith("postgresql"):
         options["options"] = f"{options.get('options', '')} -c synchronous_commit=off".strip()
     else:
@@ -69,7 +78,9 @@ def for_tests(database: dict) -> dict:
 
 
 def url_of_test_database(database: dict, url: str) -> str:
-    """Return the DATABASE_URL of the test database, for real processes that share it with the tests."""
+    """Return the DATABASE_URL of the test database, for real processes that share it with the
+    tests.
+    """
     if database["ENGINE"].endswith("sqlite3"):
         return f"sqlite:///{database['NAME']}"
     base, _, _name = url.partition("?")[0].rpartition("/")

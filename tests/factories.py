@@ -1,4 +1,6 @@
-"""Rows and messages that tests start from. Statuses are reached through the product's own functions where that matters."""
+"""Rows and messages that tests start from. Statuses are reached through the product's own functions
+where that matters.
+"""
 
 import itertools
 import json
@@ -89,7 +91,9 @@ def session_of(payment: Payment, **fields: Any) -> dict[str, Any]:
     }
 
 
-def event_of(session: dict[str, Any], kind: str = "checkout.session.completed", **fields: Any) -> dict[str, Any]:
+def event_of(
+    session: dict[str, Any], kind: str = "checkout.session.completed", **fields: Any
+) -> dict[str, Any]:
     return {
         "id": f"evt_{uuid.uuid4().hex}",
         "object": "event",
@@ -126,7 +130,9 @@ def async_failed(payment: Payment) -> dict[str, Any]:
 
 
 def expired(payment: Payment) -> dict[str, Any]:
-    return event_of(session_of(payment, status="expired", payment_status="unpaid", payment_intent=None), EXPIRED)
+    return event_of(
+        session_of(payment, status="expired", payment_status="unpaid", payment_intent=None), EXPIRED
+    )
 
 
 def refund_of(payment: Payment, amount: int | None = None, **fields: Any) -> dict[str, Any]:
@@ -176,8 +182,12 @@ def signed(body: str, *, secret: str | None = None, timestamp: int | None = None
     )
 
 
-def deliver(client: Client, event: Any, *, path: str = "/api/webhook", header: str | None = None) -> Any:
+def deliver(
+    client: Client, event: Any, *, path: str = "/api/webhook", header: str | None = None
+) -> Any:
     """POST an event as Stripe would, rightly signed unless `header` says otherwise."""
     body = event if isinstance(event, str) else json.dumps(event)
     signature = signed(body) if header is None else header
-    return client.post(path, data=body, content_type="application/json", headers={"Stripe-Signature": signature})
+    return client.post(
+        path, data=body, content_type="application/json", headers={"Stripe-Signature": signature}
+    )

@@ -1,7 +1,9 @@
-"""Cuts a real process at its n-th write to the database, on every engine, without a hook in the product.
+"""Cuts a real process at its n-th write to the database, on every engine, without a hook in the
+product.
 
-A process with `tests.settings_faulty` watches a plan file. While the file is there, each INSERT, UPDATE, DELETE and COMMIT
-is noted in the journal beside it; at the n-th one the process is killed, or is told an error, or loses its connection:
+A process with `tests.settings_faulty` watches a plan file. While the file is there, each INSERT,
+UPDATE, DELETE and COMMIT is noted in the journal beside it; at the n-th one the process is killed,
+or is told an error, or loses its connection:
 
     kill   SIGKILL instead of the write
     raise  the database refuses the write
@@ -51,7 +53,9 @@ class Faults:
 
     @property
     def writes(self) -> list[str]:
-        """The writes since it was armed, in order, the cut one last (where the process did not go on)."""
+        """The writes since it was armed, in order, the cut one last (where the process did not go
+        on).
+        """
         return self.journal.read_text().splitlines() if self.journal.exists() else []
 
     @property
@@ -65,7 +69,9 @@ def journal_of(plan: Path) -> Path:
 
 
 def due(what: str) -> str:
-    """Note a write and return the kind of fault that is due at it, or nothing. Counts over all threads and processes."""
+    """Note a write and return the kind of fault that is due at it, or nothing. Counts over all
+    threads and processes.
+    """
     plan = Path(os.environ[PLAN])
     if not plan.exists():
         return ""
@@ -78,7 +84,12 @@ def due(what: str) -> str:
     return kind if number == int(at) else ""
 
 
-def cut(kind: str, refuse: Callable[[], Exception], lose: Callable[[], Exception], write: Callable[[], Any]) -> Any:
+def cut(
+    kind: str,
+    refuse: Callable[[], Exception],
+    lose: Callable[[], Exception],
+    write: Callable[[], Any],
+) -> Any:
     if kind == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     if kind == "raise":
@@ -99,7 +110,7 @@ def install() -> None:
         _watch_mongodb()
 
 
-# --- SQLite and PostgreSQL -------------------------------------------------------------------------------------------
+# --- SQLite and PostgreSQL ------------------------------------------------------------------------
 
 
 def _watch_statements(connection: BaseDatabaseWrapper, **_: Any) -> None:
@@ -107,11 +118,18 @@ def _watch_statements(connection: BaseDatabaseWrapper, **_: Any) -> None:
         connection.execute_wrappers.append(_on_statement)
 
 
-def _on_statement(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
+def _on_statement(
+    execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]
+) -> Any:
     if not sql.lstrip().upper().startswith(WRITES):
         return execute(sql, params, many, context)
     kind = due(" ".join(sql.split()[:3]))
-    return cut(kind, _refused, lambda: _lost(context["connection"]), lambda: execute(sql, params, many, context))
+    return cut(
+        kind,
+        _refused,
+        lambda: _lost(context["connection"]),
+        lambda: execute(sql, params, many, context),
+    )
 
 
 def _watch_commits() -> None:
@@ -128,7 +146,9 @@ def _refused() -> Exception:
 
 
 def _lost(connection: BaseDatabaseWrapper) -> Exception:
-    """PostgreSQL closes the socket; SQLite, which has none, forgets the open transaction as after a disk error."""
+    """PostgreSQL closes the socket; SQLite, which has none, forgets the open transaction as after a
+    disk error.
+    """
     if connection.vendor == "postgresql":
         connection.connection.close()
     elif connection.connection is not None and connection.connection.in_transaction:
@@ -136,7 +156,7 @@ def _lost(connection: BaseDatabaseWrapper) -> Exception:
     return OperationalError("the connection was lost")
 
 
-# --- MongoDB ---------------------------------------------------------------------------------------------------------
+# --- MongoDB --------------------------------------------------------------------------------------
 
 
 def _watch_mongodb() -> None:
@@ -165,7 +185,12 @@ def _watched_method(method: Callable[..., Any]) -> Callable[..., Any]:
 
 def _watched_commit(commit: Callable[[Any], None]) -> Callable[[Any], None]:
     def watched(session: Any) -> None:
-        cut(due("COMMIT"), _mongodb_refused, lambda: _mongodb_lost("UnknownTransactionCommitResult"), lambda: commit(session))
+        cut(
+            due("COMMIT"),
+            _mongodb_refused,
+            lambda: _mongodb_lost("UnknownTransactionCommitResult"),
+            lambda: commit(session),
+        )
 
     return watched
 

@@ -1,4 +1,6 @@
-"""Which invariants can have come to be broken: the others are not asked about after every one of thousands of tests."""
+"""Which invariants can have come to be broken: the others are not asked about after every one of
+thousands of tests.
+"""
 
 import functools
 import re
@@ -17,18 +19,25 @@ Check = Callable[[], list[str]]
 def read_when_empty() -> dict[Check, frozenset[str]]:
     """Return which tables each check reads of an empty database.
 
-    While these are empty it asks the same and is told the same, so it finds what it found then: nothing.
+    While these are empty it asks the same and is told the same, so it finds what it found then:
+    nothing.
     """
     assert filled_tables() == [], "ask before the first test writes anything"
     known, reads = set(tables()), {}
     for check in invariants.CHECKS:
         with CaptureQueriesContext(connection) as captured:
             assert check() == []
-        reads[check] = frozenset(known.intersection(*[{word for query in captured for word in re.findall(r"\w+", query["sql"])}]))
+        reads[check] = frozenset(
+            known.intersection(
+                *[{word for query in captured for word in re.findall(r"\w+", query["sql"])}]
+            )
+        )
     return reads
 
 
 def worth_asking() -> list[Check]:
-    """Return the checks that read a table which holds something, and those of which no table is known."""
+    """Return the checks that read a table which holds something, and those of which no table is
+    known.
+    """
     filled = set(filled_tables())
     return [check for check, reads in read_when_empty().items() if not reads or reads & filled]

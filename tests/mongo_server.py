@@ -1,6 +1,7 @@
 """A MongoDB-wire server for the tests, in a process of its own: `python -m tests.mongo_server`.
 
-Prints its address, and ends when its standard input closes, so that it never outlives the test run, however that ended.
+Prints its address, and ends when its standard input closes, so that it never outlives the test run,
+however that ended.
 """
 
 import functools
@@ -21,9 +22,11 @@ CONFLICT_SECONDS = 0.005
 
 
 class Server(SecantusDBServer):
-    """Drops what a killed client had open at once: otherwise a plain write that meets it waits for ever on this server.
+    """Drops what a killed client had open at once: otherwise a plain write that meets it waits for
+    ever on this server.
 
-    A real server drops it after transactionLifetimeLimitSeconds (60 s), and lets the plain write go on then.
+    A real server drops it after transactionLifetimeLimitSeconds (60 s), and lets the plain write go
+    on then.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -53,7 +56,9 @@ class Server(SecantusDBServer):
 
 
 def teach_nested_projections() -> None:
-    """MongoDB reads `{$project: {a: {b: 1}}}` as `a.b: 1`, which `values("a__b")` rests on; this server takes it for a value."""
+    """MongoDB reads `{$project: {a: {b: 1}}}` as `a.b: 1`, which `values("a__b")` rests on; this
+    server takes it for a value.
+    """
     project = aggregate._STAGES["$project"]
 
     def project_nested(spec: Any, docs: list[dict[str, Any]], context: Any) -> list[dict[str, Any]]:
@@ -71,12 +76,16 @@ def flat(spec: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]
 
 
 def let_others_write_meanwhile() -> None:
-    """A plain write of many documents that meets an open transaction waits for its end; here it kept the collection to itself meanwhile.
+    """A plain write of many documents that meets an open transaction waits for its end; here it
+    kept the collection to itself meanwhile.
 
-    The transaction's next write to that collection then waited for the plain one, and both for ever. A real server locks no collection.
+    The transaction's next write to that collection then waited for the plain one, and both for
+    ever. A real server locks no collection.
     """
     for name in ("_update_chunk", "_delete_chunk"):
-        setattr(storage.Storage, name, _waits_without_lock(getattr(storage.Storage, name).__wrapped__))
+        setattr(
+            storage.Storage, name, _waits_without_lock(getattr(storage.Storage, name).__wrapped__)
+        )
 
 
 def _waits_without_lock(chunk: Callable[..., Any]) -> Callable[..., Any]:
@@ -89,7 +98,9 @@ def _waits_without_lock(chunk: Callable[..., Any]) -> Callable[..., Any]:
             try:
                 return chunk(self, db, coll, *args, **kwargs)
             except (storage.WriteConflictError, storage.wt.WiredTigerError) as problem:
-                if not isinstance(problem, storage.WriteConflictError) and not storage._is_wt_rollback(problem):
+                if not isinstance(
+                    problem, storage.WriteConflictError
+                ) and not storage._is_wt_rollback(problem):
                     raise
             held = lock._release_save()  # however often this thread holds it
             try:
@@ -103,7 +114,9 @@ def _waits_without_lock(chunk: Callable[..., Any]) -> Callable[..., Any]:
 def main() -> None:
     teach_nested_projections()
     let_others_write_meanwhile()
-    server = Server(port=0, storage_path=":memory:", transaction_lifetime_seconds=TRANSACTION_LIFETIME_SECONDS)
+    server = Server(
+        port=0, storage_path=":memory:", transaction_lifetime_seconds=TRANSACTION_LIFETIME_SECONDS
+    )
     server.start()
     print(server.uri, flush=True)
     sys.stdin.read()

@@ -1,4 +1,6 @@
-"""Real processes for the tests: started in a group of their own, watched, logged to a file, and always ended."""
+"""Real processes for the tests: started in a group of their own, watched, logged to a file, and
+always ended.
+"""
 
 import contextlib
 import os
@@ -28,15 +30,22 @@ def python(*arguments: str) -> list[str]:
 
 
 class Proc:
-    """One command in its own process group; `env` is the whole environment (see the `process_env` fixture)."""
+    """One command in its own process group; `env` is the whole environment (see the `process_env`
+    fixture).
+    """
 
     def __init__(self, command: Sequence[str], *, env: dict[str, str], log: Path) -> None:
         self.log = log
         self._output = log.open("ab")
         self._popen = subprocess.Popen(
-            command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=self._output, stderr=self._output,
+            command,
+            cwd=ROOT,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=self._output,
+            stderr=self._output,
             start_new_session=True,
-        )  # fmt: skip
+        )
 
     @property
     def pid(self) -> int:
@@ -57,13 +66,19 @@ class Proc:
         """Wait until its output contains the text."""
         return self.wait_until(lambda: text in self.output(), repr(text), seconds)
 
-    def wait_until(self, ready: Callable[[], bool], what: str, seconds: float = START_SECONDS) -> "Proc":
+    def wait_until(
+        self, ready: Callable[[], bool], what: str, seconds: float = START_SECONDS
+    ) -> "Proc":
         deadline = time.monotonic() + seconds
         while not ready():
             if not self.running:
-                raise AssertionError(f"ended with {self._popen.returncode} before {what}:\n{self.output()[-4000:]}")
+                raise AssertionError(
+                    f"ended with {self._popen.returncode} before {what}:\n{self.output()[-4000:]}"
+                )
             if time.monotonic() > deadline:
-                raise AssertionError(f"not ready after {seconds} s ({what}):\n{self.output()[-4000:]}")
+                raise AssertionError(
+                    f"not ready after {seconds} s ({what}):\n{self.output()[-4000:]}"
+                )
             time.sleep(POLL_SECONDS)
         return self
 
@@ -78,7 +93,9 @@ class Proc:
 
     def children(self) -> list[int]:
         """Return the ids of its direct child processes."""
-        found = subprocess.run(["pgrep", "-P", str(self.pid)], capture_output=True, text=True, check=False)
+        found = subprocess.run(
+            ["pgrep", "-P", str(self.pid)], capture_output=True, text=True, check=False
+        )
         return [int(line) for line in found.stdout.split()]
 
     def kill(self) -> None:

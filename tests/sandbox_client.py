@@ -45,8 +45,14 @@ class Sandbox:
         for name, value in self.options.items():
             flag = "--" + name.replace("_", "-")
             command += [flag] * bool(value) if isinstance(value, bool) else [flag, str(value)]
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("SANDBOX_") and name != "MAALEDU_ENV"}
-        self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("SANDBOX_") and name != "MAALEDU_ENV"
+        }
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+        )
         self._read_ports()
         return self
 
@@ -104,41 +110,69 @@ class Sandbox:
         return response.json()
 
     def reset(self, *, keep: str = "") -> None:
-        """Forget everything and switch every fault off; ``keep="courses"`` keeps the LMS's courses."""
+        """Forget everything and switch every fault off; ``keep="courses"`` keeps the LMS's
+        courses.
+        """
         self.call("POST", "/control/reset", {"keep": keep})
 
     def state(self) -> dict[str, Any]:
         return dict(self.call("GET", "/control/state"))
 
     def calls(self, target: str, prefix: str = "") -> list[dict[str, Any]]:
-        """Return the calls of "stripe" or "lms" so far, or those that start with ``prefix`` ("POST /api/resource/User")."""
-        return [call for call in self.call("GET", f"/control/calls?target={target}") if call["call"].startswith(prefix)]
+        """Return the calls of "stripe" or "lms" so far, or those that start with ``prefix`` ("POST
+        /api/resource/User").
+        """
+        return [
+            call
+            for call in self.call("GET", f"/control/calls?target={target}")
+            if call["call"].startswith(prefix)
+        ]
 
     def fault(self, target: str, mode: str, match: str = "", **more: object) -> dict[str, Any]:
-        """Switch a fault on: ``fault("lms", "lost_answer", "POST /api/resource/LMS Enrollment", times=1)``."""
-        return dict(self.call("POST", "/control/faults", {"target": target, "mode": mode, "match": match, **more}))
+        """Switch a fault on: ``fault("lms", "lost_answer", "POST /api/resource/LMS Enrollment",
+        times=1)``.
+        """
+        return dict(
+            self.call(
+                "POST", "/control/faults", {"target": target, "mode": mode, "match": match, **more}
+            )
+        )
 
     def heal(self, target: str = "") -> None:
         self.call("DELETE", "/control/faults", {"target": target})
 
     def pay(self, session_id: str, outcome: str = "paid", **more: object) -> dict[str, Any]:
-        """Pay a session; ``wait=5`` waits for the webhook's answer; amount_total, currency, livemode, email, delay may be given."""
-        return dict(self.call("POST", f"/control/stripe/sessions/{session_id}/pay", {"outcome": outcome, **more}))
+        """Pay a session; ``wait=5`` waits for the webhook's answer; amount_total, currency,
+        livemode, email, delay may be given.
+        """
+        return dict(
+            self.call(
+                "POST", f"/control/stripe/sessions/{session_id}/pay", {"outcome": outcome, **more}
+            )
+        )
 
     def expire(self, session_id: str) -> dict[str, Any]:
         return dict(self.call("POST", f"/control/stripe/sessions/{session_id}/expire", {}))
 
-    def refund_in_dashboard(self, payment_intent: str, amount: int | None = None, **more: object) -> dict[str, Any]:
-        """Refund as a person does in Stripe's dashboard; takes a charge's id too; reason and ``wait=5`` may be given."""
+    def refund_in_dashboard(
+        self, payment_intent: str, amount: int | None = None, **more: object
+    ) -> dict[str, Any]:
+        """Refund as a person does in Stripe's dashboard; takes a charge's id too; reason and
+        ``wait=5`` may be given.
+        """
         given = {} if amount is None else {"amount": amount}
-        return dict(self.call("POST", f"/control/stripe/charges/{payment_intent}/refund", {**given, **more}))
+        return dict(
+            self.call("POST", f"/control/stripe/charges/{payment_intent}/refund", {**given, **more})
+        )
 
     def settle_refund(self, refund_id: str, **more: object) -> dict[str, Any]:
         """Let a pending refund succeed; ``wait=5`` waits for the webhooks' answers."""
         return dict(self.call("POST", f"/control/stripe/refunds/{refund_id}/succeed", more))
 
     def fail_refund(self, refund_id: str, **more: object) -> dict[str, Any]:
-        """Let a refund fail, one that succeeded too; reason (Stripe's failure_reason) and ``wait=5`` may be given."""
+        """Let a refund fail, one that succeeded too; reason (Stripe's failure_reason) and
+        ``wait=5`` may be given.
+        """
         return dict(self.call("POST", f"/control/stripe/refunds/{refund_id}/fail", more))
 
     def cancel_refund(self, refund_id: str, **more: object) -> dict[str, Any]:
@@ -146,39 +180,65 @@ class Sandbox:
         return dict(self.call("POST", f"/control/stripe/refunds/{refund_id}/cancel", more))
 
     def dispute(self, payment_intent: str, **more: object) -> dict[str, Any]:
-        """Let the buyer's bank dispute a payment; reason, amount, status ("warning_needs_response") and ``wait=5`` may be given."""
+        """Let the buyer's bank dispute a payment; reason, amount, status ("warning_needs_response")
+        and ``wait=5`` may be given.
+        """
         return dict(self.call("POST", f"/control/stripe/charges/{payment_intent}/dispute", more))
 
     def close_dispute(self, dispute_id: str, status: str, **more: object) -> dict[str, Any]:
-        """Bring a dispute to a status: won, lost, warning_closed, under_review, or any text; ``wait=5`` waits for the answers."""
-        return dict(self.call("POST", f"/control/stripe/disputes/{dispute_id}", {"status": status, **more}))
+        """Bring a dispute to a status: won, lost, warning_closed, under_review, or any text;
+        ``wait=5`` waits for the answers.
+        """
+        return dict(
+            self.call("POST", f"/control/stripe/disputes/{dispute_id}", {"status": status, **more})
+        )
 
     def send_event(self, kind: str, data: dict[str, Any], **more: object) -> dict[str, Any]:
-        """Send an event of any type; id, livemode, api_version, created and send=False may be given."""
-        return dict(self.call("POST", "/control/stripe/events", {"type": kind, "object": data, **more}))
+        """Send an event of any type; id, livemode, api_version, created and send=False may be
+        given.
+        """
+        return dict(
+            self.call("POST", "/control/stripe/events", {"type": kind, "object": data, **more})
+        )
 
     def deliver(self, event_id: str, times: int = 1) -> list[dict[str, Any]]:
         """Deliver an event again, ``times`` at once, and return what came back."""
-        return list(self.call("POST", f"/control/stripe/events/{event_id}/deliver", {"times": times})["deliveries"])
+        return list(
+            self.call("POST", f"/control/stripe/events/{event_id}/deliver", {"times": times})[
+                "deliveries"
+            ]
+        )
 
     def deliver_in_order(self, event_ids: list[str]) -> list[dict[str, Any]]:
-        """Deliver events one after the other, as often as they are named, and return what came back."""
-        return list(self.call("POST", "/control/stripe/deliveries", {"events": event_ids})["deliveries"])
+        """Deliver events one after the other, as often as they are named, and return what came
+        back.
+        """
+        return list(
+            self.call("POST", "/control/stripe/deliveries", {"events": event_ids})["deliveries"]
+        )
 
     def webhooks(self, **settings: object) -> dict[str, Any]:
-        """Change the endpoint: url, secret, duplicates, delay, drop, hold, order, seed, events, retry_base, api_version."""
+        """Change the endpoint: url, secret, duplicates, delay, drop, hold, order, seed, events,
+        retry_base, api_version.
+        """
         return dict(self.call("POST", "/control/webhooks", settings))
 
     def stripe(self, **settings: object) -> dict[str, Any]:
-        """Change Stripe: async_delay, webhook_wait, key, refund_status (how refunds begin: succeeded, pending, requires_action)."""
+        """Change Stripe: async_delay, webhook_wait, key, refund_status (how refunds begin:
+        succeeded, pending, requires_action).
+        """
         return dict(self.call("POST", "/control/stripe", settings))
 
     def lms(self, **settings: object) -> dict[str, Any]:
-        """Change the LMS: server, key, role, keys, courses, users, enrollments, user_limit, progress, hang_seconds, latency."""
+        """Change the LMS: server, key, role, keys, courses, users, enrollments, user_limit,
+        progress, hang_seconds, latency.
+        """
         return dict(self.call("POST", "/control/lms", settings))
 
     def advance(self, seconds: float) -> None:
-        """Move the sandbox's clock ahead; sessions and delayed payments that become due are handled before this returns."""
+        """Move the sandbox's clock ahead; sessions and delayed payments that become due are handled
+        before this returns.
+        """
         self.call("POST", "/control/clock", {"advance": seconds})
 
     def mails(self, to: str = "") -> list[dict[str, Any]]:
@@ -191,7 +251,11 @@ class Sandbox:
     def enrollments(self, email: str = "", course: str = "") -> list[dict[str, Any]]:
         """Return the LMS's enrollment rows, of one learner or course when given."""
         rows = self.state()["enrollments"]
-        return [row for row in rows if (not email or row["member"] == email) and (not course or row["course"] == course)]
+        return [
+            row
+            for row in rows
+            if (not email or row["member"] == email) and (not course or row["course"] == course)
+        ]
 
     def sessions(self) -> list[dict[str, Any]]:
         return list(self.state()["sessions"])

@@ -1,4 +1,6 @@
-"""The settings of the tests: the product's own, on a test database, with outside services at the sandbox's places."""
+"""The settings of the tests: the product's own, on a test database, with outside services at the
+sandbox's places.
+"""
 
 import os
 from datetime import timedelta

@@ -1,4 +1,6 @@
-"""Counts what is asked of the database, on every engine alike: statements without the begin and end of transactions."""
+"""Counts what is asked of the database, on every engine alike: statements without the begin and end
+of transactions.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,4 +17,6 @@ def statements() -> Iterator[list[str]]:
     found: list[str] = []
     with CaptureQueriesContext(connection) as captured:
         yield found
-    found.extend(q["sql"] for q in captured.captured_queries if not q["sql"].startswith(TRANSACTION_MARKS))
+    found.extend(
+        q["sql"] for q in captured.captured_queries if not q["sql"].startswith(TRANSACTION_MARKS)
+    )

@@ -1,4 +1,6 @@
-"""Which status may follow which, written out from decisions and architecture: what the models say is held against this."""
+"""Which status may follow which, written out from decisions and architecture: what the models say
+is held against this.
+"""
 
 Moves = set[tuple[str, str]]
 
@@ -32,7 +34,9 @@ PAYMENT = moves(
     "expired -> paid, failed, cancelled",
     "cancelled -> paid",
 )
-REFUND = moves("requested -> pending, succeeded, failed", "pending -> succeeded, failed", "succeeded -> failed")
+REFUND = moves(
+    "requested -> pending, succeeded, failed", "pending -> succeeded, failed", "succeeded -> failed"
+)
 DISPUTE = moves("warning -> open, won, lost", "open -> won, lost", "won -> lost")
 GRANT = moves(
     "pending -> approved, rejected",
@@ -42,11 +46,18 @@ GRANT = moves(
     "expired -> redeemed",
 )
 COURSE = moves("draft -> published, archived", "published -> archived", "archived -> published")
-AFFILIATE = moves("applied -> active, closed", "active -> suspended, closed", "suspended -> active, closed", "closed -> active")
+AFFILIATE = moves(
+    "applied -> active, closed",
+    "active -> suspended, closed",
+    "suspended -> active, closed",
+    "closed -> active",
+)
 FRAUD_SIGNAL = moves("open -> cleared, confirmed", "cleared -> confirmed", "confirmed -> cleared")
 PAYOUT_BATCH = moves("draft -> released, cancelled", "released -> paid, cancelled")
 PAYOUT = moves("draft -> released, cancelled", "released -> paid, cancelled", "paid -> cancelled")
-DEAD_LETTER = moves("open -> open, replayed, dismissed", "replayed -> open", "dismissed -> open, replayed")
+DEAD_LETTER = moves(
+    "open -> open, replayed, dismissed", "replayed -> open", "dismissed -> open, replayed"
+)
 WORK = moves("pending -> running", "running -> pending, done, dead", "dead -> pending")
 
 OF_MODELS = {

@@ -10,7 +10,8 @@ NINETIETH_PERCENTILE = 25
 LONGEST_MODULE = 300
 DEEPEST_NESTING = 3
 MOST_PARAMETERS = 5
-# Lists rather than logic: every setting; the shapes of a cover; the fields of Stripe's error body; the work machine in one piece.
+# Lists rather than logic: every setting; the shapes of a cover; the fields of Stripe's error body;
+# the work machine in one piece.
 LONGER_MODULES = {"maaledu.settings", "maaledu.work"}
 MORE_PARAMETERS = {"courses.cover_art._book", "sandbox.stripe_errors.__init__"}
 
@@ -24,10 +25,16 @@ def snippet(source: str, name: str = "courses.catalogue") -> Module:
 
 def test_the_product_was_found():
     names = {module.name for module in MODULES}
-    assert {"maaledu.db", "enrollments.fulfillment", "payments.gateway", "office.grants", "sandbox.server"} <= names
+    assert {
+        "maaledu.db",
+        "enrollments.fulfillment",
+        "payments.gateway",
+        "office.grants",
+        "sandbox.server",
+    } <= names
 
 
-# --- imports ---------------------------------------------------------------------------------------------------------
+# --- imports --------------------------------------------------------------------------------------
 
 
 def test_imports_go_down_only():
@@ -61,8 +68,20 @@ def test_control_an_import_upward_or_sideways_is_caught(name, source):
 @pytest.mark.parametrize(
     ("name", "source"),
     [
-        ("enrollments.fulfillment", "from lms_sync import delivery\nfrom notifications import outgoing\nfrom maaledu.db import atomic"),
-        ("lms_sync.delivery", "from courses.models import Course\nfrom lms_sync.errors import LmsError\nimport requests"),
+        (
+            "enrollments.fulfillment",
+            (
+                "from lms_sync import delivery\nfrom notifications import outgoing\nfrom maaledu.db"
+                " import atomic"
+            ),
+        ),
+        (
+            "lms_sync.delivery",
+            (
+                "from courses.models import Course\nfrom lms_sync.errors import LmsError\nimport"
+                " requests"
+            ),
+        ),
         ("operations.queues", "from payments import webhooks\nfrom maaledu.work import Queue"),
         ("grants.applications", "from notifications import outgoing"),
         ("sandbox.server", "from sandbox.world import World\nimport json"),
@@ -72,7 +91,7 @@ def test_control_imports_downward_are_allowed(name, source):
     assert list(import_violations(snippet(source, name))) == []
 
 
-# --- bans ------------------------------------------------------------------------------------------------------------
+# --- bans -----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("ban", BANS, ids=lambda ban: ban.what)
@@ -87,12 +106,26 @@ BREACHES = {
         "a = b.status = 'x'",
         "setattr(enrollment, 'status', 'paid')",
     ],
-    "updates a status: maaledu.db.transition does that": ["Enrollment.objects.filter(pk=1).update(status='paid')"],
-    "select_for_update does nothing on two of the engines": ["Course.objects.select_for_update().get()"],
+    "updates a status: maaledu.db.transition does that": [
+        "Enrollment.objects.filter(pk=1).update(status='paid')"
+    ],
+    "select_for_update does nothing on two of the engines": [
+        "Course.objects.select_for_update().get()"
+    ],
     "prefetch_related": ["Course.objects.prefetch_related('enrollments')"],
-    "signals": ["from django.dispatch import receiver", "from django.db.models.signals import post_save"],
-    "only the gateway knows stripe": ["import stripe", "from stripe import StripeClient", "import stripe.error"],
-    "imports inside a function": ["def f():\n    import json", "class A:\n    def f(self):\n        if 1:\n            from a import b"],
+    "signals": [
+        "from django.dispatch import receiver",
+        "from django.db.models.signals import post_save",
+    ],
+    "only the gateway knows stripe": [
+        "import stripe",
+        "from stripe import StripeClient",
+        "import stripe.error",
+    ],
+    "imports inside a function": [
+        "def f():\n    import json",
+        "class A:\n    def f(self):\n        if 1:\n            from a import b",
+    ],
     "only maaledu.db opens transactions": [
         "from django.db import transaction\nwith transaction.atomic():\n    pass",
         "from django.db import transaction\n@transaction.atomic\ndef f(): pass",
@@ -108,15 +141,25 @@ BREACHES = {
         "tip = amount * 0.1",
     ],
     "sleeps": ["import time\ntime.sleep(1)", "from time import sleep\nsleep(1)"],
-    "only the bell sends Celery messages": ["drain.delay('x')", "drain.apply_async()", "app.send_task('x')"],
+    "only the bell sends Celery messages": [
+        "drain.delay('x')",
+        "drain.apply_async()",
+        "app.send_task('x')",
+    ],
     "MongoDB cannot ignore conflicts": ["Course.objects.bulk_create(rows, ignore_conflicts=True)"],
-    "only the settings read the environment": ["import os\nos.environ['A']", "import os\nos.getenv('A')", "from os import environ"],
+    "only the settings read the environment": [
+        "import os\nos.environ['A']",
+        "import os\nos.getenv('A')",
+        "from os import environ",
+    ],
     "a catch-all name": ["x = 1"],
     "marks a string as safe HTML": ["mark_safe(title)"],
 }
 
 
-@pytest.mark.parametrize(("what", "source"), [(what, source) for what, sources in BREACHES.items() for source in sources])
+@pytest.mark.parametrize(
+    ("what", "source"), [(what, source) for what, sources in BREACHES.items() for source in sources]
+)
 def test_control_each_ban_catches_its_breach_and_only_that(what, source):
     module = snippet(source, "courses.utils" if what == "a catch-all name" else "courses.catalogue")
     assert {ban.what for ban in BANS if ban.violations(module)} == {what}
@@ -147,7 +190,7 @@ def test_control_an_exception_covers_its_own_module_only():
     assert len(ban.violations(snippet(source, "maaledu.bells"))) == 1
 
 
-# --- sizes -----------------------------------------------------------------------------------------------------------
+# --- sizes ----------------------------------------------------------------------------------------
 
 
 def test_functions_are_short():
@@ -159,7 +202,11 @@ def test_functions_are_short():
 
 def test_functions_are_flat_and_take_few_parameters():
     assert [function for function in FUNCTIONS if function.nesting > DEEPEST_NESTING] == []
-    many = {function.name.partition(":")[0] for function in FUNCTIONS if function.parameters > MOST_PARAMETERS}
+    many = {
+        function.name.partition(":")[0]
+        for function in FUNCTIONS
+        if function.parameters > MOST_PARAMETERS
+    }
     assert many <= MORE_PARAMETERS
 
 
@@ -169,9 +216,15 @@ def test_modules_are_short():
 
 def test_control_sizes_are_measured():
     body = "\n".join(f"    x{number} = {number}" for number in range(60))
-    deep = "    for a in b:\n        if a:\n            with a:\n                while a:\n                    pass"
+    deep = (
+        "    for a in b:\n        if a:\n            with a:\n                while a:\n           "
+        "         pass"
+    )
     chain = "    if a:\n        pass\n    elif b:\n        pass\n    elif c:\n        pass"
-    source = f'def long(a, b, *, c, d, e, f):\n    """One.\n\n    Two.\n    """\n{body}\ndef deep():\n{deep}\ndef chain():\n{chain}\n'
+    source = (
+        f'def long(a, b, *, c, d, e, f):\n    """One.\n\n    Two.\n    """\n{body}\ndef'
+        f" deep():\n{deep}\ndef chain():\n{chain}\n"
+    )
     long, nested, flat = functions(snippet(source))
     assert (long.lines, long.parameters, long.positional) == (61, 6, 2)
     assert (nested.nesting, flat.nesting) == (4, 1)

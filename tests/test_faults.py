@@ -1,4 +1,6 @@
-"""The write-cutter cuts where it says, on every engine: otherwise the sweeps of the flows would prove nothing."""
+"""The write-cutter cuts where it says, on every engine: otherwise the sweeps of the flows would
+prove nothing.
+"""
 
 import json
 import signal
@@ -11,7 +13,8 @@ from tests.dbapp.models import Account, Note
 
 pytestmark = pytest.mark.django_db
 
-# Two single writes, then two in one transaction. After an error it goes on with the next step, as a server would.
+# Two single writes, then two in one transaction. After an error it goes on with the next step, as a
+# server would.
 STEPS = """
 import json, sys
 from pathlib import Path
@@ -71,7 +74,9 @@ def run(start, faults):
 
 
 def state() -> tuple[list[str], list[int]]:
-    return sorted(Note.objects.values_list("text", flat=True)), list(Account.objects.values_list("balance", flat=True))
+    return sorted(Note.objects.values_list("text", flat=True)), list(
+        Account.objects.values_list("balance", flat=True)
+    )
 
 
 def test_a_clean_run_is_counted_and_not_disturbed(run, faults):
@@ -100,8 +105,13 @@ def test_a_kill_leaves_what_was_written_before_it(run, faults, at):
     assert state() == AFTER_A_KILL[at]
 
 
-FAILED_BEFORE = {1: [[0], ["alone", "both"], []], 2: [[1], ["both"], [2]], **{at: [[2], ["alone"], [1]] for at in (3, 4, 5)}}
-# The write was made: a single one stays, one inside a transaction is taken back with it, a commit holds.
+FAILED_BEFORE = {
+    1: [[0], ["alone", "both"], []],
+    2: [[1], ["both"], [2]],
+    **{at: [[2], ["alone"], [1]] for at in (3, 4, 5)},
+}
+# The write was made: a single one stays, one inside a transaction is taken back with it, a commit
+# holds.
 FAILED_AFTER = {
     1: [[0], ["alone", "both"], [2]],
     2: [[1], ["alone", "both"], [2]],
@@ -111,7 +121,10 @@ FAILED_AFTER = {
 HEALED = [[], ["alone", "both"], [2]]
 
 
-@pytest.mark.parametrize(("kind", "expected"), [("raise", FAILED_BEFORE), ("drop", FAILED_BEFORE), ("lost", FAILED_AFTER)])
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [("raise", FAILED_BEFORE), ("drop", FAILED_BEFORE), ("lost", FAILED_AFTER)],
+)
 def test_an_error_is_told_once_and_the_process_goes_on(start, faults, kind, expected):
     command = [sys.executable, "-c", AT_EVERY_WRITE, str(faults.plan.parent), kind]
     process = start(command, **faults.environment)
@@ -119,7 +132,9 @@ def test_an_error_is_told_once_and_the_process_goes_on(start, faults, kind, expe
     seen = [json.loads(line) for line in process.output().splitlines() if line.startswith("[")]
     # On MongoDB a transaction whose connection breaks is run again, or its commit repeated.
     healed = {3, 4, 5} if connection.vendor == "mongodb" and kind != "raise" else set()
-    assert seen == [[at, True, *(HEALED if at in healed else expected[at])] for at in range(1, WRITES + 1)]
+    assert seen == [
+        [at, True, *(HEALED if at in healed else expected[at])] for at in range(1, WRITES + 1)
+    ]
 
 
 def test_nothing_is_cut_or_counted_before_it_is_armed(start, faults):

@@ -1,4 +1,6 @@
-"""The MongoDB-wire server of the tests: what it does otherwise than a real one would make tests wait for ever."""
+"""The MongoDB-wire server of the tests: what it does otherwise than a real one would make tests
+wait for ever.
+"""
 
 import threading
 import time
@@ -18,12 +20,17 @@ pytestmark = [pytest.mark.engines("mongodb"), pytest.mark.django_db]
 @pytest.mark.parametrize(
     ("write", "left"),
     [
-        (lambda things: things.update_many({}, {"$inc": {"plain": 1}}), [{"_id": n, "inside": 1, "plain": 1} for n in (1, 2)]),
+        (
+            lambda things: things.update_many({}, {"$inc": {"plain": 1}}),
+            [{"_id": n, "inside": 1, "plain": 1} for n in (1, 2)],
+        ),
         (lambda things: things.delete_many({}), []),
     ],
     ids=["update", "delete"],
 )
-def test_a_plain_write_that_waits_for_a_transaction_does_not_keep_it_from_ending(write: Callable[[Collection], Any], left: list[dict]):
+def test_a_plain_write_that_waits_for_a_transaction_does_not_keep_it_from_ending(
+    write: Callable[[Collection], Any], left: list[dict]
+):
     things = connection.database["things_of_a_test"]
     things.insert_many([{"_id": 1}, {"_id": 2}])
     plain = threading.Thread(target=write, args=[things], daemon=True)
@@ -36,7 +43,9 @@ def test_a_plain_write_that_waits_for_a_transaction_does_not_keep_it_from_ending
         other = threading.Thread(target=again, daemon=True)
         other.start()
         other.join(SECONDS)
-        assert not other.is_alive(), "the second write of the transaction waits for the plain one, which waits for it"
+        assert not other.is_alive(), (
+            "the second write of the transaction waits for the plain one, which waits for it"
+        )
         session.commit_transaction()
     plain.join(SECONDS)
     assert not plain.is_alive()

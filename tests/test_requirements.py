@@ -10,16 +10,32 @@ from tests.architecture import ROOT
 PAGE = ROOT / "docs" / "requirements.md"
 # First and last of each stretch that the product covers so far.
 COVERED = [
-    (1, 43), (45, 97), (101, 110), (113, 113), (117, 131), (133, 135), (137, 145), (148, 148), (158, 158), (161, 161), (164, 179),
-    (181, 181), (190, 190), (198, 198), (202, 204), (207, 217),
-]  # fmt: skip
+    (1, 43),
+    (45, 97),
+    (101, 110),
+    (113, 113),
+    (117, 131),
+    (133, 135),
+    (137, 145),
+    (148, 148),
+    (158, 158),
+    (161, 161),
+    (164, 179),
+    (181, 181),
+    (190, 190),
+    (198, 198),
+    (202, 204),
+    (207, 217),
+]
 ROW = re.compile(r"\| R(\d{3}) \| ([^|]+) \| ([^|]+) \|")
 TEST = re.compile(r"`(tests/[\w/]+\.py)::(test_\w+)`")
 
 
 def rows() -> dict[int, tuple[str, list[tuple[str, str]]]]:
     """Return what the page says of each requirement, and the tests (file, name) it names for it."""
-    found = [ROW.fullmatch(line) for line in PAGE.read_text().splitlines() if line.startswith("| R")]
+    found = [
+        ROW.fullmatch(line) for line in PAGE.read_text().splitlines() if line.startswith("| R")
+    ]
     assert None not in found
     pairs = [(int(row[1]), (row[2], TEST.findall(row[3]))) for row in found if row]
     assert len({number for number, _ in pairs}) == len(pairs)
@@ -28,17 +44,28 @@ def rows() -> dict[int, tuple[str, list[tuple[str, str]]]]:
 
 @cache
 def names_in(path: str) -> set[str]:
-    """Return the names of the tests that a file really has: functions that pytest would collect and that are not skipped."""
+    """Return the names of the tests that a file really has: functions that pytest would collect and
+    that are not skipped.
+    """
     tree = ast.parse((ROOT / path).read_text())
-    return {node.name for node in tree.body if isinstance(node, ast.FunctionDef) and not _is_skipped(node)}
+    return {
+        node.name
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef) and not _is_skipped(node)
+    }
 
 
 def _is_skipped(node: ast.FunctionDef) -> bool:
-    return any(re.search(r"\bskip\b|\bxfail\b", ast.unparse(decorator)) for decorator in node.decorator_list)
+    return any(
+        re.search(r"\bskip\b|\bxfail\b", ast.unparse(decorator))
+        for decorator in node.decorator_list
+    )
 
 
 def test_every_requirement_has_its_row() -> None:
-    assert sorted(rows()) == list(chain.from_iterable(range(first, last + 1) for first, last in COVERED))
+    assert sorted(rows()) == list(
+        chain.from_iterable(range(first, last + 1) for first, last in COVERED)
+    )
 
 
 def test_every_row_names_a_test_and_nothing_else() -> None:
@@ -57,5 +84,7 @@ def test_every_test_that_is_named_exists() -> None:
 def test_control_a_missing_and_a_skipped_test_are_noticed() -> None:
     assert "test_every_requirement_has_its_row" in names_in("tests/test_requirements.py")
     assert "test_no_such_thing" not in names_in("tests/test_requirements.py")
-    skipped = ast.parse("@pytest.mark.skip\ndef test_x(): pass\n@pytest.mark.xfail(strict=True)\ndef test_y(): pass").body
+    skipped = ast.parse(
+        "@pytest.mark.skip\ndef test_x(): pass\n@pytest.mark.xfail(strict=True)\ndef test_y(): pass"
+    ).body
     assert all(_is_skipped(node) for node in skipped if isinstance(node, ast.FunctionDef))

@@ -7,11 +7,17 @@ from tests.engines import ROOT
 
 
 def uses_database(item: pytest.Item) -> bool:
-    """Whether pytest-django lets this test at the database; where it does not, every access is an error."""
-    return "_django_db_helper" in item.fixturenames or item.get_closest_marker("django_db") is not None
+    """Whether pytest-django lets this test at the database; where it does not, every access is an
+    error.
+    """
+    return (
+        "_django_db_helper" in item.fixturenames or item.get_closest_marker("django_db") is not None
+    )
 
 
-def test_what_runs_beside_one_engine_only_does_not_touch_the_database(request: pytest.FixtureRequest):
+def test_what_runs_beside_one_engine_only_does_not_touch_the_database(
+    request: pytest.FixtureRequest,
+):
     listed = [item for item in request.session.items if item.nodeid.startswith(WITHOUT_DATABASE)]
     assert [item.nodeid for item in listed if uses_database(item)] == []
 

@@ -28,47 +28,107 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="Affiliate",
             fields=[
-                ("id", models.UUIDField(default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
                 ("email", models.EmailField(max_length=140, unique=True)),
                 (
                     "alias_key",
-                    models.CharField(db_index=True, help_text="The address without plus tag and dots, to compare only.", max_length=140),
+                    models.CharField(
+                        db_index=True,
+                        help_text="The address without plus tag and dots, to compare only.",
+                        max_length=140,
+                    ),
                 ),
-                ("name", models.CharField(help_text="Shown to buyers: referred by ...", max_length=140)),
-                ("code", models.CharField(default=affiliates.codes.new_code, max_length=24, unique=True)),
+                (
+                    "name",
+                    models.CharField(help_text="Shown to buyers: referred by ...", max_length=140),
+                ),
+                (
+                    "code",
+                    models.CharField(default=affiliates.codes.new_code, max_length=24, unique=True),
+                ),
                 (
                     "status",
                     models.CharField(
-                        choices=[("applied", "applied"), ("active", "active"), ("suspended", "suspended"), ("closed", "closed")],
+                        choices=[
+                            ("applied", "applied"),
+                            ("active", "active"),
+                            ("suspended", "suspended"),
+                            ("closed", "closed"),
+                        ],
                         default="applied",
                         max_length=12,
                     ),
                 ),
                 ("status_reason", models.CharField(blank=True, max_length=300)),
-                ("rate_basis_points", models.PositiveIntegerField(validators=[django.core.validators.MaxValueValidator(10000)])),
+                (
+                    "rate_basis_points",
+                    models.PositiveIntegerField(
+                        validators=[django.core.validators.MaxValueValidator(10000)]
+                    ),
+                ),
                 (
                     "payout_method",
                     models.CharField(
-                        choices=[("paypal", "PayPal"), ("bank", "Bank transfer"), ("later", "Decide later")], default="later", max_length=10
+                        choices=[
+                            ("paypal", "PayPal"),
+                            ("bank", "Bank transfer"),
+                            ("later", "Decide later"),
+                        ],
+                        default="later",
+                        max_length=10,
                     ),
                 ),
                 ("payee_name", models.CharField(blank=True, max_length=140)),
-                ("payout_sealed", models.TextField(blank=True, help_text="IBAN or PayPal address, encrypted.")),
-                ("payout_hint", models.CharField(blank=True, help_text="What may be shown of it.", max_length=80)),
+                (
+                    "payout_sealed",
+                    models.TextField(blank=True, help_text="IBAN or PayPal address, encrypted."),
+                ),
+                (
+                    "payout_hint",
+                    models.CharField(
+                        blank=True, help_text="What may be shown of it.", max_length=80
+                    ),
+                ),
                 (
                     "payout_key",
-                    models.CharField(blank=True, db_index=True, help_text="Keyed hash: tells equal accounts, nothing else.", max_length=64),
+                    models.CharField(
+                        blank=True,
+                        db_index=True,
+                        help_text="Keyed hash: tells equal accounts, nothing else.",
+                        max_length=64,
+                    ),
                 ),
                 ("tax_country", models.CharField(max_length=2)),
                 ("terms_accepted_at", models.DateTimeField()),
-                ("network_key", models.CharField(blank=True, db_index=True, help_text="Keyed hash of the latest address.", max_length=64)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ("updated_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "network_key",
+                    models.CharField(
+                        blank=True,
+                        db_index=True,
+                        help_text="Keyed hash of the latest address.",
+                        max_length=64,
+                    ),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "updated_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
                 ("activated_at", models.DateTimeField(blank=True, null=True)),
                 (
                     "user",
                     models.OneToOneField(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="affiliate", to=settings.AUTH_USER_MODEL
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="affiliate",
+                        to=settings.AUTH_USER_MODEL,
                     ),
                 ),
             ],
@@ -82,7 +142,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="Balance",
             fields=[
-                ("id", models.UUIDField(default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
                 (
                     "currency",
                     models.CharField(
@@ -106,26 +171,50 @@ class Migration(migrations.Migration):
                 ("matured_through", models.DateTimeField(default=django.utils.timezone.now)),
                 (
                     "matures_at",
-                    models.DateTimeField(blank=True, db_index=True, help_text="When the next pending entry becomes payable.", null=True),
+                    models.DateTimeField(
+                        blank=True,
+                        db_index=True,
+                        help_text="When the next pending entry becomes payable.",
+                        null=True,
+                    ),
                 ),
                 ("version", models.PositiveBigIntegerField(default=0)),
                 (
                     "affiliate",
-                    models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name="balances", to="affiliates.affiliate"),
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="balances",
+                        to="affiliates.affiliate",
+                    ),
                 ),
             ],
         ),
         migrations.CreateModel(
             name="Commission",
             fields=[
-                ("id", models.UUIDField(default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
                 ("enrollment_id", models.UUIDField(unique=True)),
                 ("course_slug", models.CharField(max_length=140)),
                 ("course_title", models.CharField(max_length=200)),
-                ("base", models.PositiveBigIntegerField(help_text="Minor units: the list price before any discount.")),
+                (
+                    "base",
+                    models.PositiveBigIntegerField(
+                        help_text="Minor units: the list price before any discount."
+                    ),
+                ),
                 ("rate_basis_points", models.PositiveIntegerField()),
                 ("amount", models.PositiveBigIntegerField(help_text="Minor units.")),
-                ("reversed", models.PositiveBigIntegerField(default=0, help_text="Minor units, at most the amount.")),
+                (
+                    "reversed",
+                    models.PositiveBigIntegerField(
+                        default=0, help_text="Minor units, at most the amount."
+                    ),
+                ),
                 (
                     "currency",
                     models.CharField(
@@ -142,16 +231,31 @@ class Migration(migrations.Migration):
                         max_length=3,
                     ),
                 ),
-                ("steps", models.PositiveIntegerField(default=0, help_text="How many reversal entries there are.")),
+                (
+                    "steps",
+                    models.PositiveIntegerField(
+                        default=0, help_text="How many reversal entries there are."
+                    ),
+                ),
                 ("is_disputed", models.BooleanField(default=False)),
                 ("is_under_review", models.BooleanField(default=False)),
                 ("review_note", models.CharField(blank=True, max_length=300)),
                 ("available_at", models.DateTimeField()),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ("updated_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "updated_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
                 (
                     "affiliate",
-                    models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name="commissions", to="affiliates.affiliate"),
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="commissions",
+                        to="affiliates.affiliate",
+                    ),
                 ),
             ],
             options={
@@ -161,7 +265,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="FraudSignal",
             fields=[
-                ("id", models.UUIDField(default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
                 (
                     "kind",
                     models.CharField(
@@ -183,17 +292,33 @@ class Migration(migrations.Migration):
                 (
                     "status",
                     models.CharField(
-                        choices=[("open", "open"), ("cleared", "cleared"), ("confirmed", "confirmed")], default="open", max_length=10
+                        choices=[
+                            ("open", "open"),
+                            ("cleared", "cleared"),
+                            ("confirmed", "confirmed"),
+                        ],
+                        default="open",
+                        max_length=10,
                     ),
                 ),
                 ("reviewed_by", models.CharField(blank=True, max_length=140)),
                 ("reviewed_at", models.DateTimeField(blank=True, null=True)),
                 ("note", models.CharField(blank=True, max_length=300)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ("updated_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "updated_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
                 (
                     "affiliate",
-                    models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name="signals", to="affiliates.affiliate"),
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="signals",
+                        to="affiliates.affiliate",
+                    ),
                 ),
             ],
             options={
@@ -204,7 +329,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="LedgerEntry",
             fields=[
-                ("id", models.UUIDField(default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
                 (
                     "kind",
                     models.CharField(
@@ -218,7 +348,10 @@ class Migration(migrations.Migration):
                         max_length=16,
                     ),
                 ),
-                ("amount", models.BigIntegerField(help_text="Minor units; plus is owed to the affiliate.")),
+                (
+                    "amount",
+                    models.BigIntegerField(help_text="Minor units; plus is owed to the affiliate."),
+                ),
                 (
                     "currency",
                     models.CharField(
@@ -235,7 +368,12 @@ class Migration(migrations.Migration):
                         max_length=3,
                     ),
                 ),
-                ("base", models.PositiveBigIntegerField(blank=True, help_text="Minor units that the rate was applied to.", null=True)),
+                (
+                    "base",
+                    models.PositiveBigIntegerField(
+                        blank=True, help_text="Minor units that the rate was applied to.", null=True
+                    ),
+                ),
                 ("rate_basis_points", models.PositiveIntegerField(blank=True, null=True)),
                 ("enrollment_id", models.UUIDField(blank=True, db_index=True, null=True)),
                 ("payout_id", models.UUIDField(blank=True, db_index=True, null=True)),
@@ -243,11 +381,17 @@ class Migration(migrations.Migration):
                 ("available_at", models.DateTimeField()),
                 ("created_by", models.CharField(max_length=140)),
                 ("note", models.CharField(blank=True, max_length=300)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
                 (
                     "affiliate",
                     models.ForeignKey(
-                        db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name="entries", to="affiliates.affiliate"
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="entries",
+                        to="affiliates.affiliate",
                     ),
                 ),
             ],
@@ -259,7 +403,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="PayoutBatch",
             fields=[
-                ("id", models.UUIDField(default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
                 (
                     "currency",
                     models.CharField(
@@ -276,53 +425,108 @@ class Migration(migrations.Migration):
                         max_length=3,
                     ),
                 ),
-                ("method", models.CharField(choices=[("paypal", "PayPal"), ("bank", "Bank transfer")], max_length=10)),
-                ("payable_on", models.DateField(help_text="Entries that are available by the end of this day (UTC) are in it.")),
-                ("minimum", models.PositiveBigIntegerField(help_text="Minor units; less than this stays on the balance.")),
+                (
+                    "method",
+                    models.CharField(
+                        choices=[("paypal", "PayPal"), ("bank", "Bank transfer")], max_length=10
+                    ),
+                ),
+                (
+                    "payable_on",
+                    models.DateField(
+                        help_text="Entries that are available by the end of this day (UTC) are in it."
+                    ),
+                ),
+                (
+                    "minimum",
+                    models.PositiveBigIntegerField(
+                        help_text="Minor units; less than this stays on the balance."
+                    ),
+                ),
                 (
                     "status",
                     models.CharField(
-                        choices=[("draft", "draft"), ("released", "released"), ("paid", "paid"), ("cancelled", "cancelled")],
+                        choices=[
+                            ("draft", "draft"),
+                            ("released", "released"),
+                            ("paid", "paid"),
+                            ("cancelled", "cancelled"),
+                        ],
                         default="draft",
                         max_length=10,
                     ),
                 ),
                 ("released_at", models.DateTimeField(blank=True, null=True)),
                 ("paid_at", models.DateTimeField(blank=True, null=True)),
-                ("reference", models.CharField(blank=True, help_text="What the bank or PayPal calls it.", max_length=80)),
+                (
+                    "reference",
+                    models.CharField(
+                        blank=True, help_text="What the bank or PayPal calls it.", max_length=80
+                    ),
+                ),
                 (
                     "exported_at",
-                    models.DateTimeField(blank=True, help_text="When its file was last made: it may be at the bank.", null=True),
+                    models.DateTimeField(
+                        blank=True,
+                        help_text="When its file was last made: it may be at the bank.",
+                        null=True,
+                    ),
                 ),
                 ("cancel_reason", models.CharField(blank=True, max_length=300)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ("updated_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "updated_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
                 (
                     "cancelled_by",
                     models.ForeignKey(
-                        blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
                     ),
                 ),
                 (
                     "drafted_by",
-                    models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL),
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
                 ),
                 (
                     "exported_by",
                     models.ForeignKey(
-                        blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
                     ),
                 ),
                 (
                     "paid_by",
                     models.ForeignKey(
-                        blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
                     ),
                 ),
                 (
                     "released_by",
                     models.ForeignKey(
-                        blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
                     ),
                 ),
             ],
@@ -340,7 +544,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="Payout",
             fields=[
-                ("id", models.UUIDField(default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
                 ("amount", models.PositiveBigIntegerField(help_text="Minor units.")),
                 (
                     "currency",
@@ -365,55 +574,101 @@ class Migration(migrations.Migration):
                 (
                     "status",
                     models.CharField(
-                        choices=[("draft", "draft"), ("released", "released"), ("paid", "paid"), ("cancelled", "cancelled")],
+                        choices=[
+                            ("draft", "draft"),
+                            ("released", "released"),
+                            ("paid", "paid"),
+                            ("cancelled", "cancelled"),
+                        ],
                         default="draft",
                         max_length=10,
                     ),
                 ),
                 ("cancel_reason", models.CharField(blank=True, max_length=300)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ("updated_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "updated_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
                 (
                     "affiliate",
-                    models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name="payouts", to="affiliates.affiliate"),
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="payouts",
+                        to="affiliates.affiliate",
+                    ),
                 ),
                 (
                     "batch",
-                    models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name="payouts", to="affiliates.payoutbatch"),
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="payouts",
+                        to="affiliates.payoutbatch",
+                    ),
                 ),
             ],
         ),
         migrations.CreateModel(
             name="PayoutItem",
             fields=[
-                ("id", models.UUIDField(default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
                 ("affiliate_id", models.UUIDField(db_index=True)),
                 ("amount", models.BigIntegerField(help_text="Minor units, the entry's.")),
                 ("is_live", models.BooleanField(default=True)),
                 (
                     "entry",
                     models.ForeignKey(
-                        on_delete=django.db.models.deletion.PROTECT, related_name="payout_items", to="affiliates.ledgerentry"
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="payout_items",
+                        to="affiliates.ledgerentry",
                     ),
                 ),
-                ("payout", models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name="items", to="affiliates.payout")),
+                (
+                    "payout",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="items",
+                        to="affiliates.payout",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
             name="ReferralDay",
             fields=[
-                ("id", models.UUIDField(default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
                 ("day", models.DateField()),
                 ("course_slug", models.CharField(blank=True, max_length=140)),
                 ("currency", models.CharField(blank=True, max_length=3)),
                 ("visits", models.PositiveIntegerField(default=0)),
                 ("checkouts", models.PositiveIntegerField(default=0)),
                 ("purchases", models.PositiveIntegerField(default=0)),
-                ("earned", models.PositiveBigIntegerField(default=0, help_text="Minor units of commission accrued, before reversals.")),
+                (
+                    "earned",
+                    models.PositiveBigIntegerField(
+                        default=0, help_text="Minor units of commission accrued, before reversals."
+                    ),
+                ),
                 (
                     "affiliate",
                     models.ForeignKey(
-                        db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name="days", to="affiliates.affiliate"
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="days",
+                        to="affiliates.affiliate",
                     ),
                 ),
             ],
@@ -421,20 +676,34 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="ReferralVisit",
             fields=[
-                ("id", models.UUIDField(default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
                 ("course_slug", models.CharField(blank=True, max_length=140)),
                 ("day", models.DateField()),
                 ("visitor_key", models.CharField(max_length=64, unique=True)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
                 (
                     "affiliate",
-                    models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name="visits", to="affiliates.affiliate"),
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="visits",
+                        to="affiliates.affiliate",
+                    ),
                 ),
             ],
         ),
         migrations.AddIndex(
             model_name="affiliate",
-            index=models.Index(fields=["status", "payout_method"], name="affiliates__status_045e70_idx"),
+            index=models.Index(
+                fields=["status", "payout_method"], name="affiliates__status_045e70_idx"
+            ),
         ),
         migrations.AddIndex(
             model_name="affiliate",
@@ -442,23 +711,33 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="balance",
-            index=models.Index(fields=["currency", "payable"], name="affiliates__currenc_966a64_idx"),
+            index=models.Index(
+                fields=["currency", "payable"], name="affiliates__currenc_966a64_idx"
+            ),
         ),
         migrations.AddConstraint(
             model_name="balance",
-            constraint=models.UniqueConstraint(fields=("affiliate", "currency"), name="one_balance_per_affiliate_and_currency"),
+            constraint=models.UniqueConstraint(
+                fields=("affiliate", "currency"), name="one_balance_per_affiliate_and_currency"
+            ),
         ),
         migrations.AddIndex(
             model_name="commission",
-            index=models.Index(fields=["affiliate", "-created_at"], name="affiliates__affilia_ff7df6_idx"),
+            index=models.Index(
+                fields=["affiliate", "-created_at"], name="affiliates__affilia_ff7df6_idx"
+            ),
         ),
         migrations.AddIndex(
             model_name="commission",
-            index=models.Index(fields=["affiliate", "is_disputed"], name="affiliates__affilia_82317e_idx"),
+            index=models.Index(
+                fields=["affiliate", "is_disputed"], name="affiliates__affilia_82317e_idx"
+            ),
         ),
         migrations.AddIndex(
             model_name="commission",
-            index=models.Index(fields=["affiliate", "is_under_review"], name="affiliates__affilia_7a5931_idx"),
+            index=models.Index(
+                fields=["affiliate", "is_under_review"], name="affiliates__affilia_7a5931_idx"
+            ),
         ),
         migrations.AddIndex(
             model_name="commission",
@@ -466,11 +745,15 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="fraudsignal",
-            index=models.Index(fields=["status", "-created_at"], name="affiliates__status_fa2163_idx"),
+            index=models.Index(
+                fields=["status", "-created_at"], name="affiliates__status_fa2163_idx"
+            ),
         ),
         migrations.AddIndex(
             model_name="fraudsignal",
-            index=models.Index(fields=["affiliate", "status"], name="affiliates__affilia_01a92a_idx"),
+            index=models.Index(
+                fields=["affiliate", "status"], name="affiliates__affilia_01a92a_idx"
+            ),
         ),
         migrations.AddIndex(
             model_name="fraudsignal",
@@ -478,11 +761,16 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="ledgerentry",
-            index=models.Index(fields=["affiliate", "-created_at", "-id"], name="affiliates__affilia_9b6c30_idx"),
+            index=models.Index(
+                fields=["affiliate", "-created_at", "-id"], name="affiliates__affilia_9b6c30_idx"
+            ),
         ),
         migrations.AddIndex(
             model_name="ledgerentry",
-            index=models.Index(fields=["affiliate", "currency", "available_at"], name="affiliates__affilia_72e663_idx"),
+            index=models.Index(
+                fields=["affiliate", "currency", "available_at"],
+                name="affiliates__affilia_72e663_idx",
+            ),
         ),
         migrations.AddIndex(
             model_name="ledgerentry",
@@ -498,7 +786,9 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="payoutbatch",
-            index=models.Index(fields=["status", "-created_at"], name="affiliates__status_57fe2e_idx"),
+            index=models.Index(
+                fields=["status", "-created_at"], name="affiliates__status_57fe2e_idx"
+            ),
         ),
         migrations.AddIndex(
             model_name="payoutbatch",
@@ -508,7 +798,9 @@ class Migration(migrations.Migration):
             model_name="payoutbatch",
             constraint=models.CheckConstraint(
                 condition=models.Q(
-                    ("released_by", None), models.Q(("released_by", models.F("drafted_by")), _negated=True), _connector="OR"
+                    ("released_by", None),
+                    models.Q(("released_by", models.F("drafted_by")), _negated=True),
+                    _connector="OR",
                 ),
                 name="released_by_another_person",
             ),
@@ -516,25 +808,39 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="payoutbatch",
             constraint=models.CheckConstraint(
-                condition=models.Q(("status__in", ["draft", "cancelled"]), models.Q(("released_by", None), _negated=True), _connector="OR"),
+                condition=models.Q(
+                    ("status__in", ["draft", "cancelled"]),
+                    models.Q(("released_by", None), _negated=True),
+                    _connector="OR",
+                ),
                 name="released_by_somebody",
             ),
         ),
         migrations.AddIndex(
             model_name="payout",
-            index=models.Index(fields=["affiliate", "-created_at"], name="affiliates__affilia_e7a549_idx"),
+            index=models.Index(
+                fields=["affiliate", "-created_at"], name="affiliates__affilia_e7a549_idx"
+            ),
         ),
         migrations.AddIndex(
             model_name="payout",
-            index=models.Index(fields=["status", "-created_at"], name="affiliates__status_1eab2d_idx"),
+            index=models.Index(
+                fields=["status", "-created_at"], name="affiliates__status_1eab2d_idx"
+            ),
         ),
         migrations.AddConstraint(
             model_name="payout",
-            constraint=models.UniqueConstraint(fields=("batch", "affiliate"), name="one_payout_per_affiliate_and_batch"),
+            constraint=models.UniqueConstraint(
+                fields=("batch", "affiliate"), name="one_payout_per_affiliate_and_batch"
+            ),
         ),
         migrations.AddConstraint(
             model_name="payoutitem",
-            constraint=models.UniqueConstraint(condition=models.Q(("is_live", True)), fields=("entry",), name="one_live_payout_per_entry"),
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("is_live", True)),
+                fields=("entry",),
+                name="one_live_payout_per_entry",
+            ),
         ),
         migrations.AddIndex(
             model_name="referralday",
@@ -543,7 +849,8 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="referralday",
             constraint=models.UniqueConstraint(
-                fields=("affiliate", "day", "course_slug", "currency"), name="one_row_per_affiliate_day_course"
+                fields=("affiliate", "day", "course_slug", "currency"),
+                name="one_row_per_affiliate_day_course",
             ),
         ),
         migrations.AddIndex(

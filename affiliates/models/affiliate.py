@@ -15,7 +15,8 @@ from maaledu.money import BASIS_POINTS
 class Affiliate(models.Model):
     """Somebody who sends buyers: their code, their rate, and where their money goes, sealed.
 
-    The address is the account's, copied in; `rate_basis_points` is what the next attribution copies onto an enrolment.
+    The address is the account's, copied in; `rate_basis_points` is what the next attribution copies
+    onto an enrolment.
     """
 
     APPLIED, ACTIVE, SUSPENDED, CLOSED = "applied", "active", "suspended", "closed"
@@ -26,13 +27,21 @@ class Affiliate(models.Model):
         CLOSED: [APPLIED, ACTIVE, SUSPENDED],
     }
     PAYPAL, BANK, LATER = "paypal", "bank", "later"
-    METHODS: ClassVar[list[tuple[str, str]]] = [(PAYPAL, "PayPal"), (BANK, "Bank transfer"), (LATER, "Decide later")]
+    METHODS: ClassVar[list[tuple[str, str]]] = [
+        (PAYPAL, "PayPal"),
+        (BANK, "Bank transfer"),
+        (LATER, "Decide later"),
+    ]
     PAYABLE_METHODS: ClassVar[list[tuple[str, str]]] = METHODS[:2]
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     user = models.OneToOneField(User, on_delete=models.PROTECT, related_name="affiliate")
     email = models.EmailField(max_length=140, unique=True)
-    alias_key = models.CharField(max_length=140, db_index=True, help_text="The address without plus tag and dots, to compare only.")
+    alias_key = models.CharField(
+        max_length=140,
+        db_index=True,
+        help_text="The address without plus tag and dots, to compare only.",
+    )
     name = models.CharField(max_length=140, help_text="Shown to buyers: referred by ...")
     code = models.CharField(max_length=24, unique=True, default=new_code)
     status = models.CharField(max_length=12, choices=[(s, s) for s in TRANSITIONS], default=APPLIED)
@@ -42,10 +51,17 @@ class Affiliate(models.Model):
     payee_name = models.CharField(max_length=140, blank=True)
     payout_sealed = models.TextField(blank=True, help_text="IBAN or PayPal address, encrypted.")
     payout_hint = models.CharField(max_length=80, blank=True, help_text="What may be shown of it.")
-    payout_key = models.CharField(max_length=64, blank=True, db_index=True, help_text="Keyed hash: tells equal accounts, nothing else.")
+    payout_key = models.CharField(
+        max_length=64,
+        blank=True,
+        db_index=True,
+        help_text="Keyed hash: tells equal accounts, nothing else.",
+    )
     tax_country = models.CharField(max_length=2)
     terms_accepted_at = models.DateTimeField()
-    network_key = models.CharField(max_length=64, blank=True, db_index=True, help_text="Keyed hash of the latest address.")
+    network_key = models.CharField(
+        max_length=64, blank=True, db_index=True, help_text="Keyed hash of the latest address."
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
     activated_at = models.DateTimeField(null=True, blank=True)

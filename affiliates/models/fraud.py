@@ -8,10 +8,17 @@ from maaledu.db import new_id
 
 
 class FraudSignal(models.Model):
-    """Something about an affiliate's sales that a person should look at. It refuses nothing by itself."""
+    """Something about an affiliate's sales that a person should look at. It refuses nothing by
+    itself.
+    """
 
     SAME_ADDRESS, SAME_DEVICE, ALIAS_EMAIL = "same_address", "same_device", "alias_email"
-    ONE_ADDRESS, REFUND_RATE, GRANTS_ONLY, SHARED_ACCOUNT = "one_address", "refund_rate", "grants_only", "shared_account"
+    ONE_ADDRESS, REFUND_RATE, GRANTS_ONLY, SHARED_ACCOUNT = (
+        "one_address",
+        "refund_rate",
+        "grants_only",
+        "shared_account",
+    )
     KINDS: ClassVar[list[tuple[str, str]]] = [
         (SAME_ADDRESS, "A purchase from the affiliate's own address"),
         (SAME_DEVICE, "A purchase on the affiliate's own device"),
@@ -22,7 +29,11 @@ class FraudSignal(models.Model):
         (SHARED_ACCOUNT, "Paid to the same account as another affiliate"),
     ]
     OPEN, CLEARED, CONFIRMED = "open", "cleared", "confirmed"
-    TRANSITIONS: ClassVar[dict[str, list[str]]] = {OPEN: [], CLEARED: [OPEN, CONFIRMED], CONFIRMED: [OPEN, CLEARED]}
+    TRANSITIONS: ClassVar[dict[str, list[str]]] = {
+        OPEN: [],
+        CLEARED: [OPEN, CONFIRMED],
+        CONFIRMED: [OPEN, CLEARED],
+    }
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     affiliate = models.ForeignKey(Affiliate, on_delete=models.PROTECT, related_name="signals")

@@ -32,10 +32,12 @@ class LedgerQuerySet(models.QuerySet["LedgerEntry"]):
 
 
 class LedgerEntry(models.Model):
-    """One line of an affiliate's account, in signed minor units: plus is owed to the affiliate. Insert only.
+    """One line of an affiliate's account, in signed minor units: plus is owed to the affiliate.
+    Insert only.
 
-    `source_key` names the cause and is unique, so that no cause is booked twice. An earning counts as payable from
-    `available_at` on. The database itself refuses UPDATE and DELETE where it can (`affiliates.immutability`).
+    `source_key` names the cause and is unique, so that no cause is booked twice. An earning counts
+    as payable from `available_at` on. The database itself refuses UPDATE and DELETE where it can
+    (`affiliates.immutability`).
     """
 
     COMMISSION, REVERSAL, ADJUSTMENT = "commission", "reversal", "adjustment"
@@ -51,12 +53,17 @@ class LedgerEntry(models.Model):
     ]
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    # No index of its own: those below begin with it, and one more would only cost each entry another write.
-    affiliate = models.ForeignKey(Affiliate, on_delete=models.PROTECT, related_name="entries", db_index=False)
+    # No index of its own: those below begin with it, and one more would only cost each entry
+    # another write.
+    affiliate = models.ForeignKey(
+        Affiliate, on_delete=models.PROTECT, related_name="entries", db_index=False
+    )
     kind = models.CharField(max_length=16, choices=KINDS)
     amount = models.BigIntegerField(help_text="Minor units; plus is owed to the affiliate.")
     currency = models.CharField(max_length=3, choices=CURRENCY_CHOICES)
-    base = models.PositiveBigIntegerField(null=True, blank=True, help_text="Minor units that the rate was applied to.")
+    base = models.PositiveBigIntegerField(
+        null=True, blank=True, help_text="Minor units that the rate was applied to."
+    )
     rate_basis_points = models.PositiveIntegerField(null=True, blank=True)
     enrollment_id = models.UUIDField(null=True, blank=True, db_index=True)
     payout_id = models.UUIDField(null=True, blank=True, db_index=True)
@@ -74,7 +81,8 @@ class LedgerEntry(models.Model):
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["affiliate", "-created_at", "-id"]),
             models.Index(fields=["affiliate", "currency", "available_at"]),
-            # Few among very many: without an index of their own the planner looks for them in the whole history.
+            # Few among very many: without an index of their own the planner looks for them in the
+            # whole history.
             models.Index(
                 fields=["affiliate", "currency", "-created_at", "-id"],
                 condition=models.Q(kind__in=["payout", "payout_cancelled"]),
@@ -104,11 +112,13 @@ class LedgerEntry(models.Model):
 
 
 class Balance(models.Model):
-    """What the entries of one affiliate and currency add up to, moved in the same transaction as each entry.
+    """What the entries of one affiliate and currency add up to, moved in the same transaction as
+    each entry.
 
-    `pending + payable` is the sum of all entries and `-paid` that of the payouts; `held` is counted in the first two and
-    on hold: sales in doubt that no booked payout has taken (`affiliates.holds`). Entries up to `matured_through` stand in
-    `payable`. Every change raises `version`.
+    `pending + payable` is the sum of all entries and `-paid` that of the payouts; `held` is counted
+    in the first two and on hold: sales in doubt that no booked payout has taken
+    (`affiliates.holds`). Entries up to `matured_through` stand in `payable`. Every change raises
+    `version`.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -119,17 +129,27 @@ class Balance(models.Model):
     paid = models.BigIntegerField(default=0)
     held = models.BigIntegerField(default=0)
     matured_through = models.DateTimeField(default=timezone.now)
-    matures_at = models.DateTimeField(null=True, blank=True, db_index=True, help_text="When the next pending entry becomes payable.")
+    matures_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        db_index=True,
+        help_text="When the next pending entry becomes payable.",
+    )
     version = models.PositiveBigIntegerField(default=0)
 
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.UniqueConstraint(fields=["affiliate", "currency"], name="one_balance_per_affiliate_and_currency"),
+            models.UniqueConstraint(
+                fields=["affiliate", "currency"], name="one_balance_per_affiliate_and_currency"
+            ),
         ]
         indexes: ClassVar[list[models.Index]] = [models.Index(fields=["currency", "payable"])]
 
     def __str__(self) -> str:
-        return f"{self.pending_display} pending, {self.payable_display} payable, {self.paid_display} paid"
+        return (
+            f"{self.pending_display} pending, {self.payable_display} payable, {self.paid_display}"
+            " paid"
+        )
 
     @property
     def pending_display(self) -> str:
@@ -149,9 +169,11 @@ class Balance(models.Model):
 
 
 class Commission(models.Model):
-    """What one sale earned and how much of it was taken back: one row per enrolment, beside its ledger entries.
+    """What one sale earned and how much of it was taken back: one row per enrolment, beside its
+    ledger entries.
 
-    Reversals are a target: `reversed` says how much is taken back in all, and an entry is written for each step there.
+    Reversals are a target: `reversed` says how much is taken back in all, and an entry is written
+    for each step there.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -159,10 +181,14 @@ class Commission(models.Model):
     affiliate = models.ForeignKey(Affiliate, on_delete=models.PROTECT, related_name="commissions")
     course_slug = models.CharField(max_length=140)
     course_title = models.CharField(max_length=200)
-    base = models.PositiveBigIntegerField(help_text="Minor units: the list price before any discount.")
+    base = models.PositiveBigIntegerField(
+        help_text="Minor units: the list price before any discount."
+    )
     rate_basis_points = models.PositiveIntegerField()
     amount = models.PositiveBigIntegerField(help_text="Minor units.")
-    reversed = models.PositiveBigIntegerField(default=0, help_text="Minor units, at most the amount.")
+    reversed = models.PositiveBigIntegerField(
+        default=0, help_text="Minor units, at most the amount."
+    )
     currency = models.CharField(max_length=3, choices=CURRENCY_CHOICES)
     steps = models.PositiveIntegerField(default=0, help_text="How many reversal entries there are.")
     is_disputed = models.BooleanField(default=False)

@@ -15,26 +15,49 @@ STATUSES = [(status, status) for status in (DRAFT, RELEASED, PAID, CANCELLED)]
 
 
 class PayoutBatch(models.Model):
-    """A run of payouts in one currency by one method: drafted by one person, released by another, then marked paid."""
+    """A run of payouts in one currency by one method: drafted by one person, released by another,
+    then marked paid.
+    """
 
     DRAFT, RELEASED, PAID, CANCELLED = DRAFT, RELEASED, PAID, CANCELLED
-    TRANSITIONS: ClassVar[dict[str, list[str]]] = {DRAFT: [], RELEASED: [DRAFT], PAID: [RELEASED], CANCELLED: [DRAFT, RELEASED]}
+    TRANSITIONS: ClassVar[dict[str, list[str]]] = {
+        DRAFT: [],
+        RELEASED: [DRAFT],
+        PAID: [RELEASED],
+        CANCELLED: [DRAFT, RELEASED],
+    }
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     currency = models.CharField(max_length=3, choices=CURRENCY_CHOICES)
     method = models.CharField(max_length=10, choices=Affiliate.PAYABLE_METHODS)
-    payable_on = models.DateField(help_text="Entries that are available by the end of this day (UTC) are in it.")
-    minimum = models.PositiveBigIntegerField(help_text="Minor units; less than this stays on the balance.")
+    payable_on = models.DateField(
+        help_text="Entries that are available by the end of this day (UTC) are in it."
+    )
+    minimum = models.PositiveBigIntegerField(
+        help_text="Minor units; less than this stays on the balance."
+    )
     status = models.CharField(max_length=10, choices=STATUSES, default=DRAFT)
     drafted_by = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
-    released_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    released_by = models.ForeignKey(
+        User, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
     released_at = models.DateTimeField(null=True, blank=True)
-    paid_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    paid_by = models.ForeignKey(
+        User, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
     paid_at = models.DateTimeField(null=True, blank=True)
-    reference = models.CharField(max_length=80, blank=True, help_text="What the bank or PayPal calls it.")
-    exported_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
-    exported_at = models.DateTimeField(null=True, blank=True, help_text="When its file was last made: it may be at the bank.")
-    cancelled_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    reference = models.CharField(
+        max_length=80, blank=True, help_text="What the bank or PayPal calls it."
+    )
+    exported_by = models.ForeignKey(
+        User, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    exported_at = models.DateTimeField(
+        null=True, blank=True, help_text="When its file was last made: it may be at the bank."
+    )
+    cancelled_by = models.ForeignKey(
+        User, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
+    )
     cancel_reason = models.CharField(max_length=300, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -44,10 +67,19 @@ class PayoutBatch(models.Model):
         verbose_name_plural = "payout batches"
         constraints: ClassVar[list[models.BaseConstraint]] = [
             # MongoDB does not enforce these two; the guard of `payouts.release` holds everywhere.
-            models.CheckConstraint(condition=Q(released_by=None) | ~Q(released_by=F("drafted_by")), name="released_by_another_person"),
-            models.CheckConstraint(condition=Q(status__in=[DRAFT, CANCELLED]) | ~Q(released_by=None), name="released_by_somebody"),
+            models.CheckConstraint(
+                condition=Q(released_by=None) | ~Q(released_by=F("drafted_by")),
+                name="released_by_another_person",
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=[DRAFT, CANCELLED]) | ~Q(released_by=None),
+                name="released_by_somebody",
+            ),
         ]
-        indexes: ClassVar[list[models.Index]] = [models.Index(fields=["status", "-created_at"]), models.Index(fields=["-created_at"])]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["status", "-created_at"]),
+            models.Index(fields=["-created_at"]),
+        ]
         permissions = (
             ("draft_payoutbatch", "Can draft payouts"),
             ("release_payoutbatch", "Can release payouts that somebody else drafted"),
@@ -56,11 +88,16 @@ class PayoutBatch(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.get_method_display()} in {self.currency.upper()}, {self.payable_on:%Y-%m-%d} ({self.status})"
+        return (
+            f"{self.get_method_display()} in {self.currency.upper()}, {self.payable_on:%Y-%m-%d}"
+            f" ({self.status})"
+        )
 
 
 class Payout(models.Model):
-    """What one affiliate gets in one batch: the sum of its items. Where the money goes is copied in at the draft."""
+    """What one affiliate gets in one batch: the sum of its items. Where the money goes is copied in
+    at the draft.
+    """
 
     DRAFT, RELEASED, PAID, CANCELLED = DRAFT, RELEASED, PAID, CANCELLED
     TRANSITIONS: ClassVar[dict[str, list[str]]] = {
@@ -88,7 +125,9 @@ class Payout(models.Model):
 
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.UniqueConstraint(fields=["batch", "affiliate"], name="one_payout_per_affiliate_and_batch"),
+            models.UniqueConstraint(
+                fields=["batch", "affiliate"], name="one_payout_per_affiliate_and_batch"
+            ),
         ]
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["affiliate", "-created_at"]),
@@ -104,7 +143,9 @@ class Payout(models.Model):
 
 
 class PayoutItem(models.Model):
-    """One ledger entry in one payout. While `is_live`, the entry can be in no other: the database says so."""
+    """One ledger entry in one payout. While `is_live`, the entry can be in no other: the database
+    says so.
+    """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     payout = models.ForeignKey(Payout, on_delete=models.PROTECT, related_name="items")
@@ -115,7 +156,9 @@ class PayoutItem(models.Model):
 
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.UniqueConstraint(fields=["entry"], condition=Q(is_live=True), name="one_live_payout_per_entry"),
+            models.UniqueConstraint(
+                fields=["entry"], condition=Q(is_live=True), name="one_live_payout_per_entry"
+            ),
         ]
 
     def __str__(self) -> str:

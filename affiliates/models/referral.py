@@ -8,7 +8,9 @@ from maaledu.db import new_id
 
 
 class ReferralVisit(models.Model):
-    """One visitor who came through a link on one day. The visitor is a hash that changes every day; nothing else is kept."""
+    """One visitor who came through a link on one day. The visitor is a hash that changes every day;
+    nothing else is kept.
+    """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     affiliate = models.ForeignKey(Affiliate, on_delete=models.PROTECT, related_name="visits")
@@ -18,7 +20,10 @@ class ReferralVisit(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
-        indexes: ClassVar[list[models.Index]] = [models.Index(fields=["affiliate", "day"]), models.Index(fields=["day"])]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["affiliate", "day"]),
+            models.Index(fields=["day"]),
+        ]
 
     def __str__(self) -> str:
         return f"{self.day} {self.course_slug or 'catalogue'}"
@@ -31,19 +36,27 @@ class ReferralDay(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    # No index of its own: the constraint's begins with it and goes on with the day; by this one all years would be read.
-    affiliate = models.ForeignKey(Affiliate, on_delete=models.PROTECT, related_name="days", db_index=False)
+    # No index of its own: the constraint's begins with it and goes on with the day; by this one all
+    # years would be read.
+    affiliate = models.ForeignKey(
+        Affiliate, on_delete=models.PROTECT, related_name="days", db_index=False
+    )
     day = models.DateField()
     course_slug = models.CharField(max_length=140, blank=True)
     currency = models.CharField(max_length=3, blank=True)
     visits = models.PositiveIntegerField(default=0)
     checkouts = models.PositiveIntegerField(default=0)
     purchases = models.PositiveIntegerField(default=0)
-    earned = models.PositiveBigIntegerField(default=0, help_text="Minor units of commission accrued, before reversals.")
+    earned = models.PositiveBigIntegerField(
+        default=0, help_text="Minor units of commission accrued, before reversals."
+    )
 
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.UniqueConstraint(fields=["affiliate", "day", "course_slug", "currency"], name="one_row_per_affiliate_day_course"),
+            models.UniqueConstraint(
+                fields=["affiliate", "day", "course_slug", "currency"],
+                name="one_row_per_affiliate_day_course",
+            ),
         ]
         indexes: ClassVar[list[models.Index]] = [models.Index(fields=["-day"])]
 

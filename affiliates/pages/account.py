@@ -30,19 +30,23 @@ View = Callable[..., HttpResponseBase]
 
 @require_safe
 def referral(request: HttpRequest, code: str, slug: str = "") -> HttpResponseBase:
-    """A link of an affiliate: remembered, and on to the course or the catalogue, whatever is wrong with the code.
+    """A link of an affiliate: remembered, and on to the course or the catalogue, whatever is wrong
+    with the code.
 
     Where it leads is ours alone; nothing in the address can name another place.
     """
     course = Course.objects.on_sale().filter(slug=slug).first() if slug else None
     followed = middleware.follow(request, code)
-    return middleware.keep(request, redirect(course or "catalogue"), followed, course.slug if course else "")
+    return middleware.keep(
+        request, redirect(course or "catalogue"), followed, course.slug if course else ""
+    )
 
 
 def partner_page(view: View) -> View:
     """Show the page to affiliates, whatever their standing, and lead everybody else to the program.
 
-    The browser is marked as the affiliate's own, and their network remembered, for the review of sales made from there.
+    The browser is marked as the affiliate's own, and their network remembered, for the review of
+    sales made from there.
     """
 
     @require_safe
@@ -54,7 +58,9 @@ def partner_page(view: View) -> View:
             return redirect("affiliates")
         memberships.remember_network(account.affiliate, attribution.network_key(request))
         response = view(request, account, **kwargs)
-        middleware.set_cookie(response, settings.PARTNER_COOKIE_NAME, attribution.seal_partner(account.affiliate.code))
+        middleware.set_cookie(
+            response, settings.PARTNER_COOKIE_NAME, attribution.seal_partner(account.affiliate.code)
+        )
         return response
 
     return shown
@@ -65,7 +71,10 @@ def dashboard(request: HttpRequest, account: Account) -> HttpResponse:
     shown = figures.dashboard_of(account)
     days = shown.funnel.days
     context = {
-        "balances": [(balance, entry_pages.figures_of(balance), figures.payout_minimum(balance.currency)) for balance in account.balances],
+        "balances": [
+            (balance, entry_pages.figures_of(balance), figures.payout_minimum(balance.currency))
+            for balance in account.balances
+        ],
         "is_empty": shown.is_empty,
         "funnel": shown.funnel,
         "best_courses": shown.funnel.courses[: figures.COURSES_AT_ONCE],
@@ -84,14 +93,20 @@ def dashboard(request: HttpRequest, account: Account) -> HttpResponse:
 
 @partner_page
 def entries(request: HttpRequest, account: Account) -> HttpResponse:
-    """The entries of one figure (`?figure=&currency=`), of one payout (`?payout=`), or all of them, as pages."""
-    asked = {name: request.GET[name] for name in ("figure", "currency", "payout") if name in request.GET}
+    """The entries of one figure (`?figure=&currency=`), of one payout (`?payout=`), or all of them,
+    as pages.
+    """
+    asked = {
+        name: request.GET[name] for name in ("figure", "currency", "payout") if name in request.GET
+    }
     page, context = _listing(account, asked, request.GET.get("cursor", ""))
     context |= {
         "lines": [line(entry, account) for entry in page.rows],
         "is_first_page": "cursor" not in request.GET,
         "first_url": f"?{urlencode(asked)}",
-        "next_url": f"?{urlencode({**asked, 'cursor': page.next_cursor})}" if page.next_cursor else "",
+        "next_url": f"?{urlencode({**asked, 'cursor': page.next_cursor})}"
+        if page.next_cursor
+        else "",
         "names": list(entry_pages.NAMES.items()),
         "hold_days": settings.COMMISSION_HOLD.days,
     }
@@ -134,22 +149,36 @@ def links(request: HttpRequest, account: Account) -> HttpResponse:
 def statements(request: HttpRequest, account: Account) -> HttpResponse:
     before = monthly.read_month(account, request.GET["before"]) if "before" in request.GET else None
     months, has_more = monthly.months_with_entries(account, before=before)
-    context = {"months": months, "oldest": months[-1] if has_more else None, "is_first_page": before is None}
+    context = {
+        "months": months,
+        "oldest": months[-1] if has_more else None,
+        "is_first_page": before is None,
+    }
     return render(request, "affiliates/statements.html", {**_common(account), **context})
 
 
 @partner_page
 def statement(request: HttpRequest, account: Account, month: str) -> HttpResponse:
     wanted = monthly.read_month(account, month)
-    context = {"month": wanted, "sections": monthly.sections(account, wanted), "is_running": wanted.contains_now}
+    context = {
+        "month": wanted,
+        "sections": monthly.sections(account, wanted),
+        "is_running": wanted.contains_now,
+    }
     return render(request, "affiliates/statement.html", {**_common(account), **context})
 
 
 @partner_page
 def statement_csv(request: HttpRequest, account: Account, month: str) -> HttpResponseBase:
     wanted = monthly.read_month(account, month)
-    return csv_response(f"statement-{account.affiliate.code}-{wanted}.csv", monthly.csv_rows(account, wanted))
+    return csv_response(
+        f"statement-{account.affiliate.code}-{wanted}.csv", monthly.csv_rows(account, wanted)
+    )
 
 
 def _common(account: Account) -> dict[str, Any]:
-    return {"affiliate": account.affiliate, "account": account, "rate": rate_text(account.affiliate.rate_basis_points)}
+    return {
+        "affiliate": account.affiliate,
+        "account": account,
+        "rate": rate_text(account.affiliate.rate_basis_points),
+    }

@@ -1,4 +1,6 @@
-"""The affiliate program for programs (requirement R148): one's own figures, and joining. CSRF protection stays on."""
+"""The affiliate program for programs (requirement R148): one's own figures, and joining. CSRF
+protection stays on.
+"""
 
 from typing import Any
 
@@ -18,7 +20,9 @@ from maaledu.money import format_money, rate_text
 @require_safe
 @limit("api")
 def affiliate_figures(request: HttpRequest) -> HttpResponse:
-    """The signed-in affiliate's code, link, status, rate, and what each currency's account comes to."""
+    """The signed-in affiliate's code, link, status, rate, and what each currency's account comes
+    to.
+    """
     _needs_sign_in(request)
     affiliate = affiliate_of(request)
     if affiliate is None:
@@ -30,7 +34,8 @@ def affiliate_figures(request: HttpRequest) -> HttpResponse:
 @limit("affiliate_signup")
 @sensitive_variables("body", "form")
 def register_affiliate(request: HttpRequest) -> HttpResponse:
-    """`{"name", "taxCountry", "payoutMethod", "paypalEmail"?, "payeeName"?, "iban"?, "acceptTerms"}` -> 201 and one's figures.
+    """`{"name", "taxCountry", "payoutMethod", "paypalEmail"?, "payeeName"?, "iban"?,
+    "acceptTerms"}` -> 201 and one's figures.
 
     Everything else in the body is ignored.
     """
@@ -50,7 +55,9 @@ def _needs_sign_in(request: HttpRequest) -> None:
 
 
 def figures_of(affiliate: Affiliate) -> dict[str, Any]:
-    """Return an affiliate's own figures for programs: amounts in minor units, and as a reader expects them."""
+    """Return an affiliate's own figures for programs: amounts in minor units, and as a reader
+    expects them.
+    """
     balances = Balance.objects.filter(affiliate_id=affiliate.pk).order_by("currency")
     return {
         "code": affiliate.code,
@@ -67,7 +74,10 @@ def figures_of(affiliate: Affiliate) -> dict[str, Any]:
 
 def _balance(balance: Balance) -> dict[str, Any]:
     sums = ("pending", "payable", "paid", "held")
-    return {"currency": balance.currency, **{name: _money(getattr(balance, name), balance.currency) for name in sums}}
+    return {
+        "currency": balance.currency,
+        **{name: _money(getattr(balance, name), balance.currency) for name in sums},
+    }
 
 
 def _money(amount: int, currency: str) -> dict[str, Any]:

@@ -1,4 +1,6 @@
-"""A column for each day, laid out in whole units for an SVG that is stretched to the width there is."""
+"""A column for each day, laid out in whole units for an SVG that is stretched to the width there
+is.
+"""
 
 from dataclasses import dataclass
 from datetime import date
@@ -22,7 +24,9 @@ class Column:
 
 @dataclass(frozen=True)
 class Chart:
-    """`highest` is what a column of the full height stands for; `summary` says in words what the columns show."""
+    """`highest` is what a column of the full height stands for; `summary` says in words what the
+    columns show.
+    """
 
     name: str
     width: int
@@ -32,15 +36,21 @@ class Chart:
 
 
 def draw(name: str, counts: list[tuple[date, int]]) -> Chart:
-    """Return the columns of `counts`, a number for each day in order; days without any have no column."""
+    """Return the columns of `counts`, a number for each day in order; days without any have no
+    column.
+    """
     highest = max((number for _day, number in counts), default=0)
-    columns = [_column(place, day, number, highest) for place, (day, number) in enumerate(counts) if number]
+    columns = [
+        _column(place, day, number, highest) for place, (day, number) in enumerate(counts) if number
+    ]
     return Chart(name, STEP * len(counts), highest, columns, _summary(name, counts))
 
 
 def _column(place: int, day: date, number: int, highest: int) -> Column:
     height = max(round_half_up(number * HEIGHT, highest), LOWEST)
-    return Column(place * STEP + (STEP - COLUMN) // 2, HEIGHT - height, height, f"{short(day)}: {number}")
+    return Column(
+        place * STEP + (STEP - COLUMN) // 2, HEIGHT - height, height, f"{short(day)}: {number}"
+    )
 
 
 def _summary(name: str, counts: list[tuple[date, int]]) -> str:

@@ -1,6 +1,8 @@
-"""Which entries a figure is made of, and where one entry comes from and goes. Every figure shown anywhere adds up from these.
+"""Which entries a figure is made of, and where one entry comes from and goes. Every figure shown
+anywhere adds up from these.
 
-The order of each list is that of an index, so that a page costs the same however many entries there are.
+The order of each list is that of an index, so that a page costs the same however many entries there
+are.
 """
 
 from collections.abc import Callable
@@ -21,10 +23,16 @@ from maaledu.paging import NEWEST_FIRST, Page, paginate
 LATEST_PAYABLE_FIRST = ("-available_at", "-id")
 ENTRIES_OF_A_SALE = 100
 EARNED, PENDING, PAYABLE, PAID, HELD = "earned", "pending", "payable", "paid", "held"
-NAMES = {EARNED: "Earned in all", PENDING: "Pending", PAYABLE: "Payable", PAID: "Paid", HELD: "On hold"}
+NAMES = {
+    EARNED: "Earned in all",
+    PENDING: "Pending",
+    PAYABLE: "Payable",
+    PAID: "Paid",
+    HELD: "On hold",
+}
 
 
-# --- figures ---------------------------------------------------------------------------------------------------------
+# --- figures --------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Figure:
     """One figure of one balance, its amount in minor units."""
@@ -42,7 +50,11 @@ class Figure:
 
     @property
     def amount(self) -> int:
-        return figures.earned(self.balance) if self.key == EARNED else int(getattr(self.balance, self.key))
+        return (
+            figures.earned(self.balance)
+            if self.key == EARNED
+            else int(getattr(self.balance, self.key))
+        )
 
     @property
     def amount_display(self) -> str:
@@ -55,7 +67,9 @@ class Figure:
 
 
 def figure_of(account: Account, key: str, currency: str) -> Figure:
-    """Return the figure that this address names. Raises EntryNotFound for one that is not shown anywhere."""
+    """Return the figure that this address names. Raises EntryNotFound for one that is not shown
+    anywhere.
+    """
     balance = account.balance(currency)
     if key not in NAMES or balance is None:
         raise EntryNotFound(figure=key[:20], currency=currency[:20])
@@ -69,8 +83,12 @@ def figures_of(balance: Balance) -> dict[str, Figure]:
 def entries_of(figure: Figure, *, cursor: str = "") -> Page:
     """Return one page of the entries that add up to the figure. Raises BadCursor."""
     balance = figure.balance
-    entries = LedgerEntry.objects.of(balance.affiliate_id, balance.currency).filter(CONDITIONS[figure.key](balance))
-    return paginate(entries, cursor=cursor, order=NEWEST_FIRST if figure.key == PAID else LATEST_PAYABLE_FIRST)
+    entries = LedgerEntry.objects.of(balance.affiliate_id, balance.currency).filter(
+        CONDITIONS[figure.key](balance)
+    )
+    return paginate(
+        entries, cursor=cursor, order=NEWEST_FIRST if figure.key == PAID else LATEST_PAYABLE_FIRST
+    )
 
 
 def all_entries(account: Account, *, cursor: str = "") -> Page:
@@ -82,7 +100,9 @@ def _pending(balance: Balance) -> Q:
 
 
 def _payable(balance: Balance) -> Q:
-    """What has matured, and every payout; these carry the moment they were made, so nothing of it lies in the future."""
+    """What has matured, and every payout; these carry the moment they were made, so nothing of it
+    lies in the future.
+    """
     so_far = max(balance.matured_through, timezone.now())
     matured = Q(available_at__lte=balance.matured_through) | Q(kind__in=LedgerEntry.PAYMENTS)
     return Q(available_at__lte=so_far) & matured
@@ -103,14 +123,20 @@ CONDITIONS: dict[str, Callable[[Balance], Q]] = {
 }
 
 
-# --- payouts ---------------------------------------------------------------------------------------------------------
+# --- payouts --------------------------------------------------------------------------------------
 def payout_of(account: Account, text: str) -> Payout:
-    """Return the affiliate's own payout of this id. Raises EntryNotFound, also for somebody else's."""
+    """Return the affiliate's own payout of this id. Raises EntryNotFound, also for somebody
+    else's.
+    """
     try:
         pk = UUID(text)
     except ValueError as error:
         raise EntryNotFound from error
-    payout = Payout.objects.filter(pk=pk, affiliate_id=account.affiliate.pk).select_related("batch").first()
+    payout = (
+        Payout.objects.filter(pk=pk, affiliate_id=account.affiliate.pk)
+        .select_related("batch")
+        .first()
+    )
     if payout is None:
         raise EntryNotFound(payout=str(pk))
     return payout
@@ -123,7 +149,7 @@ def entries_of_payout(payout: Payout, *, cursor: str = "") -> Page:
     return Page([item.entry for item in page.rows], page.next_cursor, page.has_more)
 
 
-# --- one entry -------------------------------------------------------------------------------------------------------
+# --- one entry ------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Story:
     """An entry with its sale, the other entries of that sale, and the payout it is in or is."""
@@ -137,11 +163,17 @@ class Story:
     @property
     def left(self) -> str:
         """Return what the sale comes to after everything that was taken back."""
-        return format_money(self.commission.net, self.commission.currency) if self.commission else ""
+        return (
+            format_money(self.commission.net, self.commission.currency) if self.commission else ""
+        )
 
     @property
     def commission_display(self) -> str:
-        return format_money(self.commission.amount, self.commission.currency) if self.commission else ""
+        return (
+            format_money(self.commission.amount, self.commission.currency)
+            if self.commission
+            else ""
+        )
 
     @property
     def size_display(self) -> str:
@@ -149,7 +181,9 @@ class Story:
 
 
 def tell(account: Account, pk: UUID) -> Story:
-    """Return everything about one of the affiliate's own entries. Raises EntryNotFound, also for somebody else's."""
+    """Return everything about one of the affiliate's own entries. Raises EntryNotFound, also for
+    somebody else's.
+    """
     entry = LedgerEntry.objects.filter(pk=pk, affiliate_id=account.affiliate.pk).first()
     if entry is None:
         raise EntryNotFound(entry=str(pk))
@@ -168,13 +202,19 @@ def _sale_of(entry: LedgerEntry) -> tuple[Commission | None, list[LedgerEntry]]:
     if entry.enrollment_id is None:
         return None, []
     commission = Commission.objects.filter(enrollment_id=entry.enrollment_id).first()
-    entries = LedgerEntry.objects.filter(enrollment_id=entry.enrollment_id).order_by("created_at", "id")
+    entries = LedgerEntry.objects.filter(enrollment_id=entry.enrollment_id).order_by(
+        "created_at", "id"
+    )
     return commission, [other for other in entries[:ENTRIES_OF_A_SALE] if other.pk != entry.pk]
 
 
 def _payout_with(entry: LedgerEntry) -> Payout | None:
-    """Return the live payout that an earning is in, or the one that this entry books or takes back."""
+    """Return the live payout that an earning is in, or the one that this entry books or takes
+    back.
+    """
     if entry.payout_id is not None:
         return Payout.objects.filter(pk=entry.payout_id).select_related("batch").first()
-    item = PayoutItem.objects.filter(entry=entry, is_live=True).select_related("payout__batch").first()
+    item = (
+        PayoutItem.objects.filter(entry=entry, is_live=True).select_related("payout__batch").first()
+    )
     return item.payout if item else None

@@ -1,4 +1,6 @@
-"""An entry of the ledger as its affiliate reads it. Nothing about the buyer or the staff is in it."""
+"""An entry of the ledger as its affiliate reads it. Nothing about the buyer or the staff is in
+it.
+"""
 
 from dataclasses import dataclass
 
@@ -23,7 +25,9 @@ class Line:
 
     @property
     def title(self) -> str:
-        """Return what it is about: the course of a sale, the reason of an adjustment, where a payout went."""
+        """Return what it is about: the course of a sale, the reason of an adjustment, where a
+        payout went.
+        """
         if self.entry.kind == LedgerEntry.REVERSAL:
             course, mark, _how = self.entry.note.rpartition(REVERSAL_MARK)
             return course if mark else self.entry.note
@@ -37,7 +41,11 @@ class Line:
     def arithmetic(self) -> "Arithmetic | None":
         """Return how a commission was computed; None for other entries."""
         entry = self.entry
-        if entry.kind != LedgerEntry.COMMISSION or entry.base is None or entry.rate_basis_points is None:
+        if (
+            entry.kind != LedgerEntry.COMMISSION
+            or entry.base is None
+            or entry.rate_basis_points is None
+        ):
             return None
         return Arithmetic(entry.base, entry.rate_basis_points, entry.currency, entry.amount)
 
@@ -75,7 +83,9 @@ class Arithmetic:
 
     @property
     def is_capped(self) -> bool:
-        """Whether the amount paid was less than the commission, and the setting COMMISSION_CAP limited it to that."""
+        """Whether the amount paid was less than the commission, and the setting COMMISSION_CAP
+        limited it to that.
+        """
         return self.amount < share(self.base, self.rate_basis_points)
 
 

@@ -1,4 +1,6 @@
-"""What somebody who joins tells us, and where their money is to go. No rate, no status, no code: those are the server's."""
+"""What somebody who joins tells us, and where their money is to go. No rate, no status, no code:
+those are the server's.
+"""
 
 import functools
 import unicodedata
@@ -18,24 +20,38 @@ from affiliates.payout_details import InvalidIban, PayoutDetails, read_iban
 MAX_SHOWN_NAME = 80
 MAX_PAYEE_NAME = 70  # what a SEPA transfer has room for
 MAX_TYPED_IBAN = 60  # 34 characters, and the spaces people put between them
-NEEDED = {Affiliate.PAYPAL: ("paypal_email",), Affiliate.BANK: ("payee_name", "iban"), Affiliate.LATER: ()}
+NEEDED = {
+    Affiliate.PAYPAL: ("paypal_email",),
+    Affiliate.BANK: ("payee_name", "iban"),
+    Affiliate.LATER: (),
+}
 MISSING = {
     "paypal_email": "Enter the e-mail address of your PayPal account.",
     "payee_name": "Enter the name of the account's holder.",
     "iban": "Enter the IBAN of the account.",
 }
-WRONG_IBAN = "This IBAN is not complete or has a typing mistake: its check digits do not fit. Please compare it with your bank statement."
+WRONG_IBAN = (
+    "This IBAN is not complete or has a typing mistake: its check digits do not fit. Please compare"
+    " it with your bank statement."
+)
 
 
 @functools.cache
 def countries() -> list[tuple[str, str]]:
-    """Return every country's code and the name that people use for it, in the order of a dictionary."""
-    names = [(country.alpha_2, getattr(country, "common_name", country.name)) for country in pycountry.countries]
+    """Return every country's code and the name that people use for it, in the order of a
+    dictionary.
+    """
+    names = [
+        (country.alpha_2, getattr(country, "common_name", country.name))
+        for country in pycountry.countries
+    ]
     return sorted(names, key=lambda country: _without_accents(country[1]))
 
 
 def _without_accents(name: str) -> str:
-    return "".join(c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c)).casefold()
+    return "".join(
+        c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c)
+    ).casefold()
 
 
 def _choices() -> list[tuple[str, str]]:
@@ -53,7 +69,9 @@ def _paypal(text: str) -> str:
     """An address that a spreadsheet would run as a formula cannot be written into a payout file."""
     address = normalize_email(text)
     if address.startswith(("=", "+", "-", "@")):
-        raise forms.ValidationError("Enter an address that begins with a letter or a digit.", code="invalid")
+        raise forms.ValidationError(
+            "Enter an address that begins with a letter or a digit.", code="invalid"
+        )
     return address
 
 
@@ -69,23 +87,39 @@ def _text(**attrs: str) -> forms.TextInput:
 
 
 class PayoutForm(PersonForm):
-    """How somebody wants to be paid. Only what the chosen method needs is read; the rest may be anything."""
+    """How somebody wants to be paid. Only what the chosen method needs is read; the rest may be
+    anything.
+    """
 
-    READERS: ClassVar[dict[str, Callable[[str], str]]] = {"paypal_email": _paypal, "payee_name": _plain, "iban": _iban}
+    READERS: ClassVar[dict[str, Callable[[str], str]]] = {
+        "paypal_email": _paypal,
+        "payee_name": _plain,
+        "iban": _iban,
+    }
 
     method = forms.ChoiceField(
         choices=Affiliate.METHODS,
         label="How you want to be paid",
         widget=forms.RadioSelect,
-        error_messages={"required": "Choose how you want to be paid.", "invalid_choice": "Choose how you want to be paid."},
+        error_messages={
+            "required": "Choose how you want to be paid.",
+            "invalid_choice": "Choose how you want to be paid.",
+        },
     )
     paypal_email = forms.CharField(
         max_length=MAX_EMAIL_LENGTH,
         required=False,
         label="E-mail address of your PayPal account",
-        widget=forms.EmailInput(attrs={"autocomplete": "email", "inputmode": "email", "spellcheck": "false"}),
+        widget=forms.EmailInput(
+            attrs={"autocomplete": "email", "inputmode": "email", "spellcheck": "false"}
+        ),
     )
-    payee_name = forms.CharField(max_length=MAX_PAYEE_NAME, required=False, label="Account holder", widget=_text(autocomplete="name"))
+    payee_name = forms.CharField(
+        max_length=MAX_PAYEE_NAME,
+        required=False,
+        label="Account holder",
+        widget=_text(autocomplete="name"),
+    )
     iban = forms.CharField(
         max_length=MAX_TYPED_IBAN,
         required=False,
@@ -116,11 +150,21 @@ class PayoutForm(PersonForm):
 
     def details(self) -> PayoutDetails:
         data = self.cleaned_data
-        return PayoutDetails(data["method"], data["payee_name"], data["iban"] or data["paypal_email"])
+        return PayoutDetails(
+            data["method"], data["payee_name"], data["iban"] or data["paypal_email"]
+        )
 
 
 class JoinForm(PayoutForm):
-    field_order = ("name", "tax_country", "method", "paypal_email", "payee_name", "iban", "accept_terms")
+    field_order = (
+        "name",
+        "tax_country",
+        "method",
+        "paypal_email",
+        "payee_name",
+        "iban",
+        "accept_terms",
+    )
     JSON_NAMES: ClassVar[dict[str, str]] = {
         "name": "name",
         "tax_country": "taxCountry",
@@ -134,29 +178,44 @@ class JoinForm(PayoutForm):
     name = forms.CharField(
         max_length=MAX_SHOWN_NAME,
         label="Name that buyers see",
-        help_text="Your own, or that of your site or club. The checkout says “Referred by” and this name.",
+        help_text=(
+            "Your own, or that of your site or club. The checkout says “Referred by” and this name."
+        ),
         error_messages={"required": "Enter the name that buyers see."},
         widget=forms.TextInput(attrs={"autocomplete": "name"}),
     )
     tax_country = forms.ChoiceField(
         choices=_choices,
         label="Country where you pay tax",
-        error_messages={"required": "Choose the country where you pay tax.", "invalid_choice": "Choose a country from the list."},
+        error_messages={
+            "required": "Choose the country where you pay tax.",
+            "invalid_choice": "Choose a country from the list.",
+        },
         widget=forms.Select(attrs={"autocomplete": "country"}),
     )
-    accept_terms = forms.BooleanField(label="Terms", error_messages={"required": "Please accept the terms of the program."})
+    accept_terms = forms.BooleanField(
+        label="Terms", error_messages={"required": "Please accept the terms of the program."}
+    )
 
     @classmethod
     def of_json(cls, body: dict[str, Any]) -> "JoinForm":
-        """Read what a program sends: text for every field, and a real `true` for the terms; anything else counts as missing."""
+        """Read what a program sends: text for every field, and a real `true` for the terms;
+        anything else counts as missing.
+        """
         texts = {field: body.get(name) for field, name in cls.JSON_NAMES.items()}
         known = {field: text for field, text in texts.items() if isinstance(text, str)}
         return cls({**known, "accept_terms": texts["accept_terms"] is True})
 
     def refusal(self) -> InvalidJoining:
         """Return the form's errors as one refusal: all of them in words, and by field."""
-        messages = {self.JSON_NAMES.get(name, name): [str(message) for message in errors] for name, errors in self.errors.items()}
-        error = InvalidJoining(" ".join(message for each in messages.values() for message in each), fields=sorted(messages))
+        messages = {
+            self.JSON_NAMES.get(name, name): [str(message) for message in errors]
+            for name, errors in self.errors.items()
+        }
+        error = InvalidJoining(
+            " ".join(message for each in messages.values() for message in each),
+            fields=sorted(messages),
+        )
         error.public_details = {"fields": messages}
         return error
 

@@ -1,4 +1,6 @@
-"""The link builder: an affiliate's own link to every course on sale, and what a sale of it earns."""
+"""The link builder: an affiliate's own link to every course on sale, and what a sale of it
+earns.
+"""
 
 from dataclasses import dataclass
 
@@ -26,7 +28,9 @@ class Shelf:
 
 
 def build(affiliate: Affiliate, *, query: str = "", cursor: str = "") -> Shelf:
-    """Return the links to the courses on sale that contain every word of `query`, newest first. Raises BadCursor."""
+    """Return the links to the courses on sale that contain every word of `query`, newest first.
+    Raises BadCursor.
+    """
     words = clean_query(query)
     page = paginate(Course.objects.on_sale().search(words).for_cards(), cursor=cursor)
     return Shelf(words, [_link(affiliate, course) for course in page.rows], page.next_cursor)
@@ -35,4 +39,8 @@ def build(affiliate: Affiliate, *, query: str = "", cursor: str = "") -> Shelf:
 def _link(affiliate: Affiliate, course: Course) -> CourseLink:
     """A free course earns nothing (decisions: commission), but its link works and is counted."""
     earned = share(course.price, affiliate.rate_basis_points)
-    return CourseLink(course, affiliate.link_to(course.slug), format_money(earned, course.currency) if earned else "")
+    return CourseLink(
+        course,
+        affiliate.link_to(course.slug),
+        format_money(earned, course.currency) if earned else "",
+    )

@@ -63,7 +63,12 @@ def _example() -> dict[str, str]:
         amount_paid=price.to_pay,
         currency=price.currency,
     )
-    amounts = {"list_price": price.list_price, "discount": price.list_price - price.to_pay, "paid": price.to_pay, "earned": amount_of(sale)}
+    amounts = {
+        "list_price": price.list_price,
+        "discount": price.list_price - price.to_pay,
+        "paid": price.to_pay,
+        "earned": amount_of(sale),
+    }
     shown = {name: format_money(amount, price.currency) for name, amount in amounts.items()}
     return {**shown, "grant": f"{EXAMPLE_GRANT} %"}
 
@@ -77,12 +82,16 @@ def affiliate_of(request: HttpRequest) -> Affiliate | None:
 @method_decorator(login_required, name="dispatch")
 @method_decorator(sensitive_post_parameters(*ACCOUNTS), name="dispatch")
 class JoinView(View):
-    """Becoming an affiliate, for somebody signed in whose address is confirmed (requirement R067)."""
+    """Becoming an affiliate, for somebody signed in whose address is confirmed (requirement
+    R067).
+    """
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if memberships.has_verified_address(cast("User", request.user)):
             return super().dispatch(request, *args, **kwargs)
-        messages.warning(request, "Please confirm your e-mail address first: “Send a code” below does it.")
+        messages.warning(
+            request, "Please confirm your e-mail address first: “Send a code” below does it."
+        )
         return redirect("account_email")
 
     def get(self, request: HttpRequest) -> HttpResponse:
@@ -110,22 +119,34 @@ class JoinView(View):
         return redirect("affiliate_dashboard")
 
     def page(self, request: HttpRequest, form: JoinForm, *, status: int = 200) -> HttpResponse:
-        return render(request, "affiliates/join.html", {**_program_facts(), "form": form}, status=status)
+        return render(
+            request, "affiliates/join.html", {**_program_facts(), "form": form}, status=status
+        )
 
 
 def join(request: HttpRequest, form: JoinForm) -> Affiliate:
-    return memberships.join(cast("User", request.user), form.joining(), network_key=attribution.network_key(request))
+    return memberships.join(
+        cast("User", request.user), form.joining(), network_key=attribution.network_key(request)
+    )
 
 
 def _welcome(affiliate: Affiliate) -> str:
     if affiliate.is_active:
-        return "Welcome to the affiliate program. Your link works from now on; we have sent it to you by e-mail as well."
-    return "Thank you, we have your application. You get an e-mail as soon as somebody has looked at it."
+        return (
+            "Welcome to the affiliate program. Your link works from now on; we have sent it to you"
+            " by e-mail as well."
+        )
+    return (
+        "Thank you, we have your application. You get an e-mail as soon as somebody has looked"
+        " at it."
+    )
 
 
 def remember_browser(response: HttpResponse, affiliate: Affiliate) -> HttpResponse:
     """Mark the affiliate's own browser, for the review of sales that are made in it."""
-    middleware.set_cookie(response, settings.PARTNER_COOKIE_NAME, attribution.seal_partner(affiliate.code))
+    middleware.set_cookie(
+        response, settings.PARTNER_COOKIE_NAME, attribution.seal_partner(affiliate.code)
+    )
     return response
 
 
@@ -139,14 +160,21 @@ class DetailsView(View):
         affiliate = affiliate_of(request)
         if affiliate is None:
             return redirect("affiliate_join")
-        return self.page(request, affiliate, PayoutForm(initial={"method": affiliate.payout_method}))
+        return self.page(
+            request, affiliate, PayoutForm(initial={"method": affiliate.payout_method})
+        )
 
     def post(self, request: HttpRequest) -> HttpResponse:
         try:
             return self.change(request)
         except ReauthenticationRequired:
-            # Left to allauth, the form's whole content would be kept in the session, account number and all.
-            messages.warning(request, "Please enter the new details once more: too much time has passed since you gave your password.")
+            # Left to allauth, the form's whole content would be kept in the session, account number
+            # and all.
+            messages.warning(
+                request,
+                "Please enter the new details once more: too much time has passed since you gave"
+                " your password.",
+            )
             return redirect("affiliate_details")
 
     @method_decorator(reauthentication_required)
@@ -157,10 +185,19 @@ class DetailsView(View):
         if not form.is_valid():
             return self.page(request, affiliate, form, status=400)
         if memberships.change_details(affiliate, form.details()):
-            messages.success(request, "Your payout details are changed. We have sent you an e-mail about it.")
+            messages.success(
+                request, "Your payout details are changed. We have sent you an e-mail about it."
+            )
         else:
             messages.info(request, "These are the details we have already; nothing has changed.")
         return redirect("affiliate_details")
 
-    def page(self, request: HttpRequest, affiliate: Affiliate, form: PayoutForm, *, status: int = 200) -> HttpResponse:
-        return render(request, "affiliates/details.html", {"affiliate": affiliate, "form": form}, status=status)
+    def page(
+        self, request: HttpRequest, affiliate: Affiliate, form: PayoutForm, *, status: int = 200
+    ) -> HttpResponse:
+        return render(
+            request,
+            "affiliates/details.html",
+            {"affiliate": affiliate, "form": form},
+            status=status,
+        )

@@ -1,7 +1,8 @@
-"""An affiliate's account month by month, in UTC: what was owed before, each entry, what was owed after.
+"""An affiliate's account month by month, in UTC: what was owed before, each entry, what was owed
+after.
 
-The opening balance is computed back from the running balance: what is owed now less every entry since. One statement reads
-both, so that an entry written meanwhile is in both or in neither.
+The opening balance is computed back from the running balance: what is owed now less every entry
+since. One statement reads both, so that an entry written meanwhile is in both or in neither.
 """
 
 import re
@@ -25,10 +26,21 @@ MONTHS_AT_ONCE = 12
 ENTRIES_ON_A_PAGE = 500
 STREAMED_AT_ONCE = 1000
 OLDEST_FIRST = ("created_at", "id")
-COLUMNS = ("Time (UTC)", "Kind", "What", "Price before discount", "Rate", "Credit", "Debit", "Currency", "Payable from", "Entry")
+COLUMNS = (
+    "Time (UTC)",
+    "Kind",
+    "What",
+    "Price before discount",
+    "Rate",
+    "Credit",
+    "Debit",
+    "Currency",
+    "Payable from",
+    "Entry",
+)
 
 
-# --- months ----------------------------------------------------------------------------------------------------------
+# --- months ---------------------------------------------------------------------------------------
 @dataclass(frozen=True, order=True)
 class Month:
     year: int
@@ -61,7 +73,9 @@ class Month:
 
 
 def read_month(account: Account, text: str) -> Month:
-    """Return the month an address names: from that of joining to this one. Raises StatementNotFound for anything else."""
+    """Return the month an address names: from that of joining to this one. Raises StatementNotFound
+    for anything else.
+    """
     written = WRITTEN.fullmatch(text)
     month = Month(int(written[1]), int(written[2])) if written else None
     first, last = Month.of(account.affiliate.created_at), Month.of(timezone.now())
@@ -70,10 +84,14 @@ def read_month(account: Account, text: str) -> Month:
     return month
 
 
-def months_with_entries(account: Account, *, before: Month | None = None) -> tuple[list[Month], bool]:
-    """Return up to MONTHS_AT_ONCE months in which there are entries, the latest first, and whether there are older ones.
+def months_with_entries(
+    account: Account, *, before: Month | None = None
+) -> tuple[list[Month], bool]:
+    """Return up to MONTHS_AT_ONCE months in which there are entries, the latest first, and whether
+    there are older ones.
 
-    It leaps from month to month along the index, so that it costs the same however many entries a month has.
+    It leaps from month to month along the index, so that it costs the same however many entries a
+    month has.
     """
     found: list[Month] = []
     until = before.start if before else None
@@ -90,7 +108,7 @@ def _latest_month(account: Account, until: datetime | None) -> Month | None:
     return Month.of(moment) if moment else None
 
 
-# --- one month -------------------------------------------------------------------------------------------------------
+# --- one month ------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Movement:
     """What the entries of one kind add up to in the month."""
@@ -128,20 +146,42 @@ def sections(account: Account, month: Month) -> list[Section]:
     """Return the month in each currency in which something was owed or booked."""
     openings = opening_balances(account, month)
     totals = _totals(account, month)
-    found = [_section(account, month, currency, (opening, totals)) for currency, opening in openings.items()]
+    found = [
+        _section(account, month, currency, (opening, totals))
+        for currency, opening in openings.items()
+    ]
     return [section for section in found if section.count or section.opening]
 
 
 def opening_balances(account: Account, month: Month) -> dict[str, int]:
-    """Return what was owed when the month began, pending and payable together, in minor units by currency."""
-    entries = LedgerEntry.objects.filter(affiliate_id=OuterRef("affiliate_id"), currency=OuterRef("currency"))
-    since = entries.filter(created_at__gte=month.start).order_by().values("currency").annotate(total=Sum("amount")).values("total")
-    balances = Balance.objects.filter(affiliate_id=account.affiliate.pk).annotate(since=Subquery(since)).order_by("currency")
-    return {balance.currency: balance.pending + balance.payable - (balance.since or 0) for balance in balances}
+    """Return what was owed when the month began, pending and payable together, in minor units by
+    currency.
+    """
+    entries = LedgerEntry.objects.filter(
+        affiliate_id=OuterRef("affiliate_id"), currency=OuterRef("currency")
+    )
+    since = (
+        entries.filter(created_at__gte=month.start)
+        .order_by()
+        .values("currency")
+        .annotate(total=Sum("amount"))
+        .values("total")
+    )
+    balances = (
+        Balance.objects.filter(affiliate_id=account.affiliate.pk)
+        .annotate(since=Subquery(since))
+        .order_by("currency")
+    )
+    return {
+        balance.currency: balance.pending + balance.payable - (balance.since or 0)
+        for balance in balances
+    }
 
 
 def _entries(account: Account, month: Month) -> QuerySet[LedgerEntry]:
-    return LedgerEntry.objects.filter(affiliate_id=account.affiliate.pk, created_at__gte=month.start, created_at__lt=month.end)
+    return LedgerEntry.objects.filter(
+        affiliate_id=account.affiliate.pk, created_at__gte=month.start, created_at__lt=month.end
+    )
 
 
 Totals = dict[tuple[str, str], tuple[int, int]]
@@ -149,16 +189,34 @@ Totals = dict[tuple[str, str], tuple[int, int]]
 
 def _totals(account: Account, month: Month) -> Totals:
     """Return the sum and the number of the month's entries by currency and kind."""
-    rows = _entries(account, month).order_by().values("currency", "kind").annotate(total=Sum("amount"), entries=Count("pk"))
+    rows = (
+        _entries(account, month)
+        .order_by()
+        .values("currency", "kind")
+        .annotate(total=Sum("amount"), entries=Count("pk"))
+    )
     return {(row["currency"], row["kind"]): (row["total"], row["entries"]) for row in rows}
 
 
 def _section(account: Account, month: Month, currency: str, sums: tuple[int, Totals]) -> Section:
     opening, totals = sums
-    here = {kind: totals[currency, kind] for kind, _name in LedgerEntry.KINDS if (currency, kind) in totals}
+    here = {
+        kind: totals[currency, kind]
+        for kind, _name in LedgerEntry.KINDS
+        if (currency, kind) in totals
+    }
     names = dict(LedgerEntry.KINDS)
-    movements = [Movement(names[kind], count, format_money(total, currency)) for kind, (total, count) in here.items()]
-    entries = _entries(account, month).filter(currency=currency).order_by(*OLDEST_FIRST)[:ENTRIES_ON_A_PAGE] if here else []
+    movements = [
+        Movement(names[kind], count, format_money(total, currency))
+        for kind, (total, count) in here.items()
+    ]
+    entries = (
+        _entries(account, month)
+        .filter(currency=currency)
+        .order_by(*OLDEST_FIRST)[:ENTRIES_ON_A_PAGE]
+        if here
+        else []
+    )
     return Section(
         currency=currency,
         opening=opening,
@@ -169,11 +227,13 @@ def _section(account: Account, month: Month, currency: str, sums: tuple[int, Tot
     )
 
 
-# --- as CSV ----------------------------------------------------------------------------------------------------------
+# --- as CSV ---------------------------------------------------------------------------------------
 def csv_rows(account: Account, month: Month) -> Iterator[tuple[Any, ...]]:
-    """Yield the month as rows: for each currency the opening balance, every entry, and the closing balance.
+    """Yield the month as rows: for each currency the opening balance, every entry, and the closing
+    balance.
 
-    Amounts stand under credit or debit without a sign, because a spreadsheet takes a leading minus for a formula.
+    Amounts stand under credit or debit without a sign, because a spreadsheet takes a leading minus
+    for a formula.
     """
     yield COLUMNS
     for currency, opening in opening_balances(account, month).items():
@@ -187,7 +247,17 @@ def csv_rows(account: Account, month: Month) -> Iterator[tuple[Any, ...]]:
 
 
 def _balance_row(name: str, moment: datetime, amount: int, currency: str) -> tuple[Any, ...]:
-    return (_time(moment), name, "", "", "", *_credit_and_debit(amount, currency), currency.upper(), "", "")
+    return (
+        _time(moment),
+        name,
+        "",
+        "",
+        "",
+        *_credit_and_debit(amount, currency),
+        currency.upper(),
+        "",
+        "",
+    )
 
 
 def _entry_row(shown: Line) -> tuple[Any, ...]:
@@ -196,7 +266,17 @@ def _entry_row(shown: Line) -> tuple[Any, ...]:
     rate = rate_text(entry.rate_basis_points) if entry.rate_basis_points is not None else ""
     payable_from = _time(entry.available_at) if shown.is_earning else ""
     amounts = _credit_and_debit(entry.amount, entry.currency)
-    return (_time(entry.created_at), shown.kind, shown.title, base, rate, *amounts, entry.currency.upper(), payable_from, entry.pk)
+    return (
+        _time(entry.created_at),
+        shown.kind,
+        shown.title,
+        base,
+        rate,
+        *amounts,
+        entry.currency.upper(),
+        payable_from,
+        entry.pk,
+    )
 
 
 def _credit_and_debit(amount: int, currency: str) -> tuple[str, str]:

@@ -21,7 +21,9 @@ def page(request: HttpRequest) -> HttpResponse:
 @require_POST
 def write(request: HttpRequest) -> HttpResponse:
     """Verify the signature of the body and commit one INSERT."""
-    moment, _, given = request.headers.get("Stripe-Signature", "").removeprefix("t=").partition(",v1=")
+    moment, _, given = (
+        request.headers.get("Stripe-Signature", "").removeprefix("t=").partition(",v1=")
+    )
     expected = hmac.new(SECRET, moment.encode() + b"." + request.body, hashlib.sha256).hexdigest()
     if not hmac.compare_digest(expected, given):
         return JsonResponse({"error": "signature"}, status=400)

@@ -13,7 +13,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="Course",
             fields=[
-                ("id", models.UUIDField(default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
                 (
                     "slug",
                     models.CharField(
@@ -30,26 +35,49 @@ class Migration(migrations.Migration):
                 ),
                 ("title", models.CharField(max_length=140)),
                 ("summary", models.CharField(max_length=200)),
-                ("description", models.TextField(blank=True, help_text="Paragraphs, separated by blank lines.")),
-                ("outcomes", models.TextField(blank=True, help_text="What a learner can do afterwards: one per line.")),
+                (
+                    "description",
+                    models.TextField(blank=True, help_text="Paragraphs, separated by blank lines."),
+                ),
+                (
+                    "outcomes",
+                    models.TextField(
+                        blank=True, help_text="What a learner can do afterwards: one per line."
+                    ),
+                ),
                 (
                     "syllabus",
-                    models.TextField(blank=True, help_text="A line for each module, then a line starting with “- ” for each lesson."),
+                    models.TextField(
+                        blank=True,
+                        help_text="A line for each module, then a line starting with “- ” for each lesson.",
+                    ),
                 ),
                 (
                     "level",
                     models.CharField(
-                        choices=[("beginner", "Beginner"), ("intermediate", "Intermediate"), ("advanced", "Advanced")],
+                        choices=[
+                            ("beginner", "Beginner"),
+                            ("intermediate", "Intermediate"),
+                            ("advanced", "Advanced"),
+                        ],
                         default="beginner",
                         max_length=16,
                     ),
                 ),
-                ("duration_hours", models.PositiveIntegerField(default=0, verbose_name="hours of study")),
+                (
+                    "duration_hours",
+                    models.PositiveIntegerField(default=0, verbose_name="hours of study"),
+                ),
                 (
                     "effort",
-                    models.CharField(blank=True, help_text="Such as “4 hours a week for 6 weeks”.", max_length=80),
+                    models.CharField(
+                        blank=True, help_text="Such as “4 hours a week for 6 weeks”.", max_length=80
+                    ),
                 ),
-                ("instructors", models.TextField(blank=True, help_text="One per line: Name — role.")),
+                (
+                    "instructors",
+                    models.TextField(blank=True, help_text="One per line: Name — role."),
+                ),
                 (
                     "category",
                     models.CharField(
@@ -65,7 +93,12 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("language", models.CharField(default="English", max_length=40)),
-                ("price", models.IntegerField(help_text="In the currency's minor unit: 49900 is 499.00. 0 is free.")),
+                (
+                    "price",
+                    models.IntegerField(
+                        help_text="In the currency's minor unit: 49900 is 499.00. 0 is free."
+                    ),
+                ),
                 (
                     "currency",
                     models.CharField(
@@ -86,7 +119,11 @@ class Migration(migrations.Migration):
                 (
                     "status",
                     models.CharField(
-                        choices=[("draft", "Draft"), ("published", "Published"), ("archived", "Archived")],
+                        choices=[
+                            ("draft", "Draft"),
+                            ("published", "Published"),
+                            ("archived", "Archived"),
+                        ],
                         default="draft",
                         editable=False,
                         max_length=16,
@@ -111,14 +148,19 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("search_text", models.TextField(default="", editable=False)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
                 ("updated_at", models.DateTimeField(auto_now=True)),
             ],
             options={
                 "ordering": ["-created_at", "-id"],
                 "indexes": [
                     models.Index(fields=["status", "-created_at", "-id"], name="course_newest"),
-                    models.Index(fields=["status", "category", "-created_at"], name="course_by_category"),
+                    models.Index(
+                        fields=["status", "category", "-created_at"], name="course_by_category"
+                    ),
                 ],
             },
         ),

@@ -17,7 +17,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="Program",
             fields=[
-                ("id", models.UUIDField(default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
                 ("name", models.CharField(max_length=140, unique=True)),
                 (
                     "currency",
@@ -36,23 +41,51 @@ class Migration(migrations.Migration):
                         max_length=3,
                     ),
                 ),
-                ("budget_amount", models.PositiveBigIntegerField(blank=True, help_text="Minor units; empty: no limit.", null=True)),
-                ("budget_places", models.PositiveIntegerField(blank=True, help_text="Empty: no limit.", null=True)),
+                (
+                    "budget_amount",
+                    models.PositiveBigIntegerField(
+                        blank=True, help_text="Minor units; empty: no limit.", null=True
+                    ),
+                ),
+                (
+                    "budget_places",
+                    models.PositiveIntegerField(
+                        blank=True, help_text="Empty: no limit.", null=True
+                    ),
+                ),
                 ("committed_amount", models.PositiveBigIntegerField(default=0, editable=False)),
                 ("committed_places", models.PositiveIntegerField(default=0, editable=False)),
                 ("is_active", models.BooleanField(default=True)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ("updated_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "updated_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
             ],
             options={
-                "indexes": [models.Index(fields=["-created_at"], name="grants_prog_created_e3d35b_idx")],
+                "indexes": [
+                    models.Index(fields=["-created_at"], name="grants_prog_created_e3d35b_idx")
+                ],
             },
         ),
         migrations.CreateModel(
             name="Grant",
             fields=[
-                ("id", models.UUIDField(default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False)),
-                ("token", models.CharField(default=grants.models.new_token, editable=False, max_length=40, unique=True)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "token",
+                    models.CharField(
+                        default=grants.models.new_token, editable=False, max_length=40, unique=True
+                    ),
+                ),
                 ("email", models.EmailField(max_length=140)),
                 ("name", models.CharField(max_length=140)),
                 ("situation", models.TextField(max_length=4000)),
@@ -80,13 +113,24 @@ class Migration(migrations.Migration):
                     models.PositiveSmallIntegerField(
                         blank=True,
                         null=True,
-                        validators=[django.core.validators.MinValueValidator(10), django.core.validators.MaxValueValidator(100)],
+                        validators=[
+                            django.core.validators.MinValueValidator(10),
+                            django.core.validators.MaxValueValidator(100),
+                        ],
                     ),
                 ),
                 ("code", models.CharField(blank=True, max_length=24, null=True, unique=True)),
-                ("code_number", models.PositiveSmallIntegerField(default=0, help_text="How many codes this grant has had.")),
+                (
+                    "code_number",
+                    models.PositiveSmallIntegerField(
+                        default=0, help_text="How many codes this grant has had."
+                    ),
+                ),
                 ("expires_at", models.DateTimeField(blank=True, null=True)),
-                ("price_at_approval", models.PositiveBigIntegerField(blank=True, help_text="Minor units.", null=True)),
+                (
+                    "price_at_approval",
+                    models.PositiveBigIntegerField(blank=True, help_text="Minor units.", null=True),
+                ),
                 (
                     "currency",
                     models.CharField(
@@ -103,15 +147,29 @@ class Migration(migrations.Migration):
                         max_length=3,
                     ),
                 ),
-                ("committed_amount", models.PositiveBigIntegerField(default=0, help_text="Minor units held from the program's budget.")),
-                ("holds_budget", models.BooleanField(default=False, help_text="Whether its program counts it: its amount, and one place.")),
+                (
+                    "committed_amount",
+                    models.PositiveBigIntegerField(
+                        default=0, help_text="Minor units held from the program's budget."
+                    ),
+                ),
+                (
+                    "holds_budget",
+                    models.BooleanField(
+                        default=False,
+                        help_text="Whether its program counts it: its amount, and one place.",
+                    ),
+                ),
                 (
                     "reject_reason",
                     models.CharField(
                         blank=True,
                         choices=[
                             ("budget", "The fund for this period is used up"),
-                            ("criteria", "The application does not meet the criteria of the program"),
+                            (
+                                "criteria",
+                                "The application does not meet the criteria of the program",
+                            ),
                             ("incomplete", "We need more about the situation to decide"),
                             ("other_course", "Another course fits the stated aim better"),
                             ("other", "Another reason, given in the note"),
@@ -122,29 +180,62 @@ class Migration(migrations.Migration):
                 ("note", models.CharField(blank=True, max_length=500)),
                 ("decided_by", models.CharField(blank=True, max_length=140)),
                 ("decided_at", models.DateTimeField(blank=True, null=True)),
-                ("enrollment_id", models.UUIDField(blank=True, help_text="The enrollment that holds or used it.", null=True, unique=True)),
+                (
+                    "enrollment_id",
+                    models.UUIDField(
+                        blank=True,
+                        help_text="The enrollment that holds or used it.",
+                        null=True,
+                        unique=True,
+                    ),
+                ),
                 ("reserved_at", models.DateTimeField(blank=True, null=True)),
                 ("reserved_until", models.DateTimeField(blank=True, null=True)),
                 ("redeemed_at", models.DateTimeField(blank=True, null=True)),
                 ("redeemed_by", models.CharField(blank=True, max_length=140)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ("updated_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ("course", models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name="grants", to="courses.course")),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "updated_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "course",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="grants",
+                        to="courses.course",
+                    ),
+                ),
                 (
                     "program",
                     models.ForeignKey(
-                        blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name="grants", to="grants.program"
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="grants",
+                        to="grants.program",
                     ),
                 ),
             ],
             options={
-                "permissions": (("decide_grant", "Can approve, reject and change grants"), ("export_grant", "Can export grants")),
+                "permissions": (
+                    ("decide_grant", "Can approve, reject and change grants"),
+                    ("export_grant", "Can export grants"),
+                ),
             },
         ),
         migrations.CreateModel(
             name="Refusal",
             fields=[
-                ("id", models.UUIDField(default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
                 (
                     "reason",
                     models.CharField(
@@ -162,8 +253,16 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("course_slug", models.CharField(max_length=140)),
-                ("tried_by", models.CharField(help_text="The first letter and the domain of the address.", max_length=150)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "tried_by",
+                    models.CharField(
+                        help_text="The first letter and the domain of the address.", max_length=150
+                    ),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
                 (
                     "grant",
                     models.ForeignKey(
@@ -182,7 +281,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="RefusalCount",
             fields=[
-                ("id", models.UUIDField(default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
                 ("day", models.DateField()),
                 (
                     "reason",
@@ -203,31 +307,56 @@ class Migration(migrations.Migration):
                 ("count", models.PositiveIntegerField(default=0)),
             ],
             options={
-                "constraints": [models.UniqueConstraint(fields=("day", "reason"), name="one_count_a_day_and_reason")],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("day", "reason"), name="one_count_a_day_and_reason"
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
             name="GrantEvent",
             fields=[
-                ("id", models.UUIDField(default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
                 ("what", models.CharField(max_length=40)),
                 ("actor", models.CharField(max_length=140)),
                 ("note", models.CharField(blank=True, max_length=500)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ("grant", models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name="events", to="grants.grant")),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "grant",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="events",
+                        to="grants.grant",
+                    ),
+                ),
             ],
             options={
                 "ordering": ["created_at"],
-                "indexes": [models.Index(fields=["-created_at"], name="grants_gran_created_d2a5f1_idx")],
+                "indexes": [
+                    models.Index(fields=["-created_at"], name="grants_gran_created_d2a5f1_idx")
+                ],
             },
         ),
         migrations.AddIndex(
             model_name="grant",
-            index=models.Index(fields=["status", "created_at"], name="grants_gran_status_6b1bfa_idx"),
+            index=models.Index(
+                fields=["status", "created_at"], name="grants_gran_status_6b1bfa_idx"
+            ),
         ),
         migrations.AddIndex(
             model_name="grant",
-            index=models.Index(fields=["status", "expires_at"], name="grants_gran_status_f88889_idx"),
+            index=models.Index(
+                fields=["status", "expires_at"], name="grants_gran_status_f88889_idx"
+            ),
         ),
         migrations.AddIndex(
             model_name="grant",
@@ -240,12 +369,16 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="grant",
             constraint=models.UniqueConstraint(
-                condition=models.Q(("status__in", ["pending", "approved", "reserved"])), fields=("course", "email"), name="one_open_grant"
+                condition=models.Q(("status__in", ["pending", "approved", "reserved"])),
+                fields=("course", "email"),
+                name="one_open_grant",
             ),
         ),
         migrations.AddIndex(
             model_name="refusal",
-            index=models.Index(fields=["reason", "-created_at"], name="grants_refu_reason_bdd8f0_idx"),
+            index=models.Index(
+                fields=["reason", "-created_at"], name="grants_refu_reason_bdd8f0_idx"
+            ),
         ),
         migrations.AddIndex(
             model_name="refusal",

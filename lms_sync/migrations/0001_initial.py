@@ -13,7 +13,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="PlatformState",
             fields=[
-                ("id", models.UUIDField(default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
                 ("name", models.CharField(max_length=20, unique=True)),
                 (
                     "state",
@@ -28,12 +33,24 @@ class Migration(migrations.Migration):
                         max_length=10,
                     ),
                 ),
-                ("failures", models.PositiveIntegerField(default=0, help_text="Consecutive ones, while answering.")),
-                ("opened_at", models.DateTimeField(blank=True, help_text="Since when it has not been answering.", null=True)),
+                (
+                    "failures",
+                    models.PositiveIntegerField(
+                        default=0, help_text="Consecutive ones, while answering."
+                    ),
+                ),
+                (
+                    "opened_at",
+                    models.DateTimeField(
+                        blank=True, help_text="Since when it has not been answering.", null=True
+                    ),
+                ),
                 (
                     "retry_at",
                     models.DateTimeField(
-                        blank=True, help_text="When the next probe, or the next look while it is quiet, is due.", null=True
+                        blank=True,
+                        help_text="When the next probe, or the next look while it is quiet, is due.",
+                        null=True,
                     ),
                 ),
                 ("probe_token", models.CharField(blank=True, max_length=32)),
@@ -41,24 +58,44 @@ class Migration(migrations.Migration):
                     "incident",
                     models.CharField(
                         blank=True,
-                        choices=[("", "None"), ("unavailable", "Unavailable"), ("misconfigured", "Misconfigured")],
+                        choices=[
+                            ("", "None"),
+                            ("unavailable", "Unavailable"),
+                            ("misconfigured", "Misconfigured"),
+                        ],
                         help_text="Until a job succeeds.",
                         max_length=16,
                     ),
                 ),
-                ("alert_pending", models.BooleanField(default=False, help_text="Staff have not been told of the incident yet.")),
+                (
+                    "alert_pending",
+                    models.BooleanField(
+                        default=False, help_text="Staff have not been told of the incident yet."
+                    ),
+                ),
                 (
                     "unavailable_told_at",
-                    models.DateTimeField(blank=True, help_text="When staff were last told that it is unavailable.", null=True),
+                    models.DateTimeField(
+                        blank=True,
+                        help_text="When staff were last told that it is unavailable.",
+                        null=True,
+                    ),
                 ),
                 (
                     "misconfigured_told_at",
-                    models.DateTimeField(blank=True, help_text="When staff were last told that it is misconfigured.", null=True),
+                    models.DateTimeField(
+                        blank=True,
+                        help_text="When staff were last told that it is misconfigured.",
+                        null=True,
+                    ),
                 ),
                 ("last_error", models.CharField(blank=True, max_length=600)),
                 ("last_ok_at", models.DateTimeField(blank=True, null=True)),
                 ("latency_ms", models.PositiveIntegerField(blank=True, null=True)),
-                ("updated_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "updated_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
             ],
             options={
                 "verbose_name": "platform",
@@ -68,7 +105,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="SyncLock",
             fields=[
-                ("id", models.UUIDField(default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
                 ("key", models.CharField(max_length=64, unique=True)),
                 ("owner", models.CharField(max_length=32)),
                 ("until", models.DateTimeField()),
@@ -77,46 +119,98 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="SyncJob",
             fields=[
-                ("id", models.UUIDField(default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
                 (
                     "status",
                     models.CharField(
-                        choices=[("pending", "pending"), ("running", "running"), ("done", "done"), ("dead", "dead")],
+                        choices=[
+                            ("pending", "pending"),
+                            ("running", "running"),
+                            ("done", "done"),
+                            ("dead", "dead"),
+                        ],
                         default="pending",
                         max_length=10,
                     ),
                 ),
-                ("attempts", models.PositiveIntegerField(default=0, help_text="Answers about this item itself; an outage uses none up.")),
+                (
+                    "attempts",
+                    models.PositiveIntegerField(
+                        default=0,
+                        help_text="Answers about this item itself; an outage uses none up.",
+                    ),
+                ),
                 ("next_attempt_at", models.DateTimeField(default=django.utils.timezone.now)),
                 ("lease_until", models.DateTimeField(blank=True, null=True)),
                 ("claim_token", models.CharField(blank=True, max_length=32)),
-                ("fence", models.PositiveIntegerField(default=0, help_text="Number of claims; a settle must carry its own.")),
-                ("lapses", models.PositiveIntegerField(default=0, help_text="Leases that ran out: workers lost while running this.")),
+                (
+                    "fence",
+                    models.PositiveIntegerField(
+                        default=0, help_text="Number of claims; a settle must carry its own."
+                    ),
+                ),
+                (
+                    "lapses",
+                    models.PositiveIntegerField(
+                        default=0, help_text="Leases that ran out: workers lost while running this."
+                    ),
+                ),
                 ("last_error", models.CharField(blank=True, max_length=1000)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ("updated_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "updated_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
                 ("finished_at", models.DateTimeField(blank=True, null=True)),
                 (
                     "dedupe_key",
-                    models.CharField(help_text="One job for one cause, such as enroll:<enrollment id>.", max_length=120, unique=True),
+                    models.CharField(
+                        help_text="One job for one cause, such as enroll:<enrollment id>.",
+                        max_length=120,
+                        unique=True,
+                    ),
                 ),
-                ("action", models.CharField(choices=[("enroll", "enroll"), ("revoke", "revoke")], default="enroll", max_length=10)),
+                (
+                    "action",
+                    models.CharField(
+                        choices=[("enroll", "enroll"), ("revoke", "revoke")],
+                        default="enroll",
+                        max_length=10,
+                    ),
+                ),
                 ("platform", models.CharField(max_length=20)),
                 ("email", models.EmailField(max_length=254)),
                 ("full_name", models.CharField(blank=True, max_length=255)),
                 ("course_id", models.CharField(max_length=255, verbose_name="LMS course")),
                 (
                     "payload",
-                    models.JSONField(blank=True, default=dict, help_text="payment_id, amount in minor units, currency, referral_code."),
+                    models.JSONField(
+                        blank=True,
+                        default=dict,
+                        help_text="payment_id, amount in minor units, currency, referral_code.",
+                    ),
                 ),
-                ("lms_enrollment_id", models.CharField(blank=True, max_length=140, verbose_name="LMS enrollment")),
+                (
+                    "lms_enrollment_id",
+                    models.CharField(blank=True, max_length=140, verbose_name="LMS enrollment"),
+                ),
             ],
             options={
                 "verbose_name": "sync job",
                 "permissions": (("replay_syncjob", "Can retry and replay sync jobs"),),
                 "abstract": False,
                 "indexes": [
-                    models.Index(fields=["status", "next_attempt_at"], name="lms_sync_sy_status_bbe0e2_idx"),
+                    models.Index(
+                        fields=["status", "next_attempt_at"], name="lms_sync_sy_status_bbe0e2_idx"
+                    ),
                     models.Index(fields=["claim_token"], name="lms_sync_sy_claim_t_590dc2_idx"),
                     models.Index(fields=["-created_at"], name="lms_sync_sy_created_53c256_idx"),
                     models.Index(fields=["email"], name="lms_sync_sy_email_0407e6_idx"),
@@ -126,21 +220,38 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="SyncAttempt",
             fields=[
-                ("id", models.UUIDField(default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
                 ("number", models.PositiveIntegerField()),
                 ("started_at", models.DateTimeField()),
                 ("duration_ms", models.PositiveIntegerField()),
                 ("request", models.TextField(blank=True)),
                 ("response", models.TextField(blank=True)),
                 ("http_status", models.PositiveSmallIntegerField(blank=True, null=True)),
-                ("outcome", models.CharField(help_text="done, or the code of the error.", max_length=40)),
-                ("job", models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name="records", to="lms_sync.syncjob")),
+                (
+                    "outcome",
+                    models.CharField(help_text="done, or the code of the error.", max_length=40),
+                ),
+                (
+                    "job",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="records",
+                        to="lms_sync.syncjob",
+                    ),
+                ),
             ],
             options={
                 "verbose_name": "sync attempt",
                 "ordering": ["started_at"],
                 "indexes": [
-                    models.Index(fields=["job", "started_at"], name="lms_sync_sy_job_id_a32dd9_idx"),
+                    models.Index(
+                        fields=["job", "started_at"], name="lms_sync_sy_job_id_a32dd9_idx"
+                    ),
                     models.Index(fields=["-started_at"], name="lms_sync_sy_started_6b5ab3_idx"),
                 ],
             },
@@ -148,14 +259,28 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="DeadLetter",
             fields=[
-                ("id", models.UUIDField(default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
                 (
                     "status",
                     models.CharField(
-                        choices=[("open", "Open"), ("replayed", "Replayed"), ("dismissed", "Dismissed")], default="open", max_length=10
+                        choices=[
+                            ("open", "Open"),
+                            ("replayed", "Replayed"),
+                            ("dismissed", "Dismissed"),
+                        ],
+                        default="open",
+                        max_length=10,
                     ),
                 ),
-                ("reason", models.CharField(help_text="The code of the last error.", max_length=40)),
+                (
+                    "reason",
+                    models.CharField(help_text="The code of the last error.", max_length=40),
+                ),
                 ("last_error", models.TextField(blank=True)),
                 ("last_http_status", models.PositiveSmallIntegerField(blank=True, null=True)),
                 ("attempts", models.PositiveIntegerField(default=0)),
@@ -166,18 +291,34 @@ class Migration(migrations.Migration):
                 ("resolved_by", models.CharField(blank=True, max_length=254)),
                 ("resolved_at", models.DateTimeField(blank=True, null=True)),
                 ("note", models.CharField(blank=True, max_length=300)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ("updated_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "updated_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
                 (
                     "job",
-                    models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name="dead_letter", to="lms_sync.syncjob"),
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="dead_letter",
+                        to="lms_sync.syncjob",
+                    ),
                 ),
             ],
             options={
                 "verbose_name": "dead letter",
-                "permissions": (("replay_deadletter", "Can replay dead letters"), ("dismiss_deadletter", "Can dismiss dead letters")),
+                "permissions": (
+                    ("replay_deadletter", "Can replay dead letters"),
+                    ("dismiss_deadletter", "Can dismiss dead letters"),
+                ),
                 "indexes": [
-                    models.Index(fields=["status", "notification_sent_at"], name="lms_sync_de_status_300dd6_idx"),
+                    models.Index(
+                        fields=["status", "notification_sent_at"],
+                        name="lms_sync_de_status_300dd6_idx",
+                    ),
                     models.Index(fields=["-created_at"], name="lms_sync_de_created_4e5d9b_idx"),
                 ],
             },

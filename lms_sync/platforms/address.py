@@ -1,5 +1,7 @@
-"""Where the LMS may be. A base URL is checked when it is configured, and the addresses it resolves to at every connect,
-so that a name that later points inward is refused as well (contracts/reliability, row 83)."""
+"""Where the LMS may be. A base URL is checked when it is configured, and the addresses it resolves
+to at every connect, so that a name that later points inward is refused as well
+(contracts/reliability, row 83).
+"""
 
 import ipaddress
 import re
@@ -10,11 +12,15 @@ from django.conf import settings
 
 from lms_sync.errors import LmsMisconfigured
 
-_HOST_NAME = re.compile(r"\A(?=.{1,253}\Z)([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)*[a-z]([a-z0-9-]*[a-z0-9])?\Z", re.IGNORECASE)
+_HOST_NAME = re.compile(
+    r"\A(?=.{1,253}\Z)([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)*[a-z]([a-z0-9-]*[a-z0-9])?\Z", re.IGNORECASE
+)
 
 
 def check_base_url(url: str) -> None:
-    """Raise LmsMisconfigured, with a sentence that says what to set, unless `url` can be the LMS's base URL."""
+    """Raise LmsMisconfigured, with a sentence that says what to set, unless `url` can be the LMS's
+    base URL.
+    """
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018 reading it validates it
@@ -26,20 +32,30 @@ def check_base_url(url: str) -> None:
 
 
 def check_key(key: str) -> None:
-    """Raise LmsMisconfigured unless the key has the form `key:secret`; Frappe takes a malformed one for a guest's."""
+    """Raise LmsMisconfigured unless the key has the form `key:secret`; Frappe takes a malformed one
+    for a guest's.
+    """
     name, _, secret = key.partition(":")
     if not name or not secret or not key.isascii() or not key.isprintable() or " " in key:
-        raise LmsMisconfigured("FRAPPE_LMS_API_KEY must be key:secret, as shown in the LMS under User, API Access.")
+        raise LmsMisconfigured(
+            "FRAPPE_LMS_API_KEY must be key:secret, as shown in the LMS under User, API Access."
+        )
 
 
 def _form_problem(url: str, parts: SplitResult) -> str:
     checks = (
         (not url, "is empty: set it to the address of the LMS, such as https://learn.example.org."),
         (parts.scheme not in ("http", "https"), "must start with https://."),
-        (settings.PRODUCTION and parts.scheme != "https", "must start with https:// in production."),
+        (
+            settings.PRODUCTION and parts.scheme != "https",
+            "must start with https:// in production.",
+        ),
         ("@" in parts.netloc, "must not contain a user name or a password."),
         ("?" in url or "#" in url, "must not contain '?' or '#'."),
-        (not url.isprintable() or " " in url or "\\" in url, "contains a character that has no place in an address."),
+        (
+            not url.isprintable() or " " in url or "\\" in url,
+            "contains a character that has no place in an address.",
+        ),
     )
     return next((problem for failed, problem in checks if failed), "")
 
@@ -47,16 +63,25 @@ def _form_problem(url: str, parts: SplitResult) -> str:
 def _host_problem(parts: SplitResult) -> str:
     host = parts.hostname or ""
     if is_private(host):
-        return "" if may_be_private(host) else "names a private address, which is not allowed in production."
+        return (
+            ""
+            if may_be_private(host)
+            else "names a private address, which is not allowed in production."
+        )
     if _is_address(host) or _HOST_NAME.match(host):
         return ""
     return "does not name a host."
 
 
 def check_resolved(host: str, addresses: Iterable[str]) -> None:
-    """Raise LmsMisconfigured when a host resolves to an address inside our own network and is not listed as allowed."""
+    """Raise LmsMisconfigured when a host resolves to an address inside our own network and is not
+    listed as allowed.
+    """
     if not may_be_private(host) and any(is_private(address) for address in addresses):
-        raise LmsMisconfigured(f"The host {host} resolves to a private address. List it in LMS_PRIVATE_HOSTS if that is meant.")
+        raise LmsMisconfigured(
+            f"The host {host} resolves to a private address. List it in LMS_PRIVATE_HOSTS if that"
+            " is meant."
+        )
 
 
 def may_be_private(host: str) -> bool:
@@ -64,7 +89,9 @@ def may_be_private(host: str) -> bool:
 
 
 def is_private(host: str) -> bool:
-    """Tell whether a literal address is not a public one; an IPv4 address inside an IPv6 one counts as itself."""
+    """Tell whether a literal address is not a public one; an IPv4 address inside an IPv6 one counts
+    as itself.
+    """
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:

@@ -1,4 +1,6 @@
-"""What every learning platform must be able to do. Drivers raise `lms_sync.errors.LmsError` subclasses and nothing else."""
+"""What every learning platform must be able to do. Drivers raise `lms_sync.errors.LmsError`
+subclasses and nothing else.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -44,7 +46,9 @@ class CourseFacts:
 
 class Platform(Protocol):
     def enroll(self, request: EnrollRequest) -> str:
-        """Make sure the learner is enrolled exactly once, and return the platform's id of the enrollment."""
+        """Make sure the learner is enrolled exactly once, and return the platform's id of the
+        enrollment.
+        """
 
     def revoke(self, email: str, course_id: str) -> int:
         """Make sure the learner is not enrolled, and return how many enrollments were removed."""
@@ -56,7 +60,9 @@ class Platform(Protocol):
         """Return how far the learner is; raises LmsNotEnrolled."""
 
     def ping(self) -> str:
-        """Return whom the platform takes us for; raises when it could not serve an enrollment now."""
+        """Return whom the platform takes us for; raises when it could not serve an enrollment
+        now.
+        """
 
     def course(self, course_id: str) -> CourseFacts:
         """Return the platform's facts about a course; raises LmsCourseUnknown."""

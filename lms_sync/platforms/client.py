@@ -1,7 +1,9 @@
-"""One HTTP call to the LMS, from start to end within a limit of time and size, and a redacted note of it.
+"""One HTTP call to the LMS, from start to end within a limit of time and size, and a redacted note
+of it.
 
-No cookie jar (a login cookie makes Frappe ask for a CSRF token), no redirects (the key would go along), no proxies or
-.netrc from the environment, no retries: whether to ask again is decided where the meaning of the call is known.
+No cookie jar (a login cookie makes Frappe ask for a CSRF token), no redirects (the key would go
+along), no proxies or .netrc from the environment, no retries: whether to ask again is decided where
+the meaning of the call is known.
 """
 
 import http.client
@@ -37,7 +39,12 @@ class Ask:
 
     @property
     def text(self) -> str:
-        parts = (self.method, self.path, json.dumps(dict(self.query)) if self.query else "", self.body)
+        parts = (
+            self.method,
+            self.path,
+            json.dumps(dict(self.query)) if self.query else "",
+            self.body,
+        )
         return " ".join(part for part in parts if part)
 
 
@@ -67,7 +74,9 @@ class Exchange:
 
 @dataclass
 class Client:
-    """Speaks to one base URL with one key. `timeout` is for a call, `budget` for all calls of this client together."""
+    """Speaks to one base URL with one key. `timeout` is for a call, `budget` for all calls of this
+    client together.
+    """
 
     base_url: str
     authorization: str
@@ -77,8 +86,12 @@ class Client:
     journal: list[Exchange] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
 
-    def call(self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: str = "") -> Answer:
-        """Send one request and return the whole answer, whatever its status; raises LmsUnavailable when there is none."""
+    def call(
+        self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: str = ""
+    ) -> Answer:
+        """Send one request and return the whole answer, whatever its status; raises LmsUnavailable
+        when there is none.
+        """
         ask, began = Ask(method, path, query, body), time.monotonic()
         try:
             answer = self._send(ask)
@@ -96,7 +109,9 @@ class Client:
         with total_deadline(self._seconds_left()), self._open(ask) as response:
             content = response.raw.read(MAX_BODY + 1, decode_content=True)
         if len(content) > MAX_BODY:
-            raise LmsUnreadable("The answer is larger than 1 MiB.", kind="too_large", status=response.status_code)
+            raise LmsUnreadable(
+                "The answer is larger than 1 MiB.", kind="too_large", status=response.status_code
+            )
         return Answer(response.status_code, response.headers, content)
 
     def _open(self, ask: Ask) -> requests.Response:
@@ -112,7 +127,11 @@ class Client:
         )
 
     def _headers(self, body: str) -> dict[str, str]:
-        headers = {"Accept": "application/json", "Accept-Encoding": "identity", "User-Agent": "MaalEdu"}
+        headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": "identity",
+            "User-Agent": "MaalEdu",
+        }
         if self.authorization:
             headers["Authorization"] = self.authorization
         return headers | ({"Content-Type": "application/json"} if body else {})
@@ -125,7 +144,11 @@ class Client:
 
     def _note(self, ask: Ask, answered: str, *, status: int | None = None, began: float) -> None:
         duration = timedelta(seconds=time.monotonic() - began)
-        self.journal.append(Exchange(redact(ask.text, self.secrets), redact(answered, self.secrets), status, duration))
+        self.journal.append(
+            Exchange(
+                redact(ask.text, self.secrets), redact(answered, self.secrets), status, duration
+            )
+        )
 
 
 def session() -> requests.Session:
@@ -145,7 +168,9 @@ def _new_session() -> requests.Session:
 
 
 def unavailable(error: BaseException) -> LmsUnavailable:
-    """Say in words what kept the answer away. `kind` in the details is dns, tls, timeout, refused or broken."""
+    """Say in words what kept the answer away. `kind` in the details is dns, tls, timeout, refused
+    or broken.
+    """
     causes = _causes(error)
     for kind, types, words in _KINDS:
         if any(isinstance(cause, types) for cause in causes):
@@ -154,20 +179,39 @@ def unavailable(error: BaseException) -> LmsUnavailable:
 
 
 _KINDS: tuple[tuple[str, tuple[type[BaseException], ...], str], ...] = (
-    ("dns", (socket.gaierror, urllib3.exceptions.NameResolutionError), "The host name could not be resolved."),
-    ("tls", (urllib3.exceptions.SSLError, requests.exceptions.SSLError), "The TLS certificate was not accepted."),
+    (
+        "dns",
+        (socket.gaierror, urllib3.exceptions.NameResolutionError),
+        "The host name could not be resolved.",
+    ),
+    (
+        "tls",
+        (urllib3.exceptions.SSLError, requests.exceptions.SSLError),
+        "The TLS certificate was not accepted.",
+    ),
     ("refused", (ConnectionRefusedError,), "The connection was refused."),
-    ("timeout", (TimeoutError, urllib3.exceptions.TimeoutError, requests.exceptions.Timeout), "There was no answer in time."),
+    (
+        "timeout",
+        (TimeoutError, urllib3.exceptions.TimeoutError, requests.exceptions.Timeout),
+        "There was no answer in time.",
+    ),
 )
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    """Return the error and everything inside it: urllib3 and requests wrap one another as arguments, causes and reasons."""
+    """Return the error and everything inside it: urllib3 and requests wrap one another as
+    arguments, causes and reasons.
+    """
     found: list[BaseException] = []
     queue: list[object] = [error]
     while queue:
         current = queue.pop()
         if isinstance(current, BaseException) and not any(current is known for known in found):
             found.append(current)
-            queue += [*current.args, current.__cause__, current.__context__, getattr(current, "reason", None)]
+            queue += [
+                *current.args,
+                current.__cause__,
+                current.__context__,
+                getattr(current, "reason", None),
+            ]
     return found

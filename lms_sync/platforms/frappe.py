@@ -1,7 +1,7 @@
 """The `rest` driver: a stock Frappe LMS, through its documents.
 
-The LMS does not keep (member, course) unique, so this driver does: ask first, create, and ask again whenever the answer
-is lost or a refusal. Source: contracts/frappe, sections 4, 5, 7 and 12.
+The LMS does not keep (member, course) unique, so this driver does: ask first, create, and ask again
+whenever the answer is lost or a refusal. Source: contracts/frappe, sections 4, 5, 7 and 12.
 """
 
 import json
@@ -30,7 +30,10 @@ from lms_sync.platforms.frappe_users import ensure_user
 ENROLLMENTS = "/api/resource/LMS%20Enrollment"
 COURSES = "/api/resource/LMS%20Course"
 WHO_AM_I = "/api/method/frappe.auth.get_logged_user"
-GUEST_KEY = "The LMS takes us for a guest: the key was lost on the way, or FRAPPE_LMS_API_KEY is not key:secret."
+GUEST_KEY = (
+    "The LMS takes us for a guest: the key was lost on the way, or FRAPPE_LMS_API_KEY is not"
+    " key:secret."
+)
 
 
 @dataclass
@@ -54,7 +57,9 @@ class FrappeRest:
         return read_id(document.get("name") if isinstance(document, dict) else None)
 
     def _enrolled_after_all(self, request: EnrollRequest, error: LmsError) -> str:
-        """Return the enrollment that exists in spite of the answer, or raise what the answer meant."""
+        """Return the enrollment that exists in spite of the answer, or raise what the answer
+        meant.
+        """
         try:
             rows = self.find(request.email, request.course_id)
         except LmsError:
@@ -73,7 +78,9 @@ class FrappeRest:
         }
         rows = value(self.client.call("GET", ENROLLMENTS, query=query), "data")
         if not isinstance(rows, list) or not all(_is_about(row, email, course_id) for row in rows):
-            raise LmsUnreadable("The list of enrollments is not what was asked for.", kind="wrong_rows")
+            raise LmsUnreadable(
+                "The list of enrollments is not what was asked for.", kind="wrong_rows"
+            )
         rows.sort(key=lambda row: (str(row.get("creation", "")), str(row.get("name"))))
         return [Found(read_id(row.get("name")), read_percent(row.get("progress"))) for row in rows]
 
@@ -82,7 +89,9 @@ class FrappeRest:
 
     def _delete(self, enrollment_id: str) -> bool:
         try:
-            value(self.client.call("DELETE", f"{ENROLLMENTS}/{quote(enrollment_id, safe='')}"), "data")
+            value(
+                self.client.call("DELETE", f"{ENROLLMENTS}/{quote(enrollment_id, safe='')}"), "data"
+            )
         except LmsNotFound:
             return False
         return True
@@ -107,26 +116,44 @@ class FrappeRest:
 
     def course(self, course_id: str) -> CourseFacts:
         try:
-            document = value(self.client.call("GET", f"{COURSES}/{quote(course_id, safe='')}"), "data")
+            document = value(
+                self.client.call("GET", f"{COURSES}/{quote(course_id, safe='')}"), "data"
+            )
         except LmsNotFound as error:
-            raise LmsCourseUnknown(f"It knows no course {plain(course_id)}.", **error.details) from error
+            raise LmsCourseUnknown(
+                f"It knows no course {plain(course_id)}.", **error.details
+            ) from error
         if not isinstance(document, dict):
             raise LmsUnreadable("The answer is not a course.", kind="wrong_course")
         teachers = tuple(
-            plain(row["instructor"]) for row in document.get("instructors") or [] if isinstance(row, dict) and "instructor" in row
+            plain(row["instructor"])
+            for row in document.get("instructors") or []
+            if isinstance(row, dict) and "instructor" in row
         )
-        return CourseFacts(course_id, plain(document.get("title", "")), document.get("published") in (1, True), teachers)
+        return CourseFacts(
+            course_id,
+            plain(document.get("title", "")),
+            document.get("published") in (1, True),
+            teachers,
+        )
 
 
 def _is_about(row: Any, email: str, course_id: str) -> bool:
-    """A server that ignores the filter must not make a stranger's enrollment pass for the learner's."""
+    """A server that ignores the filter must not make a stranger's enrollment pass for the
+    learner's.
+    """
     if not isinstance(row, dict):
         return False
-    return str(row.get("member", email)).lower() == email.lower() and str(row.get("course", course_id)) == course_id
+    return (
+        str(row.get("member", email)).lower() == email.lower()
+        and str(row.get("course", course_id)) == course_id
+    )
 
 
 def _precise(error: LmsError, request: EnrollRequest) -> LmsError:
-    """Tell an unknown course, which stays unknown, from a member removed in this moment, whom the next attempt creates."""
+    """Tell an unknown course, which stays unknown, from a member removed in this moment, whom the
+    next attempt creates.
+    """
     if not isinstance(error, LmsBrokenLink):
         return error
     if request.email.lower() in error.reason.lower() and request.course_id not in error.reason:
@@ -135,7 +162,9 @@ def _precise(error: LmsError, request: EnrollRequest) -> LmsError:
 
 
 def read_percent(candidate: Any) -> int:
-    """Return progress as a whole percentage from 0 to 100, rounded down; raises LmsUnreadable for what is no number."""
+    """Return progress as a whole percentage from 0 to 100, rounded down; raises LmsUnreadable for
+    what is no number.
+    """
     try:
         return int(max(Decimal(0), min(Decimal(100), Decimal(str(candidate or 0)))))
     except (InvalidOperation, ValueError) as error:

@@ -1,5 +1,6 @@
-"""What an answer of Frappe means. Decided on status and `exc_type`, then on the text; never on the traceback, which a
-setting of the server hides. Source: contracts/frappe, sections 1, 4, 8."""
+"""What an answer of Frappe means. Decided on status and `exc_type`, then on the text; never on the
+traceback, which a setting of the server hides. Source: contracts/frappe, sections 1, 4, 8.
+"""
 
 import json
 import re
@@ -44,17 +45,25 @@ class Rule:
     reason: str = ""
 
     def fits(self, status: int, exc_type: str, text: str) -> bool:
-        return status in self.statuses and self.exc_type in ("", exc_type) and bool(re.search(self.text, text, re.IGNORECASE))
+        return (
+            status in self.statuses
+            and self.exc_type in ("", exc_type)
+            and bool(re.search(self.text, text, re.IGNORECASE))
+        )
 
 
 REDIRECT = "The address answers with a redirect. Set FRAPPE_LMS_BASE_URL to where it leads."
 NO_SITE = "No LMS answers at this address. Check FRAPPE_LMS_BASE_URL."
 BAD_KEY = "The LMS does not accept the key. Check FRAPPE_LMS_API_KEY (key:secret)."
 NO_RIGHT = "The key's user may not do this. It needs the roles System Manager and Moderator."
-NO_METHOD = "The LMS lacks the custom payment confirmation method. Install it, or set FRAPPE_DRIVER=rest."
+NO_METHOD = (
+    "The LMS lacks the custom payment confirmation method. Install it, or set FRAPPE_DRIVER=rest."
+)
 COOKIE = "The LMS asks for a CSRF token, so something on the way adds a login cookie."
 
-MISSING_METHOD = Rule({417}, LmsMisconfigured, text="Failed to get method for command", reason=NO_METHOD)
+MISSING_METHOD = Rule(
+    {417}, LmsMisconfigured, text="Failed to get method for command", reason=NO_METHOD
+)
 # The first rule that fits holds.
 RULES = (
     Rule(range(300, 400), LmsMisconfigured, reason=REDIRECT),
@@ -77,7 +86,9 @@ RULES = (
 
 
 def value(answer: Answer, key: str) -> Any:
-    """Return what a good answer carries under `key` ("data" or "message"); raises the LmsError that a bad one means."""
+    """Return what a good answer carries under `key` ("data" or "message"); raises the LmsError that
+    a bad one means.
+    """
     payload = answer.json()
     good = 200 <= answer.status < 300 and isinstance(payload, dict) and key in payload
     if not good or "exc_type" in payload or "exc" in payload:
@@ -103,11 +114,15 @@ def meaning(answer: Answer, payload: Any) -> LmsError:
 def lacks_method(answer: Answer) -> bool:
     """Tell whether Frappe says that it has no such method: 417, not 404."""
     payload = answer.json()
-    return isinstance(payload, dict) and MISSING_METHOD.fits(answer.status, "", message_text(payload))
+    return isinstance(payload, dict) and MISSING_METHOD.fits(
+        answer.status, "", message_text(payload)
+    )
 
 
 def message_text(document: dict[str, Any]) -> str:
-    """Return the words of an error, from `_server_messages`: a JSON string with a list of JSON strings, with HTML in them."""
+    """Return the words of an error, from `_server_messages`: a JSON string with a list of JSON
+    strings, with HTML in them.
+    """
     said = [_one_message(item) for item in _list_in(document.get("_server_messages"))]
     if not said and document.get("_error_message"):
         said = [str(document["_error_message"])]
@@ -144,12 +159,20 @@ def _decoded(text: Any) -> Any:
 
 
 def _wait(answer: Answer) -> timedelta:
-    """Return how long to wait; a limit that names no time resets within the hour when it is the one on new users (417)."""
-    return LONGEST_WAIT if answer.status == 417 else retry_after(answer.headers.get("Retry-After", ""), timezone.now())
+    """Return how long to wait; a limit that names no time resets within the hour when it is the one
+    on new users (417).
+    """
+    return (
+        LONGEST_WAIT
+        if answer.status == 417
+        else retry_after(answer.headers.get("Retry-After", ""), timezone.now())
+    )
 
 
 def retry_after(header: str, now: datetime) -> timedelta:
-    """Read a Retry-After header, seconds or HTTP-date; what cannot be read counts as one minute, absurd figures are cut."""
+    """Read a Retry-After header, seconds or HTTP-date; what cannot be read counts as one minute,
+    absurd figures are cut.
+    """
     ceiling = int(LONGEST_WAIT.total_seconds())
     try:
         return timedelta(seconds=max(-1, min(int(header), ceiling)))

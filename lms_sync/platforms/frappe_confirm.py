@@ -1,7 +1,7 @@
 """The `confirm_payment` driver: a Frappe LMS with the customer's own payment confirmation method.
 
-HTTP 200 with `success: false` is a refusal. Only the fields the method knows are sent, because it answers 400 to others.
-Source: contracts/frappe, section 9.
+HTTP 200 with `success: false` is a refusal. Only the fields the method knows are sent, because it
+answers 400 to others. Source: contracts/frappe, section 9.
 """
 
 import json
@@ -41,13 +41,19 @@ class FrappeConfirm(FrappeRest):
         return result.get("success") is True and result.get("exists") is True
 
     def _result(self, method: str, path: str, *, body: str = "") -> dict[str, Any]:
-        """Return the method's own object, whether Frappe has wrapped it in `message` or a proxy has unwrapped it."""
+        """Return the method's own object, whether Frappe has wrapped it in `message` or a proxy has
+        unwrapped it.
+        """
         answer = self.client.call(method, path, body=body)
         payload = answer.json()
         bare = answer.status == 200 and isinstance(payload, dict) and "success" in payload
         result = payload if bare else value(answer, "message")
         if not isinstance(result, dict):
-            raise LmsUnreadable("The custom method's answer is not an object.", kind="wrong_result", status=answer.status)
+            raise LmsUnreadable(
+                "The custom method's answer is not an object.",
+                kind="wrong_result",
+                status=answer.status,
+            )
         return result
 
     def ping(self) -> str:
@@ -57,16 +63,28 @@ class FrappeConfirm(FrappeRest):
         return user
 
     def _check_method(self) -> None:
-        """Look for the method's module through its harmless neighbor: whatever it answers, it is there unless 417 says not."""
+        """Look for the method's module through its harmless neighbor: whatever it answers, it is
+        there unless 417 says not.
+        """
         answer = self.client.call("GET", COURSE_INFO, query={"course_id": ""})
         if lacks_method(answer):
             raise meaning(answer, answer.json())
 
 
 def confirmation(request: EnrollRequest) -> str:
-    """Return the body as JSON text. The amount is in major units and never passes through a float."""
-    known: dict[str, Any] = {"user_email": request.email, "course_id": request.course_id, "paid_status": True}
-    optional = {"payment_id": request.payment_id, "currency": request.currency.lower(), "referral_code": request.referral_code}
+    """Return the body as JSON text. The amount is in major units and never passes through a
+    float.
+    """
+    known: dict[str, Any] = {
+        "user_email": request.email,
+        "course_id": request.course_id,
+        "paid_status": True,
+    }
+    optional = {
+        "payment_id": request.payment_id,
+        "currency": request.currency.lower(),
+        "referral_code": request.referral_code,
+    }
     body = json.dumps(known | {name: text for name, text in optional.items() if text})
     if request.amount is None:
         return body
@@ -81,4 +99,6 @@ def major_units(amount: int, currency: str) -> str:
 
 def refusal(result: dict[str, Any]) -> LmsError:
     """Return the refusal in a `success: false`, in the words of the method."""
-    return LmsRefused(plain(result.get("error") or result.get("message") or "It gave no reason."), status=200)
+    return LmsRefused(
+        plain(result.get("error") or result.get("message") or "It gave no reason."), status=200
+    )

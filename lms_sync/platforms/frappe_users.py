@@ -1,7 +1,8 @@
 """Find or create the learner's user in Frappe. Source: contracts/frappe, section 3.
 
-One at a time over all workers, because concurrent creation deadlocks; always with a first name that has a letter or a
-digit in it, because without one Frappe hangs; always with a user name of its own, because two Ashas would collide.
+One at a time over all workers, because concurrent creation deadlocks; always with a first name that
+has a letter or a digit in it, because without one Frappe hangs; always with a user name of its own,
+because two Ashas would collide.
 """
 
 import json
@@ -11,7 +12,14 @@ from hashlib import sha256
 from urllib.parse import quote
 
 from lms_sync import locks
-from lms_sync.errors import LmsContended, LmsDuplicate, LmsError, LmsNotFound, LmsUnavailable, LmsUnreadable
+from lms_sync.errors import (
+    LmsContended,
+    LmsDuplicate,
+    LmsError,
+    LmsNotFound,
+    LmsUnavailable,
+    LmsUnreadable,
+)
 from lms_sync.platforms.client import Client
 from lms_sync.platforms.frappe_answers import value
 
@@ -24,7 +32,9 @@ FALLBACK_NAME = "Learner"
 
 
 def ensure_user(client: Client, email: str, *, full_name: str) -> None:
-    """Make sure the LMS has a user with this e-mail. Raises LmsBusy when other workers' creations take too long."""
+    """Make sure the LMS has a user with this e-mail. Raises LmsBusy when other workers' creations
+    take too long.
+    """
     if user_exists(client, email):
         return
     with locks.held(CREATION_LOCK, lease=client.budget + LEASE_MARGIN, wait=WAIT_FOR_TURN):
@@ -57,13 +67,22 @@ def _accept_if_created(client: Client, email: str, error: LmsError) -> None:
 
 def new_user(email: str, full_name: str) -> dict[str, str | int]:
     first, last = names(email, full_name)
-    document: dict[str, str | int] = {"email": email, "first_name": first, "username": username(email), "send_welcome_email": 0}
+    document: dict[str, str | int] = {
+        "email": email,
+        "first_name": first,
+        "username": username(email),
+        "send_welcome_email": 0,
+    }
     return document | ({"last_name": last} if last else {})
 
 
 def names(email: str, full_name: str) -> tuple[str, str]:
     """Return a first and a last name; the first is never blank nor only punctuation."""
-    clean = "".join(letter for letter in full_name if (letter not in "<>" and unicodedata.category(letter)[0] != "C") or letter == " ")
+    clean = "".join(
+        letter
+        for letter in full_name
+        if (letter not in "<>" and unicodedata.category(letter)[0] != "C") or letter == " "
+    )
     first, _, last = " ".join(clean.split()).partition(" ")
     candidates = (first, f"{first} {last}", email.partition("@")[0], FALLBACK_NAME)
     usable = next(name for name in candidates if any(letter.isalnum() for letter in name))

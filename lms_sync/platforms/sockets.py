@@ -1,7 +1,8 @@
 """Connections with a total deadline and checked addresses.
 
-A read time-out alone does not stop a server that sends one byte a second, so every receive gets only what is left of the
-whole call. The deadline belongs to the thread, because a kept-alive connection outlives a call.
+A read time-out alone does not stop a server that sends one byte a second, so every receive gets
+only what is left of the whole call. The deadline belongs to the thread, because a kept-alive
+connection outlives a call.
 """
 
 import socket
@@ -53,13 +54,17 @@ class DeadlineSSLSocket(ssl.SSLSocket):
 
 
 def open_socket(host: str, port: int, *, timeout: float) -> socket.socket:
-    """Resolve, check every address, and connect to the first that answers: what was checked is what is connected to."""
+    """Resolve, check every address, and connect to the first that answers: what was checked is what
+    is connected to.
+    """
     found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
     check_resolved(host.strip("[]"), [str(target[0]) for *_, target in found])
     failure: OSError = OSError("no address")
     for family, kind, protocol, _, target in found:
         try:
-            return _connect(DeadlineSocket(family, kind, protocol), target, min(timeout, remaining()))
+            return _connect(
+                DeadlineSocket(family, kind, protocol), target, min(timeout, remaining())
+            )
         except OSError as error:
             failure = error
     raise failure
@@ -85,9 +90,13 @@ class _CheckedConnection:
         except socket.gaierror as error:
             raise NameResolutionError(self.host, self, error) from error
         except TimeoutError as error:
-            raise ConnectTimeoutError(self, f"{self.host} did not accept a connection in time") from error
+            raise ConnectTimeoutError(
+                self, f"{self.host} did not accept a connection in time"
+            ) from error
         except OSError as error:
-            raise NewConnectionError(self, f"{self.host} did not accept a connection: {error}") from error
+            raise NewConnectionError(
+                self, f"{self.host} did not accept a connection: {error}"
+            ) from error
 
 
 class CheckedHTTPConnection(_CheckedConnection, urllib3.connection.HTTPConnection):
@@ -107,10 +116,15 @@ class CheckedHTTPSPool(urllib3.connectionpool.HTTPSConnectionPool):
 
 
 class CheckedAdapter(HTTPAdapter):
-    """Sends through connections with a deadline and checked addresses, without retries of its own."""
+    """Sends through connections with a deadline and checked addresses, without retries of its
+    own.
+    """
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         context = ssl.create_default_context()
         context.sslsocket_class = DeadlineSSLSocket
         super().init_poolmanager(*args, ssl_context=context, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": CheckedHTTPPool, "https": CheckedHTTPSPool}
+        self.poolmanager.pool_classes_by_scheme = {
+            "http": CheckedHTTPPool,
+            "https": CheckedHTTPSPool,
+        }

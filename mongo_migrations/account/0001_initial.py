@@ -25,12 +25,19 @@ class Migration(migrations.Migration):
                         auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
                     ),
                 ),
-                ("email", models.EmailField(db_index=True, max_length=254, verbose_name="email address")),
+                (
+                    "email",
+                    models.EmailField(db_index=True, max_length=254, verbose_name="email address"),
+                ),
                 ("verified", models.BooleanField(default=False, verbose_name="verified")),
                 ("primary", models.BooleanField(default=False, verbose_name="primary")),
                 (
                     "user",
-                    models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to=settings.AUTH_USER_MODEL, verbose_name="user"),
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="user",
+                    ),
                 ),
             ],
             options={
@@ -47,12 +54,19 @@ class Migration(migrations.Migration):
                         auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
                     ),
                 ),
-                ("created", models.DateTimeField(default=django.utils.timezone.now, verbose_name="created")),
+                (
+                    "created",
+                    models.DateTimeField(default=django.utils.timezone.now, verbose_name="created"),
+                ),
                 ("sent", models.DateTimeField(null=True, verbose_name="sent")),
                 ("key", models.CharField(max_length=64, unique=True, verbose_name="key")),
                 (
                     "email_address",
-                    models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to="account.emailaddress", verbose_name="email address"),
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        to="account.emailaddress",
+                        verbose_name="email address",
+                    ),
                 ),
             ],
             options={
@@ -64,12 +78,18 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="emailaddress",
             constraint=models.UniqueConstraint(
-                condition=models.Q(("primary", True)), fields=("user", "primary"), name="unique_primary_email"
+                condition=models.Q(("primary", True)),
+                fields=("user", "primary"),
+                name="unique_primary_email",
             ),
         ),
         migrations.AddConstraint(
             model_name="emailaddress",
-            constraint=models.UniqueConstraint(condition=models.Q(("verified", True)), fields=("email",), name="unique_verified_email"),
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("verified", True)),
+                fields=("email",),
+                name="unique_verified_email",
+            ),
         ),
         migrations.AlterUniqueTogether(
             name="emailaddress",

@@ -28,13 +28,20 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "action_time",
-                    models.DateTimeField(default=django.utils.timezone.now, editable=False, verbose_name="action time"),
+                    models.DateTimeField(
+                        default=django.utils.timezone.now,
+                        editable=False,
+                        verbose_name="action time",
+                    ),
                 ),
                 ("object_id", models.TextField(blank=True, null=True, verbose_name="object id")),
                 ("object_repr", models.CharField(max_length=200, verbose_name="object repr")),
                 (
                     "action_flag",
-                    models.PositiveSmallIntegerField(choices=[(1, "Addition"), (2, "Change"), (3, "Deletion")], verbose_name="action flag"),
+                    models.PositiveSmallIntegerField(
+                        choices=[(1, "Addition"), (2, "Change"), (3, "Deletion")],
+                        verbose_name="action flag",
+                    ),
                 ),
                 ("change_message", models.TextField(blank=True, verbose_name="change message")),
                 (
@@ -49,7 +56,11 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "user",
-                    models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, to=settings.AUTH_USER_MODEL, verbose_name="user"),
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        to=settings.AUTH_USER_MODEL,
+                        verbose_name="user",
+                    ),
                 ),
             ],
             options={

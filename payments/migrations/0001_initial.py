@@ -15,7 +15,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="Payment",
             fields=[
-                ("id", models.UUIDField(default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
                 (
                     "status",
                     models.CharField(
@@ -32,7 +37,12 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("attempt", models.PositiveSmallIntegerField(default=1)),
-                ("amount", models.PositiveBigIntegerField(help_text="Minor units, what Stripe was asked to collect.")),
+                (
+                    "amount",
+                    models.PositiveBigIntegerField(
+                        help_text="Minor units, what Stripe was asked to collect."
+                    ),
+                ),
                 (
                     "currency",
                     models.CharField(
@@ -51,33 +61,62 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "amount_received",
-                    models.PositiveBigIntegerField(blank=True, help_text="Minor units, what Stripe says it got.", null=True),
+                    models.PositiveBigIntegerField(
+                        blank=True, help_text="Minor units, what Stripe says it got.", null=True
+                    ),
                 ),
                 ("currency_received", models.CharField(blank=True, max_length=3)),
                 (
                     "refund_committed",
-                    models.PositiveBigIntegerField(default=0, help_text="Minor units of all its refunds that have not failed."),
+                    models.PositiveBigIntegerField(
+                        default=0, help_text="Minor units of all its refunds that have not failed."
+                    ),
                 ),
                 ("idempotency_key", models.CharField(max_length=80, unique=True)),
-                ("stripe_session_id", models.CharField(blank=True, max_length=255, null=True, unique=True)),
-                ("stripe_payment_intent_id", models.CharField(blank=True, db_index=True, max_length=255)),
+                (
+                    "stripe_session_id",
+                    models.CharField(blank=True, max_length=255, null=True, unique=True),
+                ),
+                (
+                    "stripe_payment_intent_id",
+                    models.CharField(blank=True, db_index=True, max_length=255),
+                ),
                 ("checkout_url", models.TextField(blank=True)),
-                ("expires_at", models.DateTimeField(help_text="End of the Checkout Session, sent to Stripe in whole seconds.")),
+                (
+                    "expires_at",
+                    models.DateTimeField(
+                        help_text="End of the Checkout Session, sent to Stripe in whole seconds."
+                    ),
+                ),
                 (
                     "review_reason",
                     models.CharField(
                         blank=True,
-                        choices=[("late", "late"), ("duplicate", "duplicate"), ("amount_mismatch", "amount mismatch")],
+                        choices=[
+                            ("late", "late"),
+                            ("duplicate", "duplicate"),
+                            ("amount_mismatch", "amount mismatch"),
+                        ],
                         db_index=True,
                         max_length=20,
                     ),
                 ),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ("updated_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "updated_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
                 ("paid_at", models.DateTimeField(blank=True, null=True)),
                 (
                     "enrollment",
-                    models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name="payments", to="enrollments.enrollment"),
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="payments",
+                        to="enrollments.enrollment",
+                    ),
                 ),
             ],
             options={
@@ -87,7 +126,12 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="Dispute",
             fields=[
-                ("id", models.UUIDField(default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
                 ("payment_intent_id", models.CharField(db_index=True, max_length=255)),
                 ("stripe_dispute_id", models.CharField(max_length=255, unique=True)),
                 ("amount", models.PositiveBigIntegerField(help_text="Minor units.")),
@@ -110,7 +154,12 @@ class Migration(migrations.Migration):
                 (
                     "status",
                     models.CharField(
-                        choices=[("warning", "warning"), ("open", "open"), ("won", "won"), ("lost", "lost")],
+                        choices=[
+                            ("warning", "warning"),
+                            ("open", "open"),
+                            ("won", "won"),
+                            ("lost", "lost"),
+                        ],
                         default="warning",
                         max_length=10,
                     ),
@@ -120,14 +169,28 @@ class Migration(migrations.Migration):
                 ("evidence_due_by", models.DateTimeField(blank=True, null=True)),
                 (
                     "told_at",
-                    models.DateTimeField(blank=True, help_text="When Stripe said so: its status and the date of the evidence.", null=True),
+                    models.DateTimeField(
+                        blank=True,
+                        help_text="When Stripe said so: its status and the date of the evidence.",
+                        null=True,
+                    ),
                 ),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ("updated_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "updated_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
                 (
                     "payment",
                     models.ForeignKey(
-                        blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name="disputes", to="payments.payment"
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="disputes",
+                        to="payments.payment",
                     ),
                 ),
             ],
@@ -135,9 +198,17 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="Refund",
             fields=[
-                ("id", models.UUIDField(default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
                 ("payment_intent_id", models.CharField(db_index=True, max_length=255)),
-                ("stripe_refund_id", models.CharField(blank=True, max_length=255, null=True, unique=True)),
+                (
+                    "stripe_refund_id",
+                    models.CharField(blank=True, max_length=255, null=True, unique=True),
+                ),
                 ("idempotency_key", models.CharField(max_length=80, unique=True)),
                 ("amount", models.PositiveBigIntegerField(help_text="Minor units.")),
                 (
@@ -159,23 +230,49 @@ class Migration(migrations.Migration):
                 (
                     "status",
                     models.CharField(
-                        choices=[("requested", "requested"), ("pending", "pending"), ("succeeded", "succeeded"), ("failed", "failed")],
+                        choices=[
+                            ("requested", "requested"),
+                            ("pending", "pending"),
+                            ("succeeded", "succeeded"),
+                            ("failed", "failed"),
+                        ],
                         default="requested",
                         max_length=10,
                     ),
                 ),
                 ("reason", models.CharField(blank=True, max_length=40)),
-                ("source", models.CharField(choices=[("staff", "staff"), ("stripe", "stripe")], max_length=10)),
+                (
+                    "source",
+                    models.CharField(
+                        choices=[("staff", "staff"), ("stripe", "stripe")], max_length=10
+                    ),
+                ),
                 ("requested_by", models.CharField(blank=True, max_length=140)),
                 ("note", models.CharField(blank=True, max_length=300)),
-                ("gives_coupon_back", models.BooleanField(default=False, help_text="A full refund makes the grant's coupon good again.")),
+                (
+                    "gives_coupon_back",
+                    models.BooleanField(
+                        default=False,
+                        help_text="A full refund makes the grant's coupon good again.",
+                    ),
+                ),
                 ("failure_reason", models.CharField(blank=True, max_length=80)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ("updated_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "updated_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
                 (
                     "payment",
                     models.ForeignKey(
-                        blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name="refunds", to="payments.payment"
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="refunds",
+                        to="payments.payment",
                     ),
                 ),
             ],
@@ -183,24 +280,56 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name="StripeEvent",
             fields=[
-                ("id", models.UUIDField(default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False)),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
                 (
                     "status",
                     models.CharField(
-                        choices=[("pending", "pending"), ("running", "running"), ("done", "done"), ("dead", "dead")],
+                        choices=[
+                            ("pending", "pending"),
+                            ("running", "running"),
+                            ("done", "done"),
+                            ("dead", "dead"),
+                        ],
                         default="pending",
                         max_length=10,
                     ),
                 ),
-                ("attempts", models.PositiveIntegerField(default=0, help_text="Answers about this item itself; an outage uses none up.")),
+                (
+                    "attempts",
+                    models.PositiveIntegerField(
+                        default=0,
+                        help_text="Answers about this item itself; an outage uses none up.",
+                    ),
+                ),
                 ("next_attempt_at", models.DateTimeField(default=django.utils.timezone.now)),
                 ("lease_until", models.DateTimeField(blank=True, null=True)),
                 ("claim_token", models.CharField(blank=True, max_length=32)),
-                ("fence", models.PositiveIntegerField(default=0, help_text="Number of claims; a settle must carry its own.")),
-                ("lapses", models.PositiveIntegerField(default=0, help_text="Leases that ran out: workers lost while running this.")),
+                (
+                    "fence",
+                    models.PositiveIntegerField(
+                        default=0, help_text="Number of claims; a settle must carry its own."
+                    ),
+                ),
+                (
+                    "lapses",
+                    models.PositiveIntegerField(
+                        default=0, help_text="Leases that ran out: workers lost while running this."
+                    ),
+                ),
                 ("last_error", models.CharField(blank=True, max_length=1000)),
-                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ("updated_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "updated_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
                 ("finished_at", models.DateTimeField(blank=True, null=True)),
                 ("event_id", models.CharField(max_length=255, unique=True)),
                 ("type", models.CharField(max_length=100)),
@@ -214,16 +343,22 @@ class Migration(migrations.Migration):
                 "permissions": (("replay_stripeevent", "Can retry and replay Stripe events"),),
                 "abstract": False,
                 "indexes": [
-                    models.Index(fields=["status", "next_attempt_at"], name="payments_st_status_8d04fd_idx"),
+                    models.Index(
+                        fields=["status", "next_attempt_at"], name="payments_st_status_8d04fd_idx"
+                    ),
                     models.Index(fields=["claim_token"], name="payments_st_claim_t_585637_idx"),
                     models.Index(fields=["-created_at"], name="payments_st_created_527613_idx"),
-                    models.Index(fields=["type", "-created_at"], name="payments_st_type_9dea3b_idx"),
+                    models.Index(
+                        fields=["type", "-created_at"], name="payments_st_type_9dea3b_idx"
+                    ),
                 ],
             },
         ),
         migrations.AddIndex(
             model_name="payment",
-            index=models.Index(fields=["status", "expires_at"], name="payments_pa_status_04c3f6_idx"),
+            index=models.Index(
+                fields=["status", "expires_at"], name="payments_pa_status_04c3f6_idx"
+            ),
         ),
         migrations.AddIndex(
             model_name="payment",
@@ -232,12 +367,16 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="payment",
             constraint=models.UniqueConstraint(
-                condition=models.Q(("status__in", ["pending", "processing"])), fields=("enrollment",), name="one_open_payment"
+                condition=models.Q(("status__in", ["pending", "processing"])),
+                fields=("enrollment",),
+                name="one_open_payment",
             ),
         ),
         migrations.AddIndex(
             model_name="dispute",
-            index=models.Index(fields=["status", "-created_at"], name="payments_di_status_45cb06_idx"),
+            index=models.Index(
+                fields=["status", "-created_at"], name="payments_di_status_45cb06_idx"
+            ),
         ),
         migrations.AddIndex(
             model_name="dispute",
@@ -249,7 +388,9 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="refund",
-            index=models.Index(fields=["status", "updated_at"], name="payments_re_status_b7998f_idx"),
+            index=models.Index(
+                fields=["status", "updated_at"], name="payments_re_status_b7998f_idx"
+            ),
         ),
         migrations.AddIndex(
             model_name="refund",

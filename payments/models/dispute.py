@@ -10,7 +10,9 @@ from payments.models.payment import Payment
 
 
 class Dispute(models.Model):
-    """A buyer's bank asks for the money back. An inquiry (`warning`) takes nothing; a lost one is like a full refund."""
+    """A buyer's bank asks for the money back. An inquiry (`warning`) takes nothing; a lost one is
+    like a full refund.
+    """
 
     WARNING, OPEN, WON, LOST = "warning", "open", "won", "lost"
     TRANSITIONS: ClassVar[dict[str, list[str]]] = {
@@ -21,7 +23,9 @@ class Dispute(models.Model):
     }
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    payment = models.ForeignKey(Payment, on_delete=models.PROTECT, null=True, blank=True, related_name="disputes")
+    payment = models.ForeignKey(
+        Payment, on_delete=models.PROTECT, null=True, blank=True, related_name="disputes"
+    )
     payment_intent_id = models.CharField(max_length=255, db_index=True)
     stripe_dispute_id = models.CharField(max_length=255, unique=True)
     amount = models.PositiveBigIntegerField(help_text="Minor units.")
@@ -30,7 +34,11 @@ class Dispute(models.Model):
     stripe_status = models.CharField(max_length=40, blank=True)
     reason = models.CharField(max_length=40, blank=True)
     evidence_due_by = models.DateTimeField(null=True, blank=True)
-    told_at = models.DateTimeField(null=True, blank=True, help_text="When Stripe said so: its status and the date of the evidence.")
+    told_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="When Stripe said so: its status and the date of the evidence.",
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
 

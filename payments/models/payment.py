@@ -10,15 +10,19 @@ from maaledu.money import CURRENCY_CHOICES, format_money
 
 
 class Payment(models.Model):
-    """One attempt to pay for an enrolment: one Stripe Checkout Session. A session paid twice has two rows."""
+    """One attempt to pay for an enrolment: one Stripe Checkout Session. A session paid twice has
+    two rows.
+    """
 
     PENDING, PROCESSING, PAID = "pending", "processing", "paid"
     FAILED, EXPIRED, CANCELLED = "failed", "expired", "cancelled"
     OPEN: ClassVar[list[str]] = [PENDING, PROCESSING]
     TRANSITIONS: ClassVar[dict[str, list[str]]] = {
         PENDING: [],
-        PROCESSING: [PENDING],  # a delayed method (bank debit): Stripe tells later whether it was paid
-        # Of the ends that Stripe tells of, the one further up here holds, in whatever order they are told.
+        # a delayed method (bank debit): Stripe tells later whether it was paid
+        PROCESSING: [PENDING],
+        # Of the ends that Stripe tells of, the one further up here holds, in whatever order they
+        # are told.
         PAID: [PENDING, PROCESSING, FAILED, EXPIRED, CANCELLED],
         FAILED: [PENDING, PROCESSING, EXPIRED],
         EXPIRED: [PENDING, PROCESSING],
@@ -31,24 +35,41 @@ class Payment(models.Model):
     enrollment = models.ForeignKey(Enrollment, on_delete=models.PROTECT, related_name="payments")
     status = models.CharField(max_length=20, choices=choices_of(*TRANSITIONS), default=PENDING)
     attempt = models.PositiveSmallIntegerField(default=1)
-    amount = models.PositiveBigIntegerField(help_text="Minor units, what Stripe was asked to collect.")
+    amount = models.PositiveBigIntegerField(
+        help_text="Minor units, what Stripe was asked to collect."
+    )
     currency = models.CharField(max_length=3, choices=CURRENCY_CHOICES)
-    amount_received = models.PositiveBigIntegerField(null=True, blank=True, help_text="Minor units, what Stripe says it got.")
+    amount_received = models.PositiveBigIntegerField(
+        null=True, blank=True, help_text="Minor units, what Stripe says it got."
+    )
     currency_received = models.CharField(max_length=3, blank=True)
-    refund_committed = models.PositiveBigIntegerField(default=0, help_text="Minor units of all its refunds that have not failed.")
+    refund_committed = models.PositiveBigIntegerField(
+        default=0, help_text="Minor units of all its refunds that have not failed."
+    )
     idempotency_key = models.CharField(max_length=80, unique=True)
     stripe_session_id = models.CharField(max_length=255, unique=True, null=True, blank=True)
     stripe_payment_intent_id = models.CharField(max_length=255, blank=True, db_index=True)
     checkout_url = models.TextField(blank=True)
-    expires_at = models.DateTimeField(help_text="End of the Checkout Session, sent to Stripe in whole seconds.")
-    review_reason = models.CharField(max_length=20, blank=True, db_index=True, choices=choices_of(LATE, DUPLICATE, AMOUNT_MISMATCH))
+    expires_at = models.DateTimeField(
+        help_text="End of the Checkout Session, sent to Stripe in whole seconds."
+    )
+    review_reason = models.CharField(
+        max_length=20,
+        blank=True,
+        db_index=True,
+        choices=choices_of(LATE, DUPLICATE, AMOUNT_MISMATCH),
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
     paid_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.UniqueConstraint(fields=["enrollment"], condition=Q(status__in=["pending", "processing"]), name="one_open_payment"),
+            models.UniqueConstraint(
+                fields=["enrollment"],
+                condition=Q(status__in=["pending", "processing"]),
+                name="one_open_payment",
+            ),
         ]
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["status", "expires_at"]),
@@ -62,9 +83,15 @@ class Payment(models.Model):
     @property
     def refundable(self) -> int:
         """What may still be refunded, in minor units of the currency received."""
-        return max((self.amount_received or 0) - self.refund_committed, 0) if self.status == self.PAID else 0
+        return (
+            max((self.amount_received or 0) - self.refund_committed, 0)
+            if self.status == self.PAID
+            else 0
+        )
 
     @property
     def is_fulfilling(self) -> bool:
-        """Whether this payment is the one its enrolment stands on, and not one that was set aside."""
+        """Whether this payment is the one its enrolment stands on, and not one that was set
+        aside.
+        """
         return self.status == self.PAID and self.review_reason not in self.UNFULFILLED

@@ -10,10 +10,12 @@ from payments.models.payment import Payment
 
 
 class Refund(models.Model):
-    """Money on its way back to a buyer: asked for by staff here, or made in Stripe's dashboard and told to us.
+    """Money on its way back to a buyer: asked for by staff here, or made in Stripe's dashboard and
+    told to us.
 
-    One row for each of Stripe's refund ids. "Requested" is not "succeeded", and a succeeded one may fail weeks later. Its
-    payment is unknown (null) as long as the event of the sale itself has not arrived.
+    One row for each of Stripe's refund ids. "Requested" is not "succeeded", and a succeeded one may
+    fail weeks later. Its payment is unknown (null) as long as the event of the sale itself has not
+    arrived.
     """
 
     REQUESTED, PENDING, SUCCEEDED, FAILED = "requested", "pending", "succeeded", "failed"
@@ -24,10 +26,15 @@ class Refund(models.Model):
         FAILED: [REQUESTED, PENDING, SUCCEEDED],
     }
     STAFF, STRIPE = "staff", "stripe"
-    REASONS: ClassVar[list[tuple[str, str]]] = [("requested_by_customer", "The learner asked for it"), ("duplicate", "Paid twice")]
+    REASONS: ClassVar[list[tuple[str, str]]] = [
+        ("requested_by_customer", "The learner asked for it"),
+        ("duplicate", "Paid twice"),
+    ]
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    payment = models.ForeignKey(Payment, on_delete=models.PROTECT, null=True, blank=True, related_name="refunds")
+    payment = models.ForeignKey(
+        Payment, on_delete=models.PROTECT, null=True, blank=True, related_name="refunds"
+    )
     payment_intent_id = models.CharField(max_length=255, db_index=True)
     stripe_refund_id = models.CharField(max_length=255, unique=True, null=True, blank=True)
     idempotency_key = models.CharField(max_length=80, unique=True)
@@ -38,7 +45,9 @@ class Refund(models.Model):
     source = models.CharField(max_length=10, choices=choices_of(STAFF, STRIPE))
     requested_by = models.CharField(max_length=140, blank=True)
     note = models.CharField(max_length=300, blank=True)
-    gives_coupon_back = models.BooleanField(default=False, help_text="A full refund makes the grant's coupon good again.")
+    gives_coupon_back = models.BooleanField(
+        default=False, help_text="A full refund makes the grant's coupon good again."
+    )
     failure_reason = models.CharField(max_length=80, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, editable=False)

@@ -6,7 +6,9 @@ from maaledu.work import WorkItem
 
 
 class StripeEvent(WorkItem):
-    """What Stripe told us: the inbox. Stored once by Stripe's own id, raw, and handled by `payments.webhooks`."""
+    """What Stripe told us: the inbox. Stored once by Stripe's own id, raw, and handled by
+    `payments.webhooks`.
+    """
 
     event_id = models.CharField(max_length=255, unique=True)
     type = models.CharField(max_length=100)
@@ -17,7 +19,10 @@ class StripeEvent(WorkItem):
     outcome = models.CharField(max_length=60, blank=True)
 
     class Meta(WorkItem.Meta):
-        indexes: ClassVar[list[models.Index]] = [*WorkItem.Meta.indexes, models.Index(fields=["type", "-created_at"])]
+        indexes: ClassVar[list[models.Index]] = [
+            *WorkItem.Meta.indexes,
+            models.Index(fields=["type", "-created_at"]),
+        ]
         permissions = (("replay_stripeevent", "Can retry and replay Stripe events"),)
 
     def __str__(self) -> str:

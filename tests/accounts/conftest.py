@@ -22,7 +22,13 @@ def visitor(db) -> Client:
     return Client()
 
 
-def sign_in(visitor: Client, email: str = EMAIL, password: str = PASSWORD, path: str = "/accounts/login/", **extra):
+def sign_in(
+    visitor: Client,
+    email: str = EMAIL,
+    password: str = PASSWORD,
+    path: str = "/accounts/login/",
+    **extra,
+):
     return visitor.post(path, {"login": email, "password": password}, **extra)
 
 

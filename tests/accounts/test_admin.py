@@ -22,7 +22,11 @@ def boss(db) -> Client:
 def clerk(db) -> Client:
     """Staff who may look at and change people, and nothing else."""
     user = User.objects.create_user("clerk@example.com", PASSWORD, is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=["view_user", "change_user", "add_user", "delete_user"]))
+    user.user_permissions.set(
+        Permission.objects.filter(
+            codename__in=["view_user", "change_user", "add_user", "delete_user"]
+        )
+    )
     client = Client()
     client.force_login(user)
     return client
@@ -38,7 +42,9 @@ def form(user: User, **changes: str) -> dict[str, str]:
 
 def test_the_office_is_entered_through_the_sign_in_everybody_uses(visitor):
     assert visitor.get("/admin/")["Location"] == "/admin/login/?next=/admin/"
-    assert visitor.get("/admin/login/?next=/admin/")["Location"] == "/accounts/login/?next=%2Fadmin%2F"
+    assert (
+        visitor.get("/admin/login/?next=/admin/")["Location"] == "/accounts/login/?next=%2Fadmin%2F"
+    )
 
 
 def test_the_offices_own_sign_in_takes_no_password(visitor):
@@ -79,7 +85,17 @@ def test_nobodys_password_is_shown(boss, amina):
 
 
 def test_a_clerk_may_change_a_name_but_not_make_staff(clerk, amina):
-    clerk.post(change(amina), form(amina, name="Amina H.", is_staff="on", is_superuser="on", groups="1", email="x@y.example"))
+    clerk.post(
+        change(amina),
+        form(
+            amina,
+            name="Amina H.",
+            is_staff="on",
+            is_superuser="on",
+            groups="1",
+            email="x@y.example",
+        ),
+    )
     amina.refresh_from_db()
     assert amina.name == "Amina H."
     assert (amina.is_staff, amina.is_superuser, amina.email) == (False, False, "amina@example.com")
@@ -122,15 +138,26 @@ def test_nobody_is_declared_verified_by_hand(boss, amina):
     address = EmailAddress.objects.get(user=amina)
     EmailAddress.objects.update(verified=False)
     assert boss.get("/admin/account/emailaddress/").status_code == 200
-    boss.post("/admin/account/emailaddress/", {"action": "make_verified", "_selected_action": str(address.pk)})
-    assert boss.post(f"/admin/account/emailaddress/{address.pk}/change/", {"verified": "on"}).status_code == 403
+    boss.post(
+        "/admin/account/emailaddress/",
+        {"action": "make_verified", "_selected_action": str(address.pk)},
+    )
+    assert (
+        boss.post(
+            f"/admin/account/emailaddress/{address.pk}/change/", {"verified": "on"}
+        ).status_code
+        == 403
+    )
     assert not EmailAddress.objects.filter(verified=True, user=amina).exists()
 
 
 def test_createsuperuser_makes_somebody_who_can_sign_in(visitor, monkeypatch):
     monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", PASSWORD)
     call_command("createsuperuser", email="Boss@Example.com", interactive=False, verbosity=0)
-    assert sign_in(visitor, "boss@example.com", path="/accounts/login/?next=/admin/")["Location"] == "/admin/"
+    assert (
+        sign_in(visitor, "boss@example.com", path="/accounts/login/?next=/admin/")["Location"]
+        == "/admin/"
+    )
 
 
 def test_an_edit_leaves_a_password_that_its_owner_changes_meanwhile(boss, monkeypatch):
@@ -143,6 +170,12 @@ def test_an_edit_leaves_a_password_that_its_owner_changes_meanwhile(boss, monkey
 
     beside_save(monkeypatch, owner)
     editors = Group.objects.create(name="Editors")
-    assert boss.post(change(user), form(user, name="Ada", groups=str(editors.pk))).status_code == 302
+    assert (
+        boss.post(change(user), form(user, name="Ada", groups=str(editors.pk))).status_code == 302
+    )
     user.refresh_from_db()
-    assert (user.name, user.check_password("another long passphrase"), list(user.groups.all())) == ("Ada", True, [editors])
+    assert (user.name, user.check_password("another long passphrase"), list(user.groups.all())) == (
+        "Ada",
+        True,
+        [editors],
+    )

@@ -12,10 +12,20 @@ from tests.accounts.conftest import EMAIL, PASSWORD, sign_in
 from tests.concurrency import race
 
 ELSEWHERE = [
-    "//evil.example", "///evil.example", "/\\evil.example", "https://evil.example", "http:evil.example", "https:///evil.example",
-    "javascript:alert(1)", "/ok\r\nSet-Cookie: a=b", "\x08//evil.example", "ｈttp://evil.example", "https://testserver@evil.example",
-    "https://testserver.evil.example/", "data:text/html,x",
-]  # fmt: skip
+    "//evil.example",
+    "///evil.example",
+    "/\\evil.example",
+    "https://evil.example",
+    "http:evil.example",
+    "https:///evil.example",
+    "javascript:alert(1)",
+    "/ok\r\nSet-Cookie: a=b",
+    "\x08//evil.example",
+    "ｈttp://evil.example",
+    "https://testserver@evil.example",
+    "https://testserver.evil.example/",
+    "data:text/html,x",
+]
 
 
 @pytest.mark.parametrize("typed", [EMAIL, " Amina@EXAMPLE.com ", "AMINA@example.COM"])
@@ -40,11 +50,19 @@ def test_a_session_lasts_seven_days(amina, visitor):
 
 def test_the_cookie_of_a_session_is_out_of_reach_of_scripts_and_other_sites(amina, visitor):
     cookie = sign_in(visitor).cookies["sessionid"]
-    assert (cookie["httponly"], cookie["samesite"], cookie["path"], cookie["domain"]) == (True, "Lax", "/", "")
+    assert (cookie["httponly"], cookie["samesite"], cookie["path"], cookie["domain"]) == (
+        True,
+        "Lax",
+        "/",
+        "",
+    )
 
 
 def test_a_wrong_password_and_an_unknown_address_are_answered_alike(amina, visitor):
-    wrong, unknown = sign_in(visitor, EMAIL, "wrong-password"), sign_in(visitor, "nobody@example.com", "wrong-password")
+    wrong, unknown = (
+        sign_in(visitor, EMAIL, "wrong-password"),
+        sign_in(visitor, "nobody@example.com", "wrong-password"),
+    )
     assert wrong.status_code == unknown.status_code == 200
     assert plain(wrong) == plain(unknown).replace("nobody@example.com", EMAIL)
     assert "_auth_user_id" not in visitor.session
@@ -95,9 +113,21 @@ def test_whose_password_is_right_is_not_told_of_failed_attempts(visitor, mailout
 @pytest.mark.parametrize(
     ("path", "form", "sentence"),
     [
-        ("/accounts/login/", {"login": EMAIL, "password": "wrong"}, "The e-mail address or the password is not right."),
-        ("/accounts/login/", {"login": "nobody", "password": "wrong"}, "Enter a valid e-mail address."),
-        ("/accounts/signup/", {"email": "nobody", "password1": PASSWORD}, "Enter a valid e-mail address."),
+        (
+            "/accounts/login/",
+            {"login": EMAIL, "password": "wrong"},
+            "The e-mail address or the password is not right.",
+        ),
+        (
+            "/accounts/login/",
+            {"login": "nobody", "password": "wrong"},
+            "Enter a valid e-mail address.",
+        ),
+        (
+            "/accounts/signup/",
+            {"email": "nobody", "password1": PASSWORD},
+            "Enter a valid e-mail address.",
+        ),
         ("/accounts/password/reset/", {"email": "nobody"}, "Enter a valid e-mail address."),
     ],
 )
@@ -134,14 +164,19 @@ def test_signing_out_ends_the_session_on_the_server(amina, visitor):
     assert not Session.objects.filter(session_key=key).exists()
 
 
-# --- redirects -------------------------------------------------------------------------------------------------------
+# --- redirects ------------------------------------------------------------------------------------
 def test_a_path_of_ours_is_followed_after_signing_in(amina, visitor):
-    assert sign_in(visitor, path="/accounts/login/?next=/courses/%3Fq=data")["Location"] == "/courses/?q=data"
+    assert (
+        sign_in(visitor, path="/accounts/login/?next=/courses/%3Fq=data")["Location"]
+        == "/courses/?q=data"
+    )
 
 
 @pytest.mark.parametrize("target", ELSEWHERE)
 def test_nobody_is_sent_elsewhere_after_signing_in(amina, visitor, target):
-    answer = visitor.post("/accounts/login/", {"login": EMAIL, "password": PASSWORD, "next": target})
+    answer = visitor.post(
+        "/accounts/login/", {"login": EMAIL, "password": PASSWORD, "next": target}
+    )
     assert (answer.status_code, answer["Location"]) == (302, "/account/")
 
 
@@ -158,8 +193,10 @@ def test_nobody_is_sent_elsewhere_after_signing_out(amina, visitor, target):
     assert visitor.post("/accounts/logout/", {"next": target})["Location"] == "/"
 
 
-# --- brute force -----------------------------------------------------------------------------------------------------
-def test_the_eleventh_attempt_from_one_address_is_refused_even_with_the_right_password(amina, visitor):
+# --- brute force ----------------------------------------------------------------------------------
+def test_the_eleventh_attempt_from_one_address_is_refused_even_with_the_right_password(
+    amina, visitor
+):
     for number in range(10):
         assert sign_in(visitor, f"nobody{number}@example.com", "wrong").status_code == 200
     refused = sign_in(visitor)
@@ -171,7 +208,10 @@ def test_the_eleventh_attempt_from_one_address_is_refused_even_with_the_right_pa
 
 
 def test_the_eleventh_attempt_at_one_account_is_refused_wherever_it_comes_from(amina, visitor):
-    attempts = [sign_in(Client(), f" {EMAIL.upper()}", "wrong", REMOTE_ADDR=f"203.0.113.{n}") for n in range(11)]
+    attempts = [
+        sign_in(Client(), f" {EMAIL.upper()}", "wrong", REMOTE_ADDR=f"203.0.113.{n}")
+        for n in range(11)
+    ]
     assert [attempt.status_code for attempt in attempts] == [200] * 10 + [429]
     refused = attempts[-1]
     assert (refused["X-RateLimit-Limit"], refused["X-RateLimit-Remaining"]) == ("10", "0")
@@ -181,7 +221,10 @@ def test_the_eleventh_attempt_at_one_account_is_refused_wherever_it_comes_from(a
 
 
 def test_an_unknown_account_is_counted_like_a_known_one(visitor, db):
-    attempts = [sign_in(Client(), "nobody@example.com", "wrong", REMOTE_ADDR=f"203.0.113.{n}") for n in range(11)]
+    attempts = [
+        sign_in(Client(), "nobody@example.com", "wrong", REMOTE_ADDR=f"203.0.113.{n}")
+        for n in range(11)
+    ]
     assert [attempt.status_code for attempt in attempts] == [200] * 10 + [429]
 
 
@@ -204,17 +247,30 @@ def test_the_lock_opens_by_itself(amina, settings, monkeypatch):
 
 
 def test_attempts_at_the_same_moment_do_not_slip_through(amina):
-    statuses = race(lambda n: sign_in(Client(), EMAIL, "wrong", REMOTE_ADDR=f"203.0.113.{n}").status_code, threads=20)
+    statuses = race(
+        lambda n: sign_in(Client(), EMAIL, "wrong", REMOTE_ADDR=f"203.0.113.{n}").status_code,
+        threads=20,
+    )
     assert statuses.count(200) == 10
     assert statuses.count(429) == 10
 
 
 @pytest.mark.parametrize(
     "login",
-    ["", "a" * 5000, "amina@example.com\x00", "amina@example.com\r\nBcc: x@y.example", "' OR 1=1 --", '{"$ne": ""}', "\ud800@x.example"],
+    [
+        "",
+        "a" * 5000,
+        "amina@example.com\x00",
+        "amina@example.com\r\nBcc: x@y.example",
+        "' OR 1=1 --",
+        '{"$ne": ""}',
+        "\ud800@x.example",
+    ],
 )
 def test_an_odd_address_is_refused_by_the_form(visitor, login):
     body = f"login={quote(login, errors='surrogatepass')}&password=wrong-password"
-    answer = visitor.post("/accounts/login/", body, content_type="application/x-www-form-urlencoded")
+    answer = visitor.post(
+        "/accounts/login/", body, content_type="application/x-www-form-urlencoded"
+    )
     assert answer.status_code == 200
     assert "_auth_user_id" not in visitor.session

@@ -1,4 +1,6 @@
-"""Accounts with a past: by the product's own functions where the story matters, in bulk where only the size does."""
+"""Accounts with a past: by the product's own functions where the story matters, in bulk where only
+the size does.
+"""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,11 +25,22 @@ def signed_in(affiliate: Affiliate) -> Client:
 
 
 def adjust(affiliate: Affiliate, amount: int, key: str, currency: str = "usd") -> None:
-    assert ledger.adjust(affiliate, Adjustment(key=key, amount=amount, currency=currency, by="staff@example.com", note=f"Correction {key}"))
+    assert ledger.adjust(
+        affiliate,
+        Adjustment(
+            key=key,
+            amount=amount,
+            currency=currency,
+            by="staff@example.com",
+            note=f"Correction {key}",
+        ),
+    )
 
 
 def pay_out(currency: str = "usd") -> Payout:
-    """Draft, release and mark paid what is payable, by two people; return the one payout there is."""
+    """Draft, release and mark paid what is payable, by two people; return the one payout there
+    is.
+    """
     first, second = make_staff(), make_staff()
     batch = payout_drafts.draft(Run(currency, Affiliate.BANK, tomorrow()), by=first)
     payouts.release(batch, by=second)
@@ -36,7 +49,9 @@ def pay_out(currency: str = "usd") -> Payout:
 
 
 def live_through(affiliate: Affiliate, settings: Any) -> Payout:
-    """Give an affiliate everything there is: a payout, a refund after it, a sale on hold, pending sales, adjustments, two currencies."""
+    """Give an affiliate everything there is: a payout, a refund after it, a sale on hold, pending
+    sales, adjustments, two currencies.
+    """
     client, course = Client(), make_course(price=49900, title="Data Analysis")
     settings.COMMISSION_HOLD = timedelta(0)
     _, early = sell(client, affiliate, course)
@@ -57,8 +72,12 @@ def live_through(affiliate: Affiliate, settings: Any) -> Payout:
     return payout
 
 
-def book_in_bulk(affiliate: Affiliate, count: int, *, since: datetime, currency: str = "usd") -> None:
-    """Spread `count` entries evenly from `since` to now, the last month of them pending, with the balance that they make."""
+def book_in_bulk(
+    affiliate: Affiliate, count: int, *, since: datetime, currency: str = "usd"
+) -> None:
+    """Spread `count` entries evenly from `since` to now, the last month of them pending, with the
+    balance that they make.
+    """
     now, hold = timezone.now(), timedelta(days=30)
     step = (now - since) // count
     moments = [(since + step * number).replace(microsecond=0) for number in range(count)]
@@ -81,14 +100,25 @@ def book_in_bulk(affiliate: Affiliate, count: int, *, since: datetime, currency:
     )
     pending = sum(100 + number % 7 for number, moment in enumerate(moments) if moment + hold > now)
     total = sum(100 + number % 7 for number in range(count))
-    Balance.objects.create(affiliate=affiliate, currency=currency, pending=pending, payable=total - pending, matured_through=now)
+    Balance.objects.create(
+        affiliate=affiliate,
+        currency=currency,
+        pending=pending,
+        payable=total - pending,
+        matured_through=now,
+    )
     Affiliate.objects.filter(pk=affiliate.pk).update(created_at=since)
 
 
 def visit_in_bulk(affiliate: Affiliate, *, days: int, courses: int) -> None:
     today = timezone.now().date()
     rows = [
-        ReferralDay(affiliate=affiliate, day=today - timedelta(days=day), course_slug=f"course-of-{number}", visits=day % 5 + number)
+        ReferralDay(
+            affiliate=affiliate,
+            day=today - timedelta(days=day),
+            course_slug=f"course-of-{number}",
+            visits=day % 5 + number,
+        )
         for day in range(days)
         for number in range(courses)
     ]

@@ -1,4 +1,6 @@
-"""Affiliates, sales and payouts that tests start from, made by the product's own functions and events."""
+"""Affiliates, sales and payouts that tests start from, made by the product's own functions and
+events.
+"""
 
 import itertools
 from datetime import timedelta
@@ -34,17 +36,28 @@ def make_staff(**fields: Any) -> User:
     return make_user(is_staff=True, is_superuser=True, **fields)
 
 
-def make_affiliate(email: str = "", *, rate: int = 1000, name: str = "Ada's club", details: PayoutDetails | None = None) -> Affiliate:
+def make_affiliate(
+    email: str = "",
+    *,
+    rate: int = 1000,
+    name: str = "Ada's club",
+    details: PayoutDetails | None = None,
+) -> Affiliate:
     bank = details or PayoutDetails(Affiliate.BANK, "Ada Partner", IBAN)
     affiliate = memberships.join(make_user(email), Joining(name, "DE", bank))
-    Email.objects.filter(dedupe_key__contains=str(affiliate.pk)).delete()  # the welcome has tests of its own
+    # the welcome has tests of its own
+    Email.objects.filter(dedupe_key__contains=str(affiliate.pk)).delete()
     memberships.change_rate(affiliate, rate, by="tests")
     affiliate.refresh_from_db()
     return affiliate
 
 
-def make_referred(affiliate: Affiliate, course: Course | None = None, **fields: Any) -> tuple[Enrollment, Payment]:
-    """Return a pending enrolment that this affiliate is credited with, as checkout leaves one behind."""
+def make_referred(
+    affiliate: Affiliate, course: Course | None = None, **fields: Any
+) -> tuple[Enrollment, Payment]:
+    """Return a pending enrolment that this affiliate is credited with, as checkout leaves one
+    behind.
+    """
     course = course or make_course()
     referred = {
         "affiliate_id": affiliate.pk,
@@ -56,7 +69,9 @@ def make_referred(affiliate: Affiliate, course: Course | None = None, **fields: 
     return make_pending(course, **{**referred, **fields})
 
 
-def sell(client: Client, affiliate: Affiliate, course: Course | None = None, **fields: Any) -> tuple[Enrollment, Payment]:
+def sell(
+    client: Client, affiliate: Affiliate, course: Course | None = None, **fields: Any
+) -> tuple[Enrollment, Payment]:
     """Have a referred purchase paid, by Stripe's event, and return it as it is then."""
     enrollment, payment = make_referred(affiliate, course, **fields)
     assert deliver(client, completed(payment)).status_code == 200

@@ -1,4 +1,6 @@
-"""What the tests of payouts start from: affiliates who are owed something, two members of staff, batches in each state."""
+"""What the tests of payouts start from: affiliates who are owed something, two members of staff,
+batches in each state.
+"""
 
 from datetime import timedelta
 from typing import Any
@@ -20,10 +22,15 @@ PAYPAL = PayoutDetails(Affiliate.PAYPAL, "", "ada@paypal.example")
 AT_ONCE = timedelta(0)
 
 
-def earn(affiliate: Affiliate, *prices: int, currency: str = "usd", payable: timedelta = AT_ONCE) -> list[tuple[Enrollment, Payment]]:
+def earn(
+    affiliate: Affiliate, *prices: int, currency: str = "usd", payable: timedelta = AT_ONCE
+) -> list[tuple[Enrollment, Payment]]:
     """Have a course sold at each of these prices, and its commission payable so long from now."""
     with override_settings(COMMISSION_HOLD=payable):
-        sales = [sell(Client(), affiliate, make_course(price=price, currency=currency)) for price in prices]
+        sales = [
+            sell(Client(), affiliate, make_course(price=price, currency=currency))
+            for price in prices
+        ]
     ledger.mature()
     return sales
 
@@ -47,7 +54,9 @@ def draft(by: User | None = None, **of: str) -> PayoutBatch:
 
 
 def batch_in(status: str) -> PayoutBatch:
-    """Draft what there is to pay, and take the batch on to this status, by the product's own functions."""
+    """Draft what there is to pay, and take the batch on to this status, by the product's own
+    functions.
+    """
     batch, colleague = draft(), make_staff()
     if status in (PayoutBatch.RELEASED, PayoutBatch.PAID):
         payouts.release(batch, by=colleague)
@@ -74,8 +83,14 @@ def state() -> Any:
 
 
 def assert_steps_agree() -> None:
-    """A payout has got as far as its batch, unless it was cancelled; and nobody was paid what was not owed."""
+    """A payout has got as far as its batch, unless it was cancelled; and nobody was paid what was
+    not owed.
+    """
     for payout in Payout.objects.select_related("batch"):
-        assert payout.status in (payout.batch.status, Payout.CANCELLED), (payout.pk, payout.status, payout.batch.status)
+        assert payout.status in (payout.batch.status, Payout.CANCELLED), (
+            payout.pk,
+            payout.status,
+            payout.batch.status,
+        )
     for batch in PayoutBatch.objects.all():
         assert batch.payouts.exists(), f"batch {batch.pk} is empty"

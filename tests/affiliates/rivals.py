@@ -1,4 +1,6 @@
-"""A rival that runs between two lines of the product's own: just before a statement, in a thread of its own."""
+"""A rival that runs between two lines of the product's own: just before a statement, in a thread of
+its own.
+"""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -12,7 +14,8 @@ SECONDS = 30
 
 @contextmanager
 def rival_before(statement: str, act: Callable[[], Any]) -> Iterator[list[Any]]:
-    """Run `act` to its end, once, when this connection is about to send the first statement that starts so.
+    """Run `act` to its end, once, when this connection is about to send the first statement that
+    starts so.
 
     Yields a list that then holds what `act` returned or raised.
     """
@@ -27,7 +30,9 @@ def rival_before(statement: str, act: Callable[[], Any]) -> Iterator[list[Any]]:
         finally:
             connections.close_all()
 
-    def wrapper(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
+    def wrapper(
+        execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]
+    ) -> Any:
         if sql.startswith(statement) and not started.is_set():
             started.set()
             thread = threading.Thread(target=run)

@@ -15,7 +15,9 @@ def half_up(value: Fraction) -> int:
 
 @dataclass
 class SaleModel:
-    """Facts only, each as far as it has got; the order in which they were told leaves no trace. Amounts in minor units."""
+    """Facts only, each as far as it has got; the order in which they were told leaves no trace.
+    Amounts in minor units.
+    """
 
     paid: int
     commission: int
@@ -49,10 +51,16 @@ class SaleModel:
     @property
     def left(self) -> int:
         """What the affiliate keeps of the commission."""
-        back = self.commission if self.is_undone else half_up(Fraction(self.commission * self.refunded, self.paid))
+        back = (
+            self.commission
+            if self.is_undone
+            else half_up(Fraction(self.commission * self.refunded, self.paid))
+        )
         return self.commission - back
 
     @property
     def held(self) -> int:
         """What is on hold: never what went out already, and never a debt."""
-        return max(self.left - self.gone, 0) if self.dispute == "open" or self.is_under_review else 0
+        return (
+            max(self.left - self.gone, 0) if self.dispute == "open" or self.is_under_review else 0
+        )

@@ -1,4 +1,6 @@
-"""Referred purchases from the first click on, through the real pages, with the sandbox as Stripe and LMS."""
+"""Referred purchases from the first click on, through the real pages, with the sandbox as Stripe
+and LMS.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,8 +44,12 @@ def tell(sandbox: Sandbox, client: Client | None = None) -> list[str]:
     return [event["type"] for event in news]
 
 
-def buy(sandbox: Sandbox, course: Course | None = None, *, through: Affiliate | None = None, **form: str) -> tuple[Enrollment, Payment]:
-    """Buy in a clean browser, at Stripe too, and return the purchase as it is when Stripe has told us."""
+def buy(
+    sandbox: Sandbox, course: Course | None = None, *, through: Affiliate | None = None, **form: str
+) -> tuple[Enrollment, Payment]:
+    """Buy in a clean browser, at Stripe too, and return the purchase as it is when Stripe has told
+    us.
+    """
     course, client = course or make_course(), visitor()
     if through:
         client.get(f"/r/{through.code}/{course.slug}/")
@@ -81,12 +87,16 @@ def in_lms(sandbox: Sandbox, enrollment: Enrollment) -> int:
 
 def long_ago(row: Any, by: timedelta, *names: str) -> None:
     """Let this much time have passed since the moments of a row."""
-    type(row).objects.filter(pk=row.pk).update(**{name: getattr(row, name) - by for name in names or ("created_at", "updated_at")})
+    type(row).objects.filter(pk=row.pk).update(
+        **{name: getattr(row, name) - by for name in names or ("created_at", "updated_at")}
+    )
 
 
 @contextmanager
 def without_tables(*models: Any) -> Iterator[None]:
-    """Take the tables of these models away for a while: the database itself refuses every statement about them."""
+    """Take the tables of these models away for a while: the database itself refuses every statement
+    about them.
+    """
     tables = [model._meta.db_table for model in models]
     if connection.vendor == "mongodb":
         with _without_collections(tables):

@@ -33,7 +33,12 @@ VERBS = {
     "reinstate": {},
     "close": REASON,
     "rate": {"rate": "12.5"},
-    "adjust": {"key": str(uuid.UUID(int=1)), "amount": "-1.50", "currency": "usd", "note": "Bank fee"},
+    "adjust": {
+        "key": str(uuid.UUID(int=1)),
+        "amount": "-1.50",
+        "currency": "usd",
+        "note": "Bank fee",
+    },
 }
 NOT_AS_IT_STANDS = "That is not possible as it stands now"
 
@@ -49,7 +54,10 @@ def do(client: Client, affiliate: Affiliate, verb: str, **changes: str):
 
 
 def bulk(client: Client, verb: str, affiliates: list[Affiliate], **typed: str):
-    rows = {"action": f"{verb}_selected", "_selected_action": [str(affiliate.pk) for affiliate in affiliates]}
+    rows = {
+        "action": f"{verb}_selected",
+        "_selected_action": [str(affiliate.pk) for affiliate in affiliates],
+    }
     return client.post(LIST, {**rows, **typed}, follow=True)
 
 
@@ -61,11 +69,15 @@ def applied(**fields) -> Affiliate:
 
 
 def facts_of(affiliate: Affiliate) -> tuple:
-    row = Affiliate.objects.filter(pk=affiliate.pk).values_list("status", "status_reason", "rate_basis_points", "updated_at").get()
+    row = (
+        Affiliate.objects.filter(pk=affiliate.pk)
+        .values_list("status", "status_reason", "rate_basis_points", "updated_at")
+        .get()
+    )
     return row, list(LedgerEntry.objects.values_list("pk", flat=True))
 
 
-# --- decisions -------------------------------------------------------------------------------------------------------
+# --- decisions ------------------------------------------------------------------------------------
 def test_approving_makes_them_active_and_welcomes_them(staff: Client) -> None:
     affiliate = applied()
     answer = do(staff, affiliate, "approve")
@@ -74,7 +86,11 @@ def test_approving_makes_them_active_and_welcomes_them(staff: Client) -> None:
     assert affiliate.activated_at is not None
     assert Email.objects.filter(kind="affiliate_welcome", to=affiliate.email).count() == 1
     entry = LogEntry.objects.get()
-    assert (entry.object_id, entry.user.email, entry.change_message) == (str(affiliate.pk), BOSS, "approved")
+    assert (entry.object_id, entry.user.email, entry.change_message) == (
+        str(affiliate.pk),
+        BOSS,
+        "approved",
+    )
 
 
 def test_suspending_reinstating_and_closing_keep_the_reason_and_who(staff: Client) -> None:
@@ -98,7 +114,9 @@ def test_suspending_reinstating_and_closing_keep_the_reason_and_who(staff: Clien
         ("closed", "close"),
     ],
 )
-def test_a_decision_that_is_not_due_is_refused_and_changes_nothing(staff: Client, before: str, verb: str) -> None:
+def test_a_decision_that_is_not_due_is_refused_and_changes_nothing(
+    staff: Client, before: str, verb: str
+) -> None:
     affiliate = make_affiliate()
     Affiliate.objects.filter(pk=affiliate.pk).update(status=before)
     unchanged = facts_of(affiliate)
@@ -113,19 +131,26 @@ def test_the_rate_is_changed_for_later_sales_only(staff: Client) -> None:
     assert affiliate.rate_basis_points == 1250
     assert LogEntry.objects.get().change_message == "rate changed from 10 % to 12.5 %"
     sell(Client(), affiliate)
-    assert list(LedgerEntry.objects.order_by("created_at").values_list("amount", flat=True)) == [4990, 6238]
+    assert list(LedgerEntry.objects.order_by("created_at").values_list("amount", flat=True)) == [
+        4990,
+        6238,
+    ]
     assert "The rate is 12.5 % already." in text_of(do(staff, affiliate, "rate", rate="12.50"))
     assert LogEntry.objects.count() == 1
 
 
-@pytest.mark.parametrize(("typed", "points"), [("0", 0), ("50", 5000), ("50.00", 5000), ("0.01", 1), ("7.5", 750)])
+@pytest.mark.parametrize(
+    ("typed", "points"), [("0", 0), ("50", 5000), ("50.00", 5000), ("0.01", 1), ("7.5", 750)]
+)
 def test_every_rate_up_to_half_can_be_set(staff: Client, typed: str, points: int) -> None:
     affiliate = make_affiliate()
     do(staff, affiliate, "rate", rate=typed)
     assert affiliate.rate_basis_points == points
 
 
-@pytest.mark.parametrize("wrong", ["50.01", "-1", "12.345", "1e1", "NaN", "", "10 %", "1,5", "١", "1000000000"])
+@pytest.mark.parametrize(
+    "wrong", ["50.01", "-1", "12.345", "1e1", "NaN", "", "10 %", "1,5", "١", "1000000000"]
+)
 def test_a_rate_that_is_none_is_refused(staff: Client, wrong: str) -> None:
     affiliate = make_affiliate()
     unchanged = facts_of(affiliate)
@@ -137,34 +162,59 @@ def test_a_balance_is_adjusted_with_a_note_by_an_entry(staff: Client) -> None:
     affiliate = make_affiliate()
     do(staff, affiliate, "adjust")
     do(staff, affiliate, "adjust", key=str(uuid.uuid4()), amount="20", note="A prize")
-    do(staff, affiliate, "adjust", key=str(uuid.uuid4()), amount="500", currency="jpy", note="A prize")
-    entries = LedgerEntry.objects.order_by("created_at").values_list("kind", "amount", "currency", "created_by", "note")
+    do(
+        staff,
+        affiliate,
+        "adjust",
+        key=str(uuid.uuid4()),
+        amount="500",
+        currency="jpy",
+        note="A prize",
+    )
+    entries = LedgerEntry.objects.order_by("created_at").values_list(
+        "kind", "amount", "currency", "created_by", "note"
+    )
     assert list(entries) == [
         ("adjustment", -150, "usd", BOSS, "Bank fee"),
         ("adjustment", 2000, "usd", BOSS, "A prize"),
         ("adjustment", 500, "jpy", BOSS, "A prize"),
     ]
     assert dict(Balance.objects.values_list("currency", "payable")) == {"usd": 1850, "jpy": 500}
-    assert LogEntry.objects.order_by("pk").first().change_message == "balance adjusted by −$1.50: Bank fee"
+    assert (
+        LogEntry.objects.order_by("pk").first().change_message
+        == "balance adjusted by −$1.50: Bank fee"
+    )
 
 
 def test_an_adjustment_that_is_sent_twice_is_booked_once(staff: Client) -> None:
     affiliate = make_affiliate()
     do(staff, affiliate, "adjust")
-    assert "This form was sent before, and its entry is booked." in text_of(do(staff, affiliate, "adjust"))
+    assert "This form was sent before, and its entry is booked." in text_of(
+        do(staff, affiliate, "adjust")
+    )
     assert (balance_of(affiliate), LogEntry.objects.count()) == ((0, -150, 0, 0), 1)
 
 
 def test_a_double_click_on_an_adjustment_books_once(staff: Client) -> None:
     affiliate = make_affiliate()
-    answers = race(lambda _: signed_in(BOSS).post(url(affiliate, "adjust"), VERBS["adjust"]).status_code, threads=4)
+    answers = race(
+        lambda _: signed_in(BOSS).post(url(affiliate, "adjust"), VERBS["adjust"]).status_code,
+        threads=4,
+    )
     assert sorted(answers) == [200, 200, 200, 302]
-    assert (balance_of(affiliate), LedgerEntry.objects.count(), LogEntry.objects.count()) == ((0, -150, 0, 0), 1, 1)
+    assert (balance_of(affiliate), LedgerEntry.objects.count(), LogEntry.objects.count()) == (
+        (0, -150, 0, 0),
+        1,
+        1,
+    )
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"amount": value} for value in ("0", "0.00", "1e3", "12.345", "NaN", "", "+5", "$5", "--5", "9" * 30)]
+    [
+        {"amount": value}
+        for value in ("0", "0.00", "1e3", "12.345", "NaN", "", "+5", "$5", "--5", "9" * 30)
+    ]
     + [
         {"amount": "5.00", "currency": "jpy"},
         {"currency": "sek"},
@@ -179,7 +229,11 @@ def test_a_double_click_on_an_adjustment_books_once(staff: Client) -> None:
 def test_an_adjustment_that_is_none_is_refused(staff: Client, wrong: dict) -> None:
     affiliate = make_affiliate()
     assert do(staff, affiliate, "adjust", **wrong).context["form"].errors
-    assert (LedgerEntry.objects.count(), Balance.objects.count(), LogEntry.objects.count()) == (0, 0, 0)
+    assert (LedgerEntry.objects.count(), Balance.objects.count(), LogEntry.objects.count()) == (
+        0,
+        0,
+        0,
+    )
 
 
 @pytest.mark.parametrize("verb", ["suspend", "close"])
@@ -191,23 +245,38 @@ def test_suspending_and_closing_take_a_reason(staff: Client, verb: str, reason: 
 
 
 def test_many_are_decided_after_a_confirmation(staff: Client) -> None:
-    affiliates = [applied(email=f"a{number}@example.com") for number in range(2)] + [make_affiliate()]
+    affiliates = [applied(email=f"a{number}@example.com") for number in range(2)] + [
+        make_affiliate()
+    ]
     asked = bulk(staff, "approve", affiliates)
     assert "Approve: 3 affiliates" in text_of(asked)
     assert Affiliate.objects.filter(status="applied").count() == 2
     assert "Approve: 2 done, 1 skipped." in text_of(bulk(staff, "approve", affiliates, decide="1"))
     assert (Affiliate.objects.filter(status="active").count(), LogEntry.objects.count()) == (3, 2)
-    assert "This field is required" in text_of(bulk(staff, "suspend", affiliates, decide="1", reason=""))
-    assert "Suspend: 3 done, 0 skipped." in text_of(bulk(staff, "suspend", affiliates, decide="1", **REASON))
-    assert set(Affiliate.objects.values_list("status", "status_reason")) == {("suspended", "Ads with our name")}
-    assert "Reinstate: 3 done, 0 skipped." in text_of(bulk(staff, "reinstate", affiliates, decide="1"))
-    assert "Close affiliate: 3 done, 0 skipped." in text_of(bulk(staff, "close", affiliates, decide="1", **REASON))
+    assert "This field is required" in text_of(
+        bulk(staff, "suspend", affiliates, decide="1", reason="")
+    )
+    assert "Suspend: 3 done, 0 skipped." in text_of(
+        bulk(staff, "suspend", affiliates, decide="1", **REASON)
+    )
+    assert set(Affiliate.objects.values_list("status", "status_reason")) == {
+        ("suspended", "Ads with our name")
+    }
+    assert "Reinstate: 3 done, 0 skipped." in text_of(
+        bulk(staff, "reinstate", affiliates, decide="1")
+    )
+    assert "Close affiliate: 3 done, 0 skipped." in text_of(
+        bulk(staff, "close", affiliates, decide="1", **REASON)
+    )
     assert set(Affiliate.objects.values_list("status", flat=True)) == {"closed"}
 
 
-# --- what suspending does --------------------------------------------------------------------------------------------
+# --- what suspending does -------------------------------------------------------------------------
 def owed(affiliate: Affiliate, amount: int = 9000) -> None:
-    ledger.adjust(affiliate, Adjustment(key=str(affiliate.pk), amount=amount, currency="usd", by=BOSS, note="Owed"))
+    ledger.adjust(
+        affiliate,
+        Adjustment(key=str(affiliate.pk), amount=amount, currency="usd", by=BOSS, note="Owed"),
+    )
 
 
 def run() -> Run:
@@ -237,24 +306,42 @@ def test_suspending_after_the_draft_cancels_the_payout_at_its_release(staff: Cli
     assert (balance_of(affiliate), balance_of(other)) == ((0, 9000, 0, 0), (0, 0, 9000, 0))
 
 
-# --- what is shown ---------------------------------------------------------------------------------------------------
+# --- what is shown --------------------------------------------------------------------------------
 def test_the_page_shows_how_the_affiliate_stands_and_never_the_account(staff: Client) -> None:
     affiliate = make_affiliate()
     _, payment = sell(Client(), affiliate, make_course(price=49900))
     deliver(Client(), disputed(dispute_of(payment, "lost")))
     sell(Client(), affiliate, make_course(price=10000))
     owed(affiliate, 1234)
-    FraudSignal.objects.create(affiliate=affiliate, kind="same_device", dedupe_key="x", detail="Course one")
+    FraudSignal.objects.create(
+        affiliate=affiliate, kind="same_device", dedupe_key="x", detail="Course one"
+    )
     page = text_of(staff.get(f"{LIST}{affiliate.pk}/change/"))
-    for text in ("$10.00", "$12.34", "DE•• •••• 3000", "1 of 2 paid ones (50.0 %)", "A purchase on the affiliate", "Course one", "−$49.90"):
+    for text in (
+        "$10.00",
+        "$12.34",
+        "DE•• •••• 3000",
+        "1 of 2 paid ones (50.0 %)",
+        "A purchase on the affiliate",
+        "Course one",
+        "−$49.90",
+    ):
         assert text in page, text
     for model in ("ledgerentry", "commission", "payout", "fraudsignal"):
-        listed = staff.get(f"/admin/affiliates/{model}/", {"affiliate__id__exact": str(affiliate.pk)})
+        listed = staff.get(
+            f"/admin/affiliates/{model}/", {"affiliate__id__exact": str(affiliate.pk)}
+        )
         assert f"/admin/affiliates/{model}/?affiliate__id__exact={affiliate.pk}" in page
         assert {row.affiliate_id for row in listed.context["cl"].result_list} <= {affiliate.pk}
     sales = staff.get("/admin/enrollments/enrollment/", {"affiliate_id": str(affiliate.pk)})
     assert sales.context["cl"].result_count == 2
-    for secret in (IBAN, IBAN[4:-4], affiliate.payout_sealed, affiliate.payout_key, affiliate.alias_key + " "):
+    for secret in (
+        IBAN,
+        IBAN[4:-4],
+        affiliate.payout_sealed,
+        affiliate.payout_key,
+        affiliate.alias_key + " ",
+    ):
         assert secret not in page
     for shown in (staff.get(LIST, {"q": affiliate.code}), staff.get(url(affiliate, "suspend"))):
         assert IBAN not in text_of(shown)
@@ -264,9 +351,19 @@ def test_the_page_shows_how_the_affiliate_stands_and_never_the_account(staff: Cl
 def test_an_affiliate_is_found_by_name_address_code_and_id(staff: Client) -> None:
     affiliate = make_affiliate("ada@example.com", name="Ada's club")
     make_affiliate("eve@example.com", name="Eve")
-    for text in ("Ada's", "ada@example.com", affiliate.code, str(affiliate.pk), str(affiliate.user_id)):
-        assert [row.pk for row in staff.get(LIST, {"q": text}).context["cl"].result_list] == [affiliate.pk], text
-    assert [row.pk for row in staff.get(LIST, {"status__exact": "closed"}).context["cl"].result_list] == []
+    for text in (
+        "Ada's",
+        "ada@example.com",
+        affiliate.code,
+        str(affiliate.pk),
+        str(affiliate.user_id),
+    ):
+        assert [row.pk for row in staff.get(LIST, {"q": text}).context["cl"].result_list] == [
+            affiliate.pk
+        ], text
+    assert [
+        row.pk for row in staff.get(LIST, {"status__exact": "closed"}).context["cl"].result_list
+    ] == []
 
 
 @pytest.mark.parametrize(
@@ -278,7 +375,9 @@ def test_an_affiliate_is_found_by_name_address_code_and_id(staff: Client) -> Non
         ("closed", {"reinstate", "adjust"}),
     ],
 )
-def test_the_page_offers_what_can_be_decided_now(staff: Client, status: str, offered: set[str]) -> None:
+def test_the_page_offers_what_can_be_decided_now(
+    staff: Client, status: str, offered: set[str]
+) -> None:
     affiliate = make_affiliate()
     Affiliate.objects.filter(pk=affiliate.pk).update(status=status)
     page = text_of(staff.get(f"{LIST}{affiliate.pk}/change/"))
@@ -312,7 +411,9 @@ def test_staff_with_the_permission_can(db: None, verb: str) -> None:
     affiliate = applied() if verb == "approve" else make_affiliate()
     if verb == "reinstate":
         Affiliate.objects.filter(pk=affiliate.pk).update(status="suspended")
-    clerk = member("view_affiliate", "adjust_affiliate" if verb in ("rate", "adjust") else "review_affiliate")
+    clerk = member(
+        "view_affiliate", "adjust_affiliate" if verb in ("rate", "adjust") else "review_affiliate"
+    )
     assert do(clerk, affiliate, verb).redirect_chain[0][1] == 302
     assert LogEntry.objects.get().user.email == "clerk@example.com"
 
@@ -327,17 +428,31 @@ def test_a_bulk_decision_without_the_permission_does_nothing(db: None) -> None:
 def test_a_forged_decision_is_refused(staff: Client) -> None:
     affiliate = make_affiliate()
     for verb, typed in VERBS.items():
-        assert signed_in(BOSS, enforce_csrf_checks=True).post(url(affiliate, verb), typed).status_code == 403
+        assert (
+            signed_in(BOSS, enforce_csrf_checks=True).post(url(affiliate, verb), typed).status_code
+            == 403
+        )
     affiliate.refresh_from_db()
-    assert (affiliate.status, affiliate.rate_basis_points, LedgerEntry.objects.count()) == ("active", 1000, 0)
+    assert (affiliate.status, affiliate.rate_basis_points, LedgerEntry.objects.count()) == (
+        "active",
+        1000,
+        0,
+    )
 
 
 def test_affiliates_and_signals_are_not_added_edited_or_deleted_by_hand(staff: Client) -> None:
     affiliate = make_affiliate()
-    signal = FraudSignal.objects.create(affiliate=affiliate, kind="same_device", dedupe_key="x", detail="Course one")
+    signal = FraudSignal.objects.create(
+        affiliate=affiliate, kind="same_device", dedupe_key="x", detail="Course one"
+    )
     for page, row in ((LIST, affiliate), ("/admin/affiliates/fraudsignal/", signal)):
         assert staff.get(f"{page}add/").status_code == 403
-        assert staff.post(f"{page}{row.pk}/change/", {"status": "closed", "rate_basis_points": "5000"}).status_code == 403
+        assert (
+            staff.post(
+                f"{page}{row.pk}/change/", {"status": "closed", "rate_basis_points": "5000"}
+            ).status_code
+            == 403
+        )
         assert staff.post(f"{page}{row.pk}/delete/", {"post": "yes"}).status_code == 403
     assert Affiliate.objects.get().status == "active"
 
@@ -358,8 +473,10 @@ def test_an_affiliate_with_a_learners_account_only_is_no_staff(db: None) -> None
     assert affiliate.rate_basis_points == 1000
 
 
-# --- how they stand --------------------------------------------------------------------------------------------------
-def test_how_the_affiliates_stand_is_on_their_page_and_on_the_command_line(staff: Client, capsys) -> None:
+# --- how they stand -------------------------------------------------------------------------------
+def test_how_the_affiliates_stand_is_on_their_page_and_on_the_command_line(
+    staff: Client, capsys
+) -> None:
     affiliate, other = make_affiliate(), make_affiliate("other@example.com")
     applied(email="new@example.com")
     sell(Client(), affiliate)

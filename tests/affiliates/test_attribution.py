@@ -1,4 +1,6 @@
-"""Who brought a buyer, and who must not be credited: the cookie's text, the look-up, the rule about one's own purchases."""
+"""Who brought a buyer, and who must not be credited: the cookie's text, the look-up, the rule about
+one's own purchases.
+"""
 
 import time
 from datetime import timedelta
@@ -31,7 +33,7 @@ def sealed(code: str, *, age: timedelta = timedelta(0), salt: str = attribution.
     return signing.Signer(salt=salt).sign(f"{code}:{moment}")
 
 
-# --- the cookie ------------------------------------------------------------------------------------------------------
+# --- the cookie -----------------------------------------------------------------------------------
 
 
 def test_what_is_sealed_can_be_read():
@@ -65,7 +67,9 @@ BAD_COOKIES = {
     "latin-1": "caf\xe9:x:y",
     "lone surrogate": "\ud800:x:y",
     "hidden, truncated": attribution.hide(seal(CODE))[:-1],
-    "hidden, another byte": attribution.hide(seal(CODE))[:40] + "AAAA" + attribution.hide(seal(CODE))[44:],
+    "hidden, another byte": (
+        attribution.hide(seal(CODE))[:40] + "AAAA" + attribution.hide(seal(CODE))[44:]
+    ),
     "hidden, but not sealed": "~" + vault.seal({"ref": CODE}).rstrip("="),
     "hidden, something else": "~" + vault.seal({"account": "DE89370400440532013000"}).rstrip("="),
     "hidden twice": attribution.hide(attribution.hide(seal(CODE))),
@@ -83,7 +87,9 @@ def test_any_other_text_is_no_cookie_of_ours(name: str):
     assert not attribution.is_hidden(BAD_COOKIES[name])
 
 
-@hypothesis_settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@hypothesis_settings(
+    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(st.text(max_size=300))
 def test_no_text_whatsoever_is_taken_for_a_cookie_or_breaks_its_reading(text: str):
     assert read(text) == read(f"~{text}") == ""
@@ -110,7 +116,12 @@ def next_code(cookie: str, affiliate: Affiliate | None, *, by_address: bool = Fa
 
 def test_the_last_click_takes_the_place_of_any_other():
     first, second = make_affiliate(), make_affiliate()
-    assert next_code(seal(first.code), second) == next_code("", second) == next_code("forged", second) == second.code
+    assert (
+        next_code(seal(first.code), second)
+        == next_code("", second)
+        == next_code("forged", second)
+        == second.code
+    )
 
 
 def test_only_where_the_first_click_counts_a_good_cookie_stays(settings):
@@ -119,7 +130,9 @@ def test_only_where_the_first_click_counts_a_good_cookie_stays(settings):
     good, over = seal(first.code), sealed(first.code, age=timedelta(days=31))
     assert attribution.next_cookie(good, second, by_address=False) == ""
     assert next_code(good, second) == first.code
-    assert {next_code(other, second) for other in ("", good[:-1], over, seal("nnnnnnnn"))} == {second.code}
+    assert {next_code(other, second) for other in ("", good[:-1], over, seal("nnnnnnnn"))} == {
+        second.code
+    }
 
 
 @pytest.mark.parametrize("end", [memberships.suspend, memberships.close])
@@ -128,15 +141,23 @@ def test_a_first_click_counts_only_as_long_as_its_affiliate_is_active(settings, 
     settings.ATTRIBUTION_MODEL = "first_click"
     first, second = make_affiliate(), make_affiliate()
     end(first, by="staff@example.com", reason="Looked into")
-    assert next_code(seal(first.code), second) == next_code(attribution.hide(seal(first.code)), second) == second.code
+    assert (
+        next_code(seal(first.code), second)
+        == next_code(attribution.hide(seal(first.code)), second)
+        == second.code
+    )
 
 
-# --- the cookie of an old link ---------------------------------------------------------------------------------------
+# --- the cookie of an old link --------------------------------------------------------------------
 
 
 def test_what_is_hidden_can_be_read_by_us_alone():
     hidden = attribution.hide(seal(CODE))
-    assert (read(hidden), attribution.is_hidden(hidden), attribution.is_hidden(seal(CODE))) == (CODE, True, False)
+    assert (read(hidden), attribution.is_hidden(hidden), attribution.is_hidden(seal(CODE))) == (
+        CODE,
+        True,
+        False,
+    )
     assert CODE not in hidden
     assert len(hidden) < attribution.MAX_COOKIE_LENGTH
     assert hidden != attribution.hide(seal(CODE))
@@ -166,11 +187,16 @@ def test_hiding_a_cookie_again_makes_it_last_no_longer(settings):
     assert read(cookie) == ""
 
 
-def test_where_the_first_click_counts_a_later_one_does_not_tell_whether_an_old_link_was_anybodys(settings):
+def test_where_the_first_click_counts_a_later_one_does_not_tell_whether_an_old_link_was_anybodys(
+    settings,
+):
     settings.ATTRIBUTION_MODEL = "first_click"
     first, second = make_affiliate(), make_affiliate()
     anybodys, nobodys = (attribution.hide(text) for text in (seal(first.code), ""))
-    assert (next_code(anybodys, second, by_address=True), next_code(nobodys, second, by_address=True)) == (first.code, second.code)
+    assert (
+        next_code(anybodys, second, by_address=True),
+        next_code(nobodys, second, by_address=True),
+    ) == (first.code, second.code)
     assert next_code(anybodys, second) == first.code
     assert attribution.is_hidden(attribution.next_cookie(anybodys, second, by_address=False))
 
@@ -181,7 +207,7 @@ def test_the_partners_own_cookie_is_read_only_as_such():
     assert attribution.read_partner("") == attribution.read_partner("x" * 5000) == ""
 
 
-# --- the click -------------------------------------------------------------------------------------------------------
+# --- the click ------------------------------------------------------------------------------------
 
 
 def request_with(settings, cookie: str = "", partner: str = "", user=None):
@@ -213,19 +239,39 @@ def test_without_a_link_there_is_no_click_and_no_statement(settings):
     assert asked == []
 
 
-# --- who it is -------------------------------------------------------------------------------------------------------
+# --- who it is ------------------------------------------------------------------------------------
 
 
 def test_an_affiliate_is_found_by_code_or_by_the_address_of_an_old_link():
     affiliate = make_affiliate("ada+club@example.com")
-    for text in (affiliate.code, f" {affiliate.code.upper()} ", "ada+club@example.com", "Ada+Club@Example.COM", "ada club@example.com"):
+    for text in (
+        affiliate.code,
+        f" {affiliate.code.upper()} ",
+        "ada+club@example.com",
+        "Ada+Club@Example.COM",
+        "ada club@example.com",
+    ):
         assert find(text) == affiliate, text
 
 
 NOBODY = [
-    "", " ", "nnnnnnnn", "nobody@example.com", "@", "a@b@c", "\0", "a\0@example.com", "x" * 10_000, "x" * 10_000 + "@example.com",
-    "<script>alert(1)</script>", "' OR 1=1--", "\ud800@example.com", "ada@example.com\r\nSet-Cookie: x=1", "%00", "٣٣٣٣٣٣٣٣",
-]  # fmt: skip
+    "",
+    " ",
+    "nnnnnnnn",
+    "nobody@example.com",
+    "@",
+    "a@b@c",
+    "\0",
+    "a\0@example.com",
+    "x" * 10_000,
+    "x" * 10_000 + "@example.com",
+    "<script>alert(1)</script>",
+    "' OR 1=1--",
+    "\ud800@example.com",
+    "ada@example.com\r\nSet-Cookie: x=1",
+    "%00",
+    "٣٣٣٣٣٣٣٣",
+]
 
 
 @pytest.mark.parametrize("text", NOBODY, ids=lambda text: ascii(text)[:20])
@@ -251,7 +297,16 @@ def test_what_mail_servers_ignore_is_no_difference(address: str, key: str):
     assert alias_key(address) == key
 
 
-@pytest.mark.parametrize("other", ["adam@example.com", "ada@example.org", "ada-spring@example.com", "a_da@example.com", "ada@gmail.com"])
+@pytest.mark.parametrize(
+    "other",
+    [
+        "adam@example.com",
+        "ada@example.org",
+        "ada-spring@example.com",
+        "a_da@example.com",
+        "ada@gmail.com",
+    ],
+)
 def test_other_people_stay_other_people(other: str):
     assert alias_key(other) != alias_key("ada@example.com")
 
@@ -259,7 +314,12 @@ def test_other_people_stay_other_people(other: str):
 def test_an_active_affiliate_is_credited():
     affiliate = make_affiliate()
     referral = resolve(Click(affiliate.code), email="buyer@example.com")
-    assert (referral.outcome, referral.affiliate, referral.is_credited, referral.signals) == ("credited", affiliate, True, ())
+    assert (referral.outcome, referral.affiliate, referral.is_credited, referral.signals) == (
+        "credited",
+        affiliate,
+        True,
+        (),
+    )
 
 
 def test_a_code_that_nobody_has_is_unknown():
@@ -281,7 +341,13 @@ def test_an_affiliate_who_was_not_approved_yet_is_not_credited(settings):
     assert resolve(Click(affiliate.code), email="buyer@example.com").outcome == "inactive"
 
 
-OWN = ["ada@example.com", "ada+1@example.com", "a.d.a@example.com", "second@example.org", "sec.ond+x@example.org"]
+OWN = [
+    "ada@example.com",
+    "ada+1@example.com",
+    "a.d.a@example.com",
+    "second@example.org",
+    "sec.ond+x@example.org",
+]
 
 
 @pytest.mark.parametrize("email", OWN)
@@ -293,8 +359,14 @@ def test_a_purchase_with_an_address_of_ones_own_or_a_variant_of_it_is_not_credit
 
 def test_a_purchase_from_ones_own_account_is_not_credited_whatever_address_is_typed():
     affiliate = make_affiliate()
-    assert resolve(Click(affiliate.code, user=affiliate.user), email="friend@example.com").outcome == "self"
-    assert resolve(Click(affiliate.code, user=make_user()), email="friend@example.com").outcome == "credited"
+    assert (
+        resolve(Click(affiliate.code, user=affiliate.user), email="friend@example.com").outcome
+        == "self"
+    )
+    assert (
+        resolve(Click(affiliate.code, user=make_user()), email="friend@example.com").outcome
+        == "credited"
+    )
 
 
 @pytest.mark.parametrize(
@@ -307,11 +379,20 @@ def test_a_purchase_from_ones_own_account_is_not_credited_whatever_address_is_ty
 )
 def test_a_purchase_with_the_paypal_address_of_the_affiliate_is_their_own(account: str, email: str):
     """Contracts, I8: the payout account; its variants as far as the keyed hash of it tells."""
-    affiliate = make_affiliate("ada@example.com", details=PayoutDetails(Affiliate.PAYPAL, "", account))
+    affiliate = make_affiliate(
+        "ada@example.com", details=PayoutDetails(Affiliate.PAYPAL, "", account)
+    )
     assert resolve(Click(affiliate.code), email=email).outcome == "self"
 
 
-@pytest.mark.parametrize("details", [None, PayoutDetails(Affiliate.LATER), PayoutDetails(Affiliate.PAYPAL, "", "other@example.org")])
+@pytest.mark.parametrize(
+    "details",
+    [
+        None,
+        PayoutDetails(Affiliate.LATER),
+        PayoutDetails(Affiliate.PAYPAL, "", "other@example.org"),
+    ],
+)
 def test_whoever_is_paid_elsewhere_is_somebody_else(details: PayoutDetails | None):
     affiliate = make_affiliate("ada@example.com", details=details)
     for email in ("payee@example.org", "@", ""):

@@ -42,8 +42,12 @@ def test_a_commission_is_base_times_rate_half_up(base: int, rate: int, paid: int
 
 @given(AMOUNTS, st.lists(AMOUNTS, min_size=1, max_size=8))
 @hypothesis_settings(max_examples=500, deadline=None)
-def test_the_parts_of_any_refunds_add_up_to_the_commission(commission: int, parts: list[int]) -> None:
-    """Each step takes back what the running total comes to: never less than before, never more than all, in the end all."""
+def test_the_parts_of_any_refunds_add_up_to_the_commission(
+    commission: int, parts: list[int]
+) -> None:
+    """Each step takes back what the running total comes to: never less than before, never more than
+    all, in the end all.
+    """
     paid, refunded, steps = sum(parts), 0, []
     for part in parts:
         refunded += part
@@ -56,5 +60,7 @@ def test_the_parts_of_any_refunds_add_up_to_the_commission(commission: int, part
 
 @given(AMOUNTS, AMOUNTS, st.integers(0, 10**9))
 @hypothesis_settings(max_examples=300, deadline=None)
-def test_no_more_than_the_commission_is_ever_taken_back(commission: int, paid: int, refunded: int) -> None:
+def test_no_more_than_the_commission_is_ever_taken_back(
+    commission: int, paid: int, refunded: int
+) -> None:
     assert 0 <= taken_back(commission, refunded=refunded, paid=paid) <= commission

@@ -1,4 +1,6 @@
-"""The dashboard shows exactly what the ledger says, explains every figure by its entries, and costs the same after years."""
+"""The dashboard shows exactly what the ledger says, explains every figure by its entries, and costs
+the same after years.
+"""
 
 import json
 import re
@@ -20,7 +22,14 @@ from affiliates.payout_details import PayoutDetails
 from maaledu import money
 from maaledu.money import rate_text
 from maaledu.paging import paginate
-from tests.affiliates.history import BROWSER, adjust, book_in_bulk, live_through, signed_in, visit_in_bulk
+from tests.affiliates.history import (
+    BROWSER,
+    adjust,
+    book_in_bulk,
+    live_through,
+    signed_in,
+    visit_in_bulk,
+)
 from tests.affiliates.make import make_affiliate, make_user, sell
 from tests.factories import deliver, make_course, refund_of, refunded
 from tests.statements import statements
@@ -55,9 +64,15 @@ def entries_on_all_pages(client: Client, address: str) -> list[LedgerEntry]:
     return found
 
 
-# --- who may look ----------------------------------------------------------------------------------------------------
+# --- who may look ---------------------------------------------------------------------------------
 @pytest.mark.parametrize(
-    "address", [*PAGES, f"{ENTRIES}{uuid4()}/", "/affiliates/statements/2026-11/", "/affiliates/statements/2026-11.csv"]
+    "address",
+    [
+        *PAGES,
+        f"{ENTRIES}{uuid4()}/",
+        "/affiliates/statements/2026-11/",
+        "/affiliates/statements/2026-11.csv",
+    ],
 )
 def test_a_stranger_is_asked_to_sign_in_and_others_are_led_to_the_program(address: str):
     assert Client().get(address).headers["Location"] == f"/accounts/login/?next={address}"
@@ -76,7 +91,9 @@ def test_a_stranger_is_asked_to_sign_in_and_others_are_led_to_the_program(addres
         (memberships.close, "Your affiliate account is closed"),
     ],
 )
-def test_a_partner_who_is_not_active_is_told_so_and_sees_the_figures_all_the_same(client: Client, settings, move, told: str):
+def test_a_partner_who_is_not_active_is_told_so_and_sees_the_figures_all_the_same(
+    client: Client, settings, move, told: str
+):
     settings.AFFILIATE_AUTO_APPROVE = move is not None
     affiliate = make_affiliate()
     adjust(affiliate, 4990, "a")
@@ -118,10 +135,14 @@ def test_nothing_about_the_buyer_or_the_staff_is_shown(client: Client, settings)
     for address in [*PAGES, f"{ENTRIES}{entry.pk}/", f"{month}/", f"{month}.csv"]:
         answer = partner.get(address)
         shown = b"".join(answer).decode() if answer.streaming else answer.content.decode()
-        assert not [secret for secret in ("secret-buyer", "Secret Buyer", "staff@example.com") if secret in shown]
+        assert not [
+            secret
+            for secret in ("secret-buyer", "Secret Buyer", "staff@example.com")
+            if secret in shown
+        ]
 
 
-# --- the figures -----------------------------------------------------------------------------------------------------
+# --- the figures ----------------------------------------------------------------------------------
 def test_half_the_price_with_a_grant_earns_ten_percent_of_the_whole(client: Client):
     affiliate = make_affiliate()
     sell(client, affiliate, make_course(price=49900), amount=24950)
@@ -141,11 +162,18 @@ def test_every_figure_is_the_sum_of_the_entries_that_explain_it(settings):
     partner = signed_in(affiliate)
     for balance in account_of(affiliate).balances:
         for key, figure in entries.figures_of(balance).items():
-            shown = entries_on_all_pages(partner, f"{ENTRIES}?figure={key}&currency={balance.currency}")
+            shown = entries_on_all_pages(
+                partner, f"{ENTRIES}?figure={key}&currency={balance.currency}"
+            )
             sign = -1 if key == "paid" else 1
-            assert sign * sum(entry.amount for entry in shown) == figure.amount, (key, balance.currency)
+            assert sign * sum(entry.amount for entry in shown) == figure.amount, (
+                key,
+                balance.currency,
+            )
             assert len(shown) == len({entry.pk for entry in shown})
-            assert {(entry.affiliate_id, entry.currency) for entry in shown} <= {(affiliate.pk, balance.currency)}
+            assert {(entry.affiliate_id, entry.currency) for entry in shown} <= {
+                (affiliate.pk, balance.currency)
+            }
     dollars = account_of(affiliate).balance("usd")
     assert dollars
     adjustments = sum(range(100, 125))
@@ -183,7 +211,9 @@ def test_all_entries_are_listed_once_the_latest_first(settings):
     affiliate = make_affiliate()
     live_through(affiliate, settings)
     shown = entries_on_all_pages(signed_in(affiliate), ENTRIES)
-    assert [entry.pk for entry in shown] == list(LedgerEntry.objects.order_by("-created_at", "-pk").values_list("pk", flat=True))
+    assert [entry.pk for entry in shown] == list(
+        LedgerEntry.objects.order_by("-created_at", "-pk").values_list("pk", flat=True)
+    )
     assert len(shown) > django_settings.PAGE_SIZE
 
 
@@ -192,7 +222,10 @@ def test_a_payout_shows_what_it_paid_for(settings):
     payout = live_through(affiliate, settings)
     partner = signed_in(affiliate)
     paid_for = entries_on_all_pages(partner, f"{ENTRIES}?payout={payout.pk}")
-    assert [(entry.kind, entry.amount) for entry in paid_for] == [("commission", 4990), ("commission", 4990)]
+    assert [(entry.kind, entry.amount) for entry in paid_for] == [
+        ("commission", 4990),
+        ("commission", 4990),
+    ]
     told = text_of(partner.get(f"{ENTRIES}{paid_for[0].pk}/"))
     assert f"{payout.amount_display} to DE•• •••• 3000, sent on" in told
     assert "SEPA-7" in told
@@ -200,7 +233,7 @@ def test_a_payout_shows_what_it_paid_for(settings):
     assert "Payout of −$99.80" in text_of(partner.get(f"{ENTRIES}{booked.pk}/"))
 
 
-# --- one entry -------------------------------------------------------------------------------------------------------
+# --- one entry ------------------------------------------------------------------------------------
 def test_an_entry_tells_its_whole_story(client: Client):
     affiliate = make_affiliate()
     _, payment = sell(client, affiliate, make_course(price=19999, title="Project Finance"))
@@ -208,13 +241,22 @@ def test_an_entry_tells_its_whole_story(client: Client):
     commission, reversal = LedgerEntry.objects.order_by("created_at", "pk")
     partner = signed_in(affiliate)
     told = text_of(partner.get(f"{ENTRIES}{commission.pk}/"))
-    assert "10 % of $199.99 (the price before any discount) = $19.999, rounded half up to $20.00" in told
-    assert f"Becomes payable {commission.available_at:%B} {commission.available_at.day}, {commission.available_at.year}" in told
+    assert (
+        "10 % of $199.99 (the price before any discount) = $19.999, rounded half up to $20.00"
+        in told
+    )
+    assert (
+        f"Becomes payable {commission.available_at:%B} {commission.available_at.day},"
+        f" {commission.available_at.year}" in told
+    )
     assert "not in one yet" in told
     assert "All of it together leaves you $13.33 of this sale" in told
     taken = text_of(partner.get(f"{ENTRIES}{reversal.pk}/"))
     assert "Reversal of −$6.67 Project Finance" in taken
-    assert "Your commission of $20.00 is taken back in the same proportion: $6.67 with this entry" in taken
+    assert (
+        "Your commission of $20.00 is taken back in the same proportion: $6.67 with this entry"
+        in taken
+    )
     assert "6666" not in taken
 
 
@@ -223,9 +265,16 @@ def test_a_reversal_that_was_undone_says_so(client: Client):
     _, payment = sell(client, affiliate)
     refund = refund_of(payment)
     deliver(client, refunded(refund))
-    deliver(client, refunded({**refund, "status": "failed", "failure_reason": "lost_or_stolen_card"}, "refund.failed"))
+    deliver(
+        client,
+        refunded(
+            {**refund, "status": "failed", "failure_reason": "lost_or_stolen_card"}, "refund.failed"
+        ),
+    )
     given_back = LedgerEntry.objects.get(kind=LedgerEntry.REVERSAL, amount__gt=0)
-    assert "Reversal undone of $49.90" in text_of(signed_in(affiliate).get(f"{ENTRIES}{given_back.pk}/"))
+    assert "Reversal undone of $49.90" in text_of(
+        signed_in(affiliate).get(f"{ENTRIES}{given_back.pk}/")
+    )
 
 
 def test_an_entry_on_hold_says_why(client: Client, settings):
@@ -249,7 +298,11 @@ def test_somebody_elses_entry_and_payout_are_not_there(settings):
     affiliate, other = make_affiliate(), make_affiliate()
     payout = live_through(affiliate, settings)
     stranger = signed_in(other)
-    for address in (f"{ENTRIES}{LedgerEntry.objects.first().pk}/", f"{ENTRIES}?payout={payout.pk}", f"{ENTRIES}{uuid4()}/"):
+    for address in (
+        f"{ENTRIES}{LedgerEntry.objects.first().pk}/",
+        f"{ENTRIES}?payout={payout.pk}",
+        f"{ENTRIES}{uuid4()}/",
+    ):
         answer = stranger.get(address)
         assert answer.status_code == 404
         assert "ENTRY_NOT_FOUND" in answer.content.decode()
@@ -288,11 +341,13 @@ def test_a_cursor_of_one_list_is_refused_by_another(settings):
     assert partner.get(f"{ENTRIES}?figure=payable&currency=usd&cursor={cursor}").status_code == 400
 
 
-# --- the funnel ------------------------------------------------------------------------------------------------------
+# --- the funnel -----------------------------------------------------------------------------------
 def test_the_funnel_counts_visits_checkouts_and_purchases_by_course(client: Client):
     affiliate, course = make_affiliate(), make_course(title="Data Analysis")
     for number in range(3):
-        Client(headers=BROWSER, REMOTE_ADDR=f"10.0.{number}.1").get(f"/r/{affiliate.code}/{course.slug}/")
+        Client(headers=BROWSER, REMOTE_ADDR=f"10.0.{number}.1").get(
+            f"/r/{affiliate.code}/{course.slug}/"
+        )
     Client(headers=BROWSER, REMOTE_ADDR="10.1.0.1").get(f"/r/{affiliate.code}/")
     sell(client, affiliate, course)
     page = signed_in(affiliate).get(DASHBOARD)
@@ -309,28 +364,57 @@ def test_the_funnel_counts_visits_checkouts_and_purchases_by_course(client: Clie
 def test_the_funnel_is_that_of_the_last_ninety_days_and_of_this_partner():
     affiliate, other = make_affiliate(), make_affiliate()
     today = timezone.now().date()
-    for owner, age, visits in ((affiliate, 0, 1), (affiliate, 89, 10), (affiliate, 90, 100), (other, 0, 1000)):
-        ReferralDay.objects.create(affiliate=owner, day=today - timedelta(days=age), course_slug="", visits=visits)
+    for owner, age, visits in (
+        (affiliate, 0, 1),
+        (affiliate, 89, 10),
+        (affiliate, 90, 100),
+        (other, 0, 1000),
+    ):
+        ReferralDay.objects.create(
+            affiliate=owner, day=today - timedelta(days=age), course_slug="", visits=visits
+        )
     funnel = figures.funnel_of(affiliate.pk)
     assert funnel.total == Steps(visits=11)
-    assert (len(funnel.days), funnel.days[0], funnel.days[-1]) == (90, (today - timedelta(days=89), Steps(10)), (today, Steps(1)))
+    assert (len(funnel.days), funnel.days[0], funnel.days[-1]) == (
+        90,
+        (today - timedelta(days=89), Steps(10)),
+        (today, Steps(1)),
+    )
 
 
 def test_a_course_that_is_gone_keeps_its_line():
     affiliate = make_affiliate()
-    ReferralDay.objects.create(affiliate=affiliate, day=timezone.now().date(), course_slug="gone", visits=2)
+    ReferralDay.objects.create(
+        affiliate=affiliate, day=timezone.now().date(), course_slug="gone", visits=2
+    )
     assert [row.title for row in figures.funnel_of(affiliate.pk).courses] == ["gone"]
 
 
 @pytest.mark.parametrize(
-    ("part", "whole", "shown"), [(0, 0, "–"), (3, 0, "–"), (1, 3, "33.3 %"), (2, 3, "66.7 %"), (1, 16, "6.3 %"), (3, 1, "300.0 %")]
+    ("part", "whole", "shown"),
+    [
+        (0, 0, "–"),
+        (3, 0, "–"),
+        (1, 3, "33.3 %"),
+        (2, 3, "66.7 %"),
+        (1, 16, "6.3 %"),
+        (3, 1, "300.0 %"),
+    ],
 )
 def test_a_rate_is_rounded_half_up_to_a_tenth(part: int, whole: int, shown: str):
     assert money.percent(part, whole) == shown
 
 
 @pytest.mark.parametrize(
-    ("basis_points", "shown"), [(1000, "10 %"), (1250, "12.5 %"), (1, "0.01 %"), (10_000, "100 %"), (0, "0 %"), (105, "1.05 %")]
+    ("basis_points", "shown"),
+    [
+        (1000, "10 %"),
+        (1250, "12.5 %"),
+        (1, "0.01 %"),
+        (10_000, "100 %"),
+        (0, "0 %"),
+        (105, "1.05 %"),
+    ],
 )
 def test_a_rate_is_written_without_needless_zeros(basis_points: int, shown: str):
     assert rate_text(basis_points) == shown
@@ -346,7 +430,9 @@ def test_a_rate_is_written_without_needless_zeros(basis_points: int, shown: str)
         (5000, 1000, "jpy", "¥500", False),
     ],
 )
-def test_the_arithmetic_is_shown_to_its_last_digit(base: int, rate: int, currency: str, exact: str, is_rounded: bool):
+def test_the_arithmetic_is_shown_to_its_last_digit(
+    base: int, rate: int, currency: str, exact: str, is_rounded: bool
+):
     sum_ = Arithmetic(base, rate, currency, ledger_amount(base, rate))
     assert (sum_.exact, sum_.is_rounded, sum_.is_capped) == (exact, is_rounded, False)
 
@@ -357,16 +443,27 @@ def ledger_amount(base: int, rate: int) -> int:
 
 def test_a_chart_stands_on_its_baseline_and_reaches_the_top_on_the_best_day():
     first = date(2026, 11, 1)
-    drawn = chart.draw("Visits", [(first + timedelta(days=number), count) for number, count in enumerate([0, 1, 400, 200])])
-    assert [(column.x, column.y, column.height) for column in drawn.columns] == [(11, 98, 2), (21, 0, 100), (31, 50, 50)]
+    drawn = chart.draw(
+        "Visits",
+        [(first + timedelta(days=number), count) for number, count in enumerate([0, 1, 400, 200])],
+    )
+    assert [(column.x, column.y, column.height) for column in drawn.columns] == [
+        (11, 98, 2),
+        (21, 0, 100),
+        (31, 50, 50),
+    ]
     assert (drawn.width, drawn.highest) == (40, 400)
     assert drawn.summary == "Visits: 601 in 4 days, most on Nov 3: 400."
-    assert chart.draw("Visits", [(first, 0)]) == chart.Chart("Visits", 10, 0, [], "Visits: none in these 1 days.")
+    assert chart.draw("Visits", [(first, 0)]) == chart.Chart(
+        "Visits", 10, 0, [], "Visits: none in these 1 days."
+    )
 
 
-# --- a new partner ---------------------------------------------------------------------------------------------------
+# --- a new partner --------------------------------------------------------------------------------
 def test_a_new_partner_is_told_what_to_do_first():
-    affiliate = memberships.join(make_user(), memberships.Joining("New", "DE", PayoutDetails(Affiliate.LATER)))
+    affiliate = memberships.join(
+        make_user(), memberships.Joining("New", "DE", PayoutDetails(Affiliate.LATER))
+    )
     page = signed_in(affiliate).get(DASHBOARD).content.decode()
     assert "Start with your link" in page
     assert f'value="{affiliate.link}" readonly' in page
@@ -384,7 +481,9 @@ def test_the_first_visit_ends_the_beginning():
 
 
 def test_a_partner_without_payout_details_is_asked_for_them():
-    affiliate = memberships.join(make_user(), memberships.Joining("New", "DE", PayoutDetails(Affiliate.LATER)))
+    affiliate = memberships.join(
+        make_user(), memberships.Joining("New", "DE", PayoutDetails(Affiliate.LATER))
+    )
     adjust(affiliate, 9900, "a")
     assert "Where should your money go?" in text_of(signed_in(affiliate).get(DASHBOARD))
     known = make_affiliate()
@@ -392,7 +491,7 @@ def test_a_partner_without_payout_details_is_asked_for_them():
     assert "Where should your money go?" not in text_of(signed_in(known).get(DASHBOARD))
 
 
-# --- what it costs ---------------------------------------------------------------------------------------------------
+# --- what it costs --------------------------------------------------------------------------------
 def statements_of(client: Client, address: str) -> list[str]:
     with statements() as found:
         answer = client.get(address)
@@ -443,9 +542,16 @@ def partner_with(entries: int) -> Client:
 
 
 def test_no_page_costs_more_statements_with_more_entries():
-    # The server of the MongoDB runs writes a hundred rows in the time in which the others write two thousand.
-    small, large = (partner_with(number) for number in ((100, 2000) if connection.vendor == "mongodb" else (1000, 20_000)))
-    counts = {address: (len(statements_of(small, address)), len(statements_of(large, address))) for address in GROWING}
+    # The server of the MongoDB runs writes a hundred rows in the time in which the others write two
+    # thousand.
+    small, large = (
+        partner_with(number)
+        for number in ((100, 2000) if connection.vendor == "mongodb" else (1000, 20_000))
+    )
+    counts = {
+        address: (len(statements_of(small, address)), len(statements_of(large, address)))
+        for address in GROWING
+    }
     assert [address for address, (before, after) in counts.items() if before != after] == []
     assert counts[DASHBOARD] == (SESSION_AND_USER + 4, SESSION_AND_USER + 4)
     assert counts[ENTRIES] == (SESSION_AND_USER + 2, SESSION_AND_USER + 2)
@@ -460,17 +566,26 @@ def test_every_look_at_the_ledger_and_the_funnel_goes_along_an_index():
     half_way = LedgerEntry.objects.filter(created_at__lt=timezone.now() - timedelta(days=450))
     all_of_it = paginate(half_way).next_cursor
     payable = paginate(half_way, order=entries.LATEST_PAYABLE_FIRST).next_cursor
-    deep = [f"{ENTRIES}?cursor={all_of_it}", f"{ENTRIES}?figure=payable&currency=usd&cursor={payable}"]
+    deep = [
+        f"{ENTRIES}?cursor={all_of_it}",
+        f"{ENTRIES}?figure=payable&currency=usd&cursor={payable}",
+    ]
     for address in [*GROWING, *deep]:
         scans = [scan for sql in statements_of(partner, address) for scan in scans_of(sql)]
         assert scans, address
-        assert {kind for kind, _rows in scans} <= {"Index Scan", "Index Only Scan", "Bitmap Heap Scan"}, address
+        assert {kind for kind, _rows in scans} <= {
+            "Index Scan",
+            "Index Only Scan",
+            "Bitmap Heap Scan",
+        }, address
         if address != DASHBOARD:
             assert max(rows for _kind, rows in scans) <= 100, address
 
 
 def scans_of(sql: str) -> list[tuple[str, int]]:
-    """Run a statement under EXPLAIN ANALYZE; return how it reads the ledger and the funnel, and the rows it looked at."""
+    """Run a statement under EXPLAIN ANALYZE; return how it reads the ledger and the funnel, and the
+    rows it looked at.
+    """
     if not re.search(r'FROM "affiliates_(ledgerentry|referralday)"', sql):
         return []
     with connection.cursor() as cursor:

@@ -26,7 +26,19 @@ def make_demo() -> Affiliate:
 
 
 def counts() -> list[int]:
-    models = (User, Affiliate, Enrollment, Refund, Dispute, LedgerEntry, Commission, PayoutBatch, ReferralDay, SyncJob, Email)
+    models = (
+        User,
+        Affiliate,
+        Enrollment,
+        Refund,
+        Dispute,
+        LedgerEntry,
+        Commission,
+        PayoutBatch,
+        ReferralDay,
+        SyncJob,
+        Email,
+    )
     return [model.objects.count() for model in models]
 
 
@@ -42,7 +54,11 @@ def test_one_run_makes_four_months_of_sales():
     assert (Refund.objects.count(), Dispute.objects.filter(status="open").count()) == (3, 1)
     assert sum(0 < c.reversed < c.amount for c in Commission.objects.all()) == 1
     batch = PayoutBatch.objects.get()
-    assert (batch.status, batch.drafted_by.email, batch.released_by.email) == ("paid", "staff@maaledu.example", "finance@maaledu.example")
+    assert (batch.status, batch.drafted_by.email, batch.released_by.email) == (
+        "paid",
+        "staff@maaledu.example",
+        "finance@maaledu.example",
+    )
 
 
 def test_its_balance_has_every_figure():
@@ -54,13 +70,19 @@ def test_its_balance_has_every_figure():
 
 def test_its_funnel_narrows_on_every_day():
     rows = ReferralDay.objects.filter(affiliate=make_demo())
-    visits, checkouts, purchases = (sum(getattr(row, name) for row in rows) for name in ("visits", "checkouts", "purchases"))
+    visits, checkouts, purchases = (
+        sum(getattr(row, name) for row in rows) for name in ("visits", "checkouts", "purchases")
+    )
     assert visits > checkouts > purchases == 25
     assert sum(row.earned for row in rows) == sum(c.amount for c in Commission.objects.all())
     today = timezone.now().date()
     assert {row.day for row in rows} >= {today - timedelta(days=number) for number in range(90)}
     seen = {(row.day, row.course_slug): row.visits for row in rows if not row.currency}
-    assert all(seen[row.day, row.course_slug] > row.checkouts >= row.purchases for row in rows if row.currency)
+    assert all(
+        seen[row.day, row.course_slug] > row.checkouts >= row.purchases
+        for row in rows
+        if row.currency
+    )
 
 
 def test_a_second_run_changes_nothing():
@@ -83,10 +105,21 @@ def test_every_page_of_the_dashboard_shows_it(client: Client):
     assert client.login(username=EMAIL, password=PASSWORD)
     page = client.get("/affiliates/dashboard/").content.decode()
     balance = Balance.objects.get()
-    for shown in (balance.pending_display, balance.payable_display, balance.paid_display, f"{balance.held_display} is on hold"):
+    for shown in (
+        balance.pending_display,
+        balance.payable_display,
+        balance.paid_display,
+        f"{balance.held_display} is on hold",
+    ):
         assert shown in page
     month = PayoutBatch.objects.get().released_at
-    for path in ("entries/", "links/", "statements/", f"statements/{month:%Y-%m}/", "payout-details/"):
+    for path in (
+        "entries/",
+        "links/",
+        "statements/",
+        f"statements/{month:%Y-%m}/",
+        "payout-details/",
+    ):
         assert client.get(f"/affiliates/{path}").status_code in (200, 302), path
 
 

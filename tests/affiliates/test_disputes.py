@@ -19,8 +19,12 @@ START = 1_790_000_000
 FIRST_DATE, LATER_DATE = START + 7 * 86400, START + 21 * 86400
 
 
-def says(payment: Payment, at: int, status: str, due_by: int | None = FIRST_DATE, **fields: Any) -> dict[str, Any]:
-    """Return the event by which Stripe says, at this moment, how a dispute of this payment stands."""
+def says(
+    payment: Payment, at: int, status: str, due_by: int | None = FIRST_DATE, **fields: Any
+) -> dict[str, Any]:
+    """Return the event by which Stripe says, at this moment, how a dispute of this payment
+    stands.
+    """
     dispute = dispute_of(payment, status, evidence_details={"due_by": due_by}, **fields)
     return {**disputed(dispute, "charge.dispute.updated"), "created": at}
 
@@ -44,22 +48,49 @@ def test_the_same_word_again_is_nothing_new_but_keeps_older_ones_away(client: Cl
     _, payment = sell(client, make_affiliate())
     told = [
         deliver(client, says(payment, START + at, status)).json()["message"]
-        for at, status in ((0, "under_review"), (2 * MINUTE, "under_review"), (MINUTE, "needs_response"))
+        for at, status in (
+            (0, "under_review"),
+            (2 * MINUTE, "under_review"),
+            (MINUTE, "needs_response"),
+        )
     ]
     assert told == ["Event processed", "Dispute already recorded", "Dispute already recorded"]
     assert standing() == ("open", "under_review", FIRST_DATE)
 
 
 LIVES: dict[str, tuple[list[tuple[int, str, int | None]], tuple[str, str, int | None]]] = {
-    "lost": ([(0, "needs_response", FIRST_DATE), (1, "under_review", LATER_DATE), (2, "lost", None)], ("lost", "lost", None)),
-    "won": ([(0, "warning_needs_response", FIRST_DATE), (1, "needs_response", LATER_DATE), (2, "won", None)], ("won", "won", None)),
-    "all within a second": ([(0, "needs_response", 1), (0, "under_review", 2), (0, "won", 3)], ("won", "won", 3)),
+    "lost": (
+        [(0, "needs_response", FIRST_DATE), (1, "under_review", LATER_DATE), (2, "lost", None)],
+        ("lost", "lost", None),
+    ),
+    "won": (
+        [
+            (0, "warning_needs_response", FIRST_DATE),
+            (1, "needs_response", LATER_DATE),
+            (2, "won", None),
+        ],
+        ("won", "won", None),
+    ),
+    "all within a second": (
+        [(0, "needs_response", 1), (0, "under_review", 2), (0, "won", 3)],
+        ("won", "won", 3),
+    ),
     "an inquiry": (
-        [(0, "warning_needs_response", 1), (0, "warning_under_review", 2), (0, "warning_closed", 3)],
+        [
+            (0, "warning_needs_response", 1),
+            (0, "warning_under_review", 2),
+            (0, "warning_closed", 3),
+        ],
         ("warning", "warning_closed", 3),
     ),
-    "a word that is new": ([(0, "lost", None), (1, "appeal_under_review", LATER_DATE)], ("lost", "appeal_under_review", LATER_DATE)),
-    "won after all": ([(0, "needs_response", 1), (1, "lost", 2), (2, "won", 3)], ("lost", "won", 3)),
+    "a word that is new": (
+        [(0, "lost", None), (1, "appeal_under_review", LATER_DATE)],
+        ("lost", "appeal_under_review", LATER_DATE),
+    ),
+    "won after all": (
+        [(0, "needs_response", 1), (1, "lost", 2), (2, "won", 3)],
+        ("lost", "won", 3),
+    ),
 }
 
 

@@ -1,4 +1,6 @@
-"""Once a payout file was made it may be at the bank: what it pays is called off only by whoever says that it is not."""
+"""Once a payout file was made it may be at the bank: what it pays is called off only by whoever
+says that it is not.
+"""
 
 from typing import Any
 
@@ -60,7 +62,9 @@ def test_a_paid_batch_is_not_cancelled_whatever_is_said(boss: User):
     _, batch = exported(boss)
     payouts.mark_paid(batch, by=boss, reference="BANK-1")
     for not_sent in (False, True):
-        with pytest.raises(PayoutRefused, match="This batch is paid and cannot be cancelled") as refused:
+        with pytest.raises(
+            PayoutRefused, match="This batch is paid and cannot be cancelled"
+        ) as refused:
             payouts.cancel_batch(batch, by=boss, reason="Wrong month", not_sent=not_sent)
         assert refused.value.code == "PAYOUT_REFUSED"
 
@@ -73,7 +77,10 @@ def test_the_office_shows_who_made_the_file_and_asks_for_the_tick(office: Client
     assert "File downloaded" not in text_of(office.get(f"{url}cancel/"))
     b"".join(office.post(f"{url}export/").streaming_content)
     batch.refresh_from_db()
-    when = f"{boss.email}, {batch.exported_at:%B} {batch.exported_at.day}, {batch.exported_at:%Y, %H:%M} UTC"
+    when = (
+        f"{boss.email}, {batch.exported_at:%B} {batch.exported_at.day},"
+        f" {batch.exported_at:%Y, %H:%M} UTC"
+    )
     change = text_of(office.get(f"{url}change/"))
     assert ("file downloaded" in change.lower(), when in change) == (True, True)
     for verb in ("cancel", "paid", "release"):
@@ -84,7 +91,9 @@ def test_the_office_shows_who_made_the_file_and_asks_for_the_tick(office: Client
     before = state()
     assert "otherwise it is paid twice" in text_of(office.post(f"{url}cancel/", REASON))
     assert state() == before
-    assert "Cancelled: 1 payout, $100.00." in text_of(office.post(f"{url}cancel/", {**REASON, "not_sent": "on"}, follow=True))
+    assert "Cancelled: 1 payout, $100.00." in text_of(
+        office.post(f"{url}cancel/", {**REASON, "not_sent": "on"}, follow=True)
+    )
 
 
 def test_the_office_asks_for_the_tick_for_one_payout_too(office: Client, boss: User):
@@ -111,7 +120,9 @@ def test_the_command_line_asks_for_the_flag(boss: User):
 
 @pytest.mark.parametrize("whole", [True, False], ids=["batch", "payout"])
 def test_a_file_and_a_cancellation_at_once_never_both_happen(boss: User, whole: bool):
-    """Either the file is made and the cancellation refused, or what is cancelled is not in the file."""
+    """Either the file is made and the cancellation refused, or what is cancelled is not in the
+    file.
+    """
     for _ in range(ROUNDS):
         affiliate = owed()
         batch = batch_in(PayoutBatch.RELEASED)
@@ -122,12 +133,21 @@ def test_a_file_and_a_cancellation_at_once_never_both_happen(boss: User, whole: 
 
         def cancel(key: Any = batch.pk, line: Any = payout.pk) -> Any:
             if whole:
-                return payouts.cancel_batch(PayoutBatch.objects.get(pk=key), by=boss, reason="Wrong month")
+                return payouts.cancel_batch(
+                    PayoutBatch.objects.get(pk=key), by=boss, reason="Wrong month"
+                )
             return payouts.cancel(Payout.objects.get(pk=line), by=boss, reason="Wrong account")
 
         made, cancelled = race(lambda thread, steps=(make, cancel): steps[thread](), threads=2)
-        assert set(kinds([made, cancelled])) <= {"ok", "PayoutRefused", "FileWasMade"}, (made, cancelled)
-        is_in_file = isinstance(made, list) and payout_files.payment_id(payout.pk) in {row[4] for row in made}
+        assert set(kinds([made, cancelled])) <= {"ok", "PayoutRefused", "FileWasMade"}, (
+            made,
+            cancelled,
+        )
+        is_in_file = isinstance(made, list) and payout_files.payment_id(payout.pk) in {
+            row[4] for row in made
+        }
         assert is_in_file is isinstance(cancelled, FileWasMade)
-        assert Payout.objects.get(pk=payout.pk).status == ("released" if is_in_file else "cancelled")
+        assert Payout.objects.get(pk=payout.pk).status == (
+            "released" if is_in_file else "cancelled"
+        )
         assert invariants.verify() == []

@@ -1,4 +1,6 @@
-"""The sales figures: counted exactly, for the office and for the command line (requirement R190)."""
+"""The sales figures: counted exactly, for the office and for the command line (requirement
+R190).
+"""
 
 import json
 from datetime import timedelta
@@ -17,7 +19,17 @@ from tests.affiliates.make import make_affiliate, make_referred, sell
 from tests.affiliates.test_fraud import free
 from tests.affiliates.test_refund_office import staff, text_of
 from tests.enrollments.test_admin import member
-from tests.factories import completed, deliver, dispute_of, disputed, make_course, make_payment, make_pending, refund_of, refunded
+from tests.factories import (
+    completed,
+    deliver,
+    dispute_of,
+    disputed,
+    make_course,
+    make_payment,
+    make_pending,
+    refund_of,
+    refunded,
+)
 from tests.statements import statements
 
 __all__ = ["staff"]
@@ -26,7 +38,9 @@ PAGE = "/admin/affiliates/affiliate/figures/"
 
 
 def bought(**fields: object) -> Enrollment:
-    course = make_course(**{name: fields.pop(name) for name in ("price", "currency") if name in fields})
+    course = make_course(
+        **{name: fields.pop(name) for name in ("price", "currency") if name in fields}
+    )
     enrollment, payment = make_pending(course, **fields)
     deliver(Client(), completed(payment))
     return enrollment
@@ -37,13 +51,24 @@ def give_back(enrollment: Enrollment, amount: int | None = None) -> None:
 
 
 def kinds(days: int | None = None) -> list[tuple]:
-    return [(row.kind, row.currency, row.count, row.undone, row.revenue, row.taken_back, row.net) for row in sales_figures(days).kinds]
+    return [
+        (row.kind, row.currency, row.count, row.undone, row.revenue, row.taken_back, row.net)
+        for row in sales_figures(days).kinds
+    ]
 
 
 def by_affiliate(days: int | None = None) -> dict[str, tuple]:
     rows = sales_figures(days).affiliates
     return {
-        row.affiliate.code: (row.visits, row.checkouts, row.sales.referrals, row.sales.paid, row.sales.undone, row.earned, row.taken_back)
+        row.affiliate.code: (
+            row.visits,
+            row.checkouts,
+            row.sales.referrals,
+            row.sales.paid,
+            row.sales.undone,
+            row.earned,
+            row.taken_back,
+        )
         for row in rows
     }
 
@@ -53,7 +78,10 @@ def test_each_kind_is_counted_in_its_currency(client: Client, sandbox) -> None:
     bought(price=10000)
     bought(price=5000, currency="jpy")
     bought(price=20000, amount=10000, kind="partial_grant", discount_percent=50)
-    client.post(f"/checkout/{make_course(price=0).slug}/", {"email": "free@example.com", "accept_terms": "on"})
+    client.post(
+        f"/checkout/{make_course(price=0).slug}/",
+        {"email": "free@example.com", "accept_terms": "on"},
+    )
     make_pending()
     assert kinds() == [
         ("free", "usd", 1, 0, 0, 0, 0),
@@ -132,8 +160,13 @@ def test_only_the_affiliates_with_the_most_sales_are_named(db: None) -> None:
         affiliates.append(make_affiliate(f"a{number}@example.com"))
         for _ in range(sales):
             sell(Client(), affiliates[-1])
-    assert list(sales_by_affiliate(Q(status__in=SOLD), most=2)) == [affiliates[1].pk, affiliates[2].pk]
-    assert [row.affiliate.pk for row in sales_figures().affiliates] == [affiliates[number].pk for number in (1, 2, 0)]
+    assert list(sales_by_affiliate(Q(status__in=SOLD), most=2)) == [
+        affiliates[1].pk,
+        affiliates[2].pk,
+    ]
+    assert [row.affiliate.pk for row in sales_figures().affiliates] == [
+        affiliates[number].pk for number in (1, 2, 0)
+    ]
 
 
 def test_the_figures_of_many_affiliates_take_as_many_statements_as_of_one(db: None) -> None:
@@ -151,10 +184,19 @@ def test_the_page_shows_the_figures_of_the_chosen_period(staff: Client) -> None:
     sell(Client(), affiliate, make_course(price=10000))
     old, _ = sell(Client(), affiliate, make_course(price=30000))
     give_back(old)
-    for rows in (Enrollment.objects.filter(pk=old.pk), Commission.objects.filter(enrollment_id=old.pk)):
+    for rows in (
+        Enrollment.objects.filter(pk=old.pk),
+        Commission.objects.filter(enrollment_id=old.pk),
+    ):
         rows.update(created_at=timezone.now() - timedelta(days=40))
     recent, ever = (text_of(staff.get(PAGE, query)) for query in ({}, {"days": "all"}))
-    for text in ("$100.00", "Ada &amp; co", "0.0 %", "$10.00", f"/admin/affiliates/affiliate/{affiliate.pk}/change/"):
+    for text in (
+        "$100.00",
+        "Ada &amp; co",
+        "0.0 %",
+        "$10.00",
+        f"/admin/affiliates/affiliate/{affiliate.pk}/change/",
+    ):
         assert text in recent, text
     for text in ("$400.00", "$300.00", "50.0 %"):
         assert text in ever, text
@@ -189,7 +231,16 @@ def test_the_command_prints_the_figures_for_people_and_for_programs(db: None, ca
     call_command("sales_figures", "--json", "--days", "30")
     assert json.loads(capsys.readouterr().out) == {
         "days": 30,
-        "kinds": [{"kind": "paid", "currency": "usd", "count": 2, "undone": 1, "revenue": 20000, "taken_back": 10000}],
+        "kinds": [
+            {
+                "kind": "paid",
+                "currency": "usd",
+                "count": 2,
+                "undone": 1,
+                "revenue": 20000,
+                "taken_back": 10000,
+            }
+        ],
         "affiliates": [
             {
                 "code": affiliate.code,

@@ -1,4 +1,6 @@
-"""Signals of fraud: recorded for people to look at, at checkout and by the nightly review; nothing is refused for one."""
+"""Signals of fraud: recorded for people to look at, at checkout and by the nightly review; nothing
+is refused for one.
+"""
 
 from datetime import timedelta
 
@@ -19,7 +21,15 @@ from tests.affiliates.make import make_affiliate, make_referred, sell
 from tests.affiliates.test_refund_office import BOSS, signed_in, staff, text_of
 from tests.concurrency import race
 from tests.enrollments.test_admin import member
-from tests.factories import completed, deliver, dispute_of, disputed, make_course, refund_of, refunded
+from tests.factories import (
+    completed,
+    deliver,
+    dispute_of,
+    disputed,
+    make_course,
+    refund_of,
+    refunded,
+)
 from tests.sandbox_client import Sandbox
 from tests.statements import statements
 
@@ -37,14 +47,27 @@ def kinds() -> list[str]:
     return sorted(FraudSignal.objects.values_list("kind", flat=True))
 
 
-# --- at checkout -----------------------------------------------------------------------------------------------------
-def purchase(affiliate: Affiliate, email: str = "buyer@example.com", *, address: str = "198.51.100.1", device_of: str = "") -> Enrollment:
-    """Buy a course by the affiliate's link, from an address, on a device that may be an affiliate's own; have it paid."""
+# --- at checkout ----------------------------------------------------------------------------------
+def purchase(
+    affiliate: Affiliate,
+    email: str = "buyer@example.com",
+    *,
+    address: str = "198.51.100.1",
+    device_of: str = "",
+) -> Enrollment:
+    """Buy a course by the affiliate's link, from an address, on a device that may be an affiliate's
+    own; have it paid.
+    """
     visitor, course = Client(REMOTE_ADDR=address), make_course(price=49900)
     visitor.cookies[django_settings.REFERRAL_COOKIE_NAME] = attribution.seal(affiliate.code)
     if device_of:
         visitor.cookies[django_settings.PARTNER_COOKIE_NAME] = attribution.seal_partner(device_of)
-    assert visitor.post(f"/checkout/{course.slug}/", {"email": email, "accept_terms": "on"}).status_code == 302
+    assert (
+        visitor.post(
+            f"/checkout/{course.slug}/", {"email": email, "accept_terms": "on"}
+        ).status_code
+        == 302
+    )
     payment = Payment.objects.get(enrollment__course=course)
     assert deliver(visitor, completed(payment)).status_code == 200
     return Enrollment.objects.get(course=course)
@@ -63,13 +86,23 @@ def test_an_ordinary_purchase_gives_no_signal(sandbox: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("kind", ["same_address", "same_device"])
-def test_a_purchase_from_the_affiliates_own_place_goes_through_and_is_noted(sandbox: Sandbox, kind: str) -> None:
+def test_a_purchase_from_the_affiliates_own_place_goes_through_and_is_noted(
+    sandbox: Sandbox, kind: str
+) -> None:
     affiliate = at_home()
-    enrollment = purchase(affiliate, **({"address": HOME} if kind == "same_address" else {"device_of": affiliate.code}))
+    enrollment = purchase(
+        affiliate,
+        **({"address": HOME} if kind == "same_address" else {"device_of": affiliate.code}),
+    )
     assert (enrollment.status, enrollment.referral_outcome) == ("paid", "credited")
     assert Commission.objects.get().amount == 4990
     signal = FraudSignal.objects.get()
-    assert (signal.kind, signal.status, signal.affiliate_id, signal.enrollment_id) == (kind, "open", affiliate.pk, enrollment.pk)
+    assert (signal.kind, signal.status, signal.affiliate_id, signal.enrollment_id) == (
+        kind,
+        "open",
+        affiliate.pk,
+        enrollment.pk,
+    )
     assert signal.detail == f"{enrollment.course_title}, buyer@example.com"
 
 
@@ -80,16 +113,32 @@ def test_another_affiliates_device_is_not_this_ones(sandbox: Sandbox) -> None:
     assert "same_device" not in kinds()
 
 
-@pytest.mark.parametrize("email", ["ada+course@example.com", "a.d.a@example.com", "A.da+x@example.com"])
-def test_a_variant_of_the_affiliates_address_buys_earns_nothing_and_is_noted(sandbox: Sandbox, email: str) -> None:
+@pytest.mark.parametrize(
+    "email", ["ada+course@example.com", "a.d.a@example.com", "A.da+x@example.com"]
+)
+def test_a_variant_of_the_affiliates_address_buys_earns_nothing_and_is_noted(
+    sandbox: Sandbox, email: str
+) -> None:
     enrollment = purchase(at_home(), email)
-    assert (enrollment.status, enrollment.referral_outcome, enrollment.affiliate_id) == ("paid", "self", None)
-    assert (Commission.objects.count(), LedgerEntry.objects.count(), kinds()) == (0, 0, ["alias_email"])
+    assert (enrollment.status, enrollment.referral_outcome, enrollment.affiliate_id) == (
+        "paid",
+        "self",
+        None,
+    )
+    assert (Commission.objects.count(), LedgerEntry.objects.count(), kinds()) == (
+        0,
+        0,
+        ["alias_email"],
+    )
 
 
 def test_the_affiliates_own_address_buys_and_earns_nothing(sandbox: Sandbox) -> None:
     enrollment = purchase(at_home(), "ada@example.com", address=HOME)
-    assert (enrollment.status, enrollment.referral_outcome, Commission.objects.count()) == ("paid", "self", 0)
+    assert (enrollment.status, enrollment.referral_outcome, Commission.objects.count()) == (
+        "paid",
+        "self",
+        0,
+    )
     assert kinds() == ["same_address"]
 
 
@@ -98,7 +147,9 @@ def test_a_second_try_at_one_checkout_is_one_signal(sandbox: Sandbox) -> None:
     visitor = Client(REMOTE_ADDR=HOME)
     visitor.cookies[django_settings.REFERRAL_COOKIE_NAME] = attribution.seal(affiliate.code)
     for _ in range(3):
-        visitor.post(f"/checkout/{course.slug}/", {"email": "buyer@example.com", "accept_terms": "on"})
+        visitor.post(
+            f"/checkout/{course.slug}/", {"email": "buyer@example.com", "accept_terms": "on"}
+        )
     assert kinds() == ["same_address"]
 
 
@@ -108,7 +159,7 @@ def test_two_affiliates_paid_to_one_account_are_noted(db: None) -> None:
     assert FraudSignal.objects.get().affiliate_id == second.pk
 
 
-# --- the nightly review ----------------------------------------------------------------------------------------------
+# --- the nightly review ---------------------------------------------------------------------------
 def sold(affiliate: Affiliate, number: int, **fields: object) -> list[Enrollment]:
     course = make_course()
     return [sell(Client(), affiliate, course, **fields)[0] for _ in range(number)]
@@ -121,7 +172,11 @@ def undo(enrollments: list[Enrollment]) -> None:
 
 def granted(affiliate: Affiliate, number: int, percent: int) -> None:
     course = make_course(price=100_000)
-    sold_at = {"amount": 100_000 - 1000 * percent, "discount_percent": percent, "kind": "partial_grant"}
+    sold_at = {
+        "amount": 100_000 - 1000 * percent,
+        "discount_percent": percent,
+        "kind": "partial_grant",
+    }
     for _ in range(number):
         sell(Client(), affiliate, course, **sold_at)
 
@@ -147,7 +202,9 @@ def test_purchases_of_long_ago_unpaid_ones_and_other_affiliates_do_not_count(db:
     affiliate, other = make_affiliate("a@example.com"), make_affiliate("b@example.com")
     FraudSignal.objects.all().delete()
     old = sold(affiliate, 2, network_key="a" * 64)
-    Enrollment.objects.filter(pk__in=[row.pk for row in old]).update(created_at=timezone.now() - timedelta(days=31))
+    Enrollment.objects.filter(pk__in=[row.pk for row in old]).update(
+        created_at=timezone.now() - timedelta(days=31)
+    )
     sold(affiliate, 3, network_key="a" * 64)
     sold(other, 2, network_key="a" * 64)
     for _ in range(3):
@@ -162,11 +219,18 @@ def test_two_addresses_are_two_signals(db: None) -> None:
     assert (fraud_review.review(), kinds()) == (2, ["one_address", "one_address"])
 
 
-@pytest.mark.parametrize(("number", "undone", "noted"), [(5, 2, True), (10, 3, True), (7, 2, False), (4, 4, False), (5, 1, False)])
-def test_a_high_refund_rate_is_noted_where_there_are_sales_enough_to_tell(db: None, number: int, undone: int, noted: bool) -> None:
+@pytest.mark.parametrize(
+    ("number", "undone", "noted"),
+    [(5, 2, True), (10, 3, True), (7, 2, False), (4, 4, False), (5, 1, False)],
+)
+def test_a_high_refund_rate_is_noted_where_there_are_sales_enough_to_tell(
+    db: None, number: int, undone: int, noted: bool
+) -> None:
     undo(sold(make_affiliate(), number)[:undone])
     assert fraud_review.review() == int(noted)
-    assert signals() == ([("refund_rate", f"{undone} of {number} paid sales refunded in 90 days")] if noted else [])
+    assert signals() == (
+        [("refund_rate", f"{undone} of {number} paid sales refunded in 90 days")] if noted else []
+    )
 
 
 def test_a_lost_dispute_counts_like_a_refund_and_a_partial_refund_does_not(db: None) -> None:
@@ -176,7 +240,10 @@ def test_a_lost_dispute_counts_like_a_refund_and_a_partial_refund_does_not(db: N
     deliver(Client(), disputed(dispute_of(sales[2].payments.get(), "lost")))
     assert fraud_review.review() == 0
     deliver(Client(), disputed(dispute_of(sales[3].payments.get(), "lost")))
-    assert (fraud_review.review(), signals()) == (1, [("refund_rate", "2 of 5 paid sales refunded in 90 days")])
+    assert (fraud_review.review(), signals()) == (
+        1,
+        [("refund_rate", "2 of 5 paid sales refunded in 90 days")],
+    )
 
 
 def test_free_places_do_not_hide_a_refund_rate(db: None) -> None:
@@ -237,7 +304,10 @@ def test_a_review_refuses_and_changes_nothing(db: None) -> None:
     before = list(LedgerEntry.objects.order_by("pk").values_list("pk", "amount"))
     assert fraud_review.review() == 2
     affiliate.refresh_from_db()
-    assert (affiliate.status, list(LedgerEntry.objects.order_by("pk").values_list("pk", "amount"))) == ("active", before)
+    assert (
+        affiliate.status,
+        list(LedgerEntry.objects.order_by("pk").values_list("pk", "amount")),
+    ) == ("active", before)
     assert sold(affiliate, 1)[0].status == "paid"
 
 
@@ -257,9 +327,14 @@ def test_the_night_looks_for_signals(db: None, sandbox: Sandbox, capsys) -> None
     assert kinds() == ["grants_only"]
 
 
-# --- the review list -------------------------------------------------------------------------------------------------
+# --- the review list ------------------------------------------------------------------------------
 def signal_of(affiliate: Affiliate | None = None) -> FraudSignal:
-    fraud.note(affiliate or make_affiliate(), FraudSignal.SAME_DEVICE, key=str(FraudSignal.objects.count()), detail="Course one")
+    fraud.note(
+        affiliate or make_affiliate(),
+        FraudSignal.SAME_DEVICE,
+        key=str(FraudSignal.objects.count()),
+        detail="Course one",
+    )
     return FraudSignal.objects.latest("created_at")
 
 
@@ -273,7 +348,9 @@ def bulk(client: Client, verb: str, rows: list[FraudSignal], **typed: str):
 
 
 @pytest.mark.parametrize(("verb", "status"), [("clear", "cleared"), ("confirm", "confirmed")])
-def test_a_signal_is_decided_with_a_note_and_who_did_it(staff: Client, verb: str, status: str) -> None:
+def test_a_signal_is_decided_with_a_note_and_who_did_it(
+    staff: Client, verb: str, status: str
+) -> None:
     signal = signal_of()
     page = staff.get(url(signal, verb))
     assert (page.status_code, FraudSignal.objects.get().status) == (200, "open")
@@ -284,7 +361,9 @@ def test_a_signal_is_decided_with_a_note_and_who_did_it(staff: Client, verb: str
     assert signal.reviewed_at is not None
     entry = LogEntry.objects.get()
     assert (entry.object_id, entry.change_message) == (str(signal.pk), f"{status}: Called them")
-    assert "somebody else may have decided already" in text_of(staff.post(url(signal, verb), {"note": ""}))
+    assert "somebody else may have decided already" in text_of(
+        staff.post(url(signal, verb), {"note": ""})
+    )
     assert LogEntry.objects.count() == 1
 
 
@@ -301,18 +380,29 @@ def test_many_signals_are_decided_after_a_confirmation(staff: Client) -> None:
     fraud.decide(rows[0], FraudSignal.CLEARED, by="other@example.com")
     assert "Clear: 3 fraud signals" in text_of(bulk(staff, "clear", rows))
     assert FraudSignal.objects.filter(status="open").count() == 2
-    assert "Clear: 2 done, 1 skipped." in text_of(bulk(staff, "clear", rows, decide="1", note="A family"))
+    assert "Clear: 2 done, 1 skipped." in text_of(
+        bulk(staff, "clear", rows, decide="1", note="A family")
+    )
     assert "Confirm: 3 done, 0 skipped." in text_of(bulk(staff, "confirm", rows, decide="1"))
     assert LogEntry.objects.count() == 5
 
 
-def test_the_list_is_filtered_searched_and_leads_to_the_suspension(staff: Client, sandbox: Sandbox) -> None:
+def test_the_list_is_filtered_searched_and_leads_to_the_suspension(
+    staff: Client, sandbox: Sandbox
+) -> None:
     affiliate = at_home()
     enrollment = purchase(affiliate, address=HOME)
     signal = FraudSignal.objects.get()
     signal_of(make_affiliate("other@example.com"))
-    for query in ({"q": str(enrollment.pk)}, {"q": str(signal.pk)}, {"q": affiliate.email}, {"kind__exact": "same_address"}):
-        assert [row.pk for row in staff.get(LIST, query).context["cl"].result_list] == [signal.pk], query
+    for query in (
+        {"q": str(enrollment.pk)},
+        {"q": str(signal.pk)},
+        {"q": affiliate.email},
+        {"kind__exact": "same_address"},
+    ):
+        assert [row.pk for row in staff.get(LIST, query).context["cl"].result_list] == [
+            signal.pk
+        ], query
     page = text_of(staff.get(f"{LIST}{signal.pk}/change/"))
     suspend = f"/admin/affiliates/affiliate/{affiliate.pk}/suspend/"
     for link in (suspend, f"/admin/enrollments/enrollment/{enrollment.pk}/change/"):
@@ -345,7 +435,10 @@ def test_staff_without_the_permission_get_403_and_change_nothing(db: None) -> No
 def test_staff_with_the_permission_can(db: None) -> None:
     signal = signal_of()
     member("view_fraudsignal", "review_fraudsignal").post(url(signal, "clear"), {"note": ""})
-    assert (FraudSignal.objects.get().status, LogEntry.objects.get().user.email) == ("cleared", "clerk@example.com")
+    assert (FraudSignal.objects.get().status, LogEntry.objects.get().user.email) == (
+        "cleared",
+        "clerk@example.com",
+    )
 
 
 def test_a_forged_decision_is_refused(staff: Client) -> None:

@@ -1,4 +1,6 @@
-"""What is on hold: of a sale in doubt, what is still in the balance. What was paid out is not, and a debt never is."""
+"""What is on hold: of a sale in doubt, what is still in the balance. What was paid out is not, and
+a debt never is.
+"""
 
 import re
 from collections.abc import Callable
@@ -32,7 +34,12 @@ DASHBOARD, ENTRIES = "/affiliates/dashboard/", "/affiliates/entries/"
 
 
 def dispute(payment: Payment, status: str = "needs_response") -> None:
-    assert deliver(Client(), disputed(dispute_of(payment, status), "charge.dispute.updated")).status_code == 200
+    assert (
+        deliver(
+            Client(), disputed(dispute_of(payment, status), "charge.dispute.updated")
+        ).status_code
+        == 200
+    )
 
 
 def review(enrollment: Enrollment, *, hold: bool) -> None:
@@ -46,18 +53,25 @@ def sold(price: int = 100_000, **fields: Any) -> tuple[Affiliate, Enrollment, Pa
 
 
 def shown(affiliate: Affiliate, address: str) -> str:
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", "", signed_in(affiliate).get(address).content.decode()))
+    return re.sub(
+        r"\s+", " ", re.sub(r"<[^>]+>", "", signed_in(affiliate).get(address).content.decode())
+    )
 
 
 def assert_on_hold(affiliate: Affiliate, amount: int) -> None:
-    """The balance, the entries that explain it and the dashboard agree, and so do the invariants."""
+    """The balance, the entries that explain it and the dashboard agree, and so do the
+    invariants.
+    """
     assert balance_of(affiliate)[3] == amount
     account = account_of(affiliate.user_id)
     assert account
     figure = entries.figure_of(account, entries.HELD, "usd")
     assert sum(entry.amount for entry in entries.entries_of(figure).rows) == amount
     page = shown(affiliate, DASHBOARD)
-    assert (f"{figure.amount_display} is on hold while a dispute or a review is decided; until then it counts as" in page) == bool(amount)
+    assert (
+        f"{figure.amount_display} is on hold while a dispute or a review is decided; until then it"
+        " counts as" in page
+    ) == bool(amount)
     assert ("on hold" in page) == bool(amount)
     assert invariants.verify() == []
 
@@ -146,7 +160,9 @@ def test_a_debt_is_not_on_hold():
 
 
 def test_what_is_given_back_of_a_sale_that_was_paid_out_is_on_hold():
-    """Of the sale 60.00 are out for good: its commission less a reversal. The refund fails after all, and 40.00 come back."""
+    """Of the sale 60.00 are out for good: its commission less a reversal. The refund fails after
+    all, and 40.00 come back.
+    """
     affiliate, enrollment, payment = sold()
     batch_in(PayoutBatch.PAID)
     told = refund_of(payment, 40_000)
@@ -155,7 +171,12 @@ def test_what_is_given_back_of_a_sale_that_was_paid_out_is_on_hold():
     assert [payout.amount for payout in payouts.release(draft(), by=make_staff()).payouts] == [6000]
     review(enrollment, hold=True)
     assert_on_hold(affiliate, 0)
-    deliver(Client(), refunded({**told, "status": "failed", "failure_reason": "lost_or_stolen_card"}, "refund.failed"))
+    deliver(
+        Client(),
+        refunded(
+            {**told, "status": "failed", "failure_reason": "lost_or_stolen_card"}, "refund.failed"
+        ),
+    )
     assert balance_of(affiliate) == (0, 4000, 16_000, 4000)
     assert_on_hold(affiliate, 4000)
 
@@ -171,7 +192,9 @@ def test_only_the_sales_in_doubt_are_on_hold_and_each_currency_by_itself():
 
 def against(first: Callable[[], Any], second: Callable[[], Any]) -> None:
     told = race(lambda number: (first, second)[number % 2](), threads=2)
-    assert [each for each in told if isinstance(each, Exception) and not isinstance(each, PayoutRefused)] == []
+    assert [
+        each for each in told if isinstance(each, Exception) and not isinstance(each, PayoutRefused)
+    ] == []
 
 
 def test_a_hold_at_the_moment_of_a_release_or_of_a_return_is_counted_once():
@@ -188,10 +211,15 @@ def test_a_hold_at_the_moment_of_a_release_or_of_a_return_is_counted_once():
             commissions.review(enrollment.pk, hold=hold, by="boss@example.com", note="A look")
 
         against(let_out, doubt)
-        assert_on_hold(affiliate, 0 if Payout.objects.filter(status=Payout.RELEASED).exists() else 10_000)
+        assert_on_hold(
+            affiliate, 0 if Payout.objects.filter(status=Payout.RELEASED).exists() else 10_000
+        )
         payout = batch.payouts.get()
         with suppress(PayoutRefused):
-            against(lambda line=payout: payouts.cancel(line, by=staff, reason="Back"), lambda hold=hold: doubt(hold=hold))
+            against(
+                lambda line=payout: payouts.cancel(line, by=staff, reason="Back"),
+                lambda hold=hold: doubt(hold=hold),
+            )
         assert_on_hold(affiliate, 10_000 if hold else 0)
         commissions.review(enrollment.pk, hold=False, by="boss@example.com", note="It is fine")
 

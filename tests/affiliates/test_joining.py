@@ -1,4 +1,6 @@
-"""Joining, what staff decide about it, and payout details: each with its message, and no account number in clear anywhere."""
+"""Joining, what staff decide about it, and payout details: each with its message, and no account
+number in clear anywhere.
+"""
 
 import itertools
 import json
@@ -40,15 +42,24 @@ def everything_stored() -> str:
     return "".join(str(row) for model in apps.get_models() for row in model._base_manager.values())
 
 
-# --- joining and what is decided about it --------------------------------------------------------------------------------
+# --- joining and what is decided about it ---------------------------------------------------------
 def test_joining_makes_an_active_affiliate_and_one_welcome():
     affiliate = memberships.join(make_user("ada@example.com"), asked(), network_key="n" * 64)
     stored = Affiliate.objects.get()
-    assert (stored.pk, stored.status, stored.email, stored.rate_basis_points) == (affiliate.pk, "active", "ada@example.com", 1000)
+    assert (stored.pk, stored.status, stored.email, stored.rate_basis_points) == (
+        affiliate.pk,
+        "active",
+        "ada@example.com",
+        1000,
+    )
     assert (stored.name, stored.tax_country, stored.network_key) == ("Ada's club", "DE", "n" * 64)
     assert stored.activated_at is not None
     mail = Email.objects.get()
-    assert (mail.kind, mail.to, mail.context["link"]) == ("affiliate_welcome", "ada@example.com", affiliate.link)
+    assert (mail.kind, mail.to, mail.context["link"]) == (
+        "affiliate_welcome",
+        "ada@example.com",
+        affiliate.link,
+    )
     assert (mail.context["code"], mail.context["rate"]) == (affiliate.code, "10 %")
 
 
@@ -74,7 +85,10 @@ def test_approving_an_application_welcomes_once(settings):
     assert memberships.approve(affiliate, by="staff@example.com") is False
     assert memberships.approve(stale, by="colleague@example.com") is False
     assert Affiliate.objects.get().status == "active"
-    assert sorted(Email.objects.values_list("kind", flat=True)) == ["affiliate_applied", "affiliate_welcome"]
+    assert sorted(Email.objects.values_list("kind", flat=True)) == [
+        "affiliate_applied",
+        "affiliate_welcome",
+    ]
 
 
 def test_reinstating_welcomes_nobody_again():
@@ -135,7 +149,7 @@ def test_without_its_message_nobody_has_joined(settings):
     assert (Affiliate.objects.count(), Email.objects.count()) == (1, 1)
 
 
-# --- payout details -------------------------------------------------------------------------------------------------------
+# --- payout details -------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("details", "hint"),
     [
@@ -187,7 +201,11 @@ def test_one_account_of_two_affiliates_is_noted_for_review_and_refuses_nobody():
     assert not FraudSignal.objects.exists()
     second = memberships.join(make_user(), asked())
     signal = FraudSignal.objects.get()
-    assert (signal.affiliate_id, signal.kind, signal.detail) == (second.pk, FraudSignal.SHARED_ACCOUNT, f"Also: {first.code}")
+    assert (signal.affiliate_id, signal.kind, signal.detail) == (
+        second.pk,
+        FraudSignal.SHARED_ACCOUNT,
+        f"Also: {first.code}",
+    )
     assert Affiliate.objects.filter(status="active").count() == 2
 
 
@@ -196,15 +214,26 @@ def test_other_details_are_told_to_their_owner_each_time_and_the_same_ones_not()
     affiliate = memberships.join(user, asked())
     Email.objects.all().delete()
     assert memberships.change_details(affiliate, BANK) is False
-    assert memberships.change_details(affiliate, PayoutDetails(Affiliate.BANK, "Ada Partner", OTHER_IBAN)) is True
+    assert (
+        memberships.change_details(
+            affiliate, PayoutDetails(Affiliate.BANK, "Ada Partner", OTHER_IBAN)
+        )
+        is True
+    )
     assert memberships.change_details(Affiliate.objects.get(), BANK) is True
     assert memberships.change_details(Affiliate.objects.get(), LATER) is True
     mails = list(Email.objects.order_by("pk"))
     assert [(mail.kind, mail.to, mail.context["hint"]) for mail in mails] == [
-        ("affiliate_details_changed", "ada@example.com", hint) for hint in ("GB•• •••• 5432", "DE•• •••• 3000", "")
+        ("affiliate_details_changed", "ada@example.com", hint)
+        for hint in ("GB•• •••• 5432", "DE•• •••• 3000", "")
     ]
     stored = Affiliate.objects.get()
-    assert (stored.payout_method, stored.payout_sealed, stored.payout_key, stored.payee_name) == ("later", "", "", "")
+    assert (stored.payout_method, stored.payout_sealed, stored.payout_key, stored.payee_name) == (
+        "later",
+        "",
+        "",
+        "",
+    )
 
 
 def test_messages_go_to_the_address_the_account_has_now():
@@ -220,8 +249,13 @@ def test_nothing_of_an_account_is_logged(caplog):
     affiliate = memberships.join(make_user(), asked())
     memberships.change_details(affiliate, PayoutDetails(Affiliate.BANK, "Ada Partner", OTHER_IBAN))
     memberships.suspend(affiliate, by="staff@example.com", reason="Spam")
-    records = [record for record in caplog.records if not record.name.startswith(("django.db", "pymongo"))]
-    assert [record.getMessage() for record in records] == ["affiliate joined", "affiliate suspended"]
+    records = [
+        record for record in caplog.records if not record.name.startswith(("django.db", "pymongo"))
+    ]
+    assert [record.getMessage() for record in records] == [
+        "affiliate joined",
+        "affiliate suspended",
+    ]
     written = "".join(str(vars(record)) for record in records)
     for secret in (IBAN, OTHER_IBAN, "Ada Partner"):
         assert secret not in written
@@ -233,16 +267,27 @@ def test_where_somebody_was_last_seen_is_a_hash_that_follows_them():
     assert Affiliate.objects.get().network_key == "b" * 64
 
 
-# --- the form ---------------------------------------------------------------------------------------------------------------
+# --- the form -------------------------------------------------------------------------------------
 def test_every_country_has_the_name_that_people_use_and_stands_where_they_look():
     names = [name for _, name in countries()]
     assert len(countries()) > 240
-    assert names.index("Åland Islands") < names.index("Albania") < names.index("Türkiye") < names.index("Zambia")
+    assert (
+        names.index("Åland Islands")
+        < names.index("Albania")
+        < names.index("Türkiye")
+        < names.index("Zambia")
+    )
     assert {"Bolivia", "South Korea", "Taiwan", "Moldova"} <= set(names)
 
 
 @pytest.mark.parametrize(
-    "typed", ["de89 3704 0044 0532 0130 00", "DE89-3704-0044-0532-0130-00", "DE89\u00a037040044 0532013000\t", f" {IBAN} "]
+    "typed",
+    [
+        "de89 3704 0044 0532 0130 00",
+        "DE89-3704-0044-0532-0130-00",
+        "DE89\u00a037040044 0532013000\t",
+        f" {IBAN} ",
+    ],
 )
 def test_an_iban_is_read_however_it_is_spaced(typed):
     filled = form(method="bank", payee_name="Ada  Partner ", iban=typed)
@@ -272,7 +317,9 @@ def test_an_iban_with_wrong_check_digits_is_refused_in_plain_words(typed):
 def test_a_paypal_address_is_kept_in_its_normal_form():
     filled = form(method="paypal", paypal_email=" Ada@Bücher.Example ")
     assert filled.is_valid()
-    assert filled.joining().details == PayoutDetails(Affiliate.PAYPAL, "", "ada@xn--bcher-kva.example")
+    assert filled.joining().details == PayoutDetails(
+        Affiliate.PAYPAL, "", "ada@xn--bcher-kva.example"
+    )
 
 
 WRONG = [
@@ -287,19 +334,47 @@ WRONG = [
     ({"method": ""}, "method", "Choose how you want to be paid."),
     ({"method": "cash"}, "method", "Choose how you want to be paid."),
     ({"method": "paypal"}, "paypal_email", "Enter the e-mail address of your PayPal account."),
-    ({"method": "paypal", "paypal_email": "nobody"}, "paypal_email", "Enter a valid e-mail address."),
-    ({"method": "paypal", "paypal_email": "a@b.example\r\nBcc: c@d.example"}, "paypal_email", "Enter a valid e-mail address."),
-    ({"method": "paypal", "paypal_email": "a" * 141 + "@example.com"}, "paypal_email", "at most 140 characters"),
+    (
+        {"method": "paypal", "paypal_email": "nobody"},
+        "paypal_email",
+        "Enter a valid e-mail address.",
+    ),
+    (
+        {"method": "paypal", "paypal_email": "a@b.example\r\nBcc: c@d.example"},
+        "paypal_email",
+        "Enter a valid e-mail address.",
+    ),
+    (
+        {"method": "paypal", "paypal_email": "a" * 141 + "@example.com"},
+        "paypal_email",
+        "at most 140 characters",
+    ),
     ({"method": "bank", "iban": IBAN}, "payee_name", "Enter the name of the account's holder."),
-    ({"method": "bank", "iban": IBAN, "payee_name": "Ada\u200bPartner"}, "payee_name", "without control characters"),
-    ({"method": "bank", "iban": IBAN, "payee_name": "a" * 71}, "payee_name", "at most 70 characters"),
+    (
+        {"method": "bank", "iban": IBAN, "payee_name": "Ada\u200bPartner"},
+        "payee_name",
+        "without control characters",
+    ),
+    (
+        {"method": "bank", "iban": IBAN, "payee_name": "a" * 71},
+        "payee_name",
+        "at most 70 characters",
+    ),
     ({"method": "bank", "payee_name": "Ada"}, "iban", "Enter the IBAN of the account."),
-    ({"method": "bank", "payee_name": "Ada", "iban": "D" * 10_000}, "iban", "at most 60 characters"),
+    (
+        {"method": "bank", "payee_name": "Ada", "iban": "D" * 10_000},
+        "iban",
+        "at most 60 characters",
+    ),
     ({"accept_terms": ""}, "accept_terms", "Please accept the terms"),
 ]
 
 
-@pytest.mark.parametrize(("changes", "field", "says"), WRONG, ids=[f"{field}-{number}" for number, (_, field, _) in enumerate(WRONG)])
+@pytest.mark.parametrize(
+    ("changes", "field", "says"),
+    WRONG,
+    ids=[f"{field}-{number}" for number, (_, field, _) in enumerate(WRONG)],
+)
 def test_what_is_missing_or_wrong_is_said_at_its_field(changes, field, says):
     filled = form(**changes)
     assert list(filled.errors) == [field]
@@ -331,5 +406,11 @@ def test_a_program_has_to_send_text_and_a_real_yes():
 def test_a_refusal_names_the_fields_as_programs_know_them():
     error = JoinForm.of_json({"payoutMethod": "bank", "iban": "DE00"}).refusal()
     assert error.http_status == 400
-    assert set(error.public_details["fields"]) == {"name", "taxCountry", "payeeName", "iban", "acceptTerms"}
+    assert set(error.public_details["fields"]) == {
+        "name",
+        "taxCountry",
+        "payeeName",
+        "iban",
+        "acceptTerms",
+    }
     assert "DE00" not in json.dumps([error.details, error.public_details])

@@ -29,7 +29,12 @@ def test_a_sale_books_its_commission_once(client: Client):
     for _ in range(3):
         deliver(client, completed(payment))
     entry = LedgerEntry.objects.get()
-    assert (entry.kind, entry.amount, entry.base, entry.rate_basis_points) == ("commission", 4990, 49900, 1000)
+    assert (entry.kind, entry.amount, entry.base, entry.rate_basis_points) == (
+        "commission",
+        4990,
+        49900,
+        1000,
+    )
     assert (entry.enrollment_id, entry.source_key) == (enrollment.pk, f"commission:{enrollment.pk}")
     assert balance_of(affiliate) == (4990, 0, 0, 0)
 
@@ -85,7 +90,11 @@ def test_no_entry_is_changed_or_deleted_through_the_models(client: Client, chang
 @pytest.mark.parametrize("statement", [f"UPDATE {TABLE} SET amount = 1", f"DELETE FROM {TABLE}"])
 def test_the_database_refuses_to_change_or_delete_an_entry(client: Client, statement: str):
     sell(client, make_affiliate())
-    with pytest.raises(DatabaseError, match="never changed or deleted"), transaction.atomic(), connection.cursor() as cursor:
+    with (
+        pytest.raises(DatabaseError, match="never changed or deleted"),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
         cursor.execute(statement)
     assert LedgerEntry.objects.get().amount == 4990
 
@@ -93,7 +102,11 @@ def test_the_database_refuses_to_change_or_delete_an_entry(client: Client, state
 @pytest.mark.engines("postgres")
 def test_postgresql_refuses_to_truncate_the_ledger(client: Client):
     sell(client, make_affiliate())
-    with pytest.raises(DatabaseError, match="never changed or deleted"), transaction.atomic(), connection.cursor() as cursor:
+    with (
+        pytest.raises(DatabaseError, match="never changed or deleted"),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
         cursor.execute(f"TRUNCATE {TABLE} CASCADE")
     assert LedgerEntry.objects.count() == 1
 
@@ -106,7 +119,9 @@ REFUSED = "never changed or deleted"
 def copied(head: str, tail: str = "", **changed: str) -> str:
     """Return an INSERT of the one entry that there is, with these columns changed."""
     values = ", ".join(changed.get(column, column) for column in COLUMNS)
-    return f"{head} INTO {TABLE} ({', '.join(COLUMNS)}) SELECT {values} FROM {TABLE} WHERE true {tail}"
+    return (
+        f"{head} INTO {TABLE} ({', '.join(COLUMNS)}) SELECT {values} FROM {TABLE} WHERE true {tail}"
+    )
 
 
 BY_ID = {name: OTHERS[name] for name in ("amount", "source_key")}
@@ -116,7 +131,10 @@ REPLACING = [
     copied("INSERT OR REPLACE", **BY_ID),
     copied("INSERT OR REPLACE", **BY_CAUSE),
     copied("REPLACE", **BY_CAUSE),
-    f"REPLACE INTO {TABLE} (rowid, {', '.join(COLUMNS)}) SELECT rowid, {', '.join(OTHERS.get(c, c) for c in COLUMNS)} FROM {TABLE}",
+    (
+        f"REPLACE INTO {TABLE} (rowid, {', '.join(COLUMNS)}) SELECT rowid,"
+        f" {', '.join(OTHERS.get(c, c) for c in COLUMNS)} FROM {TABLE}"
+    ),
     f"UPDATE OR REPLACE {TABLE} SET amount = 1",
 ]
 
@@ -129,17 +147,27 @@ def test_sqlite_refuses_to_replace_an_entry(client: Client, statement: str):
 
 
 @pytest.mark.engines("sqlite", "postgres")
-@pytest.mark.parametrize(("column", "changed"), [("id", BY_ID), ("source_key", BY_CAUSE)], ids=["id", "cause"])
-def test_the_database_refuses_to_merge_into_an_entry(client: Client, column: str, changed: dict[str, str]):
+@pytest.mark.parametrize(
+    ("column", "changed"), [("id", BY_ID), ("source_key", BY_CAUSE)], ids=["id", "cause"]
+)
+def test_the_database_refuses_to_merge_into_an_entry(
+    client: Client, column: str, changed: dict[str, str]
+):
     if connection.vendor == "postgresql" and "id" in changed:
         changed = {**changed, "id": "gen_random_uuid()"}
-    _refuses(client, copied("INSERT", f"ON CONFLICT ({column}) DO UPDATE SET amount = 1", **changed))
+    _refuses(
+        client, copied("INSERT", f"ON CONFLICT ({column}) DO UPDATE SET amount = 1", **changed)
+    )
 
 
 def _refuses(client: Client, statement: str) -> None:
     sell(client, make_affiliate())
     before = list(LedgerEntry.objects.values())
-    with pytest.raises(DatabaseError, match=REFUSED), transaction.atomic(), connection.cursor() as cursor:
+    with (
+        pytest.raises(DatabaseError, match=REFUSED),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
         cursor.execute(statement)
     assert list(LedgerEntry.objects.values()) == before
 
@@ -151,7 +179,12 @@ def test_a_cause_that_is_booked_already_is_an_integrity_error(client: Client):
     entry = LedgerEntry.objects.get()
     before = balance_of(affiliate)
     again = LedgerEntry(
-        affiliate=affiliate, kind=entry.kind, amount=1, currency="usd", source_key=entry.source_key, available_at=entry.available_at
+        affiliate=affiliate,
+        kind=entry.kind,
+        amount=1,
+        currency="usd",
+        source_key=entry.source_key,
+        available_at=entry.available_at,
     )
     with pytest.raises(IntegrityError):
         ledger.write(again)
@@ -166,5 +199,9 @@ def test_the_triggers_can_be_taken_away_and_put_back(client: Client):
         cursor.execute(f"UPDATE {TABLE} SET note = 'changed'")
     for _ in range(2):
         immutability.install(connection)
-    with pytest.raises(DatabaseError, match=REFUSED), transaction.atomic(), connection.cursor() as cursor:
+    with (
+        pytest.raises(DatabaseError, match=REFUSED),
+        transaction.atomic(),
+        connection.cursor() as cursor,
+    ):
         cursor.execute(f"UPDATE {TABLE} SET note = 'changed again'")

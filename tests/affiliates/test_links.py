@@ -1,4 +1,6 @@
-"""Every course on sale has a link, and no link leads anywhere but into our own catalogue, whatever it holds."""
+"""Every course on sale has a link, and no link leads anywhere but into our own catalogue, whatever
+it holds.
+"""
 
 from urllib.parse import quote
 
@@ -32,14 +34,17 @@ def counted() -> tuple[int, int]:
     return ReferralVisit.objects.count(), ReferralDay.objects.count()
 
 
-# --- the builder -----------------------------------------------------------------------------------------------------
+# --- the builder ----------------------------------------------------------------------------------
 def test_every_course_on_sale_has_its_link_and_what_it_earns():
     affiliate = make_affiliate(rate=1250)
     course, free, gone = make_course(price=19999), make_course(price=0), make_course()
     archive(gone)
     page = signed_in(affiliate).get(LINKS)
     shown = {link.course.slug: (link.url, link.earns) for link in page.context["shelf"].links}
-    assert shown == {course.slug: (affiliate.link_to(course.slug), "$25.00"), free.slug: (affiliate.link_to(free.slug), "")}
+    assert shown == {
+        course.slug: (affiliate.link_to(course.slug), "$25.00"),
+        free.slug: (affiliate.link_to(free.slug), ""),
+    }
     html = page.content.decode()
     assert f'value="{affiliate.link}" readonly' in html
     assert f'value="{affiliate.link_to(course.slug)}" readonly' in html
@@ -81,7 +86,8 @@ def test_the_builder_takes_two_statements_however_many_courses_there_are():
     partner.get(LINKS)
     with statements() as found:
         partner.get(LINKS)
-    assert len(found) == 2 + 3  # session and user; no balance, so balance and affiliate apart; courses
+    # session and user; no balance, so balance and affiliate apart; courses
+    assert len(found) == 2 + 3
 
 
 def test_the_copy_button_is_for_the_script_to_show():
@@ -90,7 +96,7 @@ def test_the_copy_button_is_for_the_script_to_show():
     assert "js/copy.js" in html
 
 
-# --- following a link ------------------------------------------------------------------------------------------------
+# --- following a link -----------------------------------------------------------------------------
 def test_a_followed_link_is_counted_once_a_day_and_remembered():
     affiliate, course = make_affiliate(), make_course()
     client = visitor()
@@ -100,7 +106,12 @@ def test_a_followed_link_is_counted_once_a_day_and_remembered():
         assert answer.headers["Cache-Control"] == "private, no-store"
         assert affiliate.code in answer.cookies[COOKIE].value
     day = ReferralDay.objects.get()
-    assert (day.affiliate_id, day.course_slug, day.visits, day.checkouts) == (affiliate.pk, course.slug, 1, 0)
+    assert (day.affiliate_id, day.course_slug, day.visits, day.checkouts) == (
+        affiliate.pk,
+        course.slug,
+        1,
+        0,
+    )
     assert ReferralVisit.objects.count() == 1
 
 
@@ -117,7 +128,10 @@ def test_a_followed_link_is_counted_once_a_day_and_remembered():
 )
 def test_no_parameter_of_a_link_leads_away(query: str):
     affiliate, course = make_affiliate(), make_course()
-    for path, goal in ((f"/r/{affiliate.code}/", "/"), (f"/r/{affiliate.code}/{course.slug}/", f"/courses/{course.slug}/")):
+    for path, goal in (
+        (f"/r/{affiliate.code}/", "/"),
+        (f"/r/{affiliate.code}/{course.slug}/", f"/courses/{course.slug}/"),
+    ):
         answer = visitor().get(f"{path}?{query}")
         assert (answer.status_code, answer.headers["Location"]) == (302, goal)
 
@@ -125,10 +139,18 @@ def test_no_parameter_of_a_link_leads_away(query: str):
 @pytest.mark.parametrize(
     "slug",
     [
-        "//evil.example", "/evil.example", "https://evil.example", "https:%2F%2Fevil.example", "%2F%2Fevil.example", "%5C%5Cevil.example",
-        "@evil.example", "..%2F..%2Fadmin", "%0d%0aLocation:%20https://evil.example", "javascript:alert(1)",
+        "//evil.example",
+        "/evil.example",
+        "https://evil.example",
+        "https:%2F%2Fevil.example",
+        "%2F%2Fevil.example",
+        "%5C%5Cevil.example",
+        "@evil.example",
+        "..%2F..%2Fadmin",
+        "%0d%0aLocation:%20https://evil.example",
+        "javascript:alert(1)",
     ],
-)  # fmt: skip
+)
 def test_no_path_of_a_link_leads_away(slug: str):
     affiliate = make_affiliate()
     answer = visitor().get(f"/r/{affiliate.code}/{slug}/")
@@ -139,13 +161,30 @@ def test_no_path_of_a_link_leads_away(slug: str):
 @pytest.mark.parametrize(
     "code",
     [
-        "nobody22", "x" * 10_240, "%3Cscript%3Ealert(1)", "%00", "%ff%fe%fd", "%ED%A0%80", "%E2%80%AEabc", "ⓐⓑⓒ", "%0d%0a",
-        "'%20OR%201=1--", "$ne", "%7B%22$gt%22:%22%22%7D", "%20", "@" * 100, "a%00b@example.com", "%F0%9F%92%A9",
+        "nobody22",
+        "x" * 10_240,
+        "%3Cscript%3Ealert(1)",
+        "%00",
+        "%ff%fe%fd",
+        "%ED%A0%80",
+        "%E2%80%AEabc",
+        "ⓐⓑⓒ",
+        "%0d%0a",
+        "'%20OR%201=1--",
+        "$ne",
+        "%7B%22$gt%22:%22%22%7D",
+        "%20",
+        "@" * 100,
+        "a%00b@example.com",
+        "%F0%9F%92%A9",
     ],
-)  # fmt: skip
+)
 def test_an_unknown_or_hostile_code_is_no_harm(code: str):
     course = make_course()
-    for path, goal in ((f"/r/{code}/", "/"), (f"/r/{code}/{course.slug}/", course.get_absolute_url())):
+    for path, goal in (
+        (f"/r/{code}/", "/"),
+        (f"/r/{code}/{course.slug}/", course.get_absolute_url()),
+    ):
         answer = visitor().get(path)
         if "%00" in code:
             assert answer.status_code == 400
@@ -155,7 +194,9 @@ def test_an_unknown_or_hostile_code_is_no_harm(code: str):
     assert counted() == (0, 0)
 
 
-@pytest.mark.parametrize("slug", ["no-such-course", "x" * 10_240, "%3Cscript%3E", "%ff", "ⓐ", "%00", "a" * 141])
+@pytest.mark.parametrize(
+    "slug", ["no-such-course", "x" * 10_240, "%3Cscript%3E", "%ff", "ⓐ", "%00", "a" * 141]
+)
 def test_an_unknown_course_leads_to_the_catalogue_and_counts_there(slug: str):
     affiliate = make_affiliate()
     answer = visitor().get(f"/r/{affiliate.code}/{slug}/")
@@ -221,7 +262,10 @@ def test_an_old_link_with_an_address_still_works():
 
 def test_a_link_with_an_address_of_nobody_is_answered_alike_and_counts_for_nobody():
     course = make_course()
-    for path, goal in (("/r/nobody@example.com/", "/"), (f"/r/nobody@example.com/{course.slug}/", course.get_absolute_url())):
+    for path, goal in (
+        ("/r/nobody@example.com/", "/"),
+        (f"/r/nobody@example.com/{course.slug}/", course.get_absolute_url()),
+    ):
         answer = visitor().get(path)
         assert (answer.status_code, answer.headers["Location"]) == (302, goal)
         assert attribution.read(answer.cookies[COOKIE].value) == ""
@@ -231,5 +275,10 @@ def test_a_link_with_an_address_of_nobody_is_answered_alike_and_counts_for_nobod
 
 def test_a_code_works_in_any_case():
     affiliate = make_affiliate()
-    assert visitor().get(f"/r/{affiliate.code.upper()}/").cookies[COOKIE].value.startswith(affiliate.code)
+    assert (
+        visitor()
+        .get(f"/r/{affiliate.code.upper()}/")
+        .cookies[COOKIE]
+        .value.startswith(affiliate.code)
+    )
     assert Affiliate.objects.count() == 1

@@ -1,4 +1,6 @@
-"""What affiliates and learners are told by e-mail: whole, in text and HTML, with every name escaped and no account in clear."""
+"""What affiliates and learners are told by e-mail: whole, in text and HTML, with every name escaped
+and no account in clear.
+"""
 
 import re
 from typing import Any
@@ -23,7 +25,14 @@ from tests.factories import completed, deliver, make_pending, refund_of, refunde
 from tests.sandbox_client import Sandbox
 
 PAYLOAD = '<svg onload=alert(1)>"&amp;'
-KINDS = ["affiliate_welcome", "affiliate_applied", "affiliate_details_changed", "affiliate_payout", "refund_made", "place_ended"]
+KINDS = [
+    "affiliate_welcome",
+    "affiliate_applied",
+    "affiliate_details_changed",
+    "affiliate_payout",
+    "refund_made",
+    "place_ended",
+]
 PARTNER = {
     "customer_name": "Ada's club & Co",
     "code": "abcd2345",
@@ -61,7 +70,12 @@ CONTEXTS = dict(zip(KINDS, [PARTNER, PARTNER, PARTNER, PAYOUT, LEARNER, LEARNER]
 def composed(kind: str, context: dict[str, Any] | None = None) -> tuple[str, str, str]:
     """Return subject, text and HTML, as the outbox renders them."""
     message = outgoing.compose(
-        Email(kind=kind, to="ada@example.com", dedupe_key=kind, context=CONTEXTS[kind] if context is None else context)
+        Email(
+            kind=kind,
+            to="ada@example.com",
+            dedupe_key=kind,
+            context=CONTEXTS[kind] if context is None else context,
+        )
     )
     return message.subject, message.body, message.alternatives[0].content
 
@@ -69,7 +83,9 @@ def composed(kind: str, context: dict[str, Any] | None = None) -> tuple[str, str
 def plain(html: str) -> str:
     """Return what a reader sees of HTML, on one line."""
     body = html.partition("</head>")[2]
-    return " ".join(re.sub(r"<[^>]+>", " ", body).replace("&amp;", "&").replace("&#x27;", "'").split())
+    return " ".join(
+        re.sub(r"<[^>]+>", " ", body).replace("&amp;", "&").replace("&#x27;", "'").split()
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -80,7 +96,11 @@ def test_every_message_says_the_same_in_text_and_in_html(kind):
         assert "None" not in part
         assert "{{" not in part
         assert 'href=""' not in part
-    shown = {name: value for name, value in CONTEXTS[kind].items() if isinstance(value, str) and value in text}
+    shown = {
+        name: value
+        for name, value in CONTEXTS[kind].items()
+        if isinstance(value, str) and value in text
+    }
     assert len(shown) >= 2
     for name, value in shown.items():
         assert value in plain(html) or f'href="{value}"' in html, name
@@ -101,7 +121,9 @@ def test_a_message_without_any_variables_is_still_whole(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_names_are_escaped_in_html_and_as_they_are_in_text(kind):
-    hostile = {name: PAYLOAD if isinstance(value, str) else value for name, value in CONTEXTS[kind].items()}
+    hostile = {
+        name: PAYLOAD if isinstance(value, str) else value for name, value in CONTEXTS[kind].items()
+    }
     _subject, text, html = composed(kind, hostile)
     assert PAYLOAD in text
     assert "<svg" not in html
@@ -110,7 +132,10 @@ def test_names_are_escaped_in_html_and_as_they_are_in_text(kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_subject_is_one_line_whatever_is_in_it(kind):
-    broken = {name: f"{value}\r\nBcc: eve@example.com" if isinstance(value, str) else value for name, value in CONTEXTS[kind].items()}
+    broken = {
+        name: f"{value}\r\nBcc: eve@example.com" if isinstance(value, str) else value
+        for name, value in CONTEXTS[kind].items()
+    }
     subject, _text, _html = composed(kind, broken)
     assert "\n" not in subject
     assert "\r" not in subject
@@ -120,13 +145,22 @@ def test_the_welcome_says_what_the_link_earns_and_how_payouts_work():
     subject, text, html = composed("affiliate_welcome")
     assert subject == "Welcome to the affiliate program: your link"
     for part in (text, plain(html)):
-        for said in ("12.5 %", "within 30 days", "1 day after the sale", "$50.00", "DE•• •••• 3000", "abcd2345"):
+        for said in (
+            "12.5 %",
+            "within 30 days",
+            "1 day after the sale",
+            "$50.00",
+            "DE•• •••• 3000",
+            "abcd2345",
+        ):
             assert said in part, said
         assert "have not said yet" not in part
 
 
 def test_the_welcome_reminds_whoever_wanted_to_decide_later():
-    _subject, text, html = composed("affiliate_welcome", {**PARTNER, "is_undecided": True, "hint": "", "method": "Decide later"})
+    _subject, text, html = composed(
+        "affiliate_welcome", {**PARTNER, "is_undecided": True, "hint": "", "method": "Decide later"}
+    )
     for part in (text, html):
         assert "not decided yet" in part
         assert PARTNER["details_link"] in part
@@ -142,10 +176,26 @@ def test_a_change_of_details_says_what_to_do_if_it_was_somebody_else(settings):
 @pytest.mark.parametrize(
     ("changes", "says", "keeps_quiet"),
     [
-        ({}, ["the whole price", "your place in the course has ended"], ["a part of", "does not change"]),
-        ({"is_whole": False}, ["a part of the price", "your place in the course has ended"], ["the whole", "does not change"]),
-        ({"is_whole": False, "is_over": False}, ["a part of the price", "access to the course does not change"], ["has ended"]),
-        ({"is_over": False}, ["the whole price", "access to the course does not change"], ["has ended"]),
+        (
+            {},
+            ["the whole price", "your place in the course has ended"],
+            ["a part of", "does not change"],
+        ),
+        (
+            {"is_whole": False},
+            ["a part of the price", "your place in the course has ended"],
+            ["the whole", "does not change"],
+        ),
+        (
+            {"is_whole": False, "is_over": False},
+            ["a part of the price", "access to the course does not change"],
+            ["has ended"],
+        ),
+        (
+            {"is_over": False},
+            ["the whole price", "access to the course does not change"],
+            ["has ended"],
+        ),
     ],
 )
 def test_a_refund_says_how_much_and_what_becomes_of_the_place(changes, says, keeps_quiet):
@@ -159,21 +209,30 @@ def test_a_refund_says_how_much_and_what_becomes_of_the_place(changes, says, kee
 def test_what_a_payout_says():
     subject, text, html = composed("affiliate_payout")
     assert subject == "$1,049.90 is on its way to you"
-    for said in ("Hello Ada Partner & Co,", "SEPA-7", "November 20, 2026", "Bank transfer, DE•• •••• 3000"):
+    for said in (
+        "Hello Ada Partner & Co,",
+        "SEPA-7",
+        "November 20, 2026",
+        "Bank transfer, DE•• •••• 3000",
+    ):
         assert said in text
         assert said in plain(html)
 
 
-# --- from their causes ------------------------------------------------------------------------------------------------------
+# --- from their causes ----------------------------------------------------------------------------
 def partner(user: User, details: PayoutDetails) -> Affiliate:
     return memberships.join(user, Joining("Ada's club", "DE", details))
 
 
 def test_what_affiliates_are_told_reaches_them_and_holds_no_account(sandbox: Sandbox, settings):
     settings.AFFILIATE_AUTO_APPROVE = False
-    affiliate = partner(make_user("ada@example.com"), PayoutDetails(Affiliate.BANK, "Ada Partner", IBAN))
+    affiliate = partner(
+        make_user("ada@example.com"), PayoutDetails(Affiliate.BANK, "Ada Partner", IBAN)
+    )
     memberships.approve(affiliate, by="staff@example.com")
-    memberships.change_details(affiliate, PayoutDetails(Affiliate.PAYPAL, "", "ada.secret@example.com"))
+    memberships.change_details(
+        affiliate, PayoutDetails(Affiliate.PAYPAL, "", "ada.secret@example.com")
+    )
     work.drain(EMAILS)
     mails = sandbox.mails("ada@example.com")
     assert sorted(mail["subject"] for mail in mails) == [
@@ -197,8 +256,12 @@ def test_a_learner_is_told_of_a_refund_once(client, sandbox: Sandbox):
     for _ in range(2):
         deliver(client, event)
     work.drain(EMAILS)
-    mails = [mail for mail in sandbox.mails(enrollment.email) if "on its way back" in mail["subject"]]
-    assert [mail["subject"] for mail in mails] == [f"$499.00 is on its way back to you: {enrollment.course_title}"]
+    mails = [
+        mail for mail in sandbox.mails(enrollment.email) if "on its way back" in mail["subject"]
+    ]
+    assert [mail["subject"] for mail in mails] == [
+        f"$499.00 is on its way back to you: {enrollment.course_title}"
+    ]
     assert "Hello Grace," in mails[0]["text"]
     assert enrollment.status_link in mails[0]["text"]
     assert Refund.objects.count() == 1

@@ -1,4 +1,6 @@
-"""Every check of the money has teeth: the books are damaged in one way, and the check that guards it names the row."""
+"""Every check of the money has teeth: the books are damaged in one way, and the check that guards
+it names the row.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +15,15 @@ from django.test import Client
 from django.utils import timezone
 
 from affiliates import immutability, payout_drafts, payouts
-from affiliates.models import Affiliate, Balance, Commission, LedgerEntry, Payout, PayoutBatch, PayoutItem
+from affiliates.models import (
+    Affiliate,
+    Balance,
+    Commission,
+    LedgerEntry,
+    Payout,
+    PayoutBatch,
+    PayoutItem,
+)
 from affiliates.payout_drafts import Run
 from enrollments.models import Enrollment
 from lms_sync.models import SyncJob
@@ -24,7 +34,15 @@ from tests.affiliates.make import make_affiliate, make_staff, sell, tomorrow
 from tests.affiliates.rivals import rival_before
 from tests.cleaning import empty_database
 from tests.concurrency import race
-from tests.factories import completed, deliver, dispute_of, disputed, make_pending, refund_of, refunded
+from tests.factories import (
+    completed,
+    deliver,
+    dispute_of,
+    disputed,
+    make_pending,
+    refund_of,
+    refunded,
+)
 from tests.holding import worth_asking
 
 pytestmark = pytest.mark.breaks_invariants
@@ -32,7 +50,9 @@ pytestmark = pytest.mark.breaks_invariants
 
 @dataclass
 class Books:
-    """A sale that stands, one that was refunded in part, one refunded whole, one in dispute, and a payout of the first two."""
+    """A sale that stands, one that was refunded in part, one refunded whole, one in dispute, and a
+    payout of the first two.
+    """
 
     affiliate: Affiliate
     sale: Enrollment
@@ -72,12 +92,19 @@ def books(client: Client, settings: Any) -> Books:
     return Books(affiliate, *enrollments, PayoutBatch.objects.get(pk=batch.pk))
 
 
-def entry(books: Books, amount: int, kind: str = LedgerEntry.ADJUSTMENT, **fields: Any) -> LedgerEntry:
+def entry(
+    books: Books, amount: int, kind: str = LedgerEntry.ADJUSTMENT, **fields: Any
+) -> LedgerEntry:
     """Return an entry that was written past `ledger.write`."""
     made = LedgerEntry(
-        affiliate=books.affiliate, kind=kind, amount=amount, currency="usd", source_key=f"damage:{new_id()}", created_by="test",
+        affiliate=books.affiliate,
+        kind=kind,
+        amount=amount,
+        currency="usd",
+        source_key=f"damage:{new_id()}",
+        created_by="test",
         **{"available_at": timezone.now() - timedelta(days=1), **fields},
-    )  # fmt: skip
+    )
     made.save()
     return made
 
@@ -90,7 +117,7 @@ def take_out(row: LedgerEntry) -> None:
     immutability.install(connection)
 
 
-# --- the damages: each returns what the check has to name ------------------------------------------------------------
+# --- the damages: each returns what the check has to name -----------------------------------------
 
 
 def pending_invented(books: Books) -> object:
@@ -164,7 +191,11 @@ def commission_gone(books: Books) -> object:
 def sale_without_commission(books: Books) -> object:
     enrollment, payment = make_pending()
     deliver(Client(), completed(payment))
-    credited = {"affiliate_id": books.affiliate.pk, "commission_base": 49900, "commission_rate": 1000}
+    credited = {
+        "affiliate_id": books.affiliate.pk,
+        "commission_base": 49900,
+        "commission_rate": 1000,
+    }
     Enrollment.objects.filter(pk=enrollment.pk).update(**credited)
     return enrollment.pk
 
@@ -299,32 +330,64 @@ def access_that_no_job_takes_away(books: Books) -> object:
 
 DAMAGES: dict[Callable[[], list[str]], list[Callable[[Books], object]]] = {
     money_invariants.check_balances: [
-        pending_invented, payable_lost, paid_forgotten, hold_forgotten, pending_called_payable, balance_gone,
-        entry_without_its_balance, entry_taken_out, hold_of_what_was_paid_out,
+        pending_invented,
+        payable_lost,
+        paid_forgotten,
+        hold_forgotten,
+        pending_called_payable,
+        balance_gone,
+        entry_without_its_balance,
+        entry_taken_out,
+        hold_of_what_was_paid_out,
     ],
     money_invariants.check_commissions: [
-        commission_booked_twice, reversed_too_often, reversal_taken_out, more_reversed_than_earned, commission_gone,
+        commission_booked_twice,
+        reversed_too_often,
+        reversal_taken_out,
+        more_reversed_than_earned,
+        commission_gone,
     ],
     money_invariants.check_sales_are_credited: [
-        sale_without_commission, commission_of_nobodys_sale, commission_of_another_base, commission_of_another_affiliate,
-        refund_not_reversed, reversal_without_refund, dispute_not_held, sale_that_nobody_paid,
+        sale_without_commission,
+        commission_of_nobodys_sale,
+        commission_of_another_base,
+        commission_of_another_affiliate,
+        refund_not_reversed,
+        reversal_without_refund,
+        dispute_not_held,
+        sale_that_nobody_paid,
     ],
     money_invariants.check_payouts: [
-        payout_of_another_amount, payout_item_freed, payout_not_booked, payout_booked_twice, cancelled_and_still_booked, draft_and_booked,
+        payout_of_another_amount,
+        payout_item_freed,
+        payout_not_booked,
+        payout_booked_twice,
+        cancelled_and_still_booked,
+        draft_and_booked,
     ],
     money_invariants.check_two_persons: [released_by_whom_it_pays],
     money_invariants.check_refunds: [
-        too_much_committed, too_little_committed, refund_gone, more_refunded_than_received, failed_refund_still_committed,
+        too_much_committed,
+        too_little_committed,
+        refund_gone,
+        more_refunded_than_received,
+        failed_refund_still_committed,
     ],
     money_invariants.check_undone_places: [
-        over_without_a_refund, over_by_a_part, refunded_and_not_over, lost_and_not_over, access_that_no_job_takes_away,
+        over_without_a_refund,
+        over_by_a_part,
+        refunded_and_not_over,
+        lost_and_not_over,
+        access_that_no_job_takes_away,
     ],
-}  # fmt: skip
+}
 CASES = [(check, damage) for check, damages in DAMAGES.items() for damage in damages]
 
 
 @pytest.mark.parametrize(("check", "damage"), CASES, ids=[damage.__name__ for _, damage in CASES])
-def test_damage_is_named_by_the_check_that_guards_it(books: Books, check: Callable[[], list[str]], damage: Callable[[Books], object]):
+def test_damage_is_named_by_the_check_that_guards_it(
+    books: Books, check: Callable[[], list[str]], damage: Callable[[Books], object]
+):
     assert check() == []
     named = damage(books)
     assert any(str(named) in line for line in check()), check()
@@ -340,7 +403,9 @@ def test_every_check_is_shown_to_have_teeth():
 @contextmanager
 def without_constraint(model: Any, name: str) -> Iterator[None]:
     """Take a constraint away; when it is put back the database is empty."""
-    constraint = next(constraint for constraint in model._meta.constraints if constraint.name == name)
+    constraint = next(
+        constraint for constraint in model._meta.constraints if constraint.name == name
+    )
     if connection.vendor == "sqlite" and isinstance(constraint, CheckConstraint):
         with _unchecked():
             yield
@@ -367,17 +432,23 @@ def _unchecked() -> Iterator[None]:
 def test_a_batch_released_by_who_drafted_it_is_named(books: Books):
     with without_constraint(PayoutBatch, "released_by_another_person"):
         PayoutBatch.objects.update(released_by=F("drafted_by"))
-        assert money_invariants.check_two_persons() == [f"payout batch {books.batch.pk} was drafted and released by one person"]
+        assert money_invariants.check_two_persons() == [
+            f"payout batch {books.batch.pk} was drafted and released by one person"
+        ]
 
 
 def test_an_entry_in_two_live_payouts_is_named(books: Books):
     with without_constraint(PayoutItem, "one_live_payout_per_entry"):
         item = PayoutItem.objects.order_by("pk")[0]
-        PayoutItem.objects.create(payout=books.payout, entry_id=item.entry_id, affiliate_id=item.affiliate_id, amount=0)
+        PayoutItem.objects.create(
+            payout=books.payout, entry_id=item.entry_id, affiliate_id=item.affiliate_id, amount=0
+        )
         assert f"entry {item.entry_id} is in 2 live payouts" in money_invariants.check_payouts()
 
 
-def test_what_was_earned_under_a_cap_is_right_when_the_cap_is_lifted_and_the_other_way_round(client: Client, settings: Any):
+def test_what_was_earned_under_a_cap_is_right_when_the_cap_is_lifted_and_the_other_way_round(
+    client: Client, settings: Any
+):
     settings.COMMISSION_CAP = "amount_paid"
     affiliate = make_affiliate()
     fields = {"amount": 2495, "discount_percent": 95, "kind": Enrollment.KIND_PARTIAL_GRANT}
@@ -390,7 +461,7 @@ def test_what_was_earned_under_a_cap_is_right_when_the_cap_is_lifted_and_the_oth
     assert invariants.verify() == []
 
 
-# --- no alarm about what is booked meanwhile -------------------------------------------------------------------------
+# --- no alarm about what is booked meanwhile ------------------------------------------------------
 SALES_MEANWHILE = 12
 READS = [
     "affiliates_balance",
@@ -403,7 +474,9 @@ READS = [
 
 
 def live_on(books: Books) -> None:
-    """Have everything happen that moves money: a sale, one of somebody new, a refund, a dispute, a payout and its return."""
+    """Have everything happen that moves money: a sale, one of somebody new, a refund, a dispute, a
+    payout and its return.
+    """
     client = Client()
     _, payment = sell(client, books.affiliate)
     sell(client, make_affiliate())
@@ -419,8 +492,12 @@ def live_on(books: Books) -> None:
 @pytest.mark.engines("sqlite", "postgres")
 @pytest.mark.parametrize("table", READS)
 @pytest.mark.parametrize("check", money_invariants.CHECKS, ids=lambda check: check.__name__)
-def test_what_is_booked_between_two_reads_of_a_check_is_no_contradiction(books: Books, check: Callable[[], list[str]], table: str):
-    """A rival runs before one read of the check; those that never read this table have nothing to fear from it."""
+def test_what_is_booked_between_two_reads_of_a_check_is_no_contradiction(
+    books: Books, check: Callable[[], list[str]], table: str
+):
+    """A rival runs before one read of the check; those that never read this table have nothing to
+    fear from it.
+    """
     with rival_before(f'SELECT "{table}"."id"', lambda: live_on(books)) as lived:
         assert check() == []
     assert lived in ([], [None])
@@ -440,5 +517,10 @@ def test_sales_while_the_books_are_checked_raise_no_alarm(books: Books):
 
 def test_a_damage_is_named_while_the_shop_goes_on(books: Books):
     pending_invented(books)
-    told = race(lambda number: sell(Client(), make_affiliate()) if number else money_invariants.check_balances(), threads=2)
+    told = race(
+        lambda number: (
+            sell(Client(), make_affiliate()) if number else money_invariants.check_balances()
+        ),
+        threads=2,
+    )
     assert [str(books.balance.pk) in line for line in told[0]] == [True]

@@ -1,4 +1,6 @@
-"""The office's pages of affiliates and their money as pages: no address breaks them, and none of them edits a row."""
+"""The office's pages of affiliates and their money as pages: no address breaks them, and none of
+them edits a row.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,8 +19,20 @@ from tests.affiliates.payday import PAYPAL, batch_in, owed
 from tests.affiliates.rivals import rival_before
 
 BOSS = "boss@example.com"
-PAGES = [model for model in apps.get_app_config("affiliates").get_models() if model in admin.site._registry]
-NO_IDS = ["nonsense", "1", "00000000-0000-7000-8000-00000000000", "00000000-0000-7000-8000-000000000000", "x' OR '1'='1", "%00", "é"]
+PAGES = [
+    model
+    for model in apps.get_app_config("affiliates").get_models()
+    if model in admin.site._registry
+]
+NO_IDS = [
+    "nonsense",
+    "1",
+    "00000000-0000-7000-8000-00000000000",
+    "00000000-0000-7000-8000-000000000000",
+    "x' OR '1'='1",
+    "%00",
+    "é",
+]
 
 
 @pytest.fixture
@@ -48,12 +62,17 @@ def test_these_are_all_the_pages() -> None:
     }  # fmt: skip
 
 
-# --- addresses -------------------------------------------------------------------------------------------------------
+# --- addresses ------------------------------------------------------------------------------------
 @pytest.mark.parametrize("key", NO_IDS)
 @pytest.mark.parametrize("model", PAGES, ids=named)
-def test_a_row_that_is_not_there_is_not_found_whatever_the_address(office: Client, model: Any, key: str) -> None:
+def test_a_row_that_is_not_there_is_not_found_whatever_the_address(
+    office: Client, model: Any, key: str
+) -> None:
     for verb in ("change", "history", "delete", *verbs_of(model)):
-        for answer in (office.get(page_of(model, key, verb)), office.post(page_of(model, key, verb), {"reason": "R"})):
+        for answer in (
+            office.get(page_of(model, key, verb)),
+            office.post(page_of(model, key, verb), {"reason": "R"}),
+        ):
             assert answer.status_code in (302, 400, 403, 404), (verb, answer.status_code)
     assert LogEntry.objects.count() == 0
 
@@ -64,11 +83,13 @@ def test_staff_are_told_as_on_any_page(office: Client, model: Any) -> None:
     assert "Perhaps it was deleted?" in answer.content.decode()
 
 
-# --- nothing is edited -----------------------------------------------------------------------------------------------
+# --- nothing is edited ----------------------------------------------------------------------------
 def everything() -> dict[str, Any]:
     owed()
     batch_in(PayoutBatch.RELEASED)
-    FraudSignal.objects.create(affiliate=Affiliate.objects.get(), kind="same_device", dedupe_key="x", detail="Course one")
+    FraudSignal.objects.create(
+        affiliate=Affiliate.objects.get(), kind="same_device", dedupe_key="x", detail="Course one"
+    )
     return {named(model): list(model._base_manager.order_by("pk").values()) for model in PAGES}
 
 
@@ -81,22 +102,32 @@ def test_no_page_writes_a_row_back(office: Client, model: Any) -> None:
     shown = {field.name: str(getattr(row, field.attname)) for field in model._meta.concrete_fields}
     assert office.post(page_of(model, row.pk), {**shown, "_save": "Save"}).status_code == 403
     assert office.post(f"/admin/affiliates/{named(model)}/add/", shown).status_code == 403
-    assert before == {named(each): list(each._base_manager.order_by("pk").values()) for each in PAGES}
+    assert before == {
+        named(each): list(each._base_manager.order_by("pk").values()) for each in PAGES
+    }
 
 
 def other_columns(row: Any, *names: str) -> dict[str, Any]:
-    return {name: value for name, value in type(row).objects.filter(pk=row.pk).values().get().items() if name not in (*names, "updated_at")}
+    return {
+        name: value
+        for name, value in type(row).objects.filter(pk=row.pk).values().get().items()
+        if name not in (*names, "updated_at")
+    }
 
 
 DECISIONS: dict[str, Callable[[Affiliate], Any]] = {
-    "suspend": lambda stale: memberships.suspend(stale, by="staff@example.com", reason="A question"),
+    "suspend": lambda stale: memberships.suspend(
+        stale, by="staff@example.com", reason="A question"
+    ),
     "close": lambda stale: memberships.close(stale, by="staff@example.com", reason="Over"),
     "rate": lambda stale: memberships.change_rate(stale, 1500, by=BOSS),
 }
 
 
 @pytest.mark.parametrize("decide", DECISIONS.values(), ids=DECISIONS)
-def test_a_decision_about_an_affiliate_leaves_alone_what_changed_since_it_was_read(db: None, decide: Callable[[Affiliate], Any]) -> None:
+def test_a_decision_about_an_affiliate_leaves_alone_what_changed_since_it_was_read(
+    db: None, decide: Callable[[Affiliate], Any]
+) -> None:
     stale = owed()
     memberships.change_details(Affiliate.objects.get(), PAYPAL)
     decided = ("status", "status_reason", "rate_basis_points")
@@ -106,23 +137,40 @@ def test_a_decision_about_an_affiliate_leaves_alone_what_changed_since_it_was_re
     assert before["payout_method"] == "paypal"
 
 
-def test_a_decision_about_a_commission_or_a_signal_leaves_alone_what_changed_since_it_was_read(db: None) -> None:
+def test_a_decision_about_a_commission_or_a_signal_leaves_alone_what_changed_since_it_was_read(
+    db: None,
+) -> None:
     affiliate = owed()
     commission = Commission.objects.get()
-    commissions.settle(commission.enrollment_id, refunded=50_000, paid=100_000, is_disputed=False, actor="test")
+    commissions.settle(
+        commission.enrollment_id, refunded=50_000, paid=100_000, is_disputed=False, actor="test"
+    )
     assert commissions.review(commission.enrollment_id, hold=True, by=BOSS, note="Looks odd")
     assert Commission.objects.get().net == 5000
-    commissions.settle(commission.enrollment_id, refunded=0, paid=100_000, is_disputed=False, actor="test")
-    signal = FraudSignal.objects.create(affiliate=affiliate, kind="same_device", dedupe_key="x", detail="One course")
+    commissions.settle(
+        commission.enrollment_id, refunded=0, paid=100_000, is_disputed=False, actor="test"
+    )
+    signal = FraudSignal.objects.create(
+        affiliate=affiliate, kind="same_device", dedupe_key="x", detail="One course"
+    )
     FraudSignal.objects.update(detail="Two courses")
     assert fraud.decide(signal, FraudSignal.CLEARED, by=BOSS)
     assert FraudSignal.objects.get().detail == "Two courses"
 
 
 @pytest.mark.engines("sqlite", "postgres")
-def test_a_decision_in_the_office_keeps_what_changed_while_its_form_was_sent(office: Client) -> None:
+def test_a_decision_in_the_office_keeps_what_changed_while_its_form_was_sent(
+    office: Client,
+) -> None:
     affiliate = owed()
-    with rival_before('UPDATE "affiliates_affiliate"', lambda: memberships.change_details(Affiliate.objects.get(), PAYPAL)) as changed:
+    with rival_before(
+        'UPDATE "affiliates_affiliate"',
+        lambda: memberships.change_details(Affiliate.objects.get(), PAYPAL),
+    ) as changed:
         office.post(page_of(Affiliate, affiliate.pk, "rate"), {"decide": "1", "rate": "12.5"})
     affiliate.refresh_from_db()
-    assert (changed, affiliate.rate_basis_points, affiliate.payout_method) == ([None], 1250, "paypal")
+    assert (changed, affiliate.rate_basis_points, affiliate.payout_method) == (
+        [None],
+        1250,
+        "paypal",
+    )

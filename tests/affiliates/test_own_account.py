@@ -1,4 +1,6 @@
-"""Staff who are affiliates, too: a colleague decides about their money, whatever the way that they try."""
+"""Staff who are affiliates, too: a colleague decides about their money, whatever the way that they
+try.
+"""
 
 from typing import Any
 
@@ -24,12 +26,16 @@ OFFICE = "/admin/affiliates"
 
 
 def same_user(boss: User) -> Affiliate:
-    return memberships.join(boss, Joining("The boss's club", "DE", PayoutDetails(Affiliate.BANK, "Boss", IBAN)))
+    return memberships.join(
+        boss, Joining("The boss's club", "DE", PayoutDetails(Affiliate.BANK, "Boss", IBAN))
+    )
 
 
 def same_user_with_another_address(boss: User) -> Affiliate:
     affiliate = same_user(boss)
-    Affiliate.objects.filter(pk=affiliate.pk).update(email="old@example.com", alias_key="old@example.com")
+    Affiliate.objects.filter(pk=affiliate.pk).update(
+        email="old@example.com", alias_key="old@example.com"
+    )
     return Affiliate.objects.get(pk=affiliate.pk)
 
 
@@ -55,7 +61,12 @@ def office(boss: User) -> Client:
 
 def facts() -> Any:
     affiliates = list(Affiliate.objects.order_by("pk").values_list("pk", "rate_basis_points"))
-    return state(), affiliates, list(Commission.objects.order_by("pk").values()), LogEntry.objects.count()
+    return (
+        state(),
+        affiliates,
+        list(Commission.objects.order_by("pk").values()),
+        LogEntry.objects.count(),
+    )
 
 
 def earning(affiliate: Affiliate, *prices: int) -> Affiliate:
@@ -63,7 +74,7 @@ def earning(affiliate: Affiliate, *prices: int) -> Affiliate:
     return affiliate
 
 
-# --- releasing -------------------------------------------------------------------------------------------------------
+# --- releasing ------------------------------------------------------------------------------------
 @pytest.mark.parametrize("own", OWN, ids=lambda own: own.__name__)
 def test_nobody_releases_a_batch_that_pays_themselves(boss: User, office: Client, own: Any) -> None:
     affiliate, _ = earning(own(boss)), owed(60_000)
@@ -75,7 +86,12 @@ def test_nobody_releases_a_batch_that_pays_themselves(boss: User, office: Client
         call_command("payouts", "release", str(batch.pk), "--by", BOSS)
     page = office.get(f"{OFFICE}/payoutbatch/{batch.pk}/release/").content.decode()
     assert (WORDS in page, 'name="decide"' in page) == (True, False)
-    assert WORDS in office.post(f"{OFFICE}/payoutbatch/{batch.pk}/release/", {"seen": "2:16000"}).content.decode()
+    assert (
+        WORDS
+        in office.post(
+            f"{OFFICE}/payoutbatch/{batch.pk}/release/", {"seen": "2:16000"}
+        ).content.decode()
+    )
     assert facts() == before
     assert len(payouts.release(PayoutBatch.objects.get(), by=make_staff()).payouts) == 2
     assert balance_of(affiliate) == (0, 0, 10_000, 0)
@@ -95,26 +111,43 @@ def test_nobody_releases_what_is_paid_to_their_own_paypal_address(boss: User) ->
         payouts.release(batch, by=boss)
 
 
-# --- adjusting, holding, changing the rate ---------------------------------------------------------------------------
+# --- adjusting, holding, changing the rate --------------------------------------------------------
 @pytest.mark.parametrize("own", OWN, ids=lambda own: own.__name__)
 def test_nobody_adjusts_their_own_balance(boss: User, office: Client, own: Any) -> None:
     affiliate = earning(own(boss))
     before = facts()
     with pytest.raises(OwnAccount):
-        ledger.adjust(affiliate, Adjustment(key="1", amount=100_000, currency="usd", by=BOSS, note="For me"))
-    typed = {"decide": "1", "key": "00000000-0000-0000-0000-000000000001", "amount": "1000.00", "currency": "usd", "note": "For me"}
-    assert WORDS in office.post(f"{OFFICE}/affiliate/{affiliate.pk}/adjust/", typed).content.decode()
+        ledger.adjust(
+            affiliate, Adjustment(key="1", amount=100_000, currency="usd", by=BOSS, note="For me")
+        )
+    typed = {
+        "decide": "1",
+        "key": "00000000-0000-0000-0000-000000000001",
+        "amount": "1000.00",
+        "currency": "usd",
+        "note": "For me",
+    }
+    assert (
+        WORDS in office.post(f"{OFFICE}/affiliate/{affiliate.pk}/adjust/", typed).content.decode()
+    )
     assert facts() == before
-    assert ledger.adjust(affiliate, Adjustment(key="1", amount=100, currency="usd", by="other@example.com", note="A colleague"))
+    assert ledger.adjust(
+        affiliate,
+        Adjustment(key="1", amount=100, currency="usd", by="other@example.com", note="A colleague"),
+    )
 
 
 @pytest.mark.parametrize("hold", [True, False], ids=["hold", "release"])
 @pytest.mark.parametrize("own", OWN, ids=lambda own: own.__name__)
-def test_nobody_holds_or_releases_a_commission_of_their_own(boss: User, office: Client, own: Any, hold: bool) -> None:
+def test_nobody_holds_or_releases_a_commission_of_their_own(
+    boss: User, office: Client, own: Any, hold: bool
+) -> None:
     earning(own(boss))
     commission = Commission.objects.get()
     if not hold:
-        commissions.review(commission.enrollment_id, hold=True, by="other@example.com", note="Looks odd")
+        commissions.review(
+            commission.enrollment_id, hold=True, by="other@example.com", note="Looks odd"
+        )
     before = facts()
     with pytest.raises(OwnAccount):
         commissions.review(commission.enrollment_id, hold=hold, by=BOSS, note="For me")
@@ -123,7 +156,10 @@ def test_nobody_holds_or_releases_a_commission_of_their_own(boss: User, office: 
     page = office.post(f"{OFFICE}/commission/{commission.pk}/{verb}/", typed)
     assert WORDS in page.content.decode()
     chosen = {**typed, "action": f"{verb}_selected", "_selected_action": [str(commission.pk)]}
-    assert "0 done, 1 skipped" in office.post(f"{OFFICE}/commission/", chosen, follow=True).content.decode()
+    assert (
+        "0 done, 1 skipped"
+        in office.post(f"{OFFICE}/commission/", chosen, follow=True).content.decode()
+    )
     assert facts() == before
 
 
@@ -143,7 +179,9 @@ def test_other_accounts_are_theirs_to_decide(boss: User, office: Client) -> None
     same_user(boss)
     other = owed(100_000)
     commission = Commission.objects.get()
-    assert ledger.adjust(other, Adjustment(key="1", amount=-100, currency="usd", by=BOSS, note="Bank fee"))
+    assert ledger.adjust(
+        other, Adjustment(key="1", amount=-100, currency="usd", by=BOSS, note="Bank fee")
+    )
     assert commissions.review(commission.enrollment_id, hold=True, by=BOSS, note="Looks odd")
     assert commissions.review(commission.enrollment_id, hold=False, by=BOSS, note="It is fine")
     assert memberships.change_rate(other, 1500, by=BOSS)

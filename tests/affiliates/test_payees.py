@@ -1,4 +1,6 @@
-"""Nothing goes out to an affiliate who is not active, also when it was released before: staff cancel it, or reinstate them."""
+"""Nothing goes out to an affiliate who is not active, also when it was released before: staff
+cancel it, or reinstate them.
+"""
 
 from typing import Any
 
@@ -21,8 +23,12 @@ BATCHES, LINES = "/admin/affiliates/payoutbatch/", "/admin/affiliates/payout/"
 ROUNDS = 5
 
 
-def suspended_after_the_release(end: Any = memberships.suspend) -> tuple[Affiliate, Affiliate, PayoutBatch]:
-    """Return somebody who is not active any more, somebody who is, and the released batch that both are in."""
+def suspended_after_the_release(
+    end: Any = memberships.suspend,
+) -> tuple[Affiliate, Affiliate, PayoutBatch]:
+    """Return somebody who is not active any more, somebody who is, and the released batch that both
+    are in.
+    """
     gone, other = owed(60_000, name="Gone"), owed(70_000, name="Other")
     batch = batch_in(PayoutBatch.RELEASED)
     assert end(gone, by="staff@example.com", reason="A question")
@@ -33,11 +39,18 @@ def text_of(answer: Any) -> str:
     return answer.content.decode()
 
 
-@pytest.mark.parametrize(("end", "status"), [(memberships.suspend, "suspended"), (memberships.close, "closed")])
-def test_what_was_released_for_them_is_neither_in_a_file_nor_marked_paid(boss: User, end: Any, status: str):
+@pytest.mark.parametrize(
+    ("end", "status"), [(memberships.suspend, "suspended"), (memberships.close, "closed")]
+)
+def test_what_was_released_for_them_is_neither_in_a_file_nor_marked_paid(
+    boss: User, end: Any, status: str
+):
     gone, _, batch = suspended_after_the_release(end)
     before = state()
-    words = rf"Gone \({gone.code}\) is {status}, \$60.00. Cancel that payout, and its entries come back; or reinstate the affiliate."
+    words = (
+        rf"Gone \({gone.code}\) is {status}, \$60.00. Cancel that payout, and its entries come"
+        r" back; or reinstate the affiliate."
+    )
     with pytest.raises(PayeeNotActive, match=words):
         payout_files.make_file(batch, by=boss)
     with pytest.raises(PayeeNotActive, match=words):
@@ -51,7 +64,9 @@ def test_without_that_payout_the_others_go_and_its_entries_come_back(boss: User)
     gone, _, batch = suspended_after_the_release()
     assert payouts.cancel(gone.payouts.get(), by=boss, reason="Suspended")
     assert [row[2] for row in payout_files.make_file(batch, by=boss).rows[1:]] == ["70.00"]
-    assert [payout.amount for payout in payouts.mark_paid(batch, by=boss, reference="BANK-1")] == [7000]
+    assert [payout.amount for payout in payouts.mark_paid(batch, by=boss, reference="BANK-1")] == [
+        7000
+    ]
     assert balance_of(gone) == (0, 6000, 0, 0)
     memberships.approve(gone, by="staff@example.com")
     assert amounts(draft()) == [6000]
@@ -60,7 +75,10 @@ def test_without_that_payout_the_others_go_and_its_entries_come_back(boss: User)
 def test_when_they_are_reinstated_the_payout_goes_out_as_it_was_released(boss: User):
     gone, _, batch = suspended_after_the_release()
     memberships.approve(gone, by="staff@example.com")
-    assert sorted(row[2] for row in payout_files.make_file(batch, by=boss).rows[1:]) == ["60.00", "70.00"]
+    assert sorted(row[2] for row in payout_files.make_file(batch, by=boss).rows[1:]) == [
+        "60.00",
+        "70.00",
+    ]
     assert len(payouts.mark_paid(batch, by=boss, reference="BANK-1")) == 2
 
 
@@ -114,7 +132,8 @@ def test_a_suspension_at_the_moment_of_marking_paid_counts(boss: User):
     batch = batch_in(PayoutBatch.RELEASED)
     with (
         rival_before(
-            'UPDATE "affiliates_affiliate"', lambda: memberships.suspend(affiliate, by="staff@example.com", reason="Now")
+            'UPDATE "affiliates_affiliate"',
+            lambda: memberships.suspend(affiliate, by="staff@example.com", reason="Now"),
         ) as suspended,
         pytest.raises(PayeeNotActive, match="is suspended"),
     ):
@@ -129,7 +148,9 @@ def test_suspending_and_marking_paid_at_once_does_one_after_the_other(boss: User
         batch = batch_in(PayoutBatch.RELEASED)
 
         def mark_paid(key: Any = batch.pk, number: int = number) -> Any:
-            return payouts.mark_paid(PayoutBatch.objects.get(pk=key), by=boss, reference=f"BANK-{number}")
+            return payouts.mark_paid(
+                PayoutBatch.objects.get(pk=key), by=boss, reference=f"BANK-{number}"
+            )
 
         def suspend(affiliate: Affiliate = affiliate) -> bool:
             return memberships.suspend(affiliate, by="staff@example.com", reason="Now")
@@ -138,4 +159,8 @@ def test_suspending_and_marking_paid_at_once_does_one_after_the_other(boss: User
         assert set(kinds(told)) <= {"ok", "PayeeNotActive"}, told
         batch.refresh_from_db()
         assert told[1] is True
-        assert batch.status == batch.payouts.get().status == ("released" if isinstance(told[0], PayeeNotActive) else "paid")
+        assert (
+            batch.status
+            == batch.payouts.get().status
+            == ("released" if isinstance(told[0], PayeeNotActive) else "paid")
+        )

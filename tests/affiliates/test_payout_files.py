@@ -1,4 +1,6 @@
-"""The files for the bank and for PayPal: exact amounts, accounts in the clear, and nothing that a spreadsheet would run."""
+"""The files for the bank and for PayPal: exact amounts, accounts in the clear, and nothing that a
+spreadsheet would run.
+"""
 
 import csv
 import io
@@ -19,7 +21,15 @@ from maaledu.vault import CannotOpen
 from tests.affiliates.make import IBAN, make_affiliate, make_staff
 from tests.affiliates.payday import PAYPAL, batch_in, draft, earn, owed
 
-FORMULAS = ["=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(A1)", "\tTab", "  =HYPERLINK(1)", '=1,"2";3']
+FORMULAS = [
+    "=cmd|' /C calc'!A0",
+    "+1+1",
+    "-2+3",
+    "@SUM(A1)",
+    "\tTab",
+    "  =HYPERLINK(1)",
+    '=1,"2";3',
+]
 
 
 def released(**of: str) -> PayoutBatch:
@@ -39,7 +49,14 @@ def test_the_bank_file_has_account_amount_and_id_of_each_payout():
     affiliate = owed(100_000)
     batch = released()
     heading, row = written(batch)
-    assert heading == ["payee_name", "iban", "amount", "currency", "end_to_end_id", "remittance_text"]
+    assert heading == [
+        "payee_name",
+        "iban",
+        "amount",
+        "currency",
+        "end_to_end_id",
+        "remittance_text",
+    ]
     expected = [
         "Ada Partner",
         IBAN,
@@ -49,14 +66,19 @@ def test_the_bank_file_has_account_amount_and_id_of_each_payout():
         f"MaalEdu affiliate payout {batch.payable_on}",
     ]
     assert row == expected
-    assert make_file(batch, by=make_staff()).name == f"payouts-bank-usd-{batch.payable_on}-{batch.pk.hex[-8:]}.csv"
+    assert (
+        make_file(batch, by=make_staff()).name
+        == f"payouts-bank-usd-{batch.payable_on}-{batch.pk.hex[-8:]}.csv"
+    )
 
 
 def test_the_paypal_file_has_no_heading_and_five_columns():
     affiliate = owed(100_000, details=PAYPAL)
     batch = released(method="paypal")
     note = f"MaalEdu affiliate payout {batch.payable_on}"
-    assert written(batch) == [["ada@paypal.example", "100.00", "USD", payment_id(affiliate.payouts.get().pk), note]]
+    assert written(batch) == [
+        ["ada@paypal.example", "100.00", "USD", payment_id(affiliate.payouts.get().pk), note]
+    ]
 
 
 def test_half_of_499_is_49_90_in_the_ledger_and_in_the_file(settings):
@@ -78,7 +100,9 @@ def test_half_of_499_is_49_90_in_the_ledger_and_in_the_file(settings):
         ("jpy", 123_450, "12345"),
     ],
 )
-def test_amounts_are_written_with_the_decimals_of_their_currency(currency: str, price: int, text: str):
+def test_amounts_are_written_with_the_decimals_of_their_currency(
+    currency: str, price: int, text: str
+):
     owed_in = make_affiliate()
     earn(owed_in, price, currency=currency)
     assert written(released(currency=currency))[1][2:4] == [text, currency.upper()]
@@ -90,7 +114,9 @@ def test_the_name_of_a_payee_runs_nothing_in_a_spreadsheet(name: str):
     assert written(released())[1][:2] == [f"'{name}", IBAN]
 
 
-@pytest.mark.parametrize("account", ["=cmd|x@example.com", "+tag@example.com", "-x@example.com", "@x.example"])
+@pytest.mark.parametrize(
+    "account", ["=cmd|x@example.com", "+tag@example.com", "-x@example.com", "@x.example"]
+)
 def test_an_account_is_never_altered_so_one_that_would_run_stops_the_file(account: str):
     """Quoted it would be another address, and somebody else's money."""
     owed(details=PAYPAL)
@@ -145,7 +171,10 @@ def test_a_file_that_was_made_is_noted_on_its_batch_and_one_that_was_not_is_not(
         asked_at = timezone.now()
         make_file(batch, by=who)
         noted = PayoutBatch.objects.get()
-        assert (noted.exported_by, noted.exported_at >= asked_at - timedelta(milliseconds=1)) == (who, True)
+        assert (noted.exported_by, noted.exported_at >= asked_at - timedelta(milliseconds=1)) == (
+            who,
+            True,
+        )
 
 
 def test_an_id_is_short_enough_for_paypal_and_leads_back_to_the_payout():
@@ -156,6 +185,8 @@ def test_an_id_is_short_enough_for_paypal_and_leads_back_to_the_payout():
     assert payout_of(written_id) == payout_of(f" {written_id.lower()} ") == key
 
 
-@pytest.mark.parametrize("text", ["", "BANK-1", "A" * 25, "A" * 27, "A" * 40, "é" * 26, str(uuid4()), "0" * 26])
+@pytest.mark.parametrize(
+    "text", ["", "BANK-1", "A" * 25, "A" * 27, "A" * 40, "é" * 26, str(uuid4()), "0" * 26]
+)
 def test_what_is_no_id_names_no_payout(text: str):
     assert payout_files.payout_of(text) is None

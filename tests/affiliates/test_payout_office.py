@@ -1,4 +1,6 @@
-"""What staff do with payouts, the ledger and commissions in the office and on the command line, and what they cannot."""
+"""What staff do with payouts, the ledger and commissions in the office and on the command line, and
+what they cannot.
+"""
 
 import csv
 import io
@@ -64,18 +66,24 @@ def text_of(answer: Any) -> str:
 
 
 def history() -> list[tuple[str, str]]:
-    return list(LogEntry.objects.order_by("action_time", "pk").values_list("object_id", "change_message"))
+    return list(
+        LogEntry.objects.order_by("action_time", "pk").values_list("object_id", "change_message")
+    )
 
 
 def form(currency: str = "usd", method: str = "bank", days: int = 0) -> dict[str, str]:
-    return {"currency": currency, "method": method, "payable_on": str(timezone.now().date() + timedelta(days=days))}
+    return {
+        "currency": currency,
+        "method": method,
+        "payable_on": str(timezone.now().date() + timedelta(days=days)),
+    }
 
 
 def rows(answer: Any) -> list[list[str]]:
     return list(csv.reader(io.StringIO(b"".join(answer.streaming_content).decode())))
 
 
-# --- drafting --------------------------------------------------------------------------------------------------------
+# --- drafting -------------------------------------------------------------------------------------
 def test_staff_draft_what_is_payable_and_land_on_the_batch(office: Client, boss: User) -> None:
     owed(60_000)
     page = office.get(f"{BATCHES}draft/")
@@ -85,20 +93,35 @@ def test_staff_draft_what_is_payable_and_land_on_the_batch(office: Client, boss:
     batch = PayoutBatch.objects.get()
     assert answer.redirect_chain == [(url(batch), 302)]
     assert "Drafted: 1 payout, $60.00." in text_of(answer)
-    assert (batch.drafted_by, batch.currency, batch.method, amounts(batch)) == (boss, "usd", "bank", [6000])
+    assert (batch.drafted_by, batch.currency, batch.method, amounts(batch)) == (
+        boss,
+        "usd",
+        "bank",
+        [6000],
+    )
     assert history() == [(str(batch.pk), "drafted")]
 
 
 def test_a_draft_with_nothing_to_pay_says_so_and_leaves_nothing(office: Client) -> None:
     owed(49_990)
     answer = office.post(f"{BATCHES}draft/", form())
-    assert (answer.status_code, "No affiliate has enough to pay out" in text_of(answer)) == (200, True)
+    assert (answer.status_code, "No affiliate has enough to pay out" in text_of(answer)) == (
+        200,
+        True,
+    )
     assert (PayoutBatch.objects.count(), LogEntry.objects.count()) == (0, 0)
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"currency": "xxx"}, {"currency": ""}, {"method": "later"}, {"method": ""}, {"payable_on": "yesterday"}, {"payable_on": ""}],
+    [
+        {"currency": "xxx"},
+        {"currency": ""},
+        {"method": "later"},
+        {"method": ""},
+        {"payable_on": "yesterday"},
+        {"payable_on": ""},
+    ],
     ids=str,
 )
 def test_a_draft_of_something_else_is_shown_again(office: Client, wrong: dict) -> None:
@@ -109,7 +132,9 @@ def test_a_draft_of_something_else_is_shown_again(office: Client, wrong: dict) -
 
 def test_what_becomes_payable_later_cannot_be_drafted_yet(office: Client) -> None:
     owed()
-    assert "Choose today or an earlier day" in text_of(office.post(f"{BATCHES}draft/", form(days=1)))
+    assert "Choose today or an earlier day" in text_of(
+        office.post(f"{BATCHES}draft/", form(days=1))
+    )
     assert PayoutBatch.objects.count() == 0
 
 
@@ -120,14 +145,23 @@ def test_two_presses_draft_once(office: Client) -> None:
     assert (PayoutBatch.objects.count(), Payout.objects.count()) == (1, 1)
 
 
-# --- what a batch shows ----------------------------------------------------------------------------------------------
-def test_a_batch_shows_its_payouts_with_masked_accounts_and_who_did_what_when(office: Client) -> None:
+# --- what a batch shows ---------------------------------------------------------------------------
+def test_a_batch_shows_its_payouts_with_masked_accounts_and_who_did_what_when(
+    office: Client,
+) -> None:
     affiliate, other = owed(60_000, 1990), owed(70_000)
     batch = batch_in(PayoutBatch.PAID)
     payouts.cancel(other.payouts.get(), by=make_staff(), reason="The bank sent it back")
     page = text_of(office.get(url(batch)))
     batch.refresh_from_db()
-    for shown in ("Ada Partner", "DE•• •••• 3000", "$61.99", "2 entries", "BANK-1", "The bank sent it back"):
+    for shown in (
+        "Ada Partner",
+        "DE•• •••• 3000",
+        "$61.99",
+        "2 entries",
+        "BANK-1",
+        "The bank sent it back",
+    ):
         assert shown in page, shown
     for person in (batch.drafted_by, batch.released_by, batch.paid_by):
         assert person.email in page
@@ -150,12 +184,22 @@ def test_a_payout_lists_each_of_its_entries_with_a_link(office: Client) -> None:
     assert "$1.99" in page
 
 
-def test_a_payout_is_found_by_affiliate_by_the_id_in_the_file_and_by_its_own(office: Client) -> None:
+def test_a_payout_is_found_by_affiliate_by_the_id_in_the_file_and_by_its_own(
+    office: Client,
+) -> None:
     affiliate, _ = owed(), owed()
     draft()
     payout = affiliate.payouts.get()
-    for text in (affiliate.code, affiliate.email, payment_id(payout.pk), str(payout.pk), str(affiliate.pk)):
-        assert [row.pk for row in office.get(LINES, {"q": text}).context["cl"].result_list] == [payout.pk], text
+    for text in (
+        affiliate.code,
+        affiliate.email,
+        payment_id(payout.pk),
+        str(payout.pk),
+        str(affiliate.pk),
+    ):
+        assert [row.pk for row in office.get(LINES, {"q": text}).context["cl"].result_list] == [
+            payout.pk
+        ], text
     assert list(office.get(LINES, {"q": "nobody"}).context["cl"].result_list) == []
 
 
@@ -163,12 +207,14 @@ def test_a_payout_is_found_by_affiliate_by_the_id_in_the_file_and_by_its_own(off
 def test_a_batch_offers_the_steps_that_are_next_only(office: Client, status: str) -> None:
     owed()
     page = text_of(office.get(url(batch_in(status))))
-    offered = {verb for verb in STEPS if f"/{verb}/" in page.replace("/payout/", "").replace(LINES, "")}
+    offered = {
+        verb for verb in STEPS if f"/{verb}/" in page.replace("/payout/", "").replace(LINES, "")
+    }
     lines = {"cancel"} if status != PayoutBatch.CANCELLED else set()
     assert offered - lines == OFFERED[status] - lines
 
 
-# --- releasing -------------------------------------------------------------------------------------------------------
+# --- releasing ------------------------------------------------------------------------------------
 def test_a_colleague_releases_what_they_have_looked_at(office: Client, boss: User) -> None:
     affiliate = owed()
     batch = draft()
@@ -184,7 +230,9 @@ def test_a_colleague_releases_what_they_have_looked_at(office: Client, boss: Use
     assert history() == [(str(batch.pk), "released: 1 payout, $100.00")]
 
 
-def test_who_drafted_is_shown_no_button_and_refused_also_without_it(office: Client, boss: User) -> None:
+def test_who_drafted_is_shown_no_button_and_refused_also_without_it(
+    office: Client, boss: User
+) -> None:
     owed()
     batch = draft(boss)
     assert "You drafted this batch." in text_of(office.get(url(batch)))
@@ -198,7 +246,9 @@ def test_who_drafted_is_shown_no_button_and_refused_also_without_it(office: Clie
 
 
 @pytest.mark.parametrize("seen", ["", "1:9999", "2:10000"])
-def test_a_batch_that_has_changed_since_it_was_shown_is_not_released(office: Client, seen: str) -> None:
+def test_a_batch_that_has_changed_since_it_was_shown_is_not_released(
+    office: Client, seen: str
+) -> None:
     owed()
     batch = draft()
     before = state()
@@ -213,10 +263,13 @@ def test_a_release_tells_what_was_cancelled_because_it_is_not_covered(office: Cl
     batch = draft()
     commissions.review(sale.pk, hold=True, by="boss@example.com", note="Looks odd")
     answer = office.post(url(batch, "release"), {"seen": "2:13000"}, follow=True)
-    assert "Released: 1 payout, $70.00; not covered any more and cancelled: 1 payout, $60.00." in text_of(answer)
+    assert (
+        "Released: 1 payout, $70.00; not covered any more and cancelled: 1 payout, $60.00."
+        in text_of(answer)
+    )
 
 
-# --- paid, cancelled, downloaded -------------------------------------------------------------------------------------
+# --- paid, cancelled, downloaded ------------------------------------------------------------------
 def test_marking_paid_tells_each_affiliate_once(office: Client, boss: User) -> None:
     ada, bo = owed(60_000), owed(70_000, name="Bo")
     batch = batch_in(PayoutBatch.RELEASED)
@@ -224,9 +277,13 @@ def test_marking_paid_tells_each_affiliate_once(office: Client, boss: User) -> N
     assert "Marked paid: 2 payouts, $130.00." in text_of(answer)
     batch.refresh_from_db()
     assert (batch.status, batch.paid_by, batch.reference) == ("paid", boss, "BANK-77")
-    assert sorted(Email.objects.filter(kind="affiliate_payout").values_list("to", flat=True)) == sorted([ada.email, bo.email])
+    assert sorted(
+        Email.objects.filter(kind="affiliate_payout").values_list("to", flat=True)
+    ) == sorted([ada.email, bo.email])
     context = Email.objects.get(to=ada.email).context
-    assert {name: context[name] for name in ("payee_name", "amount", "method", "hint", "reference")} == {
+    assert {
+        name: context[name] for name in ("payee_name", "amount", "method", "hint", "reference")
+    } == {
         "payee_name": "Ada Partner",
         "amount": "$60.00",
         "method": "Bank transfer",
@@ -236,7 +293,10 @@ def test_marking_paid_tells_each_affiliate_once(office: Client, boss: User) -> N
     assert context["dashboard_link"] == "http://testserver/affiliates/dashboard/"
     again = office.post(url(batch, "paid"), {"reference": "BANK-78"})
     assert "only a released one can be marked paid" in text_of(again)
-    assert (Email.objects.filter(kind="affiliate_payout").count(), PayoutBatch.objects.get().reference) == (2, "BANK-77")
+    assert (
+        Email.objects.filter(kind="affiliate_payout").count(),
+        PayoutBatch.objects.get().reference,
+    ) == (2, "BANK-77")
     assert history() == [(str(batch.pk), "marked paid: 2 payouts, $130.00")]
 
 
@@ -281,7 +341,9 @@ def test_one_payout_is_cancelled_with_a_reason(office: Client, status: str) -> N
     assert "Cancelled: $60.00 to Ada Partner: The bank sent it back." in text_of(answer)
     assert "cancelled already" in text_of(office.post(page, {"reason": "Again"}))
     assert balance_of(affiliate) == (0, 6000, 0, 0)
-    assert history() == [(str(payout.pk), "cancelled: $60.00 to Ada Partner: The bank sent it back")]
+    assert history() == [
+        (str(payout.pk), "cancelled: $60.00 to Ada Partner: The bank sent it back")
+    ]
 
 
 def test_the_file_is_downloaded_by_a_button_and_each_time_is_noted(office: Client) -> None:
@@ -305,7 +367,12 @@ def test_the_paypal_file_is_downloaded_too(office: Client) -> None:
     batch = draft(method="paypal")
     payouts.release(batch, by=make_staff())
     assert "Download the file for PayPal" in text_of(office.get(url(batch, "export")))
-    assert rows(office.post(url(batch, "export")))[0][:4] == ["ada@paypal.example", "100.00", "USD", payment_id(affiliate.payouts.get().pk)]
+    assert rows(office.post(url(batch, "export")))[0][:4] == [
+        "ada@paypal.example",
+        "100.00",
+        "USD",
+        payment_id(affiliate.payouts.get().pk),
+    ]
 
 
 @pytest.mark.parametrize("status", [PayoutBatch.DRAFT, PayoutBatch.CANCELLED])
@@ -316,8 +383,13 @@ def test_nothing_is_downloaded_of_what_nobody_released(office: Client, status: s
     assert (answer.has_header("Content-Disposition"), LogEntry.objects.count()) == (False, 0)
 
 
-# --- permissions -----------------------------------------------------------------------------------------------------
-ALL = ["view_payoutbatch", "view_payout", "draft_payoutbatch", *sorted({permission for *_, permission in STEPS.values()})]
+# --- permissions ----------------------------------------------------------------------------------
+ALL = [
+    "view_payoutbatch",
+    "view_payout",
+    "draft_payoutbatch",
+    *sorted({permission for *_, permission in STEPS.values()}),
+]
 
 
 @pytest.mark.parametrize("verb", STEPS)
@@ -328,7 +400,10 @@ def test_each_step_needs_its_own_permission(db: None, verb: str) -> None:
     client = member(*(each for each in ALL if each != permission))
     before = state()
     assert client.get(url(batch)).status_code == 200
-    assert (client.get(url(batch, verb)).status_code, client.post(url(batch, verb), typed).status_code) == (403, 403)
+    assert (
+        client.get(url(batch, verb)).status_code,
+        client.post(url(batch, verb), typed).status_code,
+    ) == (403, 403)
     assert (state(), LogEntry.objects.count()) == (before, 0)
     User.objects.filter(email="clerk@example.com").delete()
     allowed = member("view_payoutbatch", permission)
@@ -340,7 +415,10 @@ def test_each_step_needs_its_own_permission(db: None, verb: str) -> None:
 def test_drafting_needs_its_permission(db: None) -> None:
     owed()
     client = member(*(each for each in ALL if each != "draft_payoutbatch"))
-    assert (client.get(f"{BATCHES}draft/").status_code, client.post(f"{BATCHES}draft/", form()).status_code) == (403, 403)
+    assert (
+        client.get(f"{BATCHES}draft/").status_code,
+        client.post(f"{BATCHES}draft/", form()).status_code,
+    ) == (403, 403)
     assert PayoutBatch.objects.count() == 0
     User.objects.filter(email="clerk@example.com").delete()
     member("view_payoutbatch", "draft_payoutbatch").post(f"{BATCHES}draft/", form())
@@ -353,10 +431,15 @@ def test_cancelling_one_payout_needs_its_permission(db: None) -> None:
     page = f"{LINES}{affiliate.payouts.get().pk}/cancel/"
     client = member(*(each for each in ALL if each != "settle_payoutbatch"))
     before = state()
-    assert (client.get(page).status_code, client.post(page, {"reason": "R"}).status_code) == (403, 403)
+    assert (client.get(page).status_code, client.post(page, {"reason": "R"}).status_code) == (
+        403,
+        403,
+    )
     assert state() == before
     User.objects.filter(email="clerk@example.com").delete()
-    assert member("view_payout", "settle_payoutbatch").post(page, {"reason": "R"}).status_code == 302
+    assert (
+        member("view_payout", "settle_payoutbatch").post(page, {"reason": "R"}).status_code == 302
+    )
 
 
 @pytest.mark.parametrize("verb", [*STEPS, "draft"])
@@ -371,7 +454,9 @@ def test_a_link_changes_nothing_whatever_it_says(office: Client, verb: str) -> N
 
 
 @pytest.mark.parametrize("verb", [*STEPS, "draft"])
-def test_no_step_without_the_forms_token_or_a_sign_in(office: Client, boss: User, verb: str) -> None:
+def test_no_step_without_the_forms_token_or_a_sign_in(
+    office: Client, boss: User, verb: str
+) -> None:
     owed()
     batch = batch_in(STEPS[verb][0]) if verb in STEPS else None
     page, typed = (url(batch, verb), STEPS[verb][1]) if batch else (f"{BATCHES}draft/", form())
@@ -386,14 +471,23 @@ def test_no_step_without_the_forms_token_or_a_sign_in(office: Client, boss: User
 @pytest.mark.parametrize("key", ["00000000-0000-7000-8000-000000000000", "nothing", "1"])
 @pytest.mark.parametrize("verb", ["change", *STEPS])
 def test_a_batch_that_is_not_there_is_not_found(office: Client, key: str, verb: str) -> None:
-    answers = (office.get(f"{BATCHES}{key}/{verb}/"), office.post(f"{BATCHES}{key}/{verb}/", {"reason": "R", "reference": "R"}))
+    answers = (
+        office.get(f"{BATCHES}{key}/{verb}/"),
+        office.post(f"{BATCHES}{key}/{verb}/", {"reason": "R", "reference": "R"}),
+    )
     assert [answer.status_code for answer in answers] == [404, 404]
     assert office.post(f"{LINES}{key}/cancel/", {"reason": "R"}).status_code == 404
 
 
-# --- the ledger, read only -------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("model", [LedgerEntry, Balance, Commission, Payout, PayoutBatch], ids=lambda model: model.__name__)
-def test_money_is_not_added_edited_or_deleted_by_hand_by_anybody(office: Client, model: Any) -> None:
+# --- the ledger, read only ------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "model",
+    [LedgerEntry, Balance, Commission, Payout, PayoutBatch],
+    ids=lambda model: model.__name__,
+)
+def test_money_is_not_added_edited_or_deleted_by_hand_by_anybody(
+    office: Client, model: Any
+) -> None:
     owed()
     batch_in(PayoutBatch.RELEASED)
     name = model._meta.model_name
@@ -404,7 +498,10 @@ def test_money_is_not_added_edited_or_deleted_by_hand_by_anybody(office: Client,
     typed = {"amount": "1", "payable": "1", "status": "paid", "currency": "eur", "note": "x"}
     assert office.post(f"{page}{row.pk}/change/", typed).status_code == 403
     assert office.post(f"{page}{row.pk}/delete/", {"post": "yes"}).status_code == 403
-    assert (office.get(f"{page}add/").status_code, office.post(f"{page}add/", typed).status_code) == (403, 403)
+    assert (
+        office.get(f"{page}add/").status_code,
+        office.post(f"{page}add/", typed).status_code,
+    ) == (403, 403)
     listing = office.get(page)
     assert "delete_selected" not in text_of(listing)
     deletion = {"action": "delete_selected", "_selected_action": [str(row.pk)], "post": "yes"}
@@ -438,7 +535,13 @@ def test_an_entry_is_explained_on_its_page(office: Client) -> None:
     entry = affiliate.entries.get(amount=4990)
     page = text_of(office.get(f"{LEDGER}{entry.pk}/change/"))
     payout = affiliate.payouts.get()
-    for shown in ("$49.90", "$499.00 x 10 %", str(entry.enrollment_id), entry.source_key, f"{LINES}{payout.pk}/change/"):
+    for shown in (
+        "$49.90",
+        "$499.00 x 10 %",
+        str(entry.enrollment_id),
+        entry.source_key,
+        f"{LINES}{payout.pk}/change/",
+    ):
         assert shown in page, shown
 
 
@@ -458,11 +561,22 @@ def test_a_commission_shows_its_arithmetic_and_where_it_was_paid(office: Client)
     deliver(Client(), disputed(dispute_of(payment)))
     draft()
     listed = text_of(office.get(COMMISSIONS))
-    for shown in ("$600.00 x 10 % = $60.00", "$199.99 x 10 % = $20.00", "$499.00 x 10 % = $49.90", "disputed", "free"):
+    for shown in (
+        "$600.00 x 10 % = $60.00",
+        "$199.99 x 10 % = $20.00",
+        "$499.00 x 10 % = $49.90",
+        "disputed",
+        "free",
+    ):
         assert shown in listed, shown
     paid = Commission.objects.get(amount=6000)
-    assert f"{LINES}{affiliate.payouts.get().pk}/change/" in text_of(office.get(f"{COMMISSIONS}{paid.pk}/change/"))
-    assert [row.pk for row in office.get(COMMISSIONS, {"q": str(paid.enrollment_id)}).context["cl"].result_list] == [paid.pk]
+    assert f"{LINES}{affiliate.payouts.get().pk}/change/" in text_of(
+        office.get(f"{COMMISSIONS}{paid.pk}/change/")
+    )
+    assert [
+        row.pk
+        for row in office.get(COMMISSIONS, {"q": str(paid.enrollment_id)}).context["cl"].result_list
+    ] == [paid.pk]
 
 
 @pytest.mark.parametrize("page", [BATCHES, LINES, LEDGER, BALANCES, COMMISSIONS])
@@ -491,7 +605,7 @@ def test_a_batch_costs_the_same_however_many_payouts_it_has(office: Client) -> N
     assert costs[0] == costs[1]
 
 
-# --- commissions under review ----------------------------------------------------------------------------------------
+# --- commissions under review ---------------------------------------------------------------------
 def offered(office: Client, commission: Commission) -> set[str]:
     page = text_of(office.get(f"{COMMISSIONS}{commission.pk}/change/"))
     return {verb for verb in ("hold", "release") if f"{COMMISSIONS}{commission.pk}/{verb}/" in page}
@@ -508,7 +622,10 @@ def test_a_commission_is_held_with_a_reason_and_released_again(office: Client, b
     for _ in range(2):
         office.post(page, {"decide": "1", "reason": "Looks odd"})
     commission.refresh_from_db()
-    assert (commission.is_under_review, commission.review_note) == (True, "Looks odd (boss@example.com)")
+    assert (commission.is_under_review, commission.review_note) == (
+        True,
+        "Looks odd (boss@example.com)",
+    )
     assert balance_of(affiliate) == (0, 6000, 0, 6000)
     assert history() == [(str(commission.pk), "held for review: Looks odd")]
     assert offered(office, commission) == {"release"}
@@ -539,20 +656,25 @@ def test_reviewing_needs_its_permission(db: None, verb: str) -> None:
     owed()
     commission = Commission.objects.get()
     if verb == "release":
-        commissions.review(commission.enrollment_id, hold=True, by="boss@example.com", note="Looks odd")
+        commissions.review(
+            commission.enrollment_id, hold=True, by="boss@example.com", note="Looks odd"
+        )
     before = Commission.objects.values().get()
     client = member("view_commission")
     page, typed = f"{COMMISSIONS}{commission.pk}/{verb}/", {"decide": "1", "reason": "R"}
     assert (client.get(page).status_code, client.post(page, typed).status_code) == (403, 403)
     act(client, "affiliates/commission", f"{verb}_selected", commission.pk)
-    client.post(COMMISSIONS, {**typed, "action": f"{verb}_selected", "_selected_action": [str(commission.pk)]})
+    client.post(
+        COMMISSIONS,
+        {**typed, "action": f"{verb}_selected", "_selected_action": [str(commission.pk)]},
+    )
     assert Commission.objects.values().get() == before
     User.objects.filter(email="clerk@example.com").delete()
     assert member("view_commission", "review_commission").post(page, typed).status_code == 302
     assert Commission.objects.get().is_under_review is (verb == "hold")
 
 
-# --- the command line ------------------------------------------------------------------------------------------------
+# --- the command line -----------------------------------------------------------------------------
 def told(capsys: Any, *arguments: str) -> str:
     call_command("payouts", *arguments)
     return capsys.readouterr().out
@@ -560,17 +682,27 @@ def told(capsys: Any, *arguments: str) -> str:
 
 def test_a_batch_is_paid_from_the_command_line_by_two_persons(boss: User, capsys) -> None:
     affiliate, colleague = owed(), make_staff(email="colleague@example.com")
-    drafted = told(capsys, "draft", "--currency", "usd", "--method", "bank", "--by", "Boss@example.com")
+    drafted = told(
+        capsys, "draft", "--currency", "usd", "--method", "bank", "--by", "Boss@example.com"
+    )
     batch = PayoutBatch.objects.get()
     assert drafted == f"{batch.pk} drafted: 1 payout, $100.00\n"
     before = state()
     with pytest.raises(CommandError, match="Whoever drafted a payout cannot release it"):
         call_command("payouts", "release", str(batch.pk), "--by", boss.email)
     assert state() == before
-    assert told(capsys, "release", str(batch.pk), "--by", colleague.email) == f"{batch.pk} released: 1 payout, $100.00\n"
+    assert (
+        told(capsys, "release", str(batch.pk), "--by", colleague.email)
+        == f"{batch.pk} released: 1 payout, $100.00\n"
+    )
     told(capsys, "paid", str(batch.pk), "--reference", "BANK-77", "--by", boss.email)
     batch.refresh_from_db()
-    assert (batch.status, batch.reference, batch.drafted_by, batch.released_by) == ("paid", "BANK-77", boss, colleague)
+    assert (batch.status, batch.reference, batch.drafted_by, batch.released_by) == (
+        "paid",
+        "BANK-77",
+        boss,
+        colleague,
+    )
     assert Email.objects.filter(kind="affiliate_payout", to=affiliate.email).count() == 1
     who = list(LogEntry.objects.order_by("action_time", "pk").values_list("user__email", flat=True))
     assert who == [boss.email, colleague.email, boss.email]
@@ -579,12 +711,16 @@ def test_a_batch_is_paid_from_the_command_line_by_two_persons(boss: User, capsys
 def test_a_batch_is_cancelled_from_the_command_line(boss: User, capsys) -> None:
     affiliate = owed()
     batch = batch_in(PayoutBatch.RELEASED)
-    assert "cancelled: 1 payout, $100.00" in told(capsys, "cancel", str(batch.pk), "--reason", "Wrong month", "--by", boss.email)
+    assert "cancelled: 1 payout, $100.00" in told(
+        capsys, "cancel", str(batch.pk), "--reason", "Wrong month", "--by", boss.email
+    )
     assert balance_of(affiliate) == (0, 10_000, 0, 0)
     assert PayoutBatch.objects.get().cancel_reason == "Wrong month"
 
 
-@pytest.mark.parametrize("who", ["nobody@example.com", "learner@example.com", "clerk@example.com", "left@example.com"])
+@pytest.mark.parametrize(
+    "who", ["nobody@example.com", "learner@example.com", "clerk@example.com", "left@example.com"]
+)
 def test_the_command_line_takes_staff_with_the_permission_only(boss: User, who: str) -> None:
     User.objects.create_user("learner@example.com", "a long enough passphrase")
     User.objects.create_superuser("left@example.com", "a long enough passphrase")
@@ -600,9 +736,18 @@ def test_the_command_line_takes_staff_with_the_permission_only(boss: User, who: 
 
 def test_the_command_line_says_what_is_wrong(boss: User) -> None:
     with pytest.raises(CommandError, match="No affiliate has enough"):
-        call_command("payouts", "draft", "--currency", "usd", "--method", "bank", "--by", boss.email)
+        call_command(
+            "payouts", "draft", "--currency", "usd", "--method", "bank", "--by", boss.email
+        )
     with pytest.raises(CommandError, match="no such batch"):
-        call_command("payouts", "release", "00000000-0000-7000-8000-000000000000", "--by", boss.email)
-    for wrong in (["release", "x"], ["paid", "x"], ["draft", "--currency", "xxx", "--method", "bank"], []):
+        call_command(
+            "payouts", "release", "00000000-0000-7000-8000-000000000000", "--by", boss.email
+        )
+    for wrong in (
+        ["release", "x"],
+        ["paid", "x"],
+        ["draft", "--currency", "xxx", "--method", "bank"],
+        [],
+    ):
         with pytest.raises(CommandError):
             call_command("payouts", *wrong, "--by", boss.email)

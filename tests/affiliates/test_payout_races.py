@@ -1,4 +1,6 @@
-"""Payouts when several work on them at once, and when the process dies in the middle: no entry twice, none lost."""
+"""Payouts when several work on them at once, and when the process dies in the middle: no entry
+twice, none lost.
+"""
 
 import signal
 import sys
@@ -16,7 +18,16 @@ from affiliates.errors import NothingToPay, PayoutRefused
 from affiliates.models import Affiliate, LedgerEntry, Payout, PayoutBatch, PayoutItem
 from operations import invariants
 from tests.affiliates.make import make_affiliate, make_staff
-from tests.affiliates.payday import amounts, assert_steps_agree, batch_in, draft, earn, owed, refund, run
+from tests.affiliates.payday import (
+    amounts,
+    assert_steps_agree,
+    batch_in,
+    draft,
+    earn,
+    owed,
+    refund,
+    run,
+)
 from tests.affiliates.test_ledger import balance_of
 from tests.concurrency import kinds, race, winners
 from tests.faults import Faults
@@ -36,7 +47,12 @@ def live_entries() -> list[Any]:
 
 
 def earned_by(affiliate: Affiliate) -> int:
-    return LedgerEntry.objects.of(affiliate.pk, "usd").earnings().aggregate(total=Sum("amount"))["total"] or 0
+    return (
+        LedgerEntry.objects.of(affiliate.pk, "usd")
+        .earnings()
+        .aggregate(total=Sum("amount"))["total"]
+        or 0
+    )
 
 
 def payments_to(affiliate: Affiliate) -> list[tuple[str, int]]:
@@ -51,7 +67,7 @@ def pay_what_is_left(staff: User, colleague: User) -> None:
         payouts.release(payout_drafts.draft(run(), by=staff), by=colleague)
 
 
-# --- drafting --------------------------------------------------------------------------------------------------------
+# --- drafting -------------------------------------------------------------------------------------
 def test_many_who_draft_at_once_share_no_entry():
     affiliates = [owed(60_000 + 10_000 * number, 7_000) for number in range(5)]
     staff = [make_staff() for _ in range(THREADS)]
@@ -60,14 +76,20 @@ def test_many_who_draft_at_once_share_no_entry():
     live = live_entries()
     assert (len(live), len(set(live)), PayoutItem.objects.count()) == (10, 10, 10)
     assert PayoutBatch.objects.count() == kinds(told)["ok"]
-    assert sorted(Payout.objects.values_list("amount", flat=True)) == [earned_by(affiliate) for affiliate in affiliates]
+    assert sorted(Payout.objects.values_list("amount", flat=True)) == [
+        earned_by(affiliate) for affiliate in affiliates
+    ]
     for batch in PayoutBatch.objects.all():
         payouts.release(batch, by=make_staff())
-    assert [balance_of(affiliate) for affiliate in affiliates] == [(0, 0, earned_by(affiliate), 0) for affiliate in affiliates]
+    assert [balance_of(affiliate) for affiliate in affiliates] == [
+        (0, 0, earned_by(affiliate), 0) for affiliate in affiliates
+    ]
 
 
 def test_the_control_a_draft_that_looks_and_then_writes_takes_an_entry_twice():
-    """The harness catches the bug: without the unique row, more than one believes to have taken it."""
+    """The harness catches the bug: without the unique row, more than one believes to have taken
+    it.
+    """
     affiliate, most = owed(*[60_000] * ROUNDS), 0
     batch = draft()
     payout = batch.payouts.get()
@@ -78,29 +100,47 @@ def test_the_control_a_draft_that_looks_and_then_writes_takes_an_entry_twice():
         def naive(_: int, entry: LedgerEntry = entry) -> bool:
             if PayoutItem.objects.filter(entry=entry).exists():
                 return False
-            PayoutItem.objects.create(payout=payout, entry=entry, affiliate_id=affiliate.pk, amount=entry.amount, is_live=False)
+            PayoutItem.objects.create(
+                payout=payout,
+                entry=entry,
+                affiliate_id=affiliate.pk,
+                amount=entry.amount,
+                is_live=False,
+            )
             return True
 
         most = max(most, winners(race(naive, threads=THREADS)))
     assert most > 1
 
 
-# --- releasing -------------------------------------------------------------------------------------------------------
+# --- releasing ------------------------------------------------------------------------------------
 def test_of_many_who_release_at_once_one_wins_and_each_payout_is_booked_once():
     affiliates = [owed(60_000), owed(70_000)]
     batch, staff = draft(), [make_staff() for _ in range(THREADS)]
-    told = race(lambda number: payouts.release(PayoutBatch.objects.get(), by=staff[number]), threads=THREADS)
+    told = race(
+        lambda number: payouts.release(PayoutBatch.objects.get(), by=staff[number]), threads=THREADS
+    )
     assert kinds(told) == {"ok": 1, "PayoutRefused": THREADS - 1}
     batch.refresh_from_db()
-    assert batch.released_by == next(by for by, each in zip(staff, told, strict=True) if not isinstance(each, Exception))
-    assert [payments_to(affiliate) for affiliate in affiliates] == [[("payout", -6000)], [("payout", -7000)]]
+    assert batch.released_by == next(
+        by for by, each in zip(staff, told, strict=True) if not isinstance(each, Exception)
+    )
+    assert [payments_to(affiliate) for affiliate in affiliates] == [
+        [("payout", -6000)],
+        [("payout", -7000)],
+    ]
 
 
 def test_who_drafted_does_not_slip_in_among_many_who_release():
     owed()
     staff, colleague = make_staff(), make_staff()
     draft(staff)
-    told = race(lambda number: payouts.release(PayoutBatch.objects.get(), by=colleague if number == 0 else staff), threads=THREADS)
+    told = race(
+        lambda number: payouts.release(
+            PayoutBatch.objects.get(), by=colleague if number == 0 else staff
+        ),
+        threads=THREADS,
+    )
     assert kinds(told) == {"ok": 1, "SamePerson": THREADS - 1}
     assert PayoutBatch.objects.get().released_by == colleague
 
@@ -109,21 +149,32 @@ def test_of_many_who_mark_paid_at_once_one_wins():
     owed()
     batch_in(PayoutBatch.RELEASED)
     staff = [make_staff() for _ in range(THREADS)]
-    told = race(lambda number: payouts.mark_paid(PayoutBatch.objects.get(), by=staff[number], reference=f"BANK-{number}"), threads=THREADS)
+    told = race(
+        lambda number: payouts.mark_paid(
+            PayoutBatch.objects.get(), by=staff[number], reference=f"BANK-{number}"
+        ),
+        threads=THREADS,
+    )
     assert kinds(told) == {"ok": 1, "PayoutRefused": THREADS - 1}
 
 
-# --- one against the other -------------------------------------------------------------------------------------------
+# --- one against the other ------------------------------------------------------------------------
 def against(first: Callable[[], Any], second: Callable[[], Any]) -> list[Any]:
-    """Run two steps at once, several threads of each; a refusal is an answer, anything else that is raised is not."""
+    """Run two steps at once, several threads of each; a refusal is an answer, anything else that is
+    raised is not.
+    """
     told = race(lambda number: (first, second)[number % 2](), threads=4)
-    assert all(isinstance(each, PayoutRefused) for each in told if isinstance(each, Exception)), told
+    assert all(isinstance(each, PayoutRefused) for each in told if isinstance(each, Exception)), (
+        told
+    )
     return told
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["payout", "batch"])
 @pytest.mark.parametrize("status", [PayoutBatch.DRAFT, PayoutBatch.RELEASED])
-def test_a_step_and_a_cancellation_at_once_leave_a_payout_either_booked_or_free(status: str, whole: bool):
+def test_a_step_and_a_cancellation_at_once_leave_a_payout_either_booked_or_free(
+    status: str, whole: bool
+):
     """Drafted: released meanwhile. Released: marked paid meanwhile."""
     affiliate, staff, colleague = owed(), make_staff(), make_staff()
     for number in range(ROUNDS):
@@ -140,7 +191,9 @@ def test_a_step_and_a_cancellation_at_once_leave_a_payout_either_booked_or_free(
 
         def cancel(key: Any = batch.pk, line: Any = payout.pk) -> Any:
             if whole:
-                return payouts.cancel_batch(PayoutBatch.objects.get(pk=key), by=colleague, reason="Wrong month")
+                return payouts.cancel_batch(
+                    PayoutBatch.objects.get(pk=key), by=colleague, reason="Wrong month"
+                )
             return payouts.cancel(Payout.objects.get(pk=line), by=colleague, reason="Wrong account")
 
         against(step, cancel)
@@ -155,12 +208,17 @@ def test_a_step_and_a_cancellation_at_once_leave_a_payout_either_booked_or_free(
 
 @pytest.mark.engines("postgres")
 def test_a_release_that_is_quicker_than_a_cancellation_is_booked_back():
-    """The rival runs between the cancellation's beginning and its move, where other engines let nobody in."""
+    """The rival runs between the cancellation's beginning and its move, where other engines let
+    nobody in.
+    """
     affiliate, colleague = owed(), make_staff()
     batch = draft()
 
     def release_first(execute: Any, sql: str, *rest: Any) -> Any:
-        if sql.startswith(f'UPDATE "{PayoutBatch._meta.db_table}"') and PayoutBatch.objects.filter(status=PayoutBatch.DRAFT).exists():
+        if (
+            sql.startswith(f'UPDATE "{PayoutBatch._meta.db_table}"')
+            and PayoutBatch.objects.filter(status=PayoutBatch.DRAFT).exists()
+        ):
             race(lambda _: payouts.release(PayoutBatch.objects.get(), by=colleague), threads=1)
         return execute(sql, *rest)
 
@@ -185,14 +243,19 @@ def test_nothing_is_left_behind_in_a_batch_that_is_released_or_cancelled_while_i
                     payouts.cancel_batch(batch, by=colleague, reason="Too early")
 
     for number in range(ROUNDS):
-        drafted, _ = race(lambda thread, n=number: end(n) if thread else payout_drafts.draft(run(), by=staff), threads=2)
+        drafted, _ = race(
+            lambda thread, n=number: end(n) if thread else payout_drafts.draft(run(), by=staff),
+            threads=2,
+        )
         assert isinstance(drafted, PayoutBatch), drafted
         assert invariants.verify() == []
         assert_steps_agree()
         for payout in Payout.objects.filter(status__in=Payout.LIVE):
             payouts.cancel(payout, by=colleague, reason="Back for the next round")
     pay_what_is_left(staff, colleague)
-    assert [balance_of(affiliate) for affiliate in affiliates] == [(0, 0, earned_by(affiliate), 0) for affiliate in affiliates]
+    assert [balance_of(affiliate) for affiliate in affiliates] == [
+        (0, 0, earned_by(affiliate), 0) for affiliate in affiliates
+    ]
 
 
 def test_drafts_releases_refunds_and_holds_at_once_never_pay_more_than_is_owed():
@@ -229,10 +292,12 @@ def test_drafts_releases_refunds_and_holds_at_once_never_pay_more_than_is_owed()
         assert payable < 5000
 
 
-# --- cut off ---------------------------------------------------------------------------------------------------------
+# --- cut off --------------------------------------------------------------------------------------
 @pytest.fixture
 def cut(start: Callable[..., Any], faults: Faults) -> Callable[..., int]:
-    """Return a function that runs the command in a process of its own and kills it at its n-th write."""
+    """Return a function that runs the command in a process of its own and kills it at its n-th
+    write.
+    """
 
     def run_once(at: int, *arguments: str) -> int:
         faults.arm(at)
@@ -264,7 +329,10 @@ def test_a_draft_that_is_killed_at_any_write_leaves_a_smaller_batch_or_none(cut,
         assert_steps_agree()
         with suppress(NothingToPay):
             payout_drafts.draft(run(), by=staff)
-        assert sorted(payout.amount for payout in Payout.objects.filter(status=Payout.DRAFT)) == [6000, 7199]
+        assert sorted(payout.amount for payout in Payout.objects.filter(status=Payout.DRAFT)) == [
+            6000,
+            7199,
+        ]
         for batch in PayoutBatch.objects.filter(status=PayoutBatch.DRAFT):
             payouts.cancel_batch(batch, by=colleague, reason="Next cut")
     assert sizes == sorted(sizes)
@@ -273,11 +341,17 @@ def test_a_draft_that_is_killed_at_any_write_leaves_a_smaller_batch_or_none(cut,
 
 
 @pytest.mark.parametrize("step", ["release", "paid", "cancel"])
-def test_a_step_that_is_killed_at_any_write_is_done_whole_or_not_at_all(cut, faults: Faults, step: str):
+def test_a_step_that_is_killed_at_any_write_is_done_whole_or_not_at_all(
+    cut, faults: Faults, step: str
+):
     affiliates, staff = [owed(60_000), owed(70_000)], make_staff()
     before = PayoutBatch.DRAFT if step == "release" else PayoutBatch.RELEASED
     after = {"release": "released", "paid": "paid", "cancel": "cancelled"}[step]
-    words = {"release": [], "paid": ["--reference", "BANK-1"], "cancel": ["--reason", "Wrong month"]}[step]
+    words = {
+        "release": [],
+        "paid": ["--reference", "BANK-1"],
+        "cancel": ["--reason", "Wrong month"],
+    }[step]
     batch = batch_in(before)
     number = writes_of(cut, faults, step, str(batch.pk), *words, "--by", staff.email)
     ends = []
@@ -291,5 +365,7 @@ def test_a_step_that_is_killed_at_any_write_is_done_whole_or_not_at_all(cut, fau
         assert set(batch.payouts.values_list("status", flat=True)) == {batch.status}
         assert invariants.verify() == []
         is_booked = batch.status in (PayoutBatch.RELEASED, PayoutBatch.PAID)
-        assert [balance_of(affiliate)[2] for affiliate in affiliates] == ([6000, 7000] if is_booked else [0, 0])
+        assert [balance_of(affiliate)[2] for affiliate in affiliates] == (
+            [6000, 7000] if is_booked else [0, 0]
+        )
     assert set(ends) == {before, after}

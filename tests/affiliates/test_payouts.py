@@ -20,7 +20,18 @@ from maaledu.db import transition
 from operations import money_invariants
 from tests import tables
 from tests.affiliates.make import make_affiliate, make_staff, sell, tomorrow
-from tests.affiliates.payday import PAYPAL, amounts, assert_steps_agree, batch_in, draft, earn, owed, refund, run, state
+from tests.affiliates.payday import (
+    PAYPAL,
+    amounts,
+    assert_steps_agree,
+    batch_in,
+    draft,
+    earn,
+    owed,
+    refund,
+    run,
+    state,
+)
 from tests.affiliates.test_ledger import balance_of
 from tests.factories import deliver, dispute_of, disputed
 
@@ -39,15 +50,28 @@ def one_cent_more(affiliate: Affiliate) -> None:
     assert ledger.adjust(affiliate, Adjustment("a cent", 1, "usd", "boss@example.com", "A cent"))
 
 
-# --- what is drafted -------------------------------------------------------------------------------------------------
+# --- what is drafted ------------------------------------------------------------------------------
 def test_a_draft_pays_each_affiliate_what_became_payable_and_books_nothing():
     affiliate, staff = owed(49900, 19999), make_staff()
     batch = draft(staff)
-    assert (batch.status, batch.drafted_by, batch.minimum, batch.released_by) == ("draft", staff, 5000, None)
+    assert (batch.status, batch.drafted_by, batch.minimum, batch.released_by) == (
+        "draft",
+        staff,
+        5000,
+        None,
+    )
     payout = Payout.objects.get()
-    assert (payout.affiliate, payout.amount, payout.entry_count, payout.status) == (affiliate, 4990 + 2000, 2, "draft")
+    assert (payout.affiliate, payout.amount, payout.entry_count, payout.status) == (
+        affiliate,
+        4990 + 2000,
+        2,
+        "draft",
+    )
     assert (payout.payee_name, payout.details_hint) == ("Ada Partner", "DE•• •••• 3000")
-    assert sorted(PayoutItem.objects.values_list("amount", "is_live")) == [(2000, True), (4990, True)]
+    assert sorted(PayoutItem.objects.values_list("amount", "is_live")) == [
+        (2000, True),
+        (4990, True),
+    ]
     assert balance_of(affiliate) == (0, 6990, 0, 0)
     assert LedgerEntry.objects.count() == 2
 
@@ -116,11 +140,15 @@ def test_the_day_decides_what_is_in():
 
 
 def test_a_cost_is_taken_off_whatever_the_day():
-    """What lowers the balance counts at once: a payout of an earlier day is covered all the same."""
+    """What lowers the balance counts at once: a payout of an earlier day is covered all the
+    same.
+    """
     affiliate = make_affiliate()
     earn(affiliate, 60_000, payable=timedelta(days=-5))
     ledger.adjust(affiliate, Adjustment("fee", -700, "usd", "boss@example.com", "Bank fee"))
-    batch = payout_drafts.draft(Run("usd", "bank", timezone.now().date() - timedelta(days=3)), by=make_staff())
+    batch = payout_drafts.draft(
+        Run("usd", "bank", timezone.now().date() - timedelta(days=3)), by=make_staff()
+    )
     assert amounts(batch) == [5300]
     assert len(payouts.release(batch, by=make_staff()).payouts) == 1
 
@@ -133,7 +161,12 @@ def test_an_entry_is_in_one_live_payout_only():
     assert amounts(draft()) == [5500]
     taken = PayoutItem.objects.filter(payout__batch=first).get()
     with pytest.raises(IntegrityError):
-        PayoutItem.objects.create(payout=Payout.objects.last(), entry=taken.entry, affiliate_id=affiliate.pk, amount=taken.amount)
+        PayoutItem.objects.create(
+            payout=Payout.objects.last(),
+            entry=taken.entry,
+            affiliate_id=affiliate.pk,
+            amount=taken.amount,
+        )
 
 
 def test_a_draft_pays_to_the_account_of_its_day():
@@ -143,7 +176,7 @@ def test_a_draft_pays_to_the_account_of_its_day():
     assert batch.payouts.get().details_hint == "DE•• •••• 3000"
 
 
-# --- holds -----------------------------------------------------------------------------------------------------------
+# --- holds ----------------------------------------------------------------------------------------
 def test_a_held_commission_is_in_no_draft_and_the_released_one_in_the_next():
     affiliate = make_affiliate()
     (held, _), _ = earn(affiliate, 90_000, 60_000)
@@ -174,7 +207,9 @@ def test_a_disputed_commission_is_in_no_draft_until_the_dispute_is_won(client: C
 
 
 def test_a_hold_never_makes_more_go_out(client: Client):
-    """The reversal of a sale that was paid out is taken off the next payout also while that sale is disputed."""
+    """The reversal of a sale that was paid out is taken off the next payout also while that sale is
+    disputed.
+    """
     affiliate = make_affiliate()
     ((_, payment),) = earn(affiliate, 100_000)
     batch_in(PayoutBatch.PAID)
@@ -188,7 +223,7 @@ def test_a_hold_never_makes_more_go_out(client: Client):
     assert balance_of(affiliate) == (0, 0, 16_000, 0)
 
 
-# --- reversals after a payout ----------------------------------------------------------------------------------------
+# --- reversals after a payout ---------------------------------------------------------------------
 def test_a_reversal_of_what_was_paid_reduces_the_next_payout():
     affiliate = make_affiliate()
     ((_, payment),) = earn(affiliate, 100_000)
@@ -209,7 +244,7 @@ def test_a_reversal_of_what_was_paid_reduces_the_next_payout():
     assert balance_of(affiliate) == (0, 0, 15_000, 0)
 
 
-# --- releasing -------------------------------------------------------------------------------------------------------
+# --- releasing ------------------------------------------------------------------------------------
 def test_a_release_books_each_payout_once():
     ada, bo, colleague = owed(60_000), owed(70_000), make_staff()
     batch = draft()
@@ -277,7 +312,9 @@ def test_where_the_database_cannot_refuse_it_the_invariants_name_it():
     staff, _ = make_staff(), owed()
     batch = draft(staff)
     assert transition(batch, PayoutBatch.RELEASED, released_by=staff)
-    assert money_invariants.check_two_persons() == [f"payout batch {batch.pk} was drafted and released by one person"]
+    assert money_invariants.check_two_persons() == [
+        f"payout batch {batch.pk} was drafted and released by one person"
+    ]
 
 
 def _refund(affiliate: Affiliate, payment: Any) -> None:
@@ -300,7 +337,9 @@ CHANGES = [_refund, _hold, _dispute, _suspend]
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
-def test_a_payout_that_is_not_covered_any_more_is_cancelled_at_the_release_and_the_others_go(change):
+def test_a_payout_that_is_not_covered_any_more_is_cancelled_at_the_release_and_the_others_go(
+    change,
+):
     changed, other = make_affiliate(), owed(60_000)
     ((_, payment),) = earn(changed, 100_000)
     batch = draft()
@@ -322,11 +361,17 @@ def test_a_batch_of_which_nothing_is_covered_any_more_is_cancelled():
     memberships.suspend(affiliate, by="staff@example.com", reason="A question")
     assert payouts.release(batch, by=colleague).payouts == []
     batch.refresh_from_db()
-    assert (batch.status, batch.cancelled_by, batch.cancel_reason) == ("cancelled", colleague, payouts.CHANGED)
+    assert (batch.status, batch.cancelled_by, batch.cancel_reason) == (
+        "cancelled",
+        colleague,
+        payouts.CHANGED,
+    )
 
 
 def test_two_drafts_never_pay_more_than_is_owed():
-    """One sale is drafted, then refunded; a second draft takes the reversal into account, and both go out."""
+    """One sale is drafted, then refunded; a second draft takes the reversal into account, and both
+    go out.
+    """
     affiliate = make_affiliate()
     ((_, payment),) = earn(affiliate, 100_000)
     first = draft()
@@ -339,11 +384,13 @@ def test_two_drafts_never_pay_more_than_is_owed():
     assert balance_of(affiliate) == (0, 0, 20_000, 0)
 
 
-# --- paid, and back --------------------------------------------------------------------------------------------------
+# --- paid, and back -------------------------------------------------------------------------------
 def test_a_released_batch_is_marked_paid_with_its_reference():
     affiliate, staff = owed(), make_staff()
     batch = batch_in(PayoutBatch.RELEASED)
-    assert [payout.affiliate for payout in payouts.mark_paid(batch, by=staff, reference=" BANK-77 ")] == [affiliate]
+    assert [
+        payout.affiliate for payout in payouts.mark_paid(batch, by=staff, reference=" BANK-77 ")
+    ] == [affiliate]
     batch.refresh_from_db()
     assert (batch.status, batch.paid_by, batch.reference) == ("paid", staff, "BANK-77")
     assert batch.paid_at is not None
@@ -376,7 +423,10 @@ def test_a_batch_whose_payouts_were_all_cancelled_is_not_marked_paid():
 STEPS = {
     "released": (lambda batch: payouts.release(batch, by=make_staff()), ["draft"]),
     "paid": (lambda batch: payouts.mark_paid(batch, by=make_staff(), reference="R"), ["released"]),
-    "cancelled": (lambda batch: payouts.cancel_batch(batch, by=make_staff(), reason="R"), ["draft", "released"]),
+    "cancelled": (
+        lambda batch: payouts.cancel_batch(batch, by=make_staff(), reason="R"),
+        ["draft", "released"],
+    ),
 }
 
 
@@ -419,12 +469,20 @@ def test_a_cancelled_payout_brings_its_entries_back(status: str):
     assert not payouts.cancel(payout, by=make_staff(), reason="Again")
     payout.refresh_from_db()
     assert (payout.status, payout.cancel_reason) == ("cancelled", "The bank sent it back")
-    booked = list(LedgerEntry.objects.filter(affiliate=affiliate, payout_id=payout.pk).values_list("kind", "amount").order_by("created_at"))
-    assert booked == ([] if status == PayoutBatch.DRAFT else [("payout", -6199), ("payout_cancelled", 6199)])
+    booked = list(
+        LedgerEntry.objects.filter(affiliate=affiliate, payout_id=payout.pk)
+        .values_list("kind", "amount")
+        .order_by("created_at")
+    )
+    assert booked == (
+        [] if status == PayoutBatch.DRAFT else [("payout", -6199), ("payout_cancelled", 6199)]
+    )
     assert balance_of(affiliate) == (0, 6199, 0, 0)
     assert balance_of(other) == paid_before
     again = draft()
-    assert [(p.affiliate, p.amount, p.entry_count) for p in again.payouts.all()] == [(affiliate, 6199, 2)]
+    assert [(p.affiliate, p.amount, p.entry_count) for p in again.payouts.all()] == [
+        (affiliate, 6199, 2)
+    ]
     payouts.release(again, by=make_staff())
     assert balance_of(affiliate) == (0, 0, 6199, 0)
     batch.refresh_from_db()
@@ -437,14 +495,20 @@ def test_a_cancelled_batch_brings_all_its_entries_back(status: str):
     batch, staff = batch_in(status), make_staff()
     assert len(payouts.cancel_batch(batch, by=staff, reason="Wrong month")) == 2
     batch.refresh_from_db()
-    assert (batch.status, batch.cancelled_by, batch.cancel_reason) == ("cancelled", staff, "Wrong month")
+    assert (batch.status, batch.cancelled_by, batch.cancel_reason) == (
+        "cancelled",
+        staff,
+        "Wrong month",
+    )
     assert [balance_of(affiliate) for affiliate in affiliates] == [(0, 6000, 0, 0), (0, 7000, 0, 0)]
     assert PayoutItem.objects.filter(is_live=True).count() == 0
     assert amounts(draft()) == [6000, 7000]
 
 
 def test_the_next_draft_takes_what_a_batch_that_is_over_left_behind():
-    """Cancelled by line, then paid: what was cancelled is paid once, later, and never with the first."""
+    """Cancelled by line, then paid: what was cancelled is paid once, later, and never with the
+    first.
+    """
     ada, bo = owed(60_000), owed(70_000)
     batch = batch_in(PayoutBatch.RELEASED)
     payouts.cancel(ada.payouts.get(), by=make_staff(), reason="A wrong account")
@@ -462,9 +526,13 @@ def test_more_than_a_batch_holds_is_left_to_the_next_draft(monkeypatch):
 
 
 def test_nothing_joins_a_batch_that_is_released_already():
-    """Whoever releases while a draft is still being written releases what is in it; the rest is left to the next one."""
+    """Whoever releases while a draft is still being written releases what is in it; the rest is
+    left to the next one.
+    """
     first, late = owed(70_000), owed(60_000)
-    batch = PayoutBatch(currency="usd", method="bank", payable_on=tomorrow(), minimum=5000, drafted_by=make_staff())
+    batch = PayoutBatch(
+        currency="usd", method="bank", payable_on=tomorrow(), minimum=5000, drafted_by=make_staff()
+    )
     assert payout_drafts._draft_one(batch, first.pk, run()).amount == 7000
     payouts.release(PayoutBatch.objects.get(), by=make_staff())
     assert payout_drafts._draft_one(batch, late.pk, run()) is None

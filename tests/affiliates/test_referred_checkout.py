@@ -1,4 +1,6 @@
-"""A referred purchase from the checkout to the ledger: who is credited with what, and that it never costs the buyer anything."""
+"""A referred purchase from the checkout to the ledger: who is credited with what, and that it never
+costs the buyer anything.
+"""
 
 import itertools
 import json
@@ -8,7 +10,15 @@ import pytest
 from django.test import Client
 
 from affiliates import attribution, memberships
-from affiliates.models import Affiliate, Balance, Commission, FraudSignal, LedgerEntry, ReferralDay, ReferralVisit
+from affiliates.models import (
+    Affiliate,
+    Balance,
+    Commission,
+    FraudSignal,
+    LedgerEntry,
+    ReferralDay,
+    ReferralVisit,
+)
 from enrollments import fulfillment
 from enrollments.models import Enrollment
 from enrollments.provisioning import LMS_JOBS
@@ -18,7 +28,16 @@ from office import sales_figures
 from payments.models import Payment, StripeEvent
 from payments.webhooks import EVENTS
 from tests.affiliates.make import make_affiliate, make_referred, make_user
-from tests.affiliates.shop import BUYER, buy, check_out, fresh, is_broken, tell, visitor, without_tables
+from tests.affiliates.shop import (
+    BUYER,
+    buy,
+    check_out,
+    fresh,
+    is_broken,
+    tell,
+    visitor,
+    without_tables,
+)
 from tests.affiliates.test_ledger import balance_of
 from tests.concurrency import race
 from tests.factories import async_succeeded, completed, deliver, make_course, make_pending, unpaid
@@ -51,7 +70,7 @@ def post_json(client: Client, **body: Any) -> Any:
     return client.post("/api/checkout", data=json.dumps(data), content_type="application/json")
 
 
-# --- the facts -------------------------------------------------------------------------------------------------------
+# --- the facts ------------------------------------------------------------------------------------
 
 
 def test_the_referral_is_kept_on_the_enrollment_and_told_to_stripe(sandbox: Sandbox):
@@ -62,7 +81,9 @@ def test_the_referral_is_kept_on_the_enrollment_and_told_to_stripe(sandbox: Sand
     assert facts(enrollment) == (affiliate.pk, affiliate.code, "credited", 49900, 1250)
     assert len(enrollment.network_key) == 64
     assert sandbox.sessions()[0]["metadata"]["referral_code"] == affiliate.code
-    assert LedgerEntry.objects.count() == 0, "a commission is made by the payment, not by the checkout (R074)"
+    assert LedgerEntry.objects.count() == 0, (
+        "a commission is made by the payment, not by the checkout (R074)"
+    )
 
 
 def test_without_a_link_nothing_about_one_is_kept_or_told(sandbox: Sandbox):
@@ -76,7 +97,9 @@ def test_without_a_link_nothing_about_one_is_kept_or_told(sandbox: Sandbox):
 def test_the_payment_says_at_stripe_whose_it_is(sandbox: Sandbox):
     affiliate = make_affiliate()
     buy(sandbox, through=affiliate)
-    assert [intent["metadata"]["referral_code"] for intent in sandbox.state()["payment_intents"]] == [affiliate.code]
+    assert [
+        intent["metadata"]["referral_code"] for intent in sandbox.state()["payment_intents"]
+    ] == [affiliate.code]
 
 
 @pytest.mark.parametrize("end", [memberships.suspend, memberships.close])
@@ -102,12 +125,20 @@ def test_an_affiliate_who_ends_between_checkout_and_payment_is_credited(client: 
     assert balance_of(affiliate)[0] == 4990
 
 
-OWN = ["ada@example.com", "Ada+1@Example.com", "a.d.a@example.com", "second@example.org", "sec.ond+x@example.org"]
+OWN = [
+    "ada@example.com",
+    "Ada+1@Example.com",
+    "a.d.a@example.com",
+    "second@example.org",
+    "sec.ond+x@example.org",
+]
 
 
 @pytest.mark.parametrize("ask", ["page", "json"])
 @pytest.mark.parametrize("email", OWN)
-def test_nobody_is_credited_with_a_purchase_of_their_own_and_it_goes_through(sandbox: Sandbox, email: str, ask: str):
+def test_nobody_is_credited_with_a_purchase_of_their_own_and_it_goes_through(
+    sandbox: Sandbox, email: str, ask: str
+):
     """Requirements R041, R073; by any address of the account, plus and dot aliases."""
     affiliate, course = make_affiliate("ada@example.com"), make_course()
     affiliate.user.emailaddress_set.create(email="second@example.org", verified=True)
@@ -115,7 +146,12 @@ def test_nobody_is_credited_with_a_purchase_of_their_own_and_it_goes_through(san
     if ask == "page":
         assert check_out(client, course, email=email).status_code == 302
     else:
-        assert post_json(Client(), courseId=course.slug, email=email, referralCode=affiliate.code).status_code == 201
+        assert (
+            post_json(
+                Client(), courseId=course.slug, email=email, referralCode=affiliate.code
+            ).status_code
+            == 201
+        )
     sandbox.pay(Payment.objects.get().stripe_session_id)
     tell(sandbox)
     enrollment = Enrollment.objects.get()
@@ -135,7 +171,15 @@ def test_nobody_is_credited_with_a_purchase_from_their_own_account(sandbox: Sand
         check_out(client, course, email="friend@example.com")
     else:
         client.cookies.pop("ref")
-        assert post_json(client, courseId=course.slug, email="friend@example.com", referralCode=affiliate.code).status_code == 201
+        assert (
+            post_json(
+                client,
+                courseId=course.slug,
+                email="friend@example.com",
+                referralCode=affiliate.code,
+            ).status_code
+            == 201
+        )
     assert Enrollment.objects.get().referral_outcome == "self"
     assert Enrollment.objects.get().affiliate_id is None
 
@@ -158,11 +202,29 @@ def test_a_program_may_name_the_code_and_anything_else_is_ignored(sandbox: Sandb
     client = visitor()
     for number, (code, outcome) in enumerate([*named.items(), *((code, "") for code in ignored)]):
         email = f"buyer{number}@example.com"
-        assert post_json(client, courseId=make_course().slug, email=email, referralCode=code).status_code == 201
+        assert (
+            post_json(
+                client, courseId=make_course().slug, email=email, referralCode=code
+            ).status_code
+            == 201
+        )
         assert Enrollment.objects.get(email=email).referral_outcome == outcome, code
-    assert post_json(came_by(other), courseId=make_course().slug, referralCode=affiliate.code).status_code == 201
+    assert (
+        post_json(
+            came_by(other), courseId=make_course().slug, referralCode=affiliate.code
+        ).status_code
+        == 201
+    )
     assert Enrollment.objects.get(email=BUYER).affiliate_id == affiliate.pk
-    assert post_json(came_by(other), courseId=make_course().slug, email="b@example.com", referralCode="<script>").status_code == 201
+    assert (
+        post_json(
+            came_by(other),
+            courseId=make_course().slug,
+            email="b@example.com",
+            referralCode="<script>",
+        ).status_code
+        == 201
+    )
     assert Enrollment.objects.get(email="b@example.com").affiliate_id == other.pk
 
 
@@ -173,7 +235,9 @@ def test_a_resumed_checkout_keeps_its_first_referral(sandbox: Sandbox):
     client.get(f"/?ref={second.code}")
     check_out(client, course)
     assert Enrollment.objects.get().affiliate_id == first.pk
-    assert list(ReferralDay.objects.filter(checkouts__gt=0).values_list("affiliate_id", "checkouts")) == [(first.pk, 1)]
+    assert list(
+        ReferralDay.objects.filter(checkouts__gt=0).values_list("affiliate_id", "checkouts")
+    ) == [(first.pk, 1)]
 
 
 def test_a_checkout_that_began_without_a_link_stays_without_one(sandbox: Sandbox):
@@ -189,7 +253,10 @@ def test_the_rate_is_the_one_at_checkout(sandbox: Sandbox):
     memberships.change_rate(affiliate, 5000, by="tests")
     sandbox.pay(Payment.objects.get().stripe_session_id)
     tell(sandbox)
-    assert (LedgerEntry.objects.get().amount, LedgerEntry.objects.get().rate_basis_points) == (4990, 1000)
+    assert (LedgerEntry.objects.get().amount, LedgerEntry.objects.get().rate_basis_points) == (
+        4990,
+        1000,
+    )
 
 
 def test_the_lms_is_told_the_code_where_the_customers_method_takes_it(sandbox: Sandbox, settings):
@@ -199,19 +266,27 @@ def test_the_lms_is_told_the_code_where_the_customers_method_takes_it(sandbox: S
     affiliate = make_affiliate()
     enrollment, _ = buy(sandbox, through=affiliate)
     buy(sandbox, email="direct@example.com")
-    assert [job.payload["referral_code"] for job in SyncJob.objects.order_by("created_at")] == [affiliate.code, ""]
+    assert [job.payload["referral_code"] for job in SyncJob.objects.order_by("created_at")] == [
+        affiliate.code,
+        "",
+    ]
     work.drain(LMS_JOBS)
     calls = sandbox.calls("lms", "POST /api/method/lms.lms.payment_confirmation.confirm_payment")
-    told = {body["user_email"]: body.get("referral_code") for body in (json.loads(call["body"]) for call in calls)}
+    told = {
+        body["user_email"]: body.get("referral_code")
+        for body in (json.loads(call["body"]) for call in calls)
+    }
     assert told == {enrollment.email: affiliate.code, "direct@example.com": None}
     assert fresh(enrollment).has_access
     sandbox.lms(server="A")
 
 
-# --- what it earns ---------------------------------------------------------------------------------------------------
+# --- what it earns --------------------------------------------------------------------------------
 
 
-def buy_with_grant(sandbox: Sandbox, affiliate: Affiliate, *, price: int, percent: int) -> Enrollment:
+def buy_with_grant(
+    sandbox: Sandbox, affiliate: Affiliate, *, price: int, percent: int
+) -> Enrollment:
     course = make_course(price=price)
     grant = make_coupon(course, percent=percent)
     client = came_by(affiliate)
@@ -227,19 +302,34 @@ WORKED = [(49900, 50, 24950, 4990), (19999, 33, 13399, 2000), (49900, 95, 2495, 
 
 
 @pytest.mark.parametrize(("price", "percent", "paid", "earned"), WORKED)
-def test_a_commission_is_of_the_price_before_the_discount(sandbox: Sandbox, price: int, percent: int, paid: int, earned: int):
-    """Requirements R075, R211, by a payment at Stripe: 499.00 at 50 % earns 49.90, and 199.99 at 33 % earns 20.00."""
+def test_a_commission_is_of_the_price_before_the_discount(
+    sandbox: Sandbox, price: int, percent: int, paid: int, earned: int
+):
+    """Requirements R075, R211, by a payment at Stripe: 499.00 at 50 % earns 49.90, and 199.99 at 33
+    % earns 20.00.
+    """
     affiliate = make_affiliate()
     enrollment = buy_with_grant(sandbox, affiliate, price=price, percent=percent)
     assert [session["amount_total"] for session in sandbox.sessions()] == [paid]
-    assert (enrollment.status, enrollment.amount, enrollment.commission_base) == ("paid", paid, price)
+    assert (enrollment.status, enrollment.amount, enrollment.commission_base) == (
+        "paid",
+        paid,
+        price,
+    )
     entry = LedgerEntry.objects.get()
-    assert (entry.amount, entry.base, entry.rate_basis_points, entry.currency) == (earned, price, 1000, "usd")
+    assert (entry.amount, entry.base, entry.rate_basis_points, entry.currency) == (
+        earned,
+        price,
+        1000,
+        "usd",
+    )
     assert balance_of(affiliate) == (earned, 0, 0, 0)
 
 
 @pytest.mark.parametrize(("price", "percent", "earned"), [(49900, 50, 4990), (49900, 95, 2495)])
-def test_a_commission_may_be_capped_at_what_was_paid(sandbox: Sandbox, settings, price: int, percent: int, earned: int):
+def test_a_commission_may_be_capped_at_what_was_paid(
+    sandbox: Sandbox, settings, price: int, percent: int, earned: int
+):
     settings.COMMISSION_CAP = "amount_paid"
     buy_with_grant(sandbox, make_affiliate(), price=price, percent=percent)
     assert LedgerEntry.objects.get().amount == earned
@@ -250,8 +340,17 @@ def test_a_free_place_earns_nothing(sandbox: Sandbox, price: int, percent: int):
     """100 %, and 49.00 at 99 %, which is under what Stripe takes."""
     affiliate = make_affiliate()
     enrollment = buy_with_grant(sandbox, affiliate, price=price, percent=percent)
-    assert (enrollment.status, enrollment.amount, enrollment.affiliate_id) == ("paid", 0, affiliate.pk)
-    assert (sandbox.sessions(), Commission.objects.count(), LedgerEntry.objects.count(), Balance.objects.count()) == ([], 0, 0, 0)
+    assert (enrollment.status, enrollment.amount, enrollment.affiliate_id) == (
+        "paid",
+        0,
+        affiliate.pk,
+    )
+    assert (
+        sandbox.sessions(),
+        Commission.objects.count(),
+        LedgerEntry.objects.count(),
+        Balance.objects.count(),
+    ) == ([], 0, 0, 0)
 
 
 def test_a_free_course_earns_nothing(sandbox: Sandbox):
@@ -276,7 +375,9 @@ def test_the_funnel_counts_visit_checkout_and_purchase(sandbox: Sandbox):
 
 
 def counted() -> list[tuple[int, int, int]]:
-    return list(ReferralDay.objects.exclude(currency="").values_list("checkouts", "purchases", "earned"))
+    return list(
+        ReferralDay.objects.exclude(currency="").values_list("checkouts", "purchases", "earned")
+    )
 
 
 @pytest.mark.parametrize(("price", "percent"), [(49900, 100), (4900, 99)])
@@ -304,14 +405,23 @@ def test_the_funnel_counts_a_free_course_and_a_sale_at_no_commission_once(sandbo
 def test_the_first_free_places_of_a_day_at_once_are_all_credited_and_counted():
     affiliate, course = make_affiliate(), make_course(price=0)
     clients = [came_by(affiliate) for _ in range(8)]
-    answers = race(lambda number: check_out(clients[number], course, email=f"buyer{number}@example.com").status_code, threads=8)
+    answers = race(
+        lambda number: (
+            check_out(clients[number], course, email=f"buyer{number}@example.com").status_code
+        ),
+        threads=8,
+    )
     assert answers == [302] * 8
-    assert set(Enrollment.objects.values_list("status", "referral_outcome")) == {("paid", "credited")}
+    assert set(Enrollment.objects.values_list("status", "referral_outcome")) == {
+        ("paid", "credited")
+    }
     assert counted() == [(8, 8, 0)]
 
 
 def test_a_free_place_costs_four_statements_more_with_a_link(sandbox: Sandbox):
-    """The affiliate, their addresses, the checkout and the purchase; the first of a day makes the row that is counted in."""
+    """The affiliate, their addresses, the checkout and the purchase; the first of a day makes the
+    row that is counted in.
+    """
     affiliate, course = make_affiliate(), make_course(price=0)
     numbers = []
     for number, client in enumerate((came_by(affiliate), came_by(affiliate), visitor())):
@@ -321,14 +431,21 @@ def test_a_free_place_costs_four_statements_more_with_a_link(sandbox: Sandbox):
     assert numbers[1] - numbers[2] == 4, (numbers, asked)
 
 
-# --- it never stops a purchase ---------------------------------------------------------------------------------------
+# --- it never stops a purchase --------------------------------------------------------------------
 
-LOST = [(Affiliate,), (ReferralDay,), (FraudSignal,), (Affiliate, ReferralDay, ReferralVisit, FraudSignal)]
+LOST = [
+    (Affiliate,),
+    (ReferralDay,),
+    (FraudSignal,),
+    (Affiliate, ReferralDay, ReferralVisit, FraudSignal),
+]
 
 
 @pytest.mark.parametrize("ask", ["page", "json"])
 @pytest.mark.parametrize("lost", LOST, ids=lambda lost: "+".join(model.__name__ for model in lost))
-def test_a_checkout_goes_through_without_the_affiliates_tables(sandbox: Sandbox, lost: tuple, ask: str):
+def test_a_checkout_goes_through_without_the_affiliates_tables(
+    sandbox: Sandbox, lost: tuple, ask: str
+):
     """Requirement R041."""
     affiliate, course = make_affiliate(), make_course()
     client = came_by(affiliate)
@@ -336,10 +453,18 @@ def test_a_checkout_goes_through_without_the_affiliates_tables(sandbox: Sandbox,
     with without_tables(*lost):
         assert all(is_broken(model) for model in lost)
         assert client.get(f"/checkout/{course.slug}/").status_code == 200
-        answer = check_out(client, course) if ask == "page" else post_json(client, courseId=course.slug, referralCode=affiliate.code)
+        answer = (
+            check_out(client, course)
+            if ask == "page"
+            else post_json(client, courseId=course.slug, referralCode=affiliate.code)
+        )
         assert answer.status_code == (302 if ask == "page" else 201)
         enrollment, payment = Enrollment.objects.get(), Payment.objects.get()
-        assert (enrollment.status, payment.status, len(sandbox.sessions())) == ("pending", "pending", 1)
+        assert (enrollment.status, payment.status, len(sandbox.sessions())) == (
+            "pending",
+            "pending",
+            1,
+        )
     assert enrollment.affiliate_id == (None if Affiliate in lost else affiliate.pk)
     sandbox.pay(payment.stripe_session_id)
     tell(sandbox)
@@ -363,19 +488,33 @@ def test_a_free_place_is_made_and_credited_to_nobody_while_its_purchase_cannot_b
         if ask == "page":
             assert check_out(client, course, email=HOLDER, coupon=grant.code).status_code == 302
         else:
-            assert post_json(client, courseId=course.slug, email=HOLDER, couponCode=grant.code).status_code == 201
+            assert (
+                post_json(
+                    client, courseId=course.slug, email=HOLDER, couponCode=grant.code
+                ).status_code
+                == 201
+            )
     enrollment = Enrollment.objects.get()
-    assert (enrollment.status, fresh(grant).status, facts(enrollment)) == ("paid", "redeemed", (None, "", "", None, None))
+    assert (enrollment.status, fresh(grant).status, facts(enrollment)) == (
+        "paid",
+        "redeemed",
+        (None, "", "", None, None),
+    )
     assert SyncJob.objects.count() == 1
 
 
-def test_a_payment_is_kept_while_its_commission_cannot_be_booked_and_settled_afterwards(client: Client):
+def test_a_payment_is_kept_while_its_commission_cannot_be_booked_and_settled_afterwards(
+    client: Client,
+):
     """Both or none: the money is not lost, and neither is the commission."""
     affiliate = make_affiliate()
     enrollment, payment = make_referred(affiliate)
     with without_tables(Commission):
         answer = deliver(client, completed(payment))
-        assert (answer.status_code, answer.json()["message"]) == (200, "Event stored, to be processed")
+        assert (answer.status_code, answer.json()["message"]) == (
+            200,
+            "Event stored, to be processed",
+        )
     assert (fresh(enrollment).status, fresh(payment).status) == ("pending", "pending")
     event = StripeEvent.objects.get()
     assert work.retry_now(event)
@@ -384,14 +523,19 @@ def test_a_payment_is_kept_while_its_commission_cannot_be_booked_and_settled_aft
     assert balance_of(affiliate) == (4990, 0, 0, 0)
 
 
-# --- what it costs ---------------------------------------------------------------------------------------------------
+# --- what it costs --------------------------------------------------------------------------------
 
-# Statements more for a first sale: the balance is made once for each currency (4), the day's row where no checkout made it (3).
+# Statements more for a first sale: the balance is made once for each currency (4), the day's row
+# where no checkout made it (3).
 FIRST = 7
 
 
-def test_a_referred_checkout_takes_eight_statements_and_five_more_for_the_first_of_the_day(sandbox: Sandbox):
-    """Five without a link (test_checkout): the affiliate, their addresses and the count come on top, and its rows once a day."""
+def test_a_referred_checkout_takes_eight_statements_and_five_more_for_the_first_of_the_day(
+    sandbox: Sandbox,
+):
+    """Five without a link (test_checkout): the affiliate, their addresses and the count come on
+    top, and its rows once a day.
+    """
     affiliate, course = make_affiliate(), make_course()
     numbers = []
     for number in range(3):
@@ -412,10 +556,20 @@ def test_a_referred_and_granted_sale_is_fulfilled_in_nine_statements():
     for number in range(3):
         email = f"holder{number}@example.com"
         grant = make_coupon(course, email=email)
-        fields = {"email": email, "grant_id": grant.pk, "amount": 24950, "kind": Enrollment.KIND_PARTIAL_GRANT, "discount_percent": 50}
+        fields = {
+            "email": email,
+            "grant_id": grant.pk,
+            "amount": 24950,
+            "kind": Enrollment.KIND_PARTIAL_GRANT,
+            "discount_percent": 50,
+        }
         enrollment, payment = make_referred(affiliate, course, **fields)
-        type(grant).objects.filter(pk=grant.pk).update(status="reserved", enrollment_id=enrollment.pk)
-        Payment.objects.filter(pk=payment.pk).update(status="paid", amount_received=24950, currency_received="usd")
+        type(grant).objects.filter(pk=grant.pk).update(
+            status="reserved", enrollment_id=enrollment.pk
+        )
+        Payment.objects.filter(pk=payment.pk).update(
+            status="paid", amount_received=24950, currency_received="usd"
+        )
         with statements() as asked:
             assert fulfillment.fulfill(enrollment, actor="test", payment_reference=f"pi_{number}")
         numbers.append(len(asked))
@@ -423,18 +577,24 @@ def test_a_referred_and_granted_sale_is_fulfilled_in_nine_statements():
     assert LedgerEntry.objects.count() == 3
 
 
-def test_the_first_sale_of_an_affiliate_takes_no_more_since_its_checkout_made_the_rows(sandbox: Sandbox):
+def test_the_first_sale_of_an_affiliate_takes_no_more_since_its_checkout_made_the_rows(
+    sandbox: Sandbox,
+):
     affiliate = make_affiliate()
     check_out(came_by(affiliate), make_course())
     enrollment, payment = Enrollment.objects.get(), Payment.objects.get()
-    Payment.objects.filter(pk=payment.pk).update(status="paid", amount_received=49900, currency_received="usd")
+    Payment.objects.filter(pk=payment.pk).update(
+        status="paid", amount_received=49900, currency_received="usd"
+    )
     with statements() as asked:
         assert fulfillment.fulfill(enrollment, actor="test", payment_reference="pi_1")
     assert len(asked) == 7, asked
 
 
 def test_a_referred_sale_is_ten_statements_from_the_event_to_the_answer(client: Client):
-    """Six without an affiliate (test_webhooks): the commission, its entry, the balance and the day's count come on top."""
+    """Six without an affiliate (test_webhooks): the commission, its entry, the balance and the
+    day's count come on top.
+    """
     affiliate, numbers = make_affiliate(), []
     course = make_course()
     for _ in range(3):
@@ -446,11 +606,13 @@ def test_a_referred_sale_is_ten_statements_from_the_event_to_the_answer(client: 
     assert numbers == [FIRST + 10, 10, 10], asked
 
 
-# --- one commission --------------------------------------------------------------------------------------------------
+# --- one commission -------------------------------------------------------------------------------
 
 
 def events_of_one_sale(payment: Payment) -> list[dict]:
-    """Fifty deliveries: two events for one fact, the bank's, a late copy of the first, each many times."""
+    """Fifty deliveries: two events for one fact, the bank's, a late copy of the first, each many
+    times.
+    """
     kinds = [completed(payment), completed(payment), async_succeeded(payment), unpaid(payment)]
     return list(itertools.islice(itertools.cycle(kinds), 50))
 
@@ -464,15 +626,26 @@ def test_fifty_deliveries_at_once_of_the_events_of_one_sale_make_one_commission(
     fields: dict[str, Any] = {}
     if sale == "granted":
         grant = make_coupon(course, email=HOLDER)
-        fields = {"email": HOLDER, "grant_id": grant.pk, "amount": 24950, "kind": Enrollment.KIND_PARTIAL_GRANT, "discount_percent": 50}
+        fields = {
+            "email": HOLDER,
+            "grant_id": grant.pk,
+            "amount": 24950,
+            "kind": Enrollment.KIND_PARTIAL_GRANT,
+            "discount_percent": 50,
+        }
     enrollment, payment = make_referred(affiliate, course, **fields)
     if sale == "granted":
-        type(grant).objects.filter(pk=grant.pk).update(status="reserved", enrollment_id=enrollment.pk)
+        type(grant).objects.filter(pk=grant.pk).update(
+            status="reserved", enrollment_id=enrollment.pk
+        )
     events = events_of_one_sale(payment)
     statuses = []
     for at in range(0, len(events), 17):
         batch = events[at : at + 17]
-        statuses += race(lambda number, batch=batch: deliver(Client(), batch[number]).status_code, threads=len(batch))
+        statuses += race(
+            lambda number, batch=batch: deliver(Client(), batch[number]).status_code,
+            threads=len(batch),
+        )
     assert statuses == [200] * 50
     StripeEvent.objects.filter(status=work.PENDING).update(next_attempt_at=enrollment.created_at)
     work.drain(EVENTS)
@@ -488,7 +661,9 @@ def test_fifty_deliveries_at_once_of_the_events_of_one_sale_make_one_commission(
 def test_first_sales_of_a_new_affiliate_at_once_share_one_balance():
     affiliate, course = make_affiliate(), make_course()
     payments = [make_referred(affiliate, course)[1] for _ in range(10)]
-    statuses = race(lambda number: deliver(Client(), completed(payments[number])).status_code, threads=10)
+    statuses = race(
+        lambda number: deliver(Client(), completed(payments[number])).status_code, threads=10
+    )
     assert statuses == [200] * 10
     StripeEvent.objects.filter(status=work.PENDING).update(next_attempt_at=affiliate.created_at)
     work.drain(EVENTS)
@@ -502,7 +677,12 @@ def test_first_sales_of_a_new_affiliate_at_once_share_one_balance():
 def test_many_referred_checkouts_at_once_are_all_counted_and_credited(sandbox: Sandbox):
     affiliate, course = make_affiliate(), make_course()
     clients = [came_by(affiliate) for _ in range(8)]
-    answers = race(lambda number: check_out(clients[number], course, email=f"b{number}@example.com").status_code, threads=8)
+    answers = race(
+        lambda number: (
+            check_out(clients[number], course, email=f"b{number}@example.com").status_code
+        ),
+        threads=8,
+    )
     assert answers == [302] * 8
     assert Enrollment.objects.filter(affiliate_id=affiliate.pk).count() == 8
     assert ReferralDay.objects.get(currency="usd").checkouts == 8
@@ -513,7 +693,12 @@ def test_a_sale_whose_commission_was_lost_is_healed_by_the_next_event(client: Cl
     affiliate = make_affiliate()
     enrollment, payment = make_pending()
     deliver(client, completed(payment))
-    changes = {"affiliate_id": affiliate.pk, "referral_code": affiliate.code, "commission_base": 49900, "commission_rate": 1000}
+    changes = {
+        "affiliate_id": affiliate.pk,
+        "referral_code": affiliate.code,
+        "commission_base": 49900,
+        "commission_rate": 1000,
+    }
     Enrollment.objects.filter(pk=enrollment.pk).update(**changes)
     for _ in range(3):
         deliver(client, completed(payment))
@@ -527,7 +712,10 @@ def test_a_purchase_on_the_affiliates_device_is_credited_and_shown_to_staff(sand
         client = came_by(affiliate)
         client.cookies["partner"] = attribution.seal_partner(affiliate.code)
         assert check_out(client, make_course(), email=f"b{number}@example.com").status_code == 302
-    assert list(Enrollment.objects.values_list("referral_outcome", flat=True)) == ["credited", "credited"]
+    assert list(Enrollment.objects.values_list("referral_outcome", flat=True)) == [
+        "credited",
+        "credited",
+    ]
     assert list(FraudSignal.objects.values_list("kind", "status")) == [("same_device", "open")] * 2
 
 

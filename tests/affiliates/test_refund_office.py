@@ -21,7 +21,17 @@ from payments.models import Dispute, Payment, Refund
 from tests.affiliates.make import make_affiliate, sell
 from tests.concurrency import race
 from tests.enrollments.test_admin import member
-from tests.factories import completed, deliver, dispute_of, disputed, make_course, make_payment, make_pending, refund_of, refunded
+from tests.factories import (
+    completed,
+    deliver,
+    dispute_of,
+    disputed,
+    make_course,
+    make_payment,
+    make_pending,
+    refund_of,
+    refunded,
+)
 from tests.grants.make import HOLDER, make_coupon
 from tests.sandbox_client import Sandbox
 from tests.statements import statements
@@ -43,7 +53,9 @@ def signed_in(email: str, **options) -> Client:
     return client
 
 
-def buy(sandbox: Sandbox, affiliate: Affiliate | None = None, *, course=None, **form: str) -> Payment:
+def buy(
+    sandbox: Sandbox, affiliate: Affiliate | None = None, *, course=None, **form: str
+) -> Payment:
     """Buy a course through Stripe itself, by the link of an affiliate if there is one."""
     visitor, course = Client(), course or make_course(price=49900)
     if affiliate:
@@ -63,7 +75,9 @@ def pay(sandbox: Sandbox, payment: Payment, **more: object) -> Payment:
 def pay_again(sandbox: Sandbox, payment: Payment) -> Payment:
     """Pay a second time for the same place: it is set aside as a duplicate."""
     second = make_payment(payment.enrollment, stripe_session_id=None, checkout_url="")
-    session = gateway.create_session(checkout.session_params(payment.enrollment, second), idempotency_key=second.idempotency_key)
+    session = gateway.create_session(
+        checkout.session_params(payment.enrollment, second), idempotency_key=second.idempotency_key
+    )
     Payment.objects.filter(pk=second.pk).update(stripe_session_id=session["id"])
     second.refresh_from_db()
     return pay(sandbox, second)
@@ -76,7 +90,14 @@ def url(payment: Payment) -> str:
 def prefilled(client: Client, payment: Payment) -> dict[str, str]:
     """Return what a browser would send of the form as it is shown."""
     form = client.get(url(payment)).context["form"]
-    return {"refund": "1", **{field.name: str(field.value() or "") for field in form if field.name != "gives_coupon_back"}}
+    return {
+        "refund": "1",
+        **{
+            field.name: str(field.value() or "")
+            for field in form
+            if field.name != "gives_coupon_back"
+        },
+    }
 
 
 def ask(client: Client, payment: Payment, **changes: str):
@@ -97,41 +118,64 @@ def sums(payment: Payment) -> tuple[int, int]:
     return payment.refund_committed, payment.refundable
 
 
-# --- what it does ----------------------------------------------------------------------------------------------------
-def test_a_full_refund_ends_the_place_and_reverses_the_commission(staff: Client, sandbox: Sandbox) -> None:
+# --- what it does ---------------------------------------------------------------------------------
+def test_a_full_refund_ends_the_place_and_reverses_the_commission(
+    staff: Client, sandbox: Sandbox
+) -> None:
     affiliate = make_affiliate()
     payment = buy(sandbox, affiliate)
     answer = ask(staff, payment)
     assert answer.redirect_chain == [(f"/admin/payments/payment/{payment.pk}/change/", 302)]
     assert "$499.00 refunded." in text_of(answer)
     refund = Refund.objects.get()
-    assert (refund.amount, refund.status, refund.source, refund.requested_by) == (49900, "succeeded", "staff", BOSS)
+    assert (refund.amount, refund.status, refund.source, refund.requested_by) == (
+        49900,
+        "succeeded",
+        "staff",
+        BOSS,
+    )
     assert (refund.currency, refund.reason) == ("usd", "requested_by_customer")
     assert refund.stripe_refund_id.startswith("re_")
     assert sums(payment) == (49900, 0)
     assert payment.enrollment.status == "refunded"
-    assert list(LedgerEntry.objects.order_by("created_at").values_list("kind", "amount")) == [("commission", 4990), ("reversal", -4990)]
-    assert (SyncJob.objects.filter(action=SyncJob.REVOKE).count(), Email.objects.filter(kind="refund_made").count()) == (1, 1)
+    assert list(LedgerEntry.objects.order_by("created_at").values_list("kind", "amount")) == [
+        ("commission", 4990),
+        ("reversal", -4990),
+    ]
+    assert (
+        SyncJob.objects.filter(action=SyncJob.REVOKE).count(),
+        Email.objects.filter(kind="refund_made").count(),
+    ) == (1, 1)
     entry = LogEntry.objects.get()
     assert (entry.object_id, entry.user.email) == (str(payment.pk), BOSS)
     assert "$499.00" in entry.change_message
 
 
-def test_a_partial_refund_keeps_the_place_and_reverses_in_proportion(staff: Client, sandbox: Sandbox) -> None:
+def test_a_partial_refund_keeps_the_place_and_reverses_in_proportion(
+    staff: Client, sandbox: Sandbox
+) -> None:
     affiliate = make_affiliate()
     payment = buy(sandbox, affiliate)
-    assert "$166.33 refunded." in text_of(ask(staff, payment, amount="166.33", note="A third <b>of it</b>"))
+    assert "$166.33 refunded." in text_of(
+        ask(staff, payment, amount="166.33", note="A third <b>of it</b>")
+    )
     assert sums(payment) == (16633, 33267)
     assert Refund.objects.get().note == "A third <b>of it</b>"
     assert Enrollment.objects.get().status == "paid"
     assert Balance.objects.get().pending == 4990 - 1663
     assert prefilled(staff, payment)["amount"] == "332.67"
     ask(staff, payment)
-    assert (sums(payment), Enrollment.objects.get().status, Balance.objects.get().pending) == ((49900, 0), "refunded", 0)
+    assert (sums(payment), Enrollment.objects.get().status, Balance.objects.get().pending) == (
+        (49900, 0),
+        "refunded",
+        0,
+    )
     assert LogEntry.objects.count() == 2
 
 
-def test_the_enrollment_leads_to_the_payment_that_stands_for_it(staff: Client, sandbox: Sandbox) -> None:
+def test_the_enrollment_leads_to_the_payment_that_stands_for_it(
+    staff: Client, sandbox: Sandbox
+) -> None:
     payment = buy(sandbox)
     second = pay_again(sandbox, payment)
     page = staff.get(f"/admin/enrollments/enrollment/{payment.enrollment_id}/refund/", follow=True)
@@ -149,7 +193,9 @@ def test_a_place_without_a_payment_has_nothing_to_refund(staff: Client) -> None:
     assert "There is nothing to refund." in text_of(staff.get(url(payment)))
 
 
-def test_a_second_payment_is_refunded_in_one_click_and_the_place_stays(staff: Client, sandbox: Sandbox) -> None:
+def test_a_second_payment_is_refunded_in_one_click_and_the_place_stays(
+    staff: Client, sandbox: Sandbox
+) -> None:
     """Decisions: double payment."""
     affiliate = make_affiliate()
     payment = buy(sandbox, affiliate)
@@ -167,13 +213,20 @@ def test_a_second_payment_is_refunded_in_one_click_and_the_place_stays(staff: Cl
 
 @pytest.mark.parametrize(
     ("currency", "received", "shown", "typed"),
-    [("usd", 10000, "$100.00", "100.00"), ("jpy", 4990, "¥4,990", "4990"), ("sek", 4990, "4990 SEK", "4990")],
+    [
+        ("usd", 10000, "$100.00", "100.00"),
+        ("jpy", 4990, "¥4,990", "4990"),
+        ("sek", 4990, "4990 SEK", "4990"),
+    ],
 )
 def test_a_payment_of_another_amount_or_currency_is_refunded_as_it_was_received(
     staff: Client, sandbox: Sandbox, currency: str, received: int, shown: str, typed: str
 ) -> None:
     visitor = Client()
-    visitor.post(f"/checkout/{make_course(price=49900).slug}/", {"email": "buyer@example.com", "accept_terms": "on"})
+    visitor.post(
+        f"/checkout/{make_course(price=49900).slug}/",
+        {"email": "buyer@example.com", "accept_terms": "on"},
+    )
     payment = pay(sandbox, Payment.objects.get(), amount_total=received, currency=currency)
     assert payment.review_reason == "amount_mismatch"
     assert prefilled(staff, payment)["amount"] == typed
@@ -182,7 +235,9 @@ def test_a_payment_of_another_amount_or_currency_is_refunded_as_it_was_received(
     assert (refund.amount, refund.currency, refund.status) == (received, currency, "succeeded")
 
 
-def test_a_full_refund_makes_the_coupon_good_again_where_staff_say_so(staff: Client, sandbox: Sandbox) -> None:
+def test_a_full_refund_makes_the_coupon_good_again_where_staff_say_so(
+    staff: Client, sandbox: Sandbox
+) -> None:
     grant = make_coupon(percent=50)
     payment = buy(sandbox, course=grant.course, email=HOLDER, coupon=grant.code)
     page = text_of(staff.get(url(payment)))
@@ -211,7 +266,7 @@ def test_without_a_coupon_there_is_none_to_make_good(staff: Client, sandbox: San
     assert not Refund.objects.get().gives_coupon_back
 
 
-# --- what it shows ---------------------------------------------------------------------------------------------------
+# --- what it shows --------------------------------------------------------------------------------
 def test_looking_at_the_page_changes_nothing(staff: Client, sandbox: Sandbox) -> None:
     payment = buy(sandbox)
     page = staff.get(url(payment))
@@ -225,13 +280,21 @@ def test_looking_at_the_page_changes_nothing(staff: Client, sandbox: Sandbox) ->
 @pytest.mark.parametrize(
     ("amount", "said"),
     [
-        ("499.00", ["The place ends, and access is taken away.", "$49.90 of the commission of $49.90 for Ada's club"]),
+        (
+            "499.00",
+            [
+                "The place ends, and access is taken away.",
+                "$49.90 of the commission of $49.90 for Ada's club",
+            ],
+        ),
         ("166.33", ["The place stays.", "$16.63 of the commission of $49.90"]),
         ("499.01", ["Nothing: that is not an amount that can be refunded."]),
         ("nonsense", ["Nothing: that is not an amount that can be refunded."]),
     ],
 )
-def test_the_preview_tells_what_follows_and_changes_nothing(staff: Client, sandbox: Sandbox, amount: str, said: list[str]) -> None:
+def test_the_preview_tells_what_follows_and_changes_nothing(
+    staff: Client, sandbox: Sandbox, amount: str, said: list[str]
+) -> None:
     payment = buy(sandbox, make_affiliate())
     page = preview(staff, payment, amount)
     assert [sentence for sentence in said if sentence not in page] == []
@@ -241,14 +304,22 @@ def test_the_preview_tells_what_follows_and_changes_nothing(staff: Client, sandb
 
 @pytest.mark.parametrize(
     ("amount", "heading"),
-    [("499.00", "What follows a refund of $499.00<"), ("166.33", "What follows a refund of $166.33<"), ("nonsense", "What follows<")],
+    [
+        ("499.00", "What follows a refund of $499.00<"),
+        ("166.33", "What follows a refund of $166.33<"),
+        ("nonsense", "What follows<"),
+    ],
 )
-def test_the_preview_says_which_amount_it_is_about(staff: Client, sandbox: Sandbox, amount: str, heading: str) -> None:
+def test_the_preview_says_which_amount_it_is_about(
+    staff: Client, sandbox: Sandbox, amount: str, heading: str
+) -> None:
     assert heading in preview(staff, buy(sandbox), amount)
 
 
 @pytest.mark.parametrize("button", ["preview", "refund"])
-def test_an_amount_that_is_too_much_is_marked_in_its_field(staff: Client, sandbox: Sandbox, button: str) -> None:
+def test_an_amount_that_is_too_much_is_marked_in_its_field(
+    staff: Client, sandbox: Sandbox, button: str
+) -> None:
     payment = buy(sandbox)
     form = {name: value for name, value in prefilled(staff, payment).items() if name != "refund"}
     answer = staff.post(url(payment), {**form, "amount": "9999", button: "1"})
@@ -258,7 +329,9 @@ def test_an_amount_that_is_too_much_is_marked_in_its_field(staff: Client, sandbo
 
 
 @pytest.mark.parametrize("part", ["0.01", "0.05", "166.33", "249.50", "333.33", "498.95", "498.96"])
-def test_the_commission_is_reversed_by_what_the_preview_said(staff: Client, sandbox: Sandbox, part: str) -> None:
+def test_the_commission_is_reversed_by_what_the_preview_said(
+    staff: Client, sandbox: Sandbox, part: str
+) -> None:
     payment = buy(sandbox, make_affiliate())
     ask(staff, payment, amount="0.04")
     before = Balance.objects.get().pending
@@ -268,7 +341,7 @@ def test_the_commission_is_reversed_by_what_the_preview_said(staff: Client, sand
     assert read_units(said[1] if said else "0", 2) == step
 
 
-# --- twice, at once, not at all --------------------------------------------------------------------------------------
+# --- twice, at once, not at all -------------------------------------------------------------------
 def test_a_form_that_is_sent_twice_refunds_once(staff: Client, sandbox: Sandbox) -> None:
     payment = buy(sandbox)
     form = {**prefilled(staff, payment), "amount": "100.00"}
@@ -277,7 +350,11 @@ def test_a_form_that_is_sent_twice_refunds_once(staff: Client, sandbox: Sandbox)
     assert SENT_BEFORE in text_of(again)
     changed = staff.post(url(payment), {**form, "amount": "200.00"}, follow=True)
     assert SENT_BEFORE in text_of(changed)
-    assert (sums(payment), Refund.objects.count(), LogEntry.objects.count()) == ((10000, 39900), 1, 1)
+    assert (sums(payment), Refund.objects.count(), LogEntry.objects.count()) == (
+        (10000, 39900),
+        1,
+        1,
+    )
     assert len(sandbox.calls("stripe", "POST /v1/refunds")) == 1
 
 
@@ -286,10 +363,16 @@ def test_a_double_click_on_a_partial_refund_refunds_once(staff: Client, sandbox:
     form = {**prefilled(staff, payment), "amount": "100.00"}
     answers = race(lambda _: signed_in(BOSS).post(url(payment), form).status_code, threads=4)
     assert answers == [302] * 4
-    assert (sums(payment), Refund.objects.count(), LogEntry.objects.count()) == ((10000, 39900), 1, 1)
+    assert (sums(payment), Refund.objects.count(), LogEntry.objects.count()) == (
+        (10000, 39900),
+        1,
+        1,
+    )
 
 
-def test_of_two_staff_at_once_one_refunds_and_the_other_is_told(staff: Client, sandbox: Sandbox) -> None:
+def test_of_two_staff_at_once_one_refunds_and_the_other_is_told(
+    staff: Client, sandbox: Sandbox
+) -> None:
     payment = buy(sandbox)
     forms = [prefilled(staff, payment) for _ in range(2)]
     answers = race(lambda number: signed_in(BOSS).post(url(payment), forms[number]), threads=2)
@@ -300,7 +383,9 @@ def test_of_two_staff_at_once_one_refunds_and_the_other_is_told(staff: Client, s
     assert (sums(payment), Refund.objects.count(), LogEntry.objects.count()) == ((49900, 0), 1, 1)
 
 
-def test_the_second_of_two_full_refunds_is_refused_with_a_sentence(staff: Client, sandbox: Sandbox) -> None:
+def test_the_second_of_two_full_refunds_is_refused_with_a_sentence(
+    staff: Client, sandbox: Sandbox
+) -> None:
     payment = buy(sandbox)
     late = prefilled(staff, payment)
     ask(staff, payment)
@@ -340,17 +425,30 @@ def test_a_key_of_another_payments_refund_refunds_nothing(staff: Client, sandbox
         "9" * 30,
     ],
 )
-def test_an_amount_that_is_none_is_refused_and_changes_nothing(staff: Client, sandbox: Sandbox, amount: str) -> None:
+def test_an_amount_that_is_none_is_refused_and_changes_nothing(
+    staff: Client, sandbox: Sandbox, amount: str
+) -> None:
     payment = buy(sandbox, make_affiliate())
     answer = ask(staff, payment, amount=amount)
     assert (answer.status_code, answer.redirect_chain) == (200, [])
     assert answer.context["form"].errors
     assert (Refund.objects.count(), LogEntry.objects.count(), sums(payment)) == (0, 0, (0, 49900))
-    assert (Balance.objects.get().pending, sandbox.calls("stripe", "POST /v1/refunds")) == (4990, [])
+    assert (Balance.objects.get().pending, sandbox.calls("stripe", "POST /v1/refunds")) == (
+        4990,
+        [],
+    )
 
 
 @pytest.mark.parametrize(
-    "changes", [{"reason": "fraudulent"}, {"reason": ""}, {"key": ""}, {"key": "not-a-uuid"}, {"note": "x" * 301}], ids=str
+    "changes",
+    [
+        {"reason": "fraudulent"},
+        {"reason": ""},
+        {"key": ""},
+        {"key": "not-a-uuid"},
+        {"note": "x" * 301},
+    ],
+    ids=str,
 )
 def test_a_form_that_is_not_ours_is_refused(staff: Client, sandbox: Sandbox, changes: dict) -> None:
     payment = buy(sandbox)
@@ -369,25 +467,43 @@ def test_an_unpaid_payment_is_not_refunded(staff: Client) -> None:
     form = {"refund": "1", "key": str(uuid.uuid4()), "amount": "1.00", "reason": "duplicate"}
     answer = staff.post(url(payment), form)
     assert "cannot be refunded: it was not received" in text_of(answer)
-    assert (answer.status_code, Refund.objects.count(), LogEntry.objects.count(), sums(payment)) == (200, 0, 0, (0, 0))
+    assert (
+        answer.status_code,
+        Refund.objects.count(),
+        LogEntry.objects.count(),
+        sums(payment),
+    ) == (200, 0, 0, (0, 0))
 
 
-# --- Stripe's answers ------------------------------------------------------------------------------------------------
-def test_while_stripe_is_down_the_refund_is_requested_and_made_later(staff: Client, sandbox: Sandbox, settings) -> None:
+# --- Stripe's answers -----------------------------------------------------------------------------
+def test_while_stripe_is_down_the_refund_is_requested_and_made_later(
+    staff: Client, sandbox: Sandbox, settings
+) -> None:
     payment = buy(sandbox, make_affiliate())
     sandbox.fault("stripe", "down")
     answer = ask(staff, payment)
-    assert "$499.00 requested. Stripe did not answer; it will be confirmed by itself" in text_of(answer)
-    assert (Refund.objects.get().status, sums(payment), Enrollment.objects.get().status) == ("requested", (49900, 0), "paid")
+    assert "$499.00 requested. Stripe did not answer; it will be confirmed by itself" in text_of(
+        answer
+    )
+    assert (Refund.objects.get().status, sums(payment), Enrollment.objects.get().status) == (
+        "requested",
+        (49900, 0),
+        "paid",
+    )
     assert LogEntry.objects.count() == 1
     sandbox.heal()
     settings.REFUND_RESUME_AFTER = -settings.REFUND_RESUME_AFTER
     assert refunds.resume_requested() == 1
-    assert (Refund.objects.get().status, Enrollment.objects.get().status) == ("succeeded", "refunded")
+    assert (Refund.objects.get().status, Enrollment.objects.get().status) == (
+        "succeeded",
+        "refunded",
+    )
     assert len(sandbox.state()["refunds"]) == 1
 
 
-def test_an_answer_that_was_lost_is_not_a_second_refund(staff: Client, sandbox: Sandbox, settings) -> None:
+def test_an_answer_that_was_lost_is_not_a_second_refund(
+    staff: Client, sandbox: Sandbox, settings
+) -> None:
     payment = buy(sandbox)
     sandbox.fault("stripe", "lost_answer", "POST /v1/refunds", times=1)
     form = {**prefilled(staff, payment), "amount": "100.00"}
@@ -395,23 +511,37 @@ def test_an_answer_that_was_lost_is_not_a_second_refund(staff: Client, sandbox: 
     assert SENT_BEFORE in text_of(staff.post(url(payment), form, follow=True))
     settings.REFUND_RESUME_AFTER = -settings.REFUND_RESUME_AFTER
     assert refunds.resume_requested() == 1
-    assert (Refund.objects.get().status, sums(payment), len(sandbox.state()["refunds"])) == ("succeeded", (10000, 39900), 1)
+    assert (Refund.objects.get().status, sums(payment), len(sandbox.state()["refunds"])) == (
+        "succeeded",
+        (10000, 39900),
+        1,
+    )
 
 
-def test_a_refund_that_the_bank_takes_its_time_for_is_on_its_way(staff: Client, sandbox: Sandbox) -> None:
+def test_a_refund_that_the_bank_takes_its_time_for_is_on_its_way(
+    staff: Client, sandbox: Sandbox
+) -> None:
     payment = buy(sandbox)
     sandbox.stripe(refund_status="pending")
-    assert "$499.00 accepted by Stripe, and on its way to the buyer." in text_of(ask(staff, payment))
+    assert "$499.00 accepted by Stripe, and on its way to the buyer." in text_of(
+        ask(staff, payment)
+    )
     assert (Refund.objects.get().status, Enrollment.objects.get().status) == ("pending", "paid")
     assert "Requested, not yet confirmed" in text_of(staff.get(url(payment)))
 
 
-def test_a_disputed_payment_is_refused_in_words_and_put_back(staff: Client, sandbox: Sandbox) -> None:
+def test_a_disputed_payment_is_refused_in_words_and_put_back(
+    staff: Client, sandbox: Sandbox
+) -> None:
     payment = buy(sandbox, make_affiliate())
     sandbox.dispute(payment.stripe_payment_intent_id)
     answer = ask(staff, payment)
     assert "The buyer's bank disputes this payment, so Stripe refunds nothing" in text_of(answer)
-    assert (Refund.objects.get().status, sums(payment), Enrollment.objects.get().status) == ("failed", (0, 49900), "paid")
+    assert (Refund.objects.get().status, sums(payment), Enrollment.objects.get().status) == (
+        "failed",
+        (0, 49900),
+        "paid",
+    )
     assert (LogEntry.objects.count(), Balance.objects.get().pending) == (0, 4990)
     first = Refund.objects.get().pk
     assert prefilled(staff, payment)["key"] != str(first)
@@ -425,14 +555,19 @@ def test_what_stripe_has_refunded_already_is_said(staff: Client, sandbox: Sandbo
     assert (Refund.objects.get().status, sums(payment)) == ("failed", (0, 49900))
 
 
-# --- who may, and what there is to see -------------------------------------------------------------------------------
-def test_staff_without_the_permission_get_403_and_change_nothing(staff: Client, sandbox: Sandbox) -> None:
+# --- who may, and what there is to see ------------------------------------------------------------
+def test_staff_without_the_permission_get_403_and_change_nothing(
+    staff: Client, sandbox: Sandbox
+) -> None:
     payment = buy(sandbox)
     form = prefilled(staff, payment)
     clerk = member("view_payment", "view_enrollment", "repair_enrollment")
     assert clerk.get(url(payment)).status_code == 403
     assert clerk.post(url(payment), form).status_code == 403
-    assert clerk.get(f"/admin/enrollments/enrollment/{payment.enrollment_id}/refund/").status_code == 403
+    assert (
+        clerk.get(f"/admin/enrollments/enrollment/{payment.enrollment_id}/refund/").status_code
+        == 403
+    )
     assert url(payment) not in text_of(clerk.get(f"/admin/payments/payment/{payment.pk}/change/"))
     assert (Refund.objects.count(), LogEntry.objects.count(), sums(payment)) == (0, 0, (0, 49900))
 
@@ -440,7 +575,9 @@ def test_staff_without_the_permission_get_403_and_change_nothing(staff: Client, 
 def test_staff_with_the_permission_can_refund(staff: Client, sandbox: Sandbox) -> None:
     payment = buy(sandbox)
     answer = ask(member("view_enrollment", "refund_payment"), payment)
-    assert answer.redirect_chain == [(f"/admin/enrollments/enrollment/{payment.enrollment_id}/change/", 302)]
+    assert answer.redirect_chain == [
+        (f"/admin/enrollments/enrollment/{payment.enrollment_id}/change/", 302)
+    ]
     assert (Refund.objects.get().requested_by, sums(payment)) == ("clerk@example.com", (49900, 0))
 
 
@@ -472,10 +609,21 @@ def test_refunds_and_disputes_are_listed_found_by_stripes_ids_and_read_only(staf
     deliver(Client(), disputed(dispute_of(payment)))
     refund, dispute = Refund.objects.get(), Dispute.objects.get()
     make_pending()
-    for row, model, stripe_id in ((refund, "refund", refund.stripe_refund_id), (dispute, "dispute", dispute.stripe_dispute_id)):
+    for row, model, stripe_id in (
+        (refund, "refund", refund.stripe_refund_id),
+        (dispute, "dispute", dispute.stripe_dispute_id),
+    ):
         page = f"/admin/enrollments/{model}/"
-        for text in (stripe_id, payment.stripe_payment_intent_id, enrollment.email, str(enrollment.pk), str(payment.pk)):
-            assert [found.pk for found in staff.get(page, {"q": text}).context["cl"].result_list] == [row.pk], text
+        for text in (
+            stripe_id,
+            payment.stripe_payment_intent_id,
+            enrollment.email,
+            str(enrollment.pk),
+            str(payment.pk),
+        ):
+            assert [
+                found.pk for found in staff.get(page, {"q": text}).context["cl"].result_list
+            ] == [row.pk], text
         assert list(staff.get(page, {"q": "nobody@example.com"}).context["cl"].result_list) == []
         shown = text_of(staff.get(f"{page}{row.pk}/change/"))
         assert f"/admin/enrollments/enrollment/{enrollment.pk}/change/" in shown
@@ -496,12 +644,17 @@ def test_refunds_that_wait_for_their_sale_are_listed_too(staff: Client) -> None:
     deliver(Client(), completed(payment))
 
 
-@pytest.mark.parametrize("model", ["payments/refund", "payments/dispute", "affiliates/affiliate", "affiliates/fraudsignal"])
+@pytest.mark.parametrize(
+    "model",
+    ["payments/refund", "payments/dispute", "affiliates/affiliate", "affiliates/fraudsignal"],
+)
 def test_a_list_asks_as_often_for_many_rows_as_for_one(staff: Client, model: str) -> None:
     asked = []
     for number in range(3):
         affiliate = make_affiliate(f"a{number}@example.com")
-        FraudSignal.objects.create(affiliate=affiliate, kind="same_device", dedupe_key=str(number), detail="Course one")
+        FraudSignal.objects.create(
+            affiliate=affiliate, kind="same_device", dedupe_key=str(number), detail="Course one"
+        )
         _, payment = sell(Client(), affiliate)
         deliver(Client(), refunded(refund_of(payment, 100)))
         deliver(Client(), disputed(dispute_of(payment)))

@@ -1,4 +1,6 @@
-"""Refunds against Stripe's stand-in: asked for by staff, made in the dashboard, lost on the way, pending, failed."""
+"""Refunds against Stripe's stand-in: asked for by staff, made in the dashboard, lost on the way,
+pending, failed.
+"""
 
 from datetime import timedelta
 from typing import Any
@@ -24,7 +26,16 @@ from tests.affiliates.rivals import rival_before
 from tests.affiliates.shop import BUYER, buy, check_out, fresh, long_ago, tell, visitor
 from tests.affiliates.test_ledger import balance_of
 from tests.concurrency import kinds, race
-from tests.factories import completed, deliver, dispute_of, disputed, make_course, make_pending, refund_of, refunded
+from tests.factories import (
+    completed,
+    deliver,
+    dispute_of,
+    disputed,
+    make_course,
+    make_pending,
+    refund_of,
+    refunded,
+)
 from tests.grants.make import HOLDER, make_coupon
 from tests.sandbox_client import Sandbox, wait_until
 
@@ -33,7 +44,12 @@ LONG = timedelta(minutes=10)
 
 
 def ask(payment: Payment, amount: int | None = None, **more: Any) -> Refund:
-    return refunds.request(payment, Request(payment.amount if amount is None else amount, "requested_by_customer", STAFF, **more))
+    return refunds.request(
+        payment,
+        Request(
+            payment.amount if amount is None else amount, "requested_by_customer", STAFF, **more
+        ),
+    )
 
 
 def at_stripe(sandbox: Sandbox) -> list[tuple[int, str]]:
@@ -51,15 +67,23 @@ def rows() -> list[tuple[int, str, str]]:
 
 def standing(enrollment: Enrollment) -> tuple[str, int]:
     """Return the place's status and how much of its payment is committed to refunds."""
-    return fresh(enrollment).status, Payment.objects.filter(enrollment=enrollment).latest("created_at").refund_committed
+    return (
+        fresh(enrollment).status,
+        Payment.objects.filter(enrollment=enrollment).latest("created_at").refund_committed,
+    )
 
 
 def mails(kind: str = "refund_made") -> list[dict]:
-    return list(Email.objects.filter(kind=kind).order_by("created_at").values_list("context", flat=True))
+    return list(
+        Email.objects.filter(kind=kind).order_by("created_at").values_list("context", flat=True)
+    )
 
 
 def alerts() -> list[str]:
-    return [email.context["subject"] for email in Email.objects.filter(kind="staff_alert").order_by("created_at")]
+    return [
+        email.context["subject"]
+        for email in Email.objects.filter(kind="staff_alert").order_by("created_at")
+    ]
 
 
 def resume() -> int:
@@ -68,7 +92,7 @@ def resume() -> int:
     return refunds.resume_requested()
 
 
-# --- asked for by staff ----------------------------------------------------------------------------------------------
+# --- asked for by staff ---------------------------------------------------------------------------
 
 
 def test_a_full_refund_is_made_at_stripe_and_ends_the_place(sandbox: Sandbox):
@@ -76,15 +100,26 @@ def test_a_full_refund_is_made_at_stripe_and_ends_the_place(sandbox: Sandbox):
     enrollment, payment = buy(sandbox, through=affiliate)
     refund = ask(payment, note="As agreed by telephone")
     assert at_stripe(sandbox) == [(49900, "succeeded")]
-    assert (refund.status, refund.stripe_refund_id) == ("succeeded", sandbox.state()["refunds"][0]["id"])
-    assert (refund.requested_by, refund.note, refund.currency, refund.source) == (STAFF, "As agreed by telephone", "usd", "staff")
+    assert (refund.status, refund.stripe_refund_id) == (
+        "succeeded",
+        sandbox.state()["refunds"][0]["id"],
+    )
+    assert (refund.requested_by, refund.note, refund.currency, refund.source) == (
+        STAFF,
+        "As agreed by telephone",
+        "usd",
+        "staff",
+    )
     [call] = asked(sandbox)
     assert call["idempotency_key"] == f"refund-{refund.pk}"
     assert sandbox.state()["refunds"][0]["metadata"] == {"refund_id": str(refund.pk)}
     assert standing(enrollment) == ("refunded", 49900)
     assert fresh(payment).refundable == 0
     assert balance_of(affiliate) == (0, 0, 0, 0)
-    assert list(LedgerEntry.objects.order_by("created_at").values_list("kind", "amount")) == [("commission", 4990), ("reversal", -4990)]
+    assert list(LedgerEntry.objects.order_by("created_at").values_list("kind", "amount")) == [
+        ("commission", 4990),
+        ("reversal", -4990),
+    ]
     assert SyncJob.objects.filter(action=SyncJob.REVOKE).count() == 1
     trail = list(enrollment.events.values_list("from_status", "to_status", "actor"))
     assert trail[-1] == ("paid", "refunded", STAFF)
@@ -94,10 +129,29 @@ def test_stripes_events_about_our_own_refund_change_nothing_more(sandbox: Sandbo
     affiliate = make_affiliate()
     enrollment, payment = buy(sandbox, through=affiliate)
     ask(payment)
-    before = (rows(), standing(enrollment), balance_of(affiliate), len(mails()), SyncJob.objects.count())
-    assert tell(sandbox) == ["refund.created", "charge.refunded", "refund.updated", "charge.refund.updated"]
-    assert (rows(), standing(enrollment), balance_of(affiliate), len(mails()), SyncJob.objects.count()) == before
-    assert set(StripeEvent.objects.filter(type__startswith="refund").values_list("outcome", flat=True)) == {"Refund already recorded"}
+    before = (
+        rows(),
+        standing(enrollment),
+        balance_of(affiliate),
+        len(mails()),
+        SyncJob.objects.count(),
+    )
+    assert tell(sandbox) == [
+        "refund.created",
+        "charge.refunded",
+        "refund.updated",
+        "charge.refund.updated",
+    ]
+    assert (
+        rows(),
+        standing(enrollment),
+        balance_of(affiliate),
+        len(mails()),
+        SyncJob.objects.count(),
+    ) == before
+    assert set(
+        StripeEvent.objects.filter(type__startswith="refund").values_list("outcome", flat=True)
+    ) == {"Refund already recorded"}
 
 
 def test_partial_refunds_keep_the_place_until_the_last_cent(sandbox: Sandbox):
@@ -110,7 +164,12 @@ def test_partial_refunds_keep_the_place_until_the_last_cent(sandbox: Sandbox):
         assert Commission.objects.get().reversed == reversed_
     ask(payment, 1)
     assert standing(enrollment) == ("refunded", 49900)
-    assert at_stripe(sandbox) == [(16633, "succeeded"), (16633, "succeeded"), (16633, "succeeded"), (1, "succeeded")]
+    assert at_stripe(sandbox) == [
+        (16633, "succeeded"),
+        (16633, "succeeded"),
+        (16633, "succeeded"),
+        (1, "succeeded"),
+    ]
     assert balance_of(affiliate) == (0, 0, 0, 0)
     assert len(mails()) == 4
 
@@ -120,7 +179,12 @@ def test_more_than_was_paid_is_refused_and_not_asked_for(sandbox: Sandbox, amoun
     enrollment, payment = buy(sandbox)
     with pytest.raises(RefundTooLarge):
         ask(payment, amount)
-    assert (rows(), at_stripe(sandbox), asked(sandbox), standing(enrollment)) == ([], [], [], ("paid", 0))
+    assert (rows(), at_stripe(sandbox), asked(sandbox), standing(enrollment)) == (
+        [],
+        [],
+        [],
+        ("paid", 0),
+    )
 
 
 def test_more_than_the_rest_is_refused(sandbox: Sandbox):
@@ -171,14 +235,18 @@ def test_one_key_is_one_refund(sandbox: Sandbox):
     assert (at_stripe(sandbox), standing(enrollment)) == ([(20000, "succeeded")], ("paid", 20000))
 
 
-# --- two at once -----------------------------------------------------------------------------------------------------
+# --- two at once ----------------------------------------------------------------------------------
 
 
 def test_two_full_refunds_at_once_are_one(sandbox: Sandbox):
     enrollment, payment = buy(sandbox)
     results = race(lambda _: ask(payment), threads=2)
     assert kinds(results) == {"ok": 1, "RefundTooLarge": 1}
-    assert (at_stripe(sandbox), standing(enrollment), len(mails())) == ([(49900, "succeeded")], ("refunded", 49900), 1)
+    assert (at_stripe(sandbox), standing(enrollment), len(mails())) == (
+        [(49900, "succeeded")],
+        ("refunded", 49900),
+        1,
+    )
 
 
 def test_many_partial_refunds_at_once_are_never_more_than_was_paid(sandbox: Sandbox):
@@ -209,9 +277,20 @@ def test_our_request_and_stripes_events_of_it_at_once_are_one_refund(sandbox: Sa
         sandbox.fault("stripe", "lost_answer", "POST /v1/refunds", times=1)
         refund = ask(payment)
         assert refund.status == "requested"
-        told = [event for event in sandbox.state()["events"] if event["type"].startswith(("refund", "charge.refund"))]
-        mine = [event for event in told if event["data"]["object"].get("payment_intent") == payment.stripe_payment_intent_id]
-        race(lambda n, mine=mine: resume() if n == 0 else deliver(Client(), mine[n % len(mine)]), threads=6)
+        told = [
+            event
+            for event in sandbox.state()["events"]
+            if event["type"].startswith(("refund", "charge.refund"))
+        ]
+        mine = [
+            event
+            for event in told
+            if event["data"]["object"].get("payment_intent") == payment.stripe_payment_intent_id
+        ]
+        race(
+            lambda n, mine=mine: resume() if n == 0 else deliver(Client(), mine[n % len(mine)]),
+            threads=6,
+        )
         work.drain(EVENTS)
         assert standing(enrollment) == ("refunded", 49900)
     assert rows() == [(49900, "succeeded", "staff")] * 5
@@ -219,18 +298,25 @@ def test_our_request_and_stripes_events_of_it_at_once_are_one_refund(sandbox: Sa
     assert (len(mails()), balance_of(affiliate)) == (5, (0, 0, 0, 0))
 
 
-# --- Stripe does not answer ------------------------------------------------------------------------------------------
+# --- Stripe does not answer -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("mode", ["down", "503", "429", "reset", "hang"])
-def test_a_refund_that_stripe_did_not_take_is_asked_for_again_with_the_same_key(sandbox: Sandbox, settings, mode: str):
+def test_a_refund_that_stripe_did_not_take_is_asked_for_again_with_the_same_key(
+    sandbox: Sandbox, settings, mode: str
+):
     settings.STRIPE_READ_SECONDS = 0.5
     affiliate = make_affiliate()
     enrollment, payment = buy(sandbox, through=affiliate)
     sandbox.fault("stripe", mode, "POST /v1/refunds", seconds=2)
     refund = ask(payment)
     assert (refund.status, refund.stripe_refund_id) == ("requested", None)
-    assert (standing(enrollment), at_stripe(sandbox), mails(), balance_of(affiliate)[0]) == (("paid", 49900), [], [], 4990)
+    assert (standing(enrollment), at_stripe(sandbox), mails(), balance_of(affiliate)[0]) == (
+        ("paid", 49900),
+        [],
+        [],
+        4990,
+    )
     with pytest.raises(RefundTooLarge):
         ask(payment, 1)
     assert refunds.resume_requested() == 0, "not at once"
@@ -239,12 +325,18 @@ def test_a_refund_that_stripe_did_not_take_is_asked_for_again_with_the_same_key(
     sandbox.heal()
     wait_until(lambda: resume() == 1)  # Stripe refuses a key whose request is still hanging
     assert {call["idempotency_key"] for call in asked(sandbox)} <= {f"refund-{refund.pk}", ""}
-    assert (at_stripe(sandbox), standing(enrollment), len(mails())) == ([(49900, "succeeded")], ("refunded", 49900), 1)
+    assert (at_stripe(sandbox), standing(enrollment), len(mails())) == (
+        [(49900, "succeeded")],
+        ("refunded", 49900),
+        1,
+    )
     assert (resume(), balance_of(affiliate)) == (0, (0, 0, 0, 0))
 
 
 @pytest.mark.parametrize("mode", ["lost_answer", "hang_after", "half_answer"])
-def test_a_refund_whose_answer_was_lost_is_found_again_and_made_once(sandbox: Sandbox, settings, mode: str):
+def test_a_refund_whose_answer_was_lost_is_found_again_and_made_once(
+    sandbox: Sandbox, settings, mode: str
+):
     settings.STRIPE_READ_SECONDS = 0.5
     enrollment, payment = buy(sandbox)
     sandbox.fault("stripe", mode, "POST /v1/refunds", times=1, seconds=2)
@@ -253,8 +345,15 @@ def test_a_refund_whose_answer_was_lost_is_found_again_and_made_once(sandbox: Sa
     posts = len(asked(sandbox))
     assert resume() == 1
     assert len(asked(sandbox)) == posts
-    assert (fresh(refund).status, fresh(refund).stripe_refund_id) == ("succeeded", sandbox.state()["refunds"][0]["id"])
-    assert (at_stripe(sandbox), standing(enrollment), len(mails())) == ([(49900, "succeeded")], ("refunded", 49900), 1)
+    assert (fresh(refund).status, fresh(refund).stripe_refund_id) == (
+        "succeeded",
+        sandbox.state()["refunds"][0]["id"],
+    )
+    assert (at_stripe(sandbox), standing(enrollment), len(mails())) == (
+        [(49900, "succeeded")],
+        ("refunded", 49900),
+        1,
+    )
 
 
 def test_a_lost_answer_is_told_by_the_webhook_too(sandbox: Sandbox):
@@ -267,7 +366,9 @@ def test_a_lost_answer_is_told_by_the_webhook_too(sandbox: Sandbox):
 
 
 def test_a_request_that_stripe_has_forgotten_is_not_sent_a_second_time(sandbox: Sandbox):
-    """Stripe keeps a key for a day: after that the same request would be another refund. Staff are told, and may ask anew."""
+    """Stripe keeps a key for a day: after that the same request would be another refund. Staff are
+    told, and may ask anew.
+    """
     enrollment, payment = buy(sandbox)
     sandbox.fault("stripe", "down", "POST /v1/refunds")
     refund = ask(payment)
@@ -283,7 +384,10 @@ def test_a_request_that_stripe_has_forgotten_is_not_sent_a_second_time(sandbox: 
     assert alerts() == ["A refund was never made"]
     assert resume() == 0
     assert ask(payment).status == "succeeded"
-    assert (at_stripe(sandbox), standing(enrollment)) == ([(49900, "succeeded")], ("refunded", 49900))
+    assert (at_stripe(sandbox), standing(enrollment)) == (
+        [(49900, "succeeded")],
+        ("refunded", 49900),
+    )
 
 
 def test_an_old_request_that_stripe_did_make_is_found_however_old_it_is(sandbox: Sandbox):
@@ -292,7 +396,11 @@ def test_an_old_request_that_stripe_did_make_is_found_however_old_it_is(sandbox:
     refund = ask(payment)
     long_ago(refund, timedelta(days=3))
     assert resume() == 1
-    assert (fresh(refund).status, standing(enrollment), alerts()) == ("succeeded", ("refunded", 49900), [])
+    assert (fresh(refund).status, standing(enrollment), alerts()) == (
+        "succeeded",
+        ("refunded", 49900),
+        [],
+    )
 
 
 def test_a_refund_that_stripe_made_of_a_request_given_up_is_recorded_for_itself(client: Client):
@@ -300,9 +408,14 @@ def test_a_refund_that_stripe_made_of_a_request_given_up_is_recorded_for_itself(
     affiliate = make_affiliate()
     enrollment, payment = sell(client, affiliate)
     refund = Refund.objects.create(
-        payment=payment, payment_intent_id=payment.stripe_payment_intent_id, idempotency_key="k", amount=49900, currency="usd",
-        status="failed", source="staff",
-    )  # fmt: skip
+        payment=payment,
+        payment_intent_id=payment.stripe_payment_intent_id,
+        idempotency_key="k",
+        amount=49900,
+        currency="usd",
+        status="failed",
+        source="staff",
+    )
     deliver(client, refunded(refund_of(payment, metadata={"refund_id": str(refund.pk)})))
     assert rows() == [(49900, "failed", "staff"), (49900, "succeeded", "stripe")]
     assert (standing(enrollment), balance_of(affiliate)) == (("refunded", 49900), (0, 0, 0, 0))
@@ -316,11 +429,15 @@ def test_one_request_that_stripe_refuses_does_not_keep_the_others_from_going_on(
     sandbox.heal()
     sandbox.dispute(sales[1][1].stripe_payment_intent_id)
     assert resume() == 2
-    assert [standing(enrollment) for enrollment, _ in sales] == [("refunded", 49900), ("paid", 0), ("refunded", 49900)]
+    assert [standing(enrollment) for enrollment, _ in sales] == [
+        ("refunded", 49900),
+        ("paid", 0),
+        ("refunded", 49900),
+    ]
     assert [status for _, status, _ in rows()] == ["succeeded", "failed", "succeeded"]
 
 
-# --- Stripe says no, or later ----------------------------------------------------------------------------------------
+# --- Stripe says no, or later ---------------------------------------------------------------------
 
 
 def test_a_refusal_leaves_a_failed_row_and_nothing_else(sandbox: Sandbox):
@@ -330,8 +447,17 @@ def test_a_refusal_leaves_a_failed_row_and_nothing_else(sandbox: Sandbox):
     with pytest.raises(RefundNotPossible, match="charge_disputed"):
         ask(payment)
     [refund] = Refund.objects.all()
-    assert (refund.status, refund.stripe_refund_id, "charge_disputed" in refund.failure_reason) == ("failed", None, True)
-    assert (standing(enrollment), at_stripe(sandbox), mails(), balance_of(affiliate)[0]) == (("paid", 0), [], [], 4990)
+    assert (refund.status, refund.stripe_refund_id, "charge_disputed" in refund.failure_reason) == (
+        "failed",
+        None,
+        True,
+    )
+    assert (standing(enrollment), at_stripe(sandbox), mails(), balance_of(affiliate)[0]) == (
+        ("paid", 0),
+        [],
+        [],
+        4990,
+    )
     assert resume() == 0
 
 
@@ -351,10 +477,16 @@ def test_a_wrong_key_refuses_the_request_and_keeps_a_running_one(sandbox: Sandbo
         ask(payment, 200)
     assert (resume(), fresh(refund).status) == (0, "requested")
     settings.STRIPE_SECRET_KEY = "sk_test_sandbox"
-    assert (resume(), fresh(refund).status, at_stripe(sandbox)) == (1, "succeeded", [(100, "succeeded")])
+    assert (resume(), fresh(refund).status, at_stripe(sandbox)) == (
+        1,
+        "succeeded",
+        [(100, "succeeded")],
+    )
 
 
-def test_a_pending_refund_takes_effect_when_it_succeeds_and_is_put_back_when_it_fails(sandbox: Sandbox):
+def test_a_pending_refund_takes_effect_when_it_succeeds_and_is_put_back_when_it_fails(
+    sandbox: Sandbox,
+):
     affiliate = make_affiliate()
     enrollment, payment = buy(sandbox, through=affiliate)
     sandbox.stripe(refund_status="pending")
@@ -365,21 +497,38 @@ def test_a_pending_refund_takes_effect_when_it_succeeds_and_is_put_back_when_it_
     name = fresh(refund).stripe_refund_id
     sandbox.settle_refund(name)
     tell(sandbox)
-    assert (fresh(refund).status, standing(enrollment), len(mails())) == ("succeeded", ("refunded", 49900), 1)
+    assert (fresh(refund).status, standing(enrollment), len(mails())) == (
+        "succeeded",
+        ("refunded", 49900),
+        1,
+    )
     assert balance_of(affiliate) == (0, 0, 0, 0)
     sandbox.fail_refund(name)
     tell(sandbox)
     assert (fresh(refund).status, fresh(refund).failure_reason) == ("failed", "lost_or_stolen_card")
-    assert (standing(enrollment), fresh(payment).refundable, len(mails())) == (("paid", 0), 49900, 1)
+    assert (standing(enrollment), fresh(payment).refundable, len(mails())) == (
+        ("paid", 0),
+        49900,
+        1,
+    )
     assert balance_of(affiliate) == (4990, 0, 0, 0)
-    assert alerts() == ["A refund failed: the buyer does not have the money", "A refund failed after its place had ended"]
+    assert alerts() == [
+        "A refund failed: the buyer does not have the money",
+        "A refund failed after its place had ended",
+    ]
     for event in sandbox.state()["events"]:
         deliver(Client(), {**event, "id": f"{event['id']}_again"})
-    assert (fresh(refund).status, standing(enrollment), balance_of(affiliate)) == ("failed", ("paid", 0), (4990, 0, 0, 0))
+    assert (fresh(refund).status, standing(enrollment), balance_of(affiliate)) == (
+        "failed",
+        ("paid", 0),
+        (4990, 0, 0, 0),
+    )
 
 
 @pytest.mark.parametrize("ending", ["fail_refund", "cancel_refund"])
-def test_a_pending_refund_that_does_not_succeed_changes_nothing_and_can_be_asked_for_again(sandbox: Sandbox, ending: str):
+def test_a_pending_refund_that_does_not_succeed_changes_nothing_and_can_be_asked_for_again(
+    sandbox: Sandbox, ending: str
+):
     enrollment, payment = buy(sandbox)
     sandbox.stripe(refund_status="pending")
     refund = ask(payment)
@@ -404,10 +553,15 @@ def test_a_partial_refund_that_fails_after_the_last_one_gives_the_place_back(san
     assert Commission.objects.get().reversed == 2990
     ask(payment, 20000)
     assert (standing(enrollment), balance_of(affiliate)) == (("refunded", 49900), (0, 0, 0, 0))
-    assert list(enrollment.events.values_list("to_status", flat=True)) == ["paid", "refunded", "paid", "refunded"]
+    assert list(enrollment.events.values_list("to_status", flat=True)) == [
+        "paid",
+        "refunded",
+        "paid",
+        "refunded",
+    ]
 
 
-# --- made in Stripe's dashboard --------------------------------------------------------------------------------------
+# --- made in Stripe's dashboard -------------------------------------------------------------------
 
 
 def test_a_refund_made_in_the_dashboard_is_recorded_just_the_same(sandbox: Sandbox):
@@ -419,14 +573,19 @@ def test_a_refund_made_in_the_dashboard_is_recorded_just_the_same(sandbox: Sandb
     assert Commission.objects.get().reversed == 990
     sandbox.refund_in_dashboard(payment.stripe_payment_intent_id, reason="duplicate")
     tell(sandbox)
-    assert (rows(), standing(enrollment)) == ([(9900, "succeeded", "stripe"), (40000, "succeeded", "stripe")], ("refunded", 49900))
+    assert (rows(), standing(enrollment)) == (
+        [(9900, "succeeded", "stripe"), (40000, "succeeded", "stripe")],
+        ("refunded", 49900),
+    )
     assert (balance_of(affiliate), len(mails())) == ((0, 0, 0, 0), 2)
     with pytest.raises(RefundTooLarge):
         ask(payment, 1)
 
 
 def test_the_dashboard_and_staff_together_cannot_refund_more_than_was_paid(sandbox: Sandbox):
-    """Ours waits for Stripe, somebody refunds in the dashboard meanwhile: Stripe refuses ours, and nothing of it is kept."""
+    """Ours waits for Stripe, somebody refunds in the dashboard meanwhile: Stripe refuses ours, and
+    nothing of it is kept.
+    """
     enrollment, payment = buy(sandbox)
     sandbox.fault("stripe", "down", "POST /v1/refunds")
     ask(payment)
@@ -436,7 +595,11 @@ def test_the_dashboard_and_staff_together_cannot_refund_more_than_was_paid(sandb
     assert standing(enrollment) == ("refunded", 99800)
     resume()
     assert rows() == [(49900, "failed", "staff"), (49900, "succeeded", "stripe")]
-    assert (standing(enrollment), at_stripe(sandbox), len(mails())) == (("refunded", 49900), [(49900, "succeeded")], 1)
+    assert (standing(enrollment), at_stripe(sandbox), len(mails())) == (
+        ("refunded", 49900),
+        [(49900, "succeeded")],
+        1,
+    )
 
 
 def test_what_no_event_told_is_found_at_night(sandbox: Sandbox):
@@ -448,7 +611,11 @@ def test_what_no_event_told_is_found_at_night(sandbox: Sandbox):
     sandbox.dispute(other_payment.stripe_payment_intent_id)
     since = timedelta(hours=48)
     assert (refunds.reconcile(since=since), disputes.reconcile(since=since)) == (2, 1)
-    assert (standing(enrollment), balance_of(affiliate), len(mails())) == (("refunded", 49900), (0, 0, 0, 0), 2)
+    assert (standing(enrollment), balance_of(affiliate), len(mails())) == (
+        ("refunded", 49900),
+        (0, 0, 0, 0),
+        2,
+    )
     assert (refunds.reconcile(since=since), disputes.reconcile(since=since)) == (0, 0)
     tell(sandbox)
     assert (len(rows()), len(mails()), fresh(other).status) == (2, 2, "paid")
@@ -465,8 +632,17 @@ def test_more_than_one_page_of_refunds_is_gone_through(sandbox: Sandbox):
 def test_a_refund_of_somebody_elses_payment_is_stored_and_changes_nothing(client: Client):
     affiliate = make_affiliate()
     enrollment, payment = sell(client, affiliate)
-    assert deliver(client, refunded(refund_of(payment, payment_intent="pi_of_another_product"))).status_code == 200
-    assert (Refund.objects.get().payment_id, standing(enrollment), refunds.attach_waiting()) == (None, ("paid", 0), 0)
+    assert (
+        deliver(
+            client, refunded(refund_of(payment, payment_intent="pi_of_another_product"))
+        ).status_code
+        == 200
+    )
+    assert (Refund.objects.get().payment_id, standing(enrollment), refunds.attach_waiting()) == (
+        None,
+        ("paid", 0),
+        0,
+    )
     assert balance_of(affiliate) == (4990, 0, 0, 0)
 
 
@@ -499,10 +675,26 @@ def test_a_status_that_is_not_known_changes_nothing(client: Client, status: obje
     assert refunds.resume_requested() == 0
 
 
-@pytest.mark.parametrize("key", ["nonsense", "", 7, None, True, ["a"], {"$ne": ""}, "0" * 5000, "00000000-0000-0000-0000-000000000000"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "nonsense",
+        "",
+        7,
+        None,
+        True,
+        ["a"],
+        {"$ne": ""},
+        "0" * 5000,
+        "00000000-0000-0000-0000-000000000000",
+    ],
+)
 def test_whatever_stands_in_the_metadata_the_refund_is_recorded(client: Client, key: object):
     enrollment, payment = sell(client, make_affiliate())
-    assert deliver(client, refunded(refund_of(payment, metadata={"refund_id": key}))).status_code == 200
+    assert (
+        deliver(client, refunded(refund_of(payment, metadata={"refund_id": key}))).status_code
+        == 200
+    )
     assert (rows(), standing(enrollment)) == ([(49900, "succeeded", "stripe")], ("refunded", 49900))
 
 
@@ -518,7 +710,12 @@ def test_our_id_in_the_metadata_of_another_payments_refund_is_not_believed(clien
     one, payment = sell(client, affiliate)
     _, other = sell(client, affiliate)
     asked_for = Refund.objects.create(
-        payment=payment, payment_intent_id=payment.stripe_payment_intent_id, idempotency_key="k", amount=100, currency="usd", source="staff"
+        payment=payment,
+        payment_intent_id=payment.stripe_payment_intent_id,
+        idempotency_key="k",
+        amount=100,
+        currency="usd",
+        source="staff",
     )
     Payment.objects.filter(pk=payment.pk).update(refund_committed=100)
     deliver(client, refunded(refund_of(other, 5000, metadata={"refund_id": str(asked_for.pk)})))
@@ -526,18 +723,28 @@ def test_our_id_in_the_metadata_of_another_payments_refund_is_not_believed(clien
     assert (fresh(other).refund_committed, standing(one)) == (5000, ("paid", 100))
 
 
-# --- before its sale -------------------------------------------------------------------------------------------------
+# --- before its sale ------------------------------------------------------------------------------
 
-ORDERS = [["succeeded"], ["pending", "succeeded"], ["failed"], ["succeeded", "failed"], ["pending", "failed", "succeeded"]]
+ORDERS = [
+    ["succeeded"],
+    ["pending", "succeeded"],
+    ["failed"],
+    ["succeeded", "failed"],
+    ["pending", "failed", "succeeded"],
+]
 
 
 @pytest.mark.parametrize("statuses", ORDERS, ids="-".join)
 @pytest.mark.parametrize("at", [0, 1, 2, 3])
-def test_whenever_the_sale_arrives_the_end_is_the_same(client: Client, statuses: list[str], at: int):
+def test_whenever_the_sale_arrives_the_end_is_the_same(
+    client: Client, statuses: list[str], at: int
+):
     affiliate = make_affiliate()
     enrollment, payment = make_referred(affiliate)
     refund = refund_of(payment)
-    steps: list[Any] = [refunded({**refund, "status": status}, "refund.updated") for status in statuses]
+    steps: list[Any] = [
+        refunded({**refund, "status": status}, "refund.updated") for status in statuses
+    ]
     steps.insert(min(at, len(steps)), completed(payment))
     for event in steps:
         assert deliver(client, event).status_code == 200
@@ -550,14 +757,22 @@ def test_whenever_the_sale_arrives_the_end_is_the_same(client: Client, statuses:
 
 @pytest.mark.engines("postgres")
 @pytest.mark.parametrize("what", ["refund", "dispute"])
-def test_what_is_told_of_it_while_it_is_joined_to_its_sale_is_not_forgotten(client: Client, what: str):
-    """The event was read with a row that had no payment yet; the sweep joins the two before the event moves the row."""
+def test_what_is_told_of_it_while_it_is_joined_to_its_sale_is_not_forgotten(
+    client: Client, what: str
+):
+    """The event was read with a row that had no payment yet; the sweep joins the two before the
+    event moves the row.
+    """
     affiliate = make_affiliate()
     enrollment, payment = make_referred(affiliate)
     refund, dispute = refund_of(payment), dispute_of(payment)
     first = refunded(refund) if what == "refund" else disputed(dispute)
     failed = {**refund, "status": "failed"}
-    second = refunded(failed, "refund.failed") if what == "refund" else disputed({**dispute, "status": "lost"}, "charge.dispute.closed")
+    second = (
+        refunded(failed, "refund.failed")
+        if what == "refund"
+        else disputed({**dispute, "status": "lost"}, "charge.dispute.closed")
+    )
     deliver(client, first)
     deliver(client, completed(payment))
     attach = refunds.attach_waiting if what == "refund" else disputes.attach_waiting
@@ -581,9 +796,13 @@ def test_sale_refund_and_sweep_at_once_end_the_same(client: Client):
             refunds.attach_waiting,
             refunds.attach_waiting,
         ]
-        steps += [lambda r=refund: deliver(Client(), refunded({**r, "status": "failed"}, "refund.failed"))] * (number % 2)
+        steps += [
+            lambda r=refund: deliver(Client(), refunded({**r, "status": "failed"}, "refund.failed"))
+        ] * (number % 2)
         race(lambda n, steps=steps: steps[n](), threads=len(steps))
-        StripeEvent.objects.filter(status=work.PENDING).update(next_attempt_at=enrollment.created_at)
+        StripeEvent.objects.filter(status=work.PENDING).update(
+            next_attempt_at=enrollment.created_at
+        )
         work.drain(EVENTS)
         refunds.attach_waiting()
         assert standing(enrollment) == (("paid", 0) if number % 2 else ("refunded", 49900))
@@ -591,7 +810,7 @@ def test_sale_refund_and_sweep_at_once_end_the_same(client: Client):
     assert balance_of(affiliate) == (3 * 4990, 0, 0, 0)
 
 
-# --- a payment too many ----------------------------------------------------------------------------------------------
+# --- a payment too many ---------------------------------------------------------------------------
 
 
 def paid_twice(sandbox: Sandbox) -> tuple[Enrollment, Payment, Payment]:
@@ -602,7 +821,10 @@ def paid_twice(sandbox: Sandbox) -> tuple[Enrollment, Payment, Payment]:
     assert check_out(client, course).status_code == 503
     assert check_out(client, course).status_code == 302
     enrollment = Enrollment.objects.live().get()
-    for session in sorted(sandbox.sessions(), key=lambda session: session["metadata"]["enrollment_id"] != str(enrollment.pk)):
+    for session in sorted(
+        sandbox.sessions(),
+        key=lambda session: session["metadata"]["enrollment_id"] != str(enrollment.pk),
+    ):
         sandbox.pay(session["id"])
         tell(sandbox)
     second = Payment.objects.get(review_reason=Payment.DUPLICATE)
@@ -615,8 +837,15 @@ def test_the_refund_of_a_payment_too_many_leaves_the_place_alone(sandbox: Sandbo
     assert ask(second).status == "succeeded"
     tell(sandbox)
     assert at_stripe(sandbox) == [(49900, "succeeded")]
-    assert (fresh(enrollment).status, fresh(first).refund_committed, fresh(second).refundable) == ("paid", 0, 0)
-    assert (Commission.objects.get().reversed, SyncJob.objects.filter(action=SyncJob.REVOKE).count()) == (0, 0)
+    assert (fresh(enrollment).status, fresh(first).refund_committed, fresh(second).refundable) == (
+        "paid",
+        0,
+        0,
+    )
+    assert (
+        Commission.objects.get().reversed,
+        SyncJob.objects.filter(action=SyncJob.REVOKE).count(),
+    ) == (0, 0)
     assert [(mail["is_whole"], mail["is_over"]) for mail in mails()] == [(True, False)]
     ask(first)
     assert fresh(enrollment).status == "refunded"
@@ -629,14 +858,22 @@ def test_a_payment_of_another_amount_is_refunded_as_far_as_it_was_received(sandb
     sandbox.pay(payment.stripe_session_id, amount_total=20000)
     tell(sandbox)
     payment.refresh_from_db()
-    assert (payment.review_reason, payment.amount_received, payment.refundable) == ("amount_mismatch", 20000, 20000)
+    assert (payment.review_reason, payment.amount_received, payment.refundable) == (
+        "amount_mismatch",
+        20000,
+        20000,
+    )
     with pytest.raises(RefundTooLarge):
         ask(payment, 20001)
     ask(payment, 20000)
-    assert (at_stripe(sandbox), fresh(enrollment).status, fresh(payment).refundable) == ([(20000, "succeeded")], "failed", 0)
+    assert (at_stripe(sandbox), fresh(enrollment).status, fresh(payment).refundable) == (
+        [(20000, "succeeded")],
+        "failed",
+        0,
+    )
 
 
-# --- the coupon ------------------------------------------------------------------------------------------------------
+# --- the coupon -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("gives_back", [True, False])
@@ -682,10 +919,14 @@ def test_a_coupon_given_back_is_used_up_again_when_the_refund_fails(sandbox: San
     refund = ask(payment, gives_coupon_back=True)
     sandbox.fail_refund(refund.stripe_refund_id)
     tell(sandbox)
-    assert (fresh(enrollment).status, fresh(grant).status, fresh(grant).enrollment_id) == ("paid", Grant.REDEEMED, enrollment.pk)
+    assert (fresh(enrollment).status, fresh(grant).status, fresh(grant).enrollment_id) == (
+        "paid",
+        Grant.REDEEMED,
+        enrollment.pk,
+    )
 
 
-# --- what the learner is told ----------------------------------------------------------------------------------------
+# --- what the learner is told ---------------------------------------------------------------------
 
 
 def test_each_refund_is_one_mail_that_says_how_much_and_whether_the_place_is_over(sandbox: Sandbox):
@@ -701,7 +942,10 @@ def test_each_refund_is_one_mail_that_says_how_much_and_whether_the_place_is_ove
     sent = sandbox.mails(BUYER)
     assert len(sent) == 2
     assert all(enrollment.course_title in mail["text"] for mail in sent)
-    assert sorted(mail["text"].count("your place in the course has ended") for mail in sent) == [0, 1]
+    assert sorted(mail["text"].count("your place in the course has ended") for mail in sent) == [
+        0,
+        1,
+    ]
     work.drain(EMAILS)
     assert len(sandbox.mails(BUYER)) == 2
 

@@ -1,4 +1,6 @@
-"""Access after a refund: taken away by a job, given back by another, and in the end what the place says, in whatever order."""
+"""Access after a refund: taken away by a job, given back by another, and in the end what the place
+says, in whatever order.
+"""
 
 import random
 import threading
@@ -30,14 +32,25 @@ from tests.affiliates.rivals import rival_before
 from tests.affiliates.shop import buy, drained, fresh, in_lms, provision, tell, visitor
 from tests.affiliates.test_ledger import balance_of
 from tests.concurrency import race
-from tests.factories import completed, deliver, dispute_of, disputed, make_course, make_pending, refund_of, refunded
+from tests.factories import (
+    completed,
+    deliver,
+    dispute_of,
+    disputed,
+    make_course,
+    make_pending,
+    refund_of,
+    refunded,
+)
 from tests.sandbox_client import Sandbox, wait_until
 
 STAFF = "staff@example.com"
 
 
 def refund(payment: Payment, amount: int = 0) -> Refund:
-    return refunds.request(payment, Request(amount or payment.amount, "requested_by_customer", STAFF))
+    return refunds.request(
+        payment, Request(amount or payment.amount, "requested_by_customer", STAFF)
+    )
 
 
 def state(enrollment: Enrollment) -> tuple[str, str]:
@@ -56,11 +69,15 @@ def confirmations() -> int:
 def with_access(sandbox: Sandbox, **more: Any) -> tuple[Enrollment, Payment]:
     enrollment, payment = buy(sandbox, **more)
     drained()
-    assert (state(enrollment), in_lms(sandbox, enrollment), confirmations()) == (("paid", "success"), 1, 1)
+    assert (state(enrollment), in_lms(sandbox, enrollment), confirmations()) == (
+        ("paid", "success"),
+        1,
+        1,
+    )
     return enrollment, payment
 
 
-# --- taken away ------------------------------------------------------------------------------------------------------
+# --- taken away -----------------------------------------------------------------------------------
 
 
 def test_a_full_refund_takes_access_away_by_a_job(sandbox: Sandbox):
@@ -77,7 +94,9 @@ def test_a_full_refund_takes_access_away_by_a_job(sandbox: Sandbox):
 def test_the_users_other_courses_stay(sandbox: Sandbox):
     enrollment, payment = buy(sandbox)
     other, _ = buy(sandbox, make_course())
-    neighbor, _ = buy(sandbox, Enrollment.objects.get(pk=enrollment.pk).course, email="neighbor@example.com")
+    neighbor, _ = buy(
+        sandbox, Enrollment.objects.get(pk=enrollment.pk).course, email="neighbor@example.com"
+    )
     drained()
     refund(payment)
     drained()
@@ -88,7 +107,11 @@ def test_a_partial_refund_leaves_access_alone(sandbox: Sandbox):
     enrollment, payment = with_access(sandbox)
     refund(payment, 49899)
     drained()
-    assert (state(enrollment), in_lms(sandbox, enrollment), len(jobs())) == (("paid", "success"), 1, 1)
+    assert (state(enrollment), in_lms(sandbox, enrollment), len(jobs())) == (
+        ("paid", "success"),
+        1,
+        1,
+    )
 
 
 def test_a_lost_dispute_takes_access_away_and_an_open_or_won_one_does_not(sandbox: Sandbox):
@@ -120,7 +143,12 @@ def test_access_is_kept_where_the_setting_says_so(sandbox: Sandbox, settings):
     assert jobs() == [("enroll", "done")]
     assert invariants.verify() == []
     settings.REVOKE_ON_REFUND = True
-    assert invariants.verify() == [f"check_undone_places: enrollment {enrollment.pk} is refunded, has access, and no job takes it away"]
+    assert invariants.verify() == [
+        (
+            f"check_undone_places: enrollment {enrollment.pk} is refunded, has access, and no job"
+            " takes it away"
+        )
+    ]
 
 
 def test_the_status_page_of_a_refunded_place_says_so(sandbox: Sandbox):
@@ -135,7 +163,7 @@ def test_the_status_page_of_a_refunded_place_says_so(sandbox: Sandbox):
         drained()
 
 
-# --- before access was given -----------------------------------------------------------------------------------------
+# --- before access was given ----------------------------------------------------------------------
 
 
 def test_a_refund_before_access_was_given_gives_none_and_sends_no_confirmation(sandbox: Sandbox):
@@ -143,9 +171,16 @@ def test_a_refund_before_access_was_given_gives_none_and_sends_no_confirmation(s
     refund(payment)
     calls = len(sandbox.calls("lms"))
     work.drain(LMS_JOBS, limit=1)
-    assert (jobs(), len(sandbox.calls("lms"))) == ([("enroll", "done"), ("revoke", "pending")], calls)
+    assert (jobs(), len(sandbox.calls("lms"))) == (
+        [("enroll", "done"), ("revoke", "pending")],
+        calls,
+    )
     drained()
-    assert (state(enrollment), in_lms(sandbox, enrollment), confirmations()) == (("refunded", "revoked"), 0, 0)
+    assert (state(enrollment), in_lms(sandbox, enrollment), confirmations()) == (
+        ("refunded", "revoked"),
+        0,
+        0,
+    )
     assert sandbox.calls("lms", "POST") == []
 
 
@@ -156,7 +191,11 @@ def test_whichever_job_runs_first_the_end_is_the_same(sandbox: Sandbox, then: st
     SyncJob.objects.exclude(action=then).update(next_attempt_at=timezone.now() + timedelta(hours=1))
     work.drain(LMS_JOBS)
     drained()
-    assert (state(enrollment), in_lms(sandbox, enrollment), confirmations()) == (("refunded", "revoked"), 0, 0)
+    assert (state(enrollment), in_lms(sandbox, enrollment), confirmations()) == (
+        ("refunded", "revoked"),
+        0,
+        0,
+    )
 
 
 def running(queue: Queue = LMS_JOBS) -> threading.Thread:
@@ -170,7 +209,9 @@ def running(queue: Queue = LMS_JOBS) -> threading.Thread:
 
     thread = threading.Thread(target=run)
     thread.start()
-    wait_until(lambda: SyncJob.objects.filter(status=work.RUNNING).exists() or not thread.is_alive())
+    wait_until(
+        lambda: SyncJob.objects.filter(status=work.RUNNING).exists() or not thread.is_alive()
+    )
     return thread
 
 
@@ -181,30 +222,46 @@ def test_a_refund_while_access_is_being_given_ends_without_it(sandbox: Sandbox):
     time.sleep(0.5)
     refund(payment)
     work.drain(LMS_JOBS)
-    assert SyncJob.objects.get(action=SyncJob.REVOKE).status == "pending", "it waits for the call that is under way"
+    assert SyncJob.objects.get(action=SyncJob.REVOKE).status == "pending", (
+        "it waits for the call that is under way"
+    )
     worker.join(30)
     sandbox.lms(latency=0)
     drained()
-    assert (state(enrollment), in_lms(sandbox, enrollment), confirmations()) == (("refunded", "revoked"), 0, 0)
+    assert (state(enrollment), in_lms(sandbox, enrollment), confirmations()) == (
+        ("refunded", "revoked"),
+        0,
+        0,
+    )
     assert jobs() == [("enroll", "done"), ("revoke", "done")]
 
 
 def test_a_worker_lost_after_giving_access_does_not_bring_it_back(sandbox: Sandbox):
-    """It had stored the LMS's id and died before the settle; its job is run again after the refund."""
+    """It had stored the LMS's id and died before the settle; its job is run again after the
+    refund.
+    """
     enrollment, payment = with_access(sandbox)
     job = SyncJob.objects.get()
-    Enrollment.objects.filter(pk=enrollment.pk).update(lms_status="pending", lms_enrollment_id="", lms_synced_at=None)
+    Enrollment.objects.filter(pk=enrollment.pk).update(
+        lms_status="pending", lms_enrollment_id="", lms_synced_at=None
+    )
     Email.objects.filter(kind="purchase_confirmation").delete()
     SyncJob.objects.filter(pk=job.pk).update(status="pending", finished_at=None)
     refund(payment)
     drained()
-    assert (state(enrollment), in_lms(sandbox, enrollment), confirmations()) == (("refunded", "revoked"), 0, 0)
+    assert (state(enrollment), in_lms(sandbox, enrollment), confirmations()) == (
+        ("refunded", "revoked"),
+        0,
+        0,
+    )
 
 
-# --- given back ------------------------------------------------------------------------------------------------------
+# --- given back -----------------------------------------------------------------------------------
 
 
-def test_a_refund_that_fails_gives_access_back_by_a_new_job_and_sends_no_second_confirmation(sandbox: Sandbox):
+def test_a_refund_that_fails_gives_access_back_by_a_new_job_and_sends_no_second_confirmation(
+    sandbox: Sandbox,
+):
     affiliate = make_affiliate()
     enrollment, payment = with_access(sandbox, through=affiliate)
     made = refund(payment)
@@ -214,7 +271,11 @@ def test_a_refund_that_fails_gives_access_back_by_a_new_job_and_sends_no_second_
     tell(sandbox)
     assert state(enrollment) == ("paid", "pending")
     drained()
-    assert (state(enrollment), in_lms(sandbox, enrollment), confirmations()) == (("paid", "success"), 1, 1)
+    assert (state(enrollment), in_lms(sandbox, enrollment), confirmations()) == (
+        ("paid", "success"),
+        1,
+        1,
+    )
     assert enrollment.lms_enrollment_id == sandbox.enrollments(enrollment.email)[0]["name"]
     assert jobs() == [("enroll", "done"), ("revoke", "done"), ("enroll", "done")]
     assert balance_of(affiliate) == (4990, 0, 0, 0)
@@ -225,7 +286,9 @@ def test_a_refund_that_fails_gives_access_back_by_a_new_job_and_sends_no_second_
 
 
 @pytest.mark.parametrize("late", ["revoke", "enroll"])
-def test_a_job_from_before_that_runs_late_does_not_undo_what_came_after(sandbox: Sandbox, late: str):
+def test_a_job_from_before_that_runs_late_does_not_undo_what_came_after(
+    sandbox: Sandbox, late: str
+):
     enrollment, payment = with_access(sandbox) if late == "revoke" else buy(sandbox)
     made = refund(payment)
     sandbox.fail_refund(made.stripe_refund_id)
@@ -236,45 +299,71 @@ def test_a_job_from_before_that_runs_late_does_not_undo_what_came_after(sandbox:
     assert (state(enrollment), in_lms(sandbox, enrollment)) == (("paid", "success"), 1)
     given = enrollment.lms_enrollment_id
     drained()
-    assert (state(enrollment), in_lms(sandbox, enrollment), confirmations()) == (("paid", "success"), 1, 1)
+    assert (state(enrollment), in_lms(sandbox, enrollment), confirmations()) == (
+        ("paid", "success"),
+        1,
+        1,
+    )
     assert enrollment.lms_enrollment_id == given
 
 
 def test_an_old_job_that_knows_an_lms_id_of_before_does_not_claim_access_with_it(sandbox: Sandbox):
-    """Given, lost on the way to the settle, taken away, given back: the old job must not record what is gone."""
+    """Given, lost on the way to the settle, taken away, given back: the old job must not record
+    what is gone.
+    """
     enrollment, payment = with_access(sandbox)
     old = SyncJob.objects.get()
-    Enrollment.objects.filter(pk=enrollment.pk).update(lms_status="pending", lms_enrollment_id="", lms_synced_at=None)
+    Enrollment.objects.filter(pk=enrollment.pk).update(
+        lms_status="pending", lms_enrollment_id="", lms_synced_at=None
+    )
     Email.objects.filter(kind="purchase_confirmation").delete()
-    SyncJob.objects.filter(pk=old.pk).update(status="running", finished_at=None, lease_until=timezone.now() + timedelta(hours=1))
+    SyncJob.objects.filter(pk=old.pk).update(
+        status="running", finished_at=None, lease_until=timezone.now() + timedelta(hours=1)
+    )
     made = refund(payment)
     work.drain(LMS_JOBS)
     assert in_lms(sandbox, enrollment) == 0
     sandbox.fail_refund(made.stripe_refund_id)
     tell(sandbox)
-    SyncJob.objects.exclude(pk=old.pk).filter(status="pending").update(next_attempt_at=timezone.now() + timedelta(hours=1))
+    SyncJob.objects.exclude(pk=old.pk).filter(status="pending").update(
+        next_attempt_at=timezone.now() + timedelta(hours=1)
+    )
     SyncJob.objects.filter(pk=old.pk).update(lease_until=timezone.now() - timedelta(hours=1))
     work.reap(LMS_JOBS)
     work.drain(LMS_JOBS)
-    assert (state(enrollment), in_lms(sandbox, enrollment), confirmations()) == (("paid", "pending"), 0, 0)
+    assert (state(enrollment), in_lms(sandbox, enrollment), confirmations()) == (
+        ("paid", "pending"),
+        0,
+        0,
+    )
     drained()
-    assert (state(enrollment), in_lms(sandbox, enrollment), confirmations()) == (("paid", "success"), 1, 1)
+    assert (state(enrollment), in_lms(sandbox, enrollment), confirmations()) == (
+        ("paid", "success"),
+        1,
+        1,
+    )
     assert enrollment.lms_enrollment_id == sandbox.enrollments(enrollment.email)[0]["name"]
 
 
-# --- bought again ----------------------------------------------------------------------------------------------------
+# --- bought again ---------------------------------------------------------------------------------
 
 
 def test_who_buys_again_keeps_access_though_the_old_job_comes_late(sandbox: Sandbox):
     enrollment, payment = with_access(sandbox)
     refund(payment)
     revocation = SyncJob.objects.get(action=SyncJob.REVOKE)
-    SyncJob.objects.filter(pk=revocation.pk).update(next_attempt_at=timezone.now() + timedelta(hours=1))
+    SyncJob.objects.filter(pk=revocation.pk).update(
+        next_attempt_at=timezone.now() + timedelta(hours=1)
+    )
     again, _ = buy(sandbox, enrollment.course)
     work.drain(LMS_JOBS)
     assert (state(again), in_lms(sandbox, again)) == (("paid", "success"), 1)
     drained()
-    assert (state(enrollment), state(again), in_lms(sandbox, again)) == (("refunded", "revoked"), ("paid", "success"), 1)
+    assert (state(enrollment), state(again), in_lms(sandbox, again)) == (
+        ("refunded", "revoked"),
+        ("paid", "success"),
+        1,
+    )
     assert confirmations() == 2
 
 
@@ -288,7 +377,11 @@ def test_who_buys_again_gets_access_though_the_old_job_is_at_it(sandbox: Sandbox
     worker.join(30)
     sandbox.lms(latency=0)
     drained()
-    assert (state(enrollment), state(again), in_lms(sandbox, again)) == (("refunded", "revoked"), ("paid", "success"), 1)
+    assert (state(enrollment), state(again), in_lms(sandbox, again)) == (
+        ("refunded", "revoked"),
+        ("paid", "success"),
+        1,
+    )
 
 
 def test_who_bought_the_same_lms_course_under_another_name_keeps_it(sandbox: Sandbox):
@@ -298,7 +391,11 @@ def test_who_bought_the_same_lms_course_under_another_name_keeps_it(sandbox: San
     drained()
     refund(payment)
     drained()
-    assert (state(enrollment)[0], state(other), in_lms(sandbox, other)) == ("refunded", ("paid", "success"), 1)
+    assert (state(enrollment)[0], state(other), in_lms(sandbox, other)) == (
+        "refunded",
+        ("paid", "success"),
+        1,
+    )
 
 
 def test_a_course_that_moved_in_the_lms_is_taken_away_where_it_was(sandbox: Sandbox):
@@ -312,7 +409,9 @@ def test_a_course_that_moved_in_the_lms_is_taken_away_where_it_was(sandbox: Sand
     assert (in_lms(sandbox, enrollment), in_lms(sandbox, again)) == (0, 1)
 
 
-def test_a_refund_that_fails_when_the_learner_has_bought_again_marks_the_first_payment_as_one_too_many(sandbox: Sandbox):
+def test_a_refund_that_fails_when_the_learner_has_bought_again_marks_the_first_payment_as_one_too_many(
+    sandbox: Sandbox,
+):
     affiliate = make_affiliate()
     first, payment = with_access(sandbox, through=affiliate)
     made = refund(payment)
@@ -321,21 +420,41 @@ def test_a_refund_that_fails_when_the_learner_has_bought_again_marks_the_first_p
     sandbox.fail_refund(made.stripe_refund_id)
     tell(sandbox)
     drained()
-    assert (state(first), state(second), in_lms(sandbox, second)) == (("refunded", "revoked"), ("paid", "success"), 1)
+    assert (state(first), state(second), in_lms(sandbox, second)) == (
+        ("refunded", "revoked"),
+        ("paid", "success"),
+        1,
+    )
     payment.refresh_from_db()
-    assert (payment.review_reason, payment.refundable, fresh(other).review_reason) == ("duplicate", 49900, "")
+    assert (payment.review_reason, payment.refundable, fresh(other).review_reason) == (
+        "duplicate",
+        49900,
+        "",
+    )
     assert balance_of(affiliate) == (4990, 0, 0, 0)
-    subjects = [email.context["subject"] for email in Email.objects.filter(kind="staff_alert").order_by("created_at")]
-    assert subjects == ["A refund failed: the buyer does not have the money", "A refund failed after its place had ended"]
+    subjects = [
+        email.context["subject"]
+        for email in Email.objects.filter(kind="staff_alert").order_by("created_at")
+    ]
+    assert subjects == [
+        "A refund failed: the buyer does not have the money",
+        "A refund failed after its place had ended",
+    ]
     refund(payment)
     tell(sandbox)
     drained()
-    assert (state(first)[0], state(second), in_lms(sandbox, second)) == ("refunded", ("paid", "success"), 1)
+    assert (state(first)[0], state(second), in_lms(sandbox, second)) == (
+        "refunded",
+        ("paid", "success"),
+        1,
+    )
     assert balance_of(affiliate) == (4990, 0, 0, 0)
 
 
 @pytest.mark.parametrize("paid_anyway", [False, True])
-def test_a_refund_that_fails_while_the_learner_is_at_a_new_checkout_gives_the_place_back(sandbox: Sandbox, paid_anyway: bool):
+def test_a_refund_that_fails_while_the_learner_is_at_a_new_checkout_gives_the_place_back(
+    sandbox: Sandbox, paid_anyway: bool
+):
     first, payment = with_access(sandbox)
     made = refund(payment)
     client = visitor()
@@ -344,15 +463,23 @@ def test_a_refund_that_fails_while_the_learner_is_at_a_new_checkout_gives_the_pl
     sandbox.fail_refund(made.stripe_refund_id)
     tell(sandbox)
     drained()
-    assert (state(first), state(second)[0], in_lms(sandbox, first)) == (("paid", "success"), "cancelled", 1)
+    assert (state(first), state(second)[0], in_lms(sandbox, first)) == (
+        ("paid", "success"),
+        "cancelled",
+        1,
+    )
     if paid_anyway:
         other = second.payments.get()
         sandbox.pay(other.stripe_session_id)
         tell(sandbox)
-        assert (fresh(other).review_reason, state(first), state(second)[0]) == ("duplicate", ("paid", "success"), "cancelled")
+        assert (fresh(other).review_reason, state(first), state(second)[0]) == (
+            "duplicate",
+            ("paid", "success"),
+            "cancelled",
+        )
 
 
-# --- the LMS is down -------------------------------------------------------------------------------------------------
+# --- the LMS is down ------------------------------------------------------------------------------
 
 
 def test_a_revocation_is_tried_again_until_the_lms_answers(sandbox: Sandbox):
@@ -385,7 +512,9 @@ def dead(settings: Any, sandbox: Sandbox) -> SyncJob:
     return SyncJob.objects.get(status=work.DEAD)
 
 
-def test_a_dead_revocation_tells_staff_that_the_learner_still_has_access(sandbox: Sandbox, settings):
+def test_a_dead_revocation_tells_staff_that_the_learner_still_has_access(
+    sandbox: Sandbox, settings
+):
     enrollment, payment = with_access(sandbox)
     refund(payment)
     job = dead(settings, sandbox)
@@ -403,7 +532,9 @@ def test_a_revocation_of_who_has_paid_again_asks_the_lms_nothing(sandbox: Sandbo
     enrollment, payment = with_access(sandbox)
     refund(payment)
     again, _ = buy(sandbox, enrollment.course)
-    SyncJob.objects.filter(dedupe_key=lms_jobs.job_key(again)).update(next_attempt_at=timezone.now() + timedelta(hours=1))
+    SyncJob.objects.filter(dedupe_key=lms_jobs.job_key(again)).update(
+        next_attempt_at=timezone.now() + timedelta(hours=1)
+    )
     calls = len(sandbox.calls("lms"))
     work.drain(LMS_JOBS)
     assert len(sandbox.calls("lms")) == calls
@@ -412,7 +543,9 @@ def test_a_revocation_of_who_has_paid_again_asks_the_lms_nothing(sandbox: Sandbo
     assert (state(again), in_lms(sandbox, again)) == (("paid", "success"), 1)
 
 
-def test_a_dead_enroll_job_whose_place_was_refunded_meanwhile_does_not_alarm_about_a_learner_without_access(sandbox: Sandbox, settings):
+def test_a_dead_enroll_job_whose_place_was_refunded_meanwhile_does_not_alarm_about_a_learner_without_access(
+    sandbox: Sandbox, settings
+):
     enrollment, payment = buy(sandbox)
     told = refunded(refund_of(payment, payment_intent=payment.stripe_payment_intent_id))
     SyncJob.objects.update(email="not an address")
@@ -431,13 +564,15 @@ def test_a_dead_enroll_job_whose_place_was_refunded_meanwhile_does_not_alarm_abo
     assert state(enrollment) == ("refunded", "pending")
 
 
-# --- between two lines -----------------------------------------------------------------------------------------------
+# --- between two lines ----------------------------------------------------------------------------
 
 
 @pytest.mark.engines("sqlite", "postgres")
 @pytest.mark.parametrize("place", ["refunded", "given back"])
 def test_a_job_that_waits_for_its_turn_looks_at_the_place_again(sandbox: Sandbox, place: str):
-    """The place ends, and may be given back, between the job's look at it and its turn at the LMS."""
+    """The place ends, and may be given back, between the job's look at it and its turn at the
+    LMS.
+    """
     enrollment, payment = buy(sandbox)
 
     def change() -> Any:
@@ -459,11 +594,15 @@ def test_a_job_that_waits_for_its_turn_looks_at_the_place_again(sandbox: Sandbox
 
 
 @pytest.mark.engines("postgres")
-def test_a_refund_between_the_look_at_the_place_and_the_record_of_access_leaves_no_confirmation(sandbox: Sandbox):
+def test_a_refund_between_the_look_at_the_place_and_the_record_of_access_leaves_no_confirmation(
+    sandbox: Sandbox,
+):
     enrollment, payment = buy(sandbox)
 
     def refund_and_revoke() -> Any:
-        deliver(Client(), refunded(refund_of(payment, payment_intent=payment.stripe_payment_intent_id)))
+        deliver(
+            Client(), refunded(refund_of(payment, payment_intent=payment.stripe_payment_intent_id))
+        )
         return fresh(enrollment).status
 
     with rival_before('UPDATE "enrollments_enrollment" SET "lms_status"', refund_and_revoke) as ran:
@@ -471,11 +610,17 @@ def test_a_refund_between_the_look_at_the_place_and_the_record_of_access_leaves_
     assert ran == ["refunded"]
     assert (confirmations(), state(enrollment)) == (0, ("refunded", "pending"))
     drained()
-    assert (state(enrollment), in_lms(sandbox, enrollment), confirmations()) == (("refunded", "revoked"), 0, 0)
+    assert (state(enrollment), in_lms(sandbox, enrollment), confirmations()) == (
+        ("refunded", "revoked"),
+        0,
+        0,
+    )
 
 
 @pytest.mark.engines("postgres")
-def test_a_place_given_back_between_the_revocation_and_its_record_is_not_called_revoked(sandbox: Sandbox):
+def test_a_place_given_back_between_the_revocation_and_its_record_is_not_called_revoked(
+    sandbox: Sandbox,
+):
     enrollment, payment = with_access(sandbox)
     made = refund(payment)
     told = {**sandbox.state()["refunds"][0], "status": "failed"}
@@ -489,10 +634,14 @@ def test_a_place_given_back_between_the_revocation_and_its_record_is_not_called_
         work.drain(LMS_JOBS, limit=1)
     assert (ran, state(enrollment)) == (["paid"], ("paid", "pending"))
     drained()
-    assert (state(enrollment), in_lms(sandbox, enrollment), confirmations()) == (("paid", "success"), 1, 1)
+    assert (state(enrollment), in_lms(sandbox, enrollment), confirmations()) == (
+        ("paid", "success"),
+        1,
+        1,
+    )
 
 
-# --- all at once -----------------------------------------------------------------------------------------------------
+# --- all at once ----------------------------------------------------------------------------------
 
 ROUNDS = {"postgresql": 40}.get(connection.vendor, 12)
 
@@ -504,25 +653,46 @@ def steps_of(dice: random.Random, payment: Payment) -> tuple[list[Any], bool]:
     events = {
         "refunded": [refunded(told), refunded(told, "refund.updated")],
         "failed": [refunded(told), refunded({**told, "status": "failed"}, "refund.failed")],
-        "partial": [refunded({**told, "amount": 100}), refunded({**told, "id": f"{told['id']}2", "amount": payment.amount - 100})],
-        "lost": [disputed(dispute_of(payment)), disputed(dispute_of(payment, "lost"), "charge.dispute.closed")],
-        "won": [disputed(dispute_of(payment)), disputed(dispute_of(payment, "won"), "charge.dispute.closed")],
+        "partial": [
+            refunded({**told, "amount": 100}),
+            refunded({**told, "id": f"{told['id']}2", "amount": payment.amount - 100}),
+        ],
+        "lost": [
+            disputed(dispute_of(payment)),
+            disputed(dispute_of(payment, "lost"), "charge.dispute.closed"),
+        ],
+        "won": [
+            disputed(dispute_of(payment)),
+            disputed(dispute_of(payment, "won"), "charge.dispute.closed"),
+        ],
     }[fate]
     if fate in ("lost", "won"):
         for event in events:
             event["data"]["object"]["payment_intent"] = payment.stripe_payment_intent_id
     steps: list[Any] = [lambda event=event: deliver(Client(), event) for event in events]
-    steps += [lambda: deliver(Client(), completed(payment, payment_intent=payment.stripe_payment_intent_id))]
+    steps += [
+        lambda: deliver(
+            Client(), completed(payment, payment_intent=payment.stripe_payment_intent_id)
+        )
+    ]
     steps += [lambda: work.drain(LMS_JOBS), lambda: work.drain(LMS_JOBS)]
     mine = SyncJob.objects.filter(email=payment.enrollment.email)
-    steps += [lambda: lms_jobs.retry_now(fresh(payment.enrollment)), lambda: [replay(job) for job in mine.all()]]
+    steps += [
+        lambda: lms_jobs.retry_now(fresh(payment.enrollment)),
+        lambda: [replay(job) for job in mine.all()],
+    ]
     dice.shuffle(steps)
     return steps, fate in ("refunded", "partial", "lost")
 
 
 def replay(job: SyncJob) -> bool:
     """What staff or a restored backup may cause: a job that is done is run once more."""
-    return SyncJob.objects.filter(pk=job.pk, status=work.DONE).update(status=work.PENDING, next_attempt_at=timezone.now()) == 1
+    return (
+        SyncJob.objects.filter(pk=job.pk, status=work.DONE).update(
+            status=work.PENDING, next_attempt_at=timezone.now()
+        )
+        == 1
+    )
 
 
 @pytest.mark.slow
@@ -540,7 +710,9 @@ def test_refunds_workers_and_replays_at_once_end_in_what_the_place_says(sandbox:
         StripeEvent.objects.filter(status=work.PENDING).update(next_attempt_at=timezone.now())
         work.drain(EVENTS)
         drained()
-        assert state(enrollment) == (("refunded", "revoked") if is_over else ("paid", "success")), number
+        assert state(enrollment) == (("refunded", "revoked") if is_over else ("paid", "success")), (
+            number
+        )
         assert in_lms(sandbox, enrollment) == (0 if is_over else 1), number
         ends.append(is_over)
     assert DeadLetter.objects.count() == 0
@@ -552,8 +724,13 @@ def test_refunds_workers_and_replays_at_once_end_in_what_the_place_says(sandbox:
 def buy_quickly(affiliate: Any, number: int) -> tuple[Enrollment, Payment]:
     course = make_course()
     enrollment, payment = make_pending(
-        course, email=f"learner{number}@example.com", affiliate_id=affiliate.pk, referral_code=affiliate.code,
-        referral_outcome="credited", commission_base=course.price, commission_rate=1000,
-    )  # fmt: skip
+        course,
+        email=f"learner{number}@example.com",
+        affiliate_id=affiliate.pk,
+        referral_code=affiliate.code,
+        referral_outcome="credited",
+        commission_base=course.price,
+        commission_rate=1000,
+    )
     assert deliver(Client(), completed(payment)).status_code == 200
     return fresh(enrollment), fresh(payment)

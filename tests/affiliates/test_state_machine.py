@@ -1,4 +1,6 @@
-"""Sales, refunds, disputes and payouts in any order Hypothesis thinks of; beside them a model with arithmetic of its own."""
+"""Sales, refunds, disputes and payouts in any order Hypothesis thinks of; beside them a model with
+arithmetic of its own.
+"""
 
 import contextlib
 from dataclasses import dataclass, field
@@ -12,11 +14,26 @@ from django.test import Client
 from django.test.utils import override_settings
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from affiliates import commissions, ledger, memberships, payout_drafts, payout_files, payouts
 from affiliates.errors import NothingToPay, PayoutRefused
-from affiliates.models import Affiliate, Balance, Commission, LedgerEntry, Payout, PayoutBatch, PayoutItem
+from affiliates.models import (
+    Affiliate,
+    Balance,
+    Commission,
+    LedgerEntry,
+    Payout,
+    PayoutBatch,
+    PayoutItem,
+)
 from affiliates.payout_drafts import Run
 from enrollments.models import Enrollment
 from operations import invariants
@@ -24,7 +41,15 @@ from payments.models import Payment
 from tests.affiliates.make import make_affiliate, make_referred, make_staff, tomorrow
 from tests.affiliates.sale_model import REFUND_RANKS, SaleModel, half_up
 from tests.cleaning import empty_database
-from tests.factories import completed, deliver, dispute_of, disputed, make_course, refund_of, refunded
+from tests.factories import (
+    completed,
+    deliver,
+    dispute_of,
+    disputed,
+    make_course,
+    refund_of,
+    refunded,
+)
 
 PRICES = (49900, 19999, 5001, 99)
 
@@ -62,17 +87,30 @@ class AffiliateBusiness(RuleBasedStateMachine):
     def an_older_sale(self) -> Any:
         return next(iter(self.known))
 
-    @rule(target=sales, price=st.sampled_from(PRICES), percent=st.sampled_from([0, 33, 50]), settled=st.booleans())
+    @rule(
+        target=sales,
+        price=st.sampled_from(PRICES),
+        percent=st.sampled_from([0, 33, 50]),
+        settled=st.booleans(),
+    )
     def sell(self, price: int, percent: int, settled: bool) -> Any:
         """A sale, with or without a grant, payable at once or in thirty days."""
         amount = price - half_up(Fraction(price * percent, 100))
         with override_settings(COMMISSION_HOLD=timedelta(0) if settled else timedelta(days=30)):
-            enrollment, payment = make_referred(self.affiliate, make_course(price=price), amount=amount)
+            enrollment, payment = make_referred(
+                self.affiliate, make_course(price=price), amount=amount
+            )
             self.tell(completed(payment))
-        self.known[enrollment.pk] = Sale(amount, half_up(Fraction(price, 10)), payment=payment, is_settled=settled)
+        self.known[enrollment.pk] = Sale(
+            amount, half_up(Fraction(price, 10)), payment=payment, is_settled=settled
+        )
         return enrollment.pk
 
-    @rule(key=sales, share=st.sampled_from([100, 100, 50, 33, 1]), status=st.sampled_from(["succeeded", "succeeded", "pending", "failed"]))
+    @rule(
+        key=sales,
+        share=st.sampled_from([100, 100, 50, 33, 1]),
+        status=st.sampled_from(["succeeded", "succeeded", "pending", "failed"]),
+    )
     def refund(self, key: Any, share: int, status: str) -> None:
         sale = self.known[key]
         amount = min(max(sale.paid * share // 100, 1), sale.paid - sale.committed)
@@ -89,10 +127,24 @@ class AffiliateBusiness(RuleBasedStateMachine):
             return
         refund_id = sorted(sale.refunds)[pick % len(sale.refunds)]
         amount, _ = sale.refunds[refund_id]
-        self.tell(refunded(refund_of(sale.payment, amount, id=refund_id, status=status), "refund.updated"))
+        self.tell(
+            refunded(refund_of(sale.payment, amount, id=refund_id, status=status), "refund.updated")
+        )
         sale.hear_refund(refund_id, amount, status)
 
-    @rule(key=sales, status=st.sampled_from(["warning_needs_response", "needs_response", "under_review", "won", "lost", "warning_closed"]))
+    @rule(
+        key=sales,
+        status=st.sampled_from(
+            [
+                "warning_needs_response",
+                "needs_response",
+                "under_review",
+                "won",
+                "lost",
+                "warning_closed",
+            ]
+        ),
+    )
     def dispute(self, key: Any, status: str) -> None:
         sale = self.known[key]
         self.tell(disputed(dispute_of(sale.payment, status), "charge.dispute.updated"))
@@ -100,7 +152,9 @@ class AffiliateBusiness(RuleBasedStateMachine):
 
     @rule(key=sales, hold=st.booleans())
     def review(self, key: Any, hold: bool) -> None:
-        assert commissions.review(key, hold=hold, by="boss@example.com", note="A look") is (self.known[key].is_under_review != hold)
+        assert commissions.review(key, hold=hold, by="boss@example.com", note="A look") is (
+            self.known[key].is_under_review != hold
+        )
         self.known[key].is_under_review = hold
 
     @rule()
@@ -123,7 +177,9 @@ class AffiliateBusiness(RuleBasedStateMachine):
     @rule(target=batches, who=st.integers(0, 1))
     def draft(self, who: int) -> Any:
         with contextlib.suppress(NothingToPay), override_settings(PAYOUT_MINIMUM=100):
-            return payout_drafts.draft(Run("usd", Affiliate.BANK, tomorrow()), by=self.staff[who]).pk
+            return payout_drafts.draft(
+                Run("usd", Affiliate.BANK, tomorrow()), by=self.staff[who]
+            ).pk
         return None
 
     @rule(target=batches, who=st.integers(0, 1), same=st.booleans())
@@ -146,15 +202,21 @@ class AffiliateBusiness(RuleBasedStateMachine):
             self.goes_out(released.payouts, 1)
 
     def goes_out(self, paid: list[Payout], sign: int) -> None:
-        """Money leaves the account (1), or comes back (-1): so much of each sale as the payout was made of."""
+        """Money leaves the account (1), or comes back (-1): so much of each sale as the payout was
+        made of.
+        """
         for payout in paid:
             self.paid_out += sign * payout.amount
-            for key, amount in PayoutItem.objects.filter(payout=payout).values_list("entry__enrollment_id", "amount"):
+            for key, amount in PayoutItem.objects.filter(payout=payout).values_list(
+                "entry__enrollment_id", "amount"
+            ):
                 self.known[key].gone += sign * amount
 
     @rule(target=batches, disputed=st.booleans())
     def pay_out_and_doubt(self, disputed: bool) -> Any:
-        """What went out a moment ago comes into doubt: nothing of it is on hold, until it comes back."""
+        """What went out a moment ago comes into doubt: nothing of it is on hold, until it comes
+        back.
+        """
         key = self.draft(0)
         self.release(key, 1)
         for sale in self.known:
@@ -168,7 +230,9 @@ class AffiliateBusiness(RuleBasedStateMachine):
     def mark_paid(self, key: Any) -> None:
         if key is not None:
             with contextlib.suppress(PayoutRefused):
-                payouts.mark_paid(PayoutBatch.objects.get(pk=key), by=self.staff[0], reference="B-1")
+                payouts.mark_paid(
+                    PayoutBatch.objects.get(pk=key), by=self.staff[0], reference="B-1"
+                )
                 assert not self.is_suspended
 
     @rule(key=batches)
@@ -185,11 +249,19 @@ class AffiliateBusiness(RuleBasedStateMachine):
             return
         batch = PayoutBatch.objects.get(pk=key)
         may_be_sent = batch.exported_at is not None and not not_sent
-        before = set(batch.payouts.filter(status__in=[Payout.RELEASED, Payout.PAID]).values_list("pk", flat=True))
+        before = set(
+            batch.payouts.filter(status__in=[Payout.RELEASED, Payout.PAID]).values_list(
+                "pk", flat=True
+            )
+        )
         with contextlib.suppress(PayoutRefused):
             said = {"by": self.staff[1], "reason": "test", "not_sent": not_sent}
             lines = list(batch.payouts.all())
-            stopped = payouts.cancel_batch(batch, **said) if whole else [line for line in lines if payouts.cancel(line, **said)]
+            stopped = (
+                payouts.cancel_batch(batch, **said)
+                if whole
+                else [line for line in lines if payouts.cancel(line, **said)]
+            )
             assert not (may_be_sent and stopped)
             self.goes_out([payout for payout in stopped if payout.pk in before], -1)
 
@@ -206,14 +278,23 @@ class AffiliateBusiness(RuleBasedStateMachine):
         pending = sum(sale.left for sale in self.known.values() if not sale.is_settled)
         earned = sum(sale.left for sale in self.known.values() if sale.is_settled)
         held = sum(sale.held for sale in self.known.values())
-        assert (balance.pending, balance.payable + balance.paid, balance.held) == (pending, earned, held)
+        assert (balance.pending, balance.payable + balance.paid, balance.held) == (
+            pending,
+            earned,
+            held,
+        )
         assert balance.paid == self.paid_out
-        assert sum(LedgerEntry.objects.values_list("amount", flat=True)) == balance.pending + balance.payable
+        assert (
+            sum(LedgerEntry.objects.values_list("amount", flat=True))
+            == balance.pending + balance.payable
+        )
 
     @invariant()
     def each_sale_keeps_between_nothing_and_its_commission(self) -> None:
         for key, sale in getattr(self, "known", {}).items():
-            booked = sum(LedgerEntry.objects.filter(enrollment_id=key).values_list("amount", flat=True))
+            booked = sum(
+                LedgerEntry.objects.filter(enrollment_id=key).values_list("amount", flat=True)
+            )
             assert booked == sale.left == Commission.objects.get(enrollment_id=key).net
             assert 0 <= booked <= sale.commission
             status = Enrollment.objects.values_list("status", flat=True).get(pk=key)

@@ -1,4 +1,6 @@
-"""A month on paper: what was owed before, every entry, what was owed after; the next month begins where the last one ended."""
+"""A month on paper: what was owed before, every entry, what was owed after; the next month begins
+where the last one ended.
+"""
 
 import csv
 import io
@@ -23,7 +25,9 @@ JANUARY, FEBRUARY, MARCH = (Month(2024, number) for number in (1, 2, 3))
 
 
 def partner_since_january() -> Affiliate:
-    """Return an affiliate with entries in January and March 2024, one of them at each edge of the months."""
+    """Return an affiliate with entries in January and March 2024, one of them at each edge of the
+    months.
+    """
     affiliate = make_affiliate()
     Affiliate.objects.filter(pk=affiliate.pk).update(created_at=datetime(2024, 1, 1, tzinfo=UTC))
     moments = [
@@ -57,7 +61,7 @@ def this_month() -> Month:
     return Month.of(timezone.now())
 
 
-# --- the list --------------------------------------------------------------------------------------------------------
+# --- the list -------------------------------------------------------------------------------------
 def test_only_months_with_entries_are_listed_the_latest_first():
     page = signed_in(partner_since_january()).get(LIST)
     assert page.context["months"] == [MARCH, JANUARY]
@@ -74,9 +78,10 @@ def test_the_list_comes_in_pages_and_costs_the_same_for_any_number_of_entries():
     third = partner.get(f"{LIST}?before={second.context['oldest']}")
     months = [month for page in (first, second, third) for month in page.context["months"]]
     assert months == sorted(set(months), reverse=True)
-    assert {(entry.year, entry.month) for entry in LedgerEntry.objects.values_list("created_at", flat=True)} == {
-        (month.year, month.number) for month in months
-    }
+    assert {
+        (entry.year, entry.month)
+        for entry in LedgerEntry.objects.values_list("created_at", flat=True)
+    } == {(month.year, month.number) for month in months}
     assert (len(first.context["months"]), third.context["oldest"]) == (12, None)
     assert len(statements_of(partner, LIST)) == 2 + 1 + 13
 
@@ -85,7 +90,7 @@ def test_a_new_partner_has_no_statement_yet():
     assert "No statement yet" in text_of(signed_in(make_affiliate()).get(LIST))
 
 
-# --- one month -------------------------------------------------------------------------------------------------------
+# --- one month ------------------------------------------------------------------------------------
 def test_a_month_begins_and_ends_at_midnight_utc():
     partner = signed_in(partner_since_january())
     for month, opening, amounts, closing in (
@@ -122,9 +127,13 @@ def test_the_running_month_closes_with_the_balance_of_now_in_every_currency(sett
     live_through(affiliate, settings)
     page = signed_in(affiliate).get(f"{LIST}{this_month()}/")
     closings = {section.currency: section.closing for section in page.context["sections"]}
-    assert closings == {balance.currency: balance.pending + balance.payable for balance in Balance.objects.all()}
+    assert closings == {
+        balance.currency: balance.pending + balance.payable for balance in Balance.objects.all()
+    }
     dollars = page.context["sections"][1]
-    assert {movement.kind: (movement.count, movement.amount_display) for movement in dollars.movements} == {
+    assert {
+        movement.kind: (movement.count, movement.amount_display) for movement in dollars.movements
+    } == {
         "Commission": (5, "$249.50"),
         "Reversal": (2, "−$66.53"),
         "Adjustment": (25, "$28.00"),
@@ -158,14 +167,31 @@ def test_only_ones_own_entries_are_in_it(settings):
 
 def test_a_month_without_anything_says_so():
     affiliate = make_affiliate()
-    assert "Nothing was booked or owed in this month" in text_of(signed_in(affiliate).get(f"{LIST}{this_month()}/"))
+    assert "Nothing was booked or owed in this month" in text_of(
+        signed_in(affiliate).get(f"{LIST}{this_month()}/")
+    )
     assert rows_of(signed_in(affiliate).get(f"{LIST}{this_month()}.csv")) == []
 
 
 BAD_MONTHS = [
-    "2023-12", "2024-00", "2024-13", "9999-12", "0000-01", "2024-1", "26-01", "2024-01-01", "2024", "latest", "２０２４-01", "2024-０1",
-    "-2024-01", "2024-01'", "x" * 5000, "<script>", "%ff%fe",
-]  # fmt: skip
+    "2023-12",
+    "2024-00",
+    "2024-13",
+    "9999-12",
+    "0000-01",
+    "2024-1",
+    "26-01",
+    "2024-01-01",
+    "2024",
+    "latest",
+    "２０２４-01",
+    "2024-０1",
+    "-2024-01",
+    "2024-01'",
+    "x" * 5000,
+    "<script>",
+    "%ff%fe",
+]
 
 
 @pytest.mark.parametrize("text", BAD_MONTHS)
@@ -184,28 +210,51 @@ def test_a_month_with_nul_in_it_is_refused():
 
 
 def test_next_month_is_not_there_yet():
-    assert signed_in(make_affiliate()).get(f"{LIST}{Month.of(this_month().end)}/").status_code == 404
+    assert (
+        signed_in(make_affiliate()).get(f"{LIST}{Month.of(this_month().end)}/").status_code == 404
+    )
 
 
-@pytest.mark.parametrize(("month", "start", "end"), [("2023-12", (2023, 12, 1), (2024, 1, 1)), ("2024-01", (2024, 1, 1), (2024, 2, 1))])
-def test_a_month_knows_its_edges(month: str, start: tuple[int, int, int], end: tuple[int, int, int]):
+@pytest.mark.parametrize(
+    ("month", "start", "end"),
+    [("2023-12", (2023, 12, 1), (2024, 1, 1)), ("2024-01", (2024, 1, 1), (2024, 2, 1))],
+)
+def test_a_month_knows_its_edges(
+    month: str, start: tuple[int, int, int], end: tuple[int, int, int]
+):
     found = Month(int(month[:4]), int(month[5:]))
-    assert (str(found), found.start, found.end) == (month, datetime(*start, tzinfo=UTC), datetime(*end, tzinfo=UTC))
-    assert Month.of(found.start) == Month.of(found.end - timedelta(milliseconds=1)) == found < Month.of(found.end)
+    assert (str(found), found.start, found.end) == (
+        month,
+        datetime(*start, tzinfo=UTC),
+        datetime(*end, tzinfo=UTC),
+    )
+    assert (
+        Month.of(found.start)
+        == Month.of(found.end - timedelta(milliseconds=1))
+        == found
+        < Month.of(found.end)
+    )
 
 
-# --- the file --------------------------------------------------------------------------------------------------------
+# --- the file -------------------------------------------------------------------------------------
 def test_the_file_holds_the_month_line_by_line(client: Client):
     affiliate = make_affiliate()
     sell(client, affiliate, make_course(price=49900, title="Data Analysis"), amount=24950)
     adjust(affiliate, -150, "fee")
     answer = signed_in(affiliate).get(f"{LIST}{this_month()}.csv")
     assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
-    assert answer.headers["Content-Disposition"] == f'attachment; filename="statement-{affiliate.code}-{this_month()}.csv"'
+    assert (
+        answer.headers["Content-Disposition"]
+        == f'attachment; filename="statement-{affiliate.code}-{this_month()}.csv"'
+    )
     assert answer.headers["Cache-Control"] == "no-store"
     opening, commission, fee, closing = rows_of(answer)
     assert list(opening) == list(statements.COLUMNS)
-    assert (opening["Kind"], opening["Credit"], opening["Currency"]) == ("Opening balance", "0.00", "USD")
+    assert (opening["Kind"], opening["Credit"], opening["Currency"]) == (
+        "Opening balance",
+        "0.00",
+        "USD",
+    )
     entry = LedgerEntry.objects.get(kind=LedgerEntry.COMMISSION)
     assert list(commission.values()) == [
         f"{entry.created_at:%Y-%m-%d %H:%M:%S}",
@@ -220,7 +269,11 @@ def test_the_file_holds_the_month_line_by_line(client: Client):
         str(entry.pk),
     ]
     assert (fee["What"], fee["Credit"], fee["Debit"]) == ("Correction fee", "", "1.50")
-    assert (closing["Kind"], closing["Credit"], closing["Debit"]) == ("Closing balance", "48.40", "")
+    assert (closing["Kind"], closing["Credit"], closing["Debit"]) == (
+        "Closing balance",
+        "48.40",
+        "",
+    )
 
 
 def test_the_file_adds_up_in_every_currency(settings):
@@ -251,7 +304,12 @@ def test_no_cell_of_the_file_is_a_formula(client: Client, title: str):
         note=title,
     )
     entry.save()
-    Balance.objects.create(affiliate=affiliate, currency="usd", payable=-100, matured_through=timezone.now() + timedelta(seconds=5))
+    Balance.objects.create(
+        affiliate=affiliate,
+        currency="usd",
+        payable=-100,
+        matured_through=timezone.now() + timedelta(seconds=5),
+    )
     rows = rows_of(signed_in(affiliate).get(f"{LIST}{this_month()}.csv"))
     assert rows[1]["What"] == safe_cell(title) == f"'{title}"
     cells = [cell for row in rows for cell in row.values()]
@@ -260,7 +318,10 @@ def test_no_cell_of_the_file_is_a_formula(client: Client, title: str):
 
 
 def test_an_amount_in_yen_has_no_decimals():
-    assert [plain_amount(amount, currency) for amount, currency in ((5000, "jpy"), (5, "usd"), (123456, "eur"))] == [
+    assert [
+        plain_amount(amount, currency)
+        for amount, currency in ((5000, "jpy"), (5, "usd"), (123456, "eur"))
+    ] == [
         "5000",
         "0.05",
         "1234.56",

@@ -1,4 +1,6 @@
-"""`?ref=` on any page and `/r/`: the cookie, the cached page that stays the same, the count of visits."""
+"""`?ref=` on any page and `/r/`: the cookie, the cached page that stays the same, the count of
+visits.
+"""
 
 import io
 import logging
@@ -38,14 +40,27 @@ def funnel() -> list[tuple[str, int]]:
 
 
 def nothing_happened(answer) -> bool:
-    return "ref" not in answer.cookies and not ReferralVisit.objects.exists() and not ReferralDay.objects.exists()
+    return (
+        "ref" not in answer.cookies
+        and not ReferralVisit.objects.exists()
+        and not ReferralDay.objects.exists()
+    )
 
 
-# --- the cookie ------------------------------------------------------------------------------------------------------
+# --- the cookie -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/courses/", "/courses/{slug}/", "/checkout/{slug}/", "/help/", "/accounts/login/", "/no-such-page/"]
+    "path",
+    [
+        "/",
+        "/courses/",
+        "/courses/{slug}/",
+        "/checkout/{slug}/",
+        "/help/",
+        "/accounts/login/",
+        "/no-such-page/",
+    ],
 )
 def test_a_link_to_any_page_leaves_the_cookie(path: str):
     affiliate, course = make_affiliate(), make_course()
@@ -58,17 +73,28 @@ def test_a_link_to_any_page_leaves_the_cookie(path: str):
 
 def test_the_cookie_is_for_our_server_alone_and_lasts_thirty_days():
     morsel = visitor().get(f"/?ref={make_affiliate().code}").cookies["ref"]
-    assert (morsel["httponly"], morsel["samesite"], morsel["max-age"]) == (True, "Lax", 30 * 24 * 3600)
+    assert (morsel["httponly"], morsel["samesite"], morsel["max-age"]) == (
+        True,
+        "Lax",
+        30 * 24 * 3600,
+    )
     assert (morsel["path"], morsel["domain"], morsel["secure"]) == ("/", "", "")
 
 
 def test_in_production_the_cookie_is_secure(settings):
-    """Its name begins with `__Host-` there: browsers take it only with Secure, path / and no domain."""
+    """Its name begins with `__Host-` there: browsers take it only with Secure, path / and no
+    domain.
+    """
     settings.PRODUCTION, settings.REFERRAL_COOKIE_NAME = True, "__Host-ref"
     affiliate = make_affiliate()
     for path in (f"/?ref={affiliate.code}", f"/r/{affiliate.code}/"):
         morsel = visitor().get(path, secure=True).cookies["__Host-ref"]
-        assert (morsel["secure"], morsel["path"], morsel["domain"], morsel["httponly"]) == (True, "/", "", True)
+        assert (morsel["secure"], morsel["path"], morsel["domain"], morsel["httponly"]) == (
+            True,
+            "/",
+            "",
+            True,
+        )
 
 
 def test_a_visitor_who_is_sent_on_to_https_brings_the_link_along(settings):
@@ -76,32 +102,60 @@ def test_a_visitor_who_is_sent_on_to_https_brings_the_link_along(settings):
     settings.SECURE_SSL_REDIRECT = True
     affiliate = make_affiliate()
     first = visitor().get(f"/courses/?q=data&ref={affiliate.code}")
-    assert (first.status_code, first["Location"]) == (301, f"https://testserver/courses/?q=data&ref={affiliate.code}")
+    assert (first.status_code, first["Location"]) == (
+        301,
+        f"https://testserver/courses/?q=data&ref={affiliate.code}",
+    )
     assert nothing_happened(first)
-    assert cookie_in(visitor().get(f"/courses/?q=data&ref={affiliate.code}", secure=True)) == affiliate.code
+    assert (
+        cookie_in(visitor().get(f"/courses/?q=data&ref={affiliate.code}", secure=True))
+        == affiliate.code
+    )
     assert funnel() == [("", 1)]
 
 
 def test_the_course_link_and_the_short_link_lead_to_pages_of_ours():
     affiliate, course = make_affiliate(), make_course()
-    for path, target in ((f"/r/{affiliate.code}/", "/"), (f"/r/{affiliate.code}/{course.slug}/", course.get_absolute_url())):
+    for path, target in (
+        (f"/r/{affiliate.code}/", "/"),
+        (f"/r/{affiliate.code}/{course.slug}/", course.get_absolute_url()),
+    ):
         answer = visitor().get(path)
-        assert (answer.status_code, answer["Location"], cookie_in(answer)) == (302, target, affiliate.code)
+        assert (answer.status_code, answer["Location"], cookie_in(answer)) == (
+            302,
+            target,
+            affiliate.code,
+        )
         assert answer["Cache-Control"] == PRIVATE
     assert affiliate.link.endswith(f"/r/{affiliate.code}/")
     assert affiliate.link_to(course.slug).endswith(f"/r/{affiliate.code}/{course.slug}/")
 
 
-ELSEWHERE = ["//evil.example", "/\\evil.example", "https:evil.example", "javascript:alert(1)", "%0d%0aSet-Cookie:x=1", "%2f%2fevil.example"]
+ELSEWHERE = [
+    "//evil.example",
+    "/\\evil.example",
+    "https:evil.example",
+    "javascript:alert(1)",
+    "%0d%0aSet-Cookie:x=1",
+    "%2f%2fevil.example",
+]
 
 
 @pytest.mark.parametrize("place", ELSEWHERE)
 def test_no_link_leads_anywhere_else(place: str):
     affiliate = make_affiliate()
     asked = f"next={place}&url={place}&to={place}"
-    for path in (f"/r/{affiliate.code}/?{asked}", f"/r/{affiliate.code}/{place}/", f"/r/{place}/", f"/r/{affiliate.code}//{place}"):
+    for path in (
+        f"/r/{affiliate.code}/?{asked}",
+        f"/r/{affiliate.code}/{place}/",
+        f"/r/{place}/",
+        f"/r/{affiliate.code}//{place}",
+    ):
         answer = visitor().get(path)
-        assert answer.get("Location", "/") in ("/", f"/r/{affiliate.code}/"), (path, answer["Location"])
+        assert answer.get("Location", "/") in ("/", f"/r/{affiliate.code}/"), (
+            path,
+            answer["Location"],
+        )
         assert answer.status_code in (302, 301, 404, 400)
         assert "x" not in answer.cookies
 
@@ -110,7 +164,11 @@ def test_a_link_to_a_course_that_is_not_on_sale_leads_to_the_catalogue_and_count
     affiliate, course = make_affiliate(), make_course(status=Course.Status.DRAFT)
     for slug in (course.slug, "no-such-course", "x" * 300):
         answer = visitor().get(f"/r/{affiliate.code}/{slug}/")
-        assert (answer.status_code, answer["Location"], cookie_in(answer)) == (302, "/", affiliate.code)
+        assert (answer.status_code, answer["Location"], cookie_in(answer)) == (
+            302,
+            "/",
+            affiliate.code,
+        )
     assert funnel() == [("", 1)]
 
 
@@ -138,7 +196,11 @@ def test_the_first_click_counts_where_the_setting_says_so(settings):
     assert "ref" not in answer.cookies
     assert answer["Cache-Control"] == PRIVATE
     assert ReferralVisit.objects.count() == 2
-    assert cookie_in(old_link(second.email, client)) == cookie_in(old_link("nobody@example.com", client)) == first.code
+    assert (
+        cookie_in(old_link(second.email, client))
+        == cookie_in(old_link("nobody@example.com", client))
+        == first.code
+    )
     client.cookies["ref"] = sealed(first.code, age=timedelta(days=31))
     assert cookie_in(client.get(f"/?ref={second.code}")) == second.code
 
@@ -168,7 +230,9 @@ def test_nothing_in_the_cookie_is_about_the_visitor():
     affiliate = make_affiliate()
 
     def text_for(address: str, agent: str) -> str:
-        answer = Client(headers={"user-agent": agent}).get(f"/?ref={affiliate.code}", REMOTE_ADDR=address)
+        answer = Client(headers={"user-agent": agent}).get(
+            f"/?ref={affiliate.code}", REMOTE_ADDR=address
+        )
         return answer.cookies["ref"].value
 
     for _ in range(5):
@@ -178,7 +242,7 @@ def test_nothing_in_the_cookie_is_about_the_visitor():
     raise AssertionError("never the same text")
 
 
-# --- what is in the address ------------------------------------------------------------------------------------------
+# --- what is in the address -----------------------------------------------------------------------
 
 BAD_REFS = {
     "empty": "",
@@ -201,7 +265,9 @@ BAD_REFS = {
 
 
 def get(client: Client, path: str, query: str):
-    """Ask with exactly this query, as a browser may send it: bytes that are not ASCII stay as they are."""
+    """Ask with exactly this query, as a browser may send it: bytes that are not ASCII stay as they
+    are.
+    """
     return client.generic("GET", path, QUERY_STRING=query)
 
 
@@ -213,7 +279,9 @@ def test_whatever_stands_in_ref_the_page_is_the_same_and_nothing_is_kept(name: s
     assert (answer.status_code, answer.content) == (200, page.content)
     assert nothing_happened(answer)
     assert answer["Cache-Control"] == PRIVATE
-    assert cookie_in(get(client, "/", f"ref={BAD_REFS[name]}&ref={affiliate.code}")) == affiliate.code
+    assert (
+        cookie_in(get(client, "/", f"ref={BAD_REFS[name]}&ref={affiliate.code}")) == affiliate.code
+    )
 
 
 def test_of_several_refs_the_last_one_counts():
@@ -238,7 +306,11 @@ def test_whatever_stands_in_the_cookie_every_page_is_shown_and_nobody_is_credite
 
 def test_an_old_link_with_an_address_works_and_the_cookie_has_the_code():
     affiliate = make_affiliate("ada+club@example.com")
-    for query in ("ref=ada%2Bclub@example.com", "ref=ada%2Bclub%40Example.com", "ref=ada+club@example.com"):
+    for query in (
+        "ref=ada%2Bclub@example.com",
+        "ref=ada%2Bclub%40Example.com",
+        "ref=ada+club@example.com",
+    ):
         answer = get(visitor(), "/", query)
         assert cookie_in(answer) == affiliate.code
         assert "example" not in answer.cookies["ref"].value
@@ -250,8 +322,13 @@ def old_link(address: str, client: Client | None = None, path: str = "/"):
 
 
 def test_an_old_link_does_not_tell_whether_its_address_is_an_affiliates():
-    """Neither by the cookie, nor by what later pages make of it; the page itself is the kept one."""
-    affiliate, suspended = make_affiliate("ada@example.com", name="Ada Lovelace"), make_affiliate("eve@example.com")
+    """Neither by the cookie, nor by what later pages make of it; the page itself is the kept
+    one.
+    """
+    affiliate, suspended = (
+        make_affiliate("ada@example.com", name="Ada Lovelace"),
+        make_affiliate("eve@example.com"),
+    )
     memberships.suspend(suspended, by="staff@example.com", reason="Looked into")
     course = make_course()
     page = visitor().get("/")
@@ -260,7 +337,11 @@ def test_an_old_link_does_not_tell_whether_its_address_is_an_affiliates():
         client = visitor()
         answer = old_link(address, client)
         cookie = answer.cookies["ref"]
-        assert (answer.status_code, answer.content, answer["Cache-Control"]) == (200, page.content, PRIVATE)
+        assert (answer.status_code, answer.content, answer["Cache-Control"]) == (
+            200,
+            page.content,
+            PRIVATE,
+        )
         assert attribution.is_hidden(cookie.value)
         assert affiliate.code not in cookie.value
         shown = [
@@ -272,7 +353,16 @@ def test_an_old_link_does_not_tell_whether_its_address_is_an_affiliates():
             assert "Ada Lovelace" not in html
             assert "Referred by" not in html
         attributes = sorted((name, value) for name, value in cookie.items() if name != "expires")
-        seen.add(str((sorted(answer.headers), attributes, len(cookie.value), "ref" in old_link(address, client).cookies)))
+        seen.add(
+            str(
+                (
+                    sorted(answer.headers),
+                    attributes,
+                    len(cookie.value),
+                    "ref" in old_link(address, client).cookies,
+                )
+            )
+        )
     assert len(seen) == 1, seen
     assert ReferralVisit.objects.get().affiliate_id == affiliate.pk
 
@@ -285,16 +375,27 @@ def test_an_old_link_of_nobody_takes_nothing_from_whom_the_visitor_came_through_
 
 
 @pytest.mark.parametrize("path", ["/", "/r/{address}/"])
-def test_addresses_are_not_tried_out_without_limit_and_no_page_is_refused_for_it(path: str, settings):
+def test_addresses_are_not_tried_out_without_limit_and_no_page_is_refused_for_it(
+    path: str, settings
+):
     settings.RATE_LIMITS = {**settings.RATE_LIMITS, "referral_address": "3/1h"}
     affiliate = make_affiliate("ada@example.com")
     for number in range(3):
         old_link(f"somebody{number}@example.com")
-    answer = old_link(affiliate.email) if path == "/" else visitor().get(path.format(address=affiliate.email))
+    answer = (
+        old_link(affiliate.email)
+        if path == "/"
+        else visitor().get(path.format(address=affiliate.email))
+    )
     assert answer.status_code in (200, 302)
     assert (attribution.is_hidden(answer.cookies["ref"].value), cookie_in(answer)) == (True, "")
-    assert cookie_in(visitor().get(f"/?ref={affiliate.code}")) == affiliate.code, "a code is not counted"
-    assert cookie_in(visitor().get("/", {"ref": affiliate.email}, REMOTE_ADDR="192.0.2.7")) == affiliate.code
+    assert cookie_in(visitor().get(f"/?ref={affiliate.code}")) == affiliate.code, (
+        "a code is not counted"
+    )
+    assert (
+        cookie_in(visitor().get("/", {"ref": affiliate.email}, REMOTE_ADDR="192.0.2.7"))
+        == affiliate.code
+    )
 
 
 def test_how_many_addresses_one_visitor_may_try_is_sixty_an_hour():
@@ -325,11 +426,17 @@ QUERIES = [
 @pytest.mark.parametrize(("query", "left"), QUERIES, ids=[query for query, _ in QUERIES])
 def test_everything_else_in_the_address_stays_as_it_was_written(query: str, left: str):
     def page(request: WSGIRequest) -> HttpResponse:
-        return HttpResponse(repr((request.META["QUERY_STRING"], request.get_full_path(), sorted(request.GET.lists()))))
+        return HttpResponse(
+            repr(
+                (request.META["QUERY_STRING"], request.get_full_path(), sorted(request.GET.lists()))
+            )
+        )
 
     def asked(query: str) -> WSGIRequest:
         stream = io.BytesIO()
-        return WSGIRequest({"REQUEST_METHOD": "GET", "PATH_INFO": "/", "QUERY_STRING": query, "wsgi.input": stream})
+        return WSGIRequest(
+            {"REQUEST_METHOD": "GET", "PATH_INFO": "/", "QUERY_STRING": query, "wsgi.input": stream}
+        )
 
     assert ReferralMiddleware(page)(asked(query)).content == page(asked(left)).content
 
@@ -344,10 +451,18 @@ def test_searching_and_paging_work_with_a_link(settings):
         plain = get(client, "/", query)
         assert get(client, "/", f"ref={affiliate.code}&{query}").content == plain.content
         assert get(client, "/", f"{query}&ref={affiliate.code}").content == plain.content
-    assert len({get(client, "/", f"{query}&ref=x").content for query in ("q=caf%C3%A9", "q=nothing", "limit=1")}) == 3
+    assert (
+        len(
+            {
+                get(client, "/", f"{query}&ref=x").content
+                for query in ("q=caf%C3%A9", "q=nothing", "limit=1")
+            }
+        )
+        == 3
+    )
 
 
-# --- the cached page -------------------------------------------------------------------------------------------------
+# --- the cached page ------------------------------------------------------------------------------
 
 
 def test_the_kept_page_is_served_as_it_is_and_asked_of_the_database_no_second_time():
@@ -375,14 +490,21 @@ def test_a_page_that_a_link_is_the_first_to_ask_for_is_kept_without_the_cookie()
     assert (later.content, later["Cache-Control"]) == (first.content, PUBLIC)
     assert not later.cookies
     assert "Set-Cookie" not in later.headers
-    assert not any(first.cookies["ref"].value.encode() in entry for entry in getattr(caches["pages"], "_cache", {}).values())
+    assert not any(
+        first.cookies["ref"].value.encode() in entry
+        for entry in getattr(caches["pages"], "_cache", {}).values()
+    )
 
 
 @pytest.mark.parametrize(
-    "headers", [{"user-agent": "Googlebot/2.1"}, {"sec-purpose": "prefetch"}, {}], ids=["robot", "prefetch", "nobody's link"]
+    "headers",
+    [{"user-agent": "Googlebot/2.1"}, {"sec-purpose": "prefetch"}, {}],
+    ids=["robot", "prefetch", "nobody's link"],
 )
 def test_no_answer_to_a_link_may_be_kept_on_its_way(headers: dict):
-    """Kept by a shared cache, it would be given to the next visitor of the link, who would get no cookie."""
+    """Kept by a shared cache, it would be given to the next visitor of the link, who would get no
+    cookie.
+    """
     code = make_affiliate().code if headers else "nnnnnnnn"
     client = visitor(**headers)
     client.get("/")
@@ -391,7 +513,7 @@ def test_no_answer_to_a_link_may_be_kept_on_its_way(headers: dict):
     assert nothing_happened(answer)
 
 
-# --- visits ----------------------------------------------------------------------------------------------------------
+# --- visits ---------------------------------------------------------------------------------------
 
 
 def test_a_visitor_is_counted_once_a_day_for_each_affiliate():
@@ -404,20 +526,36 @@ def test_a_visitor_is_counted_once_a_day_for_each_affiliate():
         client.get(f"/r/{one.code}/")
     client.get(f"/?ref={two.code}")
     assert funnel() == [("", 1), (course.slug, 1)]
-    assert dict(ReferralVisit.objects.values_list("affiliate_id", "course_slug")) == {one.pk: course.slug, two.pk: ""}
+    assert dict(ReferralVisit.objects.values_list("affiliate_id", "course_slug")) == {
+        one.pk: course.slug,
+        two.pk: "",
+    }
 
 
 def test_another_browser_or_address_is_another_visitor_and_one_household_is_one():
     affiliate = make_affiliate()
-    for address, agent in (("192.0.2.1", "A"), ("192.0.2.2", "A"), ("192.0.2.1", "B"), ("2001:db8::1", "A"), ("2001:db8::ffff", "A")):
-        visitor(**{"user-agent": f"{BROWSER} {agent}"}).get(f"/?ref={affiliate.code}", REMOTE_ADDR=address)
+    for address, agent in (
+        ("192.0.2.1", "A"),
+        ("192.0.2.2", "A"),
+        ("192.0.2.1", "B"),
+        ("2001:db8::1", "A"),
+        ("2001:db8::ffff", "A"),
+    ):
+        visitor(**{"user-agent": f"{BROWSER} {agent}"}).get(
+            f"/?ref={affiliate.code}", REMOTE_ADDR=address
+        )
     assert funnel() == [("", 4)]
 
 
 def test_one_address_is_at_most_a_hundred_visitors_a_day_whatever_browsers_it_names():
     affiliate, day = make_affiliate(), visits.today()
-    made_up = {visits.visitor_key(affiliate.pk, day, "192.0.2.1", f"{BROWSER} {number}") for number in range(3000)}
-    elsewhere = {visits.visitor_key(affiliate.pk, day, f"192.0.2.{number}", BROWSER) for number in range(200)}
+    made_up = {
+        visits.visitor_key(affiliate.pk, day, "192.0.2.1", f"{BROWSER} {number}")
+        for number in range(3000)
+    }
+    elsewhere = {
+        visits.visitor_key(affiliate.pk, day, f"192.0.2.{number}", BROWSER) for number in range(200)
+    }
     assert (len(made_up), len(elsewhere), visits.MOST_VISITORS_OF_ONE_ADDRESS) == (100, 200, 100)
     assert len(visits.visitor_key(affiliate.pk, day, "192.0.2.1", "\ud800\xe9")) == 64
 
@@ -426,7 +564,10 @@ def test_tomorrow_is_another_day():
     affiliate = make_affiliate()
     visitor().get(f"/?ref={affiliate.code}")
     today = visits.today()
-    keys = {visits.visitor_key(affiliate.pk, day, "127.0.0.1", BROWSER) for day in (today, today + timedelta(days=1))}
+    keys = {
+        visits.visitor_key(affiliate.pk, day, "127.0.0.1", BROWSER)
+        for day in (today, today + timedelta(days=1))
+    }
     assert len(keys) == 2
     assert ReferralVisit.objects.get().visitor_key in keys
 
@@ -434,23 +575,43 @@ def test_tomorrow_is_another_day():
 def test_many_tabs_at_once_are_one_visit():
     affiliate = make_affiliate()
     for day in range(3):
-        answers = race(lambda _, day=day: visitor().get(f"/?ref={affiliate.code}", REMOTE_ADDR=f"192.0.2.{day}"), threads=8)
+        answers = race(
+            lambda _, day=day: visitor().get(
+                f"/?ref={affiliate.code}", REMOTE_ADDR=f"192.0.2.{day}"
+            ),
+            threads=8,
+        )
         assert {cookie_in(answer) for answer in answers} == {affiliate.code}
     assert (ReferralVisit.objects.count(), funnel()) == (3, [("", 3)])
 
 
 def test_many_visitors_at_once_are_all_counted():
     affiliate = make_affiliate()
-    race(lambda number: visitor().get(f"/?ref={affiliate.code}", REMOTE_ADDR=f"192.0.2.{number}"), threads=12)
+    race(
+        lambda number: visitor().get(f"/?ref={affiliate.code}", REMOTE_ADDR=f"192.0.2.{number}"),
+        threads=12,
+    )
     assert (ReferralVisit.objects.count(), funnel()) == (12, [("", 12)])
 
 
 PEOPLE = [
     BROWSER,
-    "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) AppleWebKit/605.1.15 Version/19.0 Mobile/15E148 Safari/604.1",
-    "Mozilla/5.0 (Linux; Android 13; CUBOT NOTE 20) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Mobile Safari/537.36",
-    "Mozilla/5.0 (Linux; Android 15; Pixel 9; wv) AppleWebKit/537.36 Version/4.0 Chrome/142.0 Mobile [FB_IAB/FB4A;FBAV/480.0.0.0]",
-    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 Mobile/22B83 Instagram 350.0.0",
+    (
+        "Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) AppleWebKit/605.1.15 Version/19.0"
+        " Mobile/15E148 Safari/604.1"
+    ),
+    (
+        "Mozilla/5.0 (Linux; Android 13; CUBOT NOTE 20) AppleWebKit/537.36 (KHTML, like Gecko)"
+        " Chrome/142.0.0.0 Mobile Safari/537.36"
+    ),
+    (
+        "Mozilla/5.0 (Linux; Android 15; Pixel 9; wv) AppleWebKit/537.36 Version/4.0 Chrome/142.0"
+        " Mobile [FB_IAB/FB4A;FBAV/480.0.0.0]"
+    ),
+    (
+        "Mozilla/5.0 (iPhone; CPU iPhone OS 18_1 like Mac OS X) AppleWebKit/605.1.15 Mobile/22B83"
+        " Instagram 350.0.0"
+    ),
 ]
 ROBOTS = [
     "Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)",
@@ -462,7 +623,10 @@ ROBOTS = [
     "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)",
     "Mozilla/5.0 (compatible; Discordbot/2.0; +https://discordapp.com)",
     "Mozilla/5.0 (Windows NT 6.1; WOW64) SkypeUriPreview Preview/0.5",
-    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/142.0.0.0 Safari/537.36",
+    (
+        "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko)"
+        " HeadlessChrome/142.0.0.0 Safari/537.36"
+    ),
     "curl/8.10.1",
     "Wget/1.25",
     "python-requests/2.32.3",
@@ -490,7 +654,12 @@ def test_programs_are_not_counted_and_see_the_page(agent: str):
 
 @pytest.mark.parametrize(
     "headers",
-    [{"sec-purpose": "prefetch;prerender"}, {"purpose": "prefetch"}, {"x-purpose": "preview"}, {"x-moz": "prefetch"}],
+    [
+        {"sec-purpose": "prefetch;prerender"},
+        {"purpose": "prefetch"},
+        {"x-purpose": "preview"},
+        {"x-moz": "prefetch"},
+    ],
     ids=lambda headers: next(iter(headers)),
 )
 def test_what_a_browser_fetches_ahead_is_not_counted(headers: dict):
@@ -507,7 +676,11 @@ def test_a_look_at_the_headers_is_not_counted():
 
 def test_only_courses_that_are_shown_have_a_row_of_their_own():
     """Otherwise anybody could fill the funnel with courses that they make up."""
-    affiliate, course, hidden = make_affiliate(), make_course(), make_course(status=Course.Status.DRAFT)
+    affiliate, course, hidden = (
+        make_affiliate(),
+        make_course(),
+        make_course(status=Course.Status.DRAFT),
+    )
     for number, slug in enumerate((course.slug, hidden.slug, "made-up", "x" * 140)):
         visitor().get(f"/courses/{slug}/?ref={affiliate.code}", REMOTE_ADDR=f"192.0.2.{number}")
     assert funnel() == [("", 3), (course.slug, 1)]
@@ -517,7 +690,9 @@ def test_nothing_about_the_visitor_is_kept():
     affiliate = make_affiliate()
     agent = f"{BROWSER} Secret/7"
     for day in range(2):
-        Client(headers={"user-agent": agent}).get(f"/?ref={affiliate.code}", REMOTE_ADDR=f"198.51.100.{day}")
+        Client(headers={"user-agent": agent}).get(
+            f"/?ref={affiliate.code}", REMOTE_ADDR=f"198.51.100.{day}"
+        )
     kept = [
         str(value)
         for model in (ReferralVisit, ReferralDay)
@@ -539,11 +714,16 @@ def test_visits_are_forgotten_after_their_time_and_the_counts_stay():
     assert (ReferralVisit.objects.count(), funnel()) == (0, [("", 1)])
 
 
-# --- trouble ---------------------------------------------------------------------------------------------------------
+# --- trouble --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("lost", [(Affiliate,), (ReferralVisit,), (ReferralDay,), (Affiliate, ReferralVisit, ReferralDay)])
-def test_no_page_fails_because_a_visit_cannot_be_counted(lost: tuple, caplog: pytest.LogCaptureFixture):
+@pytest.mark.parametrize(
+    "lost",
+    [(Affiliate,), (ReferralVisit,), (ReferralDay,), (Affiliate, ReferralVisit, ReferralDay)],
+)
+def test_no_page_fails_because_a_visit_cannot_be_counted(
+    lost: tuple, caplog: pytest.LogCaptureFixture
+):
     affiliate, course = make_affiliate(), make_course()
     with without_tables(*lost):
         assert all(is_broken(model) for model in lost)
@@ -554,7 +734,9 @@ def test_no_page_fails_because_a_visit_cannot_be_counted(lost: tuple, caplog: py
         answer = visitor().get(f"/r/{affiliate.code}/{course.slug}/")
         assert (answer.status_code, answer["Location"]) == (302, course.get_absolute_url())
     assert ReferralVisit.objects.count() == 0
-    assert {record.levelno for record in caplog.records if record.name == "affiliates.middleware"} == {logging.ERROR}
+    assert {
+        record.levelno for record in caplog.records if record.name == "affiliates.middleware"
+    } == {logging.ERROR}
     visitor().get(f"/?ref={affiliate.code}")
     assert funnel() == [("", 1)]
 

@@ -43,7 +43,12 @@ def test_partial_refunds_add_up_to_the_whole_to_the_cent(client: Client):
         enrollment.refresh_from_db()
         assert enrollment.status == Enrollment.PAID
         deliver(client, refunded(refund_of(payment, part)))
-    assert entries() == [("commission", 4990), ("reversal", -1663), ("reversal", -1664), ("reversal", -1663)]
+    assert entries() == [
+        ("commission", 4990),
+        ("reversal", -1663),
+        ("reversal", -1664),
+        ("reversal", -1663),
+    ]
     deliver(client, refunded(refund_of(payment, 1)))
     enrollment.refresh_from_db()
     assert enrollment.status == Enrollment.REFUNDED
@@ -55,7 +60,13 @@ def test_a_refund_that_fails_later_is_put_back(client: Client):
     enrollment, payment = sell(client, affiliate)
     refund = refund_of(payment)
     deliver(client, refunded(refund))
-    deliver(client, refunded({**refund, "status": "failed", "failure_reason": "expired_or_canceled_card"}, "refund.failed"))
+    deliver(
+        client,
+        refunded(
+            {**refund, "status": "failed", "failure_reason": "expired_or_canceled_card"},
+            "refund.failed",
+        ),
+    )
     enrollment.refresh_from_db()
     payment.refresh_from_db()
     assert (enrollment.status, payment.refund_committed) == (Enrollment.PAID, 0)
@@ -103,7 +114,16 @@ def test_a_lost_dispute_is_like_a_full_refund(client: Client):
     assert Email.objects.filter(kind="place_ended").count() == 1
 
 
-@pytest.mark.parametrize("status", ["warning_needs_response", "warning_under_review", "warning_closed", "prevented", "appeal_under_review"])
+@pytest.mark.parametrize(
+    "status",
+    [
+        "warning_needs_response",
+        "warning_under_review",
+        "warning_closed",
+        "prevented",
+        "appeal_under_review",
+    ],
+)
 def test_an_inquiry_or_an_unknown_status_changes_nothing(client: Client, status: str):
     affiliate = make_affiliate()
     enrollment, payment = sell(client, affiliate)
@@ -114,14 +134,22 @@ def test_an_inquiry_or_an_unknown_status_changes_nothing(client: Client, status:
 
 
 def test_a_hold_by_staff_and_a_refund_at_the_same_moment_both_count(client: Client):
-    """Whoever writes the commission second has read what the first one wrote; the invariants see any step that was lost."""
+    """Whoever writes the commission second has read what the first one wrote; the invariants see
+    any step that was lost.
+    """
     affiliate = make_affiliate()
     for _ in range(ROUNDS):
         enrollment, _payment = sell(client, affiliate)
         steps = [
-            lambda key=enrollment.pk: commissions.review(key, hold=True, by="staff@example.com", note="A look"),
-            lambda key=enrollment.pk: commissions.settle(key, refunded=24950, paid=49900, is_disputed=False, actor="test"),
-            lambda key=enrollment.pk: commissions.settle(key, refunded=24950, paid=49900, is_disputed=False, actor="test"),
+            lambda key=enrollment.pk: commissions.review(
+                key, hold=True, by="staff@example.com", note="A look"
+            ),
+            lambda key=enrollment.pk: commissions.settle(
+                key, refunded=24950, paid=49900, is_disputed=False, actor="test"
+            ),
+            lambda key=enrollment.pk: commissions.settle(
+                key, refunded=24950, paid=49900, is_disputed=False, actor="test"
+            ),
         ]
         assert winners(race(lambda number, steps=steps: steps[number](), threads=3)) == 2
         commission = Commission.objects.get(enrollment_id=enrollment.pk)

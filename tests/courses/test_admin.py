@@ -15,7 +15,9 @@ LIST = "admin:courses_course_changelist"
 
 @pytest.fixture
 def staff(client, django_user_model):
-    client.force_login(django_user_model.objects.create_superuser("staff@example.org", "correct horse battery"))
+    client.force_login(
+        django_user_model.objects.create_superuser("staff@example.org", "correct horse battery")
+    )
     return client
 
 
@@ -28,7 +30,12 @@ def test_the_list_the_form_and_the_search_open(staff):
     course = make_course(title="Bookkeeping")
     assert staff.get(reverse("admin:courses_course_add")).status_code == 200
     assert staff.get(reverse("admin:courses_course_change", args=[course.pk])).status_code == 200
-    assert "Bookkeeping" in staff.get(reverse(LIST), {"q": course.slug, "status__exact": "published"}).content.decode()
+    assert (
+        "Bookkeeping"
+        in staff.get(
+            reverse(LIST), {"q": course.slug, "status__exact": "published"}
+        ).content.decode()
+    )
 
 
 def test_publishing_reports_what_it_did_and_leaves_a_log_entry(staff):
@@ -54,17 +61,25 @@ def test_archiving_takes_a_course_off_sale(staff):
 
 def test_status_and_a_known_slug_cannot_be_edited(staff):
     course = make_course(slug="known", **COMPLETE)
-    form = staff.get(reverse("admin:courses_course_change", args=[course.pk])).context["adminform"].form
+    form = (
+        staff.get(reverse("admin:courses_course_change", args=[course.pk]))
+        .context["adminform"]
+        .form
+    )
     assert {"status", "slug"}.isdisjoint(form.fields)
 
 
 def test_a_learner_has_no_access(client, django_user_model):
-    client.force_login(django_user_model.objects.create_user("amal@example.org", "correct horse battery"))
+    client.force_login(
+        django_user_model.objects.create_user("amal@example.org", "correct horse battery")
+    )
     assert client.get(reverse(LIST)).status_code == 302
 
 
 def change(client, course: Course, **typed: str):
-    """Change a course by its page, as a browser sends it: every field as it is shown, but for those that were typed."""
+    """Change a course by its page, as a browser sends it: every field as it is shown, but for those
+    that were typed.
+    """
     page = reverse("admin:courses_course_change", args=[course.pk])
     form = client.get(page).context["adminform"].form
     shown = {field.name: "" if field.value() is None else str(field.value()) for field in form}
@@ -73,10 +88,19 @@ def change(client, course: Course, **typed: str):
     return answer
 
 
-@pytest.mark.parametrize(("price", "currency", "shown"), [(49900, "usd", "499.00"), (5000, "jpy", "5000"), (0, "eur", "0.00")])
-def test_a_price_is_shown_as_people_write_it_and_saving_the_form_keeps_it(staff, price, currency, shown):
+@pytest.mark.parametrize(
+    ("price", "currency", "shown"),
+    [(49900, "usd", "499.00"), (5000, "jpy", "5000"), (0, "eur", "0.00")],
+)
+def test_a_price_is_shown_as_people_write_it_and_saving_the_form_keeps_it(
+    staff, price, currency, shown
+):
     course = make_course(price=price, currency=currency)
-    form = staff.get(reverse("admin:courses_course_change", args=[course.pk])).context["adminform"].form
+    form = (
+        staff.get(reverse("admin:courses_course_change", args=[course.pk]))
+        .context["adminform"]
+        .form
+    )
     assert form["price"].value() == shown
     assert change(staff, course).status_code == 302
     assert (course.price, course.currency) == (price, currency)
@@ -135,17 +159,33 @@ def test_decimals_that_another_currency_does_not_have_are_refused(staff):
 
 
 def test_a_new_course_has_the_price_that_was_typed(staff):
-    facts = {"title": "Bookkeeping", "slug": "bookkeeping", "summary": "Books.", "category": "business", "level": "beginner"}
-    more = {"language": "English", "duration_hours": "3", "price": "499.00", "currency": "usd", "lms_platform": "frappe"}
+    facts = {
+        "title": "Bookkeeping",
+        "slug": "bookkeeping",
+        "summary": "Books.",
+        "category": "business",
+        "level": "beginner",
+    }
+    more = {
+        "language": "English",
+        "duration_hours": "3",
+        "price": "499.00",
+        "currency": "usd",
+        "lms_platform": "frappe",
+    }
     assert staff.post(reverse("admin:courses_course_add"), {**facts, **more}).status_code == 302
     assert Course.objects.get().price == 49900
 
 
 def test_who_may_only_look_sees_the_price_and_not_its_minor_units(client, django_user_model):
-    clerk = django_user_model.objects.create_user("clerk@example.org", "correct horse battery", is_staff=True)
+    clerk = django_user_model.objects.create_user(
+        "clerk@example.org", "correct horse battery", is_staff=True
+    )
     clerk.user_permissions.set(Permission.objects.filter(codename="view_course"))
     client.force_login(clerk)
-    page = client.get(reverse("admin:courses_course_change", args=[make_course(price=49900).pk])).content.decode()
+    page = client.get(
+        reverse("admin:courses_course_change", args=[make_course(price=49900).pk])
+    ).content.decode()
     assert "$499.00" in page
     assert "49900" not in page
 
@@ -158,7 +198,9 @@ def test_only_a_draft_can_be_deleted(staff, status, left):
 
 
 def test_an_edit_leaves_alone_what_others_write_meanwhile(staff, monkeypatch):
-    """Taken off sale, renamed, and given another course in the LMS by colleagues: an edit of the effort undoes none of it."""
+    """Taken off sale, renamed, and given another course in the LMS by colleagues: an edit of the
+    effort undoes none of it.
+    """
     course = make_course(title="Bookkeeping", **COMPLETE)
 
     def colleagues() -> str:
@@ -169,9 +211,18 @@ def test_an_edit_leaves_alone_what_others_write_meanwhile(staff, monkeypatch):
 
     came = beside_save(monkeypatch, colleagues)
     url = reverse("admin:courses_course_change", args=[course.pk])
-    form = {name: value for name, value in staff.get(url).context["adminform"].form.initial.items() if value is not None}
+    form = {
+        name: value
+        for name, value in staff.get(url).context["adminform"].form.initial.items()
+        if value is not None
+    }
     assert staff.post(url, {**form, "effort": "An hour a day."}).status_code == 302
     assert came == [True]
     found = Course.objects.search("accounting").get()
-    assert (found.effort, found.status, found.title, found.lms_course_id) == ("An hour a day.", "archived", "Accounting", "accounting-2")
+    assert (found.effort, found.status, found.title, found.lms_course_id) == (
+        "An hour a day.",
+        "archived",
+        "Accounting",
+        "accounting-2",
+    )
     assert [entry.get_change_message() for entry in LogEntry.objects.all()] == ["Changed Effort."]

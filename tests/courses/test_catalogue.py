@@ -11,7 +11,10 @@ from tests.statements import statements
     ("query", "filters"),
     [
         ("", Filters()),
-        ("q=data&category=health&level=beginner&price=free", Filters("data", "health", "beginner", "free")),
+        (
+            "q=data&category=health&level=beginner&price=free",
+            Filters("data", "health", "beginner", "free"),
+        ),
         ("category=cooking&level=EXPERT&price=cheap", Filters()),
         ("category=health&category=data", Filters(category="data")),
         ("category[$ne]=x&level=%00&price='", Filters()),

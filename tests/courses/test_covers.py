@@ -14,7 +14,9 @@ SVG = "{http://www.w3.org/2000/svg}"
 EVERY_COMPOSITION = [
     pytest.param(art, palette, id=f"{category}-{art.__name__}-{number}")
     for category in Course.Category.values
-    for art, (number, palette) in itertools.product(COMPOSITIONS[category], enumerate(PALETTES[category]))
+    for art, (number, palette) in itertools.product(
+        COMPOSITIONS[category], enumerate(PALETTES[category])
+    )
 ]
 
 
@@ -37,15 +39,24 @@ def test_a_cover_is_a_small_picture_that_runs_and_loads_nothing(category):
     root = ET.fromstring(cover)
     assert root.tag == f"{SVG}svg"
     assert root.get("viewBox") == "0 0 640 400"
-    assert {element.tag.removeprefix(SVG) for element in root.iter()} <= {"svg", "g", "path", "circle"}
+    assert {element.tag.removeprefix(SVG) for element in root.iter()} <= {
+        "svg",
+        "g",
+        "path",
+        "circle",
+    }
     assert "style" not in cover
     assert "href" not in cover
     assert len(cover) < 6_000
 
 
 def test_the_same_course_has_the_same_cover_in_every_process():
-    program = "from courses.covers import draw_cover; print(draw_cover('first-aid', 'health'), end='')"
-    elsewhere = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    program = (
+        "from courses.covers import draw_cover; print(draw_cover('first-aid', 'health'), end='')"
+    )
+    elsewhere = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    ).stdout
     assert elsewhere == draw_cover("first-aid", "health")
 
 

@@ -8,7 +8,11 @@ pytestmark = pytest.mark.django_db
 
 
 def rows() -> list[tuple]:
-    return list(Course.objects.order_by("slug").values_list("pk", "slug", "status", "title", "price", "created_at", "search_text"))
+    return list(
+        Course.objects.order_by("slug").values_list(
+            "pk", "slug", "status", "title", "price", "created_at", "search_text"
+        )
+    )
 
 
 def test_seeding_twice_changes_nothing():
@@ -31,15 +35,31 @@ def test_seeding_repairs_texts_but_respects_what_staff_decided():
 def test_the_catalogue_is_what_the_demo_promises():
     seed_courses()
     courses = {course.slug: course for course in Course.objects.all()}
-    prices = {slug: (courses[slug].price, courses[slug].currency) for slug in ("data-analysis-foundations", "project-finance-essentials")}
-    assert prices == {"data-analysis-foundations": (49900, "usd"), "project-finance-essentials": (19999, "usd")}
+    prices = {
+        slug: (courses[slug].price, courses[slug].currency)
+        for slug in ("data-analysis-foundations", "project-finance-essentials")
+    }
+    assert prices == {
+        "data-analysis-foundations": (49900, "usd"),
+        "project-finance-essentials": (19999, "usd"),
+    }
     assert courses["first-aid-for-workplaces"].price == 4900
     assert {course.category for course in courses.values()} == set(Course.Category.values)
     assert sum(course.is_free for course in courses.values()) == 1
-    assert sorted(course.currency for course in courses.values() if course.currency != "usd") == ["eur", "eur", "gbp"]
+    assert sorted(course.currency for course in courses.values() if course.currency != "usd") == [
+        "eur",
+        "eur",
+        "gbp",
+    ]
     draft = courses["data-science-with-python"]
-    assert (draft.status, draft.lms_platform, draft.lms_course_id) == ("draft", "openedx", "course-v1:MaalEdu+DS101+2026_T1")
-    assert [course.slug for course in courses.values() if course.status == "archived"] == ["records-management-for-public-bodies"]
+    assert (draft.status, draft.lms_platform, draft.lms_course_id) == (
+        "draft",
+        "openedx",
+        "course-v1:MaalEdu+DS101+2026_T1",
+    )
+    assert [course.slug for course in courses.values() if course.status == "archived"] == [
+        "records-management-for-public-bodies"
+    ]
 
 
 def test_every_demo_course_tells_a_buyer_what_they_need():

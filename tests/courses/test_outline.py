@@ -16,4 +16,7 @@ def test_lessons_without_a_module_are_kept():
 
 
 def test_instructors_have_a_name_and_maybe_a_role():
-    assert read_instructors("Amina Haddad — Analyst\nSolo") == [Instructor("Amina Haddad", "Analyst"), Instructor("Solo", "")]
+    assert read_instructors("Amina Haddad — Analyst\nSolo") == [
+        Instructor("Amina Haddad", "Analyst"),
+        Instructor("Solo", ""),
+    ]

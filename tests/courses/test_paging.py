@@ -16,7 +16,11 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 def make_rows(count: int, *, at_once: int = 1) -> None:
     """Make rows of which `at_once` in a row share their moment."""
     for number in range(count):
-        make_course(slug=f"course-{number:03}", title=f"Title {number % 4}", created_at=NOON + timedelta(milliseconds=number // at_once))
+        make_course(
+            slug=f"course-{number:03}",
+            title=f"Title {number % 4}",
+            created_at=NOON + timedelta(milliseconds=number // at_once),
+        )
 
 
 def walk(queryset, **options) -> list[list[str]]:
@@ -55,7 +59,12 @@ def test_rows_that_arrive_or_leave_between_two_pages_shift_nothing():
     make_course(slug="newcomer", created_at=NOON + timedelta(days=1))
     Course.objects.filter(pk=first.rows[0].pk).delete()
     second = paginate(Course.objects.all(), cursor=first.next_cursor, limit=4)
-    assert [row.slug for row in second.rows] == ["course-005", "course-004", "course-003", "course-002"]
+    assert [row.slug for row in second.rows] == [
+        "course-005",
+        "course-004",
+        "course-003",
+        "course-002",
+    ]
 
 
 def test_no_page_and_an_exact_page_have_no_next_one():
@@ -79,7 +88,9 @@ def test_a_page_is_never_larger_than_fifty_rows(limit, size):
     assert len(paginate(Course.objects.all(), limit=limit).rows) == size
 
 
-@pytest.mark.parametrize("cursor", ["x", "a:b", "W10:x", "é", "\0", "x" * 601, "../..", "eyJhIjoxfQ:zzzz"])
+@pytest.mark.parametrize(
+    "cursor", ["x", "a:b", "W10:x", "é", "\0", "x" * 601, "../..", "eyJhIjoxfQ:zzzz"]
+)
 def test_a_cursor_we_did_not_make_is_refused(cursor):
     with pytest.raises(BadCursor):
         paginate(Course.objects.all(), cursor=cursor)
@@ -100,7 +111,10 @@ def test_a_changed_cursor_and_one_of_another_list_are_refused():
         ("7", 7),
         ("50", 50),
         ("51", MAX_LIMIT),
-        *[(text, DEFAULT_LIMIT) for text in ("", "0", "-1", "1.5", "ten", "9" * 5000, "٣", "²", "5\0")],
+        *[
+            (text, DEFAULT_LIMIT)
+            for text in ("", "0", "-1", "1.5", "ten", "9" * 5000, "٣", "²", "5\0")
+        ],
     ],
 )
 def test_any_text_is_a_page_size(text, limit):

@@ -15,7 +15,9 @@ COMPLETE = {"description": "About it.", "outcomes": "Do it", "syllabus": "One\n-
 MOVES = {"published": publish, "archived": archive}
 
 
-@pytest.mark.parametrize(("start", "to"), list(itertools.product(["draft", "published", "archived"], repeat=2)))
+@pytest.mark.parametrize(
+    ("start", "to"), list(itertools.product(["draft", "published", "archived"], repeat=2))
+)
 def test_a_course_moves_only_as_the_table_says(start, to):
     course = make_course(status=start, **COMPLETE)
     allowed = (start, to) in tables.COURSE
@@ -58,8 +60,13 @@ def test_a_course_with_an_impossible_lms_id_is_not_put_on_sale():
 
 
 def test_a_course_of_a_platform_without_a_driver_is_not_put_on_sale():
-    course = make_course(status="draft", lms_platform="openedx", lms_course_id="course-v1:A+B+2026", **COMPLETE)
-    with pytest.raises(CourseNotReady, match="Nothing connects us to Open edX yet, so nobody who pays could be enrolled there"):
+    course = make_course(
+        status="draft", lms_platform="openedx", lms_course_id="course-v1:A+B+2026", **COMPLETE
+    )
+    with pytest.raises(
+        CourseNotReady,
+        match="Nothing connects us to Open edX yet, so nobody who pays could be enrolled there",
+    ):
         publish(course)
     assert Course.objects.get().status == "draft"
     assert archive(course)
@@ -76,6 +83,8 @@ def test_a_course_on_sale_cannot_be_moved_to_a_platform_without_a_driver():
 
 def test_what_was_put_on_sale_before_on_a_platform_without_a_driver_is_not_on_sale_any_more():
     stranded, good = make_course(), make_course()
-    Course.objects.filter(pk=stranded.pk).update(lms_platform="openedx", lms_course_id="course-v1:A+B+2026")
+    Course.objects.filter(pk=stranded.pk).update(
+        lms_platform="openedx", lms_course_id="course-v1:A+B+2026"
+    )
     assert list(Course.objects.on_sale()) == [good]
     assert list(Course.objects.without_driver()) == [stranded]

@@ -29,11 +29,25 @@ def test_words_are_compared_without_case_and_once_each():
 
 @pytest.fixture
 def shelf(db):
-    make_course(slug="percent", title="100% cotton", summary="Weaving at home.", category="creative")
+    make_course(
+        slug="percent", title="100% cotton", summary="Weaving at home.", category="creative"
+    )
     make_course(slug="underscore", title="snake_case", summary="Names in code.", category="data")
-    make_course(slug="regex", title="What (a+)+$ does", summary="Patterns [sic] and $where they go.", category="data")
-    make_course(slug="backslash", title="C:\\temp", summary="Paths 'quoted' and \"quoted\".", category="data")
-    make_course(slug="accents", title="Élan vital", summary="Straße and ÅNGSTRÖM.", category="education")
+    make_course(
+        slug="regex",
+        title="What (a+)+$ does",
+        summary="Patterns [sic] and $where they go.",
+        category="data",
+    )
+    make_course(
+        slug="backslash",
+        title="C:\\temp",
+        summary="Paths 'quoted' and \"quoted\".",
+        category="data",
+    )
+    make_course(
+        slug="accents", title="Élan vital", summary="Straße and ÅNGSTRÖM.", category="education"
+    )
 
 
 @pytest.mark.parametrize(

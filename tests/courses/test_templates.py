@@ -10,14 +10,32 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 
 TEMPLATES = Path(settings.BASE_DIR, "templates")
-PAGES = sorted(path.relative_to(TEMPLATES).as_posix() for path in TEMPLATES.rglob("*.html") if "email" not in path.parent.name)
-INLINE = re.compile(r'\sstyle=|<style|\son[a-z]+="|javascript:|<script(?![^>]*(\ssrc=|type="application/ld\+json"))')
+PAGES = sorted(
+    path.relative_to(TEMPLATES).as_posix()
+    for path in TEMPLATES.rglob("*.html")
+    if "email" not in path.parent.name
+)
+INLINE = re.compile(
+    r'\sstyle=|<style|\son[a-z]+="|javascript:|<script(?![^>]*(\ssrc=|type="application/ld\+json"))'
+)
 ENTRANCE = ["account_login", "account_signup", "account_reset_password", "account_inactive"]
-SIGNED_IN = ["account_email", "account_change_password", "account_logout", "account", "account_reauthenticate"]
+SIGNED_IN = [
+    "account_email",
+    "account_change_password",
+    "account_logout",
+    "account",
+    "account_reauthenticate",
+]
 
 
 def test_the_pages_were_found():
-    assert {"base.html", "error.html", "courses/catalogue.html", "enrollments/_status.html", "account/login.html"} <= set(PAGES)
+    assert {
+        "base.html",
+        "error.html",
+        "courses/catalogue.html",
+        "enrollments/_status.html",
+        "account/login.html",
+    } <= set(PAGES)
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -25,7 +43,16 @@ def test_no_page_holds_inline_style_or_script(name):
     assert INLINE.findall((TEMPLATES / name).read_text()) == []
 
 
-@pytest.mark.parametrize("text", ['<p style="x">', "<style>", '<a onclick="x()">', "<script>x</script>", '<a href="javascript:x">'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<p style="x">',
+        "<style>",
+        '<a onclick="x()">',
+        "<script>x</script>",
+        '<a href="javascript:x">',
+    ],
+)
 def test_the_search_for_inline_style_and_script_has_teeth(text):
     assert INLINE.search(text)
 
@@ -52,7 +79,9 @@ def test_account_pages_for_visitors_are_in_our_look(client, name):
 @pytest.mark.django_db
 @pytest.mark.parametrize("name", SIGNED_IN)
 def test_account_pages_for_members_are_in_our_look(client, django_user_model, name):
-    client.force_login(django_user_model.objects.create_user("amal@example.org", "correct horse battery"))
+    client.force_login(
+        django_user_model.objects.create_user("amal@example.org", "correct horse battery")
+    )
     assert_in_our_look(client.get(reverse(name)))
 
 
@@ -60,7 +89,11 @@ def test_account_pages_for_members_are_in_our_look(client, django_user_model, na
 @pytest.mark.parametrize(
     ("name", "data", "title"),
     [
-        ("account_signup", {"email": "new@example.org", "password1": "correct horse battery"}, "Confirm your e-mail address"),
+        (
+            "account_signup",
+            {"email": "new@example.org", "password1": "correct horse battery"},
+            "Confirm your e-mail address",
+        ),
         ("account_reset_password", {"email": "nobody@example.org"}, "Enter the code"),
     ],
 )
@@ -72,9 +105,14 @@ def test_the_pages_that_ask_for_a_code_are_in_our_look(client, name, data, title
 
 @pytest.mark.django_db
 def test_a_refused_sign_in_ties_its_errors_to_the_fields(client):
-    page = client.post(reverse("account_login"), {"login": "no address", "password": ""}).content.decode()
+    page = client.post(
+        reverse("account_login"), {"login": "no address", "password": ""}
+    ).content.decode()
     assert 'role="alert"' in page
-    assert re.search(r'<input[^>]*name="login"[^>]*aria-invalid="true"[^>]*aria-describedby="id_login_error"', page)
+    assert re.search(
+        r'<input[^>]*name="login"[^>]*aria-invalid="true"[^>]*aria-describedby="id_login_error"',
+        page,
+    )
     assert 'id="id_login_error"' in page
     assert 'href="#id_login"' in page
 
@@ -95,14 +133,28 @@ VIEW = {
 
 def fragment(state: str, request=None, **view) -> str:
     enrollment = SimpleNamespace(
-        token="token", id="id", course_slug="a", course_title="A", email="a@example.org", amount=0, kind="free", get_absolute_url="/x/"
+        token="token",
+        id="id",
+        course_slug="a",
+        course_title="A",
+        email="a@example.org",
+        amount=0,
+        kind="free",
+        get_absolute_url="/x/",
     )
-    context = {"enrollment": enrollment, "view": {**VIEW, "state": state, **view}, "request": request}
+    context = {
+        "enrollment": enrollment,
+        "view": {**VIEW, "state": state, **view},
+        "request": request,
+    }
     return render_to_string("enrollments/_status.html", context)
 
 
 def test_the_status_fragment_polls_only_while_something_can_change():
-    assert 'hx-get="/enrollments/token/status/?seen=paid_setting_up" hx-trigger="every 2s"' in fragment("paid_setting_up", poll=True)
+    assert (
+        'hx-get="/enrollments/token/status/?seen=paid_setting_up" hx-trigger="every 2s"'
+        in fragment("paid_setting_up", poll=True)
+    )
     assert "<noscript>" in fragment("paid_setting_up", poll=True)
     assert "hx-" not in fragment("ready", course_link="https://lms.example/a")
 
@@ -162,4 +214,9 @@ def test_an_email_without_any_variables_is_still_whole(kind, part):
 
 
 def test_a_subject_is_one_line():
-    assert render_to_string("email/purchase_confirmation.subject.txt", {"course_title": "A & B"}).strip() == "Your course is ready: A & B"
+    assert (
+        render_to_string(
+            "email/purchase_confirmation.subject.txt", {"course_title": "A & B"}
+        ).strip()
+        == "Your course is ready: A & B"
+    )

@@ -17,7 +17,9 @@ MAX_PAGE_WEIGHT = 150_000
 
 
 def linked_assets(page: str) -> list[Path]:
-    addresses = re.findall(r'<link rel="stylesheet" href="/static/([^"]+)"|<script src="/static/([^"]+)"', page)
+    addresses = re.findall(
+        r'<link rel="stylesheet" href="/static/([^"]+)"|<script src="/static/([^"]+)"', page
+    )
     return [Path(settings.BASE_DIR, "static", style or script) for style, script in addresses]
 
 
@@ -44,7 +46,10 @@ def test_the_front_page_shows_the_courses_on_sale_and_leads_to_the_rest(client):
 def test_the_chosen_subject_comes_first_in_the_row(client):
     make_course()
     *others, chosen = Course.Category.values
-    for address, order in {"/": ["", *others, chosen], f"/?category={chosen}": ["", chosen, *others]}.items():
+    for address, order in {
+        "/": ["", *others, chosen],
+        f"/?category={chosen}": ["", chosen, *others],
+    }.items():
         row = text_of(client, address).split('class="subjects"')[1].split("</nav>")[0]
         assert re.findall(r'<a href="/(?:\?category=)?(\w*)"', row) == order
 
@@ -65,7 +70,12 @@ def test_the_catalogue_weighs_less_than_150_kb_without_images(client):
 def test_public_pages_take_at_most_two_statements_and_none_from_the_cache(client):
     course = make_course()
     make_course()
-    for address, count in {"/": 2, course.get_absolute_url(): 2, course.cover_url: 1, "/help/": 0}.items():
+    for address, count in {
+        "/": 2,
+        course.get_absolute_url(): 2,
+        course.cover_url: 1,
+        "/help/": 0,
+    }.items():
         with statements() as first:
             text_of(client, address)
         with statements() as second:
@@ -87,8 +97,17 @@ def test_a_saved_or_archived_course_is_seen_at_once(client):
 def test_public_pages_are_the_same_bytes_for_everybody(client, django_user_model):
     course = make_course()
     signed_in = Client()
-    signed_in.force_login(django_user_model.objects.create_user("amal@example.org", "correct horse battery"))
-    for address in ("/", course.get_absolute_url(), course.cover_url, "/help/", "/terms/", "/privacy/"):
+    signed_in.force_login(
+        django_user_model.objects.create_user("amal@example.org", "correct horse battery")
+    )
+    for address in (
+        "/",
+        course.get_absolute_url(),
+        course.cover_url,
+        "/help/",
+        "/terms/",
+        "/privacy/",
+    ):
         mine, theirs = client.get(address, {"v": "1"}), signed_in.get(address, {"v": "2"})
         assert mine.content == theirs.content, address
         assert not mine.cookies
@@ -133,7 +152,9 @@ def test_what_is_not_on_sale_has_no_page(client, slug):
     text_of(client, f"/courses/{slug}/", status=404)
 
 
-@pytest.mark.parametrize("path", ["/courses/../admin/x/", "/courses/' OR 1=1--/", "/courses/a%00b/", "/covers/..%2f.svg"])
+@pytest.mark.parametrize(
+    "path", ["/courses/../admin/x/", "/courses/' OR 1=1--/", "/courses/a%00b/", "/covers/..%2f.svg"]
+)
 def test_free_text_in_an_address_is_not_found(client, path):
     assert client.get(path).status_code in (400, 404)
 
@@ -175,10 +196,21 @@ def test_a_free_course_asks_for_no_card(client):
 
 
 def test_structured_data_is_valid_and_cannot_leave_its_element(client):
-    course = make_course(title="</script><script>alert(1)</script>", summary="a & b \u2028", price=5000, currency="jpy")
+    course = make_course(
+        title="</script><script>alert(1)</script>",
+        summary="a & b \u2028",
+        price=5000,
+        currency="jpy",
+    )
     page = text_of(client, course.get_absolute_url())
-    data = json.loads(re.search(r'<script type="application/ld\+json">(.*?)</script>', page, re.DOTALL)[1])
-    assert (data["@type"], data["name"], data["description"]) == ("Course", course.title, course.summary)
+    data = json.loads(
+        re.search(r'<script type="application/ld\+json">(.*?)</script>', page, re.DOTALL)[1]
+    )
+    assert (data["@type"], data["name"], data["description"]) == (
+        "Course",
+        course.title,
+        course.summary,
+    )
     assert data["offers"]["price"] == "5000"
     assert "<script>alert" not in page
 

@@ -1,4 +1,6 @@
-"""Small models on which the guarantees of `maaledu.db` and `maaledu.work` are tried on every engine."""
+"""Small models on which the guarantees of `maaledu.db` and `maaledu.work` are tried on every
+engine.
+"""
 
 from typing import ClassVar
 
@@ -44,12 +46,16 @@ class Claim(models.Model):
 
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.UniqueConstraint(fields=["key"], condition=Q(status__in=["pending", "paid"]), name="one_live_claim"),
+            models.UniqueConstraint(
+                fields=["key"], condition=Q(status__in=["pending", "paid"]), name="one_live_claim"
+            ),
         ]
 
 
 class Note(models.Model):
-    """Nothing is unique here: what a naive look-then-create does to it shows that the harness has teeth."""
+    """Nothing is unique here: what a naive look-then-create does to it shows that the harness has
+    teeth.
+    """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     text = models.CharField(max_length=40)

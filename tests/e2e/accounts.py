@@ -24,7 +24,9 @@ CODE = re.compile(r"^ {4}([A-Z0-9-]+)\s*$", re.MULTILINE)
 
 def code_from(sandbox: Sandbox, email: str, about: str) -> str:
     """Wait for the mail whose subject is about something, and return the code in it."""
-    found = wait_until(lambda: [mail for mail in sandbox.mails(email) if about in mail["subject"].lower()])
+    found = wait_until(
+        lambda: [mail for mail in sandbox.mails(email) if about in mail["subject"].lower()]
+    )
     return CODE.search(found[0]["text"])[1]
 
 

@@ -1,4 +1,6 @@
-"""A browser and a really running demo, each started once; a visitor and a sandbox in order for every test."""
+"""A browser and a really running demo, each started once; a visitor and a sandbox in order for
+every test.
+"""
 
 import os
 import shutil
@@ -15,17 +17,26 @@ from tests.sandbox_client import Sandbox
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 BROWSER_FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-    "--disable-sync", "--disable-dev-shm-usage",
-]  # fmt: skip
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+]
 
 expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """The system's Chromium, or the one E2E_CHROMIUM names; without any, what `playwright install chromium` fetched."""
-    program = os.environ.get("E2E_CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
+    """The system's Chromium, or the one E2E_CHROMIUM names; without any, what `playwright install
+    chromium` fetched.
+    """
+    program = os.environ.get("E2E_CHROMIUM") or next(
+        filter(None, map(shutil.which, BROWSERS)), None
+    )
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=program, args=BROWSER_FLAGS)
         yield chromium
@@ -42,7 +53,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
 
 
 @pytest.fixture(scope="session")
-def broken_shop(tmp_path_factory: pytest.TempPathFactory, demo: RunningDemo) -> Iterator[BrokenShop]:
+def broken_shop(
+    tmp_path_factory: pytest.TempPathFactory, demo: RunningDemo
+) -> Iterator[BrokenShop]:
     shop = BrokenShop(tmp_path_factory.mktemp("broken"), demo.environment())
     try:
         yield shop.wait()
@@ -52,7 +65,9 @@ def broken_shop(tmp_path_factory: pytest.TempPathFactory, demo: RunningDemo) -> 
 
 @pytest.fixture
 def sandbox(demo: RunningDemo) -> Iterator[Sandbox]:
-    """Stripe, the LMS and the mailbox of the demo, with every switch back in its place after the test."""
+    """Stripe, the LMS and the mailbox of the demo, with every switch back in its place after the
+    test.
+    """
     hand = demo.sandbox()
     hand.lms(user_limit=10_000)
     yield hand
@@ -62,13 +77,19 @@ def sandbox(demo: RunningDemo) -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def visit(browser: Browser, demo: RunningDemo, sandbox: Sandbox) -> Iterator[Callable[..., Visitor]]:
-    """Return a function that brings a visitor: `visit(viewport=PHONE, java_script_enabled=False)`."""
+def visit(
+    browser: Browser, demo: RunningDemo, sandbox: Sandbox
+) -> Iterator[Callable[..., Visitor]]:
+    """Return a function that brings a visitor: `visit(viewport=PHONE,
+    java_script_enabled=False)`.
+    """
     visitors: list[Visitor] = []
 
     def bring(**options) -> Visitor:
         origins = [demo.url, demo.sandbox_url, *options.pop("origins", [])]
-        visitors.append(Visitor(browser, base_url=demo.url, origins=origins, sessions=demo.sessions, **options))
+        visitors.append(
+            Visitor(browser, base_url=demo.url, origins=origins, sessions=demo.sessions, **options)
+        )
         return visitors[-1]
 
     yield bring

@@ -16,7 +16,9 @@ def apply(page: Page, slug: str, email: str, name: str = "Ada Applicant") -> Non
     page.goto(f"/grants/apply/{slug}/")
     page.get_by_label("Name").fill(name)
     page.get_by_label("E-mail address").fill(email)
-    page.get_by_label("Your situation").fill("I study next to two part-time jobs.\nHalf of the price would be possible.")
+    page.get_by_label("Your situation").fill(
+        "I study next to two part-time jobs.\nHalf of the price would be possible."
+    )
     page.get_by_label("What the course is for").fill("To find better work <b>in my town</b>.")
     page.get_by_label("may use what I wrote").check()
     page.get_by_role("button", name="Send the application").click()
@@ -37,14 +39,18 @@ def open_application(staff: Visitor, email: str) -> Page:
     """Sign in as staff, and open the page of somebody's application."""
     enter_office(staff, f"/admin/grants/grant/?q={email}")
     # By keyboard: the list moves while its scripts start, and a click may land beside the link.
-    staff.page.locator("#result_list").get_by_role("link", name="Ada Applicant").first.press("Enter")
+    staff.page.locator("#result_list").get_by_role("link", name="Ada Applicant").first.press(
+        "Enter"
+    )
     expect(staff.page).to_have_url(re.compile("/change/"))
     return staff.page
 
 
 def mail_about(sandbox: Sandbox, email: str, words: str) -> dict:
     """Wait for the mail whose subject has these words."""
-    return wait_until(lambda: [mail for mail in sandbox.mails(email) if words in mail["subject"]])[0]
+    return wait_until(lambda: [mail for mail in sandbox.mails(email) if words in mail["subject"]])[
+        0
+    ]
 
 
 def code_in(mail: dict) -> str:
@@ -60,7 +66,9 @@ def apply_coupon(page: Page, code: str) -> None:
     page.get_by_role("button", name="Apply the coupon").click()
 
 
-def grant(page: Page, staff: Visitor, sandbox: Sandbox, slug: str, email: str, percent: int) -> dict:
+def grant(
+    page: Page, staff: Visitor, sandbox: Sandbox, slug: str, email: str, percent: int
+) -> dict:
     """Apply, have it approved, and return the mail with the code."""
     apply(page, slug, email)
     approve(staff, email, percent)

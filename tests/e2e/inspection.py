@@ -1,4 +1,6 @@
-"""Looks a page over: axe-core in light and dark, wide and narrow, nothing sticks out, everything can be tapped."""
+"""Looks a page over: axe-core in light and dark, wide and narrow, nothing sticks out, everything
+can be tapped.
+"""
 
 from pathlib import Path
 from typing import Literal
@@ -11,7 +13,8 @@ from tests.e2e.visitor import DESKTOP, PHONE
 AXE = AXE_FILE_PATH.read_text(encoding="utf-8")
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 WIDTHS = {"1280": DESKTOP, "390": PHONE}
-COLORS_SEEN_ALREADY = ("390", "dark")  # a scheme changes colors only, and they are the same at every width
+# a scheme changes colors only, and they are the same at every width
+COLORS_SEEN_ALREADY = ("390", "dark")
 SMALLEST_TARGET = 24  # WCAG 2.2, 2.5.8; links within a sentence are exempt
 SMALLEST_CONTROL = 44
 
@@ -35,7 +38,8 @@ STICKING_OUT = """() => {
   return ['the page is wider than the window',
     ...wide.map(each => `${each.tagName.toLowerCase()}.${each.className} ends at ${Math.round(right(each))} of ${edge}`)];
 }"""
-# The office's framework looks at the scheme once, when a page is loaded. This is its own switch, and keeps what has been typed.
+# The office's framework looks at the scheme once, when a page is loaded. This is its own switch,
+# and keeps what has been typed.
 SWITCH_OFFICE = """async scheme => {
   const theme = window.Alpine && Alpine.$data(document.documentElement);
   if (!theme || !('adminTheme' in theme)) return;
@@ -63,28 +67,44 @@ class Inspector:
             pictures.mkdir(parents=True, exist_ok=True)
 
     def look(self, page: Page, name: str, *, taps: bool = True) -> None:
-        """Fail with all that is wrong with this page in four views; leave it wide and light as it was."""
+        """Fail with all that is wrong with this page in four views; leave it wide and light as it
+        was.
+        """
         before = page.viewport_size
-        wrong = [f"{name}, {view}: {problem}" for width in WIDTHS for view, problem in self._look_at_width(page, name, width, taps=taps)]
+        wrong = [
+            f"{name}, {view}: {problem}"
+            for width in WIDTHS
+            for view, problem in self._look_at_width(page, name, width, taps=taps)
+        ]
         show_in(page, "light")
         page.set_viewport_size(before or DESKTOP)
         assert not wrong, "\n".join(wrong)
 
     def look_at_mail(self, page: Page, html: str, name: str) -> None:
-        """Look a mail over, as a program that shows HTML does: without a security policy of ours."""
+        """Look a mail over, as a program that shows HTML does: without a security policy of
+        ours.
+        """
         page.goto("about:blank")
         page.set_content(html)
         self.look(page, name, taps=False)
 
-    def _look_at_width(self, page: Page, name: str, width: str, *, taps: bool) -> list[tuple[str, str]]:
+    def _look_at_width(
+        self, page: Page, name: str, width: str, *, taps: bool
+    ) -> list[tuple[str, str]]:
         page.set_viewport_size(WIDTHS[width])
         wrong = [(width, problem) for problem in page.evaluate(STICKING_OUT)]
         if taps and width == "390":
-            wrong += [(width, problem) for problem in page.evaluate(TOO_SMALL, [SMALLEST_TARGET, SMALLEST_CONTROL])]
+            wrong += [
+                (width, problem)
+                for problem in page.evaluate(TOO_SMALL, [SMALLEST_TARGET, SMALLEST_CONTROL])
+            ]
         for scheme in ("light", "dark"):
             show_in(page, scheme)
             if (width, scheme) != COLORS_SEEN_ALREADY:
-                wrong += [(f"{width} {scheme}", problem) for problem in violations(page, contrast_only=scheme == "dark")]
+                wrong += [
+                    (f"{width} {scheme}", problem)
+                    for problem in violations(page, contrast_only=scheme == "dark")
+                ]
             self.picture(page, f"{name}-{width}-{scheme}")
         return wrong
 
@@ -101,7 +121,9 @@ def show_in(page: Page, scheme: Literal["light", "dark"]) -> None:
 
 
 def violations(page: Page, *, contrast_only: bool = False) -> list[str]:
-    """Return what axe-core finds against WCAG 2.0 to 2.2, A and AA; colors are all that a color scheme changes."""
+    """Return what axe-core finds against WCAG 2.0 to 2.2, A and AA; colors are all that a color
+    scheme changes.
+    """
     if not page.evaluate("'axe' in window"):
         page.evaluate(AXE)
     return page.evaluate(RUN_AXE, [TAGS, ["color-contrast"] if contrast_only else None])

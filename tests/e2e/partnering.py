@@ -1,4 +1,6 @@
-"""What affiliates, those they send and those who pay them do, step by step, as they would tell it."""
+"""What affiliates, those they send and those who pay them do, step by step, as they would tell
+it.
+"""
 
 import csv
 import re
@@ -12,8 +14,12 @@ from tests.e2e.test_office import enter_office
 from tests.e2e.visitor import Visitor
 from tests.sandbox_client import Sandbox
 
-# A browser without a window calls itself one in every request, and programs are not counted as visitors.
-ORDINARY_BROWSER = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0 Safari/537.36"
+# A browser without a window calls itself one in every request, and programs are not counted as
+# visitors.
+ORDINARY_BROWSER = (
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/131.0.0.0"
+    " Safari/537.36"
+)
 NAME, PAYEE = "Grace's Reading List", "Grace Partner"
 IBAN, IBAN_SHOWN = "GB33 BUKB 2020 1555 5555 55", "GB•• •••• 5555"
 MISTYPED_IBAN = "GB33 BUKB 2020 1555 5555 56"
@@ -21,7 +27,7 @@ JOIN = "Join and get my link"
 ACQUAINTED = "an affiliate of long standing"
 
 
-# --- joining ---------------------------------------------------------------------------------------------------------
+# --- joining --------------------------------------------------------------------------------------
 def come_to_join(page: Page, sandbox: Sandbox, email: str) -> None:
     """Go from the first page to the form that joins, and make an account on the way."""
     page.goto("/")
@@ -58,7 +64,9 @@ def become_affiliate(visitor: Visitor, sandbox: Sandbox, *, payee: str = PAYEE) 
 
 
 def be_affiliate(visitor: Visitor, sandbox: Sandbox) -> str:
-    """Be an affiliate who joined once in a run and may have sold before; return the e-mail address."""
+    """Be an affiliate who joined once in a run and may have sold before; return the e-mail
+    address.
+    """
     if ACQUAINTED in visitor.sessions:
         visitor.session, email = visitor.sessions[ACQUAINTED]
     else:
@@ -67,7 +75,7 @@ def be_affiliate(visitor: Visitor, sandbox: Sandbox) -> str:
     return email
 
 
-# --- selling ---------------------------------------------------------------------------------------------------------
+# --- selling --------------------------------------------------------------------------------------
 def find_link(page: Page, title: str) -> Locator:
     """Search the link builder for a course, and return where it is shown."""
     page.goto("/affiliates/links/")
@@ -99,7 +107,9 @@ def go_to_checkout(page: Page, link: str) -> None:
 
 
 def pay(page: Page, email: str) -> str:
-    """Fill the checkout that is shown and pay; return the address of the status page once the course is ready."""
+    """Fill the checkout that is shown and pay; return the address of the status page once the
+    course is ready.
+    """
     fill_checkout(page, email)
     page.get_by_role("button", name="Continue to payment").click()
     expect(page).to_have_url(re.compile("/pay/"))
@@ -116,10 +126,14 @@ def buy_through(page: Page, link: str, email: str) -> str:
 
 def intent_of(sandbox: Sandbox, email: str) -> str:
     """Return the payment intent with which somebody paid, as Stripe knows it."""
-    return next(session["payment_intent"] for session in sandbox.sessions() if session["customer_email"] == email)
+    return next(
+        session["payment_intent"]
+        for session in sandbox.sessions()
+        if session["customer_email"] == email
+    )
 
 
-# --- what an affiliate sees ------------------------------------------------------------------------------------------
+# --- what an affiliate sees -----------------------------------------------------------------------
 def expect_dashboard(page: Page) -> None:
     expect(page.get_by_role("heading", level=1)).to_have_text("Affiliate dashboard")
 
@@ -132,13 +146,18 @@ def open_dashboard(page: Page) -> None:
 def expect_figures(page: Page, **values: str) -> None:
     """See that the dashboard's figures say this: `pending="$49.90", visits="1"`."""
     for name, value in values.items():
-        figure = page.locator("dl.figures div").filter(has=page.get_by_text(name.capitalize(), exact=True))
+        figure = page.locator("dl.figures div").filter(
+            has=page.get_by_text(name.capitalize(), exact=True)
+        )
         expect(figure.locator("dd").first).to_have_text(value)
 
 
 def entries(page: Page) -> list[tuple[str, str]]:
     """Return the kind and the amount of each entry that is listed."""
-    return [(line.locator(".kind").inner_text(), line.locator(".amount").inner_text()) for line in page.locator(".ledger li").all()]
+    return [
+        (line.locator(".kind").inner_text(), line.locator(".amount").inner_text())
+        for line in page.locator(".ledger li").all()
+    ]
 
 
 def rows_of(download: Download, directory: Path) -> list[list[str]]:
@@ -148,7 +167,7 @@ def rows_of(download: Download, directory: Path) -> list[list[str]]:
         return list(csv.reader(opened))
 
 
-# --- in the office ---------------------------------------------------------------------------------------------------
+# --- in the office --------------------------------------------------------------------------------
 def open_refund(staff: Visitor, email: str) -> Page:
     """Find the place of a learner in the office, and open the form that refunds it."""
     enter_office(staff, f"/admin/enrollments/enrollment/?q={email}")

@@ -1,4 +1,6 @@
-"""The demo as people start it, for the browser tests: the sandbox, the shop and its worker on ports of their own."""
+"""The demo as people start it, for the browser tests: the sandbox, the shop and its worker on ports
+of their own.
+"""
 
 import json
 import os
@@ -12,12 +14,15 @@ from tests.sandbox_client import LMS_KEY, STRIPE_KEY, WEBHOOK_SECRET, Sandbox
 START_SECONDS = 90
 STOP_SECONDS = 40
 PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH")
-# One proxy is trusted, so that every visitor of the tests has an address, and with it rate limits, of their own.
+# One proxy is trusted, so that every visitor of the tests has an address, and with it rate limits,
+# of their own.
 SHOP = {"TRUSTED_PROXY_COUNT": "1", "LMS_BREAKER_OPEN_SECONDS": "2", "WORK_SWEEP_SECONDS": "1"}
 
 
 class RunningDemo:
-    """`script.demo` with an environment of its own: nothing of the tests' settings or of a developer's `.env` gets in."""
+    """`script.demo` with an environment of its own: nothing of the tests' settings or of a
+    developer's `.env` gets in.
+    """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
@@ -49,12 +54,16 @@ class RunningDemo:
 
     def start(self) -> "RunningDemo":
         names = ("--port", "--sandbox-port", "--smtp-port")
-        ports = [text for name, port in zip(names, self.ports, strict=True) for text in (name, str(port))]
+        ports = [
+            text for name, port in zip(names, self.ports, strict=True) for text in (name, str(port))
+        ]
         command = python("-m", "script.demo", *ports, "--directory", str(self.directory))
         self.process = Proc(command, env=self.environment(), log=self.directory / "demo.log")
         self.process.wait_line("Ctrl-C stops everything", START_SECONDS)
         facts = json.loads((self.directory / "demo.json").read_text())
-        assert (facts["url"], facts["sandbox"]) == (self.url, self.sandbox_url), "a port was taken in the meantime"
+        assert (facts["url"], facts["sandbox"]) == (self.url, self.sandbox_url), (
+            "a port was taken in the meantime"
+        )
         return self
 
     def stop(self) -> None:
@@ -67,11 +76,15 @@ class RunningDemo:
 
 
 class Web:
-    """One web process beside the demo's own, on a port of its own; `settings` is what differs in its environment."""
+    """One web process beside the demo's own, on a port of its own; `settings` is what differs in
+    its environment.
+    """
 
     def __init__(self, directory: Path, environment: dict[str, str], **settings: str) -> None:
         self.port = free_port()
-        command = python("-m", "gunicorn", "maaledu.wsgi", "--workers", "1", "--bind", f"127.0.0.1:{self.port}")
+        command = python(
+            "-m", "gunicorn", "maaledu.wsgi", "--workers", "1", "--bind", f"127.0.0.1:{self.port}"
+        )
         env = {**environment, "SITE_URL": self.url, "PYTHONPATH": str(ROOT), **settings}
         self.process = Proc(command, env=env, log=directory / f"web-{self.port}.log")
 
@@ -88,15 +101,24 @@ class Web:
 
 
 class BrokenShop(Web):
-    """The shop with a database that has no tables, and one page that fails: for the error pages nobody should see."""
+    """The shop with a database that has no tables, and one page that fails: for the error pages
+    nobody should see.
+    """
 
     def __init__(self, directory: Path, environment: dict[str, str]) -> None:
         database = f"sqlite:///{directory / 'empty.sqlite3'}"
-        super().__init__(directory, environment, DJANGO_SETTINGS_MODULE="tests.e2e.broken_shop_settings", DATABASE_URL=database)
+        super().__init__(
+            directory,
+            environment,
+            DJANGO_SETTINGS_MODULE="tests.e2e.broken_shop_settings",
+            DATABASE_URL=database,
+        )
 
 
 class HastyShop(Web):
-    """The demo's own shop on other terms: what is sold through it is payable to affiliates at once, and paid out from $10.00 on."""
+    """The demo's own shop on other terms: what is sold through it is payable to affiliates at once,
+    and paid out from $10.00 on.
+    """
 
     def __init__(self, demo: RunningDemo) -> None:
         database = f"sqlite:///{demo.directory / 'shop.sqlite3'}"

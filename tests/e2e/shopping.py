@@ -38,7 +38,9 @@ def pay_from_account(page: Page, number: str) -> None:
 
 
 def buy(page: Page, slug: str, email: str) -> str:
-    """Buy a course with the card that pays; return the address of its status page, which may not be ready yet."""
+    """Buy a course with the card that pays; return the address of its status page, which may not be
+    ready yet.
+    """
     go_to_payment(page, slug, email)
     pay_by_card(page)
     expect(page).to_have_url(re.compile("/enrollments/"))

@@ -1,4 +1,6 @@
-"""An account is made, confirmed and recovered with codes from the mailbox, and shows what was bought before it."""
+"""An account is made, confirmed and recovered with codes from the mailbox, and shows what was
+bought before it.
+"""
 
 import re
 
@@ -61,7 +63,9 @@ def test_a_forgotten_password_is_replaced_by_code(visitor: Visitor, sandbox: San
     expect(page.get_by_role("heading", level=1)).to_have_text("My courses")
 
 
-def test_a_wrong_password_is_told_without_telling_who_has_an_account(visitor: Visitor, sandbox: Sandbox):
+def test_a_wrong_password_is_told_without_telling_who_has_an_account(
+    visitor: Visitor, sandbox: Sandbox
+):
     page, known, unknown = visitor.page, new_email("known"), new_email("unknown")
     sign_up(page, sandbox, known)
     visitor.context.clear_cookies()

@@ -1,4 +1,6 @@
-"""From joining the program to the money on the account, as affiliates, the learners they send, and staff go through it."""
+"""From joining the program to the money on the account, as affiliates, the learners they send, and
+staff go through it.
+"""
 
 import re
 from collections.abc import Callable, Iterator
@@ -53,7 +55,9 @@ NOT_ENOUGH = "No affiliate has enough to pay out by that day in that currency an
 SAME_PERSON = "Whoever drafted a payout cannot release it. Ask a colleague."
 FORMULA = "=cmd|' /C calc'!A0"
 REFERENCE = "SEPA 7-2026-11"
-PICTURE_AND_HIDDEN_TEXT = "field => [getComputedStyle(field).backgroundImage, field.scrollWidth - field.clientWidth]"
+PICTURE_AND_HIDDEN_TEXT = (
+    "field => [getComputedStyle(field).backgroundImage, field.scrollWidth - field.clientWidth]"
+)
 
 
 @pytest.fixture
@@ -73,13 +77,15 @@ def hasty_shop(demo: RunningDemo) -> Iterator[HastyShop]:
 
 @pytest.fixture
 def payable_at_once(hasty_shop: HastyShop, demo: RunningDemo, sandbox: Sandbox) -> Iterator[str]:
-    """The address of a shop whose sales are payable at once, and which is told of payments by Stripe."""
+    """The address of a shop whose sales are payable at once, and which is told of payments by
+    Stripe.
+    """
     sandbox.webhooks(url=f"{hasty_shop.url}/api/webhook")
     yield hasty_shop.url
     sandbox.webhooks(url=f"{demo.url}/api/webhook")
 
 
-# --- joining ---------------------------------------------------------------------------------------------------------
+# --- joining --------------------------------------------------------------------------------------
 def test_joining(visitor: Visitor, sandbox: Sandbox, inspector: Inspector):
     page, email = visitor.page, new_email("grace")
     come_to_join(page, sandbox, email)
@@ -88,7 +94,9 @@ def test_joining(visitor: Visitor, sandbox: Sandbox, inspector: Inspector):
     expect(page.get_by_role("alert").get_by_role("link")).to_have_count(4)
     fill_joining(page, iban=MISTYPED_IBAN)
     page.get_by_role("button", name=JOIN).click()
-    expect(page.get_by_role("alert")).to_contain_text("has a typing mistake: its check digits do not fit")
+    expect(page.get_by_role("alert")).to_contain_text(
+        "has a typing mistake: its check digits do not fit"
+    )
     inspector.look(page, "affiliate-join-wrong-iban")
     page.set_viewport_size(PHONE)
     assert page.get_by_label("IBAN", exact=True).evaluate(PICTURE_AND_HIDDEN_TEXT) == ["none", 0]
@@ -116,14 +124,34 @@ def test_the_program_is_explained(visitor: Visitor, inspector: Inspector):
     inspector.look(visitor.page, "affiliates")
 
 
-def test_joining_and_links_by_keyboard_alone_and_without_javascript(visit: Callable[..., Visitor], sandbox: Sandbox):
+def test_joining_and_links_by_keyboard_alone_and_without_javascript(
+    visit: Callable[..., Visitor], sandbox: Sandbox
+):
     page, email = visit(java_script_enabled=False).page, new_email("grace")
     sign_up(page, sandbox, email)
     page.goto("/affiliates/join/")
     page.get_by_label("Name that buyers see").focus()
-    type_keys(page, NAME, "Tab", "Norway", "Tab", "Space", "ArrowDown", "Tab", PAYEE, "Tab", IBAN, "Tab", "Space", "Enter")
+    type_keys(
+        page,
+        NAME,
+        "Tab",
+        "Norway",
+        "Tab",
+        "Space",
+        "ArrowDown",
+        "Tab",
+        PAYEE,
+        "Tab",
+        IBAN,
+        "Tab",
+        "Space",
+        "Enter",
+    )
     expect_dashboard(page)
-    assert f"Bank transfer, {IBAN_SHOWN}" in mail_about(sandbox, email, "Welcome to the affiliate program")["text"]
+    assert (
+        f"Bank transfer, {IBAN_SHOWN}"
+        in mail_about(sandbox, email, "Welcome to the affiliate program")["text"]
+    )
     assert re.fullmatch(rf"http://\S+/r/[a-z0-9]+/{COURSE}/", link_to(page, TITLE))
     expect(page.get_by_role("button", name="Copy")).to_have_count(0)
 
@@ -131,12 +159,18 @@ def test_joining_and_links_by_keyboard_alone_and_without_javascript(visit: Calla
 def type_keys(page: Page, *words: str) -> None:
     """Press keys that are named, type everything else."""
     for word in words:
-        press = page.keyboard.press if re.fullmatch("Tab|Space|Enter|ArrowDown", word) else page.keyboard.type
+        press = (
+            page.keyboard.press
+            if re.fullmatch("Tab|Space|Enter|ArrowDown", word)
+            else page.keyboard.type
+        )
         press(word)
 
 
-# --- selling ---------------------------------------------------------------------------------------------------------
-def test_a_sale_is_explained_to_the_cent(visit: Callable[..., Visitor], sandbox: Sandbox, inspector: Inspector, tmp_path: Path):
+# --- selling --------------------------------------------------------------------------------------
+def test_a_sale_is_explained_to_the_cent(
+    visit: Callable[..., Visitor], sandbox: Sandbox, inspector: Inspector, tmp_path: Path
+):
     partner, buyer = visit(), visit(viewport=PHONE).page
     page = partner.page
     become_affiliate(partner, sandbox)
@@ -147,7 +181,16 @@ def test_a_sale_is_explained_to_the_cent(visit: Callable[..., Visitor], sandbox:
     inspector.look(buyer, "checkout-referred")
     pay(buyer, new_email())
     open_dashboard(page)
-    expect_figures(page, visits="1", checkouts="1", purchases="1", rate="100.0 %", pending="$49.90", payable="$0.00", paid="$0.00")
+    expect_figures(
+        page,
+        visits="1",
+        checkouts="1",
+        purchases="1",
+        rate="100.0 %",
+        pending="$49.90",
+        payable="$0.00",
+        paid="$0.00",
+    )
     assert entries(page) == [("Commission", "$49.90")]
     inspector.look(page, "affiliate-dashboard")
     page.get_by_role("link", name="Pending, $49.90: explain this figure").click()
@@ -155,7 +198,9 @@ def test_a_sale_is_explained_to_the_cent(visit: Callable[..., Visitor], sandbox:
     assert entries(page) == [("Commission", "$49.90")]
     inspector.look(page, "affiliate-figure")
     page.get_by_role("link", name=TITLE).click()
-    expect(page.locator(".sum")).to_have_text("10 % of $499.00 (the price before any discount) = $49.90")
+    expect(page.locator(".sum")).to_have_text(
+        "10 % of $499.00 (the price before any discount) = $49.90"
+    )
     inspector.look(page, "affiliate-entry")
     page.get_by_role("link", name="Statements").click()
     page.get_by_role("link", name=f"{datetime.now(UTC):%B %Y}", exact=True).click()
@@ -169,7 +214,9 @@ def test_a_sale_is_explained_to_the_cent(visit: Callable[..., Visitor], sandbox:
     assert (opening[5], closing[5]) == ("0.00", "49.90")
 
 
-def test_ones_own_link_earns_nothing_and_stops_no_purchase(visitor: Visitor, sandbox: Sandbox, inspector: Inspector):
+def test_ones_own_link_earns_nothing_and_stops_no_purchase(
+    visitor: Visitor, sandbox: Sandbox, inspector: Inspector
+):
     page, email = visitor.page, be_affiliate(visitor, sandbox)
     open_dashboard(page)
     before = entries(page)
@@ -181,8 +228,10 @@ def test_ones_own_link_earns_nothing_and_stops_no_purchase(visitor: Visitor, san
     assert entries(page) == before
 
 
-# --- taking back -----------------------------------------------------------------------------------------------------
-def test_refunds_take_the_commission_back(visit: Callable[..., Visitor], sandbox: Sandbox, inspector: Inspector):
+# --- taking back ----------------------------------------------------------------------------------
+def test_refunds_take_the_commission_back(
+    visit: Callable[..., Visitor], sandbox: Sandbox, inspector: Inspector
+):
     partner, buyer, staff, email = visit(), visit().page, visit(), new_email()
     be_affiliate(partner, sandbox)
     place = buy_through(buyer, link_to(partner.page, TITLE), email)
@@ -192,7 +241,10 @@ def test_refunds_take_the_commission_back(visit: Callable[..., Visitor], sandbox
     expect(office.get_by_text("$24.95 of the commission of $49.90")).to_be_visible()
     inspector.look(office, "office-refund", taps=False)
     refund(office)
-    assert "Your access to the course does not change." in mail_about(sandbox, email, "$249.50 is on its way back")["text"]
+    assert (
+        "Your access to the course does not change."
+        in mail_about(sandbox, email, "$249.50 is on its way back")["text"]
+    )
     assert len(sandbox.enrollments(email)) == 1
     expect_entries(partner.page, ("Reversal", "−$24.95"), ("Commission", "$49.90"))
 
@@ -200,9 +252,13 @@ def test_refunds_take_the_commission_back(visit: Callable[..., Visitor], sandbox
     expect(office.get_by_label("Amount in USD")).to_have_value("249.50")
     expect(office.get_by_text("The place ends, and access is taken away.")).to_be_visible()
     refund(office)
-    expect_entries(partner.page, ("Reversal", "−$24.95"), ("Reversal", "−$24.95"), ("Commission", "$49.90"))
+    expect_entries(
+        partner.page, ("Reversal", "−$24.95"), ("Reversal", "−$24.95"), ("Commission", "$49.90")
+    )
     partner.page.locator(".ledger a").first.click()
-    expect(partner.page.get_by_text("All of it together leaves you $0.00 of this sale.")).to_be_visible()
+    expect(
+        partner.page.get_by_text("All of it together leaves you $0.00 of this sale.")
+    ).to_be_visible()
     inspector.look(partner.page, "affiliate-entry-reversal")
     buyer.goto(place)
     expect_state(buyer, "refunded")
@@ -215,7 +271,9 @@ def expect_entries(page: Page, *latest: tuple[str, str]) -> None:
     assert entries(page)[: len(latest)] == list(latest)
 
 
-def test_a_dispute_holds_the_commission_until_it_is_won(visit: Callable[..., Visitor], sandbox: Sandbox, inspector: Inspector):
+def test_a_dispute_holds_the_commission_until_it_is_won(
+    visit: Callable[..., Visitor], sandbox: Sandbox, inspector: Inspector
+):
     partner, email = visit(), new_email()
     page = partner.page
     be_affiliate(partner, sandbox)
@@ -234,15 +292,26 @@ def test_a_dispute_holds_the_commission_until_it_is_won(visit: Callable[..., Vis
     expect(page.get_by_text("on hold")).to_have_count(0)
 
 
-# --- paying out ------------------------------------------------------------------------------------------------------
+# --- paying out -----------------------------------------------------------------------------------
 def test_two_persons_pay_what_a_discounted_sale_has_earned(
-    visit: Callable[..., Visitor], demo: RunningDemo, payable_at_once: str, sandbox: Sandbox, inspector: Inspector, tmp_path: Path
+    visit: Callable[..., Visitor],
+    demo: RunningDemo,
+    payable_at_once: str,
+    sandbox: Sandbox,
+    inspector: Inspector,
+    tmp_path: Path,
 ):
     partner, buyer, staff, colleague = (visit(origins=[payable_at_once]) for _ in range(4))
-    page, office, email = partner.page, colleague.page, become_affiliate(partner, sandbox, payee=FORMULA)
+    page, office, email = (
+        partner.page,
+        colleague.page,
+        become_affiliate(partner, sandbox, payee=FORMULA),
+    )
     buy_with_grant(buyer, staff, sandbox, link_to(page, TITLE).replace(demo.url, payable_at_once))
     expect(draft_payouts(staff, demo.url).get_by_role("alert")).to_have_text(NOT_ENOUGH)
-    expect(draft_payouts(staff, payable_at_once).get_by_text("Drafted: 1 payout, $49.90.")).to_be_visible()
+    expect(
+        draft_payouts(staff, payable_at_once).get_by_text("Drafted: 1 payout, $49.90.")
+    ).to_be_visible()
     batch = staff.page.url
     inspector.look(staff.page, "office-payouts", taps=False)
     step(staff.page, "Release")
@@ -271,7 +340,9 @@ def test_two_persons_pay_what_a_discounted_sale_has_earned(
     expect_mail_about_payout(page, sandbox, email, inspector)
 
 
-def expect_mail_about_payout(page: Page, sandbox: Sandbox, email: str, inspector: Inspector) -> None:
+def expect_mail_about_payout(
+    page: Page, sandbox: Sandbox, email: str, inspector: Inspector
+) -> None:
     mail = mail_about(sandbox, email, "$49.90 is on its way to you")
     assert REFERENCE in mail["text"]
     inspector.look_at_mail(page, mail["html"], "mail-affiliate-payout")

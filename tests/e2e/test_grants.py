@@ -1,4 +1,6 @@
-"""From an application for a grant to a place in the course, as applicants, staff and learners go through it."""
+"""From an application for a grant to a place in the course, as applicants, staff and learners go
+through it.
+"""
 
 import re
 import sqlite3
@@ -7,7 +9,15 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.e2e.granting import apply, apply_coupon, code_in, grant, link_in, mail_about, open_application
+from tests.e2e.granting import (
+    apply,
+    apply_coupon,
+    code_in,
+    grant,
+    link_in,
+    mail_about,
+    open_application,
+)
 from tests.e2e.inspection import Inspector
 from tests.e2e.running_demo import RunningDemo
 from tests.e2e.shopping import expect_state, fill_checkout, new_email, pay_by_card
@@ -81,18 +91,25 @@ def test_free_grant(visit: Callable[..., Visitor], sandbox: Sandbox, inspector: 
     inspector.look_at_mail(page, ready["html"], "mail-grant-enrollment")
 
 
-FIGURES = {"data-analysis-foundations": (50, "$249.50", "$249.50"), "project-finance-essentials": (33, "$66.00", "$133.99")}
+FIGURES = {
+    "data-analysis-foundations": (50, "$249.50", "$249.50"),
+    "project-finance-essentials": (33, "$66.00", "$133.99"),
+}
 
 
 @pytest.mark.parametrize("slug", FIGURES)
-def test_partial_grant(slug: str, visit: Callable[..., Visitor], sandbox: Sandbox, inspector: Inspector):
+def test_partial_grant(
+    slug: str, visit: Callable[..., Visitor], sandbox: Sandbox, inspector: Inspector
+):
     percent, saving, to_pay = FIGURES[slug]
     page, staff, email = visit().page, visit(), new_email()
     code = code_in(grant(page, staff, sandbox, slug, email, percent))
     page.goto(f"/checkout/{slug}/")
     fill_checkout(page, email)
     apply_coupon(page, code.lower())
-    expect(page.get_by_role("status")).to_have_text(f"Your grant takes {saving} off: you pay {to_pay}.")
+    expect(page.get_by_role("status")).to_have_text(
+        f"Your grant takes {saving} off: you pay {to_pay}."
+    )
     expect(total(page)).to_have_text(to_pay)
     expect(page.get_by_label("Name")).to_have_value("Ada Buyer")
     inspector.look(page, "checkout-grant-partial")
@@ -108,7 +125,9 @@ def test_partial_grant(slug: str, visit: Callable[..., Visitor], sandbox: Sandbo
     inspector.look_at_mail(page, ready["html"], "mail-partial-grant")
 
 
-def test_what_is_left_under_the_minimum_is_free(visit: Callable[..., Visitor], sandbox: Sandbox, inspector: Inspector):
+def test_what_is_left_under_the_minimum_is_free(
+    visit: Callable[..., Visitor], sandbox: Sandbox, inspector: Inspector
+):
     page, staff, email = visit().page, visit(), new_email()
     apply(page, "first-aid-for-workplaces", email)
     office = open_application(staff, email)
@@ -127,7 +146,9 @@ def test_what_is_left_under_the_minimum_is_free(visit: Callable[..., Visitor], s
     expect_state(page, "ready")
 
 
-def test_a_coupon_comes_back_when_the_payment_is_given_up(visit: Callable[..., Visitor], sandbox: Sandbox, inspector: Inspector):
+def test_a_coupon_comes_back_when_the_payment_is_given_up(
+    visit: Callable[..., Visitor], sandbox: Sandbox, inspector: Inspector
+):
     page, staff, email = visit().page, visit(), new_email()
     mail = grant(page, staff, sandbox, COURSE, email, 50)
     page.goto(link_in(mail, "/checkout/"))
@@ -172,7 +193,9 @@ def test_every_bad_code_is_refused_in_the_same_words(
 
 def let_expire(demo: RunningDemo, code: str) -> None:
     with sqlite3.connect(demo.directory / "shop.sqlite3", timeout=10) as database:
-        database.execute("UPDATE grants_grant SET expires_at = '2026-01-01 00:00:00' WHERE code = ?", [code])
+        database.execute(
+            "UPDATE grants_grant SET expires_at = '2026-01-01 00:00:00' WHERE code = ?", [code]
+        )
     database.close()
 
 
@@ -190,7 +213,9 @@ def test_guessing_is_slowed_down(visitor: Visitor):
     expect(page.get_by_role("status")).to_contain_text("Too many attempts")
 
 
-def test_a_coupon_without_javascript(visit: Callable[..., Visitor], sandbox: Sandbox, inspector: Inspector):
+def test_a_coupon_without_javascript(
+    visit: Callable[..., Visitor], sandbox: Sandbox, inspector: Inspector
+):
     visitor, staff, email = visit(java_script_enabled=False), visit(), new_email()
     page = visitor.page
     code = code_in(grant(page, staff, sandbox, COURSE, email, 50))
@@ -217,7 +242,9 @@ def test_enter_goes_on_and_does_not_try_the_coupon(visitor: Visitor):
     expect(page).to_have_url(re.compile("/pay/"))
 
 
-def test_a_forgotten_tick_keeps_the_quote(visit: Callable[..., Visitor], sandbox: Sandbox, inspector: Inspector):
+def test_a_forgotten_tick_keeps_the_quote(
+    visit: Callable[..., Visitor], sandbox: Sandbox, inspector: Inspector
+):
     visitor, staff, email = visit(), visit(), new_email()
     page = visitor.page
     page.goto(link_in(grant(page, staff, sandbox, COURSE, email, 50), "/checkout/"))
@@ -227,7 +254,9 @@ def test_a_forgotten_tick_keeps_the_quote(visit: Callable[..., Visitor], sandbox
     expect(total(page)).to_have_text("$249.50")
 
 
-def test_staff_reject_many_at_once(visit: Callable[..., Visitor], sandbox: Sandbox, inspector: Inspector):
+def test_staff_reject_many_at_once(
+    visit: Callable[..., Visitor], sandbox: Sandbox, inspector: Inspector
+):
     page, staff, family = visit().page, visit(), new_email("family").split("@")[0]
     emails = [f"{family}.{name}@example.com" for name in ("one", "two")]
     for email in emails:
@@ -259,7 +288,13 @@ def test_staff_reissue_and_revoke(visit: Callable[..., Visitor], sandbox: Sandbo
     office = staff.page
     office.get_by_role("link", name="Reissue code").click()
     office.get_by_role("button", name="Reissue code").click()
-    fresh = wait_until(lambda: [each for each in sandbox.mails(email) if "approved" in each["subject"] and first not in each["text"]])[0]
+    fresh = wait_until(
+        lambda: [
+            each
+            for each in sandbox.mails(email)
+            if "approved" in each["subject"] and first not in each["text"]
+        ]
+    )[0]
     page.goto(link_in(fresh, "/checkout/"))
     expect(total(page)).to_have_text("$249.50")
     office.get_by_role("link", name="Revoke").click()

@@ -20,7 +20,7 @@ FAULTY = {
         "1280 dark: color-contrast",
     ),
     "a field without a label": ('<input style="height:50px">', "label"),
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -60,10 +60,16 @@ def test_the_inspector_has_nothing_against_a_plain_page(blank: Page):
 
 
 MISDEEDS = {
-    "an inline script": ("document.body.append(Object.assign(document.createElement('script'), {text: 'alert(1)'}))", "Content Security"),
+    "an inline script": (
+        "document.body.append(Object.assign(document.createElement('script'), {text: 'alert(1)'}))",
+        "Content Security",
+    ),
     "an inline style": ("document.body.setAttribute('style', 'color: red')", "Content Security"),
     "a script error": ("setTimeout(() => { throw new Error('oh') })", "script error: .*oh"),
-    "another host": ("fetch('http://127.0.0.1:9/').catch(() => {})", "somewhere else|Content Security"),
+    "another host": (
+        "fetch('http://127.0.0.1:9/').catch(() => {})",
+        "somewhere else|Content Security",
+    ),
     "a missing file": ("fetch('/static/missing.js')", "answered 404"),
 }
 

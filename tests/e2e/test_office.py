@@ -13,12 +13,15 @@ from tests.e2e.shopping import buy, expect_state, new_email
 from tests.e2e.visitor import PHONE, Visitor
 from tests.sandbox_client import Sandbox, wait_until
 
-# The office's framework gives the bar of actions a width by a style attribute, which our policy refuses; it looks the same.
+# The office's framework gives the bar of actions a width by a style attribute, which our policy
+# refuses; it looks the same.
 REFUSED_STYLE = "Applying inline style violates the following Content Security Policy directive"
 
 
 def enter_office(visitor: Visitor, path: str, who: Person = STAFF) -> None:
-    """Ask for a page of the office as one of the staff, who signs in once in a run: an account may do so ten times in 15 minutes."""
+    """Ask for a page of the office as one of the staff, who signs in once in a run: an account may
+    do so ten times in 15 minutes.
+    """
     if who in visitor.sessions:
         visitor.tolerated.append(REFUSED_STYLE)
         visitor.session = visitor.sessions[who]
@@ -44,7 +47,9 @@ def expect_sign_in(page: Page) -> None:
 
 
 def expect_office(page: Page, path: str, who: Person) -> None:
-    """Wait for this page itself, not for the form whose address names it as the next, and see that it is theirs."""
+    """Wait for this page itself, not for the form whose address names it as the next, and see that
+    it is theirs.
+    """
     expect(page).to_have_url(re.compile(rf"^[^?]+{re.escape(urlsplit(path).path)}(\?|$)"))
     expect(page.get_by_text(who.email, exact=True).first).to_be_attached()
 
@@ -55,7 +60,9 @@ def search(page: Page, text: str) -> None:
     expect(page).to_have_url(re.compile("q="))
 
 
-def test_staff_find_an_enrollment_by_its_email(visitor: Visitor, sandbox: Sandbox, inspector: Inspector):
+def test_staff_find_an_enrollment_by_its_email(
+    visitor: Visitor, sandbox: Sandbox, inspector: Inspector
+):
     page, email = visitor.page, new_email()
     buy(page, "infection-prevention-and-control", email)
     expect_state(page, "ready")
@@ -69,7 +76,9 @@ def test_staff_find_an_enrollment_by_its_email(visitor: Visitor, sandbox: Sandbo
     inspector.look(page, "office-enrollment", taps=False)
 
 
-def test_staff_replay_a_dead_letter_and_the_learner_gets_in(visitor: Visitor, sandbox: Sandbox, inspector: Inspector):
+def test_staff_replay_a_dead_letter_and_the_learner_gets_in(
+    visitor: Visitor, sandbox: Sandbox, inspector: Inspector
+):
     page, email = visitor.page, new_email()
     sandbox.fault("lms", "417", "POST /api/resource/LMS Enrollment")
     status_page = buy(page, "public-procurement-in-practice", email)
@@ -123,7 +132,9 @@ def test_the_page_of_a_person_fits_its_window(visitor: Visitor, inspector: Inspe
 
 
 @pytest.mark.parametrize("who", [STAFF, SECOND_STAFF], ids=lambda who: who.name)
-def test_staff_sign_in_through_the_form_and_get_the_page_they_asked_for(visitor: Visitor, who: Person):
+def test_staff_sign_in_through_the_form_and_get_the_page_they_asked_for(
+    visitor: Visitor, who: Person
+):
     sign_in_to_office(visitor, "/admin/enrollments/enrollment/", who)
 
 

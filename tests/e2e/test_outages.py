@@ -20,7 +20,9 @@ def enroll_for_free(demo: RunningDemo, email: str) -> str:
     """Enroll another learner without a browser, and return the address of their status page."""
     form_url = f"{demo.url}/checkout/{FREE_COURSE}/"
     with requests.Session() as session:
-        token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', session.get(form_url, timeout=10).text)[1]
+        token = re.search(
+            r'name="csrfmiddlewaretoken" value="([^"]+)"', session.get(form_url, timeout=10).text
+        )[1]
         form = {"csrfmiddlewaretoken": token, "email": email, "accept_terms": "on"}
         return session.post(form_url, form, headers={"Referer": form_url}, timeout=10).url
 
@@ -31,7 +33,9 @@ def shown_state(address: str) -> str:
 
 @pytest.fixture
 def lms_down(demo: RunningDemo, sandbox: Sandbox) -> Iterator[Sandbox]:
-    """The LMS has been down long enough for the shop to have noticed, and comes back when the test is over."""
+    """The LMS has been down long enough for the shop to have noticed, and comes back when the test
+    is over.
+    """
     sandbox.fault("lms", "down")
     others = [enroll_for_free(demo, new_email("early")) for _ in range(2)]
     wait_until(lambda: shown_state(others[0]) == "lms_unavailable", seconds=15)
@@ -41,7 +45,9 @@ def lms_down(demo: RunningDemo, sandbox: Sandbox) -> Iterator[Sandbox]:
         wait_until(lambda address=address: shown_state(address) == "ready", seconds=20)
 
 
-def test_an_outage_of_the_lms_is_told_and_ends_by_itself(visitor: Visitor, lms_down: Sandbox, inspector: Inspector):
+def test_an_outage_of_the_lms_is_told_and_ends_by_itself(
+    visitor: Visitor, lms_down: Sandbox, inspector: Inspector
+):
     page, email = visitor.page, new_email()
     buy(page, "writing-policy-that-works", email)
     expect_state(page, "lms_unavailable")
@@ -56,7 +62,9 @@ def test_an_outage_of_the_lms_is_told_and_ends_by_itself(visitor: Visitor, lms_d
     page.evaluate("window.stillTheSamePage = true")
     lms_down.call("DELETE", "/control/faults")
     expect_state(page, "ready", within=20)
-    assert page.evaluate("window.stillTheSamePage"), "the page was loaded again instead of updating itself"
+    assert page.evaluate("window.stillTheSamePage"), (
+        "the page was loaded again instead of updating itself"
+    )
     assert len(lms_down.enrollments(email)) == 1
     assert len(wait_until(lambda: lms_down.mails(email))) == 1
 
@@ -85,5 +93,14 @@ def test_a_refused_enrollment_tells_the_learner_that_staff_know(visitor: Visitor
     buy(page, "operations-management-in-practice", email)
     expect_state(page, "attention")
     expect(status(page)).to_contain_text("Our team has been told")
-    assert len(wait_until(lambda: [mail for mail in sandbox.mails("staff@maaledu.example") if email in mail["text"]])) == 1
+    assert (
+        len(
+            wait_until(
+                lambda: [
+                    mail for mail in sandbox.mails("staff@maaledu.example") if email in mail["text"]
+                ]
+            )
+        )
+        == 1
+    )
     assert sandbox.mails(email) == []

@@ -1,4 +1,6 @@
-"""Every page of the shop looked over: accessible in light and dark, wide and on a phone, and light in weight."""
+"""Every page of the shop looked over: accessible in light and dark, wide and on a phone, and light
+in weight.
+"""
 
 import re
 from collections.abc import Callable
@@ -28,7 +30,11 @@ PAGES = {
     "sign-up": "/accounts/signup/",
     "password-reset": "/accounts/password/reset/",
 }
-MISSING = {"404": "/nothing-here/", "404-course": "/courses/underwater-basketry/", "404-enrollment": "/enrollments/nobody-has-this-token/"}
+MISSING = {
+    "404": "/nothing-here/",
+    "404-course": "/courses/underwater-basketry/",
+    "404-enrollment": "/enrollments/nobody-has-this-token/",
+}
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -97,8 +103,16 @@ def test_too_many_attempts_are_told_when_to_come_back(visitor: Visitor, inspecto
     visitor.expect_statuses(429)
     page.goto("/accounts/password/reset/")
     for _ in range(10):
-        form = {"csrfmiddlewaretoken": page.locator("[name=csrfmiddlewaretoken]").first.input_value(), "email": "no address"}
-        assert page.request.post("/accounts/password/reset/", form=form, headers={"Referer": page.url}).status == 200
+        form = {
+            "csrfmiddlewaretoken": page.locator("[name=csrfmiddlewaretoken]").first.input_value(),
+            "email": "no address",
+        }
+        assert (
+            page.request.post(
+                "/accounts/password/reset/", form=form, headers={"Referer": page.url}
+            ).status
+            == 200
+        )
     page.get_by_label("E-mail").fill(new_email())
     with page.expect_response("**/accounts/password/reset/") as answer:
         page.get_by_role("button", name="Send the code").click()
@@ -107,11 +121,16 @@ def test_too_many_attempts_are_told_when_to_come_back(visitor: Visitor, inspecto
     inspector.look(page, "429")
 
 
-BROKEN = {"500": ("/broken/", "That did not work"), "503": ("/courses/ux-writing/", "We are not able to answer just now")}
+BROKEN = {
+    "500": ("/broken/", "That did not work"),
+    "503": ("/courses/ux-writing/", "We are not able to answer just now"),
+}
 
 
 @pytest.mark.parametrize("status", BROKEN)
-def test_our_own_failures_are_told_in_our_look(status: str, visit: Callable[..., Visitor], broken_shop: BrokenShop, inspector: Inspector):
+def test_our_own_failures_are_told_in_our_look(
+    status: str, visit: Callable[..., Visitor], broken_shop: BrokenShop, inspector: Inspector
+):
     path, title = BROKEN[status]
     visitor = visit(origins=[broken_shop.url])
     visitor.expect_statuses(int(status))
@@ -170,7 +189,9 @@ def test_nothing_that_has_the_focus_is_hidden_by_the_bar_of_a_course(visitor: Vi
 def test_the_chosen_subject_is_in_sight_on_a_phone(visitor: Visitor):
     visitor.page.set_viewport_size(PHONE)
     visitor.page.goto("/")
-    for name in visitor.page.locator(".subjects a").evaluate_all("links => links.map(link => link.getAttribute('href'))"):
+    for name in visitor.page.locator(".subjects a").evaluate_all(
+        "links => links.map(link => link.getAttribute('href'))"
+    ):
         visitor.page.goto(name)
         box = visitor.page.locator(".subjects [aria-current]").bounding_box()
         assert 0 <= box["x"] < box["x"] + box["width"] <= PHONE["width"], name
@@ -179,7 +200,9 @@ def test_the_chosen_subject_is_in_sight_on_a_phone(visitor: Visitor):
 def test_the_menu_leads_everywhere(visitor: Visitor):
     page = visitor.page
     page.goto("/help/")
-    links = page.locator("header a, footer nav a").evaluate_all("links => [...new Set(links.map(link => link.getAttribute('href')))]")
+    links = page.locator("header a, footer nav a").evaluate_all(
+        "links => [...new Set(links.map(link => link.getAttribute('href')))]"
+    )
     assert len(links) >= 5
     for link in [link for link in links if not re.match("#", link)]:
         assert page.goto(link).status == 200, link

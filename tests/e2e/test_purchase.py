@@ -1,4 +1,6 @@
-"""From the catalogue to the course: the payment goes well, is declined, takes its time, or does not happen."""
+"""From the catalogue to the course: the payment goes well, is declined, takes its time, or does not
+happen.
+"""
 
 import re
 
@@ -29,7 +31,9 @@ def slow_lms(sandbox: Sandbox, seconds: float = 2) -> None:
 
 
 def expect_one_mail(page: Page, demo: RunningDemo, sandbox: Sandbox, email: str) -> None:
-    """Look into the mailbox as a person does: one mail to this address, and its link leads into the course."""
+    """Look into the mailbox as a person does: one mail to this address, and its link leads into the
+    course.
+    """
     wait_until(lambda: sandbox.mails(email))
     page.goto(f"{demo.sandbox_url}/mail/")
     rows = page.get_by_role("row").filter(has_text=email)
@@ -41,7 +45,9 @@ def expect_one_mail(page: Page, demo: RunningDemo, sandbox: Sandbox, email: str)
 
 
 def find_by_browsing(page: Page) -> None:
-    """Go from the front page over its second page, a subject and a search to the page of one course."""
+    """Go from the front page over its second page, a subject and a search to the page of one
+    course.
+    """
     page.goto("/")
     expect(page.get_by_role("heading", name="22 courses")).to_be_visible()
     page.get_by_role("link", name="More courses").click()
@@ -52,12 +58,16 @@ def find_by_browsing(page: Page) -> None:
     page.get_by_label("Search courses").fill("finance")
     page.get_by_label("Level").select_option("Intermediate")
     page.get_by_role("button", name="Search").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text(re.compile(r"\d courses? in Business.* for “finance”"))
+    expect(page.get_by_role("heading", level=1)).to_have_text(
+        re.compile(r"\d courses? in Business.* for “finance”")
+    )
     page.get_by_role("link", name="Project Finance Essentials").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Project Finance Essentials")
 
 
-def test_a_course_is_found_bought_and_entered(visitor: Visitor, demo: RunningDemo, sandbox: Sandbox):
+def test_a_course_is_found_bought_and_entered(
+    visitor: Visitor, demo: RunningDemo, sandbox: Sandbox
+):
     page, email = visitor.page, new_email()
     find_by_browsing(page)
     expect(page.get_by_label("Price and facts")).to_contain_text("$199.99")
@@ -73,7 +83,9 @@ def test_a_course_is_found_bought_and_entered(visitor: Visitor, demo: RunningDem
     page.evaluate("window.stillTheSamePage = true")
     expect_state(page, "ready")
     expect(page).to_have_title(re.compile("^Your course is ready"))
-    assert page.evaluate("window.stillTheSamePage"), "the page was loaded again instead of updating itself"
+    assert page.evaluate("window.stillTheSamePage"), (
+        "the page was loaded again instead of updating itself"
+    )
 
     page.get_by_role("link", name="Go to your course").click()
     page.get_by_label("Is this learner enrolled?").fill(email)
@@ -83,7 +95,9 @@ def test_a_course_is_found_bought_and_entered(visitor: Visitor, demo: RunningDem
     expect_one_mail(page, demo, sandbox, email)
 
 
-def test_a_declined_card_costs_nothing_and_another_one_pays(visitor: Visitor, demo: RunningDemo, sandbox: Sandbox):
+def test_a_declined_card_costs_nothing_and_another_one_pays(
+    visitor: Visitor, demo: RunningDemo, sandbox: Sandbox
+):
     page, email = visitor.page, new_email()
     go_to_payment(page, "ux-writing", email)
     pay_by_card(page, DECLINED)
@@ -96,7 +110,9 @@ def test_a_declined_card_costs_nothing_and_another_one_pays(visitor: Visitor, de
 
 
 def debit(visitor: Visitor, sandbox: Sandbox, account: str) -> str:
-    """Pay from a bank account whose bank takes its time; return the buyer's e-mail once the page says so."""
+    """Pay from a bank account whose bank takes its time; return the buyer's e-mail once the page
+    says so.
+    """
     page, email = visitor.page, new_email()
     sandbox.stripe(async_delay=15)
     page.clock.install()
@@ -109,7 +125,9 @@ def debit(visitor: Visitor, sandbox: Sandbox, account: str) -> str:
 
 
 def wait_for_slow_poll(page: Page, state: str) -> None:
-    """Let the browser's clock run ahead until the page, which asks four times a minute, has turned to a state."""
+    """Let the browser's clock run ahead until the page, which asks four times a minute, has turned
+    to a state.
+    """
 
     def turned() -> bool:
         page.clock.fast_forward(15_000)
@@ -126,7 +144,9 @@ def test_a_delayed_payment_gives_access_when_the_bank_has_paid(visitor: Visitor,
     assert len(wait_until(lambda: sandbox.mails(email))) == 1
 
 
-def test_a_delayed_payment_that_fails_says_so_and_can_be_tried_again(visitor: Visitor, sandbox: Sandbox):
+def test_a_delayed_payment_that_fails_says_so_and_can_be_tried_again(
+    visitor: Visitor, sandbox: Sandbox
+):
     page = visitor.page
     email = debit(visitor, sandbox, DEBIT_FAILS)
     sandbox.advance(15)
@@ -141,7 +161,9 @@ def test_a_delayed_payment_that_fails_says_so_and_can_be_tried_again(visitor: Vi
     assert len(sandbox.enrollments(email)) == 1
 
 
-def test_leaving_the_payment_page_charges_nothing_and_coming_back_works(visitor: Visitor, sandbox: Sandbox):
+def test_leaving_the_payment_page_charges_nothing_and_coming_back_works(
+    visitor: Visitor, sandbox: Sandbox
+):
     page, email = visitor.page, new_email()
     go_to_payment(page, "brand-identity-design", email)
     first_payment_page = page.url
@@ -186,10 +208,16 @@ def test_two_tabs_lead_to_one_payment(visitor: Visitor, sandbox: Sandbox):
     tabs[1].get_by_role("link", name="Back to the shop").click()
     expect_state(tabs[1], "ready")
     assert tabs[0].url == tabs[1].url
-    assert [session["payment_status"] for session in sandbox.sessions() if session["customer_email"] == email] == ["paid"]
+    assert [
+        session["payment_status"]
+        for session in sandbox.sessions()
+        if session["customer_email"] == email
+    ] == ["paid"]
 
 
-def test_a_second_purchase_of_the_same_course_is_refused_before_payment(visitor: Visitor, sandbox: Sandbox):
+def test_a_second_purchase_of_the_same_course_is_refused_before_payment(
+    visitor: Visitor, sandbox: Sandbox
+):
     page, email = visitor.page, new_email()
     visitor.expect_statuses(409)
     buy(page, "designing-assessments", email)
@@ -197,4 +225,6 @@ def test_a_second_purchase_of_the_same_course_is_refused_before_payment(visitor:
     fill_checkout(page, email.upper())
     page.get_by_role("button", name="Continue to payment").click()
     expect(page.get_by_role("alert")).to_contain_text("already has a place in this course")
-    assert len([session for session in sandbox.sessions() if session["customer_email"] == email]) == 1
+    assert (
+        len([session for session in sandbox.sessions() if session["customer_email"] == email]) == 1
+    )

@@ -1,4 +1,6 @@
-"""The status page looked over in every state a learner may find it in, and the mail that follows the last one."""
+"""The status page looked over in every state a learner may find it in, and the mail that follows
+the last one.
+"""
 
 from collections.abc import Callable
 
@@ -6,7 +8,14 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.e2e.inspection import Inspector, sticking_out
-from tests.e2e.shopping import DEBIT_FAILS, buy, expect_state, go_to_payment, new_email, pay_from_account
+from tests.e2e.shopping import (
+    DEBIT_FAILS,
+    buy,
+    expect_state,
+    go_to_payment,
+    new_email,
+    pay_from_account,
+)
 from tests.e2e.visitor import NARROWEST, Visitor
 from tests.sandbox_client import Sandbox, wait_until
 
@@ -51,7 +60,15 @@ def fail_slowly(page: Page, sandbox: Sandbox, email: str) -> None:
     sandbox.stripe(async_delay=0)
     go_to_payment(page, COURSE, email)
     pay_from_account(page, DEBIT_FAILS)
-    wait_until(lambda: not any(session["status"] == "open" for session in sandbox.sessions() if session["customer_email"] == email))
+    wait_until(
+        lambda: (
+            not any(
+                session["status"] == "open"
+                for session in sandbox.sessions()
+                if session["customer_email"] == email
+            )
+        )
+    )
     page.goto(status_address(sandbox, email))
 
 

@@ -37,7 +37,9 @@ def test_by_keyboard_alone(visitor: Visitor, sandbox: Sandbox):
     expect(page.get_by_role("article")).to_have_count(1)
     tab_to(page, page.get_by_role("article").get_by_role("link"))
     page.keyboard.press("Enter")
-    tab_to(page, page.get_by_label("Price and facts").get_by_role("link", name="Enroll in this course"))
+    tab_to(
+        page, page.get_by_label("Price and facts").get_by_role("link", name="Enroll in this course")
+    )
     page.keyboard.press("Enter")
     tab_to(page, page.get_by_label("E-mail address of the learner"))
     page.keyboard.type(email)
@@ -77,7 +79,9 @@ def test_without_javascript(visit: Callable[..., Visitor], sandbox: Sandbox):
     assert len(sandbox.enrollments(email)) == 1
 
 
-def test_without_javascript_the_page_reloads_until_the_course_is_ready(visit: Callable[..., Visitor], sandbox: Sandbox):
+def test_without_javascript_the_page_reloads_until_the_course_is_ready(
+    visit: Callable[..., Visitor], sandbox: Sandbox
+):
     page, email = visit(java_script_enabled=False).page, new_email()
     sandbox.fault("lms", "slow", "POST /api/resource/LMS Enrollment", seconds=2, times=1)
     buy(page, "supporting-people-with-dementia", email)
@@ -86,12 +90,17 @@ def test_without_javascript_the_page_reloads_until_the_course_is_ready(visit: Ca
 
 
 def test_with_a_thumb_on_a_phone(visit: Callable[..., Visitor], sandbox: Sandbox):
-    page, email = visit(viewport=PHONE, has_touch=True, is_mobile=True, device_scale_factor=2).page, new_email()
+    page, email = (
+        visit(viewport=PHONE, has_touch=True, is_mobile=True, device_scale_factor=2).page,
+        new_email(),
+    )
     page.goto("/")
     assert sticking_out(page) == []
     page.get_by_role("link", name=re.compile("^Creative")).tap()
     page.get_by_role("link", name="Documentary photography").tap()
-    expect(page.get_by_role("heading", level=1)).to_have_text(re.compile("Documentary photography", re.IGNORECASE))
+    expect(page.get_by_role("heading", level=1)).to_have_text(
+        re.compile("Documentary photography", re.IGNORECASE)
+    )
     assert sticking_out(page) == []
     bar = page.locator(".buy-bar")
     expect(bar).to_be_in_viewport()

@@ -10,7 +10,9 @@ from tests.sandbox_client import Sandbox
 
 @pytest.fixture(autouse=True)
 def _invariants_hold(request: pytest.FixtureRequest, db: None) -> Iterator[None]:
-    """Whatever a test did, everything that must hold holds after it; a test that breaks one on purpose says so."""
+    """Whatever a test did, everything that must hold holds after it; a test that breaks one on
+    purpose says so.
+    """
     read_when_empty()
     yield
     if "breaks_invariants" not in request.keywords:

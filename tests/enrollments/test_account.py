@@ -26,7 +26,9 @@ def test_nobody_sees_my_courses_without_signing_in(client: Client) -> None:
     assert (answer.status_code, answer["Location"]) == (302, "/accounts/login/?next=/account/")
 
 
-def test_signing_up_later_with_the_same_verified_address_shows_what_was_bought(buyer: Client, sandbox: Sandbox) -> None:
+def test_signing_up_later_with_the_same_verified_address_shows_what_was_bought(
+    buyer: Client, sandbox: Sandbox
+) -> None:
     enrollment = buy(buyer)
     work.drain(LMS_JOBS)
     html = signed_in(enrollment.email).get("/account/").content.decode()
@@ -43,13 +45,18 @@ def test_an_unverified_address_shows_nothing(buyer: Client) -> None:
 
 def test_other_peoples_courses_are_not_shown(buyer: Client) -> None:
     enrollment = buy(buyer)
-    assert enrollment.course_title not in signed_in("somebody@example.com").get("/account/").content.decode()
+    assert (
+        enrollment.course_title
+        not in signed_in("somebody@example.com").get("/account/").content.decode()
+    )
 
 
 def test_no_link_into_the_course_before_access_exists(buyer: Client) -> None:
     """Requirement R023."""
     enrollment = buy(buyer)
-    assert enrollment.course_link not in signed_in(enrollment.email).get("/account/").content.decode()
+    assert (
+        enrollment.course_link not in signed_in(enrollment.email).get("/account/").content.decode()
+    )
 
 
 def test_the_list_comes_in_pages(client: Client) -> None:
@@ -64,11 +71,15 @@ def test_the_list_comes_in_pages(client: Client) -> None:
     assert len(seen) == 25
 
 
-def test_progress_is_fetched_at_most_every_two_minutes_and_kept(buyer: Client, sandbox: Sandbox) -> None:
+def test_progress_is_fetched_at_most_every_two_minutes_and_kept(
+    buyer: Client, sandbox: Sandbox
+) -> None:
     enrollment = buy(buyer)
     work.drain(LMS_JOBS)
     enrollment.refresh_from_db()
-    sandbox.lms(progress={"email": enrollment.email, "course": enrollment.lms_course_id, "percent": 50})
+    sandbox.lms(
+        progress={"email": enrollment.email, "course": enrollment.lms_course_id, "percent": 50}
+    )
     fragment = buyer.get(f"{enrollment.get_absolute_url()}progress/")
     assert "50" in fragment.content.decode()
     calls = len(sandbox.calls("lms"))
@@ -79,7 +90,9 @@ def test_progress_is_fetched_at_most_every_two_minutes_and_kept(buyer: Client, s
 
 
 @pytest.mark.parametrize("mode", ["500", "down"])
-def test_progress_stays_as_it_was_while_the_lms_is_down(buyer: Client, sandbox: Sandbox, mode: str) -> None:
+def test_progress_stays_as_it_was_while_the_lms_is_down(
+    buyer: Client, sandbox: Sandbox, mode: str
+) -> None:
     enrollment = buy(buyer)
     work.drain(LMS_JOBS)
     Enrollment.objects.update(progress_percent=40)

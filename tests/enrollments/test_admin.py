@@ -50,11 +50,17 @@ def member(*permissions: str) -> Client:
 
 
 def act(client: Client, page: str, action: str, *rows: object):
-    return client.post(f"/admin/{page}/", {"action": action, "_selected_action": [str(row) for row in rows]}, follow=True)
+    return client.post(
+        f"/admin/{page}/",
+        {"action": action, "_selected_action": [str(row) for row in rows]},
+        follow=True,
+    )
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_page_opens_lists_searches_and_shows_its_rows(staff: Client, buyer: Client, sandbox: Sandbox, page: str) -> None:
+def test_every_page_opens_lists_searches_and_shows_its_rows(
+    staff: Client, buyer: Client, sandbox: Sandbox, page: str
+) -> None:
     buy(buyer)
     work.drain(LMS_JOBS)
     listing = staff.get(f"/admin/{page}/", {"q": "example"})
@@ -64,7 +70,9 @@ def test_every_page_opens_lists_searches_and_shows_its_rows(staff: Client, buyer
 
 
 @pytest.mark.parametrize("page", PAGES[:8])
-def test_queues_and_ledgers_cannot_be_added_to_edited_or_deleted_from_by_hand(staff: Client, buyer: Client, page: str) -> None:
+def test_queues_and_ledgers_cannot_be_added_to_edited_or_deleted_from_by_hand(
+    staff: Client, buyer: Client, page: str
+) -> None:
     buy(buyer)
     assert staff.get(f"/admin/{page}/add/").status_code == 403
     for row in staff.get(f"/admin/{page}/").context["cl"].result_list[:1]:
@@ -78,29 +86,54 @@ def test_searching_by_email_stripe_id_and_enrollment_id_finds_the_thing(staff: C
     for text in (enrollment.email, str(enrollment.pk), payment.stripe_session_id, enrollment.token):
         found = staff.get("/admin/enrollments/enrollment/", {"q": text}).context["cl"].result_list
         assert [row.pk for row in found] == [enrollment.pk], text
-    found = staff.get("/admin/payments/payment/", {"q": payment.stripe_session_id}).context["cl"].result_list
+    found = (
+        staff.get("/admin/payments/payment/", {"q": payment.stripe_session_id})
+        .context["cl"]
+        .result_list
+    )
     assert [row.pk for row in found] == [payment.pk]
 
 
 def test_an_enrollment_begins_with_what_staff_look_for(staff: Client) -> None:
     enrollment, _ = make_pending()
     page = staff.get(f"/admin/enrollments/enrollment/{enrollment.pk}/change/")
-    shown = [field.label_tag() for fieldset in page.context["adminform"] for line in fieldset for field in line]
-    assert [strip_tags(label) for label in shown][:7] == ["Email", "Name", "Course title", "Status", "Access", "Price", "Paid at"]
+    shown = [
+        field.label_tag()
+        for fieldset in page.context["adminform"]
+        for line in fieldset
+        for field in line
+    ]
+    assert [strip_tags(label) for label in shown][:7] == [
+        "Email",
+        "Name",
+        "Course title",
+        "Status",
+        "Access",
+        "Price",
+        "Paid at",
+    ]
     assert "Lms" not in page.content.decode()
 
 
 def test_moments_in_the_office_have_a_year_and_a_zone(staff: Client) -> None:
     enrollment, _ = make_pending(created_at=datetime(2026, 11, 20, 17, 0, tzinfo=UTC))
     for page in ("", f"{enrollment.pk}/change/"):
-        assert "Nov 20, 2026, 17:00 UTC" in staff.get(f"/admin/enrollments/enrollment/{page}").content.decode()
+        assert (
+            "Nov 20, 2026, 17:00 UTC"
+            in staff.get(f"/admin/enrollments/enrollment/{page}").content.decode()
+        )
 
 
-def test_a_refund_is_offered_where_there_is_something_to_refund(staff: Client, buyer: Client) -> None:
+def test_a_refund_is_offered_where_there_is_something_to_refund(
+    staff: Client, buyer: Client
+) -> None:
     enrollment, payment = make_pending()
 
     def offers() -> list[bool]:
-        pages = [f"/admin/{row._meta.app_label}/{row._meta.model_name}/{row.pk}/" for row in (enrollment, payment)]
+        pages = [
+            f"/admin/{row._meta.app_label}/{row._meta.model_name}/{row.pk}/"
+            for row in (enrollment, payment)
+        ]
         return [f"{page}refund/" in staff.get(f"{page}change/").content.decode() for page in pages]
 
     assert offers() == [False, False]
@@ -111,7 +144,9 @@ def test_a_refund_is_offered_where_there_is_something_to_refund(staff: Client, b
     assert offers() == [False, False]
 
 
-def test_retry_now_makes_a_waiting_job_due_and_leaves_a_log_entry(staff: Client, buyer: Client) -> None:
+def test_retry_now_makes_a_waiting_job_due_and_leaves_a_log_entry(
+    staff: Client, buyer: Client
+) -> None:
     buy(buyer)
     SyncJob.objects.update(next_attempt_at=timezone.now() + timedelta(hours=1))
     job = SyncJob.objects.get()
@@ -121,7 +156,9 @@ def test_retry_now_makes_a_waiting_job_due_and_leaves_a_log_entry(staff: Client,
     assert LogEntry.objects.get().object_id == str(job.pk)
 
 
-def test_a_dead_letter_is_replayed_from_its_page_with_who_and_when(staff: Client, buyer: Client, sandbox: Sandbox) -> None:
+def test_a_dead_letter_is_replayed_from_its_page_with_who_and_when(
+    staff: Client, buyer: Client, sandbox: Sandbox
+) -> None:
     buy(buyer)
     sandbox.lms(courses_any=False, courses=[])
     run_lms_job()
@@ -157,7 +194,12 @@ def test_staff_without_the_permission_can_look_and_not_act(buyer: Client) -> Non
 def test_staff_with_the_permission_can_act(buyer: Client) -> None:
     buy(buyer)
     SyncJob.objects.update(next_attempt_at=timezone.now() + timedelta(hours=1))
-    act(member("view_syncjob", "replay_syncjob"), "lms_sync/syncjob", "retry_now", SyncJob.objects.get().pk)
+    act(
+        member("view_syncjob", "replay_syncjob"),
+        "lms_sync/syncjob",
+        "retry_now",
+        SyncJob.objects.get().pk,
+    )
     assert SyncJob.objects.due(timezone.now()).count() == 1
 
 
@@ -171,7 +213,10 @@ def test_dead_events_and_emails_are_replayed_from_their_pages(staff: Client, buy
     buy(buyer)
     StripeEvent.objects.update(status="dead")
     event = StripeEvent.objects.get()
-    assert "1 replayed, 0 skipped" in act(staff, "payments/stripeevent", "replay", event.pk).content.decode()
+    assert (
+        "1 replayed, 0 skipped"
+        in act(staff, "payments/stripeevent", "replay", event.pk).content.decode()
+    )
     work.drain(EVENTS)
     event.refresh_from_db()
     assert (event.status, event.outcome) == ("done", "Payment already processed")

@@ -37,7 +37,9 @@ def post_json(client: Client, **body: object):
 
 def age(payment: Payment, by: timedelta) -> None:
     """Let this much time have passed since the payment was made."""
-    Payment.objects.filter(pk=payment.pk).update(created_at=payment.created_at - by, expires_at=payment.expires_at - by)
+    Payment.objects.filter(pk=payment.pk).update(
+        created_at=payment.created_at - by, expires_at=payment.expires_at - by
+    )
     enrollment = Enrollment.objects.get(pk=payment.enrollment_id)
     Enrollment.objects.filter(pk=enrollment.pk).update(created_at=enrollment.created_at - by)
     payment.refresh_from_db()
@@ -48,16 +50,26 @@ def test_a_buyer_is_sent_to_stripe_with_a_place_held(buyer: Client, sandbox: San
     answer = post(buyer, course.slug, email="  Ada@Example.COM ")
     enrollment, payment = Enrollment.objects.get(), Payment.objects.get()
     assert (answer.status_code, answer["Location"]) == (302, payment.checkout_url)
-    assert (enrollment.status, enrollment.email, enrollment.name) == ("pending", EMAIL, "Ada Lovelace")
+    assert (enrollment.status, enrollment.email, enrollment.name) == (
+        "pending",
+        EMAIL,
+        "Ada Lovelace",
+    )
     assert (enrollment.list_price, enrollment.amount, enrollment.currency) == (49900, 49900, "usd")
     session = sandbox.sessions()[0]
     assert session["id"] == payment.stripe_session_id
-    assert (session["amount_total"], session["currency"], session["customer_email"]) == (49900, "usd", EMAIL)
+    assert (session["amount_total"], session["currency"], session["customer_email"]) == (
+        49900,
+        "usd",
+        EMAIL,
+    )
     assert session["client_reference_id"] == str(enrollment.pk)
     assert session["metadata"]["payment_id"] == str(payment.pk)
     assert session["expires_at"] == int(payment.expires_at.timestamp())
     assert 30 * 60 < session["expires_at"] - time.time() <= 31 * 60
-    assert session["success_url"].startswith(f"http://testserver/enrollments/{enrollment.token}/?session_id=")
+    assert session["success_url"].startswith(
+        f"http://testserver/enrollments/{enrollment.token}/?session_id="
+    )
     assert session["cancel_url"] == f"http://testserver/checkout/cancelled/{enrollment.token}/"
 
 
@@ -72,32 +84,54 @@ def test_checkout_is_five_statements_and_one_transaction(buyer: Client) -> None:
 
 def test_the_price_is_the_servers_whatever_the_body_says(buyer: Client, sandbox: Sandbox) -> None:
     course = make_course(price=49900)
-    tampered = {"price": "1", "amount": "1", "currency": "jpy", "status": "paid", "discount": "99", "success_url": "https://evil.example"}
+    tampered = {
+        "price": "1",
+        "amount": "1",
+        "currency": "jpy",
+        "status": "paid",
+        "discount": "99",
+        "success_url": "https://evil.example",
+    }
     assert post(buyer, course.slug, **tampered).status_code == 302
-    assert post_json(buyer, courseId=course.slug, email="b@example.com", price=1, amount=1, quantity=-1).status_code == 201
+    assert (
+        post_json(
+            buyer, courseId=course.slug, email="b@example.com", price=1, amount=1, quantity=-1
+        ).status_code
+        == 201
+    )
     assert [(s["amount_total"], s["currency"]) for s in sandbox.sessions()] == [(49900, "usd")] * 2
     assert all(s["success_url"].startswith("http://testserver/") for s in sandbox.sessions())
-    assert set(Enrollment.objects.values_list("status", "list_price", "amount", "currency")) == {("pending", 49900, 49900, "usd")}
+    assert set(Enrollment.objects.values_list("status", "list_price", "amount", "currency")) == {
+        ("pending", 49900, 49900, "usd")
+    }
     assert set(Payment.objects.values_list("amount", "currency")) == {(49900, "usd")}
 
 
 def test_only_who_begins_a_checkout_is_told_where_its_place_is_seen(buyer: Client) -> None:
-    """The status page shows and cancels a place for anybody who has its address; an e-mail is no proof of being its buyer."""
+    """The status page shows and cancels a place for anybody who has its address; an e-mail is no
+    proof of being its buyer.
+    """
     course = make_course()
     first, second = (post_json(client, courseId=course.slug).json() for client in (buyer, Client()))
     assert first["statusUrl"] == Enrollment.objects.get().status_link
     assert second == {"url": first["url"], "enrollmentId": first["enrollmentId"]}
 
 
-def test_a_checkout_that_stripe_refuses_is_told_to_staff_once_a_day(buyer: Client, settings) -> None:
+def test_a_checkout_that_stripe_refuses_is_told_to_staff_once_a_day(
+    buyer: Client, settings
+) -> None:
     settings.STRIPE_SECRET_KEY = "sk_test_revoked"
     course = make_course()
     answers = [post(buyer, course.slug, email=f"b{number}@example.com") for number in range(2)]
     assert [answer.status_code for answer in answers] == [503, 503]
-    assert [email.context["subject"] for email in Email.objects.all()] == ["Stripe refuses our checkouts"]
+    assert [email.context["subject"] for email in Email.objects.all()] == [
+        "Stripe refuses our checkouts"
+    ]
 
 
-def test_a_stripe_that_does_not_answer_is_not_told_to_staff(buyer: Client, sandbox: Sandbox) -> None:
+def test_a_stripe_that_does_not_answer_is_not_told_to_staff(
+    buyer: Client, sandbox: Sandbox
+) -> None:
     sandbox.fault("stripe", "503", "POST /v1/checkout/sessions")
     assert post(buyer, make_course().slug).status_code == 503
     assert not Email.objects.exists()
@@ -107,14 +141,20 @@ def test_a_second_tab_gets_the_running_session(buyer: Client, sandbox: Sandbox) 
     course = make_course()
     first, second = post(buyer, course.slug), post(Client(), course.slug)
     assert first["Location"] == second["Location"]
-    assert (Enrollment.objects.count(), Payment.objects.count(), len(sandbox.sessions())) == (1, 1, 1)
+    assert (Enrollment.objects.count(), Payment.objects.count(), len(sandbox.sessions())) == (
+        1,
+        1,
+        1,
+    )
 
 
 def test_many_tabs_at_once_get_one_session(buyer: Client, sandbox: Sandbox) -> None:
     course = make_course()
     answers = race(lambda _: post(Client(), course.slug), threads=8)
     assert {answer.status_code for answer in answers} <= {302, 503}
-    assert {answer["Location"] for answer in answers if answer.status_code == 302} == {Payment.objects.get().checkout_url}
+    assert {answer["Location"] for answer in answers if answer.status_code == 302} == {
+        Payment.objects.get().checkout_url
+    }
     assert (Enrollment.objects.get().status, len(sandbox.sessions())) == ("pending", 1)
 
 
@@ -137,7 +177,9 @@ def test_a_payment_on_its_way_from_the_bank_is_not_paid_twice(buyer: Client) -> 
 
 
 @pytest.mark.parametrize("mode", ["down", "500", "429", "hang", "reset"])
-def test_stripe_failing_leaves_nothing_reserved_and_a_retry_works(buyer: Client, sandbox: Sandbox, mode: str, settings) -> None:
+def test_stripe_failing_leaves_nothing_reserved_and_a_retry_works(
+    buyer: Client, sandbox: Sandbox, mode: str, settings
+) -> None:
     settings.STRIPE_READ_SECONDS = 0.5
     course = make_course()
     sandbox.fault("stripe", mode, seconds=5)
@@ -148,7 +190,11 @@ def test_stripe_failing_leaves_nothing_reserved_and_a_retry_works(buyer: Client,
     assert (enrollment.status, payment.status) == ("failed", "failed")
     assert enrollment.failure_code == "STRIPE_UNAVAILABLE"
     trail = EnrollmentEvent.objects.get()
-    assert (trail.from_status, trail.to_status, trail.note) == ("pending", "failed", "STRIPE_UNAVAILABLE")
+    assert (trail.from_status, trail.to_status, trail.note) == (
+        "pending",
+        "failed",
+        "STRIPE_UNAVAILABLE",
+    )
     sandbox.heal()
     assert post(buyer, course.slug).status_code == 302
     assert sorted(Enrollment.objects.values_list("status", flat=True)) == ["failed", "pending"]
@@ -157,12 +203,20 @@ def test_stripe_failing_leaves_nothing_reserved_and_a_retry_works(buyer: Client,
 def test_stripe_refusing_our_request_is_a_503_with_its_reason_kept(buyer: Client, settings) -> None:
     settings.STRIPE_SECRET_KEY = "sk_test_wrong"
     answer = post_json(buyer, courseId=make_course().slug)
-    assert (answer.status_code, answer.json()["code"], answer.json()["retryable"]) == (503, "CHECKOUT_UNAVAILABLE", True)
+    assert (answer.status_code, answer.json()["code"], answer.json()["retryable"]) == (
+        503,
+        "CHECKOUT_UNAVAILABLE",
+        True,
+    )
     assert Enrollment.objects.get().failure_code == "STRIPE_REFUSED"
 
 
-def test_a_session_whose_answer_was_lost_cannot_be_paid_twice(buyer: Client, sandbox: Sandbox) -> None:
-    """Stripe made the session and the answer was lost: nobody has its address; the retry makes another."""
+def test_a_session_whose_answer_was_lost_cannot_be_paid_twice(
+    buyer: Client, sandbox: Sandbox
+) -> None:
+    """Stripe made the session and the answer was lost: nobody has its address; the retry makes
+    another.
+    """
     course = make_course()
     sandbox.fault("stripe", "lost_answer", "POST /v1/checkout/sessions", times=1)
     assert post(buyer, course.slug).status_code == 503
@@ -171,7 +225,9 @@ def test_a_session_whose_answer_was_lost_cannot_be_paid_twice(buyer: Client, san
     assert Enrollment.objects.live().count() == 1
 
 
-def test_a_checkout_cut_off_before_stripe_answered_is_resumed_with_the_same_key(buyer: Client, sandbox: Sandbox) -> None:
+def test_a_checkout_cut_off_before_stripe_answered_is_resumed_with_the_same_key(
+    buyer: Client, sandbox: Sandbox
+) -> None:
     course = make_course()
     url = post(buyer, course.slug)["Location"]
     Payment.objects.update(stripe_session_id=None, checkout_url="")
@@ -182,9 +238,14 @@ def test_a_checkout_cut_off_before_stripe_answered_is_resumed_with_the_same_key(
 def test_a_checkout_cut_off_longer_ago_gets_a_new_attempt(buyer: Client, sandbox: Sandbox) -> None:
     course = make_course()
     post(buyer, course.slug)
-    Payment.objects.update(stripe_session_id=None, checkout_url="", created_at=timezone.now() - timedelta(minutes=5))
+    Payment.objects.update(
+        stripe_session_id=None, checkout_url="", created_at=timezone.now() - timedelta(minutes=5)
+    )
     assert post(buyer, course.slug).status_code == 302
-    assert sorted(Payment.objects.values_list("attempt", "status")) == [(1, "failed"), (2, "pending")]
+    assert sorted(Payment.objects.values_list("attempt", "status")) == [
+        (1, "failed"),
+        (2, "pending"),
+    ]
     assert Enrollment.objects.get().status == "pending"
 
 
@@ -204,11 +265,17 @@ def test_a_course_that_is_not_on_sale_is_not_found(buyer: Client, status: str) -
     assert buyer.get(f"/checkout/{course.slug}/").status_code == 404
     assert post(buyer, course.slug).status_code == 404
     answer = post_json(buyer, courseId=course.slug)
-    assert (answer.status_code, answer.json()["code"], answer.json()["retryable"]) == (404, "COURSE_NOT_FOUND", False)
+    assert (answer.status_code, answer.json()["code"], answer.json()["retryable"]) == (
+        404,
+        "COURSE_NOT_FOUND",
+        False,
+    )
     assert Enrollment.objects.count() == 0
 
 
-@pytest.mark.parametrize("slug", ["nothing", "' OR 1=1--", "../admin", "x" * 300, 7, None, ["a"], {"$ne": ""}])
+@pytest.mark.parametrize(
+    "slug", ["nothing", "' OR 1=1--", "../admin", "x" * 300, 7, None, ["a"], {"$ne": ""}]
+)
 def test_free_text_is_no_course(buyer: Client, slug: object) -> None:
     answer = post_json(buyer, courseId=slug)
     assert (answer.status_code, answer.json()["code"]) == (404, "COURSE_NOT_FOUND")
@@ -235,7 +302,10 @@ BAD_EMAILS = [
 def test_a_malformed_email_is_refused_and_nothing_is_written(buyer: Client, email: object) -> None:
     course = make_course()
     answer = post_json(buyer, courseId=course.slug, email=email)
-    assert (answer.status_code, answer.json()["code"]) in [(400, "INVALID_CHECKOUT"), (400, "BAD_REQUEST")]
+    assert (answer.status_code, answer.json()["code"]) in [
+        (400, "INVALID_CHECKOUT"),
+        (400, "BAD_REQUEST"),
+    ]
     if isinstance(email, str):
         assert post(buyer, course.slug, email=email).status_code == 400
     assert Enrollment.objects.count() == 0
@@ -248,7 +318,17 @@ def test_an_international_address_has_one_spelling(buyer: Client) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    ["[]", "null", "1", '"x"', "{", "[" * 20_000, '{"email": "\\ud800"}', '{"email": "a\\u0000"}', b"\xff\xfe"],
+    [
+        "[]",
+        "null",
+        "1",
+        '"x"',
+        "{",
+        "[" * 20_000,
+        '{"email": "\\ud800"}',
+        '{"email": "a\\u0000"}',
+        b"\xff\xfe",
+    ],
     ids=lambda b: str(b)[:12],
 )
 def test_a_body_that_is_no_object_is_refused(buyer: Client, body: object) -> None:
@@ -272,14 +352,18 @@ def test_a_post_without_csrf_token_is_refused() -> None:
     assert Enrollment.objects.count() == 0
 
 
-def test_the_eleventh_checkout_in_the_window_is_refused_with_its_headers(buyer: Client, settings) -> None:
+def test_the_eleventh_checkout_in_the_window_is_refused_with_its_headers(
+    buyer: Client, settings
+) -> None:
     settings.RATE_LIMITS = {**settings.RATE_LIMITS, "checkout": "10/15m"}
     course = make_course()
     for number in range(10):
         answer = post(buyer, course.slug, email=f"a{number}@example.com")
         assert answer.status_code == 302
         assert answer["X-RateLimit-Remaining"] == str(9 - number)
-    refused = buyer.post(f"/checkout/{course.slug}/", FORM, headers={"X-Forwarded-For": "203.0.113.9"})
+    refused = buyer.post(
+        f"/checkout/{course.slug}/", FORM, headers={"X-Forwarded-For": "203.0.113.9"}
+    )
     assert refused.status_code == 429
     assert re.fullmatch(r"\d+", refused["Retry-After"])
     assert (refused["X-RateLimit-Limit"], refused["X-RateLimit-Remaining"]) == ("10", "0")
@@ -308,7 +392,9 @@ def test_turning_back_after_paying_leads_to_the_place(buyer: Client, sandbox: Sa
     assert enrollment.status == "paid"
 
 
-def test_turning_back_while_stripe_is_down_keeps_the_place_for_the_sweep(buyer: Client, sandbox: Sandbox) -> None:
+def test_turning_back_while_stripe_is_down_keeps_the_place_for_the_sweep(
+    buyer: Client, sandbox: Sandbox
+) -> None:
     post(buyer, make_course().slug)
     enrollment, payment = Enrollment.objects.get(), Payment.objects.get()
     sandbox.fault("stripe", "down")
@@ -323,7 +409,9 @@ def test_turning_back_while_stripe_is_down_keeps_the_place_for_the_sweep(buyer: 
     assert enrollment.status == "expired"
 
 
-def test_the_sweep_asks_stripe_before_it_ends_an_overdue_place(buyer: Client, sandbox: Sandbox) -> None:
+def test_the_sweep_asks_stripe_before_it_ends_an_overdue_place(
+    buyer: Client, sandbox: Sandbox
+) -> None:
     for email in ("paid@example.com", "left@example.com"):
         post(buyer, make_course().slug, email=email)
     paid = Payment.objects.get(enrollment__email="paid@example.com")
@@ -331,8 +419,14 @@ def test_the_sweep_asks_stripe_before_it_ends_an_overdue_place(buyer: Client, sa
     for payment in Payment.objects.all():
         age(payment, timedelta(minutes=40))
     assert reconcile.end_overdue() == 2
-    assert dict(Enrollment.objects.values_list("email", "status")) == {"paid@example.com": "paid", "left@example.com": "expired"}
-    assert [s["status"] for s in sorted(sandbox.sessions(), key=lambda s: s["customer_email"])] == ["expired", "complete"]
+    assert dict(Enrollment.objects.values_list("email", "status")) == {
+        "paid@example.com": "paid",
+        "left@example.com": "expired",
+    }
+    assert [s["status"] for s in sorted(sandbox.sessions(), key=lambda s: s["customer_email"])] == [
+        "expired",
+        "complete",
+    ]
 
 
 def test_a_session_stripe_does_not_know_is_ended(buyer: Client, sandbox: Sandbox) -> None:
@@ -343,8 +437,13 @@ def test_a_session_stripe_does_not_know_is_ended(buyer: Client, sandbox: Sandbox
     assert payment.status == "expired"
 
 
-def test_a_delayed_payment_whose_event_was_lost_is_settled_by_the_sweep(buyer: Client, sandbox: Sandbox) -> None:
-    for email, outcome in (("good@example.com", "delayed_success"), ("bad@example.com", "delayed_failure")):
+def test_a_delayed_payment_whose_event_was_lost_is_settled_by_the_sweep(
+    buyer: Client, sandbox: Sandbox
+) -> None:
+    for email, outcome in (
+        ("good@example.com", "delayed_success"),
+        ("bad@example.com", "delayed_failure"),
+    ):
         post(buyer, make_course().slug, email=email)
         payment = Payment.objects.get(enrollment__email=email)
         sandbox.pay(payment.stripe_session_id, outcome)
@@ -352,13 +451,18 @@ def test_a_delayed_payment_whose_event_was_lost_is_settled_by_the_sweep(buyer: C
     Payment.objects.update(status="processing", updated_at=timezone.now() - timedelta(hours=2))
     assert reconcile.ask_about_processing() == 2
     assert reconcile.ask_about_processing() == 0
-    assert dict(Enrollment.objects.values_list("email", "status")) == {"good@example.com": "paid", "bad@example.com": "failed"}
+    assert dict(Enrollment.objects.values_list("email", "status")) == {
+        "good@example.com": "paid",
+        "bad@example.com": "failed",
+    }
 
 
 def test_a_place_cut_off_between_two_attempts_is_ended(buyer: Client) -> None:
     enrollment, payment = make_pending()
     Payment.objects.filter(pk=payment.pk).update(status="failed")
-    Enrollment.objects.filter(pk=enrollment.pk).update(created_at=timezone.now() - timedelta(minutes=40))
+    Enrollment.objects.filter(pk=enrollment.pk).update(
+        created_at=timezone.now() - timedelta(minutes=40)
+    )
     assert reconcile.end_orphans() == 1
     enrollment.refresh_from_db()
     assert enrollment.status == "expired"
@@ -372,7 +476,9 @@ def test_coming_back_after_the_session_ended_starts_anew(buyer: Client, sandbox:
     assert sorted(Enrollment.objects.values_list("status", flat=True)) == ["expired", "pending"]
 
 
-def test_coming_back_after_an_unnoticed_payment_shows_the_place(buyer: Client, sandbox: Sandbox) -> None:
+def test_coming_back_after_an_unnoticed_payment_shows_the_place(
+    buyer: Client, sandbox: Sandbox
+) -> None:
     course = make_course()
     post(buyer, course.slug)
     sandbox.pay(sandbox.sessions()[0]["id"])
@@ -381,7 +487,9 @@ def test_coming_back_after_an_unnoticed_payment_shows_the_place(buyer: Client, s
     assert Enrollment.objects.get().status == "paid"
 
 
-def test_the_success_page_asks_stripe_when_the_webhook_has_not_come(buyer: Client, sandbox: Sandbox) -> None:
+def test_the_success_page_asks_stripe_when_the_webhook_has_not_come(
+    buyer: Client, sandbox: Sandbox
+) -> None:
     post(buyer, make_course().slug)
     enrollment, payment = Enrollment.objects.get(), Payment.objects.get()
     page = buyer.get(f"{enrollment.get_absolute_url()}?session_id={payment.stripe_session_id}")
@@ -394,7 +502,9 @@ def test_the_success_page_asks_stripe_when_the_webhook_has_not_come(buyer: Clien
     assert (SyncJob.objects.count(), EnrollmentEvent.objects.count()) == (1, 1)
 
 
-def test_a_payment_no_event_told_of_is_found_by_reconciliation(buyer: Client, sandbox: Sandbox) -> None:
+def test_a_payment_no_event_told_of_is_found_by_reconciliation(
+    buyer: Client, sandbox: Sandbox
+) -> None:
     post(buyer, make_course().slug)
     sandbox.pay(sandbox.sessions()[0]["id"])
     assert reconcile.with_stripe(since=timedelta(hours=48)) == 1
@@ -403,16 +513,26 @@ def test_a_payment_no_event_told_of_is_found_by_reconciliation(buyer: Client, sa
 
 
 def test_stripe_is_asked_to_show_our_currency_and_no_other(buyer: Client, sandbox: Sandbox) -> None:
-    """Left to itself, Stripe may present another currency (contracts/stripe, section 3: adaptive pricing)."""
+    """Left to itself, Stripe may present another currency (contracts/stripe, section 3: adaptive
+    pricing).
+    """
     post(buyer, make_course().slug)
-    asked = [parse_qs(call["body"]) for call in sandbox.calls("stripe", "POST /v1/checkout/sessions")]
+    asked = [
+        parse_qs(call["body"]) for call in sandbox.calls("stripe", "POST /v1/checkout/sessions")
+    ]
     assert {tuple(body["adaptive_pricing[enabled]"]) for body in asked} == {("false",)}
     assert sandbox.sessions()[0]["adaptive_pricing"]["enabled"] is False
 
 
-def test_the_success_page_asks_a_hanging_stripe_once_and_does_not_wait_for_long(buyer: Client, sandbox: Sandbox, settings) -> None:
+def test_the_success_page_asks_a_hanging_stripe_once_and_does_not_wait_for_long(
+    buyer: Client, sandbox: Sandbox, settings
+) -> None:
     enrollment, _ = make_pending()
-    settings.STRIPE_READ_SECONDS, settings.STRIPE_MAX_RETRIES, settings.STRIPE_HURRY_SECONDS = 20, 2, 0.5
+    settings.STRIPE_READ_SECONDS, settings.STRIPE_MAX_RETRIES, settings.STRIPE_HURRY_SECONDS = (
+        20,
+        2,
+        0.5,
+    )
     sandbox.fault("stripe", "hang", "GET /v1/checkout/sessions/", seconds=30)
     started = time.monotonic()
     page = buyer.get(enrollment.get_absolute_url())
@@ -423,7 +543,11 @@ def test_the_success_page_asks_a_hanging_stripe_once_and_does_not_wait_for_long(
 
 NO_SESSIONS = {
     "no address": {"id": "cs_test_1", "object": "checkout.session", "url": None},
-    "an address that is none": {"id": "cs_test_1", "object": "checkout.session", "url": "javascript:alert(1)"},
+    "an address that is none": {
+        "id": "cs_test_1",
+        "object": "checkout.session",
+        "url": "javascript:alert(1)",
+    },
     "no id": {"object": "checkout.session", "url": "https://checkout.example/1"},
     "a list": [],
     "null": None,
@@ -446,8 +570,18 @@ def test_a_session_that_cannot_be_paid_is_no_session(buyer: Client, settings, na
 
 def test_somebody_elses_token_opens_nothing(buyer: Client) -> None:
     enrollment, _ = make_pending()
-    for token in (enrollment.token[:-1], enrollment.token + "x", str(enrollment.pk), "%00", "x" * 300):
-        for path in (f"/enrollments/{token}/", f"/enrollments/{token}/status/", f"/checkout/cancelled/{token}/"):
+    for token in (
+        enrollment.token[:-1],
+        enrollment.token + "x",
+        str(enrollment.pk),
+        "%00",
+        "x" * 300,
+    ):
+        for path in (
+            f"/enrollments/{token}/",
+            f"/enrollments/{token}/status/",
+            f"/checkout/cancelled/{token}/",
+        ):
             assert buyer.get(path).status_code in (400, 404), path
     enrollment.refresh_from_db()
     assert enrollment.status == "pending"
@@ -460,10 +594,16 @@ def test_somebody_elses_token_opens_nothing(buyer: Client) -> None:
         ({"email": "nobody"}, "Enter a valid e-mail address.", {"email"}),
         ({"acceptTerms": False}, "Please accept the terms.", {"acceptTerms"}),
         ({"name": "x" * 141}, "at most 140 characters", {"name"}),
-        ({"email": "", "acceptTerms": None}, "Please enter your e-mail address. Please accept the terms.", {"email", "acceptTerms"}),
+        (
+            {"email": "", "acceptTerms": None},
+            "Please enter your e-mail address. Please accept the terms.",
+            {"email", "acceptTerms"},
+        ),
     ],
 )
-def test_a_refused_body_is_told_what_is_wrong_with_which_field(buyer: Client, body: dict, says: str, fields: set) -> None:
+def test_a_refused_body_is_told_what_is_wrong_with_which_field(
+    buyer: Client, body: dict, says: str, fields: set
+) -> None:
     """Requirement R042."""
     refused = post_json(buyer, courseId=make_course().slug, **body).json()
     assert (refused["code"], refused["retryable"]) == ("INVALID_CHECKOUT", False)
@@ -472,13 +612,21 @@ def test_a_refused_body_is_told_what_is_wrong_with_which_field(buyer: Client, bo
     assert Enrollment.objects.count() == 0
 
 
-@pytest.mark.parametrize("ask", [post, lambda client, slug: post_json(client, courseId=slug)], ids=["page", "json"])
-def test_a_failing_session_is_logged_with_its_enrollment(buyer: Client, sandbox: Sandbox, ask, caplog) -> None:
+@pytest.mark.parametrize(
+    "ask", [post, lambda client, slug: post_json(client, courseId=slug)], ids=["page", "json"]
+)
+def test_a_failing_session_is_logged_with_its_enrollment(
+    buyer: Client, sandbox: Sandbox, ask, caplog
+) -> None:
     """Requirement R038."""
     sandbox.fault("stripe", "500")
     assert ask(buyer, make_course().slug).status_code == 503
     [line] = [record for record in caplog.records if record.name == "payments.checkout"]
-    assert (line.levelname, line.enrollment, line.code) == ("WARNING", str(Enrollment.objects.get().pk), "STRIPE_UNAVAILABLE")
+    assert (line.levelname, line.enrollment, line.code) == (
+        "WARNING",
+        str(Enrollment.objects.get().pk),
+        "STRIPE_UNAVAILABLE",
+    )
 
 
 def test_a_checkout_takes_less_than_half_a_second(buyer: Client) -> None:

@@ -1,4 +1,6 @@
-"""A job that died: told each time, brought back one way everywhere, closed when it is done, and mended where its course is wrong."""
+"""A job that died: told each time, brought back one way everywhere, closed when it is done, and
+mended where its course is wrong.
+"""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -36,7 +38,9 @@ def lms(sandbox: Sandbox) -> Sandbox:
 
 
 def alerts() -> list[dict]:
-    return [email.context for email in Email.objects.filter(kind="staff_alert").order_by("created_at")]
+    return [
+        email.context for email in Email.objects.filter(kind="staff_alert").order_by("created_at")
+    ]
 
 
 def from_the_enrollment(enrollment: Enrollment) -> bool:
@@ -44,7 +48,9 @@ def from_the_enrollment(enrollment: Enrollment) -> bool:
 
 
 def from_the_job(enrollment: Enrollment) -> bool:
-    return dead_letters.bring_back(SyncJob.objects.get(dedupe_key=lms_jobs.job_key(enrollment)), by=BOSS)
+    return dead_letters.bring_back(
+        SyncJob.objects.get(dedupe_key=lms_jobs.job_key(enrollment)), by=BOSS
+    )
 
 
 def from_the_letter(enrollment: Enrollment) -> bool:
@@ -61,12 +67,14 @@ def died(client: Client, **course: Any) -> Enrollment:
     return enrollment
 
 
-# --- every death is told ---------------------------------------------------------------------------------------------
+# --- every death is told --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dismissed", [False, True], ids=["open", "dismissed"])
 @pytest.mark.parametrize("bring_back", WAYS)
-def test_a_job_that_dies_again_is_told_again(buyer: Client, lms: Sandbox, bring_back: Callable, dismissed: bool) -> None:
+def test_a_job_that_dies_again_is_told_again(
+    buyer: Client, lms: Sandbox, bring_back: Callable, dismissed: bool
+) -> None:
     """Requirement R135, whichever way the job came back and whatever had become of its letter."""
     enrollment = died(buyer)
     if dismissed:
@@ -85,13 +93,19 @@ def test_a_job_that_dies_again_is_told_again(buyer: Client, lms: Sandbox, bring_
 
 
 @pytest.mark.parametrize("bring_back", WAYS)
-def test_a_job_that_succeeds_after_all_leaves_no_open_letter(buyer: Client, lms: Sandbox, bring_back: Callable) -> None:
+def test_a_job_that_succeeds_after_all_leaves_no_open_letter(
+    buyer: Client, lms: Sandbox, bring_back: Callable
+) -> None:
     enrollment = died(buyer)
     lms.lms(courses_any=True)
     assert bring_back(enrollment)
     assert run_lms_job().status == "done"
     enrollment.refresh_from_db()
-    assert (enrollment.has_access, DeadLetter.objects.get().status, DeadLetter.objects.get().resolved_by) == (True, "replayed", BOSS)
+    assert (
+        enrollment.has_access,
+        DeadLetter.objects.get().status,
+        DeadLetter.objects.get().resolved_by,
+    ) == (True, "replayed", BOSS)
     assert len(alerts()) == 1
 
 
@@ -101,31 +115,48 @@ def test_a_letter_that_was_left_open_is_closed_by_the_success(buyer: Client, lms
     lms.lms(courses_any=True)
     assert work.replay(SyncJob.objects.get())
     assert run_lms_job().status == "done"
-    assert (DeadLetter.objects.get().status, DeadLetter.objects.get().note) == ("replayed", dead_letters.DONE_AFTER_ALL)
+    assert (DeadLetter.objects.get().status, DeadLetter.objects.get().note) == (
+        "replayed",
+        dead_letters.DONE_AFTER_ALL,
+    )
 
 
 @pytest.mark.parametrize("bring_back", WAYS)
-def test_a_second_click_brings_nothing_back_twice(buyer: Client, lms: Sandbox, bring_back: Callable) -> None:
+def test_a_second_click_brings_nothing_back_twice(
+    buyer: Client, lms: Sandbox, bring_back: Callable
+) -> None:
     enrollment = died(buyer)
     assert bring_back(enrollment)
     for again in WAYS:
         again(enrollment)
-    assert (SyncJob.objects.get().status, SyncJob.objects.get().attempts, DeadLetter.objects.get().status) == ("pending", 0, "replayed")
+    assert (
+        SyncJob.objects.get().status,
+        SyncJob.objects.get().attempts,
+        DeadLetter.objects.get().status,
+    ) == ("pending", 0, "replayed")
 
 
 @pytest.mark.breaks_invariants
-def test_a_dead_job_whose_letter_is_of_an_earlier_death_and_a_letter_left_open_are_named(buyer: Client, lms: Sandbox) -> None:
+def test_a_dead_job_whose_letter_is_of_an_earlier_death_and_a_letter_left_open_are_named(
+    buyer: Client, lms: Sandbox
+) -> None:
     died(buyer)
     SyncJob.objects.update(finished_at=timezone.now() + timedelta(hours=1))
-    assert ["nobody was told of this death" in line for line in invariants.check_dead_letters()] == [True]
+    assert [
+        "nobody was told of this death" in line for line in invariants.check_dead_letters()
+    ] == [True]
     SyncJob.objects.update(status="pending", finished_at=None)
-    assert ["is open and its job is pending" in line for line in invariants.check_dead_letters()] == [True]
+    assert [
+        "is open and its job is pending" in line for line in invariants.check_dead_letters()
+    ] == [True]
 
 
-# --- what the learner and the office see meanwhile -------------------------------------------------------------------
+# --- what the learner and the office see meanwhile ------------------------------------------------
 
 
-def test_a_learner_whose_job_was_brought_back_reads_that_it_goes_on(buyer: Client, lms: Sandbox) -> None:
+def test_a_learner_whose_job_was_brought_back_reads_that_it_goes_on(
+    buyer: Client, lms: Sandbox
+) -> None:
     enrollment = died(buyer)
     enrollment.refresh_from_db()
     assert describe(enrollment).state == "attention"
@@ -137,7 +168,9 @@ def test_a_learner_whose_job_was_brought_back_reads_that_it_goes_on(buyer: Clien
     assert (enrollment.lms_status, describe(enrollment).state) == ("retrying", "retrying")
 
 
-def test_a_free_place_whose_job_is_at_it_again_is_not_rolled_back(buyer: Client, lms: Sandbox) -> None:
+def test_a_free_place_whose_job_is_at_it_again_is_not_rolled_back(
+    buyer: Client, lms: Sandbox
+) -> None:
     course = make_course()
     grant = make_coupon(course, email="ada@example.com", percent=100)
     form = {"email": "ada@example.com", "coupon": grant.code, "accept_terms": "on"}
@@ -150,11 +183,13 @@ def test_a_free_place_whose_job_is_at_it_again_is_not_rolled_back(buyer: Client,
     assert not coupons.roll_back(Enrollment.objects.get(), by=BOSS)
 
 
-# --- a wrong course id -----------------------------------------------------------------------------------------------
+# --- a wrong course id ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("bring_back", WAYS)
-def test_a_mended_course_id_is_what_the_job_and_its_place_go_by(buyer: Client, lms: Sandbox, bring_back: Callable) -> None:
+def test_a_mended_course_id_is_what_the_job_and_its_place_go_by(
+    buyer: Client, lms: Sandbox, bring_back: Callable
+) -> None:
     enrollment = died(buyer, lms_course_id="wrong-id")
     mend("right-id")
     assert bring_back(enrollment)
@@ -163,7 +198,11 @@ def test_a_mended_course_id_is_what_the_job_and_its_place_go_by(buyer: Client, l
     assert (enrollment.has_access, enrollment.lms_course_id) == (True, "right-id")
     assert "right-id" in enrollment.course_link
     assert len(lms.enrollments(enrollment.email, "right-id")) == 1
-    assert [record.outcome for record in SyncAttempt.objects.all()] == ["LMS_COURSE_UNKNOWN", "rerouted", "done"]
+    assert [record.outcome for record in SyncAttempt.objects.all()] == [
+        "LMS_COURSE_UNKNOWN",
+        "rerouted",
+        "done",
+    ]
     event = EnrollmentEvent.objects.order_by("created_at").last()
     assert event
     assert (event.from_status, event.to_status) == ("paid", "paid")
@@ -181,7 +220,9 @@ def test_nothing_moves_by_itself_and_a_place_with_access_never(buyer: Client, lm
 
 
 def test_access_that_is_given_back_is_given_where_it_was(buyer: Client, lms: Sandbox) -> None:
-    """The learner may be enrolled under the old id still: another one would make two places of one."""
+    """The learner may be enrolled under the old id still: another one would make two places of
+    one.
+    """
     enrollment = buy(buyer, lms_course_id="right-id")
     run_lms_job()
     payment = enrollment.payments.get()
@@ -197,7 +238,9 @@ def test_access_that_is_given_back_is_given_where_it_was(buyer: Client, lms: San
     assert (enrollment.has_access, enrollment.lms_course_id) == (True, "right-id")
 
 
-def test_a_refund_after_the_mend_takes_access_away_where_it_was_given(buyer: Client, lms: Sandbox) -> None:
+def test_a_refund_after_the_mend_takes_access_away_where_it_was_given(
+    buyer: Client, lms: Sandbox
+) -> None:
     enrollment = died(buyer, lms_course_id="wrong-id")
     mend("right-id")
     from_the_enrollment(enrollment)
@@ -205,20 +248,32 @@ def test_a_refund_after_the_mend_takes_access_away_where_it_was_given(buyer: Cli
     deliver(buyer, refunded(refund_of(enrollment.payments.get())))
     work.drain(LMS_JOBS)
     enrollment.refresh_from_db()
-    assert (enrollment.status, enrollment.lms_status, lms.enrollments(enrollment.email)) == ("refunded", "revoked", [])
+    assert (enrollment.status, enrollment.lms_status, lms.enrollments(enrollment.email)) == (
+        "refunded",
+        "revoked",
+        [],
+    )
 
 
 @pytest.mark.engines("postgres")
-def test_a_refund_that_read_the_place_before_the_mend_takes_access_away_where_it_is(buyer: Client, lms: Sandbox) -> None:
+def test_a_refund_that_read_the_place_before_the_mend_takes_access_away_where_it_is(
+    buyer: Client, lms: Sandbox
+) -> None:
     enrollment = died(buyer, lms_course_id="wrong-id")
     mend("right-id")
     from_the_enrollment(enrollment)
-    with rival_before('UPDATE "enrollments_enrollment" SET "status"', lambda: work.drain(LMS_JOBS, limit=1)) as ran:
+    with rival_before(
+        'UPDATE "enrollments_enrollment" SET "status"', lambda: work.drain(LMS_JOBS, limit=1)
+    ) as ran:
         deliver(buyer, refunded(refund_of(enrollment.payments.get())))
     assert (ran, len(lms.enrollments(enrollment.email, "right-id"))) == ([1], 1)
     work.drain(LMS_JOBS)
     enrollment.refresh_from_db()
-    assert (enrollment.status, enrollment.lms_status, lms.enrollments(enrollment.email)) == ("refunded", "revoked", [])
+    assert (enrollment.status, enrollment.lms_status, lms.enrollments(enrollment.email)) == (
+        "refunded",
+        "revoked",
+        [],
+    )
 
 
 def test_a_place_that_was_refunded_meanwhile_is_left_as_it_was(buyer: Client, lms: Sandbox) -> None:
@@ -229,7 +284,11 @@ def test_a_place_that_was_refunded_meanwhile_is_left_as_it_was(buyer: Client, lm
     SyncJob.objects.filter(status="pending").update(next_attempt_at=timezone.now())
     work.drain(LMS_JOBS)
     enrollment.refresh_from_db()
-    assert (enrollment.status, enrollment.lms_course_id, lms.enrollments()) == ("refunded", "wrong-id", [])
+    assert (enrollment.status, enrollment.lms_course_id, lms.enrollments()) == (
+        "refunded",
+        "wrong-id",
+        [],
+    )
     assert DeadLetter.objects.get().status == "replayed"
 
 
@@ -239,19 +298,28 @@ def mend(lms_course_id: str) -> None:
     course.save()
 
 
-# --- a platform without a driver -------------------------------------------------------------------------------------
+# --- a platform without a driver ------------------------------------------------------------------
 
 
-def test_a_course_of_a_platform_without_a_driver_cannot_be_bought(buyer: Client, sandbox: Sandbox) -> None:
+def test_a_course_of_a_platform_without_a_driver_cannot_be_bought(
+    buyer: Client, sandbox: Sandbox
+) -> None:
     course = strand(make_course())
     assert buyer.get(f"/checkout/{course.slug}/").status_code == 404
-    assert buyer.post(f"/checkout/{course.slug}/", {"email": "ada@example.com", "accept_terms": "on"}).status_code == 404
+    assert (
+        buyer.post(
+            f"/checkout/{course.slug}/", {"email": "ada@example.com", "accept_terms": "on"}
+        ).status_code
+        == 404
+    )
     assert buyer.get(course.get_absolute_url()).status_code == 404
     assert course.title not in buyer.get("/courses/").content.decode()
     assert Enrollment.objects.count() == 0
 
 
-def test_who_had_bought_it_waits_visibly_and_gets_in_once_the_course_is_mended(buyer: Client, sandbox: Sandbox) -> None:
+def test_who_had_bought_it_waits_visibly_and_gets_in_once_the_course_is_mended(
+    buyer: Client, sandbox: Sandbox
+) -> None:
     course = strand(make_course())
     enrollment = bought(buyer, course)
     work.drain(LMS_JOBS)
@@ -261,12 +329,18 @@ def test_who_had_bought_it_waits_visibly_and_gets_in_once_the_course_is_mended(b
     assert from_the_enrollment(enrollment)
     assert run_lms_job().status == "done"
     enrollment.refresh_from_db()
-    assert (enrollment.has_access, enrollment.lms_platform, enrollment.lms_course_id) == (True, "frappe", "a-course")
+    assert (enrollment.has_access, enrollment.lms_platform, enrollment.lms_course_id) == (
+        True,
+        "frappe",
+        "a-course",
+    )
 
 
 def strand(course: Course) -> Course:
     """Put a course on sale on a platform without a driver, as an earlier version let staff do."""
-    Course.objects.filter(pk=course.pk).update(lms_platform="openedx", lms_course_id="course-v1:A+B+C")
+    Course.objects.filter(pk=course.pk).update(
+        lms_platform="openedx", lms_course_id="course-v1:A+B+C"
+    )
     course.refresh_from_db()
     return course
 
@@ -278,11 +352,15 @@ def bought(client: Client, course: Course) -> Enrollment:
     return enrollment
 
 
-# --- a link that cannot be made --------------------------------------------------------------------------------------
+# --- a link that cannot be made -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("template", ["{base}/x", "{0}/x", "{base_url", "{base_url.x}/x", "{course_id[a]}", "}"])
-def test_a_template_that_cannot_be_filled_in_keeps_nobody_out(buyer: Client, sandbox: Sandbox, settings, template: str) -> None:
+@pytest.mark.parametrize(
+    "template", ["{base}/x", "{0}/x", "{base_url", "{base_url.x}/x", "{course_id[a]}", "}"]
+)
+def test_a_template_that_cannot_be_filled_in_keeps_nobody_out(
+    buyer: Client, sandbox: Sandbox, settings, template: str
+) -> None:
     settings.LMS_COURSE_URL = template
     enrollment = buy(buyer)
     assert run_lms_job().status == "done"

@@ -1,4 +1,6 @@
-"""Every check has teeth: the database is damaged in one way, and the check that guards it names the row."""
+"""Every check has teeth: the database is damaged in one way, and the check that guards it names the
+row.
+"""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -149,12 +151,15 @@ DAMAGES: dict[Callable[[Enrollment], None], Callable[[], list[str]]] = {
     coupon_stuck: invariants.check_coupon_is_not_stuck,
     budget_miscounted: invariants.check_budgets,
 }
-# What a unique constraint keeps out of the database is damaged with the constraint gone, in the next test.
+# What a unique constraint keeps out of the database is damaged with the constraint gone, in the
+# next test.
 BY_CONSTRAINT = {invariants.check_one_live_enrollment, invariants.check_one_open_payment}
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
-def test_damage_is_named_by_the_check_that_guards_it(client: Client, damage: Callable[[Enrollment], None]) -> None:
+def test_damage_is_named_by_the_check_that_guards_it(
+    client: Client, damage: Callable[[Enrollment], None]
+) -> None:
     enrollment = bought(client)
     damage(enrollment)
     check = DAMAGES[damage]

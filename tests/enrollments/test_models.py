@@ -90,7 +90,10 @@ def test_what_is_spent_is_derived_from_paid_enrollments_per_currency() -> None:
     make_pending(course, status="paid", email="a@example.com")
     make_pending(status="expired", email="a@example.com")
     make_pending(status="paid", email="b@example.com")
-    assert sorted(Enrollment.objects.filter(email="a@example.com").totals_spent()) == ["$998.00", "€199.99"]
+    assert sorted(Enrollment.objects.filter(email="a@example.com").totals_spent()) == [
+        "$998.00",
+        "€199.99",
+    ]
 
 
 def test_how_many_are_enrolled_is_counted_from_paid_places() -> None:
@@ -103,7 +106,9 @@ def test_how_many_are_enrolled_is_counted_from_paid_places() -> None:
     assert course.enrolled == 2
 
 
-@pytest.mark.parametrize("bad", ["", "no-at", "a@b\r\nBcc: x@y.example", "a b@example.com", "x" * 140 + "@example.com"])
+@pytest.mark.parametrize(
+    "bad", ["", "no-at", "a@b\r\nBcc: x@y.example", "a b@example.com", "x" * 140 + "@example.com"]
+)
 def test_a_malformed_email_does_not_pass_validation(bad: str) -> None:
     enrollment, _ = make_pending()
     enrollment.email = bad
@@ -112,12 +117,21 @@ def test_a_malformed_email_does_not_pass_validation(bad: str) -> None:
 
 
 def test_lists_are_indexed_by_what_they_are_searched_and_sorted_by() -> None:
-    """Requirement R198: status, e-mail, course, compound (course, e-mail, status), created-at descending, session, event id."""
+    """Requirement R198: status, e-mail, course, compound (course, e-mail, status), created-at
+    descending, session, event id.
+    """
     indexed = {tuple(index.fields) for index in Enrollment._meta.indexes}
-    assert {("course", "email", "status"), ("email", "-created_at"), ("lms_status", "status"), ("-created_at",)} <= indexed
+    assert {
+        ("course", "email", "status"),
+        ("email", "-created_at"),
+        ("lms_status", "status"),
+        ("-created_at",),
+    } <= indexed
     assert Payment._meta.get_field("stripe_session_id").unique
     assert StripeEvent._meta.get_field("event_id").unique
     for model in (Enrollment, EnrollmentEvent, Payment, StripeEvent, SyncJob, DeadLetter, Email):
         assert ("-created_at",) in {tuple(index.fields) for index in model._meta.indexes}, model
     for model in (StripeEvent, SyncJob, Email):
-        assert ("status", "next_attempt_at") in {tuple(index.fields) for index in model._meta.indexes}, model
+        assert ("status", "next_attempt_at") in {
+            tuple(index.fields) for index in model._meta.indexes
+        }, model

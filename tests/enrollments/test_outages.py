@@ -1,4 +1,6 @@
-"""What staff are told of a platform that is down or misconfigured: each kind once an hour, in words that are true."""
+"""What staff are told of a platform that is down or misconfigured: each kind once an hour, in words
+that are true.
+"""
 
 from datetime import timedelta
 
@@ -20,25 +22,33 @@ NEW_USER = "POST /api/resource/User"
 
 
 def alerts() -> list[dict]:
-    return [email.context for email in Email.objects.filter(kind="staff_alert").order_by("created_at")]
+    return [
+        email.context for email in Email.objects.filter(kind="staff_alert").order_by("created_at")
+    ]
 
 
 def sweep() -> None:
-    """What a minute brings: probes that are due, jobs that are due, and the sweep that tells staff."""
+    """What a minute brings: probes that are due, jobs that are due, and the sweep that tells
+    staff.
+    """
     PlatformState.objects.filter(retry_at__isnull=False).update(retry_at=timezone.now())
     due_again()
     work.drain(LMS_JOBS)
     outages.announce()
 
 
-def test_a_step_the_key_may_not_do_is_told_once_and_ends_in_a_dead_letter_while_others_get_in(buyer: Client, sandbox: Sandbox) -> None:
+def test_a_step_the_key_may_not_do_is_told_once_and_ends_in_a_dead_letter_while_others_get_in(
+    buyer: Client, sandbox: Sandbox
+) -> None:
     denied = buy(buyer)
     sandbox.fault("lms", "403", NEW_USER)
     for number in range(7):
         sandbox.lms(users=[{"email": f"known{number}@example.com", "first_name": "Known"}])
         known = buy(buyer, slug=f"course-of-{number}")
         Enrollment.objects.filter(pk=known.pk).update(email=f"known{number}@example.com")
-        SyncJob.objects.filter(payload__enrollment_id=str(known.pk)).update(email=f"known{number}@example.com")
+        SyncJob.objects.filter(payload__enrollment_id=str(known.pk)).update(
+            email=f"known{number}@example.com"
+        )
         sweep()
         assert breaker.blocked_platforms() == set()
         known.refresh_from_db()
@@ -53,7 +63,9 @@ def test_a_step_the_key_may_not_do_is_told_once_and_ends_in_a_dead_letter_while_
     assert (denied.status, denied.lms_status) == ("paid", "failed")
 
 
-def test_a_platform_that_comes_and_goes_is_told_once_an_hour(buyer: Client, sandbox: Sandbox, settings) -> None:
+def test_a_platform_that_comes_and_goes_is_told_once_an_hour(
+    buyer: Client, sandbox: Sandbox, settings
+) -> None:
     settings.LMS_BREAKER_FAILURES = 1
     for _ in range(4):
         buy(buyer)
@@ -63,12 +75,16 @@ def test_a_platform_that_comes_and_goes_is_told_once_an_hour(buyer: Client, sand
         sandbox.heal()
         sweep()
         assert breaker.blocked_platforms() == set()
-    assert [alert["subject"] for alert in alerts()] == ["The learning platform frappe is unavailable"]
+    assert [alert["subject"] for alert in alerts()] == [
+        "The learning platform frappe is unavailable"
+    ]
     assert outages.WAITING in alerts()[0]["lines"]
     assert SyncJob.objects.filter(status="done").count() == 4
 
 
-def test_an_outage_that_lasts_is_told_as_soon_as_its_hour_comes(buyer: Client, sandbox: Sandbox, settings) -> None:
+def test_an_outage_that_lasts_is_told_as_soon_as_its_hour_comes(
+    buyer: Client, sandbox: Sandbox, settings
+) -> None:
     settings.LMS_BREAKER_FAILURES = 1
     for _ in range(2):
         buy(buyer)
@@ -89,7 +105,9 @@ def test_an_outage_that_lasts_is_told_as_soon_as_its_hour_comes(buyer: Client, s
 
 
 @pytest.mark.parametrize("mode", ["401", "redirect"])
-def test_what_is_wrong_for_every_job_still_parks_the_platform(buyer: Client, sandbox: Sandbox, mode: str) -> None:
+def test_what_is_wrong_for_every_job_still_parks_the_platform(
+    buyer: Client, sandbox: Sandbox, mode: str
+) -> None:
     buy(buyer)
     sandbox.fault("lms", mode)
     sweep()

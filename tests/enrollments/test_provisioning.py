@@ -68,7 +68,9 @@ def test_a_free_place_is_made_at_once_and_has_an_lms_id(buyer: Client, sandbox: 
     assert len(sandbox.mails("free@example.com")) == 1
 
 
-def test_no_email_before_access_exists_and_one_when_it_does(buyer: Client, sandbox: Sandbox) -> None:
+def test_no_email_before_access_exists_and_one_when_it_does(
+    buyer: Client, sandbox: Sandbox
+) -> None:
     enrollment = buy(buyer)
     sandbox.fault("lms", "500")
     run_lms_job()
@@ -81,8 +83,12 @@ def test_no_email_before_access_exists_and_one_when_it_does(buyer: Client, sandb
     assert len(sandbox.mails(enrollment.email)) == 1
 
 
-def test_a_failed_attempt_is_tried_again_after_two_seconds_then_by_the_backoff(buyer: Client, sandbox: Sandbox, settings) -> None:
-    """Decisions: 2 s, then 2, 4, 8, 16, 32 min within 10 %, seven attempts in all; R120-R122, R210."""
+def test_a_failed_attempt_is_tried_again_after_two_seconds_then_by_the_backoff(
+    buyer: Client, sandbox: Sandbox, settings
+) -> None:
+    """Decisions: 2 s, then 2, 4, 8, 16, 32 min within 10 %, seven attempts in all; R120-R122,
+    R210.
+    """
     settings.LMS_BREAKER_FAILURES = 100
     buy(buyer)
     sandbox.fault("lms", "500")
@@ -105,7 +111,9 @@ def test_a_failed_attempt_is_tried_again_after_two_seconds_then_by_the_backoff(b
     assert alert.context["subject"] == "Frappe sync permanently failed"
 
 
-def test_a_refusal_is_a_dead_letter_at_once_and_staff_are_told_once(buyer: Client, sandbox: Sandbox) -> None:
+def test_a_refusal_is_a_dead_letter_at_once_and_staff_are_told_once(
+    buyer: Client, sandbox: Sandbox
+) -> None:
     enrollment = buy(buyer)
     SyncJob.objects.update(course_id="no-such-course")
     sandbox.lms(courses_any=False, courses=[])
@@ -137,7 +145,9 @@ def test_a_replayed_dead_letter_gives_access_and_one_email(buyer: Client, sandbo
     assert len(sandbox.enrollments(enrollment.email)) == 1
 
 
-def test_an_answer_lost_after_the_work_was_done_makes_no_second_place(buyer: Client, sandbox: Sandbox) -> None:
+def test_an_answer_lost_after_the_work_was_done_makes_no_second_place(
+    buyer: Client, sandbox: Sandbox
+) -> None:
     enrollment = buy(buyer)
     sandbox.fault("lms", "lost_answer", "POST /api/resource/LMS Enrollment", times=1)
     run_lms_job(2)
@@ -157,7 +167,9 @@ def test_a_job_that_has_its_lms_id_makes_no_call(buyer: Client, sandbox: Sandbox
     assert len(sandbox.calls("lms")) == before
 
 
-def test_an_outage_parks_the_jobs_and_uses_up_no_attempt(buyer: Client, sandbox: Sandbox, settings) -> None:
+def test_an_outage_parks_the_jobs_and_uses_up_no_attempt(
+    buyer: Client, sandbox: Sandbox, settings
+) -> None:
     settings.LMS_BREAKER_OPEN_SECONDS = 3600
     enrollments = [buy(buyer) for _ in range(8)]
     sandbox.fault("lms", "503")
@@ -185,7 +197,9 @@ def test_an_outage_parks_the_jobs_and_uses_up_no_attempt(buyer: Client, sandbox:
         assert len(sandbox.mails(enrollment.email)) == 1
 
 
-def test_a_wrong_key_parks_the_platform_and_tells_staff_once(buyer: Client, sandbox: Sandbox, settings) -> None:
+def test_a_wrong_key_parks_the_platform_and_tells_staff_once(
+    buyer: Client, sandbox: Sandbox, settings
+) -> None:
     settings.FRAPPE_LMS_API_KEY = "sandbox-key:wrong"
     [buy(buyer) for _ in range(3)]
     work.drain(LMS_JOBS)
@@ -241,7 +255,9 @@ def test_the_lms_is_told_what_paid_for_the_place(buyer: Client, sandbox: Sandbox
     sandbox.lms(server="A")
 
 
-def test_each_step_is_logged_in_the_agreed_words(buyer: Client, sandbox: Sandbox, settings, caplog: pytest.LogCaptureFixture) -> None:
+def test_each_step_is_logged_in_the_agreed_words(
+    buyer: Client, sandbox: Sandbox, settings, caplog: pytest.LogCaptureFixture
+) -> None:
     """Requirement R096."""
     settings.LMS_BREAKER_FAILURES = 100
     enrollment = buy(buyer)
@@ -262,7 +278,9 @@ def test_each_step_is_logged_in_the_agreed_words(buyer: Client, sandbox: Sandbox
     assert {record.enrollment for record in lines} == {str(enrollment.pk)}
 
 
-def test_a_redelivery_after_the_lms_failed_neither_skips_nor_doubles_the_open_work(buyer: Client, sandbox: Sandbox) -> None:
+def test_a_redelivery_after_the_lms_failed_neither_skips_nor_doubles_the_open_work(
+    buyer: Client, sandbox: Sandbox
+) -> None:
     """Requirement R091."""
     enrollment, payment = make_pending()
     event = completed(payment)
@@ -282,17 +300,31 @@ def test_a_redelivery_after_the_lms_failed_neither_skips_nor_doubles_the_open_wo
 
 
 @pytest.mark.parametrize("name", ["", "Ada Lovelace"])
-def test_the_confirmation_names_the_learner_or_the_local_part_and_the_day_in_words(name: str) -> None:
+def test_the_confirmation_names_the_learner_or_the_local_part_and_the_day_in_words(
+    name: str,
+) -> None:
     """Requirement R140."""
     enrollment, _ = make_pending(name=name, email="ada.l@example.com")
     enrollment.paid_at = datetime(2026, 11, 2, 23, 59, tzinfo=UTC)
     context = mails.confirmation_context(enrollment)
-    assert (context["customer_name"], context["purchased_on"]) == (name or "ada.l", "November 2, 2026")
-    assert (context["amount"], context["list_price"], context["is_free"]) == ("$499.00", "$499.00", False)
-    assert context["course_link"] == f"{settings.FRAPPE_LMS_BASE_URL}/lms/courses/{enrollment.lms_course_id}"
+    assert (context["customer_name"], context["purchased_on"]) == (
+        name or "ada.l",
+        "November 2, 2026",
+    )
+    assert (context["amount"], context["list_price"], context["is_free"]) == (
+        "$499.00",
+        "$499.00",
+        False,
+    )
+    assert (
+        context["course_link"]
+        == f"{settings.FRAPPE_LMS_BASE_URL}/lms/courses/{enrollment.lms_course_id}"
+    )
 
 
-def test_old_places_that_wait_for_staff_do_not_keep_a_new_one_from_its_repair(buyer: Client) -> None:
+def test_old_places_that_wait_for_staff_do_not_keep_a_new_one_from_its_repair(
+    buyer: Client,
+) -> None:
     """Requirement R131."""
     [buy(buyer) for _ in range(3)]
     lost = buy(buyer)

@@ -1,4 +1,6 @@
-"""What a session's state means for us, in whatever order it is told, however often, and however odd it is."""
+"""What a session's state means for us, in whatever order it is told, however often, and however odd
+it is.
+"""
 
 import itertools
 import json
@@ -36,7 +38,7 @@ from tests.factories import (
 )
 from tests.sandbox_client import Sandbox
 
-# --- in whatever order -----------------------------------------------------------------------------------------------
+# --- in whatever order ----------------------------------------------------------------------------
 
 MAKERS: dict[str, Callable[[Payment], dict[str, Any]]] = {
     "C": completed,
@@ -53,11 +55,14 @@ FAILED = ("failed", "failed", "", "ASYNC_PAYMENT_FAILED", 0, [])
 EXPIRED = ("expired", "expired", "", "SESSION_EXPIRED", 0, [])
 PROCESSING = ("pending", "processing", "", "", 0, [])
 MISMATCH = ("failed", "paid", "amount_mismatch", "AMOUNT_MISMATCH", 0, ["staff_alert"])
-# Every set of up to three kinds of events about one session; those with another amount (M) beside those that go with it.
+# Every set of up to three kinds of events about one session; those with another amount (M) beside
+# those that go with it.
 ENDS = {
     **dict.fromkeys(["C", "S", "CS", "CU", "SU", "CSU"], PAID),
     # Stripe also said that the session failed or expired: honoured, and shown to staff.
-    **dict.fromkeys(["CF", "CX", "SF", "SX", "CSF", "CSX", "CUF", "CUX", "SUF", "SUX", "CFX", "SFX"], LATE),
+    **dict.fromkeys(
+        ["CF", "CX", "SF", "SX", "CSF", "CSX", "CUF", "CUX", "SUF", "SUX", "CFX", "SFX"], LATE
+    ),
     **dict.fromkeys(["F", "UF", "FX", "UFX"], FAILED),
     **dict.fromkeys(["X", "UX"], EXPIRED),
     "U": PROCESSING,
@@ -66,13 +71,24 @@ ENDS = {
 
 
 def end_of(payment: Payment) -> tuple:
-    """Everything about a purchase that must not depend on the order of events, its messages among it."""
+    """Everything about a purchase that must not depend on the order of events, its messages among
+    it.
+    """
     payment.refresh_from_db()
     enrollment = Enrollment.objects.get(pk=payment.enrollment_id)
     jobs = SyncJob.objects.filter(dedupe_key=f"enroll:{enrollment.pk}").count()
     keys = (str(payment.pk), str(enrollment.pk))
-    mails = sorted(mail.kind for mail in Email.objects.all() if any(key in mail.dedupe_key for key in keys))
-    return enrollment.status, payment.status, payment.review_reason, enrollment.failure_code, jobs, mails
+    mails = sorted(
+        mail.kind for mail in Email.objects.all() if any(key in mail.dedupe_key for key in keys)
+    )
+    return (
+        enrollment.status,
+        payment.status,
+        payment.review_reason,
+        enrollment.failure_code,
+        jobs,
+        mails,
+    )
 
 
 def without_access(end: tuple) -> tuple:
@@ -87,7 +103,9 @@ def test_all_sets_of_up_to_three_kinds_are_here() -> None:
 
 
 @pytest.mark.parametrize("kinds", ENDS)
-def test_every_order_of_a_sessions_events_ends_with_the_same_messages(client: Client, sandbox: Sandbox, kinds: str) -> None:
+def test_every_order_of_a_sessions_events_ends_with_the_same_messages(
+    client: Client, sandbox: Sandbox, kinds: str
+) -> None:
     payments = []
     for order in itertools.permutations(kinds):
         _, payment = make_pending()
@@ -98,15 +116,18 @@ def test_every_order_of_a_sessions_events_ends_with_the_same_messages(client: Cl
     assert [end_of(payment) for payment in payments] == [ENDS[kinds]] * len(payments)
 
 
-MOST_ORDERS = {"mongodb": 6}  # where a delivery takes ten times as long; every order without repetitions is above
+# where a delivery takes ten times as long; every order without repetitions is above
+MOST_ORDERS = {"mongodb": 6}
 
 
 def repetitions(kinds: str) -> list[tuple[str, ...]]:
-    """Every order of one or two kinds, each up to three times and five in all; of three, one of them twice. Beside those,
-    some with each three times.
+    """Every order of one or two kinds, each up to three times and five in all; of three, one of
+    them twice. Beside those, some with each three times.
     """
     most_in_all = 5 if len(kinds) < 3 else 4
-    times = [row for row in itertools.product((1, 2, 3), repeat=len(kinds)) if sum(row) <= most_in_all]
+    times = [
+        row for row in itertools.product((1, 2, 3), repeat=len(kinds)) if sum(row) <= most_in_all
+    ]
     bags = ["".join(kind * n for kind, n in zip(kinds, row, strict=True)) for row in times]
     orders = {order for bag in bags for order in itertools.permutations(bag)}
     dice = random.Random(kinds)
@@ -116,24 +137,32 @@ def repetitions(kinds: str) -> list[tuple[str, ...]]:
 
 
 @pytest.mark.parametrize("kinds", ENDS)
-def test_every_order_and_repetition_of_a_sessions_events_ends_the_same(client: Client, kinds: str) -> None:
-    """A repetition is the same event again, or another event about the same thing: one of each, in turn."""
+def test_every_order_and_repetition_of_a_sessions_events_ends_the_same(
+    client: Client, kinds: str
+) -> None:
+    """A repetition is the same event again, or another event about the same thing: one of each, in
+    turn.
+    """
     for order in repetitions(kinds):
         _, payment = make_pending()
         first = {kind: MAKERS[kind](payment) for kind in kinds}
         seen: list[str] = []
         for kind in order:
             again = seen.count(kind) == 2
-            assert deliver(client, MAKERS[kind](payment) if again else first[kind]).status_code == 200
+            assert (
+                deliver(client, MAKERS[kind](payment) if again else first[kind]).status_code == 200
+            )
             seen.append(kind)
         assert end_of(payment) == without_access(ENDS[kinds]), order
 
 
-# --- paid twice ------------------------------------------------------------------------------------------------------
+# --- paid twice -----------------------------------------------------------------------------------
 
 
 def two_attempts() -> tuple[Enrollment, list[Payment]]:
-    """An enrolment whose first session was given up when its answer was late, and whose second one is open."""
+    """An enrolment whose first session was given up when its answer was late, and whose second one
+    is open.
+    """
     enrollment, first = make_pending()
     assert settlement.abandon(first)
     return enrollment, [first, make_payment(enrollment, attempt=2)]
@@ -141,13 +170,21 @@ def two_attempts() -> tuple[Enrollment, list[Payment]]:
 
 def assert_paid_once(enrollment: Enrollment) -> None:
     reasons = sorted(enrollment.payments.values_list("status", "review_reason"))
-    assert reasons in ([("paid", ""), ("paid", "duplicate")], [("paid", "duplicate"), ("paid", "late")])
+    assert reasons in (
+        [("paid", ""), ("paid", "duplicate")],
+        [("paid", "duplicate"), ("paid", "late")],
+    )
     duplicate = enrollment.payments.get(review_reason="duplicate")
     keys = list(Email.objects.filter(kind="staff_alert").values_list("dedupe_key", flat=True))
-    assert [key for key in keys if str(duplicate.pk) in key] == [f"alert:payment:{duplicate.pk}:duplicate:staff@maaledu.example"]
+    assert [key for key in keys if str(duplicate.pk) in key] == [
+        f"alert:payment:{duplicate.pk}:duplicate:staff@maaledu.example"
+    ]
     enrollment.refresh_from_db()
     other = enrollment.payments.exclude(review_reason="duplicate").get()
-    assert (enrollment.status, enrollment.payment_reference) == ("paid", other.stripe_payment_intent_id)
+    assert (enrollment.status, enrollment.payment_reference) == (
+        "paid",
+        other.stripe_payment_intent_id,
+    )
     assert SyncJob.objects.filter(dedupe_key=f"enroll:{enrollment.pk}").count() == 1
 
 
@@ -155,7 +192,9 @@ def test_two_attempts_that_are_paid_at_once_make_one_place_and_one_alert() -> No
     for _ in range(6):
         enrollment, payments = two_attempts()
         events = [completed(payment) for payment in payments]
-        assert race(lambda number, events=events: deliver(Client(), events[number]).status_code, threads=2) == [200, 200]
+        assert race(
+            lambda number, events=events: deliver(Client(), events[number]).status_code, threads=2
+        ) == [200, 200]
         StripeEvent.objects.filter(status="pending").update(next_attempt_at=timezone.now())
         work.drain(EVENTS)
         assert_paid_once(enrollment)
@@ -163,19 +202,25 @@ def test_two_attempts_that_are_paid_at_once_make_one_place_and_one_alert() -> No
 
 @pytest.mark.engines("postgres")  # the others let nobody in between
 @pytest.mark.parametrize("slow", [0, 1], ids=["the given up one first", "the open one first"])
-def test_a_payment_that_is_overtaken_between_its_reading_and_its_writing_is_set_aside(client: Client, slow: int) -> None:
+def test_a_payment_that_is_overtaken_between_its_reading_and_its_writing_is_set_aside(
+    client: Client, slow: int
+) -> None:
     enrollment, payments = two_attempts()
     events = [completed(payment) for payment in payments]
-    with rival_before('UPDATE "payments_payment"', lambda: deliver(Client(), events[1 - slow]).status_code) as rival:
+    with rival_before(
+        'UPDATE "payments_payment"', lambda: deliver(Client(), events[1 - slow]).status_code
+    ) as rival:
         assert deliver(client, events[slow]).status_code == 200
     assert rival == [200]
     payments[slow].refresh_from_db()
     assert payments[slow].review_reason == "duplicate"
     assert_paid_once(enrollment)
-    assert deliver(client, completed(payments[slow])).json()["message"] == "Payment already processed"
+    assert (
+        deliver(client, completed(payments[slow])).json()["message"] == "Payment already processed"
+    )
 
 
-# --- however odd -----------------------------------------------------------------------------------------------------
+# --- however odd ----------------------------------------------------------------------------------
 
 
 def nested(levels: int) -> Any:
@@ -183,8 +228,14 @@ def nested(levels: int) -> Any:
 
 
 KEPT = {
-    "NUL in a name": ({"customer_details": {"name": "a\0b"}}, ["data.object.customer_details.name"]),
-    "a lone surrogate in a name": ({"customer_details": {"name": "a\ud800b"}}, ["data.object.customer_details.name"]),
+    "NUL in a name": (
+        {"customer_details": {"name": "a\0b"}},
+        ["data.object.customer_details.name"],
+    ),
+    "a lone surrogate in a name": (
+        {"customer_details": {"name": "a\ud800b"}},
+        ["data.object.customer_details.name"],
+    ),
     "NUL in a key": ({"a\0b": 1}, ["data.object.a\ufffdb"]),
     "not a number": ({"x": float("nan")}, ["data.object.x"]),
     "infinity": ({"x": float("inf")}, ["data.object.x"]),
@@ -198,10 +249,15 @@ KEPT = {
 
 
 @pytest.mark.parametrize("name", KEPT)
-def test_a_signed_event_is_kept_and_applied_whatever_else_is_in_it(client: Client, name: str) -> None:
+def test_a_signed_event_is_kept_and_applied_whatever_else_is_in_it(
+    client: Client, name: str
+) -> None:
     change, replaced = KEPT[name]
     _, payment = make_pending()
-    assert deliver(client, event_of(session_of(payment, **change))).json()["message"] == "Event processed"
+    assert (
+        deliver(client, event_of(session_of(payment, **change))).json()["message"]
+        == "Event processed"
+    )
     assert end_of(payment) == without_access(PAID)
     stored = StripeEvent.objects.get()
     assert (stored.status, stored.payload.get("maaledu_replaced")) == ("done", replaced)
@@ -221,20 +277,34 @@ INTENTS = {
 def test_what_is_no_payment_intent_is_not_recorded_as_one(client: Client, name: str) -> None:
     told, kept = INTENTS[name]
     enrollment, payment = make_pending()
-    assert deliver(client, completed(payment, payment_intent=told)).json()["message"] == "Event processed"
+    assert (
+        deliver(client, completed(payment, payment_intent=told)).json()["message"]
+        == "Event processed"
+    )
     assert end_of(payment) == without_access(PAID)
     assert payment.stripe_payment_intent_id == kept
     enrollment.refresh_from_db()
     assert enrollment.payment_reference == (kept or payment.stripe_session_id)
 
 
-NO_AMOUNTS = {"text": "49900", "words": "a lot", "a list": [49900], "true": True, "a fraction": 49900.0, "negative": -5, "endless": 10**25}
+NO_AMOUNTS = {
+    "text": "49900",
+    "words": "a lot",
+    "a list": [49900],
+    "true": True,
+    "a fraction": 49900.0,
+    "negative": -5,
+    "endless": 10**25,
+}
 
 
 @pytest.mark.parametrize("name", NO_AMOUNTS)
 def test_what_is_no_amount_is_flagged_and_not_fulfilled(client: Client, name: str) -> None:
     _, payment = make_pending()
-    assert deliver(client, completed(payment, amount_total=NO_AMOUNTS[name])).json()["message"] == "Event processed"
+    assert (
+        deliver(client, completed(payment, amount_total=NO_AMOUNTS[name])).json()["message"]
+        == "Event processed"
+    )
     assert end_of(payment) == MISMATCH
     assert payment.amount_received is None
     assert StripeEvent.objects.get().status == "done"
@@ -246,7 +316,13 @@ def test_true_is_not_an_amount_of_one(client: Client) -> None:
     assert end_of(payment) == MISMATCH
 
 
-NO_CURRENCIES = {"an object": {"a": 1}, "none": None, "a list": ["usd"], "a long one": "usdx", "NUL": "us\0"}
+NO_CURRENCIES = {
+    "an object": {"a": 1},
+    "none": None,
+    "a list": ["usd"],
+    "a long one": "usdx",
+    "NUL": "us\0",
+}
 
 
 @pytest.mark.parametrize("name", NO_CURRENCIES)
@@ -268,9 +344,13 @@ FOREIGN = {
 }
 
 
-@pytest.mark.parametrize("known", [True, False], ids=["a session we know", "a session we do not know yet"])
+@pytest.mark.parametrize(
+    "known", [True, False], ids=["a session we know", "a session we do not know yet"]
+)
 @pytest.mark.parametrize("name", FOREIGN)
-def test_a_session_that_names_no_payment_of_ours_is_kept_and_told_to_staff(client: Client, name: str, known: bool) -> None:
+def test_a_session_that_names_no_payment_of_ours_is_kept_and_told_to_staff(
+    client: Client, name: str, known: bool
+) -> None:
     _, payment = make_pending()
     event = completed(payment, **FOREIGN[name])
     if not known:
@@ -285,21 +365,30 @@ PENDING_STILL = ("pending", "pending", "", "", 0, [])
 
 
 @pytest.mark.parametrize("name", ["id", "type"])
-@pytest.mark.parametrize("value", ["", "e" * 256, None, 1, ["evt"]], ids=["empty", "long", "null", "number", "list"])
-def test_an_event_that_cannot_be_known_again_is_refused(client: Client, name: str, value: object) -> None:
+@pytest.mark.parametrize(
+    "value", ["", "e" * 256, None, 1, ["evt"]], ids=["empty", "long", "null", "number", "list"]
+)
+def test_an_event_that_cannot_be_known_again_is_refused(
+    client: Client, name: str, value: object
+) -> None:
     _, payment = make_pending()
     answer = deliver(client, {**completed(payment), name: value})
     assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_EVENT")
     assert StripeEvent.objects.count() == 0
 
 
-# --- what cannot be applied ------------------------------------------------------------------------------------------
+# --- what cannot be applied -----------------------------------------------------------------------
 
 
 def poisoned() -> tuple[Payment, SyncJob]:
     """A payment whose place cannot be made paid: somebody has written its job by hand."""
     enrollment, payment = make_pending()
-    facts = {"platform": "frappe", "email": enrollment.email, "course_id": "x", "payload": {"enrollment_id": str(enrollment.pk)}}
+    facts = {
+        "platform": "frappe",
+        "email": enrollment.email,
+        "course_id": "x",
+        "payload": {"enrollment_id": str(enrollment.pk)},
+    }
     job = SyncJob.objects.create(dedupe_key=f"enroll:{enrollment.pk}", status="dead", **facts)
     return payment, job
 
@@ -307,7 +396,9 @@ def poisoned() -> tuple[Payment, SyncJob]:
 def wear_out(event: StripeEvent) -> None:
     """Let all the attempts that the event has left pass."""
     for _ in range(10):
-        StripeEvent.objects.filter(pk=event.pk, status="pending").update(next_attempt_at=timezone.now() - timedelta(seconds=1))
+        StripeEvent.objects.filter(pk=event.pk, status="pending").update(
+            next_attempt_at=timezone.now() - timedelta(seconds=1)
+        )
         work.drain(EVENTS)
     event.refresh_from_db()
 
@@ -317,8 +408,12 @@ def alerts() -> list[str]:
 
 
 @pytest.mark.breaks_invariants
-def test_an_event_that_fails_for_good_is_told_to_staff_once_for_each_time_it_dies(client: Client) -> None:
-    """Requirement R135: eight attempts, then a replay that fails as well, then one that does not."""
+def test_an_event_that_fails_for_good_is_told_to_staff_once_for_each_time_it_dies(
+    client: Client,
+) -> None:
+    """Requirement R135: eight attempts, then a replay that fails as well, then one that does
+    not.
+    """
     payment, job = poisoned()
     assert deliver(client, completed(payment)).json()["message"] == "Event stored, to be processed"
     event = StripeEvent.objects.get()
@@ -327,12 +422,18 @@ def test_an_event_that_fails_for_good_is_told_to_staff_once_for_each_time_it_die
     assert (event.status, event.attempts) == ("dead", 8)
     first = f"alert:dead-event:{event.pk}:{event.fence}:staff@maaledu.example"
     assert alerts() == [first]
-    [reason] = [line for line in Email.objects.get(dedupe_key=first).context["lines"] if line.startswith("Reason")]
+    [reason] = [
+        line
+        for line in Email.objects.get(dedupe_key=first).context["lines"]
+        if line.startswith("Reason")
+    ]
     assert "IntegrityError" in reason
     work.replay(event)
     wear_out(event)
     assert event.status == "dead"
-    assert alerts() == sorted([first, f"alert:dead-event:{event.pk}:{event.fence}:staff@maaledu.example"])
+    assert alerts() == sorted(
+        [first, f"alert:dead-event:{event.pk}:{event.fence}:staff@maaledu.example"]
+    )
     job.delete()
     work.replay(event)
     wear_out(event)
@@ -344,7 +445,11 @@ def test_an_event_that_fails_for_good_is_told_to_staff_once_for_each_time_it_die
 def test_an_event_that_loses_worker_after_worker_is_told_to_staff() -> None:
     _, payment = make_pending()
     event = StripeEvent.objects.create(
-        event_id="evt_1", type="checkout.session.completed", livemode=False, payload=completed(payment), lapses=6
+        event_id="evt_1",
+        type="checkout.session.completed",
+        livemode=False,
+        payload=completed(payment),
+        lapses=6,
     )
     work.drain(EVENTS)
     event.refresh_from_db()
@@ -357,6 +462,14 @@ def test_what_is_kept_of_a_failure_names_no_value_of_the_row(client: Client) -> 
     payment, _ = poisoned()
     deliver(client, completed(payment))
     wear_out(StripeEvent.objects.get())
-    told = [StripeEvent.objects.get().last_error, *(line for mail in Email.objects.all() for line in mail.context["lines"])]
+    told = [
+        StripeEvent.objects.get().last_error,
+        *(line for mail in Email.objects.all() for line in mail.context["lines"]),
+    ]
     assert "IntegrityError" in told[0]
-    assert [text for text in told for secret in ("DETAIL", "dup key", f"enroll:{payment.enrollment_id}") if secret in text] == []
+    assert [
+        text
+        for text in told
+        for secret in ("DETAIL", "dup key", f"enroll:{payment.enrollment_id}")
+        if secret in text
+    ] == []

@@ -1,18 +1,36 @@
-"""Buyers, Stripe and the sweep in any order Hypothesis thinks of: at every step everything holds, and money is never lost."""
+"""Buyers, Stripe and the sweep in any order Hypothesis thinks of: at every step everything holds,
+and money is never lost.
+"""
 
 import pytest
 from django.db import connection
 from django.test import Client
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from enrollments.models import Enrollment
 from operations import invariants
 from payments import settlement
 from payments.models import Payment
 from tests.cleaning import empty_database
-from tests.factories import async_failed, async_succeeded, completed, deliver, expired, make_course, make_payment, make_pending, unpaid
+from tests.factories import (
+    async_failed,
+    async_succeeded,
+    completed,
+    deliver,
+    expired,
+    make_course,
+    make_payment,
+    make_pending,
+    unpaid,
+)
 
 EMAILS = ("ada@example.com", "bob@example.com")
 
@@ -31,7 +49,9 @@ class Shop(RuleBasedStateMachine):
 
     @rule(target=payments, email=st.sampled_from(EMAILS))
     def begin(self, email: str) -> Payment:
-        """What checkout writes: a new pending place where none is live, else the payment that is there or a new attempt."""
+        """What checkout writes: a new pending place where none is live, else the payment that is
+        there or a new attempt.
+        """
         live = Enrollment.objects.live().filter(email=email).first()
         if live is None:
             return make_pending(self.course, email=email)[1]
@@ -83,7 +103,9 @@ class Shop(RuleBasedStateMachine):
     @invariant()
     def every_payment_is_kept_and_only_one_is_not_set_aside(self) -> None:
         for email, paid in self.paid.items():
-            kept = Payment.objects.filter(status=Payment.PAID, enrollment__in=Enrollment.objects.filter(email=email))
+            kept = Payment.objects.filter(
+                status=Payment.PAID, enrollment__in=Enrollment.objects.filter(email=email)
+            )
             assert set(kept.values_list("pk", flat=True)) == paid
             used = [payment for payment in kept if payment.review_reason not in Payment.UNFULFILLED]
             assert len(used) == min(1, len(paid))

@@ -51,24 +51,46 @@ def test_the_page_tells_the_truth_from_payment_to_course(buyer: Client, sandbox:
     assert "every" not in html.split('id="main"')[1]
 
 
-def test_the_page_names_the_shop_and_gives_its_moments_with_the_year(buyer: Client, sandbox: Sandbox, settings) -> None:
+def test_the_page_names_the_shop_and_gives_its_moments_with_the_year(
+    buyer: Client, sandbox: Sandbox, settings
+) -> None:
     enrollment = buy(buyer)
     run_lms_job()
     enrollment.refresh_from_db()
     html = page(buyer, enrollment)
-    assert f"<title>Your course is ready · {enrollment.course_title} · {settings.SITE_NAME}</title>" in html
+    assert (
+        f"<title>Your course is ready · {enrollment.course_title} · {settings.SITE_NAME}</title>"
+        in html
+    )
     moments = re.findall(r"<time [^>]+>([^<]+)</time>", html)
-    assert moments == [f"{at:%B} {at.day}, {at:%Y, %H:%M} UTC" for at in (enrollment.paid_at, *[enrollment.lms_synced_at] * 2)]
-    news = buyer.get(f"{enrollment.get_absolute_url()}status/?seen=paid_setting_up", headers={"HX-Request": "true"}).content.decode()
-    assert f"<title>Your course is ready · {enrollment.course_title} · {settings.SITE_NAME}</title>" in news
+    assert moments == [
+        f"{at:%B} {at.day}, {at:%Y, %H:%M} UTC"
+        for at in (enrollment.paid_at, *[enrollment.lms_synced_at] * 2)
+    ]
+    news = buyer.get(
+        f"{enrollment.get_absolute_url()}status/?seen=paid_setting_up",
+        headers={"HX-Request": "true"},
+    ).content.decode()
+    assert (
+        f"<title>Your course is ready · {enrollment.course_title} · {settings.SITE_NAME}</title>"
+        in news
+    )
 
 
 def test_a_step_is_called_done_only_when_it_is(buyer: Client, sandbox: Sandbox) -> None:
     enrollment = buy(buyer)
-    assert [step.label for step in describe(enrollment).steps] == ["Payment received", "Setting up your place", "Course ready"]
+    assert [step.label for step in describe(enrollment).steps] == [
+        "Payment received",
+        "Setting up your place",
+        "Course ready",
+    ]
     run_lms_job()
     enrollment.refresh_from_db()
-    assert [step.label for step in describe(enrollment).steps] == ["Payment received", "Your place is set up", "Course ready"]
+    assert [step.label for step in describe(enrollment).steps] == [
+        "Payment received",
+        "Your place is set up",
+        "Course ready",
+    ]
 
 
 def test_a_delayed_payment_says_so_and_then_how_it_ended(buyer: Client) -> None:
@@ -83,7 +105,9 @@ def test_a_delayed_payment_says_so_and_then_how_it_ended(buyer: Client) -> None:
     assert f"/checkout/{enrollment.course_slug}/" in html
 
 
-def test_an_outage_is_named_with_its_start_and_the_next_try(buyer: Client, sandbox: Sandbox, settings) -> None:
+def test_an_outage_is_named_with_its_start_and_the_next_try(
+    buyer: Client, sandbox: Sandbox, settings
+) -> None:
     settings.LMS_BREAKER_FAILURES = 1
     enrollment = buy(buyer)
     sandbox.fault("lms", "503")
@@ -91,11 +115,18 @@ def test_an_outage_is_named_with_its_start_and_the_next_try(buyer: Client, sandb
     enrollment.refresh_from_db()
     view = describe(enrollment)
     platform = PlatformState.objects.get()
-    assert (view.state, view.unavailable_since, view.next_attempt_at) == ("lms_unavailable", platform.opened_at, platform.retry_at)
+    assert (view.state, view.unavailable_since, view.next_attempt_at) == (
+        "lms_unavailable",
+        platform.opened_at,
+        platform.retry_at,
+    )
     html = page(buyer, enrollment)
     assert "not answering" in html
     assert f'since <time datetime="{platform.opened_at:%Y-%m-%dT%H:%M}' in html
-    assert f"{platform.opened_at:%B} {platform.opened_at.day}, {platform.opened_at:%Y, %H:%M} UTC</time>" in html
+    assert (
+        f"{platform.opened_at:%B} {platform.opened_at.day}, {platform.opened_at:%Y, %H:%M}"
+        " UTC</time>" in html
+    )
     assert settings.SUPPORT_EMAIL in html
 
 
@@ -108,7 +139,9 @@ def test_a_slow_set_up_names_the_next_try(buyer: Client, sandbox: Sandbox) -> No
     assert (view.state, view.next_attempt_at, view.poll) == ("retrying", job.next_attempt_at, True)
 
 
-def test_a_dead_letter_is_told_to_the_learner_as_it_is(buyer: Client, sandbox: Sandbox, settings) -> None:
+def test_a_dead_letter_is_told_to_the_learner_as_it_is(
+    buyer: Client, sandbox: Sandbox, settings
+) -> None:
     enrollment = buy(buyer)
     sandbox.lms(courses_any=False, courses=[])
     run_lms_job()
@@ -123,10 +156,22 @@ def test_a_dead_letter_is_told_to_the_learner_as_it_is(buyer: Client, sandbox: S
     ("make", "state", "words"),
     [
         (lambda client, payment: deliver(client, expired(payment)), "expired", "has expired"),
-        (lambda client, payment: deliver(client, completed(payment, amount_total=1)), "attention", "looking into your payment"),
-        (lambda client, payment: settlement.fail(payment, code="STRIPE_UNAVAILABLE", actor="test"), "failed", "could not be started"),
         (
-            lambda client, payment: settlement.abandon(payment, ends_as=Payment.CANCELLED, actor="test"),
+            lambda client, payment: deliver(client, completed(payment, amount_total=1)),
+            "attention",
+            "looking into your payment",
+        ),
+        (
+            lambda client, payment: settlement.fail(
+                payment, code="STRIPE_UNAVAILABLE", actor="test"
+            ),
+            "failed",
+            "could not be started",
+        ),
+        (
+            lambda client, payment: settlement.abandon(
+                payment, ends_as=Payment.CANCELLED, actor="test"
+            ),
             "cancelled",
             "You left the checkout",
         ),
@@ -171,38 +216,64 @@ def let_pass(enrollment: Enrollment, minutes: int) -> Enrollment:
     ("state", "make"),
     [
         ("paid_setting_up", lambda: None),
-        ("retrying", lambda: SyncJob.objects.update(attempts=2, fence=2, next_attempt_at=timezone.now())),
-        ("lms_unavailable", lambda: PlatformState.objects.create(name="frappe", state="open", retry_at=timezone.now())),
+        (
+            "retrying",
+            lambda: SyncJob.objects.update(attempts=2, fence=2, next_attempt_at=timezone.now()),
+        ),
+        (
+            "lms_unavailable",
+            lambda: PlatformState.objects.create(
+                name="frappe", state="open", retry_at=timezone.now()
+            ),
+        ),
     ],
 )
-def test_a_page_that_waits_for_the_lms_asks_less_the_longer_it_waits(buyer: Client, state: str, make: Callable) -> None:
+def test_a_page_that_waits_for_the_lms_asks_less_the_longer_it_waits(
+    buyer: Client, state: str, make: Callable
+) -> None:
     enrollment = buy(buyer)
     make()
     assert (describe(enrollment).state, describe(enrollment).poll_seconds) == (state, 2)
-    assert [describe(let_pass(enrollment, minutes)).poll_seconds for minutes in (1, 9, 59, 61, 10_000)] == [2, 5, 15, 60, 60]
+    assert [
+        describe(let_pass(enrollment, minutes)).poll_seconds for minutes in (1, 9, 59, 61, 10_000)
+    ] == [2, 5, 15, 60, 60]
 
 
 @pytest.mark.parametrize("failed", [True, False], ids=["refused", "bank at work"])
-def test_a_page_that_waits_for_people_asks_slowly_and_then_slower(buyer: Client, failed: bool) -> None:
+def test_a_page_that_waits_for_people_asks_slowly_and_then_slower(
+    buyer: Client, failed: bool
+) -> None:
     enrollment, payment = make_pending()
     if failed:
         enrollment = buy(buyer)
         SyncJob.objects.update(status="dead")
-        DeadLetter.objects.create(job=SyncJob.objects.get(), first_attempt_at=timezone.now(), last_attempt_at=timezone.now())
+        DeadLetter.objects.create(
+            job=SyncJob.objects.get(),
+            first_attempt_at=timezone.now(),
+            last_attempt_at=timezone.now(),
+        )
         DeadLetter.objects.update(notification_sent_at=timezone.now())
     else:
         payment.status = Payment.PROCESSING
-    assert [describe(let_pass(enrollment, minutes), payment).poll_seconds for minutes in (0, 30, 61)] == [15, 15, 60]
+    assert [
+        describe(let_pass(enrollment, minutes), payment).poll_seconds for minutes in (0, 30, 61)
+    ] == [15, 15, 60]
 
 
 def test_a_throttled_learner_reads_when_it_goes_on(buyer: Client, sandbox: Sandbox) -> None:
-    """A stock LMS makes 60 users an hour: the next learner waits, which is no failed attempt, and not a few seconds either."""
+    """A stock LMS makes 60 users an hour: the next learner waits, which is no failed attempt, and
+    not a few seconds either.
+    """
     enrollment = buy(buyer)
     sandbox.fault("lms", "429", retry_after=1800)
     job = run_lms_job()
     assert (job.status, job.attempts) == ("pending", 0)
     view = describe(enrollment)
-    assert (view.state, view.next_attempt_at, view.poll_seconds) == ("retrying", job.next_attempt_at, 60)
+    assert (view.state, view.next_attempt_at, view.poll_seconds) == (
+        "retrying",
+        job.next_attempt_at,
+        60,
+    )
     assert "few seconds" not in view.detail
     assert f"{job.next_attempt_at:%H:%M} UTC" in page(buyer, enrollment)
 
@@ -210,9 +281,13 @@ def test_a_throttled_learner_reads_when_it_goes_on(buyer: Client, sandbox: Sandb
 def test_the_page_asks_just_after_the_next_try_and_never_in_vain_before(buyer: Client) -> None:
     enrollment = buy(buyer)
     for seconds, poll in ((1, 2), (8, 9), (40, 41), (3000, 60)):
-        SyncJob.objects.update(attempts=1, fence=1, next_attempt_at=timezone.now() + timedelta(seconds=seconds))
+        SyncJob.objects.update(
+            attempts=1, fence=1, next_attempt_at=timezone.now() + timedelta(seconds=seconds)
+        )
         assert poll <= describe(enrollment).poll_seconds <= poll + 1
-    PlatformState.objects.create(name="frappe", state="open", retry_at=timezone.now() + timedelta(seconds=30))
+    PlatformState.objects.create(
+        name="frappe", state="open", retry_at=timezone.now() + timedelta(seconds=30)
+    )
     assert 30 <= describe(enrollment).poll_seconds <= 32
 
 

@@ -33,7 +33,9 @@ def state(payment: Payment) -> tuple:
     return enrollment.status, payment.status, payment.review_reason, enrollment.failure_code, jobs
 
 
-def test_a_paid_session_makes_the_enrollment_paid_with_one_job_and_one_trail(client: Client) -> None:
+def test_a_paid_session_makes_the_enrollment_paid_with_one_job_and_one_trail(
+    client: Client,
+) -> None:
     enrollment, payment = make_pending()
     event = completed(payment)
     answer = deliver(client, event)
@@ -49,7 +51,12 @@ def test_a_paid_session_makes_the_enrollment_paid_with_one_job_and_one_trail(cli
     trail = EnrollmentEvent.objects.get(enrollment=enrollment)
     assert (trail.from_status, trail.to_status, trail.actor) == ("pending", "paid", event["id"])
     job = SyncJob.objects.get()
-    assert (job.email, job.course_id, job.platform, job.status) == (enrollment.email, enrollment.lms_course_id, "frappe", "pending")
+    assert (job.email, job.course_id, job.platform, job.status) == (
+        enrollment.email,
+        enrollment.lms_course_id,
+        "frappe",
+        "pending",
+    )
     assert Email.objects.count() == 0
 
 
@@ -69,7 +76,11 @@ def test_second_delivery_of_an_event_changes_nothing(client: Client) -> None:
     deliver(client, event)
     before = state(payment)
     answer = deliver(client, event, path="/webhooks/stripe/")
-    assert answer.json() == {"success": True, "message": "Event already processed", "eventId": event["id"]}
+    assert answer.json() == {
+        "success": True,
+        "message": "Event already processed",
+        "eventId": event["id"],
+    }
     assert state(payment) == before
     assert (StripeEvent.objects.count(), EnrollmentEvent.objects.count()) == (1, 1)
 
@@ -107,7 +118,9 @@ def test_an_unpaid_session_is_not_fulfilled_until_the_bank_pays(client: Client) 
     [({"amount_total": 1}, 1), ({"currency": "jpy"}, 49900), ({"amount_total": None}, None)],
     ids=["amount", "currency", "no amount"],
 )
-def test_another_amount_or_currency_is_kept_flagged_and_not_fulfilled(client: Client, change: dict, received: int) -> None:
+def test_another_amount_or_currency_is_kept_flagged_and_not_fulfilled(
+    client: Client, change: dict, received: int
+) -> None:
     _, payment = make_pending()
     assert deliver(client, completed(payment, **change)).status_code == 200
     assert state(payment) == ("failed", "paid", "amount_mismatch", "AMOUNT_MISMATCH", 0)
@@ -137,14 +150,21 @@ def dispute_events(payment: Payment) -> list[dict]:
 
 
 @pytest.mark.parametrize("events_of", [session_events, refund_events, dispute_events])
-def test_an_event_of_another_stripe_account_is_kept_and_changes_nothing(client: Client, events_of) -> None:
-    """Contracts, bad input 23: `account` names the connected account that an event is about; none of them is ours."""
+def test_an_event_of_another_stripe_account_is_kept_and_changes_nothing(
+    client: Client, events_of
+) -> None:
+    """Contracts, bad input 23: `account` names the connected account that an event is about; none
+    of them is ours.
+    """
     _, payment = make_pending()
     if events_of is not session_events:
         deliver(client, completed(payment))
     before, events = state(payment), events_of(payment)
     for event in events:
-        assert deliver(client, {**event, "account": "acct_of_somebody_else"}).json()["message"] == "Event ignored"
+        assert (
+            deliver(client, {**event, "account": "acct_of_somebody_else"}).json()["message"]
+            == "Event ignored"
+        )
     assert (state(payment), Refund.objects.count(), Dispute.objects.count()) == (before, 0, 0)
     alerts = [" ".join(mail.context["lines"]) for mail in Email.objects.filter(kind="staff_alert")]
     assert ["another Stripe account" in lines for lines in alerts] == [True] * len(events)
@@ -154,7 +174,12 @@ def test_an_event_of_another_stripe_account_is_kept_and_changes_nothing(client: 
 
 def test_unknown_types_and_sessions_are_answered_200_and_change_nothing(client: Client) -> None:
     _, payment = make_pending()
-    assert deliver(client, factories.event_of({"object": "invoice", "id": "in_1"}, "invoice.paid")).status_code == 200
+    assert (
+        deliver(
+            client, factories.event_of({"object": "invoice", "id": "in_1"}, "invoice.paid")
+        ).status_code
+        == 200
+    )
     stranger = completed(payment, metadata={}, id="cs_of_another_shop")
     assert deliver(client, stranger).json()["message"] == "Unknown session"
     ours_lost = completed(payment, metadata={"payment_id": "not-a-uuid"})
@@ -187,12 +212,16 @@ def test_a_late_payment_takes_the_place_of_a_newer_unpaid_checkout(client: Clien
     deliver(client, completed(late))
     assert state(late) == ("paid", "paid", "late", "", 1)
     assert state(newer) == ("cancelled", "pending", "", "SUPERSEDED", 0)
-    assert newer.expires_at < timezone.now() - settings.PENDING_GRACE, "the next sweep closes its session at Stripe"
+    assert newer.expires_at < timezone.now() - settings.PENDING_GRACE, (
+        "the next sweep closes its session at Stripe"
+    )
     deliver(client, completed(newer))
     assert state(newer) == ("cancelled", "paid", "duplicate", "SUPERSEDED", 0)
 
 
-def test_a_second_payment_for_a_place_is_kept_flagged_and_never_a_second_enrollment(client: Client) -> None:
+def test_a_second_payment_for_a_place_is_kept_flagged_and_never_a_second_enrollment(
+    client: Client,
+) -> None:
     first, late = make_pending()
     deliver(client, expired(late))
     _, paid = make_pending(first.course, email=first.email)
@@ -213,11 +242,20 @@ def test_two_attempts_of_one_enrollment_paid_twice_keep_one_place(client: Client
     assert SyncJob.objects.count() == 1
 
 
-def test_an_event_whose_handling_failed_is_kept_and_tried_again_by_redelivery(client: Client) -> None:
-    """A job that somebody wrote by hand makes the handler fail; once it is gone, the same event sent again goes through."""
+def test_an_event_whose_handling_failed_is_kept_and_tried_again_by_redelivery(
+    client: Client,
+) -> None:
+    """A job that somebody wrote by hand makes the handler fail; once it is gone, the same event
+    sent again goes through.
+    """
     enrollment, payment = make_pending()
     event = completed(payment)
-    job = SyncJob.objects.create(dedupe_key=f"enroll:{enrollment.pk}", platform="frappe", email=enrollment.email, course_id="x")
+    job = SyncJob.objects.create(
+        dedupe_key=f"enroll:{enrollment.pk}",
+        platform="frappe",
+        email=enrollment.email,
+        course_id="x",
+    )
     assert deliver(client, event).json()["message"] == "Event stored, to be processed"
     stored = StripeEvent.objects.get()
     assert (stored.status, stored.attempts) == ("pending", 1)
@@ -237,7 +275,10 @@ def test_either_of_two_secrets_is_accepted_while_one_is_rolled(client: Client) -
         settings.STRIPE_WEBHOOK_SECRETS = ["whsec_new", old]
         assert deliver(client, body, header=factories.signed(body, secret=old)).status_code == 200
         other = json.dumps(completed(payment))
-        assert deliver(client, other, header=factories.signed(other, secret="whsec_new")).status_code == 200
+        assert (
+            deliver(client, other, header=factories.signed(other, secret="whsec_new")).status_code
+            == 200
+        )
     finally:
         settings.STRIPE_WEBHOOK_SECRETS = [old]
 
@@ -272,7 +313,10 @@ def test_what_stripe_did_not_sign_is_refused_and_leaves_no_row(client: Client, c
 def test_a_changed_body_is_refused(client: Client) -> None:
     _, payment = make_pending()
     body = json.dumps(completed(payment))
-    assert deliver(client, body + "\n", header=factories.signed(body)).json()["code"] == "INVALID_SIGNATURE"
+    assert (
+        deliver(client, body + "\n", header=factories.signed(body)).json()["code"]
+        == "INVALID_SIGNATURE"
+    )
     assert StripeEvent.objects.count() == 0
 
 
@@ -287,11 +331,23 @@ BODIES = {
     "broken": '{"id":',
     "deep": "[" * 100_000,
     "thin": '{"id": "evt_1", "object": "v2.core.event", "type": "x", "livemode": false}',
-    "data list": '{"id": "evt_1", "object": "event", "type": "x", "livemode": false, "data": {"object": []}}',
-    "livemode text": '{"id": "evt_1", "object": "event", "type": "x", "livemode": "no", "data": {"object": {}}}',
-    "id number": '{"id": 1, "object": "event", "type": "x", "livemode": false, "data": {"object": {}}}',
-    "nul": '{"id": "evt_\\u0000", "object": "event", "type": "x", "livemode": false, "data": {"object": {}}}',
-    "surrogate": '{"id": "evt_\\ud800", "object": "event", "type": "x", "livemode": false, "data": {"object": {}}}',
+    "data list": (
+        '{"id": "evt_1", "object": "event", "type": "x", "livemode": false, "data": {"object": []}}'
+    ),
+    "livemode text": (
+        '{"id": "evt_1", "object": "event", "type": "x", "livemode": "no", "data": {"object": {}}}'
+    ),
+    "id number": (
+        '{"id": 1, "object": "event", "type": "x", "livemode": false, "data": {"object": {}}}'
+    ),
+    "nul": (
+        '{"id": "evt_\\u0000", "object": "event", "type": "x", "livemode": false, "data":'
+        ' {"object": {}}}'
+    ),
+    "surrogate": (
+        '{"id": "evt_\\ud800", "object": "event", "type": "x", "livemode": false, "data":'
+        ' {"object": {}}}'
+    ),
 }
 
 
@@ -303,7 +359,12 @@ def test_signed_nonsense_is_refused_with_a_code(client: Client, case: str) -> No
 
 
 def test_a_signed_body_that_is_not_utf8_is_refused(client: Client) -> None:
-    answer = client.post("/api/webhook", data=b"\xff\xfe", content_type="application/json", headers={"Stripe-Signature": "t=1,v1=00"})
+    answer = client.post(
+        "/api/webhook",
+        data=b"\xff\xfe",
+        content_type="application/json",
+        headers={"Stripe-Signature": "t=1,v1=00"},
+    )
     assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_SIGNATURE")
 
 

@@ -21,16 +21,26 @@ STAFF = "staff@example.com"
 
 
 def make_application(course: Course | None = None, *, email: str = HOLDER) -> Grant:
-    return applications.file(course or make_course(), Application("Grace Holder", email, "A situation.", "A motivation."))
+    return applications.file(
+        course or make_course(), Application("Grace Holder", email, "A situation.", "A motivation.")
+    )
 
 
-def make_coupon(course: Course | None = None, *, percent: int = 50, email: str = HOLDER, program: Program | None = None) -> Grant:
+def make_coupon(
+    course: Course | None = None,
+    *,
+    percent: int = 50,
+    email: str = HOLDER,
+    program: Program | None = None,
+) -> Grant:
     decision = Decision(percent, timezone.now() + timedelta(days=30), program)
     return applications.approve(make_application(course, email=email), decision, by=STAFF)
 
 
 def open_checkout(grant: Grant) -> Payment:
-    """Return the open payment of a checkout with this coupon, as far as its rows go: Stripe is not asked."""
+    """Return the open payment of a checkout with this coupon, as far as its rows go: Stripe is not
+    asked.
+    """
     course = Course.objects.get(pk=grant.course_id)
     quote = redemption.quote(code=grant.code or "", email=grant.email, course=course)
     _, payment = checkout._write(orders.Order(course, grant.email, "", quote.price, quote.grant))
@@ -39,7 +49,9 @@ def open_checkout(grant: Grant) -> Payment:
 
 
 def with_session(payment: Payment) -> Payment:
-    Payment.objects.filter(pk=payment.pk).update(stripe_session_id=f"cs_test_{payment.pk.hex}", checkout_url="x")
+    Payment.objects.filter(pk=payment.pk).update(
+        stripe_session_id=f"cs_test_{payment.pk.hex}", checkout_url="x"
+    )
     return Payment.objects.get(pk=payment.pk)
 
 
@@ -52,9 +64,13 @@ def buy_with(grant: Grant) -> Payment:
 
 def refund(payment: Payment, *, gives_coupon_back: bool) -> dict[str, Any]:
     """Have staff refund a payment in full and Stripe tell of it; return what it tells."""
-    wanted = Request(payment.amount, "requested_by_customer", STAFF, gives_coupon_back=gives_coupon_back)
+    wanted = Request(
+        payment.amount, "requested_by_customer", STAFF, gives_coupon_back=gives_coupon_back
+    )
     told = refund_of(
-        payment, payment_intent=payment.stripe_payment_intent_id, metadata={"refund_id": str(refunds._write(payment, wanted).pk)}
+        payment,
+        payment_intent=payment.stripe_payment_intent_id,
+        metadata={"refund_id": str(refunds._write(payment, wanted).pk)},
     )
     assert deliver(Client(), refunded(told)).status_code == 200
     return told

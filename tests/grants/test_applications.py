@@ -54,17 +54,30 @@ def test_one_open_application_for_each_course_and_email() -> None:
 def test_a_second_application_is_answered_alike_and_its_holder_is_reminded_by_mail() -> None:
     course = make_course()
     for _ in range(3):
-        applications.apply(course, applications.Application("Grace", "holder@example.com", "s", "m"))
+        applications.apply(
+            course, applications.Application("Grace", "holder@example.com", "s", "m")
+        )
     assert Grant.objects.count() == 1
-    assert sorted(key.split(":")[2] != "" for key in Email.objects.values_list("dedupe_key", flat=True)) == [False, True]
+    assert sorted(
+        key.split(":")[2] != "" for key in Email.objects.values_list("dedupe_key", flat=True)
+    ) == [False, True]
 
 
 def test_an_approval_makes_a_coupon_with_its_trace_and_one_mail() -> None:
     grant = applications.approve(make_application(), decision(), by=STAFF)
-    assert (grant.status, grant.percent, grant.decided_by, grant.price_at_approval) == ("approved", 50, STAFF, 49900)
+    assert (grant.status, grant.percent, grant.decided_by, grant.price_at_approval) == (
+        "approved",
+        50,
+        STAFF,
+        49900,
+    )
     assert grant.code is not None
     mail = Email.objects.get(kind="grant_approved")
-    assert (mail.context["code"], mail.context["to_pay"], mail.context["percent"]) == (grant.code, "$249.50", 50)
+    assert (mail.context["code"], mail.context["to_pay"], mail.context["percent"]) == (
+        grant.code,
+        "$249.50",
+        50,
+    )
     assert GrantEvent.objects.filter(grant=grant).count() == 2
 
 
@@ -84,7 +97,10 @@ def test_an_expiry_in_the_past_is_refused() -> None:
 
 def test_two_members_of_staff_deciding_at_once_make_one_decision() -> None:
     grant = make_application()
-    steps = [lambda: applications.approve(grant, decision(), by="a"), lambda: applications.reject(grant, by="b", reason="budget")] * 4
+    steps = [
+        lambda: applications.approve(grant, decision(), by="a"),
+        lambda: applications.reject(grant, by="b", reason="budget"),
+    ] * 4
     results = race(lambda number: steps[number](), threads=8)
     assert kinds(results) == {"ok": 1, "AlreadyDecided": 7}
     assert GrantEvent.objects.filter(grant=grant).count() == 2
@@ -92,7 +108,9 @@ def test_two_members_of_staff_deciding_at_once_make_one_decision() -> None:
 
 
 def test_a_rejection_names_its_reason_and_is_final() -> None:
-    grant = applications.reject(make_application(), by=STAFF, reason="criteria", note="Next year, please.")
+    grant = applications.reject(
+        make_application(), by=STAFF, reason="criteria", note="Next year, please."
+    )
     assert Email.objects.get(kind="grant_rejected").context["note"] == "Next year, please."
     with pytest.raises(AlreadyDecided):
         applications.approve(grant, decision(), by=STAFF)
@@ -104,7 +122,10 @@ def test_a_budget_of_money_is_never_exceeded_also_by_many_at_once() -> None:
     program = Program.objects.create(name="Fund", currency="usd", budget_amount=100_000)
     course = make_course(price=49900)
     grants = [make_application(course, email=f"a{number}@example.com") for number in range(8)]
-    results = race(lambda number: applications.approve(grants[number], decision(50, program), by=STAFF), threads=8)
+    results = race(
+        lambda number: applications.approve(grants[number], decision(50, program), by=STAFF),
+        threads=8,
+    )
     assert kinds(results) == {"ok": 4, "BudgetExceeded": 4}
     program.refresh_from_db()
     assert (program.committed_amount, program.committed_places) == (99_800, 4)
@@ -125,7 +146,11 @@ def test_a_program_of_another_currency_or_closed_is_refused() -> None:
     closed = Program.objects.create(name="Closed", currency="usd", is_active=False)
     for program in (euros, closed):
         with pytest.raises(InvalidDecision):
-            applications.approve(make_application(email=f"{program.name}@example.com"), decision(50, program), by=STAFF)
+            applications.approve(
+                make_application(email=f"{program.name}@example.com"),
+                decision(50, program),
+                by=STAFF,
+            )
 
 
 def test_revoking_and_expiring_give_the_budget_back() -> None:
@@ -155,39 +180,64 @@ def test_a_reissued_code_kills_the_old_one_and_is_mailed() -> None:
 def test_extending_moves_the_expiry_of_an_unused_coupon_only() -> None:
     grant = make_coupon()
     until = timezone.now() + timedelta(days=90)
-    assert abs((applications.extend(grant, by=STAFF, until=until).expires_at - until).total_seconds()) < 1
+    assert (
+        abs((applications.extend(grant, by=STAFF, until=until).expires_at - until).total_seconds())
+        < 1
+    )
     applications.revoke(grant, by=STAFF)
-    for act in (lambda: applications.extend(grant, by=STAFF, until=until), lambda: applications.revoke(grant, by=STAFF)):
+    for act in (
+        lambda: applications.extend(grant, by=STAFF, until=until),
+        lambda: applications.revoke(grant, by=STAFF),
+    ):
         with pytest.raises(AlreadyDecided):
             act()
 
 
 def test_holders_are_reminded_seven_days_and_one_day_before_once_each() -> None:
     far = make_coupon(email="far@example.com")
-    for email, left in (("week@example.com", timedelta(days=6)), ("day@example.com", timedelta(hours=20))):
+    for email, left in (
+        ("week@example.com", timedelta(days=6)),
+        ("day@example.com", timedelta(hours=20)),
+    ):
         grant = make_coupon(email=email)
-        Grant.objects.filter(pk=grant.pk).update(expires_at=timezone.now() + left, decided_at=timezone.now() - IN_A_MONTH)
+        Grant.objects.filter(pk=grant.pk).update(
+            expires_at=timezone.now() + left, decided_at=timezone.now() - IN_A_MONTH
+        )
     assert (reminders.send_reminders(), reminders.send_reminders()) == (2, 0)
-    assert sorted(Email.objects.filter(kind="grant_reminder").values_list("to", flat=True)) == ["day@example.com", "week@example.com"]
+    assert sorted(Email.objects.filter(kind="grant_reminder").values_list("to", flat=True)) == [
+        "day@example.com",
+        "week@example.com",
+    ]
     assert far.status == "approved"
 
 
 @pytest.mark.parametrize(("days", "told"), [(3, [1]), (8, [7, 1]), (7, [1])])
-def test_a_moment_to_remind_that_lay_before_the_approval_is_left_out(days: int, told: list[int]) -> None:
+def test_a_moment_to_remind_that_lay_before_the_approval_is_left_out(
+    days: int, told: list[int]
+) -> None:
     """The approval's own mail has just said until when the coupon is good."""
     now = timezone.now()
-    grant = applications.approve(make_application(), Decision(50, now + timedelta(days=days) - timedelta(minutes=1)), by=STAFF)
+    grant = applications.approve(
+        make_application(),
+        Decision(50, now + timedelta(days=days) - timedelta(minutes=1)),
+        by=STAFF,
+    )
     counts = [reminders.send_reminders()]
-    for left in (timedelta(days=6, hours=12), timedelta(hours=12)):  # the time between passes: both moments move back by as much
+    # the time between passes: both moments move back by as much
+    for left in (timedelta(days=6, hours=12), timedelta(hours=12)):
         passed = grant.expires_at - now - left
-        Grant.objects.filter(pk=grant.pk).update(expires_at=now + left, decided_at=grant.decided_at - passed)
+        Grant.objects.filter(pk=grant.pk).update(
+            expires_at=now + left, decided_at=grant.decided_at - passed
+        )
         counts.append(reminders.send_reminders())
     assert counts == [0, int(7 in told), int(1 in told)]
 
 
 @pytest.mark.breaks_invariants
 def test_who_applies_again_is_told_how_the_first_application_stands() -> None:
-    """The mail is true, and goes to the address itself; it holds nothing to be guessed or used by whoever typed the address."""
+    """The mail is true, and goes to the address itself; it holds nothing to be guessed or used by
+    whoever typed the address.
+    """
     course = make_course()
     again = applications.Application("Somebody", HOLDER, "s", "m")
     grant = make_coupon(course)
@@ -215,5 +265,12 @@ def test_who_applies_again_is_told_how_the_first_application_stands() -> None:
         (49900, 90, 4991, ["An affiliate's commission would exceed what is paid by $0.01."]),
     ],
 )
-def test_the_approval_warns_of_a_free_rest_and_of_a_loss(price: int, percent: int, commission: int, said: list[str]) -> None:
-    assert applications.warnings_about(discounted(price, percent, "usd"), percent, commission=commission) == said
+def test_the_approval_warns_of_a_free_rest_and_of_a_loss(
+    price: int, percent: int, commission: int, said: list[str]
+) -> None:
+    assert (
+        applications.warnings_about(
+            discounted(price, percent, "usd"), percent, commission=commission
+        )
+        == said
+    )

@@ -1,4 +1,6 @@
-"""A program counts each coupon once: from its approval until it is given up for good, and again when it is used after all."""
+"""A program counts each coupon once: from its approval until it is given up for good, and again
+when it is used after all.
+"""
 
 from importlib import import_module
 
@@ -28,7 +30,9 @@ def counted(program: Program) -> tuple[int, int]:
 
 
 def leave(grant: Grant):
-    """Have the holder turn up at Stripe too late: the checkout ends, the coupon's time too, and the sweep has been by."""
+    """Have the holder turn up at Stripe too late: the checkout ends, the coupon's time too, and the
+    sweep has been by.
+    """
     payment = open_checkout(grant)
     deliver(Client(), expired(payment))
     run_out(grant)
@@ -47,7 +51,11 @@ def test_a_late_payment_takes_the_budget_again_that_the_expiry_gave_back() -> No
     assert (counted(program), fresh(grant).holds_budget) == ((0, 0), False)
     for _ in range(2):
         deliver(Client(), completed(payment))
-    assert (fresh(grant).status, fresh(grant).holds_budget, fresh(grant).committed_amount) == ("redeemed", True, HALF)
+    assert (fresh(grant).status, fresh(grant).holds_budget, fresh(grant).committed_amount) == (
+        "redeemed",
+        True,
+        HALF,
+    )
     assert (counted(program), over_budget_alerts()) == ((1, HALF), 0)
 
 
@@ -62,12 +70,18 @@ def test_expired_paid_late_given_back_and_expired_again_returns_the_budget_once(
     assert (fresh(grant).status, counted(program)) == ("approved", (2, 2 * HALF))
     run_out(grant)
     assert (redemption.expire_overdue(), redemption.expire_overdue()) == (1, 0)
-    assert (fresh(grant).status, fresh(other).status, counted(program)) == ("expired", "approved", (1, HALF))
+    assert (fresh(grant).status, fresh(other).status, counted(program)) == (
+        "expired",
+        "approved",
+        (1, HALF),
+    )
 
 
 @pytest.mark.parametrize(("places", "amount"), [(1, None), (9, HALF)], ids=["places", "amount"])
 @pytest.mark.breaks_invariants
-def test_a_late_payment_without_room_keeps_its_place_is_counted_and_staff_are_told_once(places: int, amount: int | None) -> None:
+def test_a_late_payment_without_room_keeps_its_place_is_counted_and_staff_are_told_once(
+    places: int, amount: int | None
+) -> None:
     program = fund(places, amount)
     grant = make_coupon(program=program)
     payment = leave(grant)
@@ -92,7 +106,9 @@ def test_a_late_payment_before_the_expiry_leaves_the_budget_as_it_is() -> None:
 
 
 def test_a_free_grants_place_counts_and_its_expiry_gives_it_back() -> None:
-    """Nothing to pay from the fund, one place: what says whether it is counted is not the amount."""
+    """Nothing to pay from the fund, one place: what says whether it is counted is not the
+    amount.
+    """
     program = fund()
     grant = make_coupon(make_course(price=0), percent=100, program=program)
     assert (counted(program), fresh(grant).holds_budget) == ((1, 0), True)
@@ -104,7 +120,11 @@ def test_revoking_gives_the_share_back_once() -> None:
     program = fund()
     grant = make_coupon(program=program)
     applications.revoke(grant, by=STAFF)
-    assert (counted(program), fresh(grant).holds_budget, fresh(grant).committed_amount) == ((0, 0), False, 0)
+    assert (counted(program), fresh(grant).holds_budget, fresh(grant).committed_amount) == (
+        (0, 0),
+        False,
+        0,
+    )
 
 
 @pytest.mark.breaks_invariants
@@ -112,7 +132,9 @@ def test_one_program_with_wrong_books_does_not_stop_the_others_coupons_from_expi
     """Nor does it go below nothing: the nightly check names it."""
     program, sound = fund(), Program.objects.create(name="Sound", budget_places=3)
     wrong = make_coupon(make_course(), program=program)
-    others = [make_coupon(make_course(), email=f"other{n}@example.com", program=sound) for n in range(2)]
+    others = [
+        make_coupon(make_course(), email=f"other{n}@example.com", program=sound) for n in range(2)
+    ]
     Program.objects.filter(pk=program.pk).update(committed_amount=0, committed_places=0)
     for grant in (wrong, *others):
         run_out(grant)
@@ -123,26 +145,36 @@ def test_one_program_with_wrong_books_does_not_stop_the_others_coupons_from_expi
 
 def test_the_migration_counts_what_was_there_before_late_payments_too() -> None:
     program, other = fund(), Program.objects.create(name="Other")
-    used, open_, over = (make_coupon(make_course(), email=f"{n}@example.com", program=program) for n in range(3))
+    used, open_, over = (
+        make_coupon(make_course(), email=f"{n}@example.com", program=program) for n in range(3)
+    )
     make_coupon(make_course(), percent=100, program=other)
     buy_with(used)
     applications.revoke(over, by=STAFF)
     Grant.objects.update(holds_budget=False)
     Grant.objects.filter(pk=used.pk).update(committed_amount=0)
     Program.objects.filter(pk=program.pk).update(committed_amount=HALF, committed_places=1)
-    import_module("grants.migrations.0004_grants_say_whether_they_hold_budget").count_again(apps, None)
+    import_module("grants.migrations.0004_grants_say_whether_they_hold_budget").count_again(
+        apps, None
+    )
     assert (counted(program), counted(other)) == ((2, 2 * HALF), (1, 2 * HALF))
     assert [fresh(grant).holds_budget for grant in (used, open_, over)] == [True, True, False]
 
 
 DAMAGES = {
-    "a place that is not counted": lambda grant, program: Grant.objects.filter(pk=grant.pk).update(holds_budget=False),
+    "a place that is not counted": lambda grant, program: Grant.objects.filter(pk=grant.pk).update(
+        holds_budget=False
+    ),
     "a place too many": lambda grant, program: Program.objects.update(committed_places=2),
     "an amount too little": lambda grant, program: Program.objects.update(committed_amount=1),
     "a smaller budget": lambda grant, program: Program.objects.update(budget_places=0),
-    "a paid place that is not counted": lambda grant, program: _forget(buy_with(grant).enrollment.grant_id),
+    "a paid place that is not counted": lambda grant, program: _forget(
+        buy_with(grant).enrollment.grant_id
+    ),
     "a good coupon that is not counted": lambda grant, program: _forget(grant.pk),
-    "an expired one that still is": lambda grant, program: Grant.objects.filter(pk=grant.pk).update(status=Grant.EXPIRED),
+    "an expired one that still is": lambda grant, program: Grant.objects.filter(pk=grant.pk).update(
+        status=Grant.EXPIRED
+    ),
 }
 
 

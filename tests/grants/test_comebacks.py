@@ -1,4 +1,6 @@
-"""A place is taken back, by a refund or a roll-back, and its coupon with it: it is good again, or stays used and staff know why."""
+"""A place is taken back, by a refund or a roll-back, and its coupon with it: it is good again, or
+stays used and staff know why.
+"""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,7 +30,16 @@ from tests.affiliates.rivals import rival_before
 from tests.affiliates.shop import buy, fresh
 from tests.concurrency import kinds, race
 from tests.factories import deliver, make_course, refunded
-from tests.grants.make import HOLDER, STAFF, buy_with, make_application, make_coupon, refund, refuse_place, run_out
+from tests.grants.make import (
+    HOLDER,
+    STAFF,
+    buy_with,
+    make_application,
+    make_coupon,
+    refund,
+    refuse_place,
+    run_out,
+)
 from tests.sandbox_client import Sandbox
 
 pytestmark = pytest.mark.django_db
@@ -41,20 +52,29 @@ def alerts(key: str) -> int:
 
 def check_out(grant: Grant) -> Enrollment:
     """Have the holder of a free grant take the place."""
-    answer = Client().post(f"/checkout/{grant.course.slug}/", {"email": grant.email, "accept_terms": "on", "coupon": grant.code})
+    answer = Client().post(
+        f"/checkout/{grant.course.slug}/",
+        {"email": grant.email, "accept_terms": "on", "coupon": grant.code},
+    )
     assert answer.status_code == 302
     return Enrollment.objects.get(grant_id=grant.pk, status="paid")
 
 
 def history(grant: Grant) -> list[str]:
-    return list(GrantEvent.objects.filter(grant=grant).order_by("created_at", "pk").values_list("what", flat=True))
+    return list(
+        GrantEvent.objects.filter(grant=grant)
+        .order_by("created_at", "pk")
+        .values_list("what", flat=True)
+    )
 
 
 def decide(application: Grant, program: Program | None = None) -> Grant:
-    return applications.approve(application, Decision(50, timezone.now() + timedelta(days=30), program), by=STAFF)
+    return applications.approve(
+        application, Decision(50, timezone.now() + timedelta(days=30), program), by=STAFF
+    )
 
 
-# --- the holder has applied again ------------------------------------------------------------------------------------
+# --- the holder has applied again -----------------------------------------------------------------
 @pytest.mark.parametrize("is_decided", [False, True], ids=["pending", "approved"])
 def test_a_refund_goes_through_when_its_holder_has_applied_again(is_decided: bool) -> None:
     program = Program.objects.create(name="Fund", budget_places=2)
@@ -67,9 +87,18 @@ def test_a_refund_goes_through_when_its_holder_has_applied_again(is_decided: boo
     for _ in range(2):
         deliver(Client(), refunded(told, "refund.updated"))
     assert set(StripeEvent.objects.values_list("status", flat=True)) == {work.DONE}
-    assert (Refund.objects.get().status, fresh(payment.enrollment).status) == ("succeeded", "refunded")
-    assert (fresh(grant).status, fresh(grant).enrollment_id, fresh(grant).holds_budget) == ("redeemed", payment.enrollment_id, False)
-    assert (fresh(program).committed_places, fresh(newer).status) == ((1, "approved") if is_decided else (0, "pending"))
+    assert (Refund.objects.get().status, fresh(payment.enrollment).status) == (
+        "succeeded",
+        "refunded",
+    )
+    assert (fresh(grant).status, fresh(grant).enrollment_id, fresh(grant).holds_budget) == (
+        "redeemed",
+        payment.enrollment_id,
+        False,
+    )
+    assert (fresh(program).committed_places, fresh(newer).status) == (
+        (1, "approved") if is_decided else (0, "pending")
+    )
     assert (history(grant)[-1], alerts("coupon-kept")) == ("not made good again", 1)
 
 
@@ -86,7 +115,9 @@ def test_what_the_kept_coupon_held_pays_for_the_newer_application() -> None:
 
 def test_the_commission_is_reversed_when_the_coupon_cannot_come_back(sandbox: Sandbox) -> None:
     grant = make_coupon()
-    _, payment = buy(sandbox, grant.course, through=make_affiliate(), email=HOLDER, coupon=grant.code)
+    _, payment = buy(
+        sandbox, grant.course, through=make_affiliate(), email=HOLDER, coupon=grant.code
+    )
     make_application(grant.course)
     refund(payment, gives_coupon_back=True)
     assert sorted(LedgerEntry.objects.values_list("amount", flat=True)) == [-4990, 4990]
@@ -98,9 +129,19 @@ def test_the_refund_page_answers_when_the_coupon_cannot_come_back(sandbox: Sandb
     make_application(grant.course)
     staff = Client()
     staff.force_login(make_staff())
-    form = {"refund": "1", "key": str(new_id()), "amount": "249.50", "reason": "requested_by_customer", "gives_coupon_back": "on"}
+    form = {
+        "refund": "1",
+        "key": str(new_id()),
+        "amount": "249.50",
+        "reason": "requested_by_customer",
+        "gives_coupon_back": "on",
+    }
     assert staff.post(f"/admin/payments/payment/{payment.pk}/refund/", form).status_code == 302
-    assert (fresh(enrollment).status, Refund.objects.get().status, fresh(grant).status) == ("refunded", "succeeded", "redeemed")
+    assert (fresh(enrollment).status, Refund.objects.get().status, fresh(grant).status) == (
+        "refunded",
+        "succeeded",
+        "redeemed",
+    )
 
 
 def test_a_free_place_is_rolled_back_when_its_holder_has_applied_again(buyer: Client) -> None:
@@ -111,8 +152,15 @@ def test_a_free_place_is_rolled_back_when_its_holder_has_applied_again(buyer: Cl
     make_application(grant.course)
     assert coupons.roll_back(enrollment, by=STAFF)
     assert not coupons.roll_back(enrollment, by=STAFF)
-    assert (fresh(enrollment).status, fresh(grant).status, fresh(program).committed_places) == ("failed", "redeemed", 0)
-    assert (EnrollmentEvent.objects.filter(to_status="failed").count(), alerts("coupon-kept")) == (1, 1)
+    assert (fresh(enrollment).status, fresh(grant).status, fresh(program).committed_places) == (
+        "failed",
+        "redeemed",
+        0,
+    )
+    assert (EnrollmentEvent.objects.filter(to_status="failed").count(), alerts("coupon-kept")) == (
+        1,
+        1,
+    )
     message = outgoing.compose(Email.objects.get(kind="grant_rolled_back"))
     for text in (str(message.body), str(message.alternatives[0][0])):
         assert "good again" not in text
@@ -120,7 +168,9 @@ def test_a_free_place_is_rolled_back_when_its_holder_has_applied_again(buyer: Cl
         assert "your newer application counts" in text
 
 
-def test_the_policy_rolls_back_when_the_holder_has_applied_again(buyer: Client, sandbox: Sandbox, settings) -> None:
+def test_the_policy_rolls_back_when_the_holder_has_applied_again(
+    buyer: Client, sandbox: Sandbox, settings
+) -> None:
     settings.FREE_GRANT_ON_LMS_FAILURE = "rollback"
     grant = make_coupon(percent=100)
     enrollment = check_out(grant)
@@ -134,7 +184,9 @@ def test_the_policy_rolls_back_when_the_holder_has_applied_again(buyer: Client, 
 
 @contextmanager
 def rival_before_the_coupon_moves(act: Callable[[], Any]) -> Iterator[list[Any]]:
-    """Run `act` to its end, once, when the next coupon is about to be moved; yield a list that then holds its result."""
+    """Run `act` to its end, once, when the next coupon is about to be moved; yield a list that then
+    holds its result.
+    """
     if connection.vendor != "mongodb":
         with rival_before('UPDATE "grants_grant"', act) as ran:
             yield ran
@@ -155,32 +207,48 @@ def rival_before_the_coupon_moves(act: Callable[[], Any]) -> Iterator[list[Any]]
 
 
 @pytest.mark.engines("postgres", "mongodb")
-def test_whoever_applies_between_the_look_and_the_write_makes_the_refund_look_again(buyer: Client) -> None:
-    """On SQLite whoever writes has the database to itself; MongoDB calls it a write conflict, after which it runs again anyway."""
+def test_whoever_applies_between_the_look_and_the_write_makes_the_refund_look_again(
+    buyer: Client,
+) -> None:
+    """On SQLite whoever writes has the database to itself; MongoDB calls it a write conflict, after
+    which it runs again anyway.
+    """
     grant = make_coupon()
     payment = buy_with(grant)
     with rival_before_the_coupon_moves(lambda: make_application(grant.course)) as ran:
         refund(payment, gives_coupon_back=True)
     assert [newer.status for newer in ran] == ["pending"]
     assert set(StripeEvent.objects.values_list("status", flat=True)) == {work.DONE}
-    assert (Refund.objects.get().status, fresh(payment.enrollment).status, fresh(grant).status) == ("succeeded", "refunded", "redeemed")
+    assert (Refund.objects.get().status, fresh(payment.enrollment).status, fresh(grant).status) == (
+        "succeeded",
+        "refunded",
+        "redeemed",
+    )
     assert alerts("coupon-kept") == 1
 
 
-def test_applying_and_refunding_at_once_ends_with_one_open_grant_and_the_refund_done(buyer: Client) -> None:
+def test_applying_and_refunding_at_once_ends_with_one_open_grant_and_the_refund_done(
+    buyer: Client,
+) -> None:
     for _ in range(ROUNDS):
         course = make_course()
         grant = make_coupon(course)
         payment = buy_with(grant)
 
         def step(number: int, grant: Grant = grant, payment=payment) -> object:
-            return make_application(grant.course) if number % 2 else refund(payment, gives_coupon_back=True)
+            return (
+                make_application(grant.course)
+                if number % 2
+                else refund(payment, gives_coupon_back=True)
+            )
 
         raised = kinds(race(step, threads=2))
         assert set(raised) <= {"ok", ApplicationOpen.__name__}
         assert fresh(payment.enrollment).status == "refunded"
         statuses = sorted(Grant.objects.filter(course=course).values_list("status", flat=True))
-        assert statuses == (["approved"] if raised[ApplicationOpen.__name__] else ["pending", "redeemed"])
+        assert statuses == (
+            ["approved"] if raised[ApplicationOpen.__name__] else ["pending", "redeemed"]
+        )
     assert set(StripeEvent.objects.values_list("status", flat=True)) == {work.DONE}
 
 
@@ -192,12 +260,18 @@ def test_a_refund_that_fails_later_counts_the_kept_coupon_again() -> None:
     told = refund(payment, gives_coupon_back=True)
     assert fresh(program).committed_places == 0
     deliver(Client(), refunded({**told, "status": "failed"}, "refund.failed"))
-    assert (fresh(payment.enrollment).status, fresh(grant).status, fresh(grant).holds_budget) == ("paid", "redeemed", True)
+    assert (fresh(payment.enrollment).status, fresh(grant).status, fresh(grant).holds_budget) == (
+        "paid",
+        "redeemed",
+        True,
+    )
     assert (fresh(program).committed_places, fresh(program).committed_amount) == (1, 24950)
 
 
-# --- how long it is good again ---------------------------------------------------------------------------------------
-def test_a_coupon_rolled_back_after_its_date_is_good_for_a_fortnight_and_the_mail_says_so(buyer: Client) -> None:
+# --- how long it is good again --------------------------------------------------------------------
+def test_a_coupon_rolled_back_after_its_date_is_good_for_a_fortnight_and_the_mail_says_so(
+    buyer: Client,
+) -> None:
     grant = make_coupon(percent=100)
     enrollment = check_out(grant)
     refuse_place(enrollment)
@@ -206,7 +280,10 @@ def test_a_coupon_rolled_back_after_its_date_is_good_for_a_fortnight_and_the_mai
     until = fresh(grant).expires_at
     assert timedelta(days=13, hours=23) < until - timezone.now() <= timedelta(days=14)
     told = Email.objects.get(kind="grant_rolled_back").context
-    assert (told["expires_on"], told["is_good_again"]) == (f"{until:%B} {until.day}, {until.year}", True)
+    assert (told["expires_on"], told["is_good_again"]) == (
+        f"{until:%B} {until.day}, {until.year}",
+        True,
+    )
     assert redemption.expire_overdue() == 0
     assert check_out(grant).status == "paid"
 
@@ -217,7 +294,9 @@ def test_a_coupon_given_back_with_a_refund_is_good_as_long_as_the_setting_says(s
     payment = buy_with(grant)
     run_out(grant)
     refund(payment, gives_coupon_back=True)
-    assert timedelta(days=2, hours=23) < fresh(grant).expires_at - timezone.now() <= timedelta(days=3)
+    assert (
+        timedelta(days=2, hours=23) < fresh(grant).expires_at - timezone.now() <= timedelta(days=3)
+    )
     assert buy_with(fresh(grant)).status == "paid"
 
 

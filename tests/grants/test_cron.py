@@ -1,4 +1,6 @@
-"""The address that a scheduler calls, the chores of the sweep, and what becomes of a place the LMS refuses."""
+"""The address that a scheduler calls, the chores of the sweep, and what becomes of a place the LMS
+refuses.
+"""
 
 from collections import Counter
 from datetime import timedelta
@@ -25,7 +27,9 @@ def _secret(settings) -> None:
 
 
 def call(header: str | None) -> tuple[int, dict]:
-    answer = Client(enforce_csrf_checks=True).post(PATH, headers={"Authorization": header} if header is not None else {})
+    answer = Client(enforce_csrf_checks=True).post(
+        PATH, headers={"Authorization": header} if header is not None else {}
+    )
     return answer.status_code, answer.json()
 
 
@@ -38,7 +42,18 @@ def overdue(number: int) -> None:
 
 @pytest.mark.parametrize(
     "header",
-    [None, "", "Bearer", "Bearer ", "Bearer wrong", SECRET, f"Basic {SECRET}", f"bearer {SECRET}", f"Bearer {SECRET}x", "Bearer ünïcödé"],
+    [
+        None,
+        "",
+        "Bearer",
+        "Bearer ",
+        "Bearer wrong",
+        SECRET,
+        f"Basic {SECRET}",
+        f"bearer {SECRET}",
+        f"Bearer {SECRET}x",
+        "Bearer ünïcödé",
+    ],
 )
 def test_without_the_secret_nothing_expires(db: None, header: str | None) -> None:
     overdue(1)
@@ -54,18 +69,33 @@ def test_with_the_secret_the_overdue_coupons_expire_and_are_counted(db: None) ->
     status, body = call(f"Bearer {SECRET}")
     assert (status, body["success"], body["expired"]) == (200, True, 3)
     assert call(f"Bearer {SECRET}")[1]["expired"] == 0
-    assert sorted(Grant.objects.values_list("status", flat=True)) == ["approved", "expired", "expired", "expired"]
-    assert GrantEvent.objects.filter(what="expired", actor="system", note="Automatically expired").count() == 3
+    assert sorted(Grant.objects.values_list("status", flat=True)) == [
+        "approved",
+        "expired",
+        "expired",
+        "expired",
+    ]
+    assert (
+        GrantEvent.objects.filter(
+            what="expired", actor="system", note="Automatically expired"
+        ).count()
+        == 3
+    )
 
 
 def test_the_command_expires_them_all_and_says_how_many(db: None, capsys) -> None:
-    """More than one look of the sweep takes; what is in time, held by a checkout or expired already stays as it is."""
+    """More than one look of the sweep takes; what is in time, held by a checkout or expired already
+    stays as it is.
+    """
     overdue(2)
     make_coupon(email="intime@example.com")
     Grant.objects.bulk_create(copies_of(Grant.objects.filter(email="late0@example.com").get(), 500))
     call_command("expire_grants")
     assert capsys.readouterr().out == "502 coupons expired\n"
-    assert sorted(Counter(Grant.objects.values_list("status", flat=True)).items()) == [("approved", 1), ("expired", 502)]
+    assert sorted(Counter(Grant.objects.values_list("status", flat=True)).items()) == [
+        ("approved", 1),
+        ("expired", 502),
+    ]
     call_command("expire_grants")
     assert capsys.readouterr().out == "0 coupons expired\n"
 
@@ -74,16 +104,25 @@ def copies_of(grant: Grant, number: int) -> list[Grant]:
     facts = {field.attname: getattr(grant, field.attname) for field in grant._meta.concrete_fields}
     made_anew = ("id", "token", "code", "email")
     kept = {name: value for name, value in facts.items() if name not in made_anew}
-    return [Grant(**kept, code=f"MAAL-COPY-{n:04}", email=f"copy{n}@example.com") for n in range(number)]
+    return [
+        Grant(**kept, code=f"MAAL-COPY-{n:04}", email=f"copy{n}@example.com") for n in range(number)
+    ]
 
 
 def test_the_address_takes_post_only(db: None) -> None:
     for method in ("get", "put", "delete"):
-        assert getattr(Client(), method)(PATH, headers={"Authorization": f"Bearer {SECRET}"}).status_code == 405
+        assert (
+            getattr(Client(), method)(
+                PATH, headers={"Authorization": f"Bearer {SECRET}"}
+            ).status_code
+            == 405
+        )
 
 
 @pytest.mark.parametrize("header", ["Bearer ", "Bearer None", f"Bearer {SECRET}", ""])
-def test_without_a_secret_in_the_settings_the_address_is_closed(db: None, settings, header: str) -> None:
+def test_without_a_secret_in_the_settings_the_address_is_closed(
+    db: None, settings, header: str
+) -> None:
     settings.CRON_SECRET = ""
     overdue(1)
     assert call(header)[0] == 401
@@ -95,7 +134,9 @@ def test_the_sweep_expires_and_reminds_without_any_scheduler(db: None) -> None:
     overdue(1)
     ending = make_coupon(email="ending@example.com")
     now = timezone.now()
-    Grant.objects.filter(pk=ending.pk).update(expires_at=now + timedelta(hours=20), decided_at=now - timedelta(days=30))
+    Grant.objects.filter(pk=ending.pk).update(
+        expires_at=now + timedelta(hours=20), decided_at=now - timedelta(days=30)
+    )
     for _ in range(2):
         queues.run_chores()
     assert sorted(Grant.objects.values_list("status", flat=True)) == ["approved", "expired"]

@@ -1,4 +1,6 @@
-"""Guessing codes: fifty addresses get nowhere, and no refusal tells by its size, its time or its work what was wrong."""
+"""Guessing codes: fifty addresses get nowhere, and no refusal tells by its size, its time or its
+work what was wrong.
+"""
 
 import logging
 import random
@@ -56,7 +58,8 @@ def course(db: None) -> Course:
 
 @pytest.fixture
 def ask(course: Course, settings) -> Callable[..., HttpResponse]:
-    """Return a way to try a code as the page's "Apply" does, without what Django's test client adds to each request.
+    """Return a way to try a code as the page's "Apply" does, without what Django's test client adds
+    to each request.
 
     A forger writes addresses of his own to the left of the one that our proxy saw.
     """
@@ -75,14 +78,20 @@ def ask(course: Course, settings) -> Callable[..., HttpResponse]:
     return ask
 
 
-# --- many codes ------------------------------------------------------------------------------------------------------
+# --- many codes -----------------------------------------------------------------------------------
 def test_ten_thousand_codes_from_fifty_addresses_find_nothing_out(ask, course: Course) -> None:
-    """Half of the guesses are made for the holder, half for ever new e-mails, and those with the right code."""
+    """Half of the guesses are made for the holder, half for ever new e-mails, and those with the
+    right code.
+    """
     grant = make_coupon(course)
     answered, for_holder, bodies = Counter(), 0, set()
     for number in range(CODES):
         address, at_holder = f"203.0.113.{number % ADDRESSES}", number // ADDRESSES % 2 == 0
-        answer = ask(HOLDER, new_code(), address) if at_holder else ask(f"nobody{number}@example.com", grant.code, address)
+        answer = (
+            ask(HOLDER, new_code(), address)
+            if at_holder
+            else ask(f"nobody{number}@example.com", grant.code, address)
+        )
         bodies.add((answer.status_code, PAUSE.sub("in a while", answer.content.decode())))
         if "Retry-After" not in answer:
             answered[address] += 1
@@ -91,18 +100,23 @@ def test_ten_thousand_codes_from_fifty_addresses_find_nothing_out(ask, course: C
     assert len(answered) == ADDRESSES
     assert max(answered.values()) <= PER_ADDRESS * WINDOWS
     assert for_holder <= PER_EMAIL * WINDOWS
-    assert ask(HOLDER, grant.code, "203.0.113.1")["Retry-After"], "not even the right code is confirmed"
+    assert ask(HOLDER, grant.code, "203.0.113.1")["Retry-After"], (
+        "not even the right code is confirmed"
+    )
     grant.refresh_from_db()
     assert (grant.status, Enrollment.objects.count()) == ("approved", 0)
 
 
 @pytest.mark.parametrize("forged", ["8.8.8.8", "8.8.4.4, 1.1.1.1"])
 def test_an_address_that_is_made_up_does_not_count_anew(ask, forged: str) -> None:
-    answers = [ask(f"nobody{number}@example.com", new_code(), f"{forged}, 203.0.113.7") for number in range(PER_ADDRESS * WINDOWS + 1)]
+    answers = [
+        ask(f"nobody{number}@example.com", new_code(), f"{forged}, 203.0.113.7")
+        for number in range(PER_ADDRESS * WINDOWS + 1)
+    ]
     assert "Retry-After" in answers[-1]
 
 
-# --- no difference ---------------------------------------------------------------------------------------------------
+# --- no difference --------------------------------------------------------------------------------
 def as_used(course: Course) -> Grant:
     grant = make_coupon(course, percent=100)
     checkout.start(slug=course.slug, email=HOLDER, coupon=grant.code)
@@ -118,12 +132,16 @@ def as_expired(course: Course) -> Grant:
 def as_reserved(course: Course) -> Grant:
     """Held by a checkout that is not the asker's own, as between the two looks of a race."""
     grant = make_coupon(course, email="held@example.com")
-    assert redemption.reserve(grant, enrollment_id=uuid4(), until=timezone.now() + timedelta(minutes=31))
+    assert redemption.reserve(
+        grant, enrollment_id=uuid4(), until=timezone.now() + timedelta(minutes=31)
+    )
     return grant
 
 
 def kinds_of_refusal(course: Course) -> dict[str, tuple[str, str]]:
-    """Return an e-mail and a code for each kind; the last three are tried by the coupon's own holder."""
+    """Return an e-mail and a code for each kind; the last three are tried by the coupon's own
+    holder.
+    """
     return {
         "unknown": (STRANGER, "MAAL-AAAA-BBBB-CCCC"),
         "foreign": (STRANGER, make_coupon(course, email="other@example.com").code),
@@ -134,11 +152,25 @@ def kinds_of_refusal(course: Course) -> dict[str, tuple[str, str]]:
 
 
 @pytest.mark.breaks_invariants
-def test_no_refusal_tells_its_kind_by_body_statements_or_time(ask, course: Course, settings) -> None:
-    settings.RATE_LIMITS = {**settings.RATE_LIMITS, "coupon": "100000/1m", "coupon_email": "100000/1m"}
+def test_no_refusal_tells_its_kind_by_body_statements_or_time(
+    ask, course: Course, settings
+) -> None:
+    settings.RATE_LIMITS = {
+        **settings.RATE_LIMITS,
+        "coupon": "100000/1m",
+        "coupon_email": "100000/1m",
+    }
     kinds = kinds_of_refusal(course)
     for _ in range(WARM_UP):
-        assert len({(answer.status_code, answer.content) for answer in map(ask, *zip(*kinds.values(), strict=True))}) == 1
+        assert (
+            len(
+                {
+                    (answer.status_code, answer.content)
+                    for answer in map(ask, *zip(*kinds.values(), strict=True))
+                }
+            )
+            == 1
+        )
     cpu, wall, answers, counts = measured(ask, kinds)
     assert len(answers) == 1
     assert len(set(counts.values())) == 1, counts
@@ -150,8 +182,12 @@ def test_no_refusal_tells_its_kind_by_body_statements_or_time(ask, course: Cours
 Times = dict[str, list[float]]
 
 
-def measured(ask: Callable[..., HttpResponse], kinds: dict[str, tuple[str, str]]) -> tuple[Times, Times, set, dict[str, int]]:
-    """Ask for each kind equally often, in a new order each time; return CPU and wall times in µs, answers, and statements."""
+def measured(
+    ask: Callable[..., HttpResponse], kinds: dict[str, tuple[str, str]]
+) -> tuple[Times, Times, set, dict[str, int]]:
+    """Ask for each kind equally often, in a new order each time; return CPU and wall times in µs,
+    answers, and statements.
+    """
     cpu, wall, answers = {kind: [] for kind in kinds}, {kind: [] for kind in kinds}, set()
     for _ in range(OF_EACH_KIND):
         for kind in random.sample(list(kinds), len(kinds)):

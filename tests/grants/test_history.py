@@ -1,4 +1,6 @@
-"""Every move of a coupon leaves its row: what, by whom, for which place, and at which price if that has changed."""
+"""Every move of a coupon leaves its row: what, by whom, for which place, and at which price if that
+has changed.
+"""
 
 import pytest
 from django.db import connection
@@ -15,7 +17,16 @@ from tests.affiliates.make import make_staff
 from tests.affiliates.shop import fresh
 from tests.enrollments.test_webhooks import statements
 from tests.factories import completed, deliver, expired, make_course
-from tests.grants.make import HOLDER, STAFF, buy_with, make_coupon, open_checkout, refund, refuse_place, run_out
+from tests.grants.make import (
+    HOLDER,
+    STAFF,
+    buy_with,
+    make_coupon,
+    open_checkout,
+    refund,
+    refuse_place,
+    run_out,
+)
 from tests.sandbox_client import Sandbox
 
 pytestmark = pytest.mark.django_db
@@ -32,7 +43,10 @@ def place_of(grant: Grant) -> Enrollment:
 
 
 def post(grant: Grant) -> None:
-    answer = Client().post(f"/checkout/{grant.course.slug}/", {"email": HOLDER, "accept_terms": "on", "coupon": grant.code})
+    answer = Client().post(
+        f"/checkout/{grant.course.slug}/",
+        {"email": HOLDER, "accept_terms": "on", "coupon": grant.code},
+    )
     assert answer.status_code == 302
 
 
@@ -65,8 +79,16 @@ def test_a_checkout_that_ends_a_late_payment_and_a_refund_leave_theirs() -> None
     note = f"enrollment {payment.enrollment_id}"
     until = fresh(grant).expires_at
     *before, (what, actor, given_back) = rows(grant)
-    assert before == [("reserved", "checkout", note), ("released", over["id"], note), ("redeemed late", late["id"], note)]
-    assert (what, actor.startswith("evt_"), given_back) == ("made good again", True, f"{note}; good until {until:%Y-%m-%d}")
+    assert before == [
+        ("reserved", "checkout", note),
+        ("released", over["id"], note),
+        ("redeemed late", late["id"], note),
+    ]
+    assert (what, actor.startswith("evt_"), given_back) == (
+        "made good again",
+        True,
+        f"{note}; good until {until:%Y-%m-%d}",
+    )
 
 
 def test_a_roll_back_and_an_expiry_leave_theirs(buyer: Client) -> None:
@@ -106,7 +128,7 @@ def test_the_desk_shows_the_moves() -> None:
     assert "holds budget" in page.lower()
 
 
-# --- the price has moved ---------------------------------------------------------------------------------------------
+# --- the price has moved --------------------------------------------------------------------------
 @pytest.mark.parametrize(
     ("currency", "before", "now", "noted"),
     [
@@ -122,35 +144,56 @@ def test_the_desk_shows_the_moves() -> None:
 def test_a_price_that_moved_by_more_than_one_is_noted_when_the_coupon_is_taken(
     buyer: Client, currency: str, before: int, now: int, noted: str, percent: int
 ) -> None:
-    """Requirement R060; decisions, grant price: the percentage is the promise, and the budget stays as it was committed."""
+    """Requirement R060; decisions, grant price: the percentage is the promise, and the budget stays
+    as it was committed.
+    """
     program = Program.objects.create(name="Fund", currency=currency, budget_places=1)
-    grant = make_coupon(make_course(price=before, currency=currency), percent=percent, program=program)
+    grant = make_coupon(
+        make_course(price=before, currency=currency), percent=percent, program=program
+    )
     committed = fresh(program).committed_amount
     Course.objects.filter(pk=grant.course_id).update(price=now)
     post(grant)
-    assert rows(grant) == [("redeemed" if percent == 100 else "reserved", "checkout", f"enrollment {place_of(grant).pk}{noted}")]
+    assert rows(grant) == [
+        (
+            "redeemed" if percent == 100 else "reserved",
+            "checkout",
+            f"enrollment {place_of(grant).pk}{noted}",
+        )
+    ]
     assert place_of(grant).list_price == now
-    assert (fresh(program).committed_amount, fresh(grant).committed_amount) == (committed, committed)
+    assert (fresh(program).committed_amount, fresh(grant).committed_amount) == (
+        committed,
+        committed,
+    )
 
 
-# --- what it costs ---------------------------------------------------------------------------------------------------
+# --- what it costs --------------------------------------------------------------------------------
 @pytest.mark.parametrize("price", [49900, 99900], ids=["same price", "another price"])
 def test_a_free_checkout_with_its_row_is_nine_statements(buyer: Client, price: int) -> None:
     grant = make_coupon(percent=100)
     Course.objects.filter(pk=grant.course_id).update(price=price)
     slug = grant.course.slug
     with CaptureQueriesContext(connection) as captured:
-        Client().post(f"/checkout/{slug}/", {"email": HOLDER, "accept_terms": "on", "coupon": grant.code})
+        Client().post(
+            f"/checkout/{slug}/", {"email": HOLDER, "accept_terms": "on", "coupon": grant.code}
+        )
     assert Enrollment.objects.paid().exists()
     assert len(statements(captured)) == 9, statements(captured)
 
 
-def test_a_discounted_checkout_is_eight_statements_and_its_webhook_too(buyer: Client, sandbox: Sandbox) -> None:
-    """Three more than a checkout without a coupon (look-up, hold, row), two more than its webhook (use, row)."""
+def test_a_discounted_checkout_is_eight_statements_and_its_webhook_too(
+    buyer: Client, sandbox: Sandbox
+) -> None:
+    """Three more than a checkout without a coupon (look-up, hold, row), two more than its webhook
+    (use, row).
+    """
     grant = make_coupon()
     slug = grant.course.slug
     with CaptureQueriesContext(connection) as captured:
-        Client().post(f"/checkout/{slug}/", {"email": HOLDER, "accept_terms": "on", "coupon": grant.code})
+        Client().post(
+            f"/checkout/{slug}/", {"email": HOLDER, "accept_terms": "on", "coupon": grant.code}
+        )
     assert len(statements(captured)) == 8, statements(captured)
     event = completed(Payment.objects.get())
     with CaptureQueriesContext(connection) as captured:

@@ -1,4 +1,6 @@
-"""Bad input at the application form and the coupon field: rows 37 to 45 of the table of bad input, and their neighbors."""
+"""Bad input at the application form and the coupon field: rows 37 to 45 of the table of bad input,
+and their neighbors.
+"""
 
 import json
 import re
@@ -29,12 +31,23 @@ TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="[^"]+"|nonce-[\w+/=-]+|[0
 
 @pytest.fixture(autouse=True)
 def _many_tries(settings) -> None:
-    settings.RATE_LIMITS = {**settings.RATE_LIMITS, "coupon": "1000/1m", "coupon_email": "1000/1m", "checkout": "1000/1m"}
+    settings.RATE_LIMITS = {
+        **settings.RATE_LIMITS,
+        "coupon": "1000/1m",
+        "coupon_email": "1000/1m",
+        "checkout": "1000/1m",
+    }
 
 
 def form(**changes: Any) -> dict[str, Any]:
     words = {"situation": "Between two jobs.", "motivation": "To work with data."}
-    return {"name": "Ada Applicant", "email": "ada@example.com", "consent": "on", **words, **changes}
+    return {
+        "name": "Ada Applicant",
+        "email": "ada@example.com",
+        "consent": "on",
+        **words,
+        **changes,
+    }
 
 
 def apply(client: Client, course: Course, **changes: Any):
@@ -42,15 +55,23 @@ def apply(client: Client, course: Course, **changes: Any):
 
 
 def check(client: Client, grant: Grant, **changes: Any):
-    return client.post(f"/checkout/{grant.course.slug}/coupon/", {"email": HOLDER, "coupon": grant.code, **changes})
+    return client.post(
+        f"/checkout/{grant.course.slug}/coupon/", {"email": HOLDER, "coupon": grant.code, **changes}
+    )
 
 
 def checkout_json(client: Client, grant: Grant, **changes: Any):
-    body = {"courseId": grant.course.slug, "email": HOLDER, "acceptTerms": True, "couponCode": grant.code, **changes}
+    body = {
+        "courseId": grant.course.slug,
+        "email": HOLDER,
+        "acceptTerms": True,
+        "couponCode": grant.code,
+        **changes,
+    }
     return client.post("/api/checkout", data=json.dumps(body), content_type="application/json")
 
 
-# --- refusals of a code ----------------------------------------------------------------------------------------------
+# --- refusals of a code ---------------------------------------------------------------------------
 def _expire(grant: Grant) -> None:
     Grant.objects.filter(pk=grant.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
 
@@ -91,7 +112,9 @@ KINDS: dict[str, tuple[Callable[[Grant], None], dict[str, str]]] = {
 
 @pytest.mark.breaks_invariants
 def test_every_refusal_is_one_answer_to_the_byte_and_one_amount_of_work(db: None) -> None:
-    """Requirement R062: what a guesser sees does not depend on why a code is refused; staff see the reason."""
+    """Requirement R062: what a guesser sees does not depend on why a code is refused; staff see the
+    reason.
+    """
     course = make_course()
     make_course(slug="other")
     refusals.count(RefusalCount.UNKNOWN)
@@ -102,17 +125,42 @@ def test_every_refusal_is_one_answer_to_the_byte_and_one_amount_of_work(db: None
         ruin(grant)
         sent = {"email": HOLDER, "coupon": str(grant.code), **changes}
         with CaptureQueriesContext(connection) as captured:
-            answer = Client().post(f"/checkout/{slug}/coupon/", sent, headers={"HX-Request": "true"})
-            api = checkout_json(Client(), grant, courseId=slug, email=sent["email"], couponCode=sent["coupon"])
-        body = TOKEN.sub("", answer.content.decode()).replace(sent["coupon"], "CODE").replace(sent["email"], "WHO")
-        told = {name: value for name, value in api.json().items() if name in ("success", "error", "code", "retryable", "details")}
-        seen.add((answer.status_code, body, api.status_code, TOKEN.sub("", json.dumps(told)), len(statements(captured))))
+            answer = Client().post(
+                f"/checkout/{slug}/coupon/", sent, headers={"HX-Request": "true"}
+            )
+            api = checkout_json(
+                Client(), grant, courseId=slug, email=sent["email"], couponCode=sent["coupon"]
+            )
+        body = (
+            TOKEN.sub("", answer.content.decode())
+            .replace(sent["coupon"], "CODE")
+            .replace(sent["email"], "WHO")
+        )
+        told = {
+            name: value
+            for name, value in api.json().items()
+            if name in ("success", "error", "code", "retryable", "details")
+        }
+        seen.add(
+            (
+                answer.status_code,
+                body,
+                api.status_code,
+                TOKEN.sub("", json.dumps(told)),
+                len(statements(captured)),
+            )
+        )
         Grant.objects.filter(pk=grant.pk).update(status="revoked")
     assert len({each[:4] for each in seen}) == 1
     assert len(seen) == 1
     assert {each[2] for each in seen} == {409}
     counts = refusals.since(timezone.now().date())
-    assert counts == {**dict.fromkeys(RefusalCount.TRUE_REASONS, 2), "unknown": 3, "expired": 4, "lost_race": 0}
+    assert counts == {
+        **dict.fromkeys(RefusalCount.TRUE_REASONS, 2),
+        "unknown": 3,
+        "expired": 4,
+        "lost_race": 0,
+    }
 
 
 def test_the_whole_page_and_the_part_of_it_refuse_with_409_and_a_sentence(db: None) -> None:
@@ -120,25 +168,38 @@ def test_the_whole_page_and_the_part_of_it_refuse_with_409_and_a_sentence(db: No
     grant = make_coupon()
     _revoke(grant)
     whole = check(Client(), grant)
-    part = Client().post(f"/checkout/{grant.course.slug}/coupon/", {"email": HOLDER, "coupon": grant.code}, headers={"HX-Request": "true"})
+    part = Client().post(
+        f"/checkout/{grant.course.slug}/coupon/",
+        {"email": HOLDER, "coupon": grant.code},
+        headers={"HX-Request": "true"},
+    )
     assert (whole.status_code, part.status_code) == (409, 409)
     for answer in (whole, part):
         assert "Coupon already used or invalid." in answer.content.decode()
 
 
 def test_a_part_of_the_page_has_the_status_of_its_refusal(db: None, settings) -> None:
-    """Row 38: the sixth try is answered 429, and says when to come back; a form that is not filled in is answered 400."""
+    """Row 38: the sixth try is answered 429, and says when to come back; a form that is not filled
+    in is answered 400.
+    """
     settings.RATE_LIMITS = {**settings.RATE_LIMITS, "coupon": "5/15m"}
     cache.clear()
     grant = make_coupon()
     url, htmx = f"/checkout/{grant.course.slug}/coupon/", {"HX-Request": "true"}
-    answers = [Client().post(url, {"email": HOLDER, "coupon": "MAAL-AAAA-BBBB-CCCC"}, headers=htmx) for _ in range(6)]
+    answers = [
+        Client().post(url, {"email": HOLDER, "coupon": "MAAL-AAAA-BBBB-CCCC"}, headers=htmx)
+        for _ in range(6)
+    ]
     assert [answer.status_code for answer in answers] == [409] * 5 + [429]
     assert (answers[5]["X-RateLimit-Limit"], answers[5]["X-RateLimit-Remaining"]) == ("5", "0")
     assert 0 < int(answers[5]["Retry-After"]) <= 900
     empty = Client().post(url, {"email": "", "coupon": grant.code}, headers=htmx)
     assert empty.status_code == 400
-    for answer, said in ((answers[0], "already used or invalid"), (answers[5], "Too many attempts"), (empty, "Enter your e-mail first")):
+    for answer, said in (
+        (answers[0], "already used or invalid"),
+        (answers[5], "Too many attempts"),
+        (empty, "Enter your e-mail first"),
+    ):
         assert said in answer.content.decode()
         assert "<html" not in answer.content.decode()
 
@@ -150,7 +211,12 @@ def test_a_code_in_an_address_is_refused_and_not_even_looked_at(db: None) -> Non
     with CaptureQueriesContext(connection) as captured:
         assert Client().get(url, {"email": HOLDER, "coupon": grant.code}).status_code == 405
     assert statements(captured) == []
-    assert grant.code not in Client().get(f"/checkout/{grant.course.slug}/", {"coupon": grant.code}).content.decode()
+    assert (
+        grant.code
+        not in Client()
+        .get(f"/checkout/{grant.course.slug}/", {"coupon": grant.code})
+        .content.decode()
+    )
 
 
 def test_a_check_without_the_forms_token_is_refused(db: None) -> None:
@@ -158,7 +224,11 @@ def test_a_check_without_the_forms_token_is_refused(db: None) -> None:
     assert check(Client(enforce_csrf_checks=True), grant).status_code == 403
 
 
-@pytest.mark.parametrize("typed", ["A" * 65, "M" * 100_000, "MAAL\0AAAA", "", "   "], ids=["65", "100000", "NUL", "none", "spaces"])
+@pytest.mark.parametrize(
+    "typed",
+    ["A" * 65, "M" * 100_000, "MAAL\0AAAA", "", "   "],
+    ids=["65", "100000", "NUL", "none", "spaces"],
+)
 def test_what_cannot_be_a_code_is_a_bad_request_and_counts_nothing(db: None, typed: str) -> None:
     grant = make_coupon()
     assert check(Client(), grant, coupon=typed).status_code == 400
@@ -166,7 +236,17 @@ def test_what_cannot_be_a_code_is_a_bad_request_and_counts_nothing(db: None, typ
 
 
 @pytest.mark.parametrize(
-    "typed", ["ＭＡＡＬ－ＡＡＡＡ", "🎓" * 16, "MAAL‑\u202eAAAA", "' OR 1=1 --", '{"$ne": null}', "<script>", "%00"], ids=ascii
+    "typed",
+    [
+        "ＭＡＡＬ－ＡＡＡＡ",
+        "🎓" * 16,
+        "MAAL‑\u202eAAAA",
+        "' OR 1=1 --",
+        '{"$ne": null}',
+        "<script>",
+        "%00",
+    ],
+    ids=ascii,
 )
 def test_any_other_text_is_one_more_unknown_code(db: None, typed: str) -> None:
     answer = check(Client(), make_coupon(), coupon=typed)
@@ -175,7 +255,9 @@ def test_any_other_text_is_one_more_unknown_code(db: None, typed: str) -> None:
     assert refusals.since(timezone.now().date())["unknown"] == 1
 
 
-@pytest.mark.parametrize("value", [["MAAL-AAAA-BBBB-CCCC"], {"$gt": ""}, 123456789012, True, 1.5], ids=str)
+@pytest.mark.parametrize(
+    "value", [["MAAL-AAAA-BBBB-CCCC"], {"$gt": ""}, 123456789012, True, 1.5], ids=str
+)
 def test_a_code_that_is_not_text_is_refused_by_the_api(db: None, value: Any) -> None:
     answer = checkout_json(Client(), make_coupon(), couponCode=value)
     assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_CHECKOUT")
@@ -190,11 +272,19 @@ def test_the_right_code_inside_a_list_buys_nothing(db: None) -> None:
 
 
 def test_somebody_elses_link_fills_in_and_gives_nothing_to_another_address(db: None) -> None:
-    """The link of a grant shows its holder's code to whoever has it; the code is good for the holder's address alone."""
+    """The link of a grant shows its holder's code to whoever has it; the code is good for the
+    holder's address alone.
+    """
     grant = make_coupon(percent=100)
-    assert grant.code in Client().get(f"/checkout/{grant.course.slug}/", {"grant": grant.token}).content.decode()
+    assert (
+        grant.code
+        in Client().get(f"/checkout/{grant.course.slug}/", {"grant": grant.token}).content.decode()
+    )
     form = {"email": "thief@example.com", "accept_terms": "on", "coupon": grant.code}
-    assert Client().post(f"/checkout/{grant.course.slug}/?grant={grant.token}", form).status_code == 409
+    assert (
+        Client().post(f"/checkout/{grant.course.slug}/?grant={grant.token}", form).status_code
+        == 409
+    )
     assert Enrollment.objects.count() == 0
 
 
@@ -221,24 +311,53 @@ def test_the_page_of_an_undecided_application_shows_no_code(db: None) -> None:
     assert page.status_code == 200
 
 
-# --- applying --------------------------------------------------------------------------------------------------------
+# --- applying -------------------------------------------------------------------------------------
 def test_anybody_applies_and_is_told_by_email_with_a_link_to_follow(db: None) -> None:
     """Requirement R045."""
     course = make_course()
     answer = apply(Client(), course, email=" Ada@Example.COM ", name="  Ada   Applicant ")
     assert (answer.status_code, answer["Location"]) == (302, f"/grants/apply/{course.slug}/done/")
     grant = Grant.objects.get()
-    assert (grant.status, grant.email, grant.name) == ("pending", "ada@example.com", "Ada Applicant")
+    assert (grant.status, grant.email, grant.name) == (
+        "pending",
+        "ada@example.com",
+        "Ada Applicant",
+    )
     mail = Email.objects.get(kind="grant_received")
-    assert (mail.to, mail.context["grant_link"]) == ("ada@example.com", f"http://testserver/grants/{grant.token}/")
+    assert (mail.to, mail.context["grant_link"]) == (
+        "ada@example.com",
+        f"http://testserver/grants/{grant.token}/",
+    )
 
 
 def test_what_is_set_by_staff_cannot_be_sent_along(db: None) -> None:
     """Row 45."""
-    extra = {"status": "approved", "percent": "100", "discount": "100", "code": "MAAL-AAAA-BBBB-CCCC", "couponCode": "X", "token": "mine"}
-    apply(Client(), make_course(), **extra, decided_by="me", expires_at="2099-01-01", program="any", id="1", answer_due_on="2000-01-01")
+    extra = {
+        "status": "approved",
+        "percent": "100",
+        "discount": "100",
+        "code": "MAAL-AAAA-BBBB-CCCC",
+        "couponCode": "X",
+        "token": "mine",
+    }
+    apply(
+        Client(),
+        make_course(),
+        **extra,
+        decided_by="me",
+        expires_at="2099-01-01",
+        program="any",
+        id="1",
+        answer_due_on="2000-01-01",
+    )
     grant = Grant.objects.get()
-    assert (grant.status, grant.percent, grant.code, grant.decided_by, grant.expires_at) == ("pending", None, None, "", None)
+    assert (grant.status, grant.percent, grant.code, grant.decided_by, grant.expires_at) == (
+        "pending",
+        None,
+        None,
+        "",
+        None,
+    )
     assert grant.token != "mine"
     assert grant.answer_due_on > timezone.now().date()
 
@@ -286,7 +405,9 @@ def test_hostile_text_is_kept_as_text_and_shown_as_text(db: None) -> None:
     ],
     ids=lambda wrong: f"{next(iter(wrong))}={ascii(next(iter(wrong.values())))[:12]}",
 )
-def test_an_application_that_cannot_be_kept_is_shown_again_with_the_reason(db: None, wrong: dict[str, str]) -> None:
+def test_an_application_that_cannot_be_kept_is_shown_again_with_the_reason(
+    db: None, wrong: dict[str, str]
+) -> None:
     answer = apply(Client(), make_course(), **wrong)
     assert answer.status_code == 400
     assert list(answer.context["form"].errors) == list(wrong)
@@ -325,12 +446,18 @@ def test_a_line_break_counts_as_one_character(db: None) -> None:
 
 
 def test_bytes_that_are_no_text_do_no_harm(db: None) -> None:
-    """A lone surrogate cannot be sent as UTF-8; the bytes that try to become a replacement character."""
+    """A lone surrogate cannot be sent as UTF-8; the bytes that try to become a replacement
+    character.
+    """
     course = make_course()
     fields = {**form(), "situation": "SURROGATE"}
-    body = "&".join(f"{name}={value}".replace(" ", "+").replace("@", "%40") for name, value in fields.items())
+    body = "&".join(
+        f"{name}={value}".replace(" ", "+").replace("@", "%40") for name, value in fields.items()
+    )
     body = body.replace("SURROGATE", "a%ED%A0%80b")
-    answer = Client().post(f"/grants/apply/{course.slug}/", data=body, content_type="application/x-www-form-urlencoded")
+    answer = Client().post(
+        f"/grants/apply/{course.slug}/", data=body, content_type="application/x-www-form-urlencoded"
+    )
     assert answer.status_code == 302
     assert "\ufffd" in Grant.objects.get().situation
 
@@ -361,9 +488,13 @@ def test_the_sixth_application_within_an_hour_is_refused_with_its_headers(db: No
 
 
 @pytest.mark.parametrize(
-    "fields", [None, {"status": "draft"}, {"status": "archived"}, {"price": 0}], ids=["unknown", "draft", "archived", "free"]
+    "fields",
+    [None, {"status": "draft"}, {"status": "archived"}, {"price": 0}],
+    ids=["unknown", "draft", "archived", "free"],
 )
-def test_only_a_course_on_sale_with_a_price_can_be_applied_for(db: None, fields: dict | None) -> None:
+def test_only_a_course_on_sale_with_a_price_can_be_applied_for(
+    db: None, fields: dict | None
+) -> None:
     slug = make_course(**fields).slug if fields else "nothing-here"
     client = Client()
     assert client.get(f"/grants/apply/{slug}/").status_code == 404
@@ -376,8 +507,12 @@ def test_a_known_and_an_unknown_address_get_the_same_answer(db: None) -> None:
     course = make_course()
     make_application(course, email="ada@example.com")
     User.objects.create_user("ada@example.com", "a long enough passphrase")
-    answers = [apply(Client(), course, email=email) for email in ("ada@example.com", "new@example.com")]
-    assert len({(answer.status_code, answer["Location"], answer.content) for answer in answers}) == 1
+    answers = [
+        apply(Client(), course, email=email) for email in ("ada@example.com", "new@example.com")
+    ]
+    assert (
+        len({(answer.status_code, answer["Location"], answer.content) for answer in answers}) == 1
+    )
     pages = {TOKEN.sub("", Client().get(answer["Location"]).content.decode()) for answer in answers}
     assert len(pages) == 1
     assert Grant.objects.filter(email="ada@example.com").count() == 1
@@ -389,4 +524,8 @@ def test_one_address_may_apply_for_two_courses_and_again_after_an_answer(db: Non
     apply(Client(), make_course())
     applications.reject(Grant.objects.get(course=course), by=STAFF, reason="budget")
     apply(Client(), course)
-    assert sorted(Grant.objects.values_list("status", flat=True)) == ["pending", "pending", "rejected"]
+    assert sorted(Grant.objects.values_list("status", flat=True)) == [
+        "pending",
+        "pending",
+        "rejected",
+    ]

@@ -1,4 +1,6 @@
-"""The link of the approval's mail: whoever came through it is not kept from the coupon by strangers who guess for its address."""
+"""The link of the approval's mail: whoever came through it is not kept from the coupon by strangers
+who guess for its address.
+"""
 
 import re
 from typing import Any
@@ -30,7 +32,10 @@ def send(path: str, form: dict[str, Any], number: int) -> HttpResponse:
 
 def used_up_by_strangers(grant: Grant) -> None:
     form = {"email": grant.email, "coupon": new_code()}
-    answers = [send(f"/checkout/{grant.course.slug}/coupon/", form, number) for number in range(PER_EMAIL + 1)]
+    answers = [
+        send(f"/checkout/{grant.course.slug}/coupon/", form, number)
+        for number in range(PER_EMAIL + 1)
+    ]
     assert [answer.status_code for answer in answers] == [409] * PER_EMAIL + [429]
 
 
@@ -59,7 +64,9 @@ def test_strangers_do_not_keep_the_holder_of_the_link_from_the_coupon(buyer: Cli
 
 
 def test_a_proof_is_of_one_address_and_one_code() -> None:
-    """With it nothing can be guessed: for another code or another address every try counts as ever."""
+    """With it nothing can be guessed: for another code or another address every try counts as
+    ever.
+    """
     course = make_course()
     grant, other = make_coupon(course), make_coupon(course, email=OTHER)
     used_up_by_strangers(grant)
@@ -69,10 +76,16 @@ def test_a_proof_is_of_one_address_and_one_code() -> None:
         {"email": HOLDER, "coupon": new_code(), "proof": proof},
         {"email": OTHER, "coupon": grant.code, "proof": proof},
         {"email": OTHER, "coupon": other.code, "proof": proof},
-        *({"email": HOLDER, "coupon": grant.code, "proof": made_up} for made_up in (proof.upper(), proof + "x", "é" * 64, "\0", "")),
+        *(
+            {"email": HOLDER, "coupon": grant.code, "proof": made_up}
+            for made_up in (proof.upper(), proof + "x", "é" * 64, "\0", "")
+        ),
         {"email": HOLDER, "coupon": grant.code, "proof": [proof, ""]},
     ]
-    answers = [send(f"/checkout/{course.slug}/coupon/", form, 20 + number).status_code for number, form in enumerate(tries)]
+    answers = [
+        send(f"/checkout/{course.slug}/coupon/", form, 20 + number).status_code
+        for number, form in enumerate(tries)
+    ]
     assert answers == [429] * len(tries)
     assert Grant.objects.filter(status="approved").count() == 2
 
@@ -83,14 +96,26 @@ def test_a_new_code_needs_the_new_link(buyer: Client) -> None:
     used_up_by_strangers(grant)
     Grant.objects.filter(pk=grant.pk).update(code="MAAL-AAAA-BBBB-CCCC")
     form = {"email": HOLDER, "coupon": "MAAL-AAAA-BBBB-CCCC"}
-    assert send(f"/checkout/{grant.course.slug}/coupon/", {**form, "proof": proof}, 10).status_code == 429
-    assert send(f"/checkout/{grant.course.slug}/coupon/", {**form, "proof": proof_in(open_link(grant))}, 10).status_code == 200
+    assert (
+        send(f"/checkout/{grant.course.slug}/coupon/", {**form, "proof": proof}, 10).status_code
+        == 429
+    )
+    assert (
+        send(
+            f"/checkout/{grant.course.slug}/coupon/",
+            {**form, "proof": proof_in(open_link(grant))},
+            10,
+        ).status_code
+        == 200
+    )
 
 
 def test_the_clients_own_limit_counts_with_a_proof_too() -> None:
     grant = make_coupon()
     form = {"email": HOLDER, "coupon": grant.code, "proof": proof_in(open_link(grant))}
-    answers = [send(f"/checkout/{grant.course.slug}/coupon/", form, 10).status_code for _ in range(6)]
+    answers = [
+        send(f"/checkout/{grant.course.slug}/coupon/", form, 10).status_code for _ in range(6)
+    ]
     assert answers == [200] * 5 + [429]
 
 

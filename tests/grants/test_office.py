@@ -1,4 +1,6 @@
-"""What staff do with applications and coupons in the admin, and what staff without the permission cannot."""
+"""What staff do with applications and coupons in the admin, and what staff without the permission
+cannot.
+"""
 
 import csv
 import io
@@ -71,8 +73,12 @@ def bulk(client: Client, verb: str, grants: list[Grant], **fields: str):
 def test_the_queue_is_sorted_by_age_and_tells_the_days_left(staff: Client) -> None:
     young, old, late = applicants(3)
     today, now = timezone.now().date(), timezone.now()
-    Grant.objects.filter(pk=old.pk).update(created_at=now - timedelta(days=9), answer_due_on=today + timedelta(days=1))
-    Grant.objects.filter(pk=late.pk).update(created_at=now - timedelta(days=20), answer_due_on=today - timedelta(days=3))
+    Grant.objects.filter(pk=old.pk).update(
+        created_at=now - timedelta(days=9), answer_due_on=today + timedelta(days=1)
+    )
+    Grant.objects.filter(pk=late.pk).update(
+        created_at=now - timedelta(days=20), answer_due_on=today - timedelta(days=3)
+    )
     page = staff.get(LIST)
     assert [grant.pk for grant in page.context["cl"].result_list] == [late.pk, old.pk, young.pk]
     text = page.content.decode()
@@ -94,7 +100,11 @@ def test_each_decision_is_shown_in_full_before_it_is_taken(staff: Client, verb: 
 def test_a_grants_page_offers_what_may_be_decided_and_shows_its_money(staff: Client) -> None:
     def shown(grant: Grant) -> tuple[set[str], str]:
         text = staff.get(f"{LIST}{grant.pk}/change/").content.decode()
-        return {verb for verb in ("approve", "reject", "reissue", "extend", "revoke") if f'href="{url(grant, verb)}"' in text}, text
+        return {
+            verb
+            for verb in ("approve", "reject", "reissue", "extend", "revoke")
+            if f'href="{url(grant, verb)}"' in text
+        }, text
 
     application, coupon = make_application(), make_coupon(make_course(price=119000), percent=50)
     verbs, text = shown(application)
@@ -113,11 +123,22 @@ def test_approving_makes_a_coupon_mails_it_and_says_who_did_it(staff: Client) ->
     grant = make_application()
     assert staff.post(url(grant, "approve"), approval()).status_code == 302
     grant.refresh_from_db()
-    assert (grant.status, grant.percent, grant.decided_by, grant.note) == ("approved", 50, BOSS, "Welcome.")
+    assert (grant.status, grant.percent, grant.decided_by, grant.note) == (
+        "approved",
+        50,
+        BOSS,
+        "Welcome.",
+    )
     assert grant.code == grant.code.upper()
     assert (str(grant.expires_at.date()), grant.expires_at.hour) == (in_days(30), 23)
-    assert list(GrantEvent.objects.values_list("what", "actor")) == [("applied", "applicant"), ("approved at 50 %", BOSS)]
-    assert (LogEntry.objects.get().object_id, LogEntry.objects.get().user.email) == (str(grant.pk), BOSS)
+    assert list(GrantEvent.objects.values_list("what", "actor")) == [
+        ("applied", "applicant"),
+        ("approved at 50 %", BOSS),
+    ]
+    assert (LogEntry.objects.get().object_id, LogEntry.objects.get().user.email) == (
+        str(grant.pk),
+        BOSS,
+    )
     assert Email.objects.filter(kind="grant_approved", to=HOLDER).count() == 1
 
 
@@ -125,7 +146,12 @@ def test_rejecting_gives_the_reason_and_the_note(staff: Client) -> None:
     grant = make_application()
     assert staff.post(url(grant, "reject"), REJECTION).status_code == 302
     grant.refresh_from_db()
-    assert (grant.status, grant.reject_reason, grant.note, grant.code) == ("rejected", "criteria", "Sorry.", None)
+    assert (grant.status, grant.reject_reason, grant.note, grant.code) == (
+        "rejected",
+        "criteria",
+        "Sorry.",
+        None,
+    )
     page = Client().get(f"/grants/{grant.token}/").content.decode()
     assert "does not meet the criteria" in page
     assert "Sorry." in page
@@ -136,7 +162,10 @@ def test_reissue_extend_and_revoke_change_an_unused_coupon(staff: Client) -> Non
     grant = make_coupon()
     old = grant.code
     assert staff.post(url(grant, "reissue"), {"decide": "1"}).status_code == 302
-    assert staff.post(url(grant, "extend"), {"decide": "1", "expires_on": in_days(90)}).status_code == 302
+    assert (
+        staff.post(url(grant, "extend"), {"decide": "1", "expires_on": in_days(90)}).status_code
+        == 302
+    )
     grant.refresh_from_db()
     assert grant.code != old
     assert str(grant.expires_at.date()) == in_days(90)
@@ -149,10 +178,19 @@ def test_reissue_extend_and_revoke_change_an_unused_coupon(staff: Client) -> Non
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"percent": "9"}, {"percent": "101"}, {"percent": "33.3"}, {"percent": ""}, {"expires_on": "2020-01-01"}, {"program": "nobody"}],
+    [
+        {"percent": "9"},
+        {"percent": "101"},
+        {"percent": "33.3"},
+        {"percent": ""},
+        {"expires_on": "2020-01-01"},
+        {"program": "nobody"},
+    ],
     ids=str,
 )
-def test_a_decision_that_is_not_possible_is_shown_again_and_changes_nothing(staff: Client, wrong: dict) -> None:
+def test_a_decision_that_is_not_possible_is_shown_again_and_changes_nothing(
+    staff: Client, wrong: dict
+) -> None:
     grant = make_application()
     assert staff.post(url(grant, "approve"), approval(**wrong)).status_code == 200
     assert Grant.objects.get().status == "pending"
@@ -168,19 +206,30 @@ def test_a_second_decision_is_refused_with_a_sentence(staff: Client) -> None:
 
 
 @pytest.mark.parametrize("verb", ["approve", "reject", "reissue", "extend", "revoke"])
-@pytest.mark.parametrize("row", ["nonsense", "x" * 500, "0", "..%2f..", "a/b", "00000000-0000-7000-8000-000000000000"])
+@pytest.mark.parametrize(
+    "row", ["nonsense", "x" * 500, "0", "..%2f..", "a/b", "00000000-0000-7000-8000-000000000000"]
+)
 def test_a_decision_about_no_grant_at_all_is_not_found(staff: Client, verb: str, row: str) -> None:
     assert staff.get(f"{LIST}{row}/{verb}/").status_code == 404
     assert staff.post(f"{LIST}{row}/{verb}/", {**approval(), **REJECTION}).status_code == 404
 
 
 @pytest.mark.parametrize(
-    "page", ["enrollments/enrollment/{}/refund/", "enrollments/payment/{}/refund/", "affiliates/fraudsignal/{}/clear/"]
+    "page",
+    [
+        "enrollments/enrollment/{}/refund/",
+        "enrollments/payment/{}/refund/",
+        "affiliates/fraudsignal/{}/clear/",
+    ],
 )
 @pytest.mark.parametrize("row", ["nonsense", "00000000-0000-7000-8000-000000000000"])
-def test_the_other_pages_of_a_row_that_there_is_not_are_not_found_either(staff: Client, page: str, row: str) -> None:
+def test_the_other_pages_of_a_row_that_there_is_not_are_not_found_either(
+    staff: Client, page: str, row: str
+) -> None:
     assert staff.get(f"/admin/{page.format(row)}").status_code == 404
-    assert staff.post(f"/admin/{page.format(row)}", {"refund": "1", "decide": "1"}).status_code == 404
+    assert (
+        staff.post(f"/admin/{page.format(row)}", {"refund": "1", "decide": "1"}).status_code == 404
+    )
 
 
 @pytest.mark.parametrize("verb", ["approve", "reject", "reissue", "extend", "revoke"])
@@ -190,7 +239,10 @@ def test_staff_without_the_permission_get_403_and_change_nothing(db: None, verb:
     before = Grant.objects.values().get()
     form = {**approval(), **REJECTION}
     assert client.get(LIST).status_code == 200
-    assert (client.get(url(grant, verb)).status_code, client.post(url(grant, verb), form).status_code) == (403, 403)
+    assert (
+        client.get(url(grant, verb)).status_code,
+        client.post(url(grant, verb), form).status_code,
+    ) == (403, 403)
     bulk(client, verb, [grant], **form)
     assert Grant.objects.values().get() == before
     assert LogEntry.objects.count() == 0
@@ -198,7 +250,10 @@ def test_staff_without_the_permission_get_403_and_change_nothing(db: None, verb:
 
 def test_staff_with_the_permission_may_decide(db: None) -> None:
     grant = make_application()
-    assert member("view_grant", "decide_grant").post(url(grant, "approve"), approval()).status_code == 302
+    assert (
+        member("view_grant", "decide_grant").post(url(grant, "approve"), approval()).status_code
+        == 302
+    )
     assert Grant.objects.get().status == "approved"
 
 
@@ -237,7 +292,9 @@ def test_many_are_rejected_after_a_confirmation(staff: Client) -> None:
 
 def test_a_bulk_approval_stops_at_the_budget(staff: Client) -> None:
     program = Program.objects.create(name="Fund", currency="usd", budget_amount=50_000)
-    text = bulk(staff, "approve", applicants(3), **approval(program=str(program.pk))).content.decode()
+    text = bulk(
+        staff, "approve", applicants(3), **approval(program=str(program.pk))
+    ).content.decode()
     assert "2 approved, 1 skipped." in text
     assert "budget does not cover" in text
     program.refresh_from_db()
@@ -249,8 +306,16 @@ def test_a_budget_refusal_is_shown_and_changes_nothing(staff: Client) -> None:
     answer = staff.post(url(make_application(), "approve"), approval(program=str(program.pk)))
     assert "budget does not cover" in answer.content.decode()
     program.refresh_from_db()
-    assert (program.committed_amount, program.committed_places, Grant.objects.get().status) == (0, 0, "pending")
-    assert (GrantEvent.objects.count(), LogEntry.objects.count(), Email.objects.count()) == (1, 0, 0)
+    assert (program.committed_amount, program.committed_places, Grant.objects.get().status) == (
+        0,
+        0,
+        "pending",
+    )
+    assert (GrantEvent.objects.count(), LogEntry.objects.count(), Email.objects.count()) == (
+        1,
+        0,
+        0,
+    )
 
 
 def test_two_presses_of_the_button_commit_the_budget_once(staff: Client) -> None:
@@ -271,9 +336,13 @@ def test_two_presses_of_the_button_commit_the_budget_once(staff: Client) -> None
         (4900, 99, ["$49.00", "the place will be free"]),
     ],
 )
-def test_the_preview_tells_the_cost_and_what_to_beware_of(staff: Client, price: int, percent: int, shown: list[str]) -> None:
+def test_the_preview_tells_the_cost_and_what_to_beware_of(
+    staff: Client, price: int, percent: int, shown: list[str]
+) -> None:
     (grant,) = applicants(1, price)
-    asked = {name: value for name, value in approval(percent=str(percent)).items() if name != "decide"}
+    asked = {
+        name: value for name, value in approval(percent=str(percent)).items() if name != "decide"
+    }
     page = staff.post(url(grant, "approve"), {**asked, "preview": "1"}).content.decode()
     assert [text for text in shown if text not in page] == []
     assert Grant.objects.get().status == "pending"
@@ -296,12 +365,16 @@ def test_the_preview_tells_the_cost_and_what_to_beware_of(staff: Client, price: 
 def test_the_loss_is_reckoned_at_the_highest_rate_that_a_sale_may_have(
     staff: Client, settings, rates: list[int], cap: str, percent: int, loss: str | None
 ) -> None:
-    """An affiliate may have a rate of their own, and somebody may join at the usual one; a capped commission is no loss."""
+    """An affiliate may have a rate of their own, and somebody may join at the usual one; a capped
+    commission is no loss.
+    """
     settings.COMMISSION_CAP = cap
     for rate in rates:
         make_affiliate(rate=rate)
     memberships.suspend(make_affiliate(rate=9000), reason="fraud")
-    page = staff.post(url(applicants(1)[0], "approve"), {"preview": "1", "percent": str(percent)}).content.decode()
+    page = staff.post(
+        url(applicants(1)[0], "approve"), {"preview": "1", "percent": str(percent)}
+    ).content.decode()
     assert ("commission would exceed what is paid by " in page) is (loss is not None)
     if loss:
         assert f"commission would exceed what is paid by {loss}." in page
@@ -310,24 +383,38 @@ def test_the_loss_is_reckoned_at_the_highest_rate_that_a_sale_may_have(
 def test_the_warning_is_what_the_sale_then_loses(staff: Client) -> None:
     """499.00 at 80 % with an affiliate of 30 %: 99.80 is paid, 149.70 owed."""
     course = make_course()
-    page = staff.post(url(make_application(course), "approve"), {"preview": "1", "percent": "80"}).content.decode()
+    page = staff.post(
+        url(make_application(course), "approve"), {"preview": "1", "percent": "80"}
+    ).content.decode()
     assert "commission would exceed" not in page
     affiliate = make_affiliate(rate=3000)
-    page = staff.post(url(Grant.objects.get(), "approve"), {"preview": "1", "percent": "80"}).content.decode()
+    page = staff.post(
+        url(Grant.objects.get(), "approve"), {"preview": "1", "percent": "80"}
+    ).content.decode()
     sale, _ = sell(Client(), affiliate, course, amount=9980, kind="partial_grant")
     assert f"by {format_money(LedgerEntry.objects.get().amount - sale.amount, 'usd')}." in page
 
 
-# --- whose budget pays -----------------------------------------------------------------------------------------------
+# --- whose budget pays ----------------------------------------------------------------------------
 def test_an_approval_without_a_program_says_that_no_budget_is_charged(staff: Client) -> None:
     program = Program.objects.create(name="Fund", currency="usd", budget_amount=60_000)
     grant = make_application()
-    for page in (staff.get(url(grant, "approve")), staff.post(url(grant, "approve"), {"preview": "1", "percent": "50"})):
-        assert "No budget is charged: without a program, nothing limits what is given away." in page.content.decode()
-    chosen = staff.post(url(grant, "approve"), {"preview": "1", "percent": "50", "program": str(program.pk)}).content.decode()
+    for page in (
+        staff.get(url(grant, "approve")),
+        staff.post(url(grant, "approve"), {"preview": "1", "percent": "50"}),
+    ):
+        assert (
+            "No budget is charged: without a program, nothing limits what is given away."
+            in page.content.decode()
+        )
+    chosen = staff.post(
+        url(grant, "approve"), {"preview": "1", "percent": "50", "program": str(program.pk)}
+    ).content.decode()
     assert "Fund pays; it has left: $600.00." in chosen
     assert "No budget is charged:" not in chosen
-    broken = staff.post(url(grant, "approve"), {"preview": "1", "percent": "50", "program": "nonsense"})
+    broken = staff.post(
+        url(grant, "approve"), {"preview": "1", "percent": "50", "program": "nonsense"}
+    )
     assert "No budget is charged:" in broken.content.decode()
 
 
@@ -337,21 +424,34 @@ def test_the_queue_shows_which_program_pays_and_where_none_does(staff: Client) -
     make_coupon(email="two@example.com")
     make_application(email="three@example.com")
     rows = re.findall(r"<tr.*?</tr>", staff.get(LIST).content.decode(), re.DOTALL)
-    shown = ["Spring fund" if "Spring fund" in row else "None: no budget is charged" in row for row in rows if "Grace Holder" in row]
+    shown = [
+        "Spring fund" if "Spring fund" in row else "None: no budget is charged" in row
+        for row in rows
+        if "Grace Holder" in row
+    ]
     assert shown == ["Spring fund", True, False]
 
 
-# --- refused codes ---------------------------------------------------------------------------------------------------
+# --- refused codes --------------------------------------------------------------------------------
 def try_code(email: str, code: str, course: Course) -> int:
-    return Client().post(f"/checkout/{course.slug}/coupon/", {"email": email, "coupon": code}).status_code
+    return (
+        Client()
+        .post(f"/checkout/{course.slug}/coupon/", {"email": email, "coupon": code})
+        .status_code
+    )
 
 
 def test_staff_see_the_true_reason_on_the_grants_page_and_in_the_list(staff: Client) -> None:
     grant = make_coupon()
     other = make_course()
-    assert {try_code("thief@example.com", grant.code, grant.course), try_code(HOLDER, grant.code, other)} == {409}
+    assert {
+        try_code("thief@example.com", grant.code, grant.course),
+        try_code(HOLDER, grant.code, other),
+    } == {409}
     assert try_code(HOLDER, "MAAL-AAAA-BBBB-CCCC", grant.course) == 409
-    Client().post(f"/checkout/{other.slug}/", {"email": HOLDER, "coupon": grant.code, "accept_terms": "on"})
+    Client().post(
+        f"/checkout/{other.slug}/", {"email": HOLDER, "coupon": grant.code, "accept_terms": "on"}
+    )
     api = {"courseId": other.slug, "email": HOLDER, "acceptTerms": True, "couponCode": grant.code}
     assert Client().post("/api/checkout", api, content_type="application/json").status_code == 409
     told = ("reason", "grant_id", "tried_by", "course_slug")
@@ -375,7 +475,9 @@ def test_staff_see_the_true_reason_on_the_grants_page_and_in_the_list(staff: Cli
     assert "thief" not in everything
 
 
-def test_a_race_that_is_lost_is_kept_with_its_grant(buyer: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_race_that_is_lost_is_kept_with_its_grant(
+    buyer: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     grant = make_coupon(percent=100)
     save_base = Model.save_base
 
@@ -385,8 +487,15 @@ def test_a_race_that_is_lost_is_kept_with_its_grant(buyer: Client, monkeypatch: 
         save_base(row, **options)
 
     monkeypatch.setattr(Model, "save_base", slowly)
-    buyer.post(f"/checkout/{grant.course.slug}/", {"email": HOLDER, "coupon": grant.code, "accept_terms": "on"})
-    assert Refusal.objects.values_list("reason", "grant_id", "tried_by").get() == ("lost_race", grant.pk, "h…@example.com")
+    buyer.post(
+        f"/checkout/{grant.course.slug}/",
+        {"email": HOLDER, "coupon": grant.code, "accept_terms": "on"},
+    )
+    assert Refusal.objects.values_list("reason", "grant_id", "tried_by").get() == (
+        "lost_race",
+        grant.pk,
+        "h…@example.com",
+    )
 
 
 def test_nobody_reads_refusals_without_the_permission_and_nobody_writes_them(db: None) -> None:
@@ -401,16 +510,37 @@ def test_nobody_reads_refusals_without_the_permission_and_nobody_writes_them(db:
     assert boss.get(f"/admin/grants/refusal/{row.pk}/change/").status_code == 200
     for path in ("add/", f"{row.pk}/delete/"):
         assert boss.post(f"/admin/grants/refusal/{path}", {"post": "yes"}).status_code == 403
-    assert boss.post(f"/admin/grants/refusal/{row.pk}/change/", {"reason": "unknown"}).status_code == 403
+    assert (
+        boss.post(f"/admin/grants/refusal/{row.pk}/change/", {"reason": "unknown"}).status_code
+        == 403
+    )
     assert Refusal.objects.get().reason == "foreign"
 
 
 def test_guessing_fills_no_table_and_pushes_no_other_refusal_out(settings) -> None:
-    """The counts keep every one of them; of the rows the newest stay, guesses apart from codes that there are."""
+    """The counts keep every one of them; of the rows the newest stay, guesses apart from codes that
+    there are.
+    """
     settings.REFUSALS_MOST = 20
     grant, now = make_coupon(), timezone.now()
-    known = [Refusal(reason="foreign", grant=grant, course_slug="c", tried_by="t…@example.com", created_at=now - timedelta(days=1))]
-    guesses = [Refusal(reason="unknown", course_slug="c", tried_by="g…@x", created_at=now - timedelta(seconds=n)) for n in range(500)]
+    known = [
+        Refusal(
+            reason="foreign",
+            grant=grant,
+            course_slug="c",
+            tried_by="t…@example.com",
+            created_at=now - timedelta(days=1),
+        )
+    ]
+    guesses = [
+        Refusal(
+            reason="unknown",
+            course_slug="c",
+            tried_by="g…@x",
+            created_at=now - timedelta(seconds=n),
+        )
+        for n in range(500)
+    ]
     Refusal.objects.bulk_create([*known, *guesses])
     queues.run_chores()
     assert Refusal.objects.filter(reason="foreign").count() == 1
@@ -421,27 +551,50 @@ def test_guessing_fills_no_table_and_pushes_no_other_refusal_out(settings) -> No
 
 def test_refusals_go_after_ninety_days(db: None) -> None:
     days = (89, 91)
-    old = [Refusal(reason="foreign", course_slug="c", tried_by="g…@x", created_at=timezone.now() - timedelta(days=day)) for day in days]
+    old = [
+        Refusal(
+            reason="foreign",
+            course_slug="c",
+            tried_by="g…@x",
+            created_at=timezone.now() - timedelta(days=day),
+        )
+        for day in days
+    ]
     Refusal.objects.bulk_create(old)
     call_command("clean_up")
     assert Refusal.objects.get().pk == old[0].pk
 
 
 @pytest.mark.parametrize(
-    ("email", "shown"), [("grace@example.com", "g…@example.com"), ("é@bücher.example", "é…@bücher.example"), ("", "…@"), ("@x", "…@x")]
+    ("email", "shown"),
+    [
+        ("grace@example.com", "g…@example.com"),
+        ("é@bücher.example", "é…@bücher.example"),
+        ("", "…@"),
+        ("@x", "…@x"),
+    ],
 )
 def test_an_address_is_kept_masked(email: str, shown: str) -> None:
     assert refusals.masked(email) == shown
 
 
-def test_the_desk_shows_who_used_a_coupon_when_and_for_which_place(staff: Client, sandbox: Sandbox) -> None:
+def test_the_desk_shows_who_used_a_coupon_when_and_for_which_place(
+    staff: Client, sandbox: Sandbox
+) -> None:
     """Requirements R057, R209."""
     grant = make_coupon(percent=100)
-    Client().post(f"/checkout/{grant.course.slug}/", {"email": HOLDER, "accept_terms": "on", "coupon": grant.code})
+    Client().post(
+        f"/checkout/{grant.course.slug}/",
+        {"email": HOLDER, "accept_terms": "on", "coupon": grant.code},
+    )
     work.drain(LMS_JOBS)
     grant.refresh_from_db()
     enrollment = Enrollment.objects.get()
-    assert (grant.status, grant.redeemed_by, grant.enrollment_id) == ("redeemed", HOLDER, enrollment.pk)
+    assert (grant.status, grant.redeemed_by, grant.enrollment_id) == (
+        "redeemed",
+        HOLDER,
+        enrollment.pk,
+    )
     assert grant.reserved_at <= grant.redeemed_at
     assert (enrollment.lms_status, bool(enrollment.lms_enrollment_id)) == ("success", True)
     found = staff.get(LIST, {"q": str(enrollment.pk)}).context["cl"].result_list
@@ -449,30 +602,46 @@ def test_the_desk_shows_who_used_a_coupon_when_and_for_which_place(staff: Client
     assert str(enrollment.pk) in staff.get(f"{LIST}{grant.pk}/change/").content.decode()
 
 
-def test_a_free_place_is_rolled_back_by_those_who_may_repair(staff: Client, sandbox: Sandbox) -> None:
+def test_a_free_place_is_rolled_back_by_those_who_may_repair(
+    staff: Client, sandbox: Sandbox
+) -> None:
     grant = make_coupon(percent=100)
-    Client().post(f"/checkout/{grant.course.slug}/", {"email": HOLDER, "accept_terms": "on", "coupon": grant.code})
+    Client().post(
+        f"/checkout/{grant.course.slug}/",
+        {"email": HOLDER, "accept_terms": "on", "coupon": grant.code},
+    )
     sandbox.lms(courses_any=False, courses=[])
     work.drain(LMS_JOBS)
     sandbox.lms(courses_any=True)
     row = Enrollment.objects.get().pk
     act(member("view_enrollment"), "enrollments/enrollment", "roll_back", row)
     assert Enrollment.objects.get().status == "paid"
-    assert "1 rolled back, 0 skipped" in act(staff, "enrollments/enrollment", "roll_back", row).content.decode()
+    assert (
+        "1 rolled back, 0 skipped"
+        in act(staff, "enrollments/enrollment", "roll_back", row).content.decode()
+    )
     grant.refresh_from_db()
     assert (Enrollment.objects.get().status, grant.status) == ("failed", "approved")
     assert LogEntry.objects.get().object_id == str(row)
-    assert "0 rolled back, 1 skipped" in act(staff, "enrollments/enrollment", "roll_back", row).content.decode()
+    assert (
+        "0 rolled back, 1 skipped"
+        in act(staff, "enrollments/enrollment", "roll_back", row).content.decode()
+    )
 
 
-# --- export ----------------------------------------------------------------------------------------------------------
+# --- export ---------------------------------------------------------------------------------------
 def exported(client: Client, grants: list[Grant]) -> list[list[str]]:
-    answer = client.post(LIST, {"action": "export", "_selected_action": [str(grant.pk) for grant in grants]})
+    answer = client.post(
+        LIST, {"action": "export", "_selected_action": [str(grant.pk) for grant in grants]}
+    )
     assert answer.streaming
     return list(csv.reader(io.StringIO(b"".join(answer.streaming_content).decode())))
 
 
-@pytest.mark.parametrize("name", ["=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(A1)", "\tTab", "  =HYPERLINK(1)", '=1,"2";3\n4'])
+@pytest.mark.parametrize(
+    "name",
+    ["=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(A1)", "\tTab", "  =HYPERLINK(1)", '=1,"2";3\n4'],
+)
 def test_the_export_runs_nothing_in_a_spreadsheet(staff: Client, name: str) -> None:
     grant = make_application()
     Grant.objects.filter(pk=grant.pk).update(name=name)
@@ -482,7 +651,13 @@ def test_the_export_runs_nothing_in_a_spreadsheet(staff: Client, name: str) -> N
 
 
 def test_ordinary_cells_are_exported_as_they_are() -> None:
-    assert [safe_cell(value) for value in ("Grace Holder", "a-b", "", None, 50)] == ["Grace Holder", "a-b", "", "", "50"]
+    assert [safe_cell(value) for value in ("Grace Holder", "a-b", "", None, 50)] == [
+        "Grace Holder",
+        "a-b",
+        "",
+        "",
+        "50",
+    ]
 
 
 def test_the_export_takes_its_own_permission(db: None) -> None:
@@ -494,8 +669,10 @@ def test_the_export_takes_its_own_permission(db: None) -> None:
     assert len(exported(member("view_grant", "export_grant"), [grant])) == 2
 
 
-# --- figures ---------------------------------------------------------------------------------------------------------
-def test_the_figures_are_on_the_page_of_programs_and_on_the_command_line(staff: Client, capsys) -> None:
+# --- figures --------------------------------------------------------------------------------------
+def test_the_figures_are_on_the_page_of_programs_and_on_the_command_line(
+    staff: Client, capsys
+) -> None:
     Program.objects.create(name="Fund", currency="usd", budget_amount=100_000, budget_places=3)
     make_coupon(program=Program.objects.get())
     waiting = make_application(email="late@example.com")
@@ -505,9 +682,20 @@ def test_the_figures_are_on_the_page_of_programs_and_on_the_command_line(staff: 
     refusals.count(RefusalCount.FOREIGN)
     call_command("grant_status")
     printed = dict(line.split(": ", 1) for line in capsys.readouterr().out.splitlines())
-    assert (printed["applications open"], printed["age of the oldest"], printed["past their answer date"]) == ("1", "12 days", "1")
-    assert (printed["approved, unused"], printed["redeemed"], printed["left in Fund"]) == ("1", "0", "$750.50, 2 places")
-    assert (printed["refused, foreign (30 days)"], printed["refused, unknown (30 days)"]) == ("2", "0")
+    assert (
+        printed["applications open"],
+        printed["age of the oldest"],
+        printed["past their answer date"],
+    ) == ("1", "12 days", "1")
+    assert (printed["approved, unused"], printed["redeemed"], printed["left in Fund"]) == (
+        "1",
+        "0",
+        "$750.50, 2 places",
+    )
+    assert (printed["refused, foreign (30 days)"], printed["refused, unknown (30 days)"]) == (
+        "2",
+        "0",
+    )
     page = staff.get("/admin/grants/program/").content.decode()
     for text in ("Applications open", "12 days", "Refused, foreign (30 days)", "$750.50, 2 places"):
         assert text in page
@@ -515,7 +703,9 @@ def test_the_figures_are_on_the_page_of_programs_and_on_the_command_line(staff: 
 
 def test_refusals_of_long_ago_are_not_in_the_figures(db: None) -> None:
     today = timezone.now().date()
-    RefusalCount.objects.create(day=today - timedelta(days=40), reason=RefusalCount.UNKNOWN, count=7)
+    RefusalCount.objects.create(
+        day=today - timedelta(days=40), reason=RefusalCount.UNKNOWN, count=7
+    )
     refusals.count(RefusalCount.UNKNOWN)
     assert refusals.since(today - timedelta(days=30))[RefusalCount.UNKNOWN] == 1
 
@@ -526,6 +716,8 @@ def test_staff_are_told_of_late_applications_once_a_day(db: None, sandbox: Sandb
     make_application(email="early@example.com")
     for _ in range(2):
         call_command("nightly")
-    (alert,) = Email.objects.filter(kind="staff_alert", dedupe_key__startswith="alert:grant applications")
+    (alert,) = Email.objects.filter(
+        kind="staff_alert", dedupe_key__startswith="alert:grant applications"
+    )
     assert "1 problem" in alert.context["subject"]
     assert late.course.title in alert.context["lines"][0]

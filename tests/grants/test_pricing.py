@@ -20,13 +20,17 @@ from maaledu.money import CURRENCIES
         (99, 50, 99, 0),
     ],
 )
-def test_the_worked_figures_hold_to_the_cent(price: int, percent: int, discount: int, to_pay: int) -> None:
+def test_the_worked_figures_hold_to_the_cent(
+    price: int, percent: int, discount: int, to_pay: int
+) -> None:
     found = discounted(price, percent, "usd")
     assert (found.discount, found.to_pay, found.is_free) == (discount, to_pay, to_pay == 0)
 
 
 @given(st.integers(1, 10**9), st.integers(10, 100), st.sampled_from(sorted(CURRENCIES)))
-def test_discount_and_rest_make_the_list_price_and_the_rest_is_chargeable_or_nothing(price: int, percent: int, currency: str) -> None:
+def test_discount_and_rest_make_the_list_price_and_the_rest_is_chargeable_or_nothing(
+    price: int, percent: int, currency: str
+) -> None:
     found = discounted(price, percent, currency)
     assert found.discount + found.to_pay == price
     assert found.to_pay == 0 or found.to_pay >= CURRENCIES[currency].minimum
@@ -43,11 +47,21 @@ def test_codes_are_sixty_random_bits_of_an_alphabet_without_look_alikes() -> Non
     assert not set("IO01") & set(ALPHABET)
     codes = {new_code() for _ in range(2000)}
     assert len(codes) == 2000
-    assert all(len(code) == 19 and code.startswith("MAAL-") and normalize_code(code) == code for code in codes)
+    assert all(
+        len(code) == 19 and code.startswith("MAAL-") and normalize_code(code) == code
+        for code in codes
+    )
 
 
 @pytest.mark.parametrize(
-    "typed", ["maal-abcd-efgh-jklm", " MAAL ABCD EFGH JKLM ", "abcdefghjklm", "MAAL–ABCD–EFGH–JKLM", "MAAL-ABCD-EFGHJKLM"]
+    "typed",
+    [
+        "maal-abcd-efgh-jklm",
+        " MAAL ABCD EFGH JKLM ",
+        "abcdefghjklm",
+        "MAAL–ABCD–EFGH–JKLM",
+        "MAAL-ABCD-EFGHJKLM",
+    ],
 )
 def test_a_code_is_found_however_it_is_typed(typed: str) -> None:
     assert normalize_code(typed) == "MAAL-ABCD-EFGH-JKLM"

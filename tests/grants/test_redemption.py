@@ -40,17 +40,31 @@ def status_of(grant: Grant) -> str:
 
 @pytest.fixture(autouse=True)
 def _no_limits(settings) -> None:
-    settings.RATE_LIMITS = {**settings.RATE_LIMITS, "coupon": "1000/1m", "coupon_email": "1000/1m", "checkout": "1000/1m"}
+    settings.RATE_LIMITS = {
+        **settings.RATE_LIMITS,
+        "coupon": "1000/1m",
+        "coupon_email": "1000/1m",
+        "checkout": "1000/1m",
+    }
 
 
 @pytest.mark.parametrize(
-    ("price", "percent", "asked"), [(49900, 50, 24950), (19999, 33, 13399), (49900, 95, 2495)], ids=["50 %", "33 %", "95 %"]
+    ("price", "percent", "asked"),
+    [(49900, 50, 24950), (19999, 33, 13399), (49900, 95, 2495)],
+    ids=["50 %", "33 %", "95 %"],
 )
-def test_a_partial_grant_is_charged_to_the_cent(buyer: Client, sandbox: Sandbox, price: int, percent: int, asked: int) -> None:
+def test_a_partial_grant_is_charged_to_the_cent(
+    buyer: Client, sandbox: Sandbox, price: int, percent: int, asked: int
+) -> None:
     grant = make_coupon(make_course(price=price), percent=percent)
     assert post(buyer, grant).status_code == 302
     enrollment = Enrollment.objects.get()
-    assert (enrollment.kind, enrollment.list_price, enrollment.amount, enrollment.discount_percent) == (
+    assert (
+        enrollment.kind,
+        enrollment.list_price,
+        enrollment.amount,
+        enrollment.discount_percent,
+    ) == (
         "partial_grant",
         price,
         asked,
@@ -62,20 +76,40 @@ def test_a_partial_grant_is_charged_to_the_cent(buyer: Client, sandbox: Sandbox,
     assert grant.reserved_at is not None
     deliver(buyer, completed(Payment.objects.get()))
     grant.refresh_from_db()
-    assert (grant.status, grant.redeemed_by, grant.enrollment_id) == ("redeemed", HOLDER, enrollment.pk)
+    assert (grant.status, grant.redeemed_by, grant.enrollment_id) == (
+        "redeemed",
+        HOLDER,
+        enrollment.pk,
+    )
 
 
-@pytest.mark.parametrize(("price", "percent"), [(49900, 100), (4900, 99)], ids=["100 %", "under the minimum"])
-def test_a_free_grant_is_a_paid_place_at_once_without_stripe(buyer: Client, sandbox: Sandbox, price: int, percent: int) -> None:
+@pytest.mark.parametrize(
+    ("price", "percent"), [(49900, 100), (4900, 99)], ids=["100 %", "under the minimum"]
+)
+def test_a_free_grant_is_a_paid_place_at_once_without_stripe(
+    buyer: Client, sandbox: Sandbox, price: int, percent: int
+) -> None:
     grant = make_coupon(make_course(price=price), percent=percent)
     answer = post(buyer, grant, coupon=grant.code.lower().replace("-", " "))
     enrollment = Enrollment.objects.get()
     assert (answer.status_code, answer["Location"]) == (302, enrollment.get_absolute_url())
-    assert (enrollment.kind, enrollment.status, enrollment.amount, enrollment.list_price) == ("grant", "paid", 0, price)
-    assert (status_of(grant), Payment.objects.count(), SyncJob.objects.count(), sandbox.sessions()) == ("redeemed", 0, 1, [])
+    assert (enrollment.kind, enrollment.status, enrollment.amount, enrollment.list_price) == (
+        "grant",
+        "paid",
+        0,
+        price,
+    )
+    assert (
+        status_of(grant),
+        Payment.objects.count(),
+        SyncJob.objects.count(),
+        sandbox.sessions(),
+    ) == ("redeemed", 0, 1, [])
 
 
-def test_a_free_grant_has_exactly_one_email_and_only_after_access(buyer: Client, sandbox: Sandbox) -> None:
+def test_a_free_grant_has_exactly_one_email_and_only_after_access(
+    buyer: Client, sandbox: Sandbox
+) -> None:
     """Requirements R138, R213."""
     grant = make_coupon(percent=100)
     work.drain(EMAILS)
@@ -101,14 +135,23 @@ def test_the_partial_grants_email_shows_the_saving(buyer: Client, sandbox: Sandb
     deliver(buyer, completed(Payment.objects.get()))
     work.drain(LMS_JOBS)
     mail = Email.objects.get(kind="partial_grant_enrollment")
-    assert (mail.context["saving"], mail.context["amount"], mail.context["list_price"]) == ("$249.50", "$249.50", "$499.00")
+    assert (mail.context["saving"], mail.context["amount"], mail.context["list_price"]) == (
+        "$249.50",
+        "$249.50",
+        "$499.00",
+    )
 
 
 def test_the_free_checkout_is_nine_statements_and_one_transaction(buyer: Client) -> None:
     grant = make_coupon(percent=100)
     slug = grant.course.slug
     with CaptureQueriesContext(connection) as captured:
-        assert buyer.post(f"/checkout/{slug}/", {"email": HOLDER, "accept_terms": "on", "coupon": grant.code}).status_code == 302
+        assert (
+            buyer.post(
+                f"/checkout/{slug}/", {"email": HOLDER, "accept_terms": "on", "coupon": grant.code}
+            ).status_code
+            == 302
+        )
     assert len(statements(captured)) <= 9, statements(captured)
     if connection.vendor != "mongodb":
         assert sum(query["sql"].startswith("BEGIN") for query in captured) == 1
@@ -148,7 +191,11 @@ def _make_swept(grant: Grant) -> None:
     redemption.expire_overdue()
 
 
-@pytest.mark.parametrize("ruin", [_make_expired, _make_revoked, _make_swept, None], ids=["expired", "revoked", "swept", "reissued"])
+@pytest.mark.parametrize(
+    "ruin",
+    [_make_expired, _make_revoked, _make_swept, None],
+    ids=["expired", "revoked", "swept", "reissued"],
+)
 def test_every_dead_code_is_refused_alike_and_nothing_is_written(buyer: Client, ruin) -> None:
     grant = make_coupon()
     code = grant.code
@@ -174,7 +221,13 @@ def test_unknown_foreign_and_other_courses_codes_are_refused_alike(buyer: Client
         body |= {"couponCode": case["coupon"]} if "coupon" in case else case
         answer = buyer.post("/api/checkout", data=json.dumps(body), content_type="application/json")
         assert (answer.status_code, answer.json()["code"]) == (409, "COUPON_UNAVAILABLE")
-        bodies.add((answer.json()["error"], answer.json()["retryable"], json.dumps(answer.json()["details"])))
+        bodies.add(
+            (
+                answer.json()["error"],
+                answer.json()["retryable"],
+                json.dumps(answer.json()["details"]),
+            )
+        )
     assert len(bodies) == 1
     assert Enrollment.objects.count() == 0
     assert status_of(grant) == "approved"
@@ -198,16 +251,26 @@ def test_the_holder_gets_the_running_checkout_back(buyer: Client, sandbox: Sandb
     assert (Enrollment.objects.count(), len(sandbox.sessions())) == (1, 1)
 
 
-def test_a_coupon_entered_later_replaces_the_checkout_at_full_price(buyer: Client, sandbox: Sandbox) -> None:
+def test_a_coupon_entered_later_replaces_the_checkout_at_full_price(
+    buyer: Client, sandbox: Sandbox
+) -> None:
     grant = make_coupon()
     post(buyer, grant, coupon="")
     assert post(buyer, grant).status_code == 302
-    assert sorted(Enrollment.objects.values_list("status", "amount")) == [("cancelled", 49900), ("pending", 24950)]
-    assert sorted((s["status"], s["amount_total"]) for s in sandbox.sessions()) == [("expired", 49900), ("open", 24950)]
+    assert sorted(Enrollment.objects.values_list("status", "amount")) == [
+        ("cancelled", 49900),
+        ("pending", 24950),
+    ]
+    assert sorted((s["status"], s["amount_total"]) for s in sandbox.sessions()) == [
+        ("expired", 49900),
+        ("open", 24950),
+    ]
 
 
 @pytest.mark.parametrize("percent", [50, 100])
-def test_many_at_once_get_one_place_for_one_coupon(buyer: Client, sandbox: Sandbox, percent: int) -> None:
+def test_many_at_once_get_one_place_for_one_coupon(
+    buyer: Client, sandbox: Sandbox, percent: int
+) -> None:
     grant = make_coupon(percent=percent)
     answers = race(lambda _: post(Client(), grant), threads=16)
     codes = [answer.status_code for answer in answers]
@@ -223,13 +286,17 @@ def test_many_at_once_get_one_place_for_one_coupon(buyer: Client, sandbox: Sandb
 def test_of_twenty_reservations_at_once_exactly_one_wins() -> None:
     grant = make_coupon()
     until = timezone.now() + timedelta(minutes=31)
-    results = race(lambda _: redemption.reserve(grant, enrollment_id=uuid4(), until=until), threads=20)
+    results = race(
+        lambda _: redemption.reserve(grant, enrollment_id=uuid4(), until=until), threads=20
+    )
     assert winners(results) == 1
 
 
 @pytest.mark.breaks_invariants
 def test_the_control_a_naive_look_then_write_lets_several_win() -> None:
-    """The harness catches the bug: without the guard in the WHERE more than one of many believes to have won."""
+    """The harness catches the bug: without the guard in the WHERE more than one of many believes to
+    have won.
+    """
     most = 0
     for number in range(5):
         grant = make_coupon(email=f"naive{number}@example.com")
@@ -245,15 +312,25 @@ def test_the_control_a_naive_look_then_write_lets_several_win() -> None:
 
 
 RELEASES = {
-    "turning back": lambda client, payment: client.get(f"/checkout/cancelled/{payment.enrollment.token}/"),
+    "turning back": lambda client, payment: client.get(
+        f"/checkout/cancelled/{payment.enrollment.token}/"
+    ),
     "expiry": lambda client, payment: deliver(client, expired(payment)),
-    "a bank that refuses": lambda client, payment: (deliver(client, unpaid(payment)), deliver(client, async_failed(payment))),
-    "the sweep": lambda client, payment: (age(payment, timedelta(minutes=40)), reconcile.end_overdue()),
+    "a bank that refuses": lambda client, payment: (
+        deliver(client, unpaid(payment)),
+        deliver(client, async_failed(payment)),
+    ),
+    "the sweep": lambda client, payment: (
+        age(payment, timedelta(minutes=40)),
+        reconcile.end_overdue(),
+    ),
 }
 
 
 @pytest.mark.parametrize("how", RELEASES)
-def test_a_checkout_that_ends_unpaid_releases_the_coupon(buyer: Client, sandbox: Sandbox, how: str) -> None:
+def test_a_checkout_that_ends_unpaid_releases_the_coupon(
+    buyer: Client, sandbox: Sandbox, how: str
+) -> None:
     grant = make_coupon()
     post(buyer, grant)
     RELEASES[how](buyer, Payment.objects.get())
@@ -284,7 +361,9 @@ def test_a_late_payment_takes_its_coupon_back_if_it_is_free(buyer: Client) -> No
     assert payment.review_reason == "late"
 
 
-def test_a_late_payment_supersedes_the_holders_newer_checkout_and_its_reservation(buyer: Client) -> None:
+def test_a_late_payment_supersedes_the_holders_newer_checkout_and_its_reservation(
+    buyer: Client,
+) -> None:
     grant = make_coupon()
     post(buyer, grant)
     late = Payment.objects.get()
@@ -295,7 +374,9 @@ def test_a_late_payment_supersedes_the_holders_newer_checkout_and_its_reservatio
     assert (grant.status, grant.enrollment_id) == ("redeemed", late.enrollment_id)
 
 
-def test_a_late_payment_whose_coupon_was_revoked_keeps_the_place_and_tells_staff(buyer: Client) -> None:
+def test_a_late_payment_whose_coupon_was_revoked_keeps_the_place_and_tells_staff(
+    buyer: Client,
+) -> None:
     grant = make_coupon()
     post(buyer, grant)
     payment = Payment.objects.get()
@@ -315,7 +396,9 @@ def test_a_reserved_coupon_is_not_expired_while_its_checkout_is_open(buyer: Clie
     assert status_of(grant) == "redeemed"
 
 
-def test_the_price_is_the_courses_own_at_checkout_and_frozen_then(buyer: Client, sandbox: Sandbox) -> None:
+def test_the_price_is_the_courses_own_at_checkout_and_frozen_then(
+    buyer: Client, sandbox: Sandbox
+) -> None:
     """Requirement R060: the percentage is the promise, the price is read at checkout."""
     grant = make_coupon(make_course(price=49900))
     grant.course.price = 60000
@@ -328,7 +411,9 @@ def test_the_price_is_the_courses_own_at_checkout_and_frozen_then(buyer: Client,
     assert Enrollment.objects.get().amount == 30000
 
 
-def test_a_free_place_the_lms_refuses_is_kept_until_staff_roll_it_back(buyer: Client, sandbox: Sandbox) -> None:
+def test_a_free_place_the_lms_refuses_is_kept_until_staff_roll_it_back(
+    buyer: Client, sandbox: Sandbox
+) -> None:
     grant = make_coupon(percent=100)
     post(buyer, grant)
     enrollment = Enrollment.objects.get()
@@ -337,7 +422,11 @@ def test_a_free_place_the_lms_refuses_is_kept_until_staff_roll_it_back(buyer: Cl
     work.drain(LMS_JOBS)
     sandbox.lms(courses_any=True)
     enrollment.refresh_from_db()
-    assert (enrollment.status, enrollment.lms_status, status_of(grant)) == ("paid", "failed", "redeemed")
+    assert (enrollment.status, enrollment.lms_status, status_of(grant)) == (
+        "paid",
+        "failed",
+        "redeemed",
+    )
     assert coupons.roll_back(enrollment, by=STAFF)
     assert not coupons.roll_back(enrollment, by=STAFF)
     enrollment.refresh_from_db()
@@ -346,7 +435,9 @@ def test_a_free_place_the_lms_refuses_is_kept_until_staff_roll_it_back(buyer: Cl
     assert post(buyer, grant).status_code == 302
 
 
-def test_the_policy_can_roll_a_refused_free_place_back_at_once(buyer: Client, sandbox: Sandbox, settings) -> None:
+def test_the_policy_can_roll_a_refused_free_place_back_at_once(
+    buyer: Client, sandbox: Sandbox, settings
+) -> None:
     settings.FREE_GRANT_ON_LMS_FAILURE = "rollback"
     grant = make_coupon(percent=100)
     post(buyer, grant)
@@ -356,7 +447,9 @@ def test_the_policy_can_roll_a_refused_free_place_back_at_once(buyer: Client, sa
     assert (Enrollment.objects.get().status, status_of(grant)) == ("failed", "approved")
 
 
-def test_a_place_that_was_rolled_back_is_not_made_by_a_replay(buyer: Client, sandbox: Sandbox) -> None:
+def test_a_place_that_was_rolled_back_is_not_made_by_a_replay(
+    buyer: Client, sandbox: Sandbox
+) -> None:
     grant = make_coupon(percent=100)
     post(buyer, grant)
     sandbox.lms(courses_any=False, courses=[])
@@ -371,16 +464,26 @@ def test_a_place_that_was_rolled_back_is_not_made_by_a_replay(buyer: Client, san
 
 def test_the_coupon_check_quotes_the_price_and_holds_nothing(buyer: Client) -> None:
     grant = make_coupon()
-    answer = buyer.post(f"/checkout/{grant.course.slug}/coupon/", {"email": HOLDER, "coupon": grant.code})
+    answer = buyer.post(
+        f"/checkout/{grant.course.slug}/coupon/", {"email": HOLDER, "coupon": grant.code}
+    )
     assert answer.status_code == 200
     assert "$249.50" in answer.content.decode()
     assert (status_of(grant), Enrollment.objects.count()) == ("approved", 0)
-    refused = buyer.post(f"/checkout/{grant.course.slug}/coupon/", {"email": "thief@example.com", "coupon": grant.code})
+    refused = buyer.post(
+        f"/checkout/{grant.course.slug}/coupon/",
+        {"email": "thief@example.com", "coupon": grant.code},
+    )
     assert refused.status_code == 409
-    assert buyer.get(f"/checkout/{grant.course.slug}/coupon/", {"coupon": grant.code}).status_code == 405
+    assert (
+        buyer.get(f"/checkout/{grant.course.slug}/coupon/", {"coupon": grant.code}).status_code
+        == 405
+    )
 
 
-def test_codes_are_tried_five_times_in_a_quarter_hits_and_misses_alike(buyer: Client, settings) -> None:
+def test_codes_are_tried_five_times_in_a_quarter_hits_and_misses_alike(
+    buyer: Client, settings
+) -> None:
     settings.RATE_LIMITS = {**settings.RATE_LIMITS, "coupon": "5/15m"}
     cache.clear()
     grant = make_coupon()
@@ -391,14 +494,20 @@ def test_codes_are_tried_five_times_in_a_quarter_hits_and_misses_alike(buyer: Cl
     assert "Retry-After" in answers[-1]
 
 
-def test_codes_are_tried_more_slowly_for_one_address_over_all_networks(buyer: Client, settings) -> None:
+def test_codes_are_tried_more_slowly_for_one_address_over_all_networks(
+    buyer: Client, settings
+) -> None:
     settings.RATE_LIMITS = {**settings.RATE_LIMITS, "coupon_email": "3/1d"}
     settings.TRUSTED_PROXY_COUNT = 1
     cache.clear()
     grant = make_coupon()
     url = f"/checkout/{grant.course.slug}/coupon/"
     statuses = [
-        buyer.post(url, {"email": HOLDER, "coupon": "MAAL-AAAA-BBBB-CCCC"}, headers={"X-Forwarded-For": f"198.51.{n}.1"}).status_code
+        buyer.post(
+            url,
+            {"email": HOLDER, "coupon": "MAAL-AAAA-BBBB-CCCC"},
+            headers={"X-Forwarded-For": f"198.51.{n}.1"},
+        ).status_code
         for n in range(4)
     ]
     assert statuses == [409, 409, 409, 429]
@@ -409,7 +518,12 @@ def test_the_link_of_the_approval_mail_fills_the_checkout_in(buyer: Client) -> N
     page = buyer.get(f"/checkout/{grant.course.slug}/", {"grant": grant.token}).content.decode()
     assert HOLDER in page
     assert grant.code in page
-    assert HOLDER not in buyer.get(f"/checkout/{grant.course.slug}/", {"grant": grant.token + "x"}).content.decode()
+    assert (
+        HOLDER
+        not in buyer.get(
+            f"/checkout/{grant.course.slug}/", {"grant": grant.token + "x"}
+        ).content.decode()
+    )
 
 
 def test_the_lms_is_told_of_the_grant(buyer: Client) -> None:
@@ -418,5 +532,9 @@ def test_the_lms_is_told_of_the_grant(buyer: Client) -> None:
     post(buyer, grant)
     deliver(buyer, completed(Payment.objects.get()))
     told = SyncJob.objects.get().payload
-    assert (told["original_amount"], told["discount_percentage"], told["grant_id"]) == (49900, 50, str(grant.pk))
+    assert (told["original_amount"], told["discount_percentage"], told["grant_id"]) == (
+        49900,
+        50,
+        str(grant.pk),
+    )
     assert (told["enrollment_type"], told["amount"]) == ("partial_grant", 24950)

@@ -1,4 +1,6 @@
-"""Applicants, staff, buyers, Stripe, the LMS and time in any order Hypothesis thinks of; beside them a model that only counts."""
+"""Applicants, staff, buyers, Stripe, the LMS and time in any order Hypothesis thinks of; beside
+them a model that only counts.
+"""
 
 import contextlib
 from datetime import timedelta
@@ -11,7 +13,16 @@ from django.test import Client
 from django.utils import timezone
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    rule,
+    run_state_machine_as_test,
+)
 
 from courses.models import Course
 from enrollments import coupons
@@ -49,13 +60,17 @@ LEADS_TO = {
 
 
 def cost_of(price: int, percent: int) -> int:
-    """What a grant takes of a budget, in the test's own arithmetic: half up, and all of it where too little is left to charge."""
+    """What a grant takes of a budget, in the test's own arithmetic: half up, and all of it where
+    too little is left to charge.
+    """
     discount = (2 * price * percent + 100) // 200
     return price if price - discount < STRIPE_MINIMUM else discount
 
 
 class GrantDesk(RuleBasedStateMachine):
-    """Checkout is taken as far as its rows: what Stripe would be asked is in `tests/grants/test_redemption.py`."""
+    """Checkout is taken as far as its rows: what Stripe would be asked is in
+    `tests/grants/test_redemption.py`.
+    """
 
     applied = Bundle("applied")
     approved = Bundle("approved")
@@ -68,13 +83,16 @@ class GrantDesk(RuleBasedStateMachine):
         empty_database()
         self.client = Client()
         self.course = make_course(price=49900)
-        self.program = Program.objects.create(name="Fund", currency="usd", budget_amount=BUDGET, budget_places=PLACES)
-        self.costs: dict[UUID, int] = {}  # of the grants that the program pays, at the price of their approval
+        self.program = Program.objects.create(
+            name="Fund", currency="usd", budget_amount=BUDGET, budget_places=PLACES
+        )
+        # of the grants that the program pays, at the price of their approval
+        self.costs: dict[UUID, int] = {}
         self.dropped: set[UUID] = set()  # of those, the used ones that could not be made good again
         self.was_overdrawn = False
         return multiple(self.grant(EMAILS[0], 50), self.grant(EMAILS[1], 100))
 
-    # --- applicants and staff ----------------------------------------------------------------------------------------
+    # --- applicants and staff ---------------------------------------------------------------------
     @rule(target=applied, email=st.sampled_from(EMAILS))
     def apply(self, email: str) -> UUID:
         try:
@@ -87,9 +105,16 @@ class GrantDesk(RuleBasedStateMachine):
         """Whoever has used a coupon may ask for another one."""
         return self.apply(Grant.objects.get(pk=key).email)
 
-    @rule(target=approved, key=consumes(applied), percent=st.sampled_from([10, 50, 99, 100]), funded=st.booleans())
+    @rule(
+        target=approved,
+        key=consumes(applied),
+        percent=st.sampled_from([10, 50, 99, 100]),
+        funded=st.booleans(),
+    )
     def approve(self, key: UUID, percent: int, funded: bool) -> UUID:
-        decision = Decision(percent, timezone.now() + timedelta(days=9), self.program if funded else None)
+        decision = Decision(
+            percent, timezone.now() + timedelta(days=9), self.program if funded else None
+        )
         with contextlib.suppress(AlreadyDecided, BudgetExceeded):
             applications.approve(Grant.objects.get(pk=key), decision, by=STAFF)
             if funded:
@@ -116,7 +141,7 @@ class GrantDesk(RuleBasedStateMachine):
         with contextlib.suppress(AlreadyDecided):
             applications.reissue(Grant.objects.get(pk=key), by=STAFF)
 
-    # --- time --------------------------------------------------------------------------------------------------------
+    # --- time -------------------------------------------------------------------------------------
     @rule(key=approved, is_swept=st.booleans())
     def runs_out(self, key: UUID, is_swept: bool) -> None:
         run_out(Grant.objects.get(pk=key))
@@ -132,7 +157,7 @@ class GrantDesk(RuleBasedStateMachine):
         Course.objects.filter(pk=self.course.pk).update(price=price)
         self.course.refresh_from_db()
 
-    # --- buyers and Stripe -------------------------------------------------------------------------------------------
+    # --- buyers and Stripe ------------------------------------------------------------------------
     @rule(target=payments, key=approved)
     def check_out(self, key: UUID) -> Any:
         """What checkout writes before Stripe is asked; a free place needs no more."""
@@ -141,16 +166,24 @@ class GrantDesk(RuleBasedStateMachine):
         if held is None and grant.code:
             try:
                 quote = redemption.quote(code=grant.code, email=grant.email, course=self.course)
-                _, payment = checkout._write(orders.Order(self.course, grant.email, "", quote.price, quote.grant))
+                _, payment = checkout._write(
+                    orders.Order(self.course, grant.email, "", quote.price, quote.grant)
+                )
             except CouponUnavailable:
                 return multiple()
             return with_session(payment).pk if payment else multiple()
-        open_payment = Payment.objects.filter(enrollment=held, status=Payment.PENDING).first() if held else None
+        open_payment = (
+            Payment.objects.filter(enrollment=held, status=Payment.PENDING).first()
+            if held
+            else None
+        )
         return open_payment.pk if open_payment else multiple()
 
     @rule(key=payments)
     def is_paid(self, key: UUID) -> None:
-        """Perhaps late: after the checkout has ended, or its coupon expired, or somebody paid already."""
+        """Perhaps late: after the checkout has ended, or its coupon expired, or somebody paid
+        already.
+        """
         deliver(self.client, completed(Payment.objects.get(pk=key)))
         self._note_counted_again(Payment.objects.get(pk=key))
 
@@ -163,7 +196,9 @@ class GrantDesk(RuleBasedStateMachine):
 
     @rule(target=payments, key=approved)
     def pays_too_late(self, key: UUID) -> Any:
-        """The checkout ends, then the coupon's time, then the sweep comes by, and then the money."""
+        """The checkout ends, then the coupon's time, then the sweep comes by, and then the
+        money.
+        """
         payment = self.check_out(key)
         if isinstance(payment, UUID):
             self.expires(payment)
@@ -179,15 +214,22 @@ class GrantDesk(RuleBasedStateMachine):
     def is_left(self, key: UUID) -> None:
         settlement.abandon(Payment.objects.get(pk=key), ends_as=Payment.CANCELLED, actor="test")
 
-    # --- places that are taken back ----------------------------------------------------------------------------------
-    @rule(target=repaid, key=payments, gives_back=st.sampled_from([True, True, False]), has_applied_again=st.booleans())
+    # --- places that are taken back ---------------------------------------------------------------
+    @rule(
+        target=repaid,
+        key=payments,
+        gives_back=st.sampled_from([True, True, False]),
+        has_applied_again=st.booleans(),
+    )
     def is_refunded(self, key: UUID, gives_back: bool, has_applied_again: bool) -> Any:
         payment = Payment.objects.get(pk=key)
         if payment.status != Payment.PAID or payment.refund_committed:
             return multiple()
         if has_applied_again:
             self.apply(payment.enrollment.email)
-        used = Grant.objects.filter(enrollment_id=payment.enrollment_id, status=Grant.REDEEMED).first()
+        used = Grant.objects.filter(
+            enrollment_id=payment.enrollment_id, status=Grant.REDEEMED
+        ).first()
         is_blocked = used is not None and self._has_open(used)
         told = refund(payment, gives_coupon_back=gives_back)
         assert Refund.objects.get(stripe_refund_id=told["id"]).status == Refund.SUCCEEDED
@@ -218,13 +260,19 @@ class GrantDesk(RuleBasedStateMachine):
         grant.refresh_from_db()
         told = Email.objects.get(dedupe_key=f"grant_rolled_back:{key}:{place.pk}").context
         assert told["is_good_again"] == (not is_blocked)
-        assert is_blocked or told["expires_on"] == f"{grant.expires_at:%B} {grant.expires_at.day}, {grant.expires_at.year}"
+        assert (
+            is_blocked
+            or told["expires_on"]
+            == f"{grant.expires_at:%B} {grant.expires_at.day}, {grant.expires_at.year}"
+        )
 
     def _has_open(self, grant: Grant) -> bool:
         return Grant.objects.open().filter(course=self.course, email=grant.email).exists()
 
     def _comes_back(self, grant: Grant, *, is_blocked: bool) -> None:
-        """Good again, for a fortnight at least; or used for good, without being counted, if its holder has a newer one open."""
+        """Good again, for a fortnight at least; or used for good, without being counted, if its
+        holder has a newer one open.
+        """
         place = grant.enrollment_id
         grant.refresh_from_db()
         if is_blocked:
@@ -237,14 +285,20 @@ class GrantDesk(RuleBasedStateMachine):
 
     def _note_counted_again(self, payment: Payment) -> None:
         """A coupon that a paid place has used is counted, whatever was before."""
-        used = Grant.objects.filter(enrollment_id=payment.enrollment_id, status=Grant.REDEEMED).first()
+        used = Grant.objects.filter(
+            enrollment_id=payment.enrollment_id, status=Grant.REDEEMED
+        ).first()
         if used and Enrollment.objects.paid().filter(pk=payment.enrollment_id).exists():
             self.dropped.discard(used.pk)
 
-    # --- what holds after every step ---------------------------------------------------------------------------------
+    # --- what holds after every step --------------------------------------------------------------
     def _counted(self) -> list[int]:
         status = dict(Grant.objects.filter(pk__in=list(self.costs)).values_list("pk", "status"))
-        return [cost for key, cost in self.costs.items() if status[key] in COUNTED and key not in self.dropped]
+        return [
+            cost
+            for key, cost in self.costs.items()
+            if status[key] in COUNTED and key not in self.dropped
+        ]
 
     def _is_overdrawn(self) -> bool:
         held = self._counted()
@@ -254,7 +308,11 @@ class GrantDesk(RuleBasedStateMachine):
     def everything_holds(self) -> None:
         """But for a budget that late payments have exceeded, which is named."""
         if hasattr(self, "program"):
-            over = [f"check_budgets: program {self.program.pk} is over its budget"] if self._is_overdrawn() else []
+            over = (
+                [f"check_budgets: program {self.program.pk} is over its budget"]
+                if self._is_overdrawn()
+                else []
+            )
             assert invariants.verify() == over
 
     @invariant()
@@ -262,14 +320,20 @@ class GrantDesk(RuleBasedStateMachine):
         if hasattr(self, "program"):
             held = self._counted()
             self.program.refresh_from_db()
-            assert (self.program.committed_amount, self.program.committed_places) == (sum(held), len(held))
+            assert (self.program.committed_amount, self.program.committed_places) == (
+                sum(held),
+                len(held),
+            )
 
     @invariant()
     def staff_are_told_of_what_exceeds_the_budget(self) -> None:
         """Only what has been paid can: no approval does (see `approve`)."""
         if hasattr(self, "program"):
             self.was_overdrawn = self.was_overdrawn or self._is_overdrawn()
-            assert Email.objects.filter(dedupe_key__startswith="alert:over-budget:").exists() == self.was_overdrawn
+            assert (
+                Email.objects.filter(dedupe_key__startswith="alert:over-budget:").exists()
+                == self.was_overdrawn
+            )
 
     @invariant()
     def no_event_of_stripe_is_stuck(self) -> None:

@@ -5,7 +5,10 @@ from pytest_django import Settings
 
 from tests.sandbox_client import Sandbox
 
-COURSES = [{"title": "Free course", "name": "free-course"}, {"title": "Other course", "name": "other-course"}]
+COURSES = [
+    {"title": "Free course", "name": "free-course"},
+    {"title": "Other course", "name": "other-course"},
+]
 
 
 @pytest.fixture(scope="session")
@@ -16,7 +19,9 @@ def sandbox_process() -> Iterator[Sandbox]:
 
 @pytest.fixture
 def sandbox(sandbox_process: Sandbox, settings: Settings) -> Sandbox:
-    """The stand-in LMS (server A), empty but for two published courses, and our settings pointing at it."""
+    """The stand-in LMS (server A), empty but for two published courses, and our settings pointing
+    at it.
+    """
     sandbox_process.reset()
     sandbox_process.lms(courses=COURSES)
     settings.FRAPPE_LMS_BASE_URL = sandbox_process.lms_url

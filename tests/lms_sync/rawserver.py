@@ -1,4 +1,6 @@
-"""A server for what no HTTP library would send: it answers each connection with a script of bytes and pauses."""
+"""A server for what no HTTP library would send: it answers each connection with a script of bytes
+and pauses.
+"""
 
 import socket
 import ssl
@@ -14,7 +16,9 @@ Script = Sequence[bytes | float]
 
 @dataclass
 class RawServer:
-    """Plays `script` to every connection: bytes are sent, numbers are seconds of silence. Keeps what it was sent."""
+    """Plays `script` to every connection: bytes are sent, numbers are seconds of silence. Keeps
+    what it was sent.
+    """
 
     script: Script
     certificate: Path | None = None
@@ -85,4 +89,7 @@ def drip(content: bytes, seconds: float) -> list[bytes | float]:
 
 def response(body: bytes, *, status: str = "200 OK", headers: str = "") -> bytes:
     length = f"Content-Length: {len(body)}\r\n"
-    return f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\n{length}{headers}\r\n".encode() + body
+    return (
+        f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\n{length}{headers}\r\n".encode()
+        + body
+    )

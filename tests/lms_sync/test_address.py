@@ -19,7 +19,9 @@ def production(settings: Settings) -> Settings:
     return settings
 
 
-@pytest.mark.parametrize("url", ["https://learn.example.org", "https://learn.example.org:8443/lms", "https://8.8.8.8"])
+@pytest.mark.parametrize(
+    "url", ["https://learn.example.org", "https://learn.example.org:8443/lms", "https://8.8.8.8"]
+)
 def test_a_public_https_address_is_accepted(production: Settings, url: str) -> None:
     check_base_url(url)
 
@@ -27,15 +29,39 @@ def test_a_public_https_address_is_accepted(production: Settings, url: str) -> N
 @pytest.mark.parametrize(
     "url",
     [
-        "", "learn.example.org", "//learn.example.org", "gopher://learn.example.org", "file:///etc/passwd", "ftp://learn.example.org",
-        "javascript:alert(1)", "https://", "https://lms.example@evil.example", "https://user:pass@lms.example", "https://lms.example#",
-        "https://lms.example/#x", "https://lms.example?", "https://lms.example/?a=b", "https://lms example", "https://lms.example\n",
-        "https://lms.example\\@evil", "https://lms.example:port", "https://lms.example:99999", "https://[::1", "https://2130706433",
-        "https://0x7f.1", "https://0177.0.0.1", "https://127.1", "https://-lms.example", "https://lms..example", "https://.",
+        "",
+        "learn.example.org",
+        "//learn.example.org",
+        "gopher://learn.example.org",
+        "file:///etc/passwd",
+        "ftp://learn.example.org",
+        "javascript:alert(1)",
+        "https://",
+        "https://lms.example@evil.example",
+        "https://user:pass@lms.example",
+        "https://lms.example#",
+        "https://lms.example/#x",
+        "https://lms.example?",
+        "https://lms.example/?a=b",
+        "https://lms example",
+        "https://lms.example\n",
+        "https://lms.example\\@evil",
+        "https://lms.example:port",
+        "https://lms.example:99999",
+        "https://[::1",
+        "https://2130706433",
+        "https://0x7f.1",
+        "https://0177.0.0.1",
+        "https://127.1",
+        "https://-lms.example",
+        "https://lms..example",
+        "https://.",
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("live", [True, False], ids=["production", "development"])
-def test_what_is_no_address_of_an_lms_is_refused_everywhere(settings: Settings, url: str, live: bool) -> None:
+def test_what_is_no_address_of_an_lms_is_refused_everywhere(
+    settings: Settings, url: str, live: bool
+) -> None:
     settings.PRODUCTION = live
     with pytest.raises(LmsMisconfigured) as caught:
         check_base_url(url)
@@ -45,12 +71,26 @@ def test_what_is_no_address_of_an_lms_is_refused_everywhere(settings: Settings, 
 @pytest.mark.parametrize(
     "url",
     [
-        "http://learn.example.org", "https://127.0.0.1", "https://localhost", "https://LMS.localhost", "https://10.0.0.1", "https://192.168.1.1",
-        "https://169.254.169.254", "https://[::1]", "https://[fe80::1]", "https://[fc00::1]", "https://[::ffff:10.0.0.1]", "https://0.0.0.0",
-        "https://100.64.0.1", "https://224.0.0.1", "https://[2002:7f00:1::]",
+        "http://learn.example.org",
+        "https://127.0.0.1",
+        "https://localhost",
+        "https://LMS.localhost",
+        "https://10.0.0.1",
+        "https://192.168.1.1",
+        "https://169.254.169.254",
+        "https://[::1]",
+        "https://[fe80::1]",
+        "https://[fc00::1]",
+        "https://[::ffff:10.0.0.1]",
+        "https://0.0.0.0",
+        "https://100.64.0.1",
+        "https://224.0.0.1",
+        "https://[2002:7f00:1::]",
     ],
-)  # fmt: skip
-def test_plain_http_and_private_addresses_are_refused_in_production_only(settings: Settings, url: str) -> None:
+)
+def test_plain_http_and_private_addresses_are_refused_in_production_only(
+    settings: Settings, url: str
+) -> None:
     settings.PRODUCTION = False
     check_base_url(url)
     settings.PRODUCTION = True
@@ -75,12 +115,17 @@ def test_no_connection_is_made_to_an_inward_address(production: Settings) -> Non
     assert len(server.requests) <= 1
 
 
-@pytest.mark.parametrize("host", ["::ffff:127.0.0.1", "fe80::1%eth0", "127.0.0.1", "localhost", "::"])
+@pytest.mark.parametrize(
+    "host", ["::ffff:127.0.0.1", "fe80::1%eth0", "127.0.0.1", "localhost", "::"]
+)
 def test_private_hosts_are_known_in_every_spelling(host: str) -> None:
     assert is_private(host)
 
 
-@pytest.mark.parametrize("key", ["", "key", "key:", ":secret", "key: secret", "kéy:secret", "key:secret\n", "ke\ty:secret"])
+@pytest.mark.parametrize(
+    "key",
+    ["", "key", "key:", ":secret", "key: secret", "kéy:secret", "key:secret\n", "ke\ty:secret"],
+)
 def test_a_key_frappe_would_take_for_a_guests_is_refused(key: str) -> None:
     with pytest.raises(LmsMisconfigured) as caught:
         check_key(key)
@@ -91,7 +136,10 @@ def test_a_key_frappe_would_take_for_a_guests_is_refused(key: str) -> None:
 def test_production_does_not_start_without_address_and_key(production: Settings) -> None:
     production.FRAPPE_LMS_BASE_URL, production.FRAPPE_LMS_API_KEY = "", ""
     assert [message.id for message in check_lms_settings()] == ["lms_sync.E001", "lms_sync.E002"]
-    production.FRAPPE_LMS_BASE_URL, production.FRAPPE_LMS_API_KEY = "https://learn.example.org", "key:secret"
+    production.FRAPPE_LMS_BASE_URL, production.FRAPPE_LMS_API_KEY = (
+        "https://learn.example.org",
+        "key:secret",
+    )
     assert check_lms_settings() == []
 
 
@@ -105,7 +153,9 @@ def test_a_platform_without_a_driver_says_so(settings: Settings) -> None:
 
 
 def test_what_can_be_sold_is_what_has_a_driver() -> None:
-    """Courses are put on sale by `Course.DRIVEN`, jobs are delivered by `platform_for`: the two must agree."""
+    """Courses are put on sale by `Course.DRIVEN`, jobs are delivered by `platform_for`: the two
+    must agree.
+    """
 
     def has_driver(platform: str) -> bool:
         try:
@@ -113,7 +163,9 @@ def test_what_can_be_sold_is_what_has_a_driver() -> None:
         except LmsMisconfigured:
             return False
 
-    assert [platform for platform in Course.Platform.values if has_driver(platform)] == Course.DRIVEN
+    assert [
+        platform for platform in Course.Platform.values if has_driver(platform)
+    ] == Course.DRIVEN
 
 
 def test_an_unreachable_address_is_an_outage_not_a_misconfiguration(settings: Settings) -> None:

@@ -1,4 +1,6 @@
-"""The back office of the sync: found by what staff know, nothing editable, each action with its right and its log entry."""
+"""The back office of the sync: found by what staff know, nothing editable, each action with its
+right and its log entry.
+"""
 
 import re
 from datetime import timedelta
@@ -32,10 +34,22 @@ def boss() -> Client:
 def make_job(number: int = 1, status: str = "pending") -> SyncJob:
     later = timezone.now() + timedelta(hours=1)
     job = SyncJob.objects.create(
-        dedupe_key=f"enroll:{number}", platform="frappe", email=f"learner{number}@example.com", course_id="free-course",
-        status=status, next_attempt_at=later, payload={"payment_id": f"pi_{number}"},
-    )  # fmt: skip
-    SyncAttempt.objects.create(job=job, number=1, started_at=timezone.now(), duration_ms=12, outcome="LMS_REFUSED", response="1. 417 no")
+        dedupe_key=f"enroll:{number}",
+        platform="frappe",
+        email=f"learner{number}@example.com",
+        course_id="free-course",
+        status=status,
+        next_attempt_at=later,
+        payload={"payment_id": f"pi_{number}"},
+    )
+    SyncAttempt.objects.create(
+        job=job,
+        number=1,
+        started_at=timezone.now(),
+        duration_ms=12,
+        outcome="LMS_REFUSED",
+        response="1. 417 no",
+    )
     return job
 
 
@@ -50,11 +64,15 @@ def url(page: str) -> str:
 def act(client: Client, page: str, action: str, *rows: object) -> str:
     data = {"action": action, "_selected_action": [str(getattr(row, "pk", row)) for row in rows]}
     response = client.post(url(page), data)
-    return next((str(message) for message in reversed(list(get_messages(response.wsgi_request)))), "")
+    return next(
+        (str(message) for message in reversed(list(get_messages(response.wsgi_request)))), ""
+    )
 
 
 def worker_with(*codenames: str) -> Client:
-    user = User.objects.create_user(email="staff@example.com", password="a long password here", is_staff=True)
+    user = User.objects.create_user(
+        email="staff@example.com", password="a long password here", is_staff=True
+    )
     user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
     client = Client()
     client.force_login(user)
@@ -62,16 +80,28 @@ def worker_with(*codenames: str) -> Client:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_lists_and_rows_can_be_looked_at_but_not_added_changed_or_deleted(boss: Client, page: str) -> None:
+def test_lists_and_rows_can_be_looked_at_but_not_added_changed_or_deleted(
+    boss: Client, page: str
+) -> None:
     make_letter()
     breaker.state_of("frappe")
-    row = {"syncjob": SyncJob, "syncattempt": SyncAttempt, "deadletter": DeadLetter, "platformstate": PlatformState}[page].objects.get()
+    row = {
+        "syncjob": SyncJob,
+        "syncattempt": SyncAttempt,
+        "deadletter": DeadLetter,
+        "platformstate": PlatformState,
+    }[page].objects.get()
     assert boss.get(url(page)).status_code == 200
     shown = boss.get(reverse(f"admin:lms_sync_{page}_change", args=[row.pk]))
     assert shown.status_code == 200
     assert b'name="_save"' not in shown.content
     assert boss.get(reverse(f"admin:lms_sync_{page}_add")).status_code == 403
-    assert boss.post(reverse(f"admin:lms_sync_{page}_delete", args=[row.pk]), {"post": "yes"}).status_code == 403
+    assert (
+        boss.post(
+            reverse(f"admin:lms_sync_{page}_delete", args=[row.pk]), {"post": "yes"}
+        ).status_code
+        == 403
+    )
 
 
 @pytest.mark.parametrize("words", ["learner2@example.com", "enroll:2"])
@@ -94,7 +124,10 @@ def test_a_dead_letter_is_found_by_its_job(boss: Client, words: str) -> None:
 
 def test_the_attempts_of_a_job_are_on_its_page(boss: Client) -> None:
     job = make_job()
-    assert "417 no" in boss.get(reverse("admin:lms_sync_syncjob_change", args=[job.pk])).content.decode()
+    assert (
+        "417 no"
+        in boss.get(reverse("admin:lms_sync_syncjob_change", args=[job.pk])).content.decode()
+    )
 
 
 def test_retry_now_makes_waiting_jobs_due_and_replays_dead_ones(boss: Client) -> None:
@@ -119,22 +152,34 @@ def test_dismiss_closes_letters(boss: Client) -> None:
     letter = make_letter()
     assert act(boss, "deadletter", "dismiss", letter) == "1 dismissed, 0 skipped."
     letter.refresh_from_db()
-    assert (letter.status, letter.resolved_by, SyncJob.objects.get().status) == ("dismissed", "boss@example.com", "dead")
+    assert (letter.status, letter.resolved_by, SyncJob.objects.get().status) == (
+        "dismissed",
+        "boss@example.com",
+        "dead",
+    )
 
 
 def buttons(client: Client, letter: DeadLetter) -> dict[str, dict[str, str]]:
     """Return what each button on the page of a letter sends, by its words."""
-    page = client.get(reverse("admin:lms_sync_deadletter_change", args=[letter.pk])).content.decode()
-    form = re.search(rf'<form method="post" action="{url("deadletter")}".*?</form>', page, re.DOTALL)
+    page = client.get(
+        reverse("admin:lms_sync_deadletter_change", args=[letter.pk])
+    ).content.decode()
+    form = re.search(
+        rf'<form method="post" action="{url("deadletter")}".*?</form>', page, re.DOTALL
+    )
     if form is None:
         return {}
     hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]+)"', form[0]))
-    found = re.findall(r'<button[^>]*type="submit"[^>]*name="action"[^>]*value="(\w+)"[^>]*>\s*(\w+)', form[0])
+    found = re.findall(
+        r'<button[^>]*type="submit"[^>]*name="action"[^>]*value="(\w+)"[^>]*>\s*(\w+)', form[0]
+    )
     return {words: {**hidden, "action": action} for action, words in found}
 
 
 @pytest.mark.parametrize(("words", "status"), [("Replay", "replayed"), ("Dismiss", "dismissed")])
-def test_a_letter_is_replayed_or_dismissed_on_its_own_page(boss: Client, words: str, status: str) -> None:
+def test_a_letter_is_replayed_or_dismissed_on_its_own_page(
+    boss: Client, words: str, status: str
+) -> None:
     letter, other = make_letter(1), make_letter(2)
     answer = boss.post(url("deadletter"), buttons(boss, letter)[words], follow=True)
     assert f"1 {status}, 0 skipped." in answer.content.decode()
@@ -157,7 +202,9 @@ def test_a_letter_offers_what_can_be_done_with_it(boss: Client) -> None:
     ("rights", "offered"),
     [([], []), (["replay_deadletter"], ["Replay"]), (["dismiss_deadletter"], ["Dismiss"])],
 )
-def test_a_letter_offers_only_what_one_has_the_right_to(rights: list[str], offered: list[str]) -> None:
+def test_a_letter_offers_only_what_one_has_the_right_to(
+    rights: list[str], offered: list[str]
+) -> None:
     letter = make_letter()
     assert list(buttons(worker_with("view_deadletter", *rights), letter)) == offered
 
@@ -188,7 +235,10 @@ def test_probe_now_says_whether_the_lms_answers(boss: Client, sandbox: Sandbox) 
     assert act(boss, "platformstate", "probe_now", state) == "frappe does not answer as it should."
 
 
-@pytest.mark.parametrize(("page", "action"), [("deadletter", "replay"), ("deadletter", "dismiss"), ("syncjob", "retry_now")])
+@pytest.mark.parametrize(
+    ("page", "action"),
+    [("deadletter", "replay"), ("deadletter", "dismiss"), ("syncjob", "retry_now")],
+)
 def test_looking_gives_no_right_to_act(page: str, action: str) -> None:
     letter = make_letter()
     client = worker_with(f"view_{page}")

@@ -28,8 +28,16 @@ HTML = b"<!doctype html><html><body><h1>Internal Server Error</h1></body></html>
 
 def frappe_error(exc_type: str, message: str = "") -> bytes:
     """Return an error body as Frappe writes it: JSON strings in a JSON string."""
-    said = json.dumps([json.dumps({"message": message, "title": "Message", "indicator": "red", "raise_exception": 1})])
-    return json.dumps({"exc_type": exc_type, "exc": "[]", **({"_server_messages": said} if message else {})}).encode()
+    said = json.dumps(
+        [
+            json.dumps(
+                {"message": message, "title": "Message", "indicator": "red", "raise_exception": 1}
+            )
+        ]
+    )
+    return json.dumps(
+        {"exc_type": exc_type, "exc": "[]", **({"_server_messages": said} if message else {})}
+    ).encode()
 
 
 def meaning_of(status: int, body: bytes = b"", **headers: str) -> LmsError:
@@ -44,27 +52,61 @@ ROWS: list[tuple[int, bytes, type[LmsError]]] = [
     (401, frappe_error("AuthenticationError"), LmsMisconfigured),
     (401, HTML, LmsMisconfigured),
     (403, frappe_error("PermissionError", "Not permitted"), LmsMisconfigured),
-    (403, frappe_error("PermissionError", "Access not allowed for this URL: /api/resource/LMS Enrollment"), LmsMisconfigured),
+    (
+        403,
+        frappe_error(
+            "PermissionError", "Access not allowed for this URL: /api/resource/LMS Enrollment"
+        ),
+        LmsMisconfigured,
+    ),
     (404, frappe_error("DoesNotExistError", "User a@b.c not found"), LmsNotFound),
     (404, b'{"exc_type":"DoesNotExistError"}', LmsNotFound),
     (404, b"<p>nosuch.example does not exist</p>", LmsMisconfigured),
     (405, HTML, LmsMisconfigured),
-    (409, frappe_error("DuplicateEntryError", "User <strong>x</strong> already exists"), LmsDuplicate),
+    (
+        409,
+        frappe_error("DuplicateEntryError", "User <strong>x</strong> already exists"),
+        LmsDuplicate,
+    ),
     (410, HTML, LmsRefused),
     (413, HTML, LmsRefused),
     (408, HTML, LmsUnavailable),
-    (417, frappe_error("ValidationError", "Failed to get method for command x with No module named 'x'"), LmsMisconfigured),
+    (
+        417,
+        frappe_error(
+            "ValidationError", "Failed to get method for command x with No module named 'x'"
+        ),
+        LmsMisconfigured,
+    ),
     (417, frappe_error("ValidationError", "Throttled"), LmsThrottled),
     (417, frappe_error("LinkValidationError", "Could not find Course: X"), LmsBrokenLink),
     (417, frappe_error("LinkValidationError", "Could not find Payment: X"), LmsBrokenLink),
     (417, frappe_error("UniqueValidationError", "Username must be unique"), LmsDuplicate),
     (417, frappe_error("TimestampMismatchError"), LmsContended),
     (417, frappe_error("MandatoryError", "Error: Value missing for: Course"), LmsRefused),
-    (417, frappe_error("InvalidEmailAddressError", "notanemail is not a valid Email Address"), LmsRefused),
+    (
+        417,
+        frappe_error("InvalidEmailAddressError", "notanemail is not a valid Email Address"),
+        LmsRefused,
+    ),
     (417, frappe_error("CharacterLengthExceededError"), LmsRefused),
-    (417, frappe_error("ValidationError", "Student is already enrolled in this course."), LmsRefused),
-    (417, frappe_error("ValidationError", "You cannot enroll in an unpublished course."), LmsRefused),
-    (417, frappe_error("ValidationError", "You need to complete the payment for this course before enrolling."), LmsRefused),
+    (
+        417,
+        frappe_error("ValidationError", "Student is already enrolled in this course."),
+        LmsRefused,
+    ),
+    (
+        417,
+        frappe_error("ValidationError", "You cannot enroll in an unpublished course."),
+        LmsRefused,
+    ),
+    (
+        417,
+        frappe_error(
+            "ValidationError", "You need to complete the payment for this course before enrolling."
+        ),
+        LmsRefused,
+    ),
     (417, frappe_error("LinkExistsError"), LmsRefused),
     (417, frappe_error("DataError", "Field not permitted in query: x"), LmsRefused),
     (417, b"", LmsRefused),
@@ -92,7 +134,9 @@ ROWS: list[tuple[int, bytes, type[LmsError]]] = [
 
 
 @pytest.mark.parametrize(("status", "body", "expected"), ROWS)
-def test_an_answer_means_what_the_contract_says(status: int, body: bytes, expected: type[LmsError]) -> None:
+def test_an_answer_means_what_the_contract_says(
+    status: int, body: bytes, expected: type[LmsError]
+) -> None:
     error = meaning_of(status, body)
     assert type(error) is expected
     assert error.lms_status == status
@@ -119,12 +163,27 @@ def test_a_good_answer_gives_its_value(status: int) -> None:
 
 
 def test_the_words_of_the_lms_are_decoded_twice_and_lose_their_markup() -> None:
-    body = json.loads(frappe_error("ValidationError", "Row <strong>#1</strong>:\n <details>no\x00pe</details>"))
+    body = json.loads(
+        frappe_error("ValidationError", "Row <strong>#1</strong>:\n <details>no\x00pe</details>")
+    )
     assert message_text(body) == "Row #1: nope"
 
 
 @pytest.mark.parametrize(
-    "messages", [None, 7, "", "not json", "{}", "[1, null]", '["{]"]', '[["x"]]', "[" * 50_000, ["plain"], '[{"message": null}]']
+    "messages",
+    [
+        None,
+        7,
+        "",
+        "not json",
+        "{}",
+        "[1, null]",
+        '["{]"]',
+        '[["x"]]',
+        "[" * 50_000,
+        ["plain"],
+        '[{"message": null}]',
+    ],
 )
 def test_messages_in_no_known_shape_do_no_harm(messages: Any) -> None:
     assert isinstance(message_text({"_server_messages": messages}), str)
@@ -137,22 +196,42 @@ def test_the_text_never_contains_more_than_a_paragraph() -> None:
 @pytest.mark.parametrize(
     ("header", "seconds"),
     [
-        ("0", 1), ("1", 1), ("5", 5), ("1603", 1603), ("3600", 3600), ("3601", 3600), ("1000000000", 3600), ("9" * 400, 3600),
-        ("-5", 1), ("-1000000000", 1), ("", 60), ("soon", 60), ("1.5", 60), ("٣", 3), ("nan", 60), ("9" * 5000, 60),
+        ("0", 1),
+        ("1", 1),
+        ("5", 5),
+        ("1603", 1603),
+        ("3600", 3600),
+        ("3601", 3600),
+        ("1000000000", 3600),
+        ("9" * 400, 3600),
+        ("-5", 1),
+        ("-1000000000", 1),
+        ("", 60),
+        ("soon", 60),
+        ("1.5", 60),
+        ("٣", 3),
+        ("nan", 60),
+        ("9" * 5000, 60),
         (format_datetime(NOW + timedelta(minutes=10), usegmt=True), 600),
         (format_datetime(NOW - timedelta(days=1), usegmt=True), 1),
         (format_datetime(NOW + timedelta(days=400), usegmt=True), 3600),
-        ("Fri, 20 Nov 2026 12:10:00", 600), ("Fri, 99 Nov 2026 12:10:00 GMT", 60), ("Fri, 20 Nov 99999 12:00:00 GMT", 60),
+        ("Fri, 20 Nov 2026 12:10:00", 600),
+        ("Fri, 99 Nov 2026 12:10:00 GMT", 60),
+        ("Fri, 20 Nov 99999 12:00:00 GMT", 60),
     ],
-)  # fmt: skip
+)
 def test_a_pause_is_honored_between_a_second_and_an_hour(header: str, seconds: int) -> None:
-    assert LmsThrottled(retry_after=retry_after(header, NOW)).retry_after == timedelta(seconds=seconds)
+    assert LmsThrottled(retry_after=retry_after(header, NOW)).retry_after == timedelta(
+        seconds=seconds
+    )
 
 
 def test_the_pause_of_a_429_is_its_header_and_of_the_user_limit_an_hour() -> None:
     assert meaning_of(429, b"", **{"Retry-After": "17"}).retry_after == timedelta(seconds=17)
     assert meaning_of(429, b"").retry_after == timedelta(minutes=1)
-    assert meaning_of(417, frappe_error("ValidationError", "Throttled")).retry_after == timedelta(hours=1)
+    assert meaning_of(417, frappe_error("ValidationError", "Throttled")).retry_after == timedelta(
+        hours=1
+    )
 
 
 @pytest.mark.parametrize("candidate", [None, "", 7, True, [], {}, "x" * 141, "a\nb", "a\x00"])

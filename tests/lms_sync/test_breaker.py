@@ -1,4 +1,6 @@
-"""The breaker is one row for all processes: three failures open it, one probe tries, staff hear of it once."""
+"""The breaker is one row for all processes: three failures open it, one probe tries, staff hear of
+it once.
+"""
 
 import os
 import subprocess
@@ -94,7 +96,9 @@ def test_a_success_between_failures_starts_the_count_anew(state: PlatformState) 
 
 
 @pytest.mark.parametrize("error", [LmsRefused, LmsCourseUnknown, LmsThrottled, LmsContended])
-def test_an_answer_about_one_job_never_opens_it_and_ends_a_row_of_failures(state: PlatformState, error: type[LmsError]) -> None:
+def test_an_answer_about_one_job_never_opens_it_and_ends_a_row_of_failures(
+    state: PlatformState, error: type[LmsError]
+) -> None:
     fail(2)
     assert [type(e) for e in fail(10, error)] == [error] * 10
     fail(2)
@@ -116,7 +120,9 @@ def test_jobs_of_a_blocked_platform_are_not_claimable_and_others_are(state: Plat
 
 
 @pytest.mark.parametrize("blocked", PlatformState.BLOCKED)
-def test_each_blocked_state_keeps_jobs_back_and_tells_since_when(state: PlatformState, blocked: str) -> None:
+def test_each_blocked_state_keeps_jobs_back_and_tells_since_when(
+    state: PlatformState, blocked: str
+) -> None:
     since = timezone.now().replace(microsecond=0)
     PlatformState.objects.update(state=blocked, opened_at=since, retry_at=since + MINUTE)
     assert breaker.blocked_platforms() == {FRAPPE}
@@ -140,11 +146,18 @@ def test_a_green_probe_closes_it(state: PlatformState, lms: RawServer) -> None:
     make_due()
     assert breaker.probe_due() == 1
     assert now_in(state) == "closed"
-    assert (state.failures, state.opened_at, state.retry_at, state.probe_token) == (0, None, None, "")
+    assert (state.failures, state.opened_at, state.retry_at, state.probe_token) == (
+        0,
+        None,
+        None,
+        "",
+    )
     assert breaker.blocked_platforms() == set()
 
 
-def test_a_red_probe_opens_it_for_another_minute_and_keeps_since_when(state: PlatformState, nobody: None) -> None:
+def test_a_red_probe_opens_it_for_another_minute_and_keeps_since_when(
+    state: PlatformState, nobody: None
+) -> None:
     fail(3)
     state.refresh_from_db()
     since = state.opened_at
@@ -164,9 +177,13 @@ def test_one_of_many_workers_probes(state: PlatformState, lms: RawServer) -> Non
     assert now_in(state) == "closed"
 
 
-def test_while_it_is_being_probed_nobody_else_probes_nor_claims(state: PlatformState, lms: RawServer) -> None:
+def test_while_it_is_being_probed_nobody_else_probes_nor_claims(
+    state: PlatformState, lms: RawServer
+) -> None:
     fail(3)
-    PlatformState.objects.update(state="half_open", retry_at=timezone.now() + MINUTE, probe_token="other")
+    PlatformState.objects.update(
+        state="half_open", retry_at=timezone.now() + MINUTE, probe_token="other"
+    )
     assert breaker.probe_due() == 0
     assert not breaker.probe_now(FRAPPE)
     assert lms.requests == []
@@ -175,7 +192,9 @@ def test_while_it_is_being_probed_nobody_else_probes_nor_claims(state: PlatformS
 
 def test_the_probe_of_a_lost_worker_is_made_again(state: PlatformState, lms: RawServer) -> None:
     fail(3)
-    PlatformState.objects.update(state="half_open", retry_at=timezone.now() - MINUTE, probe_token="lost")
+    PlatformState.objects.update(
+        state="half_open", retry_at=timezone.now() - MINUTE, probe_token="lost"
+    )
     assert breaker.probe_due() == 1
     assert now_in(state) == "closed"
 
@@ -187,7 +206,9 @@ def test_a_misconfiguration_parks_the_platform_at_once(state: PlatformState) -> 
     assert breaker.blocked_platforms() == {FRAPPE}
 
 
-def test_a_parked_platform_is_released_by_a_green_probe(state: PlatformState, lms: RawServer) -> None:
+def test_a_parked_platform_is_released_by_a_green_probe(
+    state: PlatformState, lms: RawServer
+) -> None:
     fail(1, LmsMisconfigured)
     make_due()
     assert breaker.probe_due() == 1
@@ -195,9 +216,17 @@ def test_a_parked_platform_is_released_by_a_green_probe(state: PlatformState, lm
 
 
 @pytest.mark.parametrize(
-    ("status", "after"), [("401 Unauthorized", "parked"), ("403 Forbidden", "parked"), ("500 Oops", "open"), ("429 Slow", "open")]
+    ("status", "after"),
+    [
+        ("401 Unauthorized", "parked"),
+        ("403 Forbidden", "parked"),
+        ("500 Oops", "open"),
+        ("429 Slow", "open"),
+    ],
 )
-def test_a_red_probe_says_what_is_wrong_now(state: PlatformState, settings: Settings, status: str, after: str) -> None:
+def test_a_red_probe_says_what_is_wrong_now(
+    state: PlatformState, settings: Settings, status: str, after: str
+) -> None:
     fail(3)
     make_due()
     with raw_server([response(b"", status=status)]) as server:
@@ -206,7 +235,9 @@ def test_a_red_probe_says_what_is_wrong_now(state: PlatformState, settings: Sett
     assert now_in(state) == after
 
 
-def test_a_guests_answer_to_the_probe_means_that_the_key_is_lost(state: PlatformState, settings: Settings) -> None:
+def test_a_guests_answer_to_the_probe_means_that_the_key_is_lost(
+    state: PlatformState, settings: Settings
+) -> None:
     fail(3)
     make_due()
     with raw_server([response(b'{"message":"Guest","data":[]}')]) as server:
@@ -223,7 +254,9 @@ def test_a_platform_without_a_driver_stays_parked() -> None:
     assert breaker.blocked_platforms() == {"openedx"}
 
 
-def test_staff_are_asked_to_be_told_once_an_incident_not_once_a_probe(state: PlatformState, lms: RawServer) -> None:
+def test_staff_are_asked_to_be_told_once_an_incident_not_once_a_probe(
+    state: PlatformState, lms: RawServer
+) -> None:
     fail(3)
     alert = breaker.pending_alerts()[0]
     assert (alert.name, alert.incident) == (FRAPPE, "unavailable")
@@ -242,7 +275,9 @@ def test_staff_are_asked_to_be_told_once_an_incident_not_once_a_probe(state: Pla
 
 
 def flap(state: PlatformState) -> None:
-    """It fails, is probed green, and one job goes well: the incident is over, and the next begins."""
+    """It fails, is probed green, and one job goes well: the incident is over, and the next
+    begins.
+    """
     fail(3)
     PlatformState.objects.update(state="closed", failures=0, opened_at=None)
     breaker.note_success(FRAPPE, timedelta(0))
@@ -260,7 +295,9 @@ def test_staff_are_told_of_one_kind_of_incident_once_an_hour(state: PlatformStat
     assert breaker.pending_alerts() == []
 
 
-def test_an_alert_that_waits_for_its_hour_is_dropped_where_the_platform_answers_by_then(state: PlatformState) -> None:
+def test_an_alert_that_waits_for_its_hour_is_dropped_where_the_platform_answers_by_then(
+    state: PlatformState,
+) -> None:
     fail(3)
     assert breaker.clear_alert(state)
     flap(state)
@@ -268,7 +305,9 @@ def test_an_alert_that_waits_for_its_hour_is_dropped_where_the_platform_answers_
     assert [breaker.clear_alert(alert) for alert in breaker.pending_alerts()] == [False]
     assert breaker.pending_alerts() == []
     fail(3)
-    assert [alert.incident for alert in breaker.pending_alerts()] == ["unavailable"], "the next one waits for the hour again"
+    assert [alert.incident for alert in breaker.pending_alerts()] == ["unavailable"], (
+        "the next one waits for the hour again"
+    )
 
 
 def test_the_other_kind_of_incident_is_told_within_the_hour(state: PlatformState) -> None:
@@ -289,11 +328,20 @@ def test_a_short_incident_keeps_its_name_until_staff_were_told(state: PlatformSt
     assert PlatformState.objects.get().incident == ""
 
 
-def test_a_misconfiguration_that_the_probe_does_not_see_is_about_that_step_only(state: PlatformState, lms: RawServer) -> None:
+def test_a_misconfiguration_that_the_probe_does_not_see_is_about_that_step_only(
+    state: PlatformState, lms: RawServer
+) -> None:
     fail(2)
-    error = breaker.note_misconfiguration(FRAPPE, LmsMisconfigured("no right to make users", status=403))
+    error = breaker.note_misconfiguration(
+        FRAPPE, LmsMisconfigured("no right to make users", status=403)
+    )
     assert isinstance(error, LmsDenied)
-    assert (error.retryable, error.consumes_attempt, error.retry_after, error.lms_status) == (True, True, None, 403)
+    assert (error.retryable, error.consumes_attempt, error.retry_after, error.lms_status) == (
+        True,
+        True,
+        None,
+        403,
+    )
     assert (now_in(state), state.failures, state.is_denying) == ("closed", 0, True)
     assert "no right to make users" in state.last_error
     assert len(lms.requests) == CALLS_OF_A_PROBE
@@ -303,7 +351,9 @@ def test_a_misconfiguration_that_the_probe_does_not_see_is_about_that_step_only(
 
 
 @pytest.mark.parametrize("status", ["401 Unauthorized", "403 Forbidden", "502 Bad Gateway"])
-def test_a_misconfiguration_parks_the_platform_unless_the_probe_is_green(state: PlatformState, settings: Settings, status: str) -> None:
+def test_a_misconfiguration_parks_the_platform_unless_the_probe_is_green(
+    state: PlatformState, settings: Settings, status: str
+) -> None:
     with raw_server([response(b"", status=status)]) as server:
         settings.FRAPPE_LMS_BASE_URL = server.url
         error = breaker.note_misconfiguration(FRAPPE, LmsMisconfigured("the key"))
@@ -312,7 +362,9 @@ def test_a_misconfiguration_parks_the_platform_unless_the_probe_is_green(state: 
     assert "the key" in state.last_error
 
 
-def test_an_outage_that_turns_out_to_be_a_misconfiguration_is_told_as_well(state: PlatformState) -> None:
+def test_an_outage_that_turns_out_to_be_a_misconfiguration_is_told_as_well(
+    state: PlatformState,
+) -> None:
     fail(3)
     breaker.clear_alert(state)
     fail(1, LmsMisconfigured)
@@ -345,7 +397,9 @@ def test_staff_may_probe_at_any_time(state: PlatformState, lms: RawServer) -> No
     assert state.latency_ms >= 600
 
 
-def test_a_staff_probe_of_an_answering_platform_counts_when_it_fails(state: PlatformState, nobody: None) -> None:
+def test_a_staff_probe_of_an_answering_platform_counts_when_it_fails(
+    state: PlatformState, nobody: None
+) -> None:
     assert not breaker.probe_now(FRAPPE)
     assert now_in(state) == "closed"
     assert state.failures == 1
@@ -356,7 +410,9 @@ def make_quiet() -> None:
     PlatformState.objects.update(last_ok_at=long_ago, retry_at=None)
 
 
-def test_a_quiet_platform_is_asked_whether_it_still_answers_by_one_worker(state: PlatformState, lms: RawServer) -> None:
+def test_a_quiet_platform_is_asked_whether_it_still_answers_by_one_worker(
+    state: PlatformState, lms: RawServer
+) -> None:
     make_quiet()
     assert sum(race(lambda _: breaker.watch(), threads=6)) == 1
     assert len(lms.requests) == CALLS_OF_A_PROBE
@@ -366,7 +422,9 @@ def test_a_quiet_platform_is_asked_whether_it_still_answers_by_one_worker(state:
     assert breaker.watch() == 0
 
 
-def test_a_platform_that_was_just_heard_of_is_left_alone(state: PlatformState, lms: RawServer) -> None:
+def test_a_platform_that_was_just_heard_of_is_left_alone(
+    state: PlatformState, lms: RawServer
+) -> None:
     breaker.note_success(FRAPPE, timedelta(0))
     assert breaker.watch() == 0
     assert lms.requests == []
@@ -396,7 +454,9 @@ def test_a_look_that_succeeds_ends_a_row_of_failures(state: PlatformState, lms: 
     assert now_in(state) == "closed"
 
 
-def test_the_probe_does_not_wait_longer_than_where_somebody_waits(state: PlatformState, settings: Settings) -> None:
+def test_the_probe_does_not_wait_longer_than_where_somebody_waits(
+    state: PlatformState, settings: Settings
+) -> None:
     settings.LMS_TIMEOUT_INTERACTIVE = timedelta(seconds=0.5)
     started = timezone.now()
     with raw_server([3.0, GREEN]) as server:
@@ -415,11 +475,21 @@ from lms_sync.errors import LmsUnavailable
 
 def in_another_process(code: str, env: dict[str, str]) -> str:
     command = [sys.executable, "-W", "ignore", "-c", OTHER_PROCESS.format(code=code)]
-    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **env}, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        env={**os.environ, **env},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
     return done.stdout.strip()
 
 
-def test_two_processes_share_it(state: PlatformState, process_env: dict[str, str], lms: RawServer) -> None:
+def test_two_processes_share_it(
+    state: PlatformState, process_env: dict[str, str], lms: RawServer
+) -> None:
     env = {**process_env, "FRAPPE_LMS_BASE_URL": lms.url}
     fail(2)
     in_another_process("breaker.note_failure('frappe', LmsUnavailable())", env)

@@ -1,4 +1,6 @@
-"""One call to the LMS: bounded in time and size, never redirected, never carrying cookies, and noted without secrets."""
+"""One call to the LMS: bounded in time and size, never redirected, never carrying cookies, and
+noted without secrets.
+"""
 
 import gzip
 import subprocess
@@ -95,31 +97,52 @@ def test_a_gzip_bomb_does_not_fill_the_memory() -> None:
 
 
 def test_an_honest_gzip_answer_is_understood() -> None:
-    with raw_server([response(gzip.compress(b'{"message":"pong"}'), headers="Content-Encoding: gzip\r\n")]) as server:
+    with raw_server(
+        [response(gzip.compress(b'{"message":"pong"}'), headers="Content-Encoding: gzip\r\n")]
+    ) as server:
         assert ping(server.url) == "pong"
 
 
 @pytest.mark.parametrize(
-    "status", ["301 Moved Permanently", "302 Found", "303 See Other", "307 Temporary Redirect", "308 Permanent Redirect"]
+    "status",
+    [
+        "301 Moved Permanently",
+        "302 Found",
+        "303 See Other",
+        "307 Temporary Redirect",
+        "308 Permanent Redirect",
+    ],
 )
 def test_a_redirect_is_not_followed_and_the_key_goes_nowhere(status: str) -> None:
     with raw_server([PONG]) as elsewhere:
         headers = f"Location: {elsewhere.url}/api/method/ping\r\n"
-        with raw_server([response(b"", status=status, headers=headers)]) as server, pytest.raises(LmsMisconfigured) as caught:
+        with (
+            raw_server([response(b"", status=status, headers=headers)]) as server,
+            pytest.raises(LmsMisconfigured) as caught,
+        ):
             ping(server.url)
     assert "redirect" in caught.value.reason
     assert elsewhere.requests == []
 
 
 def test_cookies_are_neither_kept_nor_sent() -> None:
-    with raw_server([response(b'{"message":"pong"}', headers="Set-Cookie: sid=login; Path=/\r\nConnection: close\r\n")]) as server:
+    with raw_server(
+        [
+            response(
+                b'{"message":"pong"}',
+                headers="Set-Cookie: sid=login; Path=/\r\nConnection: close\r\n",
+            )
+        ]
+    ) as server:
         ping(server.url)
         ping(server.url)
     assert len(server.requests) == 2
     assert all(b"cookie" not in request.lower() for request in server.requests)
 
 
-def test_the_key_of_a_netrc_file_does_not_replace_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_key_of_a_netrc_file_does_not_replace_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     netrc = tmp_path / ".netrc"
     netrc.write_text("machine 127.0.0.1 login someone password else\n")
     monkeypatch.setenv("NETRC", str(netrc))
@@ -146,7 +169,18 @@ def test_a_broken_answer_means_unavailable(script: list, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"<html>Login</html>", b"[]", b"null", b"7", b'{"data": 1}', b"[" * 100_000, b'{"message":"x","exc":"[]"}', b"\xff\xfe"]
+    "body",
+    [
+        b"",
+        b"<html>Login</html>",
+        b"[]",
+        b"null",
+        b"7",
+        b'{"data": 1}',
+        b"[" * 100_000,
+        b'{"message":"x","exc":"[]"}',
+        b"\xff\xfe",
+    ],
 )
 def test_a_200_that_is_not_frappes_is_never_taken_for_success(body: bytes) -> None:
     with raw_server([response(body)]) as server:
@@ -167,7 +201,9 @@ def self_signed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     names = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
     files = ["-keyout", str(place / "key.pem"), "-out", str(place / "cert.pem")]
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *names, *files], check=True, capture_output=True
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *names, *files],
+        check=True,
+        capture_output=True,
     )
     both = place / "both.pem"
     both.write_text((place / "cert.pem").read_text() + (place / "key.pem").read_text())
@@ -180,8 +216,12 @@ def test_a_certificate_nobody_vouches_for_is_not_accepted(self_signed: Path) -> 
     assert server.requests == []
 
 
-def test_tls_answers_have_the_same_deadline(self_signed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the certificate's issuer in the machine's own store the call goes through, and a drip is still cut."""
+def test_tls_answers_have_the_same_deadline(
+    self_signed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the certificate's issuer in the machine's own store the call goes through, and a drip is
+    still cut.
+    """
     monkeypatch.setenv("SSL_CERT_FILE", str(self_signed))
     with raw_server([PONG], certificate=self_signed) as server:
         assert _in_new_thread(server.url) == "pong"
@@ -208,7 +248,11 @@ def test_the_journal_keeps_the_conversation_without_key_name_or_address() -> Non
     answer = b'{"data":{"name":"asha@example.com","first_name":"Asha","api_secret":"s3cr3t"}}'
     with raw_server([response(answer)]) as server:
         talking = client(server.url)
-        talking.call("POST", "/api/resource/User", body='{"email":"asha@example.com","first_name":"Asha","password":"hunter2"}')
+        talking.call(
+            "POST",
+            "/api/resource/User",
+            body='{"email":"asha@example.com","first_name":"Asha","password":"hunter2"}',
+        )
     noted = talking.journal[0]
     assert noted.status == 200
     for hidden in ("s3cr3t", "k3y", "Asha", "asha@", "hunter2"):

@@ -16,7 +16,13 @@ STATUSES = list(DeadLetter.Status)
 
 
 def dead_job(number: int = 1) -> SyncJob:
-    fields = {"platform": "frappe", "email": "asha@example.com", "course_id": "free-course", "status": DEAD, "attempts": 7}
+    fields = {
+        "platform": "frappe",
+        "email": "asha@example.com",
+        "course_id": "free-course",
+        "status": DEAD,
+        "attempts": 7,
+    }
     return SyncJob.objects.create(dedupe_key=f"enroll:{number}", **fields)
 
 
@@ -27,7 +33,13 @@ def letter_of(job: SyncJob) -> DeadLetter:
 def test_a_letter_says_why_when_and_how_often() -> None:
     job = dead_job()
     letter = DeadLetter.objects.get(pk=letter_of(job).pk)
-    assert (letter.job_id, letter.status, letter.reason, letter.last_http_status, letter.attempts) == (
+    assert (
+        letter.job_id,
+        letter.status,
+        letter.reason,
+        letter.last_http_status,
+        letter.attempts,
+    ) == (
         job.pk,
         "open",
         "LMS_REFUSED",
@@ -50,7 +62,9 @@ def test_a_job_has_one_letter_however_often_it_dies_and_each_death_is_told(statu
     job = dead_job()
     letter = letter_of(job)
     assert dead_letters.mark_notified(letter)
-    DeadLetter.objects.update(status=status, resolved_by="boss@example.com", resolved_at=job.created_at, note="done with")
+    DeadLetter.objects.update(
+        status=status, resolved_by="boss@example.com", resolved_at=job.created_at, note="done with"
+    )
     again = dead_letters.ensure_dead_letter(job, LmsUnavailable("down"))
     stored = DeadLetter.objects.get()
     assert (stored.pk, stored.status, stored.reason) == (letter.pk, "open", "LMS_UNAVAILABLE")
@@ -66,7 +80,11 @@ def test_a_replay_brings_the_job_back_with_all_its_attempts_once() -> None:
     job.refresh_from_db()
     assert (job.status, job.attempts) == (PENDING, 0)
     letter.refresh_from_db()
-    assert (letter.status, letter.resolved_by, letter.note) == ("replayed", "boss@example.com", "course made")
+    assert (letter.status, letter.resolved_by, letter.note) == (
+        "replayed",
+        "boss@example.com",
+        "course made",
+    )
     assert letter.resolved_at is not None
     SyncJob.objects.filter(pk=job.pk).update(attempts=3)
     assert not dead_letters.replay(letter, by="other@example.com")
@@ -77,7 +95,17 @@ def test_a_replay_brings_the_job_back_with_all_its_attempts_once() -> None:
 
 def test_only_one_of_many_replays_counts() -> None:
     letter = letter_of(dead_job())
-    assert winners(race(lambda n: dead_letters.replay(DeadLetter.objects.get(pk=letter.pk), by=f"{n}@example.com"), threads=6)) == 1
+    assert (
+        winners(
+            race(
+                lambda n: dead_letters.replay(
+                    DeadLetter.objects.get(pk=letter.pk), by=f"{n}@example.com"
+                ),
+                threads=6,
+            )
+        )
+        == 1
+    )
 
 
 def test_a_replay_cut_between_its_two_writes_is_healed_by_the_next() -> None:
@@ -95,7 +123,12 @@ def test_a_job_that_dies_again_opens_its_letter_again_and_staff_are_told_again()
     SyncJob.objects.filter(pk=job.pk).update(status=DEAD)
     again = dead_letters.ensure_dead_letter(job, LmsUnavailable("down"))
     again.refresh_from_db()
-    assert (again.pk, again.status, again.reason, again.resolved_by) == (letter.pk, "open", "LMS_UNAVAILABLE", "")
+    assert (again.pk, again.status, again.reason, again.resolved_by) == (
+        letter.pk,
+        "open",
+        "LMS_UNAVAILABLE",
+        "",
+    )
     assert dead_letters.mark_notified(again)
     assert not dead_letters.mark_notified(again)
 
@@ -116,7 +149,11 @@ def test_a_job_that_is_brought_back_takes_its_letter_along(status: str) -> None:
     DeadLetter.objects.update(status=status)
     assert dead_letters.bring_back(letter.job, by="boss@example.com")
     letter.refresh_from_db()
-    assert (letter.status, letter.resolved_by, letter.note) == ("replayed", "boss@example.com", dead_letters.FROM_THE_JOB)
+    assert (letter.status, letter.resolved_by, letter.note) == (
+        "replayed",
+        "boss@example.com",
+        dead_letters.FROM_THE_JOB,
+    )
     assert (SyncJob.objects.get().status, SyncJob.objects.get().attempts) == (PENDING, 0)
 
 
@@ -130,14 +167,23 @@ def test_a_job_that_neither_waits_nor_is_dead_is_not_brought_back(status: str) -
 
 def test_a_waiting_job_is_due_at_once_and_keeps_its_attempts() -> None:
     job = dead_job()
-    SyncJob.objects.update(status=PENDING, attempts=3, next_attempt_at=job.created_at + timedelta(hours=1))
+    SyncJob.objects.update(
+        status=PENDING, attempts=3, next_attempt_at=job.created_at + timedelta(hours=1)
+    )
     assert dead_letters.bring_back(job, by="boss@example.com")
-    assert (SyncJob.objects.due(timezone.now()).count(), SyncJob.objects.get().attempts, DeadLetter.objects.count()) == (1, 3, 0)
+    assert (
+        SyncJob.objects.due(timezone.now()).count(),
+        SyncJob.objects.get().attempts,
+        DeadLetter.objects.count(),
+    ) == (1, 3, 0)
 
 
 def test_a_job_of_which_many_want_a_new_life_has_one_and_an_open_letter_no_more() -> None:
     job = letter_of(dead_job()).job
-    results = race(lambda n: dead_letters.bring_back(SyncJob.objects.get(pk=job.pk), by=f"{n}@example.com"), threads=6)
+    results = race(
+        lambda n: dead_letters.bring_back(SyncJob.objects.get(pk=job.pk), by=f"{n}@example.com"),
+        threads=6,
+    )
     assert winners(results) >= 1
     assert (SyncJob.objects.get().status, DeadLetter.objects.get().status) == (PENDING, "replayed")
 
@@ -147,7 +193,11 @@ def test_the_letter_of_a_job_that_is_done_after_all_is_closed_and_a_dismissed_on
     assert dead_letters.conclude(letter.job)
     assert not dead_letters.conclude(letter.job)
     letter.refresh_from_db()
-    assert (letter.status, letter.resolved_by, letter.note) == ("replayed", "worker", dead_letters.DONE_AFTER_ALL)
+    assert (letter.status, letter.resolved_by, letter.note) == (
+        "replayed",
+        "worker",
+        dead_letters.DONE_AFTER_ALL,
+    )
     dismissed = letter_of(dead_job(2))
     dead_letters.dismiss(dismissed, by="boss@example.com")
     assert not dead_letters.conclude(dismissed.job)
@@ -168,7 +218,12 @@ def test_staff_are_told_of_a_letter_once() -> None:
 
 @pytest.mark.parametrize(("origin", "to"), list(product(STATUSES, STATUSES)))
 def test_a_letter_moves_only_as_its_table_says(origin: str, to: str) -> None:
-    allowed = {("open", "replayed"), ("open", "dismissed"), ("dismissed", "replayed"), *((status, "open") for status in STATUSES)}
+    allowed = {
+        ("open", "replayed"),
+        ("open", "dismissed"),
+        ("dismissed", "replayed"),
+        *((status, "open") for status in STATUSES),
+    }
     letter = letter_of(dead_job())
     DeadLetter.objects.update(status=origin)
     assert transition(letter, to) == ((origin, to) in allowed)

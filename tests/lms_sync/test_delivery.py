@@ -1,4 +1,6 @@
-"""Delivering jobs through the work machine: enrolled once, recorded, serialized, and parked while the LMS is down."""
+"""Delivering jobs through the work machine: enrolled once, recorded, serialized, and parked while
+the LMS is down.
+"""
 
 import itertools
 from datetime import timedelta
@@ -12,7 +14,16 @@ from pytest_django import Settings
 
 from lms_sync import breaker, dead_letters, delivery, locks
 from lms_sync.backoff import backoff
-from lms_sync.errors import LmsBusy, LmsCourseUnknown, LmsDown, LmsError, LmsMisconfigured, LmsParked, LmsRefused, LmsUnavailable
+from lms_sync.errors import (
+    LmsBusy,
+    LmsCourseUnknown,
+    LmsDown,
+    LmsError,
+    LmsMisconfigured,
+    LmsParked,
+    LmsRefused,
+    LmsUnavailable,
+)
 from lms_sync.models import DeadLetter, PlatformState, SyncAttempt, SyncJob, SyncLock
 from maaledu import work
 from maaledu.work import Finish, Queue
@@ -108,10 +119,16 @@ def test_each_failed_delivery_has_its_record(sandbox: Sandbox) -> None:
         PlatformState.objects.update(state="closed")
         failure(job)
     found = [(r.number, r.outcome, r.http_status) for r in SyncAttempt.objects.all()]
-    assert found == [(1, "LMS_UNAVAILABLE", 503), (2, "LMS_MISCONFIGURED", 401), (3, "LMS_UNAVAILABLE", None)]
+    assert found == [
+        (1, "LMS_UNAVAILABLE", 503),
+        (2, "LMS_MISCONFIGURED", 401),
+        (3, "LMS_UNAVAILABLE", None),
+    ]
 
 
-def test_what_is_missing_in_the_settings_is_recorded_without_a_call(sandbox: Sandbox, settings: Settings) -> None:
+def test_what_is_missing_in_the_settings_is_recorded_without_a_call(
+    sandbox: Sandbox, settings: Settings
+) -> None:
     settings.FRAPPE_LMS_API_KEY = ""
     assert isinstance(failure(make_job()), LmsMisconfigured)
     assert (SyncAttempt.objects.get().outcome, sandbox.calls("lms")) == ("LMS_MISCONFIGURED", [])
@@ -128,7 +145,9 @@ def test_what_is_missing_in_the_settings_is_recorded_without_a_call(sandbox: San
         {"course_id": "a b"},
     ],
 )
-def test_what_cannot_be_an_address_or_a_course_is_refused_unasked(sandbox: Sandbox, fields: dict) -> None:
+def test_what_cannot_be_an_address_or_a_course_is_refused_unasked(
+    sandbox: Sandbox, fields: dict
+) -> None:
     error = failure(make_job(**fields))
     assert (type(error), error.retryable) == (LmsRefused, False)
     assert sandbox.calls("lms") == []
@@ -153,7 +172,9 @@ def test_nothing_is_sent_to_a_blocked_platform(sandbox: Sandbox) -> None:
     assert (sandbox.calls("lms"), SyncAttempt.objects.count()) == ([], 0)
 
 
-def test_the_same_learner_and_course_are_dealt_with_by_one_worker_at_a_time(sandbox: Sandbox) -> None:
+def test_the_same_learner_and_course_are_dealt_with_by_one_worker_at_a_time(
+    sandbox: Sandbox,
+) -> None:
     sandbox.fault("lms", "slow", seconds=0.3)
     jobs = [make_job() for _ in range(4)]
     found = kinds(race(lambda number: delivery.deliver(jobs[number]), threads=4))
@@ -183,11 +204,16 @@ def test_two_courses_of_one_new_learner_at_once(sandbox: Sandbox) -> None:
     sandbox.lms(user_latency=0.2)
     jobs = [make_job(), make_job(course_id="other-course")]
     race(lambda number: delivery.deliver(jobs[number]), threads=2)
-    assert sorted(row["course"] for row in sandbox.enrollments(EMAIL)) == ["free-course", "other-course"]
+    assert sorted(row["course"] for row in sandbox.enrollments(EMAIL)) == [
+        "free-course",
+        "other-course",
+    ]
     assert len([user for user in sandbox.state()["users"] if user["name"] == EMAIL]) == 1
 
 
-def test_the_first_two_attempts_are_two_seconds_apart_and_the_third_minutes_later(sandbox: Sandbox) -> None:
+def test_the_first_two_attempts_are_two_seconds_apart_and_the_third_minutes_later(
+    sandbox: Sandbox,
+) -> None:
     sandbox.fault("lms", "500", INSERT, times=2)
     make_job()
     pauses = []
@@ -206,7 +232,12 @@ def test_a_refusal_is_a_dead_letter_at_once(sandbox: Sandbox) -> None:
     make_job(course_id="no-such-course")
     work.drain(QUEUE)
     job, letter = SyncJob.objects.get(), DeadLetter.objects.get()
-    assert (job.status, job.attempts, letter.reason, letter.last_http_status) == ("dead", 1, LmsCourseUnknown.code, 417)
+    assert (job.status, job.attempts, letter.reason, letter.last_http_status) == (
+        "dead",
+        1,
+        LmsCourseUnknown.code,
+        417,
+    )
     assert "no-such-course" in letter.last_error
     sandbox.lms(courses=[{"title": "Made since", "name": "no-such-course"}])
     assert dead_letters.replay(letter, by="boss@example.com")
@@ -265,14 +296,20 @@ def test_a_bad_key_parks_everything_and_fills_no_dead_letters(sandbox: Sandbox) 
     assert len(sandbox.enrollments()) == 20
 
 
-def test_a_step_the_key_may_not_do_costs_that_job_its_attempts_and_the_others_nothing(sandbox: Sandbox) -> None:
-    """The probe lists enrollments, which this key may; making users, which it may not, is tried seven times, then given up."""
+def test_a_step_the_key_may_not_do_costs_that_job_its_attempts_and_the_others_nothing(
+    sandbox: Sandbox,
+) -> None:
+    """The probe lists enrollments, which this key may; making users, which it may not, is tried
+    seven times, then given up.
+    """
     sandbox.lms(users=[{"email": "old@example.com", "first_name": "Old"}])
     sandbox.fault("lms", "403", "POST /api/resource/User")
     new, others = make_job(), []
     for number in range(7):
         assert SyncJob.objects.get(pk=new.pk).status == "pending"
-        others.append(make_job(email="old@example.com", course_id=COURSE, dedupe_key=f"other:{number}"))
+        others.append(
+            make_job(email="old@example.com", course_id=COURSE, dedupe_key=f"other:{number}")
+        )
         SyncJob.objects.filter(status="pending").update(next_attempt_at=timezone.now())
         work.drain(QUEUE)
         assert breaker.blocked_platforms() == set()
@@ -324,7 +361,9 @@ def test_a_failure_while_the_breaker_opens_is_the_outages(sandbox: Sandbox) -> N
 
 
 @pytest.mark.parametrize("percent", [38])
-def test_flaky_answers_of_every_kind_end_with_one_row_each(sandbox: Sandbox, settings: Settings, percent: int) -> None:
+def test_flaky_answers_of_every_kind_end_with_one_row_each(
+    sandbox: Sandbox, settings: Settings, percent: int
+) -> None:
     settings.LMS_TIMEOUT_WORKER = timedelta(seconds=2)
     sandbox.fault("lms", "random", percent=percent, seed=7)
     for number in range(12):
@@ -337,6 +376,8 @@ def test_flaky_answers_of_every_kind_end_with_one_row_each(sandbox: Sandbox, set
         if not SyncJob.objects.unfinished().exists():
             break
     assert set(SyncJob.objects.values_list("status", flat=True)) == {"done"}
-    assert sorted(row["member"] for row in sandbox.enrollments()) == sorted(f"learner{number}@example.com" for number in range(12))
+    assert sorted(row["member"] for row in sandbox.enrollments()) == sorted(
+        f"learner{number}@example.com" for number in range(12)
+    )
     ids = set(SyncJob.objects.values_list("lms_enrollment_id", flat=True))
     assert ids == {row["name"] for row in sandbox.enrollments()}

@@ -30,7 +30,20 @@ INSERT = "POST /api/resource/LMS Enrollment"
 READ = "GET /api/resource/LMS Enrollment"
 LOST = ["lost_answer", "hang_after", "half_answer", "short_length", "drip"]
 UNUSABLE = ["html_200", "empty_200", "exc_200", "bad_json", "huge", "gzip_bomb"]
-DOWN = ["down", "reset", "hang", "500", "502", "503", "504", "maintenance", "read_only", "deadlock", "db_down", "lock_timeout"]
+DOWN = [
+    "down",
+    "reset",
+    "hang",
+    "500",
+    "502",
+    "503",
+    "504",
+    "maintenance",
+    "read_only",
+    "deadlock",
+    "db_down",
+    "lock_timeout",
+]
 
 
 @pytest.fixture(params=["A", "B", "C"])
@@ -65,7 +78,12 @@ def rows(sandbox: Sandbox, email: str = EMAIL) -> list[str]:
 def test_a_new_learner_is_created_and_enrolled(server: str, sandbox: Sandbox) -> None:
     assert [enroll()] == rows(sandbox)
     user = sandbox.state()["users"][-1]
-    assert (user["name"], user["first_name"], user["last_name"], user["send_welcome_email"]) == (EMAIL, "Asha", "Rao", 0)
+    assert (user["name"], user["first_name"], user["last_name"], user["send_welcome_email"]) == (
+        EMAIL,
+        "Asha",
+        "Rao",
+        0,
+    )
 
 
 def test_a_learner_known_to_the_lms_is_not_created_again(server: str, sandbox: Sandbox) -> None:
@@ -80,25 +98,38 @@ def test_enrolling_again_gives_the_same_id_and_no_second_row(server: str, sandbo
 
 
 def test_an_enrollment_somebody_else_made_counts(server: str, sandbox: Sandbox) -> None:
-    sandbox.lms(users=[{"email": EMAIL, "first_name": "Asha"}], enrollments=[{"member": EMAIL, "course": COURSE}])
+    sandbox.lms(
+        users=[{"email": EMAIL, "first_name": "Asha"}],
+        enrollments=[{"member": EMAIL, "course": COURSE}],
+    )
     assert [enroll()] == rows(sandbox)
 
 
 def test_of_several_rows_the_oldest_is_kept(sandbox: Sandbox) -> None:
-    sandbox.lms(users=[{"email": EMAIL, "first_name": "Asha"}], enrollments=[{"member": EMAIL, "course": COURSE}] * 3)
+    sandbox.lms(
+        users=[{"email": EMAIL, "first_name": "Asha"}],
+        enrollments=[{"member": EMAIL, "course": COURSE}] * 3,
+    )
     kept = enroll()
-    assert kept == min(sandbox.enrollments(EMAIL), key=lambda row: (row["creation"], row["name"]))["name"]
+    assert (
+        kept
+        == min(sandbox.enrollments(EMAIL), key=lambda row: (row["creation"], row["name"]))["name"]
+    )
     assert len(rows(sandbox)) == 3
 
 
 @pytest.mark.parametrize("mode", LOST)
-def test_an_answer_lost_after_the_work_was_done_is_read_back(server: str, sandbox: Sandbox, impatient: None, mode: str) -> None:
+def test_an_answer_lost_after_the_work_was_done_is_read_back(
+    server: str, sandbox: Sandbox, impatient: None, mode: str
+) -> None:
     sandbox.fault("lms", mode, INSERT, times=1, seconds=1.0 if mode == "hang_after" else 0.3)
     assert [enroll()] == rows(sandbox)
 
 
 @pytest.mark.parametrize("mode", [*UNUSABLE, "500", "503", "417", "409", "410"])
-def test_an_error_answered_after_the_work_was_done_is_read_back(sandbox: Sandbox, mode: str) -> None:
+def test_an_error_answered_after_the_work_was_done_is_read_back(
+    sandbox: Sandbox, mode: str
+) -> None:
     sandbox.fault("lms", mode, INSERT, times=1, work=True)
     assert [enroll()] == rows(sandbox)
 
@@ -137,7 +168,9 @@ def test_when_reading_back_fails_as_well_nothing_is_claimed(sandbox: Sandbox, mo
         ("429", {}, LmsThrottled),
     ],
 )
-def test_other_answers_to_the_insert_mean_what_the_contract_says(sandbox: Sandbox, mode: str, more: dict, expected: type) -> None:
+def test_other_answers_to_the_insert_mean_what_the_contract_says(
+    sandbox: Sandbox, mode: str, more: dict, expected: type
+) -> None:
     sandbox.fault("lms", mode, INSERT, **more)
     error = refusal()
     assert isinstance(error, expected)
@@ -167,7 +200,9 @@ def test_tracebacks_switched_off_change_nothing(sandbox: Sandbox) -> None:
 
 
 def test_a_member_removed_in_this_moment_is_created_by_the_next_attempt(sandbox: Sandbox) -> None:
-    """Server C refuses an unknown member; the raw server knows the user at first and not any more at the insert."""
+    """Server C refuses an unknown member; the raw server knows the user at first and not any more
+    at the insert.
+    """
     request = EnrollRequest("gone@example.com", "Gone", COURSE)
     sandbox.lms(server="C")
     platform = driver()
@@ -187,8 +222,15 @@ def test_no_enrollment_is_written_for_a_user_who_could_not_be_created(sandbox: S
 
 @pytest.mark.parametrize(("server_kind", "enrolled"), [("A", False), ("B", True)])
 @pytest.mark.parametrize("flaw", ["published", "paid_course", "disable_self_learning"])
-def test_a_key_without_moderator_is_refused_where_the_contract_says(sandbox: Sandbox, server_kind: str, enrolled: bool, flaw: str) -> None:
-    course = {"title": "Hard course", "name": "hard-course", "published": 1, flaw: 0 if flaw == "published" else 1}
+def test_a_key_without_moderator_is_refused_where_the_contract_says(
+    sandbox: Sandbox, server_kind: str, enrolled: bool, flaw: str
+) -> None:
+    course = {
+        "title": "Hard course",
+        "name": "hard-course",
+        "published": 1,
+        flaw: 0 if flaw == "published" else 1,
+    }
     sandbox.lms(server=server_kind, role="System Manager", courses=[course])
     if enrolled:
         assert [enroll(course="hard-course")] == rows(sandbox)
@@ -223,7 +265,13 @@ def test_ping_says_who_we_are(server: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "expected"), [("401", LmsMisconfigured), ("403", LmsMisconfigured), ("503", LmsUnavailable), ("html_200", LmsUnreadable)]
+    ("mode", "expected"),
+    [
+        ("401", LmsMisconfigured),
+        ("403", LmsMisconfigured),
+        ("503", LmsUnavailable),
+        ("html_200", LmsUnreadable),
+    ],
 )
 def test_ping_says_what_is_wrong(sandbox: Sandbox, mode: str, expected: type[LmsError]) -> None:
     sandbox.fault("lms", mode)
@@ -249,7 +297,10 @@ def test_find_does_not_see_other_courses_or_learners(server: str, sandbox: Sandb
 
 
 def test_find_returns_more_rows_than_frappe_puts_on_a_page(sandbox: Sandbox) -> None:
-    sandbox.lms(users=[{"email": EMAIL, "first_name": "Asha"}], enrollments=[{"member": EMAIL, "course": COURSE}] * 30)
+    sandbox.lms(
+        users=[{"email": EMAIL, "first_name": "Asha"}],
+        enrollments=[{"member": EMAIL, "course": COURSE}] * 30,
+    )
     assert len(driver().find(EMAIL, COURSE)) == 30
 
 
@@ -258,12 +309,17 @@ def test_find_returns_more_rows_than_frappe_puts_on_a_page(sandbox: Sandbox) -> 
     [
         b'{"data": [{"name": "x", "member": "other@example.com", "course": "free-course"}]}',
         b'{"data": [{"name": "x", "member": "asha@example.com", "course": "other-course"}]}',
-        b'{"data": [{"progress": 1}]}', b'{"data": {}}', b'{"data": ["x"]}', b'{"data": [{"name": ""}]}', b'{"data": [{"name": 7}]}',
-        b'{"data": [{"name": "x", "progress": "lots"}]}', b'{"data": [{"name": "x", "progress": NaN}]}',
+        b'{"data": [{"progress": 1}]}',
+        b'{"data": {}}',
+        b'{"data": ["x"]}',
+        b'{"data": [{"name": ""}]}',
+        b'{"data": [{"name": 7}]}',
+        b'{"data": [{"name": "x", "progress": "lots"}]}',
+        b'{"data": [{"name": "x", "progress": NaN}]}',
         b'{"data": [{"name": "x", "progress": [1]}]}',
         b'{"data": [{"name": "x", "progress": true}]}',
     ],
-)  # fmt: skip
+)
 def test_rows_that_were_not_asked_for_are_not_believed(settings: Settings, body: bytes) -> None:
     with raw_server([response(body)]) as server:
         settings.FRAPPE_LMS_BASE_URL = server.url
@@ -277,7 +333,10 @@ def test_revoking_removes_every_row_of_the_pair_and_no_other(server: str, sandbo
     enroll(course="other-course")
     enroll("ben@example.com")
     assert driver().revoke(EMAIL, COURSE) == 2
-    assert sorted((row["member"], row["course"]) for row in sandbox.enrollments()) == [(EMAIL, "other-course"), ("ben@example.com", COURSE)]
+    assert sorted((row["member"], row["course"]) for row in sandbox.enrollments()) == [
+        (EMAIL, "other-course"),
+        ("ben@example.com", COURSE),
+    ]
 
 
 def test_revoking_what_is_not_there_is_fine(server: str) -> None:
@@ -291,7 +350,9 @@ def test_a_row_that_vanishes_while_it_is_revoked_is_fine(sandbox: Sandbox) -> No
 
 
 @pytest.mark.parametrize("mode", ["lost_answer", "503", "empty_200"])
-def test_a_revocation_whose_answer_is_lost_is_finished_by_the_next(sandbox: Sandbox, mode: str) -> None:
+def test_a_revocation_whose_answer_is_lost_is_finished_by_the_next(
+    sandbox: Sandbox, mode: str
+) -> None:
     enroll()
     sandbox.fault("lms", mode, "DELETE /api/resource/LMS Enrollment", times=1)
     with pytest.raises(LmsUnavailable):
@@ -300,8 +361,13 @@ def test_a_revocation_whose_answer_is_lost_is_finished_by_the_next(sandbox: Sand
     assert rows(sandbox) == []
 
 
-@pytest.mark.parametrize(("percent", "shown", "completed"), [(0, 0, False), (49.9, 49, False), (99.99, 99, False), (100, 100, True)])
-def test_progress_is_a_whole_percentage_rounded_down(sandbox: Sandbox, percent: float, shown: int, completed: bool) -> None:
+@pytest.mark.parametrize(
+    ("percent", "shown", "completed"),
+    [(0, 0, False), (49.9, 49, False), (99.99, 99, False), (100, 100, True)],
+)
+def test_progress_is_a_whole_percentage_rounded_down(
+    sandbox: Sandbox, percent: float, shown: int, completed: bool
+) -> None:
     enroll()
     sandbox.lms(progress={"email": EMAIL, "course": COURSE, "percent": percent})
     found = driver().progress(EMAIL, COURSE)
@@ -309,7 +375,17 @@ def test_progress_is_a_whole_percentage_rounded_down(sandbox: Sandbox, percent: 
 
 
 @pytest.mark.parametrize(
-    ("value", "shown"), [(None, 0), ("", 0), ("50.0", 50), (-3, 0), (250, 100), (1e300, 100), ("1e999999", 100), ("Infinity", 100)]
+    ("value", "shown"),
+    [
+        (None, 0),
+        ("", 0),
+        ("50.0", 50),
+        (-3, 0),
+        (250, 100),
+        (1e300, 100),
+        ("1e999999", 100),
+        ("Infinity", 100),
+    ],
 )
 def test_odd_progress_stays_between_0_and_100(value: Any, shown: int) -> None:
     assert read_percent(value) == shown

@@ -1,4 +1,6 @@
-"""The `confirm_payment` driver against the custom method, and against a stock server that lacks it."""
+"""The `confirm_payment` driver against the custom method, and against a stock server that lacks
+it.
+"""
 
 import json
 import threading
@@ -30,7 +32,15 @@ def custom(sandbox: Sandbox, settings: Settings) -> Sandbox:
 
 
 def request(course: str = COURSE) -> EnrollRequest:
-    return EnrollRequest(EMAIL, "Asha Rao", course, payment_id="pi_1", amount=24950, currency="USD", referral_code="R1")
+    return EnrollRequest(
+        EMAIL,
+        "Asha Rao",
+        course,
+        payment_id="pi_1",
+        amount=24950,
+        currency="USD",
+        referral_code="R1",
+    )
 
 
 def enroll(course: str = COURSE) -> str:
@@ -51,9 +61,14 @@ def test_a_new_learner_is_created_and_enrolled_through_the_method(custom: Sandbo
     assert [enroll()] == rows(custom)
     sent = json.loads(custom.calls("lms", CONFIRM)[0]["body"])
     assert sent == {
-        "user_email": EMAIL, "course_id": COURSE, "paid_status": True, "payment_id": "pi_1", "amount": 249.5, "currency": "usd",
+        "user_email": EMAIL,
+        "course_id": COURSE,
+        "paid_status": True,
+        "payment_id": "pi_1",
+        "amount": 249.5,
+        "currency": "usd",
         "referral_code": "R1",
-    }  # fmt: skip
+    }
     assert all(call["authorization"] == "yes" for call in custom.calls("lms"))
 
 
@@ -64,9 +79,16 @@ def test_enrolling_again_makes_no_second_call(custom: Sandbox) -> None:
 
 @pytest.mark.parametrize(
     ("amount", "currency", "text"),
-    [(24950, "usd", "249.50"), (1, "usd", "0.01"), (0, "usd", "0.00"), (5000, "jpy", "5000"), (10**15 + 1, "eur", "10000000000000.01"),
-     (29, "USD", "0.29"), (100, "", "1.00")],
-)  # fmt: skip
+    [
+        (24950, "usd", "249.50"),
+        (1, "usd", "0.01"),
+        (0, "usd", "0.00"),
+        (5000, "jpy", "5000"),
+        (10**15 + 1, "eur", "10000000000000.01"),
+        (29, "USD", "0.29"),
+        (100, "", "1.00"),
+    ],
+)
 def test_the_amount_is_exact_in_major_units(amount: int, currency: str, text: str) -> None:
     assert major_units(amount, currency) == text
     body = confirmation(EnrollRequest(EMAIL, "", COURSE, amount=amount, currency=currency))
@@ -75,14 +97,18 @@ def test_the_amount_is_exact_in_major_units(amount: int, currency: str, text: st
 
 
 def test_only_what_is_known_is_sent() -> None:
-    assert json.loads(confirmation(EnrollRequest(EMAIL, "Asha", COURSE, extra={"enrollment_id": "7"}))) == {
+    assert json.loads(
+        confirmation(EnrollRequest(EMAIL, "Asha", COURSE, extra={"enrollment_id": "7"}))
+    ) == {
         "user_email": EMAIL,
         "course_id": COURSE,
         "paid_status": True,
     }
 
 
-@pytest.mark.parametrize("mode", ["lost_answer", "hang_after", "half_answer", "short_length", "drip"])
+@pytest.mark.parametrize(
+    "mode", ["lost_answer", "hang_after", "half_answer", "short_length", "drip"]
+)
 def test_an_answer_lost_after_the_work_was_done_is_read_back(custom: Sandbox, mode: str) -> None:
     custom.fault("lms", mode, CONFIRM, times=1, seconds=1.5 if mode == "hang_after" else 0.3)
     assert [enroll()] == rows(custom)
@@ -113,7 +139,9 @@ def test_an_unknown_field_is_a_refusal(custom: Sandbox) -> None:
 
 
 @pytest.mark.parametrize("server", ["A", "B", "C"])
-def test_a_stock_server_lacks_the_method_and_that_is_a_misconfiguration(custom: Sandbox, server: str) -> None:
+def test_a_stock_server_lacks_the_method_and_that_is_a_misconfiguration(
+    custom: Sandbox, server: str
+) -> None:
     custom.lms(server=server)
     error = refusal()
     assert isinstance(error, LmsMisconfigured)
@@ -129,14 +157,24 @@ def test_ping_finds_the_method(custom: Sandbox) -> None:
 
 
 class _HalfInstalled(BaseHTTPRequestHandler):
-    """An LMS whose own app is there without its payment module: all is well until that is asked for."""
+    """An LMS whose own app is there without its payment module: all is well until that is asked
+    for.
+    """
 
     protocol_version = "HTTP/1.1"
 
     def do_GET(self) -> None:
         missing = "payment_confirmation" in self.path
-        said = {"_server_messages": json.dumps([json.dumps({"message": "Failed to get method for command x with y"})])}
-        body = json.dumps(said if missing else {"message": "bot@example.com", "data": [], "success": True, "exists": False}).encode()
+        said = {
+            "_server_messages": json.dumps(
+                [json.dumps({"message": "Failed to get method for command x with y"})]
+            )
+        }
+        body = json.dumps(
+            said
+            if missing
+            else {"message": "bot@example.com", "data": [], "success": True, "exists": False}
+        ).encode()
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.send_response(417 if missing else 200)
         self.send_header("Content-Length", str(len(body)))
@@ -195,4 +233,6 @@ def test_already_enrolled_is_success_once_the_row_is_seen(custom: Sandbox) -> No
 
 
 def _driver(url: str) -> FrappeConfirm:
-    return FrappeConfirm(Client(url, "token a:b", timeout=timedelta(seconds=2), budget=timedelta(seconds=6)))
+    return FrappeConfirm(
+        Client(url, "token a:b", timeout=timedelta(seconds=2), budget=timedelta(seconds=6))
+    )

@@ -7,7 +7,15 @@ from pytest_django import Settings
 
 from lms_sync import locks
 from lms_sync.connection import frappe_client
-from lms_sync.errors import LmsBusy, LmsContended, LmsError, LmsMisconfigured, LmsRefused, LmsThrottled, LmsUnavailable
+from lms_sync.errors import (
+    LmsBusy,
+    LmsContended,
+    LmsError,
+    LmsMisconfigured,
+    LmsRefused,
+    LmsThrottled,
+    LmsUnavailable,
+)
 from lms_sync.platforms import frappe_users
 from lms_sync.platforms.frappe_users import CREATION_LOCK, ensure_user, names, user_exists, username
 from tests.concurrency import race
@@ -23,7 +31,11 @@ def ensure(email: str = EMAIL, name: str = "Asha Rao") -> None:
 
 
 def users(sandbox: Sandbox) -> list[str]:
-    return [user["name"] for user in sandbox.state()["users"] if user["name"].endswith("@example.com") and "bot@" not in user["name"]]
+    return [
+        user["name"]
+        for user in sandbox.state()["users"]
+        if user["name"].endswith("@example.com") and "bot@" not in user["name"]
+    ]
 
 
 def refused(email: str = EMAIL) -> LmsError:
@@ -57,7 +69,9 @@ def test_ensuring_twice_creates_once(sandbox: Sandbox, server: str) -> None:
         ("\u200b\u202e", "asha.rao", ""),
     ],
 )
-def test_the_first_name_always_has_a_letter_or_a_digit(full_name: str, first: str, last: str) -> None:
+def test_the_first_name_always_has_a_letter_or_a_digit(
+    full_name: str, first: str, last: str
+) -> None:
     assert names("asha.rao@example.com", full_name) == (first, last)
 
 
@@ -91,7 +105,9 @@ def test_two_learners_of_one_name_do_not_collide(sandbox: Sandbox) -> None:
 
 def test_the_user_name_is_ours_and_not_derived_by_the_lms(sandbox: Sandbox) -> None:
     ensure()
-    assert [user["username"] for user in sandbox.state()["users"] if user["name"] == EMAIL] == [username(EMAIL)]
+    assert [user["username"] for user in sandbox.state()["users"] if user["name"] == EMAIL] == [
+        username(EMAIL)
+    ]
 
 
 def test_no_welcome_mail_is_sent(sandbox: Sandbox) -> None:
@@ -126,7 +142,9 @@ def test_an_error_about_a_user_who_is_there_is_fine(sandbox: Sandbox, mode: str)
         ("417", LmsRefused),
     ],
 )
-def test_an_error_about_a_user_who_is_not_there_is_told(sandbox: Sandbox, mode: str, expected: type[LmsError]) -> None:
+def test_an_error_about_a_user_who_is_not_there_is_told(
+    sandbox: Sandbox, mode: str, expected: type[LmsError]
+) -> None:
     sandbox.fault("lms", mode, CREATE, times=1)
     assert type(refused()) is expected
     ensure()
@@ -183,7 +201,12 @@ def test_users_are_created_one_at_a_time_and_so_without_deadlock(sandbox: Sandbo
 def test_the_control_without_the_lock_does_deadlock(sandbox: Sandbox) -> None:
     """The harness sees what the lock prevents."""
     sandbox.lms(user_latency=0.3, user_deadlocks=True)
-    race(lambda number: frappe_users._create(frappe_client(timedelta(seconds=5)), f"learner{number}@example.com", "L"), threads=8)
+    race(
+        lambda number: frappe_users._create(
+            frappe_client(timedelta(seconds=5)), f"learner{number}@example.com", "L"
+        ),
+        threads=8,
+    )
     assert 500 in {call["status"] for call in sandbox.calls("lms", CREATE)}
 
 

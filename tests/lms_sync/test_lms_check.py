@@ -26,7 +26,10 @@ def problem(**options: str) -> str:
     with pytest.raises(CommandError) as caught:
         call_command("lms_check", stdout=out, no_color=True, **options)
     assert caught.value.returncode == 1
-    return next((line for line in out.getvalue().splitlines() if line.startswith("PROBLEM")), str(caught.value))
+    return next(
+        (line for line in out.getvalue().splitlines() if line.startswith("PROBLEM")),
+        str(caught.value),
+    )
 
 
 def give_roles(sandbox: Sandbox, *roles: str) -> None:
@@ -88,7 +91,10 @@ def test_a_missing_custom_method_is_named(sandbox: Sandbox, settings: Settings) 
     assert "lacks the custom payment confirmation method" in problem()
 
 
-@pytest.mark.parametrize(("mode", "step"), [("503", "answer"), ("maintenance", "answer"), ("html_200", "answer"), ("redirect", "answer")])
+@pytest.mark.parametrize(
+    ("mode", "step"),
+    [("503", "answer"), ("maintenance", "answer"), ("html_200", "answer"), ("redirect", "answer")],
+)
 def test_an_lms_in_trouble_is_named(sandbox: Sandbox, mode: str, step: str) -> None:
     sandbox.fault("lms", mode)
     assert problem().startswith(f"PROBLEM {step}:")
@@ -112,14 +118,19 @@ def test_published_courses_of_a_platform_without_a_driver_are_named(sandbox: San
     assert said.startswith("PROBLEM catalogue:")
     assert "b-run (Open edX)" in said
     assert "a-run" not in said
-    assert [(message.id, "b-run" in str(message.msg)) for message in check_courses_have_drivers()] == [("lms_sync.W003", True)]
+    assert [
+        (message.id, "b-run" in str(message.msg)) for message in check_courses_have_drivers()
+    ] == [("lms_sync.W003", True)]
 
 
 def test_the_check_before_the_start_names_them_too(sandbox: Sandbox) -> None:
     stranded(make_course(slug="b-run"), "course-v1:A+B+1")
     err = io.StringIO()
     call_command("check", databases=["default"], stdout=io.StringIO(), stderr=err)
-    assert "“b-run” is published and not on sale. Nothing connects us to Open edX yet" in err.getvalue()
+    assert (
+        "“b-run” is published and not on sale. Nothing connects us to Open edX yet"
+        in err.getvalue()
+    )
 
 
 def stranded(course: Course, key: str) -> None:

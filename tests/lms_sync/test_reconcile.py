@@ -26,8 +26,15 @@ def test_every_mismatch_of_a_published_course_is_reported(sandbox: Sandbox) -> N
     edx = make_course(slug="e-edx")
     Course.objects.filter(pk=edx.pk).update(lms_platform="openedx", lms_course_id="course-v1:A+B+C")
     found = check_courses()
-    assert [finding.course_slug for finding in found] == ["a-renamed", "b-lost", "c-hidden", "e-edx"]
-    assert found[0] == Finding("a-renamed", "The LMS calls it “Free course”, we call it “Our title”.", "Free course")
+    assert [finding.course_slug for finding in found] == [
+        "a-renamed",
+        "b-lost",
+        "c-hidden",
+        "e-edx",
+    ]
+    assert found[0] == Finding(
+        "a-renamed", "The LMS calls it “Free course”, we call it “Our title”.", "Free course"
+    )
     assert "no-such-course" in found[1].problem
     assert found[2] == Finding("c-hidden", "The course is not published in the LMS.", "Hidden")
     assert "openedx" in found[3].problem
@@ -41,14 +48,19 @@ def test_an_lms_that_is_down_is_not_a_mismatch(sandbox: Sandbox) -> None:
 
 
 def test_progress_is_fetched(sandbox: Sandbox) -> None:
-    sandbox.lms(users=[{"email": "a@example.com", "first_name": "A"}], enrollments=[{"member": "a@example.com", "course": "free-course"}])
+    sandbox.lms(
+        users=[{"email": "a@example.com", "first_name": "A"}],
+        enrollments=[{"member": "a@example.com", "course": "free-course"}],
+    )
     sandbox.lms(progress={"email": "a@example.com", "course": "free-course", "percent": 62.5})
     assert fetch_progress(platform="frappe", email="a@example.com", course_id="free-course") == 62
     with pytest.raises(LmsNotEnrolled):
         fetch_progress(platform="frappe", email="b@example.com", course_id="free-course")
 
 
-def test_progress_is_not_waited_for_longer_than_where_somebody_waits(sandbox: Sandbox, settings: Settings) -> None:
+def test_progress_is_not_waited_for_longer_than_where_somebody_waits(
+    sandbox: Sandbox, settings: Settings
+) -> None:
     settings.LMS_TIMEOUT_INTERACTIVE = timedelta(seconds=0.4)
     sandbox.fault("lms", "slow", seconds=2)
     with pytest.raises(LmsUnavailable):

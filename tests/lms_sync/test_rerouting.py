@@ -1,4 +1,6 @@
-"""A wrong course id can be mended after the sale: a job that is brought back goes where its course is in the LMS now."""
+"""A wrong course id can be mended after the sale: a job that is brought back goes where its course
+is in the LMS now.
+"""
 
 import uuid
 from collections.abc import Callable
@@ -22,12 +24,20 @@ def course() -> Course:
 
 
 def make_job(course: Course, **fields: object) -> SyncJob:
-    known = {"dedupe_key": "enroll:1", "platform": "frappe", "email": "asha@example.com", "course_id": "wrong-id", "status": DEAD}
+    known = {
+        "dedupe_key": "enroll:1",
+        "platform": "frappe",
+        "email": "asha@example.com",
+        "course_id": "wrong-id",
+        "status": DEAD,
+    }
     return SyncJob.objects.create(**{**known, "payload": {"course": str(course.pk)}, **fields})
 
 
 def replay(job: SyncJob) -> bool:
-    return dead_letters.replay(dead_letters.ensure_dead_letter(job, LmsCourseUnknown("wrong-id")), by=BOSS)
+    return dead_letters.replay(
+        dead_letters.ensure_dead_letter(job, LmsCourseUnknown("wrong-id")), by=BOSS
+    )
 
 
 def bring_back(job: SyncJob) -> bool:
@@ -35,17 +45,26 @@ def bring_back(job: SyncJob) -> bool:
 
 
 @pytest.mark.parametrize("way", [replay, bring_back])
-def test_a_job_that_is_brought_back_goes_where_its_course_is_now(course: Course, way: Callable[[SyncJob], bool]) -> None:
+def test_a_job_that_is_brought_back_goes_where_its_course_is_now(
+    course: Course, way: Callable[[SyncJob], bool]
+) -> None:
     assert way(make_job(course))
     job = SyncJob.objects.get()
     assert (job.status, job.platform, job.course_id) == (PENDING, "frappe", "right-id")
     record = SyncAttempt.objects.get()
-    assert (record.outcome, record.number, record.http_status, record.duration_ms) == ("rerouted", 1, None, 0)
+    assert (record.outcome, record.number, record.http_status, record.duration_ms) == (
+        "rerouted",
+        1,
+        None,
+        0,
+    )
     for words in (BOSS, "right-id", "wrong-id", "Nothing was sent"):
         assert words in record.request
 
 
-def test_a_waiting_job_of_a_platform_without_a_driver_is_freed_by_mending_its_course(course: Course) -> None:
+def test_a_waiting_job_of_a_platform_without_a_driver_is_freed_by_mending_its_course(
+    course: Course,
+) -> None:
     """Nothing claims the jobs of a parked platform, so the mend must come before the next try."""
     job = make_job(course, platform="openedx", course_id="course-v1:A+B+C", status=PENDING)
     PlatformState.objects.create(name="openedx", state="parked")
@@ -72,7 +91,9 @@ def test_bringing_back_what_is_right_leaves_no_record(course: Course) -> None:
     ],
     ids=str,
 )
-def test_what_has_access_is_under_way_or_names_no_course_stays_where_it_is(course: Course, fields: dict) -> None:
+def test_what_has_access_is_under_way_or_names_no_course_stays_where_it_is(
+    course: Course, fields: dict
+) -> None:
     job = make_job(course, **fields)
     assert not rerouting.follow_course(job, by=BOSS)
     assert (SyncJob.objects.get().course_id, SyncAttempt.objects.count()) == ("wrong-id", 0)
@@ -86,7 +107,9 @@ def test_nothing_is_sent_to_a_platform_without_a_driver_on_purpose(course: Cours
 
 def test_the_letter_keeps_when_the_job_was_first_tried(course: Course) -> None:
     job = make_job(course)
-    job.records.create(number=1, started_at=job.created_at, duration_ms=5, outcome="LMS_COURSE_UNKNOWN")
+    job.records.create(
+        number=1, started_at=job.created_at, duration_ms=5, outcome="LMS_COURSE_UNKNOWN"
+    )
     assert replay(job)
     assert [record.number for record in job.records.all()] == [1, 2]
     assert abs(DeadLetter.objects.get().first_attempt_at - job.created_at).total_seconds() < 0.01

@@ -82,7 +82,11 @@ def public(request: HttpRequest) -> HttpResponse:
 
 @public_page
 def not_so_public(request: HttpRequest) -> HttpResponse:
-    return render(request, "account/login.html") if request.user.is_authenticated else HttpResponse("Who are you?")
+    return (
+        render(request, "account/login.html")
+        if request.user.is_authenticated
+        else HttpResponse("Who are you?")
+    )
 
 
 @require_POST

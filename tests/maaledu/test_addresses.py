@@ -51,13 +51,19 @@ def test_limits_count_an_ipv6_subscriber_as_one(rf):
 
 @pytest.mark.parametrize(
     ("address", "blurred"),
-    [("203.0.113.7", "203.0.113.0/24"), ("2001:db8:1:2::1", "2001:db8:1::/48"), ("unknown", "unknown")],
+    [
+        ("203.0.113.7", "203.0.113.0/24"),
+        ("2001:db8:1:2::1", "2001:db8:1::/48"),
+        ("unknown", "unknown"),
+    ],
 )
 def test_an_address_is_blurred_for_the_log(address, blurred):
     assert blur_address(address) == blurred
 
 
-@pytest.mark.parametrize("url", ["/", "/account/", "/courses/?q=a%20b&level=beginner", "/%2f%2fevil.example", "/a#b"])
+@pytest.mark.parametrize(
+    "url", ["/", "/account/", "/courses/?q=a%20b&level=beginner", "/%2f%2fevil.example", "/a#b"]
+)
 def test_a_path_of_ours_is_one(url):
     assert is_own_path(url)
 
@@ -65,10 +71,25 @@ def test_a_path_of_ours_is_one(url):
 @pytest.mark.parametrize(
     "url",
     [
-        "", "//evil.example", "///evil.example", "/\\evil.example", "\\\\evil.example", "https://evil.example", "https:evil.example",
-        "http:///evil.example", "javascript:alert(1)", "/ok\r\nSet-Cookie: a=b", "/\tevil", "\x08//evil.example", " //evil.example",
-        "ｈttp://evil.example", "account", "user@evil.example", "//testserver@evil.example", "http://testserver/",
+        "",
+        "//evil.example",
+        "///evil.example",
+        "/\\evil.example",
+        "\\\\evil.example",
+        "https://evil.example",
+        "https:evil.example",
+        "http:///evil.example",
+        "javascript:alert(1)",
+        "/ok\r\nSet-Cookie: a=b",
+        "/\tevil",
+        "\x08//evil.example",
+        " //evil.example",
+        "ｈttp://evil.example",
+        "account",
+        "user@evil.example",
+        "//testserver@evil.example",
+        "http://testserver/",
     ],
-)  # fmt: skip
+)
 def test_anything_that_could_lead_elsewhere_is_not(url):
     assert not is_own_path(url)

@@ -12,7 +12,12 @@ from tests.processes import free_port
 def lost(settings, monkeypatch):
     """A Redis that is not there."""
     monkeypatch.setattr(Rest, "until", 0.0)
-    settings.CACHES = {"default": {"BACKEND": "maaledu.cache.ForgivingRedisCache", "LOCATION": f"redis://127.0.0.1:{free_port()}/0"}}
+    settings.CACHES = {
+        "default": {
+            "BACKEND": "maaledu.cache.ForgivingRedisCache",
+            "LOCATION": f"redis://127.0.0.1:{free_port()}/0",
+        }
+    }
     return caches["default"]
 
 
@@ -43,4 +48,6 @@ def test_a_lost_cache_is_not_asked_again_for_a_moment(lost, caplog):
             lost.get("a")
     assert time.monotonic() - started < 0.5
     assert Rest.until > time.monotonic()
-    assert [record.message for record in caplog.records] == ["the cache is down; limits are not counted until it is back"]
+    assert [record.message for record in caplog.records] == [
+        "the cache is down; limits are not counted until it is back"
+    ]

@@ -1,4 +1,6 @@
-"""Production refuses to start for each single thing that is missing or unsafe, with a sentence that names what to set."""
+"""Production refuses to start for each single thing that is missing or unsafe, with a sentence that
+names what to set.
+"""
 
 import re
 import subprocess
@@ -28,18 +30,28 @@ GOOD = {
     "DEFAULT_FROM_EMAIL": "Shop <courses@example.com>",
     "DETAILS_KEYS": "b25seS1mb3ItdGhlLWNoZWNrLW9mLXByb2R1Y3Rpb24=",
 }
-NOTHING_ELSE = {"PATH": "/usr/bin:/bin", "DJANGO_SETTINGS_MODULE": "maaledu.settings", "DEBUG": "false", "STRIPE_API_BASE": ""}
+NOTHING_ELSE = {
+    "PATH": "/usr/bin:/bin",
+    "DJANGO_SETTINGS_MODULE": "maaledu.settings",
+    "DEBUG": "false",
+    "STRIPE_API_BASE": "",
+}
 
 
 def run(command: list[str], **changes: str | None) -> subprocess.CompletedProcess:
     environment = {**NOTHING_ELSE, **GOOD, **changes}
     given = {name: value for name, value in environment.items() if value is not None}
-    return subprocess.run(command, cwd=ROOT, env=given, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        command, cwd=ROOT, env=given, capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 def test_a_good_production_environment_passes_every_check():
     checked = run(python("manage.py", "check", "--deploy", "--fail-level", "WARNING"))
-    assert (checked.returncode, checked.stdout.strip()) == (0, "System check identified no issues (0 silenced).")
+    assert (checked.returncode, checked.stdout.strip()) == (
+        0,
+        "System check identified no issues (0 silenced).",
+    )
 
 
 def test_the_web_server_starts_with_a_good_environment():
@@ -47,16 +59,30 @@ def test_the_web_server_starts_with_a_good_environment():
 
 
 def test_the_web_server_does_not_start_with_an_empty_one_and_says_everything_at_once():
-    started = run(python("-W", "ignore", "-c", "import maaledu.wsgi"), **dict.fromkeys(set(GOOD) - {"MAALEDU_ENV"}, ""))
+    started = run(
+        python("-W", "ignore", "-c", "import maaledu.wsgi"),
+        **dict.fromkeys(set(GOOD) - {"MAALEDU_ENV"}, ""),
+    )
     assert started.returncode == 3
-    named = ("SECRET_KEY", "ALLOWED_HOSTS", "SITE_URL", "STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "FRAPPE_LMS_BASE_URL")
+    named = (
+        "SECRET_KEY",
+        "ALLOWED_HOSTS",
+        "SITE_URL",
+        "STRIPE_SECRET_KEY",
+        "STRIPE_WEBHOOK_SECRET",
+        "FRAPPE_LMS_BASE_URL",
+    )
     for name in (*named, "FRAPPE_LMS_API_KEY", "STAFF_ALERT_EMAILS", "DETAILS_KEYS"):
         assert name in started.stderr
     assert "Traceback" not in started.stderr
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", [("-m", "celery", "-A", "maaledu", "worker"), ("manage.py", "run_due_work")], ids=["celery", "command"])
+@pytest.mark.parametrize(
+    "command",
+    [("-m", "celery", "-A", "maaledu", "worker"), ("manage.py", "run_due_work")],
+    ids=["celery", "command"],
+)
 def test_neither_a_worker_nor_a_command_starts_unsafely(command):
     started = run(python(*command), STRIPE_SECRET_KEY=None)
     assert started.returncode != 0
@@ -64,12 +90,21 @@ def test_neither_a_worker_nor_a_command_starts_unsafely(command):
 
 
 def test_production_speaks_to_the_port_of_a_mail_server_that_was_named_only():
-    shown = run(python("-c", "from django.conf import settings as s; print(s.EMAIL_PORT, s.EMAIL_USE_TLS, s.EMAIL_USE_SSL)"))
+    shown = run(
+        python(
+            "-c",
+            "from django.conf import settings as s; print(s.EMAIL_PORT, s.EMAIL_USE_TLS,"
+            " s.EMAIL_USE_SSL)",
+        )
+    )
     assert shown.stdout.split() == ["587", "True", "False"]
 
 
 def test_what_is_no_number_is_named():
-    assert "Set LMS_WORKER_THREADS to a number; “three” is none." in run(python("manage.py", "check"), LMS_WORKER_THREADS="three").stderr
+    assert (
+        "Set LMS_WORKER_THREADS to a number; “three” is none."
+        in run(python("manage.py", "check"), LMS_WORKER_THREADS="three").stderr
+    )
 
 
 SENTENCES = [
@@ -94,7 +129,12 @@ SENTENCES = [
     ("STRIPE_LIVEMODE", False, "E008", "STRIPE_LIVEMODE"),
     ("STRIPE_WEBHOOK_SECRETS", [], "E009", "STRIPE_WEBHOOK_SECRET"),
     ("STRIPE_WEBHOOK_SECRETS", ["secret"], "E009", "STRIPE_WEBHOOK_SECRET"),
-    ("STRIPE_WEBHOOK_SECRETS", ["whsec_" + "0123456789abcdef", ""], "E009", "STRIPE_WEBHOOK_SECRET"),
+    (
+        "STRIPE_WEBHOOK_SECRETS",
+        ["whsec_" + "0123456789abcdef", ""],
+        "E009",
+        "STRIPE_WEBHOOK_SECRET",
+    ),
     ("STRIPE_API_BASE", "http://127.0.0.1:8701/stripe", "E010", "STRIPE_API_BASE"),
     ("FRAPPE_DRIVER", "magic", "E011", "FRAPPE_DRIVER"),
     ("STAFF_ALERT_EMAILS", [], "E012", "STAFF_ALERT_EMAILS"),
@@ -104,9 +144,24 @@ SENTENCES = [
     ("DEFAULT_FROM_EMAIL", "MaalEdu <courses@maaledu.example>", "E019", "DEFAULT_FROM_EMAIL"),
     ("DEFAULT_FROM_EMAIL", "garbage", "E019", "DEFAULT_FROM_EMAIL"),
     ("SUPPORT_EMAIL", "write to us", "E019", "SUPPORT_EMAIL"),
-    ("EMAIL_DELIVERY_BACKEND", "django.core.mail.backends.console.EmailBackend", "E013", "EMAIL_DELIVERY_BACKEND"),
-    ("EMAIL_DELIVERY_BACKEND", "django.core.mail.backends.locmem.EmailBackend", "E013", "EMAIL_DELIVERY_BACKEND"),
-    ("EMAIL_DELIVERY_BACKEND", "anymail.backends.sendgrid.EmailBackend", "E013", "SENDGRID_API_KEY"),
+    (
+        "EMAIL_DELIVERY_BACKEND",
+        "django.core.mail.backends.console.EmailBackend",
+        "E013",
+        "EMAIL_DELIVERY_BACKEND",
+    ),
+    (
+        "EMAIL_DELIVERY_BACKEND",
+        "django.core.mail.backends.locmem.EmailBackend",
+        "E013",
+        "EMAIL_DELIVERY_BACKEND",
+    ),
+    (
+        "EMAIL_DELIVERY_BACKEND",
+        "anymail.backends.sendgrid.EmailBackend",
+        "E013",
+        "SENDGRID_API_KEY",
+    ),
     ("EMAIL_HOST", "", "E013", "EMAIL_HOST"),
     ("EMAIL_PORT", 8702, "E013", "EMAIL_HOST"),
     ("EMAIL_PORT", 465, "E013", "EMAIL_USE_SSL"),
@@ -148,22 +203,37 @@ def production(settings):
 
 
 def errors(production) -> list[str]:
-    return [f"{message.id} {message.msg}" for message in check_environment() if message.is_serious()]
+    return [
+        f"{message.id} {message.msg}" for message in check_environment() if message.is_serious()
+    ]
 
 
 def test_the_good_settings_have_no_errors(production):
     assert errors(production) == []
 
 
-@pytest.mark.parametrize(("name", "value", "number", "says"), SENTENCES, ids=[f"{s[0]}={s[1]!r:.30}" for s in SENTENCES])
-def test_each_unsafe_setting_is_refused_with_a_sentence_that_names_what_to_set(production, name, value, number, says):
+@pytest.mark.parametrize(
+    ("name", "value", "number", "says"), SENTENCES, ids=[f"{s[0]}={s[1]!r:.30}" for s in SENTENCES]
+)
+def test_each_unsafe_setting_is_refused_with_a_sentence_that_names_what_to_set(
+    production, name, value, number, says
+):
     setattr(production, name, value)
     found = errors(production)
-    assert [sentence for sentence in found if sentence.startswith(f"maaledu.{number} ") and says in sentence]
+    assert [
+        sentence
+        for sentence in found
+        if sentence.startswith(f"maaledu.{number} ") and says in sentence
+    ]
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("PAYOUT_MINIMUM", 0), ("AFFILIATE_RATE_BASIS_POINTS", 0), ("AFFILIATE_RATE_BASIS_POINTS", 10_000)]
+    ("name", "value"),
+    [
+        ("PAYOUT_MINIMUM", 0),
+        ("AFFILIATE_RATE_BASIS_POINTS", 0),
+        ("AFFILIATE_RATE_BASIS_POINTS", 10_000),
+    ],
 )
 def test_the_ends_of_a_range_are_allowed(production, name, value):
     setattr(production, name, value)
@@ -182,7 +252,9 @@ def test_development_needs_none_of_it(settings):
 
 def test_several_web_processes_without_redis_are_warned_about(production):
     production.REDIS_URL = ""
-    assert [message.id for message in check_environment() if message.id != "maaledu.I001"] == ["maaledu.W001"]
+    assert [message.id for message in check_environment() if message.id != "maaledu.I001"] == [
+        "maaledu.W001"
+    ]
 
 
 def test_a_reverse_proxy_nobody_mentioned_is_warned_about(production):
@@ -201,7 +273,13 @@ def test_a_mongodb_without_transactions_is_refused(db, monkeypatch):
 
 
 def test_every_variable_that_is_read_is_explained_in_the_example():
-    read = set(re.findall(r'(?:env\.\w+|_number)\(\s*"([A-Z_]+)"', (ROOT / "maaledu/settings.py").read_text()))
-    explained = set(re.findall(r"^#?([A-Z_]+)=", (ROOT / ".env.example").read_text(), flags=re.MULTILINE))
+    read = set(
+        re.findall(
+            r'(?:env\.\w+|_number)\(\s*"([A-Z_]+)"', (ROOT / "maaledu/settings.py").read_text()
+        )
+    )
+    explained = set(
+        re.findall(r"^#?([A-Z_]+)=", (ROOT / ".env.example").read_text(), flags=re.MULTILINE)
+    )
     composed = set(re.findall(r"\$\{([A-Z_]+)", (ROOT / "compose.yaml").read_text()))
     assert read | composed == explained

@@ -28,7 +28,9 @@ def run(name: str, *arguments: str) -> str:
     return out.getvalue()
 
 
-def test_one_sweep_by_hand_takes_a_paid_place_to_its_email(client: Client, sandbox: Sandbox) -> None:
+def test_one_sweep_by_hand_takes_a_paid_place_to_its_email(
+    client: Client, sandbox: Sandbox
+) -> None:
     enrollment, payment = make_pending()
     deliver(client, completed(payment))
     assert run("run_due_work") == "stripe: 0 run, lms: 1 run, emails: 1 run\n"
@@ -41,7 +43,12 @@ def test_one_sweep_by_hand_takes_a_paid_place_to_its_email(client: Client, sandb
 def test_a_sweep_takes_up_what_a_lost_worker_held(client: Client, sandbox: Sandbox) -> None:
     _, payment = make_pending()
     deliver(client, completed(payment))
-    SyncJob.objects.update(status="running", lease_until=timezone.now() - timedelta(seconds=1), fence=1, claim_token="lost")
+    SyncJob.objects.update(
+        status="running",
+        lease_until=timezone.now() - timedelta(seconds=1),
+        fence=1,
+        claim_token="lost",
+    )
     run("run_due_work")
     job = SyncJob.objects.get()
     assert (job.status, job.lapses, job.fence, job.attempts) == ("done", 1, 2, 0)
@@ -50,14 +57,18 @@ def test_a_sweep_takes_up_what_a_lost_worker_held(client: Client, sandbox: Sandb
 def test_items_that_lose_worker_after_worker_are_buried(client: Client, sandbox: Sandbox) -> None:
     _, payment = make_pending()
     deliver(client, completed(payment))
-    SyncJob.objects.update(status="running", lease_until=timezone.now() - timedelta(seconds=1), fence=6, lapses=5)
+    SyncJob.objects.update(
+        status="running", lease_until=timezone.now() - timedelta(seconds=1), fence=6, lapses=5
+    )
     run("run_due_work")
     assert SyncJob.objects.get().last_error.startswith("WORKER_LOST")
     assert Email.objects.filter(kind="staff_alert").count() == 1
     assert invariants.verify() == []
 
 
-def test_what_is_stuck_for_a_day_is_found_and_staff_are_told_once(client: Client, sandbox: Sandbox) -> None:
+def test_what_is_stuck_for_a_day_is_found_and_staff_are_told_once(
+    client: Client, sandbox: Sandbox
+) -> None:
     """Requirement R129."""
     _, payment = make_pending()
     deliver(client, completed(payment))
@@ -69,10 +80,15 @@ def test_what_is_stuck_for_a_day_is_found_and_staff_are_told_once(client: Client
     assert str(SyncJob.objects.get().pk) in line
     run("nightly")
     run("nightly")
-    assert [email.context["lines"] for email in Email.objects.filter(dedupe_key__contains="unfinished work")] == [[line]]
+    assert [
+        email.context["lines"]
+        for email in Email.objects.filter(dedupe_key__contains="unfinished work")
+    ] == [[line]]
 
 
-def test_finished_items_are_deleted_after_ninety_days_and_everything_still_holds(client: Client, sandbox: Sandbox) -> None:
+def test_finished_items_are_deleted_after_ninety_days_and_everything_still_holds(
+    client: Client, sandbox: Sandbox
+) -> None:
     """Requirement R130."""
     old, payment = make_pending()
     deliver(client, completed(payment))
@@ -83,7 +99,11 @@ def test_finished_items_are_deleted_after_ninety_days_and_everything_still_holds
     _, recent = make_pending()
     deliver(client, completed(recent))
     assert run("clean_up").startswith("3 finished items deleted")
-    assert (SyncJob.objects.count(), Email.objects.count(), StripeEvent.objects.count()) == (1, 0, 1)
+    assert (SyncJob.objects.count(), Email.objects.count(), StripeEvent.objects.count()) == (
+        1,
+        0,
+        1,
+    )
     old.refresh_from_db()
     assert old.has_access
     assert invariants.verify() == []
@@ -121,14 +141,18 @@ def tasks_told_of() -> list[str]:
 
 
 def test_the_nights_round_goes_on_without_stripe_and_lms(client: Client, sandbox: Sandbox) -> None:
-    """An outage passes, so nobody is called for it; the exit code says what is missing of this night."""
+    """An outage passes, so nobody is called for it; the exit code says what is missing of this
+    night.
+    """
     make_course()
     sandbox.fault("stripe", "down")
     sandbox.fault("lms", "down")
     out, why = failing("nightly")
-    assert why == (
-        "Not done tonight: asking Stripe for payments, asking Stripe for refunds, asking Stripe for disputes, "
-        "asking the learning platform for its courses. The log says why, as `step failed`."
+    assert (
+        why
+        == "Not done tonight: asking Stripe for payments, asking Stripe for refunds, asking Stripe"
+        " for disputes, asking the learning platform for its courses. The log says why, as `step"
+        " failed`."
     )
     assert "0 finished items deleted" in out
     assert tasks_told_of() == []
@@ -144,17 +168,32 @@ def paid_at_stripe(sandbox: Sandbox, client: Client, email: str) -> Payment:
 
 def spoil(payment: Payment) -> None:
     """Make that its place cannot be made paid: somebody has written its job by hand."""
-    facts = {"platform": "frappe", "email": "x@example.com", "course_id": "x", "payload": {"enrollment_id": str(payment.enrollment_id)}}
+    facts = {
+        "platform": "frappe",
+        "email": "x@example.com",
+        "course_id": "x",
+        "payload": {"enrollment_id": str(payment.enrollment_id)},
+    }
     SyncJob.objects.create(dedupe_key=f"enroll:{payment.enrollment_id}", status="dead", **facts)
 
 
-def test_one_odd_payment_does_not_keep_the_others_from_being_found_at_night(client: Client, sandbox: Sandbox) -> None:
-    """The odd one is neither the first nor the last that Stripe tells of, and every later step of the night is made."""
-    payments = [paid_at_stripe(sandbox, client, f"learner{number}@example.com") for number in range(3)]
+def test_one_odd_payment_does_not_keep_the_others_from_being_found_at_night(
+    client: Client, sandbox: Sandbox
+) -> None:
+    """The odd one is neither the first nor the last that Stripe tells of, and every later step of
+    the night is made.
+    """
+    payments = [
+        paid_at_stripe(sandbox, client, f"learner{number}@example.com") for number in range(3)
+    ]
     spoil(payments[1])
     out, why = failing("nightly")
     assert why.startswith("Not done tonight: asking Stripe for payments. ")
-    assert [Payment.objects.get(pk=payment.pk).status for payment in payments] == ["paid", "pending", "paid"]
+    assert [Payment.objects.get(pk=payment.pk).status for payment in payments] == [
+        "paid",
+        "pending",
+        "paid",
+    ]
     assert out.splitlines()[-1] == "0 finished items deleted"
     assert tasks_told_of() == ["asking Stripe for payments"]
     failing("nightly")
@@ -163,19 +202,33 @@ def test_one_odd_payment_does_not_keep_the_others_from_being_found_at_night(clie
     assert line == f"ROWS_FAILED: 1 could not be worked on: {payments[1].stripe_session_id}."
 
 
-def test_one_odd_payment_does_not_keep_the_other_overdue_ones_from_ending(client: Client, sandbox: Sandbox, caplog) -> None:
-    payments = [paid_at_stripe(sandbox, client, f"learner{number}@example.com") for number in range(4)]
+def test_one_odd_payment_does_not_keep_the_other_overdue_ones_from_ending(
+    client: Client, sandbox: Sandbox, caplog
+) -> None:
+    payments = [
+        paid_at_stripe(sandbox, client, f"learner{number}@example.com") for number in range(4)
+    ]
     for number, payment in enumerate(payments):
-        Payment.objects.filter(pk=payment.pk).update(expires_at=timezone.now() - timedelta(hours=2, seconds=10 - number))
+        Payment.objects.filter(pk=payment.pk).update(
+            expires_at=timezone.now() - timedelta(hours=2, seconds=10 - number)
+        )
     spoil(payments[0])
     spoil(payments[2])
     for _ in range(2):
         _, why = failing("run_due_work")
         assert why == "Not done: ending overdue payments. The log says why, as `step failed`."
-    assert [Payment.objects.get(pk=payment.pk).status for payment in payments] == ["pending", "paid", "pending", "paid"]
+    assert [Payment.objects.get(pk=payment.pk).status for payment in payments] == [
+        "pending",
+        "paid",
+        "pending",
+        "paid",
+    ]
     assert tasks_told_of() == ["ending overdue payments"]
     [line, *_] = Email.objects.get(dedupe_key__contains="step:").context["lines"]
-    assert line == f"ROWS_FAILED: 2 could not be worked on: payment {payments[0].pk}, payment {payments[2].pk}."
+    assert (
+        line == f"ROWS_FAILED: 2 could not be worked on: payment {payments[0].pk}, payment"
+        f" {payments[2].pk}."
+    )
     logged = [record for record in caplog.records if record.message == "row failed"]
     assert len(logged) == 4
     assert all(record.exc_info for record in logged)
@@ -184,7 +237,9 @@ def test_one_odd_payment_does_not_keep_the_other_overdue_ones_from_ending(client
 def test_a_chore_that_fails_keeps_neither_the_others_nor_the_queues_from_running(
     client: Client, sandbox: Sandbox, settings, caplog
 ) -> None:
-    """Whatever it fails with: here the reminders' days are missing, which is no fault of the database."""
+    """Whatever it fails with: here the reminders' days are missing, which is no fault of the
+    database.
+    """
     settings.GRANT_REMINDER_DAYS = ()
     enrollment, payment = make_pending()
     deliver(client, completed(payment))
@@ -192,17 +247,23 @@ def test_a_chore_that_fails_keeps_neither_the_others_nor_the_queues_from_running
     Payment.objects.filter(pk=left.pk).update(expires_at=timezone.now() - timedelta(hours=1))
     out, why = failing("run_due_work")
     assert why == "Not done: reminding holders of coupons. The log says why, as `step failed`."
-    assert out == "stripe: 0 run, lms: 1 run, emails: 2 run\n", "the alert goes out with the confirmation"
+    assert out == "stripe: 0 run, lms: 1 run, emails: 2 run\n", (
+        "the alert goes out with the confirmation"
+    )
     left.refresh_from_db()
     assert left.status == "expired"
     assert len(sandbox.mails(enrollment.email)) == 1
     assert tasks_told_of() == ["reminding holders of coupons"]
-    assert [record.exc_info[0] for record in caplog.records if record.message == "step failed"] == [ValueError]
+    assert [record.exc_info[0] for record in caplog.records if record.message == "step failed"] == [
+        ValueError
+    ]
     failing("run_due_work")
     assert tasks_told_of() == ["reminding holders of coupons"], "once a day"
 
 
-def test_a_stripe_that_is_down_ends_the_look_at_overdue_payments_after_three(client: Client, sandbox: Sandbox) -> None:
+def test_a_stripe_that_is_down_ends_the_look_at_overdue_payments_after_three(
+    client: Client, sandbox: Sandbox
+) -> None:
     for _ in range(5):
         _, payment = make_pending()
         Payment.objects.filter(pk=payment.pk).update(expires_at=timezone.now() - timedelta(hours=1))
@@ -215,13 +276,21 @@ def test_a_stripe_that_is_down_ends_the_look_at_overdue_payments_after_three(cli
     assert set(Payment.objects.values_list("status", flat=True)) == {"expired"}
 
 
-def test_one_session_stripe_cannot_tell_of_does_not_keep_the_others_from_ending(client: Client, sandbox: Sandbox) -> None:
+def test_one_session_stripe_cannot_tell_of_does_not_keep_the_others_from_ending(
+    client: Client, sandbox: Sandbox
+) -> None:
     payments = [make_pending()[1] for _ in range(3)]
     for number, payment in enumerate(payments):
-        Payment.objects.filter(pk=payment.pk).update(expires_at=timezone.now() - timedelta(hours=1, seconds=10 - number))
+        Payment.objects.filter(pk=payment.pk).update(
+            expires_at=timezone.now() - timedelta(hours=1, seconds=10 - number)
+        )
     sandbox.fault("stripe", "500", f"POST /v1/checkout/sessions/{payments[0].stripe_session_id}")
     run("run_due_work")
-    assert [Payment.objects.get(pk=payment.pk).status for payment in payments] == ["pending", "expired", "expired"]
+    assert [Payment.objects.get(pk=payment.pk).status for payment in payments] == [
+        "pending",
+        "expired",
+        "expired",
+    ]
 
 
 def test_reconciling_says_when_stripe_cannot_be_asked(sandbox: Sandbox) -> None:

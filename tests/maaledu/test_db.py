@@ -1,4 +1,6 @@
-"""Guarded writes mean the same on every engine: contracts/reliability, section 6, with a naive control beside each race."""
+"""Guarded writes mean the same on every engine: contracts/reliability, section 6, with a naive
+control beside each race.
+"""
 
 import threading
 from datetime import UTC, datetime
@@ -24,7 +26,7 @@ def test_new_ids_are_distinct_and_ordered_by_time():
     assert {one.version for one in ids} == {7}
 
 
-# --- transition ------------------------------------------------------------------------------------------------------
+# --- transition -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("start", "to"), PAIRS)
@@ -62,7 +64,10 @@ def test_another_field_than_status_moves_by_a_table_of_its_own():
     assert transition(slot, "open", field="door")
     assert not transition(rival, "open", field="door")
     assert (slot.status, slot.door, rival.door) == ("free", "open", "open")
-    assert (Slot.objects.get(pk=slot.pk).status, Slot.objects.get(pk=slot.pk).door) == ("free", "open")
+    assert (Slot.objects.get(pk=slot.pk).status, Slot.objects.get(pk=slot.pk).door) == (
+        "free",
+        "open",
+    )
 
 
 def test_a_transition_of_a_row_that_is_gone_says_so():
@@ -106,7 +111,7 @@ def test_control_looking_before_saving_lets_everybody_win():
     assert winners(race(naive_take)) == 8
 
 
-# --- uniqueness ------------------------------------------------------------------------------------------------------
+# --- uniqueness -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("_round", range(ROUNDS))
@@ -157,7 +162,7 @@ def test_control_creating_after_a_look_without_a_unique_column_makes_many():
     assert Note.objects.count() == 6
 
 
-# --- arithmetic in the database --------------------------------------------------------------------------------------
+# --- arithmetic in the database -------------------------------------------------------------------
 
 
 def test_increments_in_the_database_are_all_counted():
@@ -175,7 +180,10 @@ def test_a_guarded_debit_never_overdraws():
     account = Account.objects.create(name="cash", balance=100)
 
     def debit(_: int) -> bool:
-        return Account.objects.filter(pk=account.pk, balance__gte=10).update(balance=F("balance") - 10) == 1
+        return (
+            Account.objects.filter(pk=account.pk, balance__gte=10).update(balance=F("balance") - 10)
+            == 1
+        )
 
     assert winners(race(debit, threads=16)) == 10
     assert Account.objects.get().balance == 0
@@ -188,7 +196,9 @@ def test_an_update_tells_how_many_rows_it_matched():
 
 
 def test_a_moment_read_back_finds_its_row_again():
-    """MongoDB keeps milliseconds: what was written may read back shorter, and still finds the row."""
+    """MongoDB keeps milliseconds: what was written may read back shorter, and still finds the
+    row.
+    """
     moment = datetime(2026, 11, 20, 12, 0, 0, 123456, tzinfo=UTC)
     slot = Slot.objects.create(updated_at=moment)
     stored = Slot.objects.get(pk=slot.pk).updated_at

@@ -90,7 +90,7 @@ def test_a_violated_constraint_takes_the_whole_block_back():
     assert texts() == []
 
 
-# --- nesting ---------------------------------------------------------------------------------------------------------
+# --- nesting --------------------------------------------------------------------------------------
 
 
 def test_a_nested_block_joins_the_outer_one():
@@ -154,7 +154,7 @@ def test_inside_djangos_own_atomic_a_refusal_takes_back_only_this_block():
     assert texts() == ["admin", "kept"]
 
 
-# --- after the commit ------------------------------------------------------------------------------------------------
+# --- after the commit -----------------------------------------------------------------------------
 
 
 def test_steps_after_the_commit_run_once_and_only_after_it():
@@ -230,11 +230,13 @@ def test_a_step_after_the_commit_may_open_its_own_block():
     assert texts() == ["a", "b"]
 
 
-# --- under contention ------------------------------------------------------------------------------------------------
+# --- under contention -----------------------------------------------------------------------------
 
 
 def test_transfers_between_accounts_keep_the_sum():
-    """Rows are written in one order, as everywhere: crosswise ones make PostgreSQL wait a second for each deadlock."""
+    """Rows are written in one order, as everywhere: crosswise ones make PostgreSQL wait a second
+    for each deadlock.
+    """
     names = [f"account {number}" for number in range(4)]
     for name in names:
         Account.objects.create(name=name, balance=100)
@@ -269,7 +271,10 @@ def test_a_guard_inside_a_block_lets_one_through_and_its_effect_happens_once():
 
     @atomic
     def spend(number: int) -> bool:
-        won = Account.objects.filter(pk=account.pk, balance__gte=1).update(balance=F("balance") - 1) == 1
+        won = (
+            Account.objects.filter(pk=account.pk, balance__gte=1).update(balance=F("balance") - 1)
+            == 1
+        )
         if won:
             Note.objects.create(text=str(number))
         return won
@@ -280,7 +285,9 @@ def test_a_guard_inside_a_block_lets_one_through_and_its_effect_happens_once():
 
 
 def test_two_blocks_that_lock_crosswise_both_end_well():
-    """PostgreSQL resolves it by a deadlock error, MongoDB by a write conflict, SQLite never lets it come to that."""
+    """PostgreSQL resolves it by a deadlock error, MongoDB by a write conflict, SQLite never lets it
+    come to that.
+    """
     for name in ("a", "b"):
         Account.objects.create(name=name)
     both_hold_one = threading.Barrier(2)
@@ -305,7 +312,9 @@ def test_two_blocks_that_lock_crosswise_both_end_well():
 
 
 def test_control_a_block_that_reads_and_then_writes_loses_updates_or_meets_a_conflict():
-    """Why guards are single UPDATEs: on PostgreSQL this loses updates although every block is atomic."""
+    """Why guards are single UPDATEs: on PostgreSQL this loses updates although every block is
+    atomic.
+    """
     account = Account.objects.create(name="cash")
 
     @atomic

@@ -1,4 +1,6 @@
-"""What can go wrong with a transaction on MongoDB, tried with the server's own fail points and a killed client."""
+"""What can go wrong with a transaction on MongoDB, tried with the server's own fail points and a
+killed client.
+"""
 
 import os
 import signal
@@ -58,7 +60,9 @@ def stored() -> tuple[int, int]:
 
 
 def assert_clean() -> None:
-    """A later transaction really is one: an exception takes everything back, and a success is stored."""
+    """A later transaction really is one: an exception takes everything back, and a success is
+    stored.
+    """
 
     @atomic
     def fails() -> None:
@@ -104,7 +108,8 @@ def test_a_connection_lost_at_the_commit_ends_with_one_row():
     with failing(["commitTransaction"], times=3, closeConnection=True):
         write()
     assert stored() == (1, 1)
-    assert len(runs) <= 2  # once where the server still has the transaction, twice where it has dropped it
+    # once where the server still has the transaction, twice where it has dropped it
+    assert len(runs) <= 2
     assert_clean()
 
 
@@ -133,12 +138,16 @@ def test_a_primary_that_steps_down_at_the_commit_leaves_one_row_or_an_error_and_
 
 
 def test_control_the_backends_own_atomic_stays_poisoned_and_ours_cleans_up_after_it():
-    """The defect of the backend (5.2.4) that `maaledu.db` works around; when this fails, it has been mended there."""
+    """The defect of the backend (5.2.4) that `maaledu.db` works around; when this fails, it has
+    been mended there.
+    """
 
     @backend_atomic
     def lost() -> None:
         Note.objects.create(text="lost")
-        transaction.on_commit(lambda: pytest.fail("belongs to a transaction that was never committed"))
+        transaction.on_commit(
+            lambda: pytest.fail("belongs to a transaction that was never committed")
+        )
 
     with failing(["commitTransaction"], times=2, **TRANSIENT), pytest.raises(OperationFailure):
         lost()
@@ -201,7 +210,9 @@ hold()
 def test_a_client_killed_inside_a_transaction_holds_nobody_up_for_good(process_env, tmp_path):
     Account.objects.create(name="cash")
     environment = {**process_env, "DJANGO_SETTINGS_MODULE": "tests.settings_of_process"}
-    victim = Proc([sys.executable, "-c", HOLD_A_TRANSACTION], env=environment, log=tmp_path / "victim.log")
+    victim = Proc(
+        [sys.executable, "-c", HOLD_A_TRANSACTION], env=environment, log=tmp_path / "victim.log"
+    )
     try:
         victim.wait_line("holding")
         os.killpg(victim.pid, signal.SIGKILL)

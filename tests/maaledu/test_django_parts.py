@@ -1,4 +1,6 @@
-"""Django's own parts and allauth's tables work on every engine: sign-in, sessions, messages, the admin and its log."""
+"""Django's own parts and allauth's tables work on every engine: sign-in, sessions, messages, the
+admin and its log.
+"""
 
 import pytest
 from allauth.account.models import EmailAddress
@@ -34,8 +36,16 @@ def log() -> list[tuple[int, str]]:
 
 
 def test_staff_signs_in_and_out_with_a_stored_session(client, boss):
-    assert client.get("/admin/", follow=True).redirect_chain[-1][0].startswith(reverse("account_login"))
-    page = client.post(f"{reverse('account_login')}?next=/admin/", {"login": boss.email, "password": PASSWORD}, follow=True)
+    assert (
+        client.get("/admin/", follow=True)
+        .redirect_chain[-1][0]
+        .startswith(reverse("account_login"))
+    )
+    page = client.post(
+        f"{reverse('account_login')}?next=/admin/",
+        {"login": boss.email, "password": PASSWORD},
+        follow=True,
+    )
     assert page.redirect_chain[-1][0] == "/admin/"
     assert page.status_code == 200
     assert page.wsgi_request.user == boss
@@ -58,7 +68,12 @@ def test_a_row_is_found_by_its_whole_id_and_by_parts_of_its_texts(office):
     enrollment, payment = make_pending()
     make_pending()
     SyncJob.objects.create(
-        dedupe_key=f"{enrollment.pk}:enroll", action="enroll", platform="frappe", email=enrollment.email, course_id="c", payload={"x": 1}
+        dedupe_key=f"{enrollment.pk}:enroll",
+        action="enroll",
+        platform="frappe",
+        email=enrollment.email,
+        course_id="c",
+        payload={"x": 1},
     )
     searches = [
         ("enrollments_enrollment", str(enrollment.pk)),
@@ -88,7 +103,13 @@ def test_people_and_groups_are_added_changed_and_deleted_with_a_log_entry_each(o
     change = reverse("admin:accounts_user_change", args=[ann.pk])
     assert office.get(change).status_code == 200
     group = Group.objects.create(name="staff")
-    fields = {"email": ann.email, "name": "Ann", "is_active": "on", "is_staff": "on", "groups": [str(group.pk)]}
+    fields = {
+        "email": ann.email,
+        "name": "Ann",
+        "is_active": "on",
+        "is_staff": "on",
+        "groups": [str(group.pk)],
+    }
     page = office.post(change, {**fields, "_save": "Save"}, follow=True)
     assert "was changed successfully" in page.content.decode(), page.content.decode()[:5000]
     ann.refresh_from_db()
@@ -96,7 +117,11 @@ def test_people_and_groups_are_added_changed_and_deleted_with_a_log_entry_each(o
 
     office.post(reverse("admin:auth_group_delete", args=[group.pk]), {"post": "yes"})
     assert not Group.objects.exists()
-    assert log() == [(ADDITION, "ann@example.com"), (CHANGE, "ann@example.com"), (DELETION, "staff")]
+    assert log() == [
+        (ADDITION, "ann@example.com"),
+        (CHANGE, "ann@example.com"),
+        (DELETION, "staff"),
+    ]
 
 
 def test_permissions_exist_for_every_model_and_are_given_through_groups(client):

@@ -19,7 +19,10 @@ from tests.dbapp.models import Note
 Note.objects.create(text="from a process")
 print("written", flush=True)
 """
-SERVE = "import sys, http.server as h; h.HTTPServer(('127.0.0.1', int(sys.argv[1])), h.BaseHTTPRequestHandler).serve_forever()"
+SERVE = (
+    "import sys, http.server as h; h.HTTPServer(('127.0.0.1', int(sys.argv[1])),"
+    " h.BaseHTTPRequestHandler).serve_forever()"
+)
 
 
 @pytest.mark.parametrize("_twice", [1, 2])
@@ -47,7 +50,9 @@ def test_what_django_made_at_the_start_stays(django_user_model):
 
 
 def test_a_real_process_writes_into_this_tests_database(start):
-    process = start([sys.executable, "-c", WRITE_A_NOTE], DJANGO_SETTINGS_MODULE="tests.settings_of_process")
+    process = start(
+        [sys.executable, "-c", WRITE_A_NOTE], DJANGO_SETTINGS_MODULE="tests.settings_of_process"
+    )
     process.wait_line("written")
     assert process.wait_end() == 0
     assert [note.text for note in Note.objects.all()] == ["from a process"]

@@ -15,13 +15,19 @@ DETAILS = {"baseUrl", "state", "latencyMs", "lastOkAt", "lastError", "downSince"
 def outage(db) -> PlatformState:
     now = timezone.now()
     return PlatformState.objects.create(
-        name="frappe", state=PlatformState.State.OPEN, opened_at=now, retry_at=now + timedelta(minutes=1), last_error="HTTP 502 from nginx"
+        name="frappe",
+        state=PlatformState.State.OPEN,
+        opened_at=now,
+        retry_at=now + timedelta(minutes=1),
+        last_error="HTTP 502 from nginx",
     )
 
 
 def staff(django_user_model) -> Client:
     client = Client()
-    client.force_login(django_user_model.objects.create_superuser("staff@example.com", "long enough 1"))
+    client.force_login(
+        django_user_model.objects.create_superuser("staff@example.com", "long enough 1")
+    )
     return client
 
 
@@ -39,7 +45,10 @@ def test_a_process_is_ready_once_its_database_has_every_migration(start, tmp_pat
     url = f"sqlite:///{tmp_path / 'fresh.sqlite3'}"
     start(server(port), DATABASE_URL=url).wait_port(port)
     assert status(port) == 503
-    assert start(python("manage.py", "migrate", "--verbosity", "0"), DATABASE_URL=url).wait_end(120) == 0
+    assert (
+        start(python("manage.py", "migrate", "--verbosity", "0"), DATABASE_URL=url).wait_end(120)
+        == 0
+    )
     assert status(port) == 200
     start(server(lost_port), DATABASE_URL=f"sqlite:///{tmp_path}").wait_port(lost_port)
     assert status(lost_port) == 503
@@ -55,25 +64,39 @@ def status(port: int) -> int:
 
 def test_the_learning_platform_is_healthy_until_known_otherwise(client, db):
     answer = client.get("/api/health/frappe")
-    assert (answer.status_code, answer.json()["status"], set(answer.json())) == (200, "healthy", {"status", "timestamp"})
+    assert (answer.status_code, answer.json()["status"], set(answer.json())) == (
+        200,
+        "healthy",
+        {"status", "timestamp"},
+    )
 
 
 def test_an_outage_is_told_to_everybody_but_not_its_details(client, outage):
     answer = client.get("/api/health/frappe")
-    assert (answer.status_code, answer.json()["status"], set(answer.json())) == (503, "down", {"status", "timestamp"})
+    assert (answer.status_code, answer.json()["status"], set(answer.json())) == (
+        503,
+        "down",
+        {"status", "timestamp"},
+    )
     assert b"nginx" not in answer.content
 
 
 def test_a_learner_is_told_no_more_than_anybody(outage, django_user_model):
     learner = Client()
-    learner.force_login(django_user_model.objects.create_user("learner@example.com", "long enough 1"))
+    learner.force_login(
+        django_user_model.objects.create_user("learner@example.com", "long enough 1")
+    )
     assert set(learner.get("/api/health/frappe").json()) == {"status", "timestamp"}
 
 
 def test_staff_are_told_the_details_but_never_the_key(outage, django_user_model, settings):
     body = staff(django_user_model).get("/api/health/frappe").json()
     assert set(body) == {"status", "timestamp"} | DETAILS
-    assert (body["baseUrl"], body["state"], body["lastError"]) == (settings.FRAPPE_LMS_BASE_URL, "open", "HTTP 502 from nginx")
+    assert (body["baseUrl"], body["state"], body["lastError"]) == (
+        settings.FRAPPE_LMS_BASE_URL,
+        "open",
+        "HTTP 502 from nginx",
+    )
     assert settings.FRAPPE_LMS_API_KEY not in str(body)
 
 

@@ -14,7 +14,7 @@ def post(probe: Client, body: bytes | str, **extra):
     return probe.post("/api/probe/echo", data=body, content_type=JSON, **extra)
 
 
-# --- reading JSON ----------------------------------------------------------------------------------------------------
+# --- reading JSON ---------------------------------------------------------------------------------
 def test_an_object_of_plain_text_is_read(probe):
     answer = post(probe, '{"a": ["b", {"c": "é"}], "n": 1, "z": null}')
     assert (answer.status_code, answer.json()) == (200, {"a": ["b", {"c": "é"}], "n": 1, "z": None})
@@ -23,11 +23,26 @@ def test_an_object_of_plain_text_is_read(probe):
 @pytest.mark.parametrize(
     "body",
     [
-        b"", b"null", b"[]", b"1", b'"text"', b"{", b"{'a': 1}", b'{"a": NaN}', b'{"a": Infinity}', b"\xff\xfe{}",
-        b'{"a": "\xe9"}', b"[" * 900, b'{"a":' * 150, b'{"a": "\\u0000"}', b'{"a\\u0000": 1}', b'{"a": ["\\ud800"]}',
-        b'{"a": {"b": "\\udfff"}}', b'{"a": ' + b"9" * 900,
+        b"",
+        b"null",
+        b"[]",
+        b"1",
+        b'"text"',
+        b"{",
+        b"{'a': 1}",
+        b'{"a": NaN}',
+        b'{"a": Infinity}',
+        b"\xff\xfe{}",
+        b'{"a": "\xe9"}',
+        b"[" * 900,
+        b'{"a":' * 150,
+        b'{"a": "\\u0000"}',
+        b'{"a\\u0000": 1}',
+        b'{"a": ["\\ud800"]}',
+        b'{"a": {"b": "\\udfff"}}',
+        b'{"a": ' + b"9" * 900,
     ],
-)  # fmt: skip
+)
 def test_anything_else_is_a_bad_request(probe, body):
     answer = post(probe, body)
     assert (answer.status_code, answer.json()["code"]) == (400, "BAD_REQUEST")
@@ -50,7 +65,9 @@ def test_a_body_over_the_limit_is_refused_by_its_announced_length(probe):
 
 
 def test_a_body_over_djangos_limit_is_refused(probe):
-    answer = probe.post("/probe/form", data=b"a=" + b"x" * 300_000, content_type="application/x-www-form-urlencoded")
+    answer = probe.post(
+        "/probe/form", data=b"a=" + b"x" * 300_000, content_type="application/x-www-form-urlencoded"
+    )
     assert answer.status_code == 413
     assert b"PAYLOAD_TOO_LARGE" in answer.content
 
@@ -66,7 +83,7 @@ def test_a_length_that_is_no_number_is_a_bad_request(probe):
     assert answer.status_code == 400
 
 
-# --- refusals --------------------------------------------------------------------------------------------------------
+# --- refusals -------------------------------------------------------------------------------------
 def test_a_refusal_for_a_machine_has_the_five_fields_and_no_private_detail(probe):
     answer = probe.get("/api/probe/refused")
     body = answer.json()
@@ -123,12 +140,20 @@ def test_an_unknown_api_address_answers_in_json(probe):
 
 def test_a_wrong_method_answers_in_json_with_the_right_one(probe):
     answer = probe.get("/api/probe/post-only")
-    assert (answer.status_code, answer.json()["code"], answer["Allow"]) == (405, "METHOD_NOT_ALLOWED", "POST")
+    assert (answer.status_code, answer.json()["code"], answer["Allow"]) == (
+        405,
+        "METHOD_NOT_ALLOWED",
+        "POST",
+    )
 
 
 def test_an_unforeseen_failure_of_the_api_tells_nothing(probe):
     answer = probe.get("/api/probe/broken")
-    assert (answer.status_code, answer.json()["code"], answer.json()["details"]) == (500, "INTERNAL_ERROR", {})
+    assert (answer.status_code, answer.json()["code"], answer.json()["details"]) == (
+        500,
+        "INTERNAL_ERROR",
+        {},
+    )
     assert b"hunter22" not in answer.content
 
 
@@ -139,13 +164,17 @@ def test_a_form_without_its_token_is_refused(settings):
     assert b"FORBIDDEN" in answer.content
 
 
-@pytest.mark.parametrize("origin", ["https://evil.example", "null", "http://testserver.evil.example"])
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "null", "http://testserver.evil.example"]
+)
 def test_a_form_sent_from_another_origin_is_refused_with_a_valid_token_too(settings, origin):
     settings.ROOT_URLCONF = "tests.maaledu.probe_urls"
     visitor = Client(enforce_csrf_checks=True)
     visitor.get("/accounts/login/")
     token = visitor.cookies["csrftoken"].value
-    own = visitor.post("/probe/post-only", headers={"x-csrftoken": token, "origin": "http://testserver"})
+    own = visitor.post(
+        "/probe/post-only", headers={"x-csrftoken": token, "origin": "http://testserver"}
+    )
     foreign = visitor.post("/probe/post-only", headers={"x-csrftoken": token, "origin": origin})
     assert (own.status_code, foreign.status_code) == (200, 403)
 
@@ -165,7 +194,9 @@ def test_the_error_page_asks_the_database_nothing(probe, django_assert_num_queri
         assert probe.get("/nowhere").status_code == 404
 
 
-@pytest.mark.parametrize("host", ["evil.example", "testserver@evil.example", "evil.example:80", "testserver\tx", ""])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "testserver@evil.example", "evil.example:80", "testserver\tx", ""]
+)
 def test_a_host_that_is_not_ours_is_a_bad_request(probe, settings, host):
     settings.ALLOWED_HOSTS = ["testserver"]
     answer = probe.get("/probe/public", headers={"host": host or "[broken"})

@@ -13,7 +13,11 @@ HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 
 def test_every_counted_answer_tells_where_the_limit_stands(probe):
     first, second = probe.post("/probe/counted"), probe.post("/probe/counted")
-    assert (first.status_code, first["X-RateLimit-Limit"], first["X-RateLimit-Remaining"]) == (200, "10", "9")
+    assert (first.status_code, first["X-RateLimit-Limit"], first["X-RateLimit-Remaining"]) == (
+        200,
+        "10",
+        "9",
+    )
     assert second["X-RateLimit-Remaining"] == "8"
     assert 0 < int(first["X-RateLimit-Reset"]) - time.time() <= 15 * 60 + 1
 
@@ -30,10 +34,14 @@ def test_the_eleventh_attempt_is_refused_and_says_when_to_come_back(probe):
 
 
 @pytest.mark.parametrize(
-    ("rate", "words"), [("1/20s", "a minute"), ("1/5m", "5 minutes"), ("1/1h", "60 minutes"), ("1/1d", "24 hours")], ids=str
+    ("rate", "words"),
+    [("1/20s", "a minute"), ("1/5m", "5 minutes"), ("1/1h", "60 minutes"), ("1/1d", "24 hours")],
+    ids=str,
 )
 def test_a_person_is_told_how_long_to_wait(probe, settings, rate, words):
-    """The window of a limit begins anew by the clock: what is left of it is said, rounded up, never more than all of it."""
+    """The window of a limit begins anew by the clock: what is left of it is said, rounded up, never
+    more than all of it.
+    """
     settings.RATE_LIMITS = {**settings.RATE_LIMITS, "checkout": rate}
     over = [probe.post("/probe/counted") for _ in range(3)][-1]
     told = re.search(r"Try again in (a|\d+) (minute|minutes|hours)\.", over.content.decode())
@@ -43,8 +51,14 @@ def test_a_person_is_told_how_long_to_wait(probe, settings, rate, words):
 
 
 def test_a_machine_is_refused_in_json(probe):
-    over = [probe.post("/probe/counted", headers={"accept": "application/json"}) for _ in range(11)][-1]
-    assert (over.status_code, over.json()["code"], over.json()["retryable"]) == (429, "RATE_LIMITED", True)
+    over = [
+        probe.post("/probe/counted", headers={"accept": "application/json"}) for _ in range(11)
+    ][-1]
+    assert (over.status_code, over.json()["code"], over.json()["retryable"]) == (
+        429,
+        "RATE_LIMITED",
+        True,
+    )
 
 
 def test_methods_that_do_not_count_carry_no_headers(probe):
@@ -66,20 +80,29 @@ def test_each_client_has_a_limit_of_its_own(probe):
 
 
 def test_a_made_up_header_does_not_start_a_new_count(probe):
-    forged = [probe.post("/probe/counted", headers={"x-forwarded-for": f"198.51.100.{number}"}) for number in range(11)]
+    forged = [
+        probe.post("/probe/counted", headers={"x-forwarded-for": f"198.51.100.{number}"})
+        for number in range(11)
+    ]
     assert forged[-1].status_code == 429
 
 
 def test_what_stands_left_of_our_proxys_entry_does_not_start_a_new_count(probe, settings):
     settings.TRUSTED_PROXY_COUNT = 1
-    forged = [probe.post("/probe/counted", headers={"x-forwarded-for": f"198.51.100.{n}, 203.0.113.5"}) for n in range(11)]
+    forged = [
+        probe.post("/probe/counted", headers={"x-forwarded-for": f"198.51.100.{n}, 203.0.113.5"})
+        for n in range(11)
+    ]
     assert forged[-1].status_code == 429
     other = probe.post("/probe/counted", headers={"x-forwarded-for": "203.0.113.6"})
     assert other.status_code == 200
 
 
 def test_a_whole_ipv6_network_shares_one_count(probe):
-    answers = [probe.post("/probe/counted", REMOTE_ADDR=f"2001:db8:1:2::{number:x}") for number in range(1, 12)]
+    answers = [
+        probe.post("/probe/counted", REMOTE_ADDR=f"2001:db8:1:2::{number:x}")
+        for number in range(1, 12)
+    ]
     assert answers[-1].status_code == 429
 
 
@@ -103,8 +126,14 @@ def test_attempts_at_the_same_moment_are_all_counted(probe, settings):
 def test_limits_are_open_while_the_cache_is_down(probe, settings, monkeypatch):
     monkeypatch.setattr(Rest, "until", 0.0)
     settings.CACHES = {
-        "default": {"BACKEND": "maaledu.cache.ForgivingRedisCache", "LOCATION": f"redis://127.0.0.1:{free_port()}/0"},
-        "pages": {"BACKEND": "maaledu.cache.ForgivingRedisCache", "LOCATION": f"redis://127.0.0.1:{free_port()}/0"},
+        "default": {
+            "BACKEND": "maaledu.cache.ForgivingRedisCache",
+            "LOCATION": f"redis://127.0.0.1:{free_port()}/0",
+        },
+        "pages": {
+            "BACKEND": "maaledu.cache.ForgivingRedisCache",
+            "LOCATION": f"redis://127.0.0.1:{free_port()}/0",
+        },
     }
     statuses = {probe.post("/probe/counted").status_code for _ in range(12)}
     assert statuses == {200}

@@ -9,7 +9,12 @@ from django.conf import settings as django_settings
 
 from maaledu.logs import HIDDEN, LONGEST_TEXT, Redactor, configure
 
-SECRETS = ["sk_" + "live_51Abcdefghij", "whsec_" + "abcdefghijklmnop", "rk_" + "test_0123456789", "lms-secret-9f8e7d"]
+SECRETS = [
+    "sk_" + "live_51Abcdefghij",
+    "whsec_" + "abcdefghijklmnop",
+    "rk_" + "test_0123456789",
+    "lms-secret-9f8e7d",
+]
 
 
 @pytest.fixture
@@ -26,28 +31,63 @@ def lines(monkeypatch):
 @pytest.mark.parametrize(
     "text",
     [
-        f"key {SECRETS[0]} used", f"Stripe said no to {SECRETS[2]}", f"signing with {SECRETS[1]}.", "header: token key1:lms-secret-9f8e7d",
-        "Authorization: Bearer eyJhbGciOi.J9.x-y_z", "Authorization: Basic dXNlcjpodW50ZXIyMg==", "token abcd1234:s3cr3t99 refused",
-        "password=hunter22&next=/", "{'password1': 'hunter22'}", '{"api_key": "hunter22"}',
-        "csrfmiddlewaretoken=hunter22", "sessionid=hunter22;",
-        "Cookie: __Host-sessionid=hunter22; a=b", "Set-Cookie: hunter22", "Stripe-Signature: t=1,v1=hunter22",
-        "postgres://shop:hunter22@db.example/shop failed", "mongodb+srv://shop:hunter22@cluster.example/?w=majority",
-        "redis://:hunter22@cache.example:6379/0", "card 4242 4242 4242 4242", "card 4242-4242-4242-4242.", "card=378282246310005",
-        "SG." + "abcdefghijklmnop" + ".qrstuvwxyzabcdefgh", "https://hooks.slack.com/services/T000/B000/hunter22",
-        "api-key=hunter22", "X-Api-Key: hunter22", "client_secret: hunter22", "reset token='hunter22'", "FRAPPE_LMS_API_KEY=hunter22",
+        f"key {SECRETS[0]} used",
+        f"Stripe said no to {SECRETS[2]}",
+        f"signing with {SECRETS[1]}.",
+        "header: token key1:lms-secret-9f8e7d",
+        "Authorization: Bearer eyJhbGciOi.J9.x-y_z",
+        "Authorization: Basic dXNlcjpodW50ZXIyMg==",
+        "token abcd1234:s3cr3t99 refused",
+        "password=hunter22&next=/",
+        "{'password1': 'hunter22'}",
+        '{"api_key": "hunter22"}',
+        "csrfmiddlewaretoken=hunter22",
+        "sessionid=hunter22;",
+        "Cookie: __Host-sessionid=hunter22; a=b",
+        "Set-Cookie: hunter22",
+        "Stripe-Signature: t=1,v1=hunter22",
+        "postgres://shop:hunter22@db.example/shop failed",
+        "mongodb+srv://shop:hunter22@cluster.example/?w=majority",
+        "redis://:hunter22@cache.example:6379/0",
+        "card 4242 4242 4242 4242",
+        "card 4242-4242-4242-4242.",
+        "card=378282246310005",
+        "SG." + "abcdefghijklmnop" + ".qrstuvwxyzabcdefgh",
+        "https://hooks.slack.com/services/T000/B000/hunter22",
+        "api-key=hunter22",
+        "X-Api-Key: hunter22",
+        "client_secret: hunter22",
+        "reset token='hunter22'",
+        "FRAPPE_LMS_API_KEY=hunter22",
     ],
-)  # fmt: skip
+)
 def test_a_secret_in_a_text_does_not_reach_the_log(lines, text):
     logging.getLogger("any.logger").error(text)
     written = json.dumps(lines())
     assert HIDDEN in written
-    for secret in [*SECRETS, "hunter22", "eyJhbGci", "dXNlcjpo", "s3cr3t99", "4242 4242", "4242-4242", "378282246310005", "qrstuv"]:
+    for secret in [
+        *SECRETS,
+        "hunter22",
+        "eyJhbGci",
+        "dXNlcjpo",
+        "s3cr3t99",
+        "4242 4242",
+        "4242-4242",
+        "378282246310005",
+        "qrstuv",
+    ]:
         assert secret not in written
 
 
 def test_a_secret_in_a_field_does_not_reach_the_log(lines):
-    fields = {"api_key": "hunter22", "headers": {"Authorization": "token a:hunter22", "Accept": "x"}, "tokens": ["hunter22"]}
-    logging.getLogger("any.logger").warning("called", extra={**fields, "depth": [[{"password": "hunter22"}]]})
+    fields = {
+        "api_key": "hunter22",
+        "headers": {"Authorization": "token a:hunter22", "Accept": "x"},
+        "tokens": ["hunter22"],
+    }
+    logging.getLogger("any.logger").warning(
+        "called", extra={**fields, "depth": [[{"password": "hunter22"}]]}
+    )
     [line] = lines()
     assert "hunter22" not in json.dumps(line)
     assert line["headers"] == {"Authorization": HIDDEN, "Accept": "x"}
@@ -55,14 +95,18 @@ def test_a_secret_in_a_field_does_not_reach_the_log(lines):
 
 
 def test_a_mailbox_is_shortened_to_its_first_letter(lines):
-    logging.getLogger("any.logger").info("sent", extra={"to": "amina.haddad+x@sub.example.com", "all": ["b@c.example"]})
+    logging.getLogger("any.logger").info(
+        "sent", extra={"to": "amina.haddad+x@sub.example.com", "all": ["b@c.example"]}
+    )
     [line] = lines()
     assert (line["to"], line["all"]) == ("a***@sub.example.com", ["b***@c.example"])
 
 
 def test_a_secret_in_the_text_of_an_exception_does_not_reach_the_log(lines):
     try:
-        raise ValueError("could not connect to postgres://shop:hunter22@db.example/shop as amina@example.com")
+        raise ValueError(
+            "could not connect to postgres://shop:hunter22@db.example/shop as amina@example.com"
+        )
     except ValueError:
         logging.getLogger("django.request").exception("failed")
     [line] = lines()
@@ -73,11 +117,21 @@ def test_a_secret_in_the_text_of_an_exception_does_not_reach_the_log(lines):
 
 
 ROW = "(01a1, pending, ada.lovelace@example.com, https://checkout.example/pay/cs_1, two\n\nlines)"
-POSTGRESQL = f'new row for relation "payment" violates check constraint "x"\nDETAIL:  Failing row contains {ROW}.\nHINT:  None.'
-MONGODB = 'E11000 duplicate key error collection: shop.payment index: x dup key: { session: "cs_1" }, full error: {"keyValue": "cs_1"}'
+POSTGRESQL = (
+    'new row for relation "payment" violates check constraint "x"\nDETAIL:  Failing row contains'
+    f" {ROW}.\nHINT:  None."
+)
+MONGODB = (
+    'E11000 duplicate key error collection: shop.payment index: x dup key: { session: "cs_1" },'
+    ' full error: {"keyValue": "cs_1"}'
+)
 
 
-REFUSALS = [(POSTGRESQL, 'constraint "x"'), (POSTGRESQL.partition("\nHINT")[0], "DETAIL: "), (MONGODB, "index: x")]
+REFUSALS = [
+    (POSTGRESQL, 'constraint "x"'),
+    (POSTGRESQL.partition("\nHINT")[0], "DETAIL: "),
+    (MONGODB, "index: x"),
+]
 
 
 @pytest.mark.parametrize(("told", "kept"), REFUSALS)
@@ -96,7 +150,17 @@ def test_the_row_that_a_database_refused_does_not_reach_the_log(lines, told, kep
     assert "RuntimeError: " in line["exception"]
 
 
-@pytest.mark.parametrize("name", ["django", "django.security.DisallowedHost", "celery.worker", "gunicorn.error", "stripe", "urllib3"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "django",
+        "django.security.DisallowedHost",
+        "celery.worker",
+        "gunicorn.error",
+        "stripe",
+        "urllib3",
+    ],
+)
 def test_every_library_writes_through_the_same_filter(lines, name):
     logging.getLogger(name).error("password=hunter22")
     [line] = lines()
@@ -115,37 +179,67 @@ def test_every_line_carries_its_time_level_logger_and_request(lines):
     logging.getLogger("any.logger").warning("hello %s", "world")
     structlog.contextvars.clear_contextvars()
     [line] = lines()
-    assert (line["event"], line["level"], line["logger"], line["request_id"]) == ("hello world", "warning", "any.logger", "r-12345678")
+    assert (line["event"], line["level"], line["logger"], line["request_id"]) == (
+        "hello world",
+        "warning",
+        "any.logger",
+        "r-12345678",
+    )
     assert line["timestamp"].endswith("Z")
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        "enrollment 0193a5b2-7c1e-7000-8000-000000000000 paid", "1732096613123 ms", "amount 49900 usd", "https://lms.example.com/api",
-        "at 2026-11-20T09:42:00.123456", "cs_test_a1b2c3 completed", "evt_1Q2w3E4r5T", "order 4242424242424241",
+        "enrollment 0193a5b2-7c1e-7000-8000-000000000000 paid",
+        "1732096613123 ms",
+        "amount 49900 usd",
+        "https://lms.example.com/api",
+        "at 2026-11-20T09:42:00.123456",
+        "cs_test_a1b2c3 completed",
+        "evt_1Q2w3E4r5T",
+        "order 4242424242424241",
         "tokens expire in 15 minutes",
     ],
-)  # fmt: skip
+)
 def test_what_is_no_secret_stays_readable(text):
     assert Redactor().text(text) == text
 
 
 def test_the_token_of_an_enrollment_is_shortened():
-    path = Redactor().text("/enrollments/Zx81abcdefghijklmno/status/ and /checkout/cancelled/Qy7tabcdefghijklmno/")
+    path = Redactor().text(
+        "/enrollments/Zx81abcdefghijklmno/status/ and /checkout/cancelled/Qy7tabcdefghijklmno/"
+    )
     assert path == "/enrollments/Zx81…/status/ and /checkout/cancelled/Qy7t…/"
 
 
 def test_objects_and_deep_structures_are_written_as_text_without_breaking_the_line(lines):
     deep: list = []
     deep.append(deep)
-    logging.getLogger("any.logger").info("odd", extra={"thing": object(), "deep": deep, "bytes": b"password=hunter22"})
+    logging.getLogger("any.logger").info(
+        "odd", extra={"thing": object(), "deep": deep, "bytes": b"password=hunter22"}
+    )
     [line] = lines()
     assert line["event"] == "odd"
     assert "hunter22" not in json.dumps(line)
 
 
-UNITS = ["a", "token", "a@", "1", "-", "a.", "://", "password", "/enrollments/", "signature: ", "@a.", "token ", "DETAIL: \n", "CONTEXT: "]
+UNITS = [
+    "a",
+    "token",
+    "a@",
+    "1",
+    "-",
+    "a.",
+    "://",
+    "password",
+    "/enrollments/",
+    "signature: ",
+    "@a.",
+    "token ",
+    "DETAIL: \n",
+    "CONTEXT: ",
+]
 
 
 @pytest.mark.parametrize("unit", [*UNITS, "dup key: "])

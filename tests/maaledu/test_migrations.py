@@ -41,14 +41,21 @@ def empty_database_url(tmp_path: Path) -> Iterator[str]:
     if connection.vendor == "mongodb":
         yield f"{base}/{name}"
         return
-    with psycopg.connect(f"{base.replace('postgres://', 'postgresql://')}/postgres", autocommit=True) as server:
+    with psycopg.connect(
+        f"{base.replace('postgres://', 'postgresql://')}/postgres", autocommit=True
+    ) as server:
         server.execute(f"CREATE DATABASE {name}")
         yield f"{base}/{name}"
         server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def run(*command: str, url: str, log: Path) -> str:
-    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "maaledu.settings", "DATABASE_URL": url, "PYTHONPATH": str(ROOT)}
+    environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "maaledu.settings",
+        "DATABASE_URL": url,
+        "PYTHONPATH": str(ROOT),
+    }
     process = Proc([sys.executable, *command], env=environment, log=log)
     try:
         assert process.wait_end(120) == 0, process.output()
@@ -58,13 +65,24 @@ def run(*command: str, url: str, log: Path) -> str:
 
 
 def test_there_is_no_change_without_a_migration(empty_database_url, tmp_path):
-    said = run("manage.py", "makemigrations", "--check", "--dry-run", url=empty_database_url, log=tmp_path / "log")
+    said = run(
+        "manage.py",
+        "makemigrations",
+        "--check",
+        "--dry-run",
+        url=empty_database_url,
+        log=tmp_path / "log",
+    )
     assert "No changes detected" in said
 
 
-def test_migrating_from_nothing_and_again_makes_the_tables_of_the_models(empty_database_url, tmp_path, db):
+def test_migrating_from_nothing_and_again_makes_the_tables_of_the_models(
+    empty_database_url, tmp_path, db
+):
     run("manage.py", "migrate", url=empty_database_url, log=tmp_path / "first")
-    assert "No migrations to apply" in run("manage.py", "migrate", url=empty_database_url, log=tmp_path / "second")
+    assert "No migrations to apply" in run(
+        "manage.py", "migrate", url=empty_database_url, log=tmp_path / "second"
+    )
     migrated = run("-c", COMPARE, url=empty_database_url, log=tmp_path / "migrated")
     from_models = run("-c", COMPARE, url=_own_url(), log=tmp_path / "models")
     assert sorted(migrated.splitlines()) == sorted(from_models.splitlines())
@@ -73,7 +91,14 @@ def test_migrating_from_nothing_and_again_makes_the_tables_of_the_models(empty_d
 
 def test_a_fresh_database_passes_the_systems_checks(empty_database_url, tmp_path):
     run("manage.py", "migrate", url=empty_database_url, log=tmp_path / "migrate")
-    said = run("manage.py", "check", "--database", "default", url=empty_database_url, log=tmp_path / "check")
+    said = run(
+        "manage.py",
+        "check",
+        "--database",
+        "default",
+        url=empty_database_url,
+        log=tmp_path / "check",
+    )
     assert "no issues" in said
 
 

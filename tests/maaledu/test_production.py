@@ -25,13 +25,19 @@ def ask(start, tmp_path):
         prepared = start(python("manage.py", *command), **environment)
         assert prepared.wait_end(120) == 0, prepared.output()
     port = free_port()
-    start(python("-m", "gunicorn", "maaledu.wsgi", "--bind", f"127.0.0.1:{port}"), **environment).wait_port(port)
+    start(
+        python("-m", "gunicorn", "maaledu.wsgi", "--bind", f"127.0.0.1:{port}"), **environment
+    ).wait_port(port)
 
     def ask_one(path: str, **headers: str) -> tuple[int, dict[str, str], str]:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
         connection.request("GET", path, headers={**HOST, **headers})
         answer = connection.getresponse()
-        result = answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read().decode()
+        result = (
+            answer.status,
+            {name.lower(): value for name, value in answer.getheaders()},
+            answer.read().decode(),
+        )
         connection.close()
         return result
 
@@ -67,6 +73,17 @@ def test_production_serves_over_https_only_with_its_cookies_and_headers_closed(a
 
 
 def test_the_session_cookie_of_production_is_bound_to_host_and_https():
-    names = ("SESSION_COOKIE_NAME", "SESSION_COOKIE_SECURE", "SESSION_COOKIE_HTTPONLY", "SESSION_COOKIE_SAMESITE")
-    shown = run(python("-c", f"from django.conf import settings; print(*[getattr(settings, name) for name in {names}])"))
+    names = (
+        "SESSION_COOKIE_NAME",
+        "SESSION_COOKIE_SECURE",
+        "SESSION_COOKIE_HTTPONLY",
+        "SESSION_COOKIE_SAMESITE",
+    )
+    shown = run(
+        python(
+            "-c",
+            "from django.conf import settings; print(*[getattr(settings, name) for name in"
+            f" {names}])",
+        )
+    )
     assert shown.stdout.split() == ["__Host-sessionid", "True", "True", "Lax"]

@@ -24,11 +24,18 @@ def test_a_kept_page_keeps_its_headers_but_not_the_request_id(probe):
     first, second = probe.get("/probe/public"), probe.get("/probe/public")
     different = {name for name in first.headers if first.headers[name] != second.headers.get(name)}
     assert different == {"X-Request-ID"}
-    for name in ("Content-Security-Policy", "X-Frame-Options", "X-Content-Type-Options", "Permissions-Policy"):
+    for name in (
+        "Content-Security-Policy",
+        "X-Frame-Options",
+        "X-Content-Type-Options",
+        "Permissions-Policy",
+    ):
         assert name in second.headers
 
 
-def test_a_kept_page_asks_the_database_nothing_and_sets_no_cookie(probe, db, django_assert_num_queries):
+def test_a_kept_page_asks_the_database_nothing_and_sets_no_cookie(
+    probe, db, django_assert_num_queries
+):
     probe.get("/probe/public")
     probe.cookies["sessionid"] = "a" * 32
     with django_assert_num_queries(0):
@@ -59,8 +66,12 @@ def test_a_change_that_is_rolled_back_keeps_the_pages(probe, db):
 
 
 @pytest.mark.parametrize("is_warm", [True, False], ids=["warm", "cold"])
-def test_a_page_rendered_while_its_subject_changed_is_not_served_again(probe, db, monkeypatch, is_warm):
-    """The rival runs between the look-up and the storing: the page carries the version from before it."""
+def test_a_page_rendered_while_its_subject_changed_is_not_served_again(
+    probe, db, monkeypatch, is_warm
+):
+    """The rival runs between the look-up and the storing: the page carries the version from before
+    it.
+    """
     if is_warm:
         probe.get("/probe/public")
     before = Renderings.count
@@ -80,11 +91,16 @@ def test_a_page_rendered_while_its_subject_changed_is_not_served_again(probe, db
 
 
 def test_the_order_of_parameters_makes_no_second_page(probe):
-    assert probe.get("/probe/public?q=a&level=b").content == probe.get("/probe/public?level=b&q=a").content
+    assert (
+        probe.get("/probe/public?q=a&level=b").content
+        == probe.get("/probe/public?level=b&q=a").content
+    )
 
 
 @pytest.mark.parametrize(
-    "query", ["utm_source=x", "q=a&q=b", "q=" + "a" * 500, "q=a&csrfmiddlewaretoken=x"], ids=["unknown", "twice", "long", "mixed"]
+    "query",
+    ["utm_source=x", "q=a&q=b", "q=" + "a" * 500, "q=a&csrfmiddlewaretoken=x"],
+    ids=["unknown", "twice", "long", "mixed"],
 )
 def test_an_address_that_is_not_worth_keeping_is_not_kept(probe, query):
     contents = {probe.get(f"/probe/public?{query}").content for _ in range(2)}
@@ -131,12 +147,16 @@ def test_a_post_is_never_answered_with_a_page(probe):
 def test_a_page_that_turns_out_to_depend_on_its_visitor_is_not_kept(probe, db, django_user_model):
     """A mistake in a view must not show one visitor's page to another."""
     visitor = Client()
-    visitor.force_login(django_user_model.objects.create_user("visitor@example.com", "long enough 1"))
+    visitor.force_login(
+        django_user_model.objects.create_user("visitor@example.com", "long enough 1")
+    )
     visitor.get("/probe/not-so-public")
     assert probe.get("/probe/not-so-public").content == b"Who are you?"
 
 
-def test_what_a_process_has_at_hand_is_bounded_and_forgotten_on_change(probe, db, settings, django_assert_num_queries):
+def test_what_a_process_has_at_hand_is_bounded_and_forgotten_on_change(
+    probe, db, settings, django_assert_num_queries
+):
     settings.PUBLIC_PAGE_RECHECK = settings.PUBLIC_PAGE_LIFETIME
     for number in range(MOST_AT_HAND + 5):
         probe.get(f"/probe/public?q={number}")

@@ -50,7 +50,9 @@ def test_odd_rows_are_passed_over_logged_and_named_in_the_end(caplog) -> None:
 
 def test_three_in_a_row_without_an_answer_end_it_in_peace() -> None:
     seen: list[int] = []
-    assert each(rows(9), doing({number: Down() for number in (0, 1, 3, 4, 5)}, seen), outage=Down) == 1
+    assert (
+        each(rows(9), doing({number: Down() for number in (0, 1, 3, 4, 5)}, seen), outage=Down) == 1
+    )
     assert seen == [0, 1, 2, 3, 4, 5]
 
 

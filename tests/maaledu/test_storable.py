@@ -1,4 +1,6 @@
-"""What one of the databases would refuse is replaced, and it is told where; everything else is left exactly as it is."""
+"""What one of the databases would refuse is replaced, and it is told where; everything else is left
+exactly as it is.
+"""
 
 import json
 import math

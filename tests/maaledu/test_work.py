@@ -1,4 +1,6 @@
-"""The work machine loses nothing, does nothing twice that counts, and gives up only where it must."""
+"""The work machine loses nothing, does nothing twice that counts, and gives up only where it
+must.
+"""
 
 from collections import Counter
 from dataclasses import replace
@@ -79,7 +81,7 @@ def row(chore: Chore) -> Chore:
     return Chore.objects.get(pk=chore.pk)
 
 
-# --- claiming --------------------------------------------------------------------------------------------------------
+# --- claiming -------------------------------------------------------------------------------------
 
 
 def test_a_claim_takes_what_is_due_oldest_first_and_nothing_else():
@@ -140,7 +142,7 @@ def test_of_many_who_want_one_item_exactly_one_gets_it():
     assert row(chore).fence == 1
 
 
-# --- leases and fences -----------------------------------------------------------------------------------------------
+# --- leases and fences ----------------------------------------------------------------------------
 
 
 def test_a_lapsed_lease_is_put_back_and_counted():
@@ -213,7 +215,7 @@ def test_a_few_lost_workers_do_not_bury_an_item():
     assert row(chore).status == DONE
 
 
-# --- settling --------------------------------------------------------------------------------------------------------
+# --- settling -------------------------------------------------------------------------------------
 
 
 def test_done_and_what_follows_from_it_are_one():
@@ -320,7 +322,9 @@ def test_a_long_error_is_shortened():
 
 
 def test_a_poison_item_does_not_stop_the_others():
-    poison = Chore.objects.create(name="poison", next_attempt_at=timezone.now() - timedelta(hours=1))
+    poison = Chore.objects.create(
+        name="poison", next_attempt_at=timezone.now() - timedelta(hours=1)
+    )
     for _ in range(5):
         Chore.objects.create()
 
@@ -334,7 +338,7 @@ def test_a_poison_item_does_not_stop_the_others():
     assert Chore.objects.filter(status=DONE, effects=1).count() == 5
 
 
-# --- accepting what arrives ------------------------------------------------------------------------------------------
+# --- accepting what arrives -----------------------------------------------------------------------
 
 
 def account(chore: Chore) -> work.Finish:
@@ -380,7 +384,12 @@ def test_what_arrives_while_its_effects_fail_is_stored_by_itself_for_later():
     chore = Chore(key="evt_1")
     assert work.accept(replace(QUEUE, run=fails_after_writing), chore, key="key") is None
     stored = row(chore)
-    assert (stored.status, stored.attempts, stored.finished_at, Account.objects.count()) == (PENDING, 1, None, 0)
+    assert (stored.status, stored.attempts, stored.finished_at, Account.objects.count()) == (
+        PENDING,
+        1,
+        None,
+        0,
+    )
     assert stored.last_error.startswith("ZeroDivisionError")
 
     work.retry_now(stored)
@@ -395,7 +404,7 @@ def test_of_many_deliveries_whose_effects_fail_one_is_stored_and_all_are_accepte
     assert (Chore.objects.get().status, Account.objects.count()) == (PENDING, 0)
 
 
-# --- by hand ---------------------------------------------------------------------------------------------------------
+# --- by hand --------------------------------------------------------------------------------------
 
 
 def test_a_replayed_item_has_all_its_attempts_again_and_replaying_twice_changes_nothing():
@@ -433,9 +442,14 @@ OPERATIONS = {
     "retry_now": (work.retry_now, PENDING),
 }
 MOVES = {
-    ("claim_one", PENDING), ("claim", PENDING), ("reap", RUNNING), ("settle_done", RUNNING), ("settle_retry", RUNNING),
-    ("settle_dead", RUNNING), ("replay", DEAD),
-}  # fmt: skip
+    ("claim_one", PENDING),
+    ("claim", PENDING),
+    ("reap", RUNNING),
+    ("settle_done", RUNNING),
+    ("settle_retry", RUNNING),
+    ("settle_dead", RUNNING),
+    ("replay", DEAD),
+}
 
 
 @pytest.mark.parametrize("start", STATUSES)
@@ -456,7 +470,7 @@ def test_every_move_of_the_table_is_made_by_an_operation():
     assert {(start, OPERATIONS[name][1]) for name, start in MOVES} == tables.WORK
 
 
-# --- draining --------------------------------------------------------------------------------------------------------
+# --- draining -------------------------------------------------------------------------------------
 
 
 def test_a_drain_stops_at_its_limit():
@@ -490,7 +504,9 @@ def test_what_is_due_lapsed_unfinished_or_stuck():
     due = Chore.objects.create(next_attempt_at=now)
     waiting = Chore.objects.create(next_attempt_at=now + timedelta(minutes=1), created_at=old)
     lapsed = Chore.objects.create(status=RUNNING, lease_until=now - timedelta(seconds=1))
-    held = Chore.objects.create(status=RUNNING, lease_until=now + timedelta(seconds=1), created_at=old)
+    held = Chore.objects.create(
+        status=RUNNING, lease_until=now + timedelta(seconds=1), created_at=old
+    )
     Chore.objects.create(status=DONE, created_at=old)
     Chore.objects.create(status=DEAD, created_at=old)
     chores = Chore.objects
@@ -500,7 +516,7 @@ def test_what_is_due_lapsed_unfinished_or_stuck():
     assert set(chores.all().stuck(now)) == {waiting, held}
 
 
-# --- what it costs ---------------------------------------------------------------------------------------------------
+# --- what it costs --------------------------------------------------------------------------------
 
 
 def test_an_idle_look_at_the_queue_is_one_statement():
@@ -520,7 +536,9 @@ def test_a_batch_is_claimed_by_three_statements_and_an_item_settled_by_one():
 
 
 def test_putting_back_what_lapsed_is_one_statement_however_many():
-    Chore.objects.bulk_create(Chore(status=RUNNING, lease_until=timezone.now() - timedelta(seconds=1)) for _ in range(20))
+    Chore.objects.bulk_create(
+        Chore(status=RUNNING, lease_until=timezone.now() - timedelta(seconds=1)) for _ in range(20)
+    )
     with statements() as asked:
         assert work.reap(QUEUE) == 20
     assert len(asked) == 1

@@ -25,8 +25,12 @@ CONFIRMATION = {
 }
 
 
-def stage(key: str = "purchase_confirmation:1", *, to: str = "ada@example.com", **context: object) -> Email:
-    outgoing.stage(kind="purchase_confirmation", to=to, dedupe_key=key, context={**CONFIRMATION, **context})
+def stage(
+    key: str = "purchase_confirmation:1", *, to: str = "ada@example.com", **context: object
+) -> Email:
+    outgoing.stage(
+        kind="purchase_confirmation", to=to, dedupe_key=key, context={**CONFIRMATION, **context}
+    )
     return Email.objects.get(dedupe_key=key)
 
 
@@ -41,7 +45,9 @@ def test_a_cause_has_one_message_however_often_it_is_staged(sandbox: Sandbox) ->
 
 def test_many_who_stage_one_cause_at_once_make_one_message() -> None:
     message = {"kind": "purchase_confirmation", "to": "ada@example.com", "context": CONFIRMATION}
-    results = race(lambda _: outgoing.stage(dedupe_key="purchase_confirmation:1", **message), threads=12)
+    results = race(
+        lambda _: outgoing.stage(dedupe_key="purchase_confirmation:1", **message), threads=12
+    )
     assert winners(results) == Email.objects.count() == 1
 
 
@@ -60,7 +66,12 @@ def test_a_message_has_text_html_and_a_stable_id(sandbox: Sandbox) -> None:
 
 
 def test_missing_variables_have_safe_defaults() -> None:
-    outgoing.stage(kind="purchase_confirmation", to="a@example.com", dedupe_key="bare", context={"course_title": None})
+    outgoing.stage(
+        kind="purchase_confirmation",
+        to="a@example.com",
+        dedupe_key="bare",
+        context={"course_title": None},
+    )
     message = outgoing.compose(Email.objects.get())
     assert "Hello there" in message.body
     assert "your course" in message.subject
@@ -94,7 +105,9 @@ def test_an_unknown_kind_is_a_dead_letter_and_the_others_go_on(sandbox: Sandbox)
     assert len(sandbox.mails("ada@example.com")) == 1
 
 
-def test_a_mail_server_that_is_down_uses_up_no_attempt_and_one_message_arrives_later(sandbox: Sandbox) -> None:
+def test_a_mail_server_that_is_down_uses_up_no_attempt_and_one_message_arrives_later(
+    sandbox: Sandbox,
+) -> None:
     email = stage()
     sandbox.fault("smtp", "down")
     for _ in range(3):
@@ -109,14 +122,20 @@ def test_a_mail_server_that_is_down_uses_up_no_attempt_and_one_message_arrives_l
     assert len(sandbox.mails("ada@example.com")) == 1
 
 
-def test_a_server_that_takes_messages_and_never_says_so_gets_a_message_eight_times_at_most(sandbox: Sandbox) -> None:
+def test_a_server_that_takes_messages_and_never_says_so_gets_a_message_eight_times_at_most(
+    sandbox: Sandbox,
+) -> None:
     email = stage()
     sandbox.fault("smtp", "drop")
     for _ in range(10):
         Email.objects.filter(pk=email.pk).update(next_attempt_at=timezone.now())
         work.drain(EMAILS, limit=1)
     email.refresh_from_db()
-    assert (email.status, email.attempts, email.last_error.split(":")[0]) == ("dead", 8, "MAIL_UNCERTAIN")
+    assert (email.status, email.attempts, email.last_error.split(":")[0]) == (
+        "dead",
+        8,
+        "MAIL_UNCERTAIN",
+    )
     arrived = sandbox.mails("ada@example.com")
     assert len(arrived) == 8
     assert {mail["message_id"].strip() for mail in arrived} == {outgoing.message_id(email)}
@@ -127,7 +146,11 @@ def test_a_refused_address_is_a_dead_letter_at_once(sandbox: Sandbox) -> None:
     sandbox.fault("smtp", "reject", times=1)
     work.drain(EMAILS, limit=1)
     email.refresh_from_db()
-    assert (email.status, email.attempts, email.last_error.split(":")[0]) == ("dead", 1, "MAIL_REFUSED")
+    assert (email.status, email.attempts, email.last_error.split(":")[0]) == (
+        "dead",
+        1,
+        "MAIL_REFUSED",
+    )
 
 
 def test_greylisting_is_tried_again_and_uses_an_attempt(sandbox: Sandbox) -> None:
@@ -158,7 +181,10 @@ def test_a_cause_alerts_each_member_of_staff_once(settings: Settings) -> None:
     settings.STAFF_ALERT_EMAILS = ["one@example.com", "two@example.com"]
     for _ in range(2):
         alerts.alert_staff(key="fire", subject="Fire", lines=["in the cellar"])
-    assert sorted(Email.objects.values_list("to", flat=True)) == ["one@example.com", "two@example.com"]
+    assert sorted(Email.objects.values_list("to", flat=True)) == [
+        "one@example.com",
+        "two@example.com",
+    ]
 
 
 def test_the_allowance_of_a_minute_is_kept(sandbox: Sandbox, settings: Settings) -> None:
@@ -173,7 +199,9 @@ def test_the_allowance_of_a_minute_is_kept(sandbox: Sandbox, settings: Settings)
     assert work.drain(EMAILS) == 2
 
 
-def test_mail_of_the_framework_goes_through_the_outbox_and_its_code_is_forgotten_once_sent(sandbox: Sandbox) -> None:
+def test_mail_of_the_framework_goes_through_the_outbox_and_its_code_is_forgotten_once_sent(
+    sandbox: Sandbox,
+) -> None:
     message = EmailMultiAlternatives("Your code", "The code is 123456", to=["a@example.com"])
     message.attach_alternative("<p>The code is 123456</p>", "text/html")
     assert get_connection("notifications.backend.OutboxBackend").send_messages([message]) == 1
@@ -192,7 +220,9 @@ def test_the_provider_is_exchanged_by_configuration(settings: Settings) -> None:
 
 
 def test_long_causes_and_long_addresses_share_no_key(settings: Settings) -> None:
-    settings.STAFF_ALERT_EMAILS = [f"{'very-' * 12}long-{name}@staff.example.com" for name in ("one", "two")]
+    settings.STAFF_ALERT_EMAILS = [
+        f"{'very-' * 12}long-{name}@staff.example.com" for name in ("one", "two")
+    ]
     for cause in ("first", "second", "first"):
         alerts.alert_staff(key=f"{'a-cause-' * 10}{cause}", subject="Fire", lines=["in the cellar"])
     assert Email.objects.count() == 4

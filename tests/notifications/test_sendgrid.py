@@ -14,8 +14,12 @@ from notifications import outgoing
 from notifications.models import Email
 from notifications.queue import EMAILS
 
-# anymail keeps SendGrid's backend without being able to try it on a real account any more; this is the trial of ours.
-pytestmark = [pytest.mark.django_db, pytest.mark.filterwarnings("ignore::anymail.exceptions.AnymailNotSupportedWarning")]
+# anymail keeps SendGrid's backend without being able to try it on a real account any more; this is
+# the trial of ours.
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.filterwarnings("ignore::anymail.exceptions.AnymailNotSupportedWarning"),
+]
 HANGS_UP = 0
 
 
@@ -37,7 +41,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     server: Api
 
     def do_POST(self) -> None:
-        self.server.received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        self.server.received.append(
+            json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        )
         if self.server.status == HANGS_UP:
             self.connection.shutdown(socket.SHUT_RDWR)
             return
@@ -61,14 +67,24 @@ def api(settings: Settings) -> Iterator[Api]:
 
 
 def sent() -> Email:
-    outgoing.stage(kind=outgoing.STAFF_ALERT, to="ada@example.com", dedupe_key="one", context={"subject": "Something", "lines": ["a line"]})
+    outgoing.stage(
+        kind=outgoing.STAFF_ALERT,
+        to="ada@example.com",
+        dedupe_key="one",
+        context={"subject": "Something", "lines": ["a line"]},
+    )
     work.drain(EMAILS, limit=1)
     return Email.objects.get(dedupe_key="one")
 
 
 def test_an_accepted_message_is_done(api: Api) -> None:
     assert sent().status == "done"
-    assert [to["email"] for message in api.received for part in message["personalizations"] for to in part["to"]] == ["ada@example.com"]
+    assert [
+        to["email"]
+        for message in api.received
+        for part in message["personalizations"]
+        for to in part["to"]
+    ] == ["ada@example.com"]
 
 
 @pytest.mark.parametrize(
@@ -81,7 +97,9 @@ def test_an_accepted_message_is_done(api: Api) -> None:
         (HANGS_UP, "MAIL_UNCERTAIN", 1, "pending"),
     ],
 )
-def test_every_other_answer_has_its_consequence(api: Api, status: int, code: str, attempts: int, state: str) -> None:
+def test_every_other_answer_has_its_consequence(
+    api: Api, status: int, code: str, attempts: int, state: str
+) -> None:
     api.status = status
     email = sent()
     assert (email.last_error.split(":")[0], email.attempts, email.status) == (code, attempts, state)
@@ -91,4 +109,8 @@ def test_an_api_that_nobody_answers_at_uses_up_no_attempt(api: Api, settings: Se
     api.shutdown()
     api.server_close()
     email = sent()
-    assert (email.last_error.split(":")[0], email.attempts, email.status) == ("MAIL_UNAVAILABLE", 0, "pending")
+    assert (email.last_error.split(":")[0], email.attempts, email.status) == (
+        "MAIL_UNAVAILABLE",
+        0,
+        "pending",
+    )

@@ -1,4 +1,6 @@
-"""Every refusal's code and status, written out: what the classes say is held against this (requirement R164)."""
+"""Every refusal's code and status, written out: what the classes say is held against this
+(requirement R164).
+"""
 
 from importlib import import_module
 from pkgutil import walk_packages
@@ -12,44 +14,110 @@ from tests.requirements.test_everywhere import OURS
 
 STATUSES = {
     400: {
-        "BAD_CURSOR", "BAD_REQUEST", "INVALID_CHECKOUT", "INVALID_DECISION", "INVALID_EVENT", "INVALID_JOINING", "INVALID_SIGNATURE",
+        "BAD_CURSOR",
+        "BAD_REQUEST",
+        "INVALID_CHECKOUT",
+        "INVALID_DECISION",
+        "INVALID_EVENT",
+        "INVALID_JOINING",
+        "INVALID_SIGNATURE",
     },
     401: {"CRON_REFUSED", "SIGN_IN_NEEDED"},
     403: {"EMAIL_NOT_VERIFIED", "FORBIDDEN", "OWN_ACCOUNT", "SAME_PERSON"},
     404: {
-        "APPLICATION_NOT_FOUND", "COURSE_NOT_FOUND", "ENROLLMENT_NOT_FOUND", "ENTRY_NOT_FOUND", "NOT_AN_AFFILIATE", "NOT_FOUND",
+        "APPLICATION_NOT_FOUND",
+        "COURSE_NOT_FOUND",
+        "ENROLLMENT_NOT_FOUND",
+        "ENTRY_NOT_FOUND",
+        "NOT_AN_AFFILIATE",
+        "NOT_FOUND",
         "STATEMENT_NOT_FOUND",
     },
     405: {"METHOD_NOT_ALLOWED"},
     409: {
-        "ALREADY_AFFILIATE", "ALREADY_DECIDED", "ALREADY_ENROLLED", "APPLICATION_OPEN", "BALANCE_TOO_LOW", "BUDGET_EXCEEDED",
-        "COUPON_UNAVAILABLE", "COURSE_NOT_READY", "DECIDED_ALREADY", "LEDGER_APPEND_ONLY", "NOTHING_TO_PAY", "PAYEE_NOT_ACTIVE",
-        "PAYMENT_IN_PROGRESS", "PAYOUT_FILE_WAS_MADE", "PAYOUT_REFUSED", "PLACE_IS_OVER", "PROGRAM_IN_USE", "REFUND_ASKED_BEFORE",
-        "REFUND_NOT_POSSIBLE", "REFUND_TOO_LARGE",
+        "ALREADY_AFFILIATE",
+        "ALREADY_DECIDED",
+        "ALREADY_ENROLLED",
+        "APPLICATION_OPEN",
+        "BALANCE_TOO_LOW",
+        "BUDGET_EXCEEDED",
+        "COUPON_UNAVAILABLE",
+        "COURSE_NOT_READY",
+        "DECIDED_ALREADY",
+        "LEDGER_APPEND_ONLY",
+        "NOTHING_TO_PAY",
+        "PAYEE_NOT_ACTIVE",
+        "PAYMENT_IN_PROGRESS",
+        "PAYOUT_FILE_WAS_MADE",
+        "PAYOUT_REFUSED",
+        "PLACE_IS_OVER",
+        "PROGRAM_IN_USE",
+        "REFUND_ASKED_BEFORE",
+        "REFUND_NOT_POSSIBLE",
+        "REFUND_TOO_LARGE",
     },
     413: {"PAYLOAD_TOO_LARGE"},
-    422: {"LMS_BROKEN_LINK", "LMS_COURSE_UNKNOWN", "LMS_DUPLICATE", "LMS_NOT_ENROLLED", "LMS_NOT_FOUND", "LMS_REFUSED"},
+    422: {
+        "LMS_BROKEN_LINK",
+        "LMS_COURSE_UNKNOWN",
+        "LMS_DUPLICATE",
+        "LMS_NOT_ENROLLED",
+        "LMS_NOT_FOUND",
+        "LMS_REFUSED",
+    },
     429: {"RATE_LIMITED"},
     500: {
-        "EMAIL_TEMPLATE_BROKEN", "INTERNAL_ERROR", "MAIL_DEFERRED", "MAIL_REFUSED", "MAIL_UNAVAILABLE", "MAIL_UNCERTAIN", "ROWS_FAILED",
-        "SEALED_DETAILS_UNREADABLE", "UNEXPECTED_ERROR", "WORKER_LOST",
+        "EMAIL_TEMPLATE_BROKEN",
+        "INTERNAL_ERROR",
+        "MAIL_DEFERRED",
+        "MAIL_REFUSED",
+        "MAIL_UNAVAILABLE",
+        "MAIL_UNCERTAIN",
+        "ROWS_FAILED",
+        "SEALED_DETAILS_UNREADABLE",
+        "UNEXPECTED_ERROR",
+        "WORKER_LOST",
     },
     502: {"STRIPE_REFUSED", "STRIPE_SESSION_UNKNOWN"},
     503: {
-        "CHECKOUT_UNAVAILABLE", "LMS_BUSY", "LMS_CONTENDED", "LMS_DENIED", "LMS_MISCONFIGURED", "LMS_PARKED", "LMS_THROTTLED",
-        "LMS_UNAVAILABLE", "LMS_UNREADABLE", "SERVICE_UNAVAILABLE", "STRIPE_UNAVAILABLE",
+        "CHECKOUT_UNAVAILABLE",
+        "LMS_BUSY",
+        "LMS_CONTENDED",
+        "LMS_DENIED",
+        "LMS_MISCONFIGURED",
+        "LMS_PARKED",
+        "LMS_THROTTLED",
+        "LMS_UNAVAILABLE",
+        "LMS_UNREADABLE",
+        "SERVICE_UNAVAILABLE",
+        "STRIPE_UNAVAILABLE",
     },
-}  # fmt: skip
+}
 RETRYABLE = {
-    "CHECKOUT_UNAVAILABLE", "LMS_BUSY", "LMS_CONTENDED", "LMS_DENIED", "LMS_MISCONFIGURED", "LMS_PARKED", "LMS_THROTTLED",
-    "LMS_UNAVAILABLE", "LMS_UNREADABLE", "MAIL_DEFERRED", "MAIL_UNAVAILABLE", "MAIL_UNCERTAIN", "RATE_LIMITED", "SERVICE_UNAVAILABLE",
-    "STRIPE_UNAVAILABLE", "UNEXPECTED_ERROR",
-}  # fmt: skip
+    "CHECKOUT_UNAVAILABLE",
+    "LMS_BUSY",
+    "LMS_CONTENDED",
+    "LMS_DENIED",
+    "LMS_MISCONFIGURED",
+    "LMS_PARKED",
+    "LMS_THROTTLED",
+    "LMS_UNAVAILABLE",
+    "LMS_UNREADABLE",
+    "MAIL_DEFERRED",
+    "MAIL_UNAVAILABLE",
+    "MAIL_UNCERTAIN",
+    "RATE_LIMITED",
+    "SERVICE_UNAVAILABLE",
+    "STRIPE_UNAVAILABLE",
+    "UNEXPECTED_ERROR",
+}
 NEVER_RAISED = {"LmsError"}  # the base of the LMS's, without a code of its own
 
 
 def refusals() -> dict[str, list[type[AppError]]]:
-    """Return the product's classes of refusals by their code, having read every module that may have some."""
+    """Return the product's classes of refusals by their code, having read every module that may
+    have some.
+    """
     for app in ("maaledu", *OURS):
         for module in walk_packages(import_module(app).__path__, f"{app}."):
             if not {"management", "migrations", "celery", "wsgi"} & set(module.name.split(".")):
@@ -59,7 +127,10 @@ def refusals() -> dict[str, list[type[AppError]]]:
     while waiting:
         cls = waiting.pop()
         waiting.extend(cls.__subclasses__())
-        if cls.__module__.partition(".")[0] in ("maaledu", *OURS) and cls.__name__ not in NEVER_RAISED:
+        if (
+            cls.__module__.partition(".")[0] in ("maaledu", *OURS)
+            and cls.__name__ not in NEVER_RAISED
+        ):
             found.setdefault(cls.code, []).append(cls)
     return found
 
@@ -73,8 +144,12 @@ def test_every_code_has_the_status_that_was_decided() -> None:
 
 
 def test_only_what_passes_by_itself_may_be_tried_again() -> None:
-    assert {code for code, classes in REFUSALS.items() if any(cls.retryable for cls in classes)} == RETRYABLE
-    assert {code for code, classes in REFUSALS.items() if all(cls.retryable for cls in classes)} == RETRYABLE
+    assert {
+        code for code, classes in REFUSALS.items() if any(cls.retryable for cls in classes)
+    } == RETRYABLE
+    assert {
+        code for code, classes in REFUSALS.items() if all(cls.retryable for cls in classes)
+    } == RETRYABLE
 
 
 @pytest.mark.parametrize("code", sorted(REFUSALS))

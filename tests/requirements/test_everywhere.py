@@ -1,4 +1,6 @@
-"""Requirements about the whole product at once: read off its routes, its models, its pages and its source."""
+"""Requirements about the whole product at once: read off its routes, its models, its pages and its
+source.
+"""
 
 import ast
 import re
@@ -31,8 +33,19 @@ from tests.maaledu.test_checks import GOOD, run
 from tests.processes import python
 
 OURS = (
-    "accounts", "affiliates", "courses", "demo", "enrollments", "grants", "lms_sync", "notifications", "office", "operations", "payments", "storefront",
-)  # fmt: skip
+    "accounts",
+    "affiliates",
+    "courses",
+    "demo",
+    "enrollments",
+    "grants",
+    "lms_sync",
+    "notifications",
+    "office",
+    "operations",
+    "payments",
+    "storefront",
+)
 MANY = 120
 AGGREGATE = r"COUNT\(|SUM\(|SELECT DISTINCT|\$group|\$count"
 LIMIT = r"(?:LIMIT |'\$limit': )(\d+)"
@@ -56,15 +69,22 @@ def calls(name: str) -> dict[str, list[ast.Call]]:
     found: dict[str, list[ast.Call]] = {}
     for module in product():
         for node in ast.walk(module.tree):
-            if isinstance(node, ast.Call) and name in (getattr(node.func, "attr", ""), getattr(node.func, "id", "")):
+            if isinstance(node, ast.Call) and name in (
+                getattr(node.func, "attr", ""),
+                getattr(node.func, "id", ""),
+            ):
                 found.setdefault(module.name, []).append(node)
     return {name: nodes for name, nodes in found.items() if not name.startswith("sandbox")}
 
 
-# --- access ----------------------------------------------------------------------------------------------------------
+# --- access ---------------------------------------------------------------------------------------
 def test_only_the_signed_webhook_and_the_cron_endpoint_do_without_csrf_protection() -> None:
     """Requirement R019: both carry a secret of their own, and neither reads a cookie."""
-    exempt = {pattern.name for pattern in routes(get_resolver().url_patterns) if getattr(pattern.callback, "csrf_exempt", False)}
+    exempt = {
+        pattern.name
+        for pattern in routes(get_resolver().url_patterns)
+        if getattr(pattern.callback, "csrf_exempt", False)
+    }
     assert exempt == {"api_webhook", "stripe_webhook", "cron_expire_grants"}
 
 
@@ -72,37 +92,79 @@ def test_only_the_signed_webhook_and_the_cron_endpoint_do_without_csrf_protectio
 def test_every_page_of_the_office_asks_for_a_member_of_staff(db: None, who: str) -> None:
     """Requirement R020."""
     client = signed_in("learner@example.com") if who == "learner" else Client()
-    names = {f"/admin/{model._meta.app_label}/{model._meta.model_name}/" for model in admin.site._registry}
+    names = {
+        f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
+        for model in admin.site._registry
+    }
     for path in {"/admin/", *names, *(f"{name}add/" for name in names)}:
         answer = client.get(path)
         assert answer.status_code in (302, 403), path
-        assert answer.get("Location", "/admin/login/").startswith(("/accounts/login/", "/admin/login/")), path
+        assert answer.get("Location", "/admin/login/").startswith(
+            ("/accounts/login/", "/admin/login/")
+        ), path
 
 
-# --- models ----------------------------------------------------------------------------------------------------------
+# --- models ---------------------------------------------------------------------------------------
 def test_there_is_one_neutral_record_of_the_sync_and_no_second_one() -> None:
-    """Requirements R117-R119, R121: the job and the enrolment name no product; what the old platform kept twice is kept once."""
+    """Requirements R117-R119, R121: the job and the enrolment name no product; what the old
+    platform kept twice is kept once.
+    """
     names = {model: {field.name for field in model._meta.get_fields()} for model in our_models()}
-    assert not [(model, name) for model, fields in names.items() for name in fields if "frappe" in name or "openedx" in name]
+    assert not [
+        (model, name)
+        for model, fields in names.items()
+        for name in fields
+        if "frappe" in name or "openedx" in name
+    ]
     assert {"lms_platform", "lms_status", "lms_enrollment_id", "lms_synced_at"} <= names[Enrollment]
     assert names[SyncJob] >= {
-        "action", "platform", "email", "full_name", "course_id", "payload", "attempts", "next_attempt_at", "status", "last_error",
-        "dedupe_key", "lms_enrollment_id", "finished_at", "created_at", "updated_at",
-    }  # fmt: skip
+        "action",
+        "platform",
+        "email",
+        "full_name",
+        "course_id",
+        "payload",
+        "attempts",
+        "next_attempt_at",
+        "status",
+        "last_error",
+        "dedupe_key",
+        "lms_enrollment_id",
+        "finished_at",
+        "created_at",
+        "updated_at",
+    }
     assert [model for model, fields in names.items() if "lms_status" in fields] == [Enrollment]
-    assert set(dict(Enrollment._meta.get_field("lms_status").choices)) == {"pending", "success", "failed", "retrying", "revoked"}
+    assert set(dict(Enrollment._meta.get_field("lms_status").choices)) == {
+        "pending",
+        "success",
+        "failed",
+        "retrying",
+        "revoked",
+    }
 
 
 def test_a_course_holds_no_list_of_people_and_no_count() -> None:
     """Requirements R028, R029."""
     fields = [field for field in Course._meta.get_fields() if not field.auto_created]
-    assert not [field.name for field in fields if field.is_relation or isinstance(field, models.JSONField)]
-    assert not [field.name for field in fields if re.search("enrol|student|learner|user|count|total", field.name)]
+    assert not [
+        field.name for field in fields if field.is_relation or isinstance(field, models.JSONField)
+    ]
+    assert not [
+        field.name
+        for field in fields
+        if re.search("enrol|student|learner|user|count|total", field.name)
+    ]
 
 
 def test_every_address_in_every_table_is_checked_for_its_form() -> None:
     """Requirement R179."""
-    found = [f for model in our_models() for f in model._meta.concrete_fields if f.name in {"email", "to"}]
+    found = [
+        f
+        for model in our_models()
+        for f in model._meta.concrete_fields
+        if f.name in {"email", "to"}
+    ]
     assert {f.model._meta.label for f in found} == {
         "accounts.User",
         "affiliates.Affiliate",
@@ -117,8 +179,10 @@ def test_every_address_in_every_table_is_checked_for_its_form() -> None:
                 field.run_validators(bad)
 
 
-# --- amounts of data -------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("page", ["/account/", "/admin/enrollments/enrollment/", "/admin/payments/payment/", "/"])
+# --- amounts of data ------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "page", ["/account/", "/admin/enrollments/enrollment/", "/admin/payments/payment/", "/"]
+)
 def test_no_page_reads_all_enrollments(db: None, page: str) -> None:
     """Requirement R202: however many there are, a page reads its own share of them."""
     course = make_course()
@@ -130,27 +194,50 @@ def test_no_page_reads_all_enrollments(db: None, page: str) -> None:
     with CaptureQueriesContext(connection) as captured:
         assert client.get(page).status_code == 200
     reads = [
-        query["sql"] for query in captured if re.search(r'FROM "(?:enrollments|payments)_|^db\.(?:enrollments|payments)_', query["sql"])
+        query["sql"]
+        for query in captured
+        if re.search(
+            r'FROM "(?:enrollments|payments)_|^db\.(?:enrollments|payments)_', query["sql"]
+        )
     ]
     assert reads or page == "/"
-    assert [sql for sql in reads if not re.search(AGGREGATE, sql) and not re.search(LIMIT, sql)] == []
+    assert [
+        sql for sql in reads if not re.search(AGGREGATE, sql) and not re.search(LIMIT, sql)
+    ] == []
     assert all(int(number) <= 51 for sql in reads for number in re.findall(LIMIT, sql))
 
 
 def _enrollment(course: Course, number: int) -> Enrollment:
     email = "many@example.com" if number % 2 else f"n{number}@example.com"
     status = Enrollment.PENDING if not number % 2 or number == 1 else Enrollment.REFUNDED
-    snapshot = {"kind": "paid", "course_title": course.title, "course_slug": course.slug, "lms_platform": "frappe"}
+    snapshot = {
+        "kind": "paid",
+        "course_title": course.title,
+        "course_slug": course.slug,
+        "lms_platform": "frappe",
+    }
     prices = {"list_price": course.price, "amount": course.price, "currency": course.currency}
-    return Enrollment(course=course, email=email, status=status, lms_course_id=course.lms_course_id, **snapshot, **prices)
+    return Enrollment(
+        course=course,
+        email=email,
+        status=status,
+        lms_course_id=course.lms_course_id,
+        **snapshot,
+        **prices,
+    )
 
 
 def _payment(enrollment: Enrollment) -> Payment:
     money = {"amount": enrollment.amount, "currency": enrollment.currency}
-    return Payment(enrollment=enrollment, idempotency_key=str(enrollment.pk), expires_at=enrollment.created_at, **money)
+    return Payment(
+        enrollment=enrollment,
+        idempotency_key=str(enrollment.pk),
+        expires_at=enrollment.created_at,
+        **money,
+    )
 
 
-# --- source ----------------------------------------------------------------------------------------------------------
+# --- source ---------------------------------------------------------------------------------------
 def test_one_function_hands_messages_to_the_mail_server() -> None:
     """Requirement R145."""
     assert set(calls("send_messages")) == {"notifications.outgoing"}
@@ -161,7 +248,9 @@ def test_one_function_hands_messages_to_the_mail_server() -> None:
 
 
 def test_a_place_is_released_in_one_module() -> None:
-    """Requirement R208: whoever gives a place back goes through `settlement`; refunds and payouts are no places."""
+    """Requirement R208: whoever gives a place back goes through `settlement`; refunds and payouts
+    are no places.
+    """
     ended, others = {"FAILED", "EXPIRED", "CANCELLED"}, {"Refund", "Payout", "PayoutBatch"}
     found = {
         module
@@ -169,7 +258,9 @@ def test_a_place_is_released_in_one_module() -> None:
         for module, nodes in calls(name).items()
         for node in nodes
         for argument in node.args[1:2]
-        if isinstance(argument, ast.Attribute) and argument.attr in ended and getattr(argument.value, "id", "") not in others
+        if isinstance(argument, ast.Attribute)
+        and argument.attr in ended
+        and getattr(argument.value, "id", "") not in others
     }
     assert found == {"payments.settlement"}
 
@@ -179,7 +270,8 @@ def test_every_refusal_has_a_code_of_its_own() -> None:
     classes = [AppError, *_subclasses(AppError)]
     codes = [cls.code for cls in classes if cls.__module__.split(".")[0] in {"maaledu", *OURS}]
     assert [code for code in codes if not re.fullmatch(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)*", code)] == []
-    inherited = {"INTERNAL_ERROR", "LMS_UNAVAILABLE"}  # a base that is never raised; an outage, the same reason counted otherwise
+    # a base that is never raised; an outage, the same reason counted otherwise
+    inherited = {"INTERNAL_ERROR", "LMS_UNAVAILABLE"}
     assert {code for code in codes if codes.count(code) > 1} <= inherited
 
 
@@ -191,16 +283,26 @@ def _subclasses(cls: type[AppError]) -> Iterator[type[AppError]]:
 
 def test_no_secret_is_written_down_anywhere() -> None:
     """Requirement R178: outside the environment there are only the sandbox's own keys."""
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
-    texts = [name for name in listed if name and not name.startswith(("tests/", "static/")) and (ROOT / name).is_file()]
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split("\0")
+    texts = [
+        name
+        for name in listed
+        if name and not name.startswith(("tests/", "static/")) and (ROOT / name).is_file()
+    ]
     assert len(texts) > 100
-    found = {name: match[0] for name in texts if (match := re.search(SECRETS, (ROOT / name).read_text(errors="replace")))}
+    found = {
+        name: match[0]
+        for name in texts
+        if (match := re.search(SECRETS, (ROOT / name).read_text(errors="replace")))
+    }
     assert {name: text for name, text in found.items() if "user:password@" not in text} == {}
     assert re.search(SECRETS, "postgres://shop:hunter22@db.example/shop")
     assert re.search(SECRETS, "sk_" + "live_0123456789")
 
 
-# --- one machine and several -----------------------------------------------------------------------------------------
+# --- one machine and several ----------------------------------------------------------------------
 SHOW = """
 from django.conf import settings
 print(*(cache["BACKEND"] for cache in settings.CACHES.values()), settings.CELERY_BROKER_URL or "none")
@@ -236,15 +338,25 @@ def test_the_support_address_is_a_setting_that_failures_show(db: None, settings)
     """Requirement R011."""
     settings.SUPPORT_EMAIL = "help@shop.example"
     enrollment, _ = make_pending(status="failed", failure_code="AMOUNT_MISMATCH")
-    for path in ("/nowhere", enrollment.get_absolute_url(), f"{enrollment.get_absolute_url()}status/"):
+    for path in (
+        "/nowhere",
+        enrollment.get_absolute_url(),
+        f"{enrollment.get_absolute_url()}status/",
+    ):
         assert "help@shop.example" in Client().get(path).content.decode(), path
 
 
-# --- log lines -------------------------------------------------------------------------------------------------------
+# --- log lines ------------------------------------------------------------------------------------
 def test_the_lines_of_a_piece_of_work_carry_its_id(db: None) -> None:
     """Requirement R176: what a request's id is to a request, the item's id is to a worker."""
     seen = []
-    queue = Queue("emails", Email, lambda item: seen.append((str(item.pk), get_contextvars())), backoff=lambda _: None, lease=timedelta(60))
+    queue = Queue(
+        "emails",
+        Email,
+        lambda item: seen.append((str(item.pk), get_contextvars())),
+        backoff=lambda _: None,
+        lease=timedelta(60),
+    )
     items = [Email.objects.create(dedupe_key=key, kind="any", to="a@example.com") for key in "ab"]
     drain(queue)
     assert sorted(key for key, _ in seen) == sorted(str(item.pk) for item in items)

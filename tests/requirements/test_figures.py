@@ -1,4 +1,6 @@
-"""Every figure of the decisions is a named setting, and has the value that was decided (requirement R207)."""
+"""Every figure of the decisions is a named setting, and has the value that was decided (requirement
+R207).
+"""
 
 import re
 from datetime import timedelta
@@ -81,15 +83,33 @@ def test_the_pauses_follow_their_settings(settings) -> None:
 def test_prices_are_in_dollars_unless_said_otherwise() -> None:
     """Requirement R012."""
     assert Course._meta.get_field("currency").default == "usd"
-    assert (money.format_money(49900, "usd"), money.format_money(24950, "usd")) == ("$499.00", "$249.50")
+    assert (money.format_money(49900, "usd"), money.format_money(24950, "usd")) == (
+        "$499.00",
+        "$249.50",
+    )
 
 
 def test_durations_are_not_written_down_in_the_processes() -> None:
     """Requirement R207: outside the settings a duration longer than a second has a name."""
     nameless = re.compile(
-        r"^(?! *[A-Z][A-Z_]+\b.* = | +retry_after = ).*timedelta\((?:seconds|minutes|hours|days)=(?!1\))[\d.]+\)", re.MULTILINE
+        r"^(?! *[A-Z][A-Z_]+\b.* = | +retry_after ="
+        r" ).*timedelta\((?:seconds|minutes|hours|days)=(?!1\))[\d.]+\)",
+        re.MULTILINE,
     )
-    apps = ("enrollments", "payments", "affiliates", "grants", "notifications", "lms_sync", "courses", "accounts")
+    apps = (
+        "enrollments",
+        "payments",
+        "affiliates",
+        "grants",
+        "notifications",
+        "lms_sync",
+        "courses",
+        "accounts",
+    )
     modules = [path for app in apps for path in (ROOT / app).rglob("*.py")]
-    found = {str(path.relative_to(ROOT)): nameless.findall(path.read_text()) for path in modules if "migrations" not in path.parts}
+    found = {
+        str(path.relative_to(ROOT)): nameless.findall(path.read_text())
+        for path in modules
+        if "migrations" not in path.parts
+    }
     assert {name: lines for name, lines in found.items() if lines} == {}

@@ -1,4 +1,6 @@
-"""One sandbox process for the folder, a fresh book for each test, and a webhook endpoint to look at what arrives."""
+"""One sandbox process for the folder, a fresh book for each test, and a webhook endpoint to look at
+what arrives.
+"""
 
 from __future__ import annotations
 
@@ -81,13 +83,27 @@ class Lms:
         self.sandbox = sandbox
         self.session = requests.Session()
 
-    def __call__(self, method: str, path: str, *, auth: str | None = AUTH["Authorization"], **options: Any) -> requests.Response:
-        headers = {**({} if auth is None else {"Authorization": auth}), **options.pop("headers", {})}
+    def __call__(
+        self, method: str, path: str, *, auth: str | None = AUTH["Authorization"], **options: Any
+    ) -> requests.Response:
+        headers = {
+            **({} if auth is None else {"Authorization": auth}),
+            **options.pop("headers", {}),
+        }
         self.session.cookies.clear()
-        return self.session.request(method, self.sandbox.lms_url + path, headers=headers, timeout=30, **options)
+        return self.session.request(
+            method, self.sandbox.lms_url + path, headers=headers, timeout=30, **options
+        )
 
-    def enroll(self, member: str = "lea@x.test", course: str = "free-course", **options: Any) -> requests.Response:
-        return self("POST", "/api/resource/LMS%20Enrollment", json={"member": member, "course": course}, **options)
+    def enroll(
+        self, member: str = "lea@x.test", course: str = "free-course", **options: Any
+    ) -> requests.Response:
+        return self(
+            "POST",
+            "/api/resource/LMS%20Enrollment",
+            json={"member": member, "course": course},
+            **options,
+        )
 
     def rows(self, member: str = "lea@x.test", course: str = "free-course") -> list[dict[str, Any]]:
         return self.sandbox.enrollments(member, course)
@@ -99,14 +115,22 @@ def message(response: requests.Response) -> str:
 
 
 def always_sent(kind: type[stripe.StripeObject]) -> set[str]:
-    """Return the fields of an object that are never null, by the SDK's own types, which come from Stripe's description."""
+    """Return the fields of an object that are never null, by the SDK's own types, which come from
+    Stripe's description.
+    """
     hints = vars(kind)["__annotations__"].items()
-    return {name for name, hint in hints if get_origin(hint) is not ClassVar and type(None) not in get_args(hint)}
+    return {
+        name
+        for name, hint in hints
+        if get_origin(hint) is not ClassVar and type(None) not in get_args(hint)
+    }
 
 
 @pytest.fixture(scope="package")
 def running() -> Iterator[Sandbox]:
-    with Sandbox(async_delay=0.2, webhook_retry_base=0.1, webhook_timeout=2, lms_hang_seconds=0.3) as sandbox:
+    with Sandbox(
+        async_delay=0.2, webhook_retry_base=0.1, webhook_timeout=2, lms_hang_seconds=0.3
+    ) as sandbox:
         yield sandbox
 
 
@@ -150,7 +174,12 @@ def transport() -> Iterator[stripe.RequestsClient]:
 
 @pytest.fixture
 def client(sandbox: Sandbox, transport: stripe.RequestsClient) -> stripe.StripeClient:
-    return stripe.StripeClient(STRIPE_KEY, base_addresses={"api": sandbox.stripe_url}, http_client=transport, max_network_retries=0)
+    return stripe.StripeClient(
+        STRIPE_KEY,
+        base_addresses={"api": sandbox.stripe_url},
+        http_client=transport,
+        max_network_retries=0,
+    )
 
 
 @pytest.fixture
@@ -158,7 +187,16 @@ def order() -> dict[str, Any]:
     """The parameters of a session as the shop sends them."""
     return {
         "mode": "payment",
-        "line_items": [{"quantity": 1, "price_data": {"currency": "usd", "unit_amount": 4900, "product_data": {"name": "Data Analysis"}}}],
+        "line_items": [
+            {
+                "quantity": 1,
+                "price_data": {
+                    "currency": "usd",
+                    "unit_amount": 4900,
+                    "product_data": {"name": "Data Analysis"},
+                },
+            }
+        ],
         "success_url": "https://shop.example/enrollments/t/?session_id={CHECKOUT_SESSION_ID}",
         "cancel_url": "https://shop.example/checkout/cancelled/t/",
         "customer_email": "lea@x.test",
@@ -170,8 +208,12 @@ def order() -> dict[str, Any]:
 
 
 @pytest.fixture
-def payment(sandbox: Sandbox, client: stripe.StripeClient, order: dict[str, Any], endpoint: Endpoint) -> str:
-    """A payment intent of 49.00 USD, paid by card, whose events have been delivered and forgotten."""
+def payment(
+    sandbox: Sandbox, client: stripe.StripeClient, order: dict[str, Any], endpoint: Endpoint
+) -> str:
+    """A payment intent of 49.00 USD, paid by card, whose events have been delivered and
+    forgotten.
+    """
     session = client.v1.checkout.sessions.create(order)
     intent = sandbox.pay(session.id, wait=5)["session"]["payment_intent"]
     endpoint.clear()

@@ -10,16 +10,63 @@ import stripe
 from tests.sandbox_client import STRIPE_KEY
 
 ALWAYS = {
-    "adaptive_pricing", "after_expiration", "allow_promotion_codes", "amount_subtotal", "amount_total", "automatic_tax",
-    "billing_address_collection", "branding_settings", "cancel_url", "client_reference_id", "client_secret", "collected_information",
-    "consent", "consent_collection", "created", "currency", "currency_conversion", "custom_fields", "custom_text", "customer",
-    "customer_creation", "customer_details", "customer_email", "discounts", "expires_at", "id", "invoice", "invoice_creation", "livemode",
-    "locale", "metadata", "mode", "object", "payment_intent", "payment_link", "payment_method_collection",
-    "payment_method_configuration_details", "payment_method_options", "payment_method_types", "payment_status", "permissions",
-    "phone_number_collection", "recovered_from", "saved_payment_method_options", "setup_intent", "shipping_address_collection",
-    "shipping_cost", "shipping_options", "status", "submit_type", "subscription", "success_url", "total_details", "ui_mode", "url",
+    "adaptive_pricing",
+    "after_expiration",
+    "allow_promotion_codes",
+    "amount_subtotal",
+    "amount_total",
+    "automatic_tax",
+    "billing_address_collection",
+    "branding_settings",
+    "cancel_url",
+    "client_reference_id",
+    "client_secret",
+    "collected_information",
+    "consent",
+    "consent_collection",
+    "created",
+    "currency",
+    "currency_conversion",
+    "custom_fields",
+    "custom_text",
+    "customer",
+    "customer_creation",
+    "customer_details",
+    "customer_email",
+    "discounts",
+    "expires_at",
+    "id",
+    "invoice",
+    "invoice_creation",
+    "livemode",
+    "locale",
+    "metadata",
+    "mode",
+    "object",
+    "payment_intent",
+    "payment_link",
+    "payment_method_collection",
+    "payment_method_configuration_details",
+    "payment_method_options",
+    "payment_method_types",
+    "payment_status",
+    "permissions",
+    "phone_number_collection",
+    "recovered_from",
+    "saved_payment_method_options",
+    "setup_intent",
+    "shipping_address_collection",
+    "shipping_cost",
+    "shipping_options",
+    "status",
+    "submit_type",
+    "subscription",
+    "success_url",
+    "total_details",
+    "ui_mode",
+    "url",
     "wallet_options",
-}  # fmt: skip
+}
 
 
 def changed(order, path, value):
@@ -42,7 +89,12 @@ def test_new_session_has_every_field_and_waits_for_payment(client, sandbox, orde
     assert "line_items" not in fields
     assert session.id.startswith("cs_test_")
     assert session.url == f"{sandbox.url}/pay/{session.id}"
-    assert (session.status, session.payment_status, session.payment_intent, session.livemode) == ("open", "unpaid", None, False)
+    assert (session.status, session.payment_status, session.payment_intent, session.livemode) == (
+        "open",
+        "unpaid",
+        None,
+        False,
+    )
     assert (session.amount_total, session.currency, session.ui_mode) == (4900, "usd", "hosted_page")
     assert session.metadata.to_dict() == {"enrollment": "1"}
     assert session.success_url.endswith("{CHECKOUT_SESSION_ID}")
@@ -67,7 +119,9 @@ def test_expanding_shows_line_items_and_payment(client, sandbox, order):
     sandbox.pay(session.id)
     plain = client.v1.checkout.sessions.retrieve(session.id)
     assert plain.payment_intent.startswith("pi_")
-    full = client.v1.checkout.sessions.retrieve(session.id, {"expand": ["line_items", "payment_intent.latest_charge"]})
+    full = client.v1.checkout.sessions.retrieve(
+        session.id, {"expand": ["line_items", "payment_intent.latest_charge"]}
+    )
     assert full.line_items.data[0].description == "Data Analysis"
     assert full.payment_intent.id == plain.payment_intent
     assert full.payment_intent.latest_charge.amount == 9800
@@ -84,7 +138,10 @@ def test_unknown_session_is_a_404(client):
 
 
 def test_list_filters_and_pages(client, sandbox, order):
-    made = [client.v1.checkout.sessions.create({**order, "customer_email": f"b{number}@x.test"}).id for number in range(5)]
+    made = [
+        client.v1.checkout.sessions.create({**order, "customer_email": f"b{number}@x.test"}).id
+        for number in range(5)
+    ]
     sandbox.pay(made[0])
     sandbox.expire(made[1])
     sessions = client.v1.checkout.sessions
@@ -92,7 +149,9 @@ def test_list_filters_and_pages(client, sandbox, order):
     assert [item.id for item in sessions.list({"status": "expired"}).data] == made[1:2]
     intent = sessions.retrieve(made[0]).payment_intent
     assert [item.id for item in sessions.list({"payment_intent": intent}).data] == made[:1]
-    assert [item.id for item in sessions.list({"customer_details": {"email": "B3@x.test"}}).data] == [made[3]]
+    assert [
+        item.id for item in sessions.list({"customer_details": {"email": "B3@x.test"}}).data
+    ] == [made[3]]
     assert sessions.list({"created": {"gte": int(time.time()) + 60}}).data == []
     first = sessions.list({"limit": 2})
     assert [item.id for item in first.data] == made[:2:-1]
@@ -101,7 +160,13 @@ def test_list_filters_and_pages(client, sandbox, order):
     assert [item.id for item in rest.data] == made[2::-1]
     assert not rest.has_more
     assert [item.id for item in first.auto_paging_iter()] == made[::-1]
-    assert sessions.list({"limit": 1, "expand": ["data.line_items"]}).data[0].line_items.data[0].amount_total == 4900
+    assert (
+        sessions.list({"limit": 1, "expand": ["data.line_items"]})
+        .data[0]
+        .line_items.data[0]
+        .amount_total
+        == 4900
+    )
 
 
 def test_list_has_no_filter_by_reference(client):
@@ -131,14 +196,39 @@ REFUSED = [
     (("mode",), ..., "parameter_missing", "mode"),
     (("mode",), "gift", None, "mode"),
     (("line_items",), ..., "parameter_missing", "line_items"),
-    ((*PRICE, "product_data"), {"description": "x"}, "parameter_missing", "line_items[0][price_data][product_data][name]"),
-    ((*PRICE, "product_data", "name"), "", "parameter_invalid_empty", "line_items[0][price_data][product_data][name]"),
+    (
+        (*PRICE, "product_data"),
+        {"description": "x"},
+        "parameter_missing",
+        "line_items[0][price_data][product_data][name]",
+    ),
+    (
+        (*PRICE, "product_data", "name"),
+        "",
+        "parameter_invalid_empty",
+        "line_items[0][price_data][product_data][name]",
+    ),
     ((*PRICE, "product_data"), ..., "parameter_missing", "line_items[0][price_data][product_data]"),
     ((*PRICE, "unit_amount"), ..., "parameter_missing", "line_items[0][price_data][unit_amount]"),
-    ((*PRICE, "unit_amount"), "49.00", "parameter_invalid_integer", "line_items[0][price_data][unit_amount]"),
-    ((*PRICE, "unit_amount"), -1, "parameter_invalid_integer", "line_items[0][price_data][unit_amount]"),
+    (
+        (*PRICE, "unit_amount"),
+        "49.00",
+        "parameter_invalid_integer",
+        "line_items[0][price_data][unit_amount]",
+    ),
+    (
+        (*PRICE, "unit_amount"),
+        -1,
+        "parameter_invalid_integer",
+        "line_items[0][price_data][unit_amount]",
+    ),
     ((*PRICE, "unit_amount"), 49, "amount_too_small", None),
-    ((*PRICE, "unit_amount"), 100_000_000, "parameter_invalid_integer", "line_items[0][price_data][unit_amount]"),
+    (
+        (*PRICE, "unit_amount"),
+        100_000_000,
+        "parameter_invalid_integer",
+        "line_items[0][price_data][unit_amount]",
+    ),
     ((*PRICE, "currency"), "xyz", None, "line_items[0][price_data][currency]"),
     ((*PRICE, "currency"), ..., "parameter_missing", "line_items[0][price_data][currency]"),
     ((*ITEM, "quantity"), ..., "parameter_missing", "line_items[0][quantity]"),
@@ -150,7 +240,12 @@ REFUSED = [
     (("customer_email",), "not an address", "email_invalid", "customer_email"),
     (("customer_email",), "", "parameter_invalid_empty", "customer_email"),
     (("customer",), "cus_1", None, "customer_email"),
-    (("client_reference_id",), "x" * 201, "parameter_invalid_string_too_long", "client_reference_id"),
+    (
+        ("client_reference_id",),
+        "x" * 201,
+        "parameter_invalid_string_too_long",
+        "client_reference_id",
+    ),
     (("metadata",), {f"k{number}": "v" for number in range(51)}, None, "metadata"),
     (("metadata",), {"k" * 41: "v"}, None, "metadata"),
     (("metadata",), {"k": "v" * 501}, None, "metadata[k]"),
@@ -163,20 +258,29 @@ REFUSED = [
     (("adaptive_pricing",), {"enabled": "maybe"}, None, "adaptive_pricing[enabled]"),
     (("adaptive_pricing",), {"on": True}, "parameter_unknown", "adaptive_pricing[on]"),
     (("discounts",), [{"coupon": "HALF"}], "resource_missing", "discounts[0][coupon]"),
-    (("payment_intent_data",), {"description": "x" * 1001}, "parameter_invalid_string_too_long", "payment_intent_data[description]"),
-]  # fmt: skip
+    (
+        ("payment_intent_data",),
+        {"description": "x" * 1001},
+        "parameter_invalid_string_too_long",
+        "payment_intent_data[description]",
+    ),
+]
 
 
 @pytest.mark.parametrize("wrong", REFUSED)
 def test_wrong_parameter_is_refused_and_nothing_is_made(client, sandbox, order, wrong):
     path, value, code, param = wrong
     with pytest.raises(stripe.InvalidRequestError) as caught:
-        client.v1.checkout.sessions.create(changed(order, path, value() if callable(value) else value))
+        client.v1.checkout.sessions.create(
+            changed(order, path, value() if callable(value) else value)
+        )
     assert (caught.value.http_status, caught.value.code, caught.value.param) == (400, code, param)
     assert sandbox.sessions() == []
 
 
-@pytest.mark.parametrize(("currency", "least"), [("usd", 50), ("eur", 50), ("gbp", 30), ("aed", 200), ("jpy", 50)])
+@pytest.mark.parametrize(
+    ("currency", "least"), [("usd", 50), ("eur", 50), ("gbp", 30), ("aed", 200), ("jpy", 50)]
+)
 def test_least_amount_is_taken_and_one_unit_less_is_not(client, order, currency, least):
     price = order["line_items"][0]["price_data"]
     price.update(currency=currency, unit_amount=least)
@@ -200,12 +304,18 @@ def test_a_total_of_zero_needs_no_payment(client, sandbox, order):
     session = client.v1.checkout.sessions.create(order)
     sandbox.pay(session.id)
     done = client.v1.checkout.sessions.retrieve(session.id)
-    assert (done.status, done.payment_status, done.payment_intent) == ("complete", "no_payment_required", None)
+    assert (done.status, done.payment_status, done.payment_intent) == (
+        "complete",
+        "no_payment_required",
+        None,
+    )
 
 
 @pytest.mark.parametrize("key", ["sk_test_other", "sk_live_123", ""])
 def test_unknown_key_is_a_401_in_stripes_shape(sandbox, transport, order, key):
-    other = stripe.StripeClient(key, base_addresses={"api": sandbox.stripe_url}, http_client=transport)
+    other = stripe.StripeClient(
+        key, base_addresses={"api": sandbox.stripe_url}, http_client=transport
+    )
     with pytest.raises(stripe.AuthenticationError) as caught:
         other.v1.checkout.sessions.create(order)
     assert caught.value.http_status == 401
@@ -213,7 +323,11 @@ def test_unknown_key_is_a_401_in_stripes_shape(sandbox, transport, order, key):
 
 
 def test_unknown_address_is_a_404_in_stripes_shape(sandbox):
-    answer = requests.get(f"{sandbox.stripe_url}/v1/nothing", headers={"Authorization": f"Bearer {STRIPE_KEY}"}, timeout=5)
+    answer = requests.get(
+        f"{sandbox.stripe_url}/v1/nothing",
+        headers={"Authorization": f"Bearer {STRIPE_KEY}"},
+        timeout=5,
+    )
     assert answer.status_code == 404
     assert answer.json()["error"]["type"] == "invalid_request_error"
     assert answer.headers["Request-Id"].startswith("req_")
@@ -258,14 +372,20 @@ def test_a_stored_500_replays_and_a_new_key_works(client, sandbox, order):
             client.v1.checkout.sessions.create(order, {"idempotency_key": "attempt-1"})
         assert caught.value.http_status == 500
     assert caught.value.headers["Idempotent-Replayed"] == "true"
-    assert client.v1.checkout.sessions.create(order, {"idempotency_key": "attempt-2"}).status == "open"
+    assert (
+        client.v1.checkout.sessions.create(order, {"idempotency_key": "attempt-2"}).status == "open"
+    )
     assert len(sandbox.sessions()) == 1
 
 
 def test_a_refused_parameter_does_not_use_the_key_up(client, order):
     with pytest.raises(stripe.InvalidRequestError):
-        client.v1.checkout.sessions.create({**order, "mode": "gift"}, {"idempotency_key": "attempt-1"})
-    assert client.v1.checkout.sessions.create(order, {"idempotency_key": "attempt-1"}).status == "open"
+        client.v1.checkout.sessions.create(
+            {**order, "mode": "gift"}, {"idempotency_key": "attempt-1"}
+        )
+    assert (
+        client.v1.checkout.sessions.create(order, {"idempotency_key": "attempt-1"}).status == "open"
+    )
 
 
 def test_lost_answer_leaves_a_session_that_the_same_key_finds(client, sandbox, order):
@@ -273,12 +393,19 @@ def test_lost_answer_leaves_a_session_that_the_same_key_finds(client, sandbox, o
     with pytest.raises(stripe.APIConnectionError):
         client.v1.checkout.sessions.create(order, {"idempotency_key": "attempt-1"})
     [kept] = sandbox.sessions()
-    assert client.v1.checkout.sessions.create(order, {"idempotency_key": "attempt-1"}).id == kept["id"]
+    assert (
+        client.v1.checkout.sessions.create(order, {"idempotency_key": "attempt-1"}).id == kept["id"]
+    )
     assert len(sandbox.sessions()) == 1
 
 
 def test_the_sdks_own_retry_makes_one_session(sandbox, transport, order):
-    retrying = stripe.StripeClient(STRIPE_KEY, base_addresses={"api": sandbox.stripe_url}, http_client=transport, max_network_retries=2)
+    retrying = stripe.StripeClient(
+        STRIPE_KEY,
+        base_addresses={"api": sandbox.stripe_url},
+        http_client=transport,
+        max_network_retries=2,
+    )
     sandbox.fault("stripe", "lost_answer", "POST /v1/checkout/sessions", times=1)
     assert retrying.v1.checkout.sessions.create(order).status == "open"
     assert len(sandbox.sessions()) == 1
@@ -287,7 +414,11 @@ def test_the_sdks_own_retry_makes_one_session(sandbox, transport, order):
 def test_a_key_in_use_is_a_409(client, sandbox, order):
     sandbox.fault("stripe", "slow", "POST /v1/checkout/sessions", seconds=0.6, times=1)
     made = []
-    slow = threading.Thread(target=lambda: made.append(client.v1.checkout.sessions.create(order, {"idempotency_key": "attempt-1"})))
+    slow = threading.Thread(
+        target=lambda: made.append(
+            client.v1.checkout.sessions.create(order, {"idempotency_key": "attempt-1"})
+        )
+    )
     slow.start()
     time.sleep(0.25)
     with pytest.raises(stripe.StripeError) as caught:
@@ -302,7 +433,9 @@ def test_twenty_threads_with_one_key_make_one_session(client, sandbox, order):
 
     def create():
         try:
-            ids.append(client.v1.checkout.sessions.create(order, {"idempotency_key": "attempt-1"}).id)
+            ids.append(
+                client.v1.checkout.sessions.create(order, {"idempotency_key": "attempt-1"}).id
+            )
         except stripe.StripeError as error:
             refusals.append(error.http_status)
 

@@ -18,7 +18,9 @@ class Forms(HTMLParser):
     def handle_starttag(self, tag, attrs):
         entry = dict(attrs)
         if tag == "form":
-            self.forms.append({"fields": {}, "buttons": {}, "to": entry["action"], "method": entry["method"]})
+            self.forms.append(
+                {"fields": {}, "buttons": {}, "to": entry["action"], "method": entry["method"]}
+            )
         elif tag == "input":
             self.forms[-1]["fields"][entry["name"]] = entry.get("value", "")
         elif tag == "button" and "name" in entry:
@@ -77,7 +79,9 @@ def test_an_inquiry_can_be_closed_or_escalate(sandbox, client, order, payment, p
     assert sandbox.state()["disputes"][0]["status"] == "warning_closed"
 
 
-@pytest.mark.parametrize(("typed", "amount"), [("", 4900), ("12.50", 1250), ("12,5", 1250), ("3", 300), (" 0.01 ", 1)])
+@pytest.mark.parametrize(
+    ("typed", "amount"), [("", 4900), ("12.50", 1250), ("12,5", 1250), ("3", 300), (" 0.01 ", 1)]
+)
 def test_a_refund_takes_an_amount_as_people_write_it(sandbox, payment, press, typed, amount):
     assert press("Refund: lea@x.test", amount=typed).status_code == 303
     assert [refund["amount"] for refund in sandbox.state()["refunds"]] == [amount]
@@ -96,10 +100,15 @@ def test_pending_refunds_are_ended_by_hand(sandbox, payment, press):
     requests.post(switch, data={"action": "refund_status", "refund_status": "pending"}, timeout=5)
     press("Refund: lea@x.test")
     assert buttons(sandbox) == ["Succeed: lea@x.test", "Fail: lea@x.test", "Cancel: lea@x.test"]
-    assert "<option selected>pending</option>" in requests.get(f"{sandbox.url}/control/", timeout=5).text
+    assert (
+        "<option selected>pending</option>"
+        in requests.get(f"{sandbox.url}/control/", timeout=5).text
+    )
     press("Succeed: lea@x.test")
     assert sandbox.state()["refunds"][0]["status"] == "succeeded"
-    wrong = requests.post(switch, data={"action": "refund_status", "refund_status": "maybe"}, timeout=5)
+    wrong = requests.post(
+        switch, data={"action": "refund_status", "refund_status": "maybe"}, timeout=5
+    )
     assert wrong.status_code == 400
     assert sandbox.stripe()["refund_status"] == "pending"
 
@@ -116,13 +125,18 @@ def test_an_old_page_does_no_harm(sandbox, payment):
         answer = requests.post(f"{sandbox.url}/control/switch", data=form, timeout=5)
         assert (answer.status_code, sentence in answer.text) == (400, True)
     state = sandbox.state()
-    assert (state["refunds"], [dispute["status"] for dispute in state["disputes"]]) == ([], ["needs_response"])
+    assert (state["refunds"], [dispute["status"] for dispute in state["disputes"]]) == (
+        [],
+        ["needs_response"],
+    )
 
 
 def test_every_field_has_a_name_for_those_who_cannot_see_it(sandbox, payment):
     page = requests.get(f"{sandbox.url}/control/", timeout=5).text
     named = set(re.findall(r'<label for="([^"]+)"', page))
     fields = re.findall(r"<(?:input|select)[^>]*>", page)
-    nameless = [field for field in fields if "aria-label" not in field and 'type="hidden"' not in field]
+    nameless = [
+        field for field in fields if "aria-label" not in field and 'type="hidden"' not in field
+    ]
     assert {re.search(r'id="([^"]+)"', field)[1] for field in nameless} == named
     assert "<script" not in page

@@ -1,4 +1,6 @@
-"""Disputes: what a bank does, the money and events of it, and what Stripe refuses while it goes on."""
+"""Disputes: what a bank does, the money and events of it, and what Stripe refuses while it goes
+on.
+"""
 
 import json
 from datetime import UTC, datetime
@@ -27,7 +29,9 @@ def events(client):
 
 
 def moved(dispute):
-    return [(entry["amount"], entry["fee"], entry["net"]) for entry in dispute["balance_transactions"]]
+    return [
+        (entry["amount"], entry["fee"], entry["net"]) for entry in dispute["balance_transactions"]
+    ]
 
 
 def test_a_dispute_takes_the_money_at_once(client, sandbox, payment, endpoint):
@@ -40,9 +44,17 @@ def test_a_dispute_takes_the_money_at_once(client, sandbox, payment, endpoint):
     assert (dispute.object, dispute.status, dispute.reason, dispute.amount, dispute.currency) == (
         "dispute", "needs_response", "fraudulent", 4900, "usd",
     )  # fmt: skip
-    assert (dispute.charge, dispute.payment_intent, charge.payment_intent) == (charge.id, payment, payment)
+    assert (dispute.charge, dispute.payment_intent, charge.payment_intent) == (
+        charge.id,
+        payment,
+        payment,
+    )
     assert (charge.disputed, charge.refunded, charge.amount_refunded) == (True, False, 0)
-    assert (dispute.is_charge_refundable, dispute.livemode, dispute.metadata.to_dict()) == (False, False, {})
+    assert (dispute.is_charge_refundable, dispute.livemode, dispute.metadata.to_dict()) == (
+        False,
+        False,
+        {},
+    )
     assert moved(dispute) == [(-4900, 1500, -6400)]
     sent = endpoint.objects("charge.dispute.created")[0]
     assert (sent["id"], sent["balance_transactions"][0]["source"]) == (dispute.id, dispute.id)
@@ -50,7 +62,14 @@ def test_a_dispute_takes_the_money_at_once(client, sandbox, payment, endpoint):
 
 def test_a_dispute_has_every_field_stripe_always_sends(client, dispute):
     found = client.v1.disputes.retrieve(dispute["id"])
-    assert {"balance_transactions", "charge", "evidence", "is_charge_refundable", "reason", "status"} <= always_sent(stripe.Dispute)
+    assert {
+        "balance_transactions",
+        "charge",
+        "evidence",
+        "is_charge_refundable",
+        "reason",
+        "status",
+    } <= always_sent(stripe.Dispute)
     assert always_sent(stripe.Dispute) <= set(found.to_dict())
     assert always_sent(stripe.BalanceTransaction) <= set(found.balance_transactions[0].to_dict())
     details = found.evidence_details
@@ -63,13 +82,22 @@ def test_a_dispute_has_every_field_stripe_always_sends(client, dispute):
     assert evidence.pop("enhanced_evidence") == {}
     assert (len(evidence), set(evidence.values())) == (27, {None})
     case = found.payment_method_details.card
-    assert (case.brand, case.case_type, case.network, case.network_reason_code) == ("visa", "chargeback", "visa", "10.4")
+    assert (case.brand, case.case_type, case.network, case.network_reason_code) == (
+        "visa",
+        "chargeback",
+        "visa",
+        "10.4",
+    )
 
 
 def test_part_of_a_charge_can_be_disputed_for_another_reason(client, sandbox, payment):
     charge = client.v1.charges.list({"payment_intent": payment}).data[0]
     dispute = sandbox.dispute(charge.id, amount=1000, reason="product_not_received")
-    assert (dispute["amount"], dispute["reason"], moved(dispute)) == (1000, "product_not_received", [(-1000, 1500, -2500)])
+    assert (dispute["amount"], dispute["reason"], moved(dispute)) == (
+        1000,
+        "product_not_received",
+        [(-1000, 1500, -2500)],
+    )
 
 
 def test_what_was_refunded_is_not_disputed_again(sandbox, payment):
@@ -95,7 +123,9 @@ def test_a_wrong_dispute_is_refused(client, sandbox, payment, data, sentence):
 
 def test_what_was_not_paid_or_is_all_refunded_cannot_be_disputed(client, sandbox, payment, order):
     sandbox.refund_in_dashboard(payment)
-    debit = sandbox.pay(client.v1.checkout.sessions.create(order).id, "delayed_success", delay=600)["session"]["payment_intent"]
+    debit = sandbox.pay(client.v1.checkout.sessions.create(order).id, "delayed_success", delay=600)[
+        "session"
+    ]["payment_intent"]
     for intent in (payment, debit):
         with pytest.raises(RuntimeError, match=r"400 .*Only a paid charge"):
             sandbox.dispute(intent)
@@ -105,14 +135,18 @@ def test_what_was_not_paid_or_is_all_refunded_cannot_be_disputed(client, sandbox
 
 
 def test_a_bank_debit_can_be_disputed_and_is_lost_at_once(client, sandbox, order):
-    intent = sandbox.pay(client.v1.checkout.sessions.create(order).id, "delayed_success", delay=0)["session"]["payment_intent"]
+    intent = sandbox.pay(client.v1.checkout.sessions.create(order).id, "delayed_success", delay=0)[
+        "session"
+    ]["payment_intent"]
     wait_until(lambda: client.v1.payment_intents.retrieve(intent).status == "succeeded")
     dispute = sandbox.dispute(intent, status="lost", reason="debit_not_authorized")
     assert "payment_method_details" not in dispute
     assert events(client) == [*OPENED, "charge.dispute.closed"]
 
 
-def test_winning_gives_the_money_back_and_keeps_the_fee(client, sandbox, payment, dispute, endpoint):
+def test_winning_gives_the_money_back_and_keeps_the_fee(
+    client, sandbox, payment, dispute, endpoint
+):
     won = sandbox.close_dispute(dispute["id"], "won", wait=5)
     assert sorted(endpoint.types) == ["charge.dispute.closed", "charge.dispute.funds_reinstated"]
     assert events(client) == [*OPENED, "charge.dispute.funds_reinstated", "charge.dispute.closed"]
@@ -126,16 +160,27 @@ def test_losing_leaves_the_money_with_the_buyer(client, sandbox, dispute, endpoi
     lost = sandbox.close_dispute(dispute["id"], "lost", wait=5)
     assert endpoint.types == ["charge.dispute.closed"]
     assert events(client) == [*OPENED, "charge.dispute.closed"]
-    assert (lost["status"], lost["is_charge_refundable"], moved(lost)) == ("lost", False, [(-4900, 1500, -6400)])
+    assert (lost["status"], lost["is_charge_refundable"], moved(lost)) == (
+        "lost",
+        False,
+        [(-4900, 1500, -6400)],
+    )
 
 
 def test_an_answer_is_under_review_first(client, sandbox, dispute, endpoint):
     sandbox.close_dispute(dispute["id"], "under_review", wait=5)
     [(_, body)] = endpoint.received
     event = json.loads(body)
-    assert (event["type"], event["data"]["previous_attributes"]) == ("charge.dispute.updated", {"status": "needs_response"})
+    assert (event["type"], event["data"]["previous_attributes"]) == (
+        "charge.dispute.updated",
+        {"status": "needs_response"},
+    )
     details = client.v1.disputes.retrieve(dispute["id"]).evidence_details
-    assert (details.has_evidence, details.submission_count, details.submission_method) == (True, 1, "manual")
+    assert (details.has_evidence, details.submission_count, details.submission_method) == (
+        True,
+        1,
+        "manual",
+    )
     sandbox.close_dispute(dispute["id"], "lost")
     assert events(client) == [*OPENED, "charge.dispute.updated", "charge.dispute.closed"]
 
@@ -151,13 +196,19 @@ def test_a_status_of_tomorrow_is_sent_as_an_update(client, sandbox, dispute, end
 def test_the_same_status_again_changes_nothing(client, sandbox, dispute):
     sandbox.close_dispute(dispute["id"], "won")
     before = events(client)
-    assert moved(sandbox.close_dispute(dispute["id"], "won")) == [(-4900, 1500, -6400), (4900, 0, 4900)]
+    assert moved(sandbox.close_dispute(dispute["id"], "won")) == [
+        (-4900, 1500, -6400),
+        (4900, 0, 4900),
+    ]
     assert events(client) == before
 
 
 def test_a_decision_may_be_overturned(client, sandbox, dispute):
     sandbox.close_dispute(dispute["id"], "lost")
-    assert moved(sandbox.close_dispute(dispute["id"], "won")) == [(-4900, 1500, -6400), (4900, 0, 4900)]
+    assert moved(sandbox.close_dispute(dispute["id"], "won")) == [
+        (-4900, 1500, -6400),
+        (4900, 0, 4900),
+    ]
     assert events(client)[-2:] == ["charge.dispute.funds_reinstated", "charge.dispute.closed"]
 
 
@@ -169,7 +220,11 @@ def test_an_inquiry_takes_no_money_and_may_just_end(client, sandbox, payment, en
     sandbox.close_dispute(inquiry["id"], "warning_under_review")
     closed = sandbox.close_dispute(inquiry["id"], "warning_closed")
     assert (closed["status"], moved(closed)) == ("warning_closed", [])
-    assert events(client) == ["charge.dispute.created", "charge.dispute.updated", "charge.dispute.closed"]
+    assert events(client) == [
+        "charge.dispute.created",
+        "charge.dispute.updated",
+        "charge.dispute.closed",
+    ]
 
 
 def test_an_inquiry_that_escalates_takes_the_money_then(client, sandbox, payment):
@@ -177,33 +232,51 @@ def test_an_inquiry_that_escalates_takes_the_money_then(client, sandbox, payment
     escalated = sandbox.close_dispute(inquiry["id"], "needs_response")
     assert (escalated["is_charge_refundable"], moved(escalated)) == (False, [(-4900, 1500, -6400)])
     assert escalated["payment_method_details"]["card"]["case_type"] == "chargeback"
-    assert events(client) == ["charge.dispute.created", "charge.dispute.updated", "charge.dispute.funds_withdrawn"]
+    assert events(client) == [
+        "charge.dispute.created",
+        "charge.dispute.updated",
+        "charge.dispute.funds_withdrawn",
+    ]
 
 
-@pytest.mark.parametrize("status", ["needs_response", "under_review", "lost", "prevented", NOBODY_KNOWS])
+@pytest.mark.parametrize(
+    "status", ["needs_response", "under_review", "lost", "prevented", NOBODY_KNOWS]
+)
 def test_a_charge_that_was_charged_back_is_not_refunded(client, sandbox, payment, dispute, status):
     sandbox.close_dispute(dispute["id"], status)
     with pytest.raises(stripe.InvalidRequestError) as caught:
         client.v1.refunds.create({"payment_intent": payment, "amount": 100})
     assert (caught.value.http_status, caught.value.code) == (400, "charge_disputed")
-    assert str(caught.value.user_message) == f"Charge {dispute['charge']} has been charged back; cannot issue a refund."
+    assert (
+        str(caught.value.user_message)
+        == f"Charge {dispute['charge']} has been charged back; cannot issue a refund."
+    )
     with pytest.raises(RuntimeError, match=r"400 .*charged back"):
         sandbox.refund_in_dashboard(payment)
     assert sandbox.state()["refunds"] == []
     assert client.v1.charges.retrieve(dispute["charge"]).amount_refunded == 0
 
 
-@pytest.mark.parametrize("status", ["warning_needs_response", "warning_under_review", "warning_closed", "won"])
-def test_an_inquiry_or_a_dispute_that_was_won_does_not_hinder_a_refund(client, sandbox, payment, status):
+@pytest.mark.parametrize(
+    "status", ["warning_needs_response", "warning_under_review", "warning_closed", "won"]
+)
+def test_an_inquiry_or_a_dispute_that_was_won_does_not_hinder_a_refund(
+    client, sandbox, payment, status
+):
     dispute = sandbox.dispute(payment, status="warning_needs_response")
     sandbox.close_dispute(dispute["id"], status)
     assert client.v1.refunds.create({"payment_intent": payment}).status == "succeeded"
 
 
-def test_disputes_are_found_by_charge_by_payment_by_time_and_by_page(client, sandbox, payment, dispute, order):
+def test_disputes_are_found_by_charge_by_payment_by_time_and_by_page(
+    client, sandbox, payment, dispute, order
+):
     sandbox.advance(3600)
     del order["expires_at"]
-    intents = [sandbox.pay(client.v1.checkout.sessions.create(order).id)["session"]["payment_intent"] for _ in range(2)]
+    intents = [
+        sandbox.pay(client.v1.checkout.sessions.create(order).id)["session"]["payment_intent"]
+        for _ in range(2)
+    ]
     second, third = [sandbox.dispute(intent) for intent in intents]
 
     def found(**query):
@@ -223,8 +296,16 @@ def test_disputes_are_found_by_charge_by_payment_by_time_and_by_page(client, san
 def test_an_unknown_dispute_is_missing(client, sandbox):
     with pytest.raises(stripe.InvalidRequestError) as caught:
         client.v1.disputes.retrieve("du_none")
-    assert (caught.value.http_status, caught.value.code, caught.value.param) == (404, "resource_missing", "dispute")
-    for path, data in (("disputes/du_none", {"status": "won"}), ("refunds/re_none/succeed", {}), ("refunds/re_none/explode", {})):
+    assert (caught.value.http_status, caught.value.code, caught.value.param) == (
+        404,
+        "resource_missing",
+        "dispute",
+    )
+    for path, data in (
+        ("disputes/du_none", {"status": "won"}),
+        ("refunds/re_none/succeed", {}),
+        ("refunds/re_none/explode", {}),
+    ):
         with pytest.raises(RuntimeError, match="404"):
             sandbox.call("POST", f"/control/stripe/{path}", data)
 
@@ -236,6 +317,10 @@ def test_a_dispute_needs_a_status(sandbox, dispute):
 
 
 def test_the_balance_knows_of_disputes(client, sandbox, payment, dispute):
-    assert [(fund.amount, fund.currency) for fund in client.v1.balance.retrieve().available] == [(4900 - 6400, "usd")]
+    assert [(fund.amount, fund.currency) for fund in client.v1.balance.retrieve().available] == [
+        (4900 - 6400, "usd")
+    ]
     sandbox.close_dispute(dispute["id"], "won")
-    assert [(fund.amount, fund.currency) for fund in client.v1.balance.retrieve().available] == [(4900 - 1500, "usd")]
+    assert [(fund.amount, fund.currency) for fund in client.v1.balance.retrieve().available] == [
+        (4900 - 1500, "usd")
+    ]

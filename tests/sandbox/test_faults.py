@@ -33,7 +33,9 @@ def test_work_is_done_and_the_answer_does_not_arrive_whole(lms, sandbox, mode):
 def test_hanging_is_a_time_out_for_the_client(lms, sandbox):
     sandbox.fault("lms", "hang", ENROLL, seconds=3)
     with pytest.raises(requests.ReadTimeout):
-        requests.post(sandbox.lms_url + "/api/resource/LMS Enrollment", json={}, headers=AUTH, timeout=0.3)
+        requests.post(
+            sandbox.lms_url + "/api/resource/LMS Enrollment", json={}, headers=AUTH, timeout=0.3
+        )
 
 
 def test_slow_is_late_but_right(lms, sandbox):
@@ -75,7 +77,10 @@ def test_frappes_own_failures(lms, sandbox, mode, status, exc_type):
     assert lms.rows() == []
 
 
-@pytest.mark.parametrize(("mode", "status"), [("500", 500), ("502", 502), ("503", 503), ("504", 504), ("405", 405), ("410", 410)])
+@pytest.mark.parametrize(
+    ("mode", "status"),
+    [("500", 500), ("502", 502), ("503", 503), ("504", 504), ("405", 405), ("410", 410)],
+)
 def test_html_failures(lms, sandbox, mode, status):
     sandbox.fault("lms", mode, ENROLL)
     answer = lms.enroll()
@@ -138,7 +143,10 @@ def test_a_wrong_answer_after_the_work(lms, sandbox):
 def test_redirects_lead_astray(lms, sandbox):
     sandbox.fault("lms", "redirect", times=1)
     answer = lms.enroll(allow_redirects=False)
-    assert (answer.status_code, answer.headers["Location"]) == (302, "http://169.254.169.254/latest/meta-data/")
+    assert (answer.status_code, answer.headers["Location"]) == (
+        302,
+        "http://169.254.169.254/latest/meta-data/",
+    )
     sandbox.fault("lms", "redirect", location="https://elsewhere.example/")
     assert lms.enroll(allow_redirects=False).headers["Location"] == "https://elsewhere.example/"
 
@@ -259,7 +267,13 @@ def test_every_mode_leaves_the_server_well(lms, sandbox):
 
 
 def test_half_sent_requests_do_no_harm(sandbox):
-    for sent in (b"", b"GET", b"GET / HTTP/1.1\r\n", b"POST /lms/api/x HTTP/1.1\r\nContent-Length: 100\r\n\r\nabc", b"\x00\xff\r\n\r\n"):
+    for sent in (
+        b"",
+        b"GET",
+        b"GET / HTTP/1.1\r\n",
+        b"POST /lms/api/x HTTP/1.1\r\nContent-Length: 100\r\n\r\nabc",
+        b"\x00\xff\r\n\r\n",
+    ):
         with socket.create_connection(("127.0.0.1", sandbox.http_port)) as connection:
             connection.sendall(sent)
     assert requests.get(sandbox.url, timeout=5).status_code == 200
@@ -270,7 +284,10 @@ def test_chunked_bodies_and_keep_alive(lms, sandbox):
     with requests.Session() as session:
         for data in (body, b'{"member": "lea@x.test", "course": "free-course"}'):
             answer = session.post(
-                sandbox.lms_url + "/api/resource/LMS Enrollment", data=data, headers={**AUTH, "Content-Type": "application/json"}, timeout=5
+                sandbox.lms_url + "/api/resource/LMS Enrollment",
+                data=data,
+                headers={**AUTH, "Content-Type": "application/json"},
+                timeout=5,
             )
             assert answer.status_code == 200
             assert answer.headers["Connection"] == "keep-alive"

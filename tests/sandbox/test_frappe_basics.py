@@ -1,4 +1,6 @@
-"""The Frappe contract, sections 1, 2, 5 and 8: methods, envelope, keys, lists, and how it says no."""
+"""The Frappe contract, sections 1, 2, 5 and 8: methods, envelope, keys, lists, and how it says
+no.
+"""
 
 import base64
 import http.client
@@ -31,13 +33,18 @@ def test_logged_user_tells_a_good_key_from_a_lost_header(lms):
     guest = lms("GET", "/api/method/frappe.auth.get_logged_user", auth=None)
     assert (guest.status_code, kind(guest)) == (403, "PermissionError")
     assert "is not whitelisted" in message(guest)
-    assert lms("GET", "/api/method/frappe.auth.get_logged_user", auth="token a:b").status_code == 401
+    assert (
+        lms("GET", "/api/method/frappe.auth.get_logged_user", auth="token a:b").status_code == 401
+    )
 
 
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
-        ("lms.lms.payment_confirmation.confirm_payment", "No module named 'lms.lms.payment_confirmation'"),
+        (
+            "lms.lms.payment_confirmation.confirm_payment",
+            "No module named 'lms.lms.payment_confirmation'",
+        ),
         ("shop.orders.create", "App shop is not installed"),
         ("nothing", "has no attribute 'nothing'"),
     ],
@@ -56,7 +63,12 @@ def test_unknown_method_with_a_bearer_is_a_401(lms):
 
 
 @pytest.mark.parametrize(
-    "path", ["/api/resource/No%20Such%20Type", "/api/resource/LMS%20Enrollment/nothing", "/api/resource/User/absent@x.test"]
+    "path",
+    [
+        "/api/resource/No%20Such%20Type",
+        "/api/resource/LMS%20Enrollment/nothing",
+        "/api/resource/User/absent@x.test",
+    ],
 )
 def test_unknown_document_or_doctype_is_a_404(lms, path):
     answer = lms("GET", path)
@@ -67,7 +79,11 @@ def test_unknown_document_or_doctype_is_a_404(lms, path):
 
 def test_wrong_verb_on_a_post_only_method_is_a_403(lms):
     answer = lms("GET", "/api/method/frappe.client.insert_many")
-    assert (answer.status_code, kind(answer), message(answer)) == (403, "PermissionError", "Not permitted")
+    assert (answer.status_code, kind(answer), message(answer)) == (
+        403,
+        "PermissionError",
+        "Not permitted",
+    )
 
 
 def test_verb_the_route_does_not_know_is_an_html_405(lms):
@@ -94,7 +110,10 @@ def test_error_envelope(lms):
     answer = lms.enroll(course="no-such-course")
     body = answer.json()
     assert answer.status_code == 417
-    assert body["exception"] == "frappe.exceptions.LinkValidationError: Could not find Course: no-such-course"
+    assert (
+        body["exception"]
+        == "frappe.exceptions.LinkValidationError: Could not find Course: no-such-course"
+    )
     assert body["exc_type"] == "LinkValidationError"
     assert json.loads(body["exc"])[0].startswith("Traceback (most recent call last):\n")
     assert body["_exc_source"] == "lms (app)"
@@ -117,13 +136,29 @@ def test_every_answer_sets_the_guest_cookies(lms):
     assert "sid=Guest" in lms("GET", "/api/method/ping").headers["Set-Cookie"]
 
 
-@pytest.mark.parametrize("auth", [f"token {LMS_KEY}", f"TOKEN {LMS_KEY}", "Basic " + base64.b64encode(LMS_KEY.encode()).decode()])
+@pytest.mark.parametrize(
+    "auth",
+    [
+        f"token {LMS_KEY}",
+        f"TOKEN {LMS_KEY}",
+        "Basic " + base64.b64encode(LMS_KEY.encode()).decode(),
+    ],
+)
 def test_key_is_taken_as_token_or_basic(lms, auth):
     assert lms.enroll(auth=auth).status_code == 200
 
 
 @pytest.mark.parametrize(
-    "auth", ["token unknown:secret", "token sandbox-key:wrong", "token nocolon", "Bearer x", f"Bearer {LMS_KEY}", "Digest abc", "Basic ###"]
+    "auth",
+    [
+        "token unknown:secret",
+        "token sandbox-key:wrong",
+        "token nocolon",
+        "Bearer x",
+        f"Bearer {LMS_KEY}",
+        "Digest abc",
+        "Basic ###",
+    ],
 )
 def test_wrong_key_is_a_401(lms, auth):
     answer = lms.enroll(auth=auth)
@@ -135,9 +170,20 @@ def test_wrong_key_is_a_401(lms, auth):
 def test_header_that_is_not_two_words_is_silently_guest(lms, sandbox, auth):
     # The client library trims its headers, so this one goes out by hand.
     connection = http.client.HTTPConnection("127.0.0.1", sandbox.http_port)
-    for course, status, exc_type in (("free-course", 403, "PermissionError"), ("no-such", 417, "LinkValidationError")):
-        headers = {"Content-Type": "application/json", **({} if auth is None else {"Authorization": auth})}
-        connection.request("POST", "/lms" + ENROLLMENTS, json.dumps({"member": "lea@x.test", "course": course}), headers)
+    for course, status, exc_type in (
+        ("free-course", 403, "PermissionError"),
+        ("no-such", 417, "LinkValidationError"),
+    ):
+        headers = {
+            "Content-Type": "application/json",
+            **({} if auth is None else {"Authorization": auth}),
+        }
+        connection.request(
+            "POST",
+            "/lms" + ENROLLMENTS,
+            json.dumps({"member": "lea@x.test", "course": course}),
+            headers,
+        )
         answer = connection.getresponse()
         assert (answer.status, json.loads(answer.read())["exc_type"]) == (status, exc_type)
     connection.close()
@@ -149,13 +195,22 @@ def test_what_a_guest_may_see(lms):
         assert lms("GET", path, auth=None).status_code == 403
     courses = lms("GET", "/api/method/lms.lms.utils.get_courses", auth=None)
     assert "hidden-course" not in [course["name"] for course in courses.json()["message"]]
-    details = lms("GET", "/api/method/lms.lms.utils.get_course_details", auth=None, params={"course": "free-course"})
+    details = lms(
+        "GET",
+        "/api/method/lms.lms.utils.get_course_details",
+        auth=None,
+        params={"course": "free-course"},
+    )
     assert details.json()["message"]["title"] == "Free Course"
 
 
 def test_login_cookie_without_csrf_token_is_a_400_even_with_a_good_key(lms):
     answer = lms.enroll(headers={"Cookie": "sid=abc123; full_name=X"})
-    assert (answer.status_code, kind(answer), message(answer)) == (400, "CSRFTokenError", "Invalid Request")
+    assert (answer.status_code, kind(answer), message(answer)) == (
+        400,
+        "CSRFTokenError",
+        "Invalid Request",
+    )
     assert lms.enroll(headers={"Cookie": "sid=Guest"}).status_code == 200
     assert lms("GET", "/api/method/ping", headers={"Cookie": "sid=abc123"}).status_code == 200
 
@@ -163,7 +218,10 @@ def test_login_cookie_without_csrf_token_is_a_400_even_with_a_good_key(lms):
 def test_blocked_endpoints_lock_website_users_out(lms, sandbox):
     sandbox.lms(block_endpoints=True, role="Moderator")
     answer = lms.enroll()
-    assert (answer.status_code, message(answer)) == (403, "Access not allowed for this URL: /api/resource/LMS Enrollment")
+    assert (answer.status_code, message(answer)) == (
+        403,
+        "Access not allowed for this URL: /api/resource/LMS Enrollment",
+    )
     sandbox.lms(role="System Manager + Moderator")
     assert lms.enroll().status_code == 200
 
@@ -172,29 +230,49 @@ def test_lists_filter_choose_and_page(lms, sandbox):
     for number in range(25):
         sandbox.lms(enrollments=[{"member": f"m{number}@x.test", "course": "free-course"}])
     name = lms.enroll().json()["data"]["name"]
-    asked = {"filters": '[["member","=","lea@x.test"],["course","=","free-course"]]', "fields": '["name","progress","current_lesson"]'}
+    asked = {
+        "filters": '[["member","=","lea@x.test"],["course","=","free-course"]]',
+        "fields": '["name","progress","current_lesson"]',
+    }
     answer = lms("GET", ENROLLMENTS, params=asked)
-    assert (answer.status_code, answer.json()) == (200, {"data": [{"name": name, "progress": 0.0, "current_lesson": None}]})
+    assert (answer.status_code, answer.json()) == (
+        200,
+        {"data": [{"name": name, "progress": 0.0, "current_lesson": None}]},
+    )
     page = lms("GET", ENROLLMENTS).json()["data"]
     assert len(page) == 20
     assert page[0] == {"name": name}
     assert len(lms("GET", ENROLLMENTS, params={"limit_page_length": 0}).json()["data"]) == 26
-    rest = lms("GET", ENROLLMENTS, params={"limit_start": 20, "limit_page_length": 50, "order_by": "creation asc"}).json()["data"]
+    rest = lms(
+        "GET",
+        ENROLLMENTS,
+        params={"limit_start": 20, "limit_page_length": 50, "order_by": "creation asc"},
+    ).json()["data"]
     assert len(rest) == 6
     assert rest[-1] == {"name": name}
     count = lms("GET", "/api/method/frappe.client.get_count", params={"doctype": "LMS Enrollment"})
     assert count.json() == {"message": 26}
     nothing = lms("GET", ENROLLMENTS, params={"filters": '{"member": "nobody@x.test"}'})
     assert (nothing.status_code, nothing.json()) == (200, {"data": []})
-    full = lms("GET", ENROLLMENTS, params={"filters": f'[["LMS Enrollment","name","=","{name}"]]', "fields": '["*"]'}).json()["data"][0]
+    full = lms(
+        "GET",
+        ENROLLMENTS,
+        params={"filters": f'[["LMS Enrollment","name","=","{name}"]]', "fields": '["*"]'},
+    ).json()["data"][0]
     assert full["certificate"] is None
     assert full["course"] == "free-course"
 
 
-@pytest.mark.parametrize("params", [{"fields": '["name","secret"]'}, {"filters": '[["secret","=","1"]]'}])
+@pytest.mark.parametrize(
+    "params", [{"fields": '["name","secret"]'}, {"filters": '[["secret","=","1"]]'}]
+)
 def test_unknown_field_in_a_query_is_a_417(lms, params):
     answer = lms("GET", ENROLLMENTS, params=params)
-    assert (answer.status_code, kind(answer), message(answer)) == (417, "DataError", "Field not permitted in query: secret")
+    assert (answer.status_code, kind(answer), message(answer)) == (
+        417,
+        "DataError",
+        "Field not permitted in query: secret",
+    )
 
 
 @pytest.mark.parametrize(
@@ -214,19 +292,44 @@ def test_filter_operators(lms, filters, found):
 
 
 def test_courses_are_found_by_name_only(lms, sandbox):
-    assert lms("GET", "/api/resource/LMS%20Course/free-course").json()["data"]["title"] == "Free Course"
+    assert (
+        lms("GET", "/api/resource/LMS%20Course/free-course").json()["data"]["title"]
+        == "Free Course"
+    )
     assert lms("GET", "/api/resource/LMS%20Course/Free%20Course").status_code == 404
-    sandbox.lms(courses=[{"name": "two", "title": "Two", "instructors": [{"instructor": "a@x.test"}, {"instructor": "b@x.test"}]}])
-    asked = {"filters": '{"name":"two"}', "fields": '["name","instructors","instructors.instructor"]'}
+    sandbox.lms(
+        courses=[
+            {
+                "name": "two",
+                "title": "Two",
+                "instructors": [{"instructor": "a@x.test"}, {"instructor": "b@x.test"}],
+            }
+        ]
+    )
+    asked = {
+        "filters": '{"name":"two"}',
+        "fields": '["name","instructors","instructors.instructor"]',
+    }
     rows = lms("GET", "/api/resource/LMS%20Course", params=asked).json()["data"]
-    assert rows == [{"name": "two", "instructor": "a@x.test"}, {"name": "two", "instructor": "b@x.test"}]
+    assert rows == [
+        {"name": "two", "instructor": "a@x.test"},
+        {"name": "two", "instructor": "b@x.test"},
+    ]
 
 
 def test_a_course_is_made_with_its_required_fields(lms, sandbox):
     missing = lms("POST", "/api/resource/LMS%20Course", json={"title": "New Course"})
     assert (missing.status_code, kind(missing)) == (417, "MandatoryError")
-    data = {"title": "New Course", "short_introduction": "s", "description": "d", "instructors": [{"instructor": "Administrator"}]}
-    names = [lms("POST", "/api/resource/LMS%20Course", json=data).json()["data"]["name"] for _ in range(2)]
+    data = {
+        "title": "New Course",
+        "short_introduction": "s",
+        "description": "d",
+        "instructors": [{"instructor": "Administrator"}],
+    }
+    names = [
+        lms("POST", "/api/resource/LMS%20Course", json=data).json()["data"]["name"]
+        for _ in range(2)
+    ]
     assert names == ["new-course", "new-course-2"]
     sandbox.lms(role="LMS Student")
     assert lms("POST", "/api/resource/LMS%20Course", json=data).status_code == 403
@@ -258,5 +361,8 @@ def test_course_page_says_who_is_enrolled(lms, sandbox):
         page = requests.get(sandbox.url + path, params={"email": "lea@x.test"}, timeout=5)
         assert page.status_code == 200
         assert "lea@x.test is enrolled" in page.text
-    assert "is not enrolled" in requests.get(f"{sandbox.lms_url}/courses/free-course?email=b@x.test", timeout=5).text
+    assert (
+        "is not enrolled"
+        in requests.get(f"{sandbox.lms_url}/courses/free-course?email=b@x.test", timeout=5).text
+    )
     assert requests.get(f"{sandbox.lms_url}/courses/nothing", timeout=5).status_code == 404

@@ -1,4 +1,6 @@
-"""The Frappe contract, sections 2 to 7: users, enrollments on servers A, B and C, batches, progress, deletion, roles."""
+"""The Frappe contract, sections 2 to 7: users, enrollments on servers A, B and C, batches,
+progress, deletion, roles.
+"""
 
 import threading
 import time
@@ -17,15 +19,26 @@ def kind(response):
 
 
 def make_user(lms, email="new@x.test", **fields):
-    return lms("POST", USERS, json={"email": email, "first_name": "New", "send_welcome_email": 0, **fields})
+    return lms(
+        "POST", USERS, json={"email": email, "first_name": "New", "send_welcome_email": 0, **fields}
+    )
 
 
 def test_a_user_is_made(lms, sandbox):
     answer = make_user(lms, " New.User@X.test ", first_name="Zoë")
     data = answer.json()["data"]
     assert answer.status_code == 200
-    assert (data["name"], data["email"], data["user_type"], data["enabled"]) == ("new.user@x.test", "new.user@x.test", "Website User", 1)
-    assert (data["username"], data["full_name"], data["roles"]) == ("zoë", "Zoë", [{"role": "LMS Student"}])
+    assert (data["name"], data["email"], data["user_type"], data["enabled"]) == (
+        "new.user@x.test",
+        "new.user@x.test",
+        "Website User",
+        1,
+    )
+    assert (data["username"], data["full_name"], data["roles"]) == (
+        "zoë",
+        "Zoë",
+        [{"role": "LMS Student"}],
+    )
     assert lms("GET", f"{USERS}/NEW.user@x.test").json()["data"]["name"] == "new.user@x.test"
     assert sandbox.mails() == []
 
@@ -40,7 +53,11 @@ def test_known_user_is_a_409_in_any_case(lms, email):
 @pytest.mark.parametrize(
     ("fields", "expected", "text"),
     [
-        ({"email": "notanemail"}, (417, "InvalidEmailAddressError"), "notanemail is not a valid Email Address"),
+        (
+            {"email": "notanemail"},
+            (417, "InvalidEmailAddressError"),
+            "notanemail is not a valid Email Address",
+        ),
         ({"email": "a" * 140 + "@x.test"}, (417, "CharacterLengthExceededError"), None),
         ({"email": None}, (500, "AttributeError"), None),
         ({"email": ""}, (500, "AttributeError"), None),
@@ -96,7 +113,9 @@ def test_same_first_name_at_once_collides_on_the_username(lms, sandbox):
     assert sorted(answer.status_code for answer in answers) == [200, 417]
     refused = next(answer for answer in answers if answer.status_code == 417)
     assert kind(refused) == (417, "UniqueValidationError")
-    answers = at_once(2, lambda number: make_user(lms, f"w{number}@x.test", username=f"unique{number}"))
+    answers = at_once(
+        2, lambda number: make_user(lms, f"w{number}@x.test", username=f"unique{number}")
+    )
     assert [answer.status_code for answer in answers] == [200, 200]
 
 
@@ -104,8 +123,12 @@ def test_crowds_deadlock_and_pairs_do_not(lms, sandbox):
     sandbox.lms(user_latency=0.3, user_deadlocks=True)
     pair = at_once(2, lambda number: make_user(lms, f"p{number}@x.test", username=f"pair{number}"))
     assert [answer.status_code for answer in pair] == [200, 200]
-    crowd = at_once(8, lambda number: make_user(lms, f"c{number}@x.test", username=f"crowd{number}"))
-    assert {kind(answer) for answer in crowd if answer.status_code != 200} == {(500, "QueryDeadlockError")}
+    crowd = at_once(
+        8, lambda number: make_user(lms, f"c{number}@x.test", username=f"crowd{number}")
+    )
+    assert {kind(answer) for answer in crowd if answer.status_code != 200} == {
+        (500, "QueryDeadlockError")
+    }
     assert sum(answer.status_code == 200 for answer in crowd) == 2
 
 
@@ -125,7 +148,12 @@ def test_welcome_mail_goes_out_unless_refused(lms, sandbox):
 
 @pytest.mark.parametrize(
     ("server", "role", "status"),
-    [("A", "Moderator", 200), ("B", "Moderator", 403), ("A", "LMS Student", 403), ("A", "System Manager", 200)],
+    [
+        ("A", "Moderator", 200),
+        ("B", "Moderator", 403),
+        ("A", "LMS Student", 403),
+        ("A", "System Manager", 200),
+    ],
 )
 def test_who_may_make_users(lms, sandbox, server, role, status):
     sandbox.lms(server=server, role=role)
@@ -151,9 +179,23 @@ def test_an_enrollment_on_a(lms):
     data = answer.json()["data"]
     assert answer.status_code == 200
     assert set(data) == {
-        "name", "owner", "creation", "modified", "modified_by", "docstatus", "idx", "course", "progress", "member", "member_name",
-        "member_username", "purchased_certificate", "member_type", "role", "doctype",
-    }  # fmt: skip
+        "name",
+        "owner",
+        "creation",
+        "modified",
+        "modified_by",
+        "docstatus",
+        "idx",
+        "course",
+        "progress",
+        "member",
+        "member_name",
+        "member_username",
+        "purchased_certificate",
+        "member_type",
+        "role",
+        "doctype",
+    }
     assert len(data["name"]) == 10
     assert (data["owner"], data["modified_by"], data["member"], data["course"]) == (
         "lea@x.test",
@@ -161,7 +203,12 @@ def test_an_enrollment_on_a(lms):
         "lea@x.test",
         "free-course",
     )
-    assert (data["progress"], data["member_type"], data["role"], data["member_name"]) == (0.0, "Student", "Member", "Learner10")
+    assert (data["progress"], data["member_type"], data["role"], data["member_name"]) == (
+        0.0,
+        "Student",
+        "Member",
+        "Learner10",
+    )
     assert len(data["creation"]) == len("2026-11-20 13:28:45.841434")
 
 
@@ -184,7 +231,10 @@ def test_duplicate_makes_a_second_row_on_a(lms):
 
 @pytest.mark.parametrize(
     ("server", "text"),
-    [("B", "Learner10 is already a Student of the course Free Course"), ("C", "Student is already enrolled in this course.")],
+    [
+        ("B", "Learner10 is already a Student of the course Free Course"),
+        ("C", "Student is already enrolled in this course."),
+    ],
 )
 def test_duplicate_is_a_417_on_b_and_c(lms, sandbox, server, text):
     sandbox.lms(server=server)
@@ -206,8 +256,14 @@ def test_unknown_member_makes_an_orphan_row(lms, sandbox, server):
 def test_unknown_member_is_refused_on_c(lms, sandbox):
     sandbox.lms(server="C")
     answer = lms.enroll("ghost@x.test")
-    assert (kind(answer), message(answer)) == ((417, "LinkValidationError"), "Could not find Member: ghost@x.test")
-    assert message(lms.enroll("ghost@x.test", "nope")) == "Could not find Course: nope, Member: ghost@x.test"
+    assert (kind(answer), message(answer)) == (
+        (417, "LinkValidationError"),
+        "Could not find Member: ghost@x.test",
+    )
+    assert (
+        message(lms.enroll("ghost@x.test", "nope"))
+        == "Could not find Course: nope, Member: ghost@x.test"
+    )
 
 
 def test_disabled_member_is_enrolled(lms, sandbox):
@@ -219,13 +275,22 @@ def test_disabled_member_is_enrolled(lms, sandbox):
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
-        ({"member": "lea@x.test", "course": "nope"}, (417, "LinkValidationError", "Could not find Course: nope")),
-        ({"course": "free-course"}, (417, "MandatoryError", "Error: Value missing for LMS Enrollment: Member")),
+        (
+            {"member": "lea@x.test", "course": "nope"},
+            (417, "LinkValidationError", "Could not find Course: nope"),
+        ),
+        (
+            {"course": "free-course"},
+            (417, "MandatoryError", "Error: Value missing for LMS Enrollment: Member"),
+        ),
         (
             {"member": "lea@x.test", "course": "free-course", "payment": "PAY-1"},
             (417, "LinkValidationError", "Could not find Payment: PAY-1"),
         ),
-        ({"member": "lea@x.test", "course": "free-course", "role": "King"}, (417, "ValidationError", None)),
+        (
+            {"member": "lea@x.test", "course": "free-course", "role": "King"},
+            (417, "ValidationError", None),
+        ),
     ],
 )
 def test_refusals_alike_on_all_servers(lms, sandbox, server, data, expected):
@@ -237,7 +302,12 @@ def test_refusals_alike_on_all_servers(lms, sandbox, server, data, expected):
 
 
 @pytest.mark.parametrize(
-    ("server", "expected"), [("A", (500, "AttributeError")), ("B", (417, "MandatoryError")), ("C", (500, "AttributeError"))]
+    ("server", "expected"),
+    [
+        ("A", (500, "AttributeError")),
+        ("B", (417, "MandatoryError")),
+        ("C", (500, "AttributeError")),
+    ],
 )
 def test_missing_course(lms, sandbox, server, expected):
     sandbox.lms(server=server)
@@ -247,14 +317,25 @@ def test_missing_course(lms, sandbox, server, expected):
 REFUSALS = {
     "hidden-course": "You cannot enroll in an unpublished course.",
     "paid-course": "You need to complete the payment for this course before enrolling.",
-    "guided-course": "You cannot enroll in this course as self-learning is disabled. Please contact the Administrator.",
+    "guided-course": (
+        "You cannot enroll in this course as self-learning is disabled. Please contact the"
+        " Administrator."
+    ),
 }
 
 
 @pytest.mark.parametrize("course", ["free-course", *REFUSALS])
 @pytest.mark.parametrize(
     "role",
-    ["Administrator", "Moderator", "System Manager + Moderator", "Course Creator", "Batch Evaluator", "System Manager", "LMS Student"],
+    [
+        "Administrator",
+        "Moderator",
+        "System Manager + Moderator",
+        "Course Creator",
+        "Batch Evaluator",
+        "System Manager",
+        "LMS Student",
+    ],
 )
 def test_role_matrix_of_a(lms, sandbox, role, course):
     sandbox.lms(role=role)
@@ -269,20 +350,38 @@ def test_role_matrix_of_a(lms, sandbox, role, course):
 @pytest.mark.parametrize("role", ["Administrator", "System Manager", "LMS Student"])
 def test_every_cell_is_open_on_b(lms, sandbox, role):
     sandbox.lms(server="B", role=role)
-    assert [lms.enroll(course=course).status_code for course in ("free-course", *REFUSALS)] == [200] * 4
+    assert [lms.enroll(course=course).status_code for course in ("free-course", *REFUSALS)] == [
+        200
+    ] * 4
 
 
 def test_a_payment_row_opens_a_paid_course(lms, sandbox):
     sandbox.lms(role="System Manager")
     payment = {
-        "member": "lea@x.test", "billing_name": "Lea", "address": "A-1", "amount": 49, "currency": "USD", "payment_id": "pi_1",
-        "source": "Web", "payment_for_document_type": "LMS Course", "payment_for_document": "paid-course", "payment_received": 1,
-    }  # fmt: skip
-    assert kind(lms("POST", "/api/resource/LMS%20Payment", json={**payment, "source": ""})) == (417, "MandatoryError")
+        "member": "lea@x.test",
+        "billing_name": "Lea",
+        "address": "A-1",
+        "amount": 49,
+        "currency": "USD",
+        "payment_id": "pi_1",
+        "source": "Web",
+        "payment_for_document_type": "LMS Course",
+        "payment_for_document": "paid-course",
+        "payment_received": 1,
+    }
+    assert kind(lms("POST", "/api/resource/LMS%20Payment", json={**payment, "source": ""})) == (
+        417,
+        "MandatoryError",
+    )
     name = lms("POST", "/api/resource/LMS%20Payment", json=payment).json()["data"]["name"]
     again = lms("POST", "/api/resource/LMS%20Payment", json=payment)
-    assert (kind(again), message(again)) == ((417, "UniqueValidationError"), "Payment ID must be unique")
-    answer = lms("POST", ENROLLMENTS, json={"member": "lea@x.test", "course": "paid-course", "payment": name})
+    assert (kind(again), message(again)) == (
+        (417, "UniqueValidationError"),
+        "Payment ID must be unique",
+    )
+    answer = lms(
+        "POST", ENROLLMENTS, json={"member": "lea@x.test", "course": "paid-course", "payment": name}
+    )
     assert answer.json()["data"]["payment"] == name
 
 
@@ -296,7 +395,10 @@ def test_students_see_their_own_rows_only(lms, sandbox):
 
 
 def many(lms, pairs, **options):
-    docs = [{"doctype": "LMS Enrollment", "member": member, "course": course} for member, course in pairs]
+    docs = [
+        {"doctype": "LMS Enrollment", "member": member, "course": course}
+        for member, course in pairs
+    ]
     return lms("POST", MANY, json={"docs": docs}, **options)
 
 
@@ -306,25 +408,49 @@ def test_a_batch_is_one_transaction(lms, sandbox):
     assert answer.status_code == 200
     assert answer.json()["message"] == [row["name"] for row in sandbox.enrollments()]
     bad = many(lms, [("a@x.test", "free-course"), ("b@x.test", "nope")])
-    assert (kind(bad), message(bad)) == ((417, "LinkValidationError"), "Could not find Course: nope")
+    assert (kind(bad), message(bad)) == (
+        (417, "LinkValidationError"),
+        "Could not find Course: nope",
+    )
     assert len(sandbox.enrollments()) == 3
 
 
 def test_a_duplicate_on_b_empties_the_batch(lms, sandbox):
     sandbox.lms(server="B")
     lms.enroll()
-    assert many(lms, [("a@x.test", "free-course"), ("lea@x.test", "free-course")]).status_code == 417
+    assert (
+        many(lms, [("a@x.test", "free-course"), ("lea@x.test", "free-course")]).status_code == 417
+    )
     assert len(sandbox.enrollments()) == 1
 
 
 def test_limits_of_a_batch(lms, sandbox):
     refused = many(lms, [(f"m{number}@x.test", "free-course") for number in range(201)])
-    assert (refused.status_code, message(refused)) == (417, "Only 200 inserts allowed in one request")
+    assert (refused.status_code, message(refused)) == (
+        417,
+        "Only 200 inserts allowed in one request",
+    )
     assert sandbox.enrollments() == []
-    assert len(many(lms, [(f"m{number}@x.test", "free-course") for number in range(200)]).json()["message"]) == 200
+    assert (
+        len(
+            many(lms, [(f"m{number}@x.test", "free-course") for number in range(200)]).json()[
+                "message"
+            ]
+        )
+        == 200
+    )
     assert many(lms, []).json() == {"message": []}
     assert many(lms, [], auth=None).status_code == 403
-    assert lms("POST", MANY, json={"docs": '[{"doctype":"LMS Enrollment","member":"j@x.test","course":"free-course"}]'}).status_code == 200
+    assert (
+        lms(
+            "POST",
+            MANY,
+            json={
+                "docs": '[{"doctype":"LMS Enrollment","member":"j@x.test","course":"free-course"}]'
+            },
+        ).status_code
+        == 200
+    )
 
 
 def test_deleting_an_enrollment(lms, sandbox):
@@ -349,7 +475,9 @@ def test_progress(lms, sandbox):
     assert read["current_lesson"]
     put = lms("PUT", f"{ENROLLMENTS}/{data['name']}", json={"progress": 100})
     assert (put.status_code, put.json()["data"]["progress"]) == (200, 100.0)
-    stale = lms("PUT", f"{ENROLLMENTS}/{data['name']}", json={"progress": 10, "modified": data["modified"]})
+    stale = lms(
+        "PUT", f"{ENROLLMENTS}/{data['name']}", json={"progress": 10, "modified": data["modified"]}
+    )
     assert kind(stale) == (417, "TimestampMismatchError")
     sandbox.lms(role="LMS Student")
     assert lms("PUT", f"{ENROLLMENTS}/{data['name']}", json={"progress": 10}).status_code == 403
@@ -372,11 +500,17 @@ def confirm(lms, auth=None, **changes):
     return lms("POST", PAYMENT + "confirm_payment", json=data, auth=auth)
 
 
-@pytest.mark.parametrize("auth", [None, "Bearer sandbox-key:sandbox-secret", "token sandbox-key:sandbox-secret"])
+@pytest.mark.parametrize(
+    "auth", [None, "Bearer sandbox-key:sandbox-secret", "token sandbox-key:sandbox-secret"]
+)
 def test_confirm_payment_enrolls_once(lms, sandbox, auth):
     sandbox.lms(server="custom")
     first = confirm(lms, auth).json()["message"]
-    assert (first["success"], first["user_email"], first["course_id"]) == (True, "lea@x.test", "free-course")
+    assert (first["success"], first["user_email"], first["course_id"]) == (
+        True,
+        "lea@x.test",
+        "free-course",
+    )
     assert confirm(lms, auth).json()["message"]["enrollment_id"] == first["enrollment_id"]
     assert [row["name"] for row in lms.rows()] == [first["enrollment_id"]]
 
@@ -393,7 +527,10 @@ def test_confirm_payment_enrolls_once(lms, sandbox, auth):
 def test_confirm_payment_refuses_with_a_200(lms, sandbox, changes, text):
     sandbox.lms(server="custom")
     answer = confirm(lms, **changes)
-    assert (answer.status_code, answer.json()) == (200, {"message": {"success": False, "error": text}})
+    assert (answer.status_code, answer.json()) == (
+        200,
+        {"message": {"success": False, "error": text}},
+    )
     assert sandbox.enrollments() == []
 
 
@@ -410,10 +547,24 @@ def test_confirm_payment_knows_its_fields(lms, sandbox):
 def test_custom_look_ups(lms, sandbox):
     sandbox.lms(server="custom")
     known = lms("POST", CHECK, json={"user_email": "LEA@x.test"}, auth=None).json()["message"]
-    assert known == {"success": True, "exists": True, "user_email": "lea@x.test", "full_name": "Learner10", "enabled": 1}
-    assert lms("POST", CHECK, json={"user_email": "ghost@x.test"}, auth=None).json()["message"]["exists"] is False
+    assert known == {
+        "success": True,
+        "exists": True,
+        "user_email": "lea@x.test",
+        "full_name": "Learner10",
+        "enabled": 1,
+    }
     assert (
-        lms("GET", PAYMENT + "get_course_info", params={"course_id": "free-course"}, auth=None).json()["message"]["title"] == "Free Course"
+        lms("POST", CHECK, json={"user_email": "ghost@x.test"}, auth=None).json()["message"][
+            "exists"
+        ]
+        is False
+    )
+    assert (
+        lms(
+            "GET", PAYMENT + "get_course_info", params={"course_id": "free-course"}, auth=None
+        ).json()["message"]["title"]
+        == "Free Course"
     )
     sandbox.lms(server="A")
     for path in (CHECK, PAYMENT + "get_course_info", PAYMENT + "confirm_payment"):
@@ -424,7 +575,9 @@ def test_an_lms_upgrade_takes_the_method_away(lms, sandbox):
     sandbox.lms(server="custom")
     assert confirm(lms).status_code == 200
     sandbox.lms(server="A")
-    assert message(confirm(lms)).startswith("Failed to get method for command lms.lms.payment_confirmation.confirm_payment")
+    assert message(confirm(lms)).startswith(
+        "Failed to get method for command lms.lms.payment_confirmation.confirm_payment"
+    )
 
 
 def test_racing_posts_on_a_make_a_row_each(lms):

@@ -12,7 +12,12 @@ from tests.sandbox_client import wait_until
 
 def letter(to="lea@x.test", subject="Your course is ready"):
     mail = EmailMessage()
-    mail["From"], mail["To"], mail["Subject"], mail["Message-ID"] = "MaalEdu <hello@shop.example>", to, subject, "<id-1@shop.example>"
+    mail["From"], mail["To"], mail["Subject"], mail["Message-ID"] = (
+        "MaalEdu <hello@shop.example>",
+        to,
+        subject,
+        "<id-1@shop.example>",
+    )
     mail.set_content("Dear Zoë,\nopen https://shop.example/course?a=1&b=2.\n")
     mail.add_alternative("<p>Dear <b>Zoë</b></p>", subtype="html")
     return mail
@@ -26,7 +31,11 @@ def send(sandbox, mail=None, timeout=5.0):
 def test_a_mail_is_kept_with_all_its_parts(sandbox):
     send(sandbox)
     [mail] = sandbox.mails()
-    assert (mail["from"], mail["to"], mail["subject"]) == ("MaalEdu <hello@shop.example>", ["lea@x.test"], "Your course is ready")
+    assert (mail["from"], mail["to"], mail["subject"]) == (
+        "MaalEdu <hello@shop.example>",
+        ["lea@x.test"],
+        "Your course is ready",
+    )
     assert mail["text"].startswith("Dear Zoë,")
     assert mail["html"].strip() == "<p>Dear <b>Zoë</b></p>"
     assert mail["message_id"] == "<id-1@shop.example>"
@@ -116,7 +125,11 @@ def test_slow_is_late_but_right(sandbox):
 
 def test_a_mail_that_is_no_mail_is_kept(sandbox):
     with smtplib.SMTP("127.0.0.1", sandbox.smtp_port, timeout=5) as smtp:
-        smtp.sendmail("a@x.test", ["b@x.test"], b"Content-Type: text/plain; charset=nonsense\r\n\r\n\xff\xfe broken")
+        smtp.sendmail(
+            "a@x.test",
+            ["b@x.test"],
+            b"Content-Type: text/plain; charset=nonsense\r\n\r\n\xff\xfe broken",
+        )
     [mail] = sandbox.mails()
     assert mail["to"] == ["b@x.test"]
     assert "broken" in mail["text"]

@@ -1,4 +1,6 @@
-"""Refunds: by the API and by hand in the dashboard, pending ones, those that bounce, and what Stripe refuses."""
+"""Refunds: by the API and by hand in the dashboard, pending ones, those that bounce, and what
+Stripe refuses.
+"""
 
 import json
 import time
@@ -32,7 +34,12 @@ def test_refunds_add_up_and_stop_at_the_charge(client, sandbox, payment, endpoin
     params = {"payment_intent": payment, "amount": 1900, "reason": "requested_by_customer"}
     part = client.v1.refunds.create(params, {"idempotency_key": "r1"})
     charge = charge_of(client, payment)
-    assert (part.status, part.amount, part.charge, part.reason) == ("succeeded", 1900, charge.id, "requested_by_customer")
+    assert (part.status, part.amount, part.charge, part.reason) == (
+        "succeeded",
+        1900,
+        charge.id,
+        "requested_by_customer",
+    )
     assert client.v1.refunds.create(params, {"idempotency_key": "r1"}).id == part.id
     assert refunded(client, payment) == (1900, False)
     with pytest.raises(stripe.InvalidRequestError):
@@ -44,10 +51,15 @@ def test_refunds_add_up_and_stop_at_the_charge(client, sandbox, payment, endpoin
     with pytest.raises(stripe.InvalidRequestError) as caught:
         client.v1.refunds.create({"charge": charge.id})
     assert caught.value.code == "charge_already_refunded"
-    assert [item.id for item in client.v1.refunds.list({"payment_intent": payment}).data] == [rest.id, part.id]
+    assert [item.id for item in client.v1.refunds.list({"payment_intent": payment}).data] == [
+        rest.id,
+        part.id,
+    ]
     assert events(client) == MADE * 2
     wait_until(lambda: len(endpoint.types) == 6)
-    assert sorted(endpoint.types) == sorted(["refund.created", "charge.refunded", "refund.updated"] * 2)
+    assert sorted(endpoint.types) == sorted(
+        ["refund.created", "charge.refunded", "refund.updated"] * 2
+    )
 
 
 def test_a_refund_has_every_field_stripe_always_sends(client, payment):
@@ -55,7 +67,10 @@ def test_a_refund_has_every_field_stripe_always_sends(client, payment):
     assert {"amount", "created", "currency", "id", "object"} == always_sent(stripe.Refund)
     assert always_sent(stripe.Refund) <= set(refund.to_dict())
     assert refund.destination_details.card.reference_status == "pending"
-    assert client.v1.refunds.retrieve(refund.id).destination_details.card.reference_status == "available"
+    assert (
+        client.v1.refunds.retrieve(refund.id).destination_details.card.reference_status
+        == "available"
+    )
 
 
 def test_updates_say_what_was_before(client, payment):
@@ -64,11 +79,15 @@ def test_updates_say_what_was_before(client, payment):
     changed = client.v1.events.list({"type": "charge.refunded", "limit": 1}).data[0]
     assert changed.data.previous_attributes.to_dict() == {"amount_refunded": 900, "refunded": False}
     updated = client.v1.events.list({"type": "refund.updated", "limit": 1}).data[0]
-    assert updated.data.previous_attributes.to_dict() == {"destination_details": refund.destination_details.to_dict()}
+    assert updated.data.previous_attributes.to_dict() == {
+        "destination_details": refund.destination_details.to_dict()
+    }
 
 
 def test_who_asked_over_the_api_is_named_in_the_event(client, sandbox, payment):
-    client.v1.refunds.create({"payment_intent": payment, "amount": 100}, {"idempotency_key": "mine"})
+    client.v1.refunds.create(
+        {"payment_intent": payment, "amount": 100}, {"idempotency_key": "mine"}
+    )
     sandbox.refund_in_dashboard(payment, 200)
     by_hand, by_key = client.v1.events.list({"type": "refund.created"}).data
     assert by_key.request.idempotency_key == "mine"
@@ -77,7 +96,12 @@ def test_who_asked_over_the_api_is_named_in_the_event(client, sandbox, payment):
 
 def test_a_refund_in_the_dashboard_is_like_any_other(client, sandbox, payment, endpoint):
     part = sandbox.refund_in_dashboard(payment, 1200, reason="duplicate", wait=5)
-    assert (part["status"], part["amount"], part["reason"], part["metadata"]) == ("succeeded", 1200, "duplicate", {})
+    assert (part["status"], part["amount"], part["reason"], part["metadata"]) == (
+        "succeeded",
+        1200,
+        "duplicate",
+        {},
+    )
     assert sorted(endpoint.types) == ["charge.refunded", "refund.created", "refund.updated"]
     rest = sandbox.refund_in_dashboard(charge_of(client, payment).id)
     assert (rest["amount"], rest["reason"], rest["payment_intent"]) == (3700, None, payment)
@@ -104,11 +128,17 @@ def test_a_wrong_refund_in_the_dashboard_is_refused(sandbox, client, payment, da
     assert refunded(client, payment) == (0, False)
 
 
-@pytest.mark.parametrize(("begins", "pending_reason"), [("pending", "processing"), ("requires_action", None)])
+@pytest.mark.parametrize(
+    ("begins", "pending_reason"), [("pending", "processing"), ("requires_action", None)]
+)
 def test_a_refund_may_take_its_time(client, sandbox, payment, endpoint, begins, pending_reason):
     assert sandbox.stripe(refund_status=begins)["refund_status"] == begins
     refund = client.v1.refunds.create({"payment_intent": payment})
-    assert (refund.status, refund.pending_reason, refund.balance_transaction) == (begins, pending_reason, None)
+    assert (refund.status, refund.pending_reason, refund.balance_transaction) == (
+        begins,
+        pending_reason,
+        None,
+    )
     assert refunded(client, payment) == (4900, True)
     assert events(client) == ["refund.created", "charge.refunded"]
     wait_until(lambda: len(endpoint.received) == 2)
@@ -117,7 +147,10 @@ def test_a_refund_may_take_its_time(client, sandbox, payment, endpoint, begins, 
     assert (settled["status"], settled["pending_reason"]) == ("succeeded", None)
     assert endpoint.types == ["refund.updated"]
     change = json.loads(endpoint.received[0][1])["data"]
-    assert (change["previous_attributes"]["status"], change["object"]["status"]) == (begins, "succeeded")
+    assert (change["previous_attributes"]["status"], change["object"]["status"]) == (
+        begins,
+        "succeeded",
+    )
     assert client.v1.refunds.retrieve(refund.id).status == "succeeded"
     assert events(client) == ["refund.created", "charge.refunded", *ENDED]
     assert refunded(client, payment) == (4900, True)
@@ -155,7 +188,10 @@ def test_a_refund_that_has_not_gone_out_can_be_canceled(client, sandbox, payment
     assert refunded(client, payment) == (0, False)
 
 
-@pytest.mark.parametrize(("first", "then"), [("fail", "succeed"), ("cancel", "succeed"), ("cancel", "fail"), ("succeed", "cancel")])
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [("fail", "succeed"), ("cancel", "succeed"), ("cancel", "fail"), ("succeed", "cancel")],
+)
 def test_an_end_is_an_end(client, sandbox, payment, first, then):
     sandbox.stripe(refund_status="pending")
     refund = client.v1.refunds.create({"payment_intent": payment})
@@ -180,15 +216,24 @@ def test_refunds_are_listed_by_time_and_by_page(client, sandbox, payment):
     sandbox.advance(3600)
     later = [client.v1.refunds.create({"payment_intent": payment, "amount": 100}) for _ in range(3)]
     newest_first = [refund.id for refund in reversed(later)]
-    assert [item.id for item in client.v1.refunds.list({"created": {"gt": first.created}}).data] == newest_first
-    assert [item.id for item in client.v1.refunds.list({"created": {"lte": first.created}}).data] == [first.id]
+    assert [
+        item.id for item in client.v1.refunds.list({"created": {"gt": first.created}}).data
+    ] == newest_first
+    assert [
+        item.id for item in client.v1.refunds.list({"created": {"lte": first.created}}).data
+    ] == [first.id]
     assert client.v1.refunds.list({"created": {"gte": int(time.time()) + 7200}}).data == []
     page = client.v1.refunds.list({"created": {"gte": first.created}, "limit": 2})
-    assert (page.has_more, [item.id for item in page.auto_paging_iter()]) == (True, [*newest_first, first.id])
+    assert (page.has_more, [item.id for item in page.auto_paging_iter()]) == (
+        True,
+        [*newest_first, first.id],
+    )
 
 
 def test_refunds_can_be_answered_with_what_they_belong_to(client, payment):
-    refund = client.v1.refunds.create({"payment_intent": payment, "amount": 100, "expand": ["charge"]})
+    refund = client.v1.refunds.create(
+        {"payment_intent": payment, "amount": 100, "expand": ["charge"]}
+    )
     assert refund.charge.amount_refunded == 100
     listed = client.v1.refunds.list({"expand": ["data.payment_intent"]}).data[0]
     assert (listed.payment_intent.id, listed.charge) == (payment, refund.charge.id)

@@ -1,4 +1,6 @@
-"""Signed webhooks: what is sent, again and again until it is taken, and every disorder on request."""
+"""Signed webhooks: what is sent, again and again until it is taken, and every disorder on
+request.
+"""
 
 import json
 import time
@@ -23,7 +25,11 @@ def test_an_event_is_signed_as_the_sdk_verifies_it(sandbox, client, session, end
     [(header, body)] = endpoint.received
     assert stripe.WebhookSignature.verify_header(body.decode(), header, WEBHOOK_SECRET, 300)
     event = client.construct_event(body, header, WEBHOOK_SECRET)
-    assert (event.type, event.pending_webhooks, event.livemode) == ("checkout.session.completed", 1, False)
+    assert (event.type, event.pending_webhooks, event.livemode) == (
+        "checkout.session.completed",
+        1,
+        False,
+    )
     assert event.data.object.id == session.id
     assert header == stripe.WebhookSignature.generate_signature_header(
         payload=body.decode(), secret=WEBHOOK_SECRET, timestamp=int(header[2:].split(",")[0])
@@ -56,10 +62,17 @@ def test_undelivered_events_can_be_asked_for(sandbox, client, session, endpoint)
     endpoint.statuses = [500] * 50
     sandbox.pay(session.id, wait=5)
     pending = client.v1.events.list({"delivery_success": False}).data
-    assert [(event.type, event.pending_webhooks) for event in pending] == [("checkout.session.completed", 1)]
+    assert [(event.type, event.pending_webhooks) for event in pending] == [
+        ("checkout.session.completed", 1)
+    ]
     endpoint.statuses = []
     wait_until(lambda: client.v1.events.list({"delivery_success": False}).data == [])
-    assert client.v1.events.list({"delivery_success": True, "type": "checkout.session.completed"}).data[0].pending_webhooks == 0
+    assert (
+        client.v1.events.list({"delivery_success": True, "type": "checkout.session.completed"})
+        .data[0]
+        .pending_webhooks
+        == 0
+    )
 
 
 def test_an_endpoint_that_is_away_gets_the_event_later(sandbox, client, session, endpoint):
@@ -105,7 +118,9 @@ def test_held_events_leave_in_the_order_asked(sandbox, client, order, endpoint):
 
 
 @pytest.mark.parametrize(("order_of", "expected"), [("reversed", [2, 1, 0]), ("given", [0, 1, 2])])
-def test_held_events_can_be_released_in_a_named_order(sandbox, client, order, endpoint, order_of, expected):
+def test_held_events_can_be_released_in_a_named_order(
+    sandbox, client, order, endpoint, order_of, expected
+):
     sandbox.webhooks(hold=True)
     for _ in range(3):
         sandbox.pay(client.v1.checkout.sessions.create(order).id)
@@ -136,7 +151,10 @@ def test_a_dropped_event_never_arrives_but_is_on_the_list(sandbox, client, sessi
     time.sleep(0.4)
     assert endpoint.received == []
     assert outcomes(sandbox) == ["dropped"]
-    assert client.v1.events.list({"delivery_success": False}).data[0].type == "checkout.session.completed"
+    assert (
+        client.v1.events.list({"delivery_success": False}).data[0].type
+        == "checkout.session.completed"
+    )
 
 
 def test_deliveries_can_be_late(sandbox, session, endpoint):
@@ -175,10 +193,21 @@ def test_only_the_endpoints_types_are_sent(sandbox, client, order, endpoint):
 
 
 def test_any_event_can_be_made_up(sandbox, endpoint):
-    sandbox.send_event("invoice.paid", {"id": "in_1", "object": "invoice"}, livemode=True, api_version="2024-01-01", id="evt_mine")
+    sandbox.send_event(
+        "invoice.paid",
+        {"id": "in_1", "object": "invoice"},
+        livemode=True,
+        api_version="2024-01-01",
+        id="evt_mine",
+    )
     wait_until(lambda: endpoint.received)
     event = json.loads(endpoint.received[0][1])
-    assert (event["id"], event["type"], event["livemode"], event["api_version"]) == ("evt_mine", "invoice.paid", True, "2024-01-01")
+    assert (event["id"], event["type"], event["livemode"], event["api_version"]) == (
+        "evt_mine",
+        "invoice.paid",
+        True,
+        "2024-01-01",
+    )
 
 
 def test_another_secret_signs_otherwise(sandbox, session, endpoint):

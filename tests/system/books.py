@@ -1,4 +1,6 @@
-"""What must be true when the dust has settled: our rows, Stripe's book, the LMS's and the mailbox say the same."""
+"""What must be true when the dust has settled: our rows, Stripe's book, the LMS's and the mailbox
+say the same.
+"""
 
 import time
 from collections import Counter
@@ -18,10 +20,18 @@ QUEUES = (StripeEvent, SyncJob, Email)
 ONCE, AT_MOST_TWICE = (1,), (1, 2)
 
 
-def assert_bought_once(sandbox: Sandbox, learners: Collection[str], *, mails: Collection[int] = ONCE, charged: bool = True) -> None:
-    """Assert that exactly these learners, each once, have paid, are enrolled and were told, and that nothing is left over.
+def assert_bought_once(
+    sandbox: Sandbox,
+    learners: Collection[str],
+    *,
+    mails: Collection[int] = ONCE,
+    charged: bool = True,
+) -> None:
+    """Assert that exactly these learners, each once, have paid, are enrolled and were told, and
+    that nothing is left over.
 
-    `mails` are the numbers of confirmations that a learner may have received; `charged` is False where the place was free.
+    `mails` are the numbers of confirmations that a learner may have received; `charged` is False
+    where the place was free.
     """
     once = dict.fromkeys(learners, 1)
     payers = once if charged else {}
@@ -29,10 +39,19 @@ def assert_bought_once(sandbox: Sandbox, learners: Collection[str], *, mails: Co
     assert unfinished() == []
     assert invariants.verify() == []
     assert _counted(Enrollment.objects.live()) == once
-    assert set(Enrollment.objects.live().values_list("status", "lms_status")) <= {("paid", "success")}
+    assert set(Enrollment.objects.live().values_list("status", "lms_status")) <= {
+        ("paid", "success")
+    }
     assert Counter(SyncJob.objects.values_list("email", flat=True)) == once
     assert Counter(row["member"] for row in state["enrollments"]) == once
-    assert Counter(session["customer_email"] for session in state["sessions"] if session["payment_status"] == "paid") == payers
+    assert (
+        Counter(
+            session["customer_email"]
+            for session in state["sessions"]
+            if session["payment_status"] == "paid"
+        )
+        == payers
+    )
     assert Payment.objects.filter(status=Payment.PAID, review_reason="").count() == len(payers)
     assert _payable(state) <= Payment.objects.filter(status=Payment.PENDING).count()
     received = Counter(to for mail in state["mails"] for to in mail["to"] if to in once)
@@ -52,31 +71,41 @@ def _payable(state: dict) -> int:
 
 
 def _message_ids(state: dict, learners: Collection[str]) -> int:
-    """Return how many different messages there are: one that was sent twice has the same Message-ID both times."""
+    """Return how many different messages there are: one that was sent twice has the same Message-ID
+    both times.
+    """
     return len({mail["message_id"] for mail in state["mails"] if set(mail["to"]) & set(learners)})
 
 
 def unfinished() -> list[str]:
     """Return what is still to be done, in words for a failed test."""
     return [
-        f"{type(item).__name__} {item.pk} {item.status} attempts={item.attempts} lapses={item.lapses} {item.last_error}"
+        f"{type(item).__name__} {item.pk} {item.status} attempts={item.attempts}"
+        f" lapses={item.lapses} {item.last_error}"
         for model in QUEUES
         for item in model.objects.unfinished()
     ]
 
 
 def wait_settled(sandbox: Sandbox, enrolled: int, seconds: float) -> None:
-    """Wait until the LMS has this many enrollments, as many confirmations were sent, and no queue has anything left."""
+    """Wait until the LMS has this many enrollments, as many confirmations were sent, and no queue
+    has anything left.
+    """
     sent = Email.objects.filter(kind="purchase_confirmation", status=work.DONE)
     deadline = time.monotonic() + seconds
     while len(sandbox.enrollments()) < enrolled or sent.count() < enrolled or unfinished():
         if time.monotonic() > deadline:
-            raise AssertionError(f"after {seconds} s {len(sandbox.enrollments())} of {enrolled} are enrolled; left over: {unfinished()}")
+            raise AssertionError(
+                f"after {seconds} s {len(sandbox.enrollments())} of {enrolled} are enrolled; left"
+                f" over: {unfinished()}"
+            )
         time.sleep(0.05)
 
 
 def let_time_pass() -> None:
-    """Make everything due that the passing of an hour would make due: retries, leases, locks and the breaker's next try."""
+    """Make everything due that the passing of an hour would make due: retries, leases, locks and
+    the breaker's next try.
+    """
     now = timezone.now()
     for model in QUEUES:
         model.objects.filter(status=work.PENDING).update(next_attempt_at=now)

@@ -1,4 +1,6 @@
-"""Real processes: the web server, the worker, the sandbox. Which engine a test is for is said by the mark `engines`."""
+"""Real processes: the web server, the worker, the sandbox. Which engine a test is for is said by
+the mark `engines`.
+"""
 
 import os
 from collections.abc import Iterator
@@ -27,13 +29,17 @@ NAMES = {"sqlite": "sqlite", "postgresql": "postgres", "mongodb": "mongodb"}
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "engines(*names): runs only on these of sqlite, postgres and mongodb")
+    config.addinivalue_line(
+        "markers", "engines(*names): runs only on these of sqlite, postgres and mongodb"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out, rather than skip, what is not meant for the engine of this run."""
     engine = NAMES[connection.vendor]
-    meant_for_others = [item for item in items if item.path.is_relative_to(HERE) and not _is_for(item, engine)]
+    meant_for_others = [
+        item for item in items if item.path.is_relative_to(HERE) and not _is_for(item, engine)
+    ]
     if meant_for_others:
         config.hook.pytest_deselected(items=meant_for_others)
         items[:] = [item for item in items if item not in meant_for_others]
@@ -46,13 +52,17 @@ def _is_for(item: pytest.Item, engine: str) -> bool:
 
 @pytest.fixture(scope="session")
 def sandbox_process() -> Iterator[Sandbox]:
-    with Sandbox(courses_any=True, async_delay=0.2, webhook_retry_base=0.3, lms_user_limit=1_000_000) as sandbox:
+    with Sandbox(
+        courses_any=True, async_delay=0.2, webhook_retry_base=0.3, lms_user_limit=1_000_000
+    ) as sandbox:
         yield sandbox
 
 
 @pytest.fixture
 def sandbox(sandbox_process: Sandbox) -> Sandbox:
-    """Stripe, the LMS and the mailbox, empty and well; no webhook is sent before a test says where to."""
+    """Stripe, the LMS and the mailbox, empty and well; no webhook is sent before a test says where
+    to.
+    """
     sandbox_process.reset()
     sandbox_process.webhooks(hold=True)
     return sandbox_process
@@ -60,11 +70,15 @@ def sandbox(sandbox_process: Sandbox) -> Sandbox:
 
 @pytest.fixture(scope="session")
 def system_env(django_db_setup: None, sandbox_process: Sandbox) -> dict[str, str]:
-    """Return the environment of the product's own processes: this run's database and sandbox, and short times."""
+    """Return the environment of the product's own processes: this run's database and sandbox, and
+    short times.
+    """
     return {
         **os.environ,
         "DJANGO_SETTINGS_MODULE": "maaledu.settings",
-        "DATABASE_URL": url_of_test_database(connection.settings_dict, django_settings.DATABASE_URL),
+        "DATABASE_URL": url_of_test_database(
+            connection.settings_dict, django_settings.DATABASE_URL
+        ),
         "DATABASE_POOL_MAX": "10",
         "REDIS_URL": "",
         "CELERY_BROKER_URL": "",
@@ -99,8 +113,12 @@ def faults(fault_plan: Path) -> Faults:
 
 
 @pytest.fixture(scope="session")
-def shop_processes(system_env: dict[str, str], sandbox_process: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
-    """The processes that this engine is run with: several machines' worth on PostgreSQL, one machine's otherwise."""
+def shop_processes(
+    system_env: dict[str, str], sandbox_process: Sandbox, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Shop]:
+    """The processes that this engine is run with: several machines' worth on PostgreSQL, one
+    machine's otherwise.
+    """
     kind = CeleryShop if connection.vendor == "postgresql" else Shop
     shop = kind(system_env, sandbox_process, tmp_path_factory.mktemp("shop"))
     yield shop
@@ -109,7 +127,9 @@ def shop_processes(system_env: dict[str, str], sandbox_process: Sandbox, tmp_pat
 
 @pytest.fixture
 def shop(shop_processes: Shop, sandbox: Sandbox, db: None) -> Iterator[Shop]:
-    """The shop, open, with nothing sold yet. Whatever a test does: every invariant holds, and no log holds a secret."""
+    """The shop, open, with nothing sold yet. Whatever a test does: every invariant holds, and no
+    log holds a secret.
+    """
     yield shop_processes.open()
     assert invariants.verify() == []
     assert leaks_in(shop_processes.new_output()) == []
@@ -118,7 +138,10 @@ def shop(shop_processes: Shop, sandbox: Sandbox, db: None) -> Iterator[Shop]:
 @pytest.fixture(scope="session")
 def drivers(system_env: dict[str, str], fault_plan: Path) -> Iterator[dict[str, Driver]]:
     env = {**system_env, **Faults(fault_plan).environment}
-    drivers = {name: Driver(env, fault_plan / f"driver{name}.log", *name.split()) for name in ("", "--stay")}
+    drivers = {
+        name: Driver(env, fault_plan / f"driver{name}.log", *name.split())
+        for name in ("", "--stay")
+    }
     yield drivers
     for driver in drivers.values():
         driver.stop()
@@ -126,7 +149,9 @@ def drivers(system_env: dict[str, str], fault_plan: Path) -> Iterator[dict[str, 
 
 @pytest.fixture
 def driver(drivers: dict[str, Driver], shop_processes: Shop, db: None) -> Iterator[Driver]:
-    """Runs each step in a process of its own, which may be cut. No other process works on the database meanwhile."""
+    """Runs each step in a process of its own, which may be cut. No other process works on the
+    database meanwhile.
+    """
     shop_processes.close()
     yield drivers[""]
     assert leaks_in(drivers[""].new_output()) == []

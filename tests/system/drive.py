@@ -1,8 +1,10 @@
-"""Runs one step of the shop in a process of its own, which may be cut off at any write: `python -m tests.system.drive`.
+"""Runs one step of the shop in a process of its own, which may be cut off at any write: `python -m
+tests.system.drive`.
 
-The product is loaded once; each line of JSON on the standard input is answered by one line on the standard output, and the
-step itself runs in a forked process, or several at once, that share no connection and really die of their SIGKILL. With
-`--stay` it runs in this very process, as in one that has been serving for long.
+The product is loaded once; each line of JSON on the standard input is answered by one line on the
+standard output, and the step itself runs in a forked process, or several at once, that share no
+connection and really die of their SIGKILL. With `--stay` it runs in this very process, as in one
+that has been serving for long.
 """
 
 import gc
@@ -44,11 +46,15 @@ def checkouts(slug: str, email: str, coupon: str, visitors: int) -> dict[str, An
     browsers = [Client(raise_request_exception=False) for _ in range(visitors)]
     for each in browsers:
         each.get("/health/live", SERVER_NAME=HOST)
-    return _at_once(visitors, lambda number: _post_form(browsers[number], slug, email, coupon).status_code)
+    return _at_once(
+        visitors, lambda number: _post_form(browsers[number], slug, email, coupon).status_code
+    )
 
 
 def naive_redemptions(coupon: str, visitors: int) -> dict[str, Any]:
-    """Redeem as nobody should, which the tests of races must notice: look whether the coupon is good, then use it."""
+    """Redeem as nobody should, which the tests of races must notice: look whether the coupon is
+    good, then use it.
+    """
     grants = apps.get_model("grants", "Grant").objects
 
     def redeem(_: int) -> int:
@@ -60,7 +66,9 @@ def naive_redemptions(coupon: str, visitors: int) -> dict[str, Any]:
 
 
 def _at_once(count: int, step: Callable[[int], int]) -> dict[str, Any]:
-    """Run the step in so many threads, which begin at the same moment, and return the status of each."""
+    """Run the step in so many threads, which begin at the same moment, and return the status of
+    each.
+    """
     barrier = threading.Barrier(count)
 
     def run(number: int) -> int:
@@ -77,7 +85,13 @@ def _at_once(count: int, step: Callable[[int], int]) -> dict[str, Any]:
 def webhook(body: str, signature: str) -> dict[str, Any]:
     """Post one event, as Stripe does."""
     headers = {"Stripe-Signature": signature}
-    answer = browser.post("/api/webhook", data=body, content_type="application/json", headers=headers, SERVER_NAME=HOST)
+    answer = browser.post(
+        "/api/webhook",
+        data=body,
+        content_type="application/json",
+        headers=headers,
+        SERVER_NAME=HOST,
+    )
     return {"status": answer.status_code}
 
 
@@ -102,7 +116,9 @@ def main() -> None:
 
 
 def _warm_up() -> None:
-    """Load what the steps need, so that each process need not; no database and no other server is asked."""
+    """Load what the steps need, so that each process need not; no database and no other server is
+    asked.
+    """
     browser.get("/health/live", SERVER_NAME=HOST)
     for name in ("payments.gateway.client", "lms_sync.platforms.client.session"):
         import_string(name)()
@@ -140,7 +156,9 @@ def _answer_of(child: int, answers: int) -> dict[str, Any]:
 
 
 def _run(order: dict[str, Any], writing: int) -> None:
-    """Run the step and tell how it went; never returns. With `mute` it dies before it can tell anybody."""
+    """Run the step and tell how it went; never returns. With `mute` it dies before it can tell
+    anybody.
+    """
     told = _done(order)
     if order["mute"]:
         os.kill(os.getpid(), signal.SIGKILL)

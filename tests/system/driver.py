@@ -1,4 +1,6 @@
-"""The tests' hand on `tests.system.drive`, which runs the steps of a purchase one at a time, each in a process of its own."""
+"""The tests' hand on `tests.system.drive`, which runs the steps of a purchase one at a time, each
+in a process of its own.
+"""
 
 import json
 import subprocess
@@ -13,7 +15,8 @@ from tests.engines import ROOT
 
 @dataclass(frozen=True)
 class Told:
-    """What came of one step: its process's exit code and, unless it was killed, the HTTP status and where it led.
+    """What came of one step: its process's exit code and, unless it was killed, the HTTP status and
+    where it led.
 
     `statuses` are those of a step that several visitors took at once.
     """
@@ -33,19 +36,29 @@ class Driver:
         self._errors = log.open("ab")
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.system.drive", *options],
-            cwd=ROOT, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True, start_new_session=True,
-        )  # fmt: skip
+            cwd=ROOT,
+            env=env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+            start_new_session=True,
+        )
         assert self._readline() == "DRIVER READY", self.log.read_text()[-4000:]
 
     def run(self, step: str, *, mute: bool = False, **arguments: Any) -> Told:
-        """Run one step, such as `run("checkout", slug=..., email=...)`; `mute` kills it just before it would answer."""
+        """Run one step, such as `run("checkout", slug=..., email=...)`; `mute` kills it just before
+        it would answer.
+        """
         return self._order(step, 1, arguments, mute=mute)[0]
 
     def race(self, step: str, copies: int, **arguments: Any) -> list[Told]:
         """Run one step in several processes that begin at the same moment."""
         return self._order(step, copies, arguments)
 
-    def _order(self, step: str, copies: int, arguments: dict[str, Any], *, mute: bool = False) -> list[Told]:
+    def _order(
+        self, step: str, copies: int, arguments: dict[str, Any], *, mute: bool = False
+    ) -> list[Told]:
         assert self._process.stdin
         order = {"step": step, "copies": copies, "mute": mute, "arguments": arguments}
         self._process.stdin.write(json.dumps(order) + "\n")

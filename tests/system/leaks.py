@@ -1,4 +1,6 @@
-"""What must never stand in a log: keys, signing secrets, whole e-mail addresses, the tokens of status pages, cookies."""
+"""What must never stand in a log: keys, signing secrets, whole e-mail addresses, the tokens of
+status pages, cookies.
+"""
 
 import re
 
@@ -7,7 +9,8 @@ from tests.sandbox_client import LMS_KEY, STRIPE_KEY, WEBHOOK_SECRET
 
 SECRETS = (STRIPE_KEY, WEBHOOK_SECRET, LMS_KEY, *LMS_KEY.split(":"))
 LOOKS_LIKE_ONE = re.compile(
-    r"sk_(?:test|live)_\w|whsec_\w|v1=[0-9a-f]{20}|Bearer \S|csrftoken=\S|sessionid=\S|\b4242 ?4242|[\w.+-]{2,}@[\w-]+\.[\w.-]+"
+    r"sk_(?:test|live)_\w|whsec_\w|v1=[0-9a-f]{20}|Bearer \S|csrftoken=\S|sessionid=\S|\b4242"
+    r" ?4242|[\w.+-]{2,}@[\w-]+\.[\w.-]+"
 )
 
 

@@ -11,7 +11,9 @@ STATUS_LINE = re.compile(rb"HTTP/1\.[01] (\d{3})")
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back until the server closed or was silent; `statuses` has one entry for each answer in it."""
+    """What came back until the server closed or was silent; `statuses` has one entry for each
+    answer in it.
+    """
 
     data: bytes
 
@@ -29,11 +31,25 @@ class Answer:
         return found[1].decode("latin-1") if found else ""
 
 
-def request(method: str, path: str, *headers: str, body: bytes = b"", host: str = "127.0.0.1") -> bytes:
-    """Return a well-formed request; its Content-Length is the body's unless a header says otherwise."""
-    given = any(header.lower().startswith(("content-length", "transfer-encoding")) for header in headers)
+def request(
+    method: str, path: str, *headers: str, body: bytes = b"", host: str = "127.0.0.1"
+) -> bytes:
+    """Return a well-formed request; its Content-Length is the body's unless a header says
+    otherwise.
+    """
+    given = any(
+        header.lower().startswith(("content-length", "transfer-encoding")) for header in headers
+    )
     length = [] if given or not (body or method == "POST") else [f"Content-Length: {len(body)}"]
-    lines = [f"{method} {path} HTTP/1.1", f"Host: {host}", "Connection: close", *headers, *length, "", ""]
+    lines = [
+        f"{method} {path} HTTP/1.1",
+        f"Host: {host}",
+        "Connection: close",
+        *headers,
+        *length,
+        "",
+        "",
+    ]
     return "\r\n".join(lines).encode("latin-1") + body
 
 

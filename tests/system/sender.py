@@ -1,6 +1,8 @@
-"""Sends webhooks over one kept connection: `python -m tests.system.sender PORT PATH FILE`, one JSON event a line.
+"""Sends webhooks over one kept connection: `python -m tests.system.sender PORT PATH FILE`, one JSON
+event a line.
 
-Each is signed when it is sent. The last line of the output is JSON: how many answers of each status, and the seconds of each.
+Each is signed when it is sent. The last line of the output is JSON: how many answers of each
+status, and the seconds of each.
 """
 
 import http.client
@@ -32,7 +34,12 @@ def main() -> None:
 def post(connection: http.client.HTTPConnection, path: str, event: str) -> int:
     """Deliver one event; like Stripe, once more where the connection was closed under it."""
     signature = stripe.WebhookSignature.generate_signature_header(payload=event, secret=SECRET)
-    headers = {"Content-Type": "application/json", "Stripe-Signature": signature, "Host": "127.0.0.1", "User-Agent": "Stripe/1.0"}
+    headers = {
+        "Content-Type": "application/json",
+        "Stripe-Signature": signature,
+        "Host": "127.0.0.1",
+        "User-Agent": "Stripe/1.0",
+    }
     for attempt in (1, 2):
         try:
             connection.request("POST", path, event.encode(), headers)

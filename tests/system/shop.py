@@ -1,4 +1,6 @@
-"""The running shop as real processes: gunicorn and the embedded worker, or gunicorn, Celery worker, Celery beat and Redis."""
+"""The running shop as real processes: gunicorn and the embedded worker, or gunicorn, Celery worker,
+Celery beat and Redis.
+"""
 
 import re
 import shutil
@@ -22,7 +24,9 @@ SECONDS = 30
 
 
 class Shop:
-    """One shop on this run's database, open for many tests: what one of them killed is started again for the next."""
+    """One shop on this run's database, open for many tests: what one of them killed is started
+    again for the next.
+    """
 
     web_workers = 1
 
@@ -47,7 +51,9 @@ class Shop:
         return self.started[-1]
 
     def open(self) -> "Shop":
-        """Start whatever is not running as usual, and return when all of it serves and works; one course is on sale."""
+        """Start whatever is not running as usual, and return when all of it serves and works; one
+        course is on sale.
+        """
         make_course(slug=SLUG, title="Data with care")
         if not is_running(self.web) or not self.web_is_usual:
             self.restart_web()
@@ -95,7 +101,7 @@ class Shop:
             self._read[log] = len(text)
         return "\n".join(texts)
 
-    # --- what buyers do ----------------------------------------------------------------------------------------------
+    # --- what buyers do ---------------------------------------------------------------------------
 
     def post_form(self, email: str, timeout: float = SECONDS) -> requests.Response:
         """Open the checkout form and post it; return the answer, without following it."""
@@ -103,8 +109,15 @@ class Shop:
             page = browser.get(f"{self.url}/checkout/{SLUG}/", timeout=timeout)
             found = TOKEN_IN_FORM.search(page.text)
             assert found, page.text[:500]
-            form = {"csrfmiddlewaretoken": found[1], "email": email, "name": "Ada Lovelace", "accept_terms": "on"}
-            return browser.post(f"{self.url}/checkout/{SLUG}/", data=form, allow_redirects=False, timeout=timeout)
+            form = {
+                "csrfmiddlewaretoken": found[1],
+                "email": email,
+                "name": "Ada Lovelace",
+                "accept_terms": "on",
+            }
+            return browser.post(
+                f"{self.url}/checkout/{SLUG}/", data=form, allow_redirects=False, timeout=timeout
+            )
 
     def check_out(self, email: str) -> str:
         """Go through the form and return the id of the Stripe session it leads to."""
@@ -113,7 +126,9 @@ class Shop:
         return answer.headers["Location"].rpartition("/")[2]
 
     def buy(self, email: str) -> None:
-        """Go through the form and pay; Stripe tells the shop by its own webhook, which has been answered when this returns."""
+        """Go through the form and pay; Stripe tells the shop by its own webhook, which has been
+        answered when this returns.
+        """
         self.sandbox.pay(self.check_out(email), wait=5)
 
     def buy_all(self, emails: list[str], at_once: int = 4) -> None:
@@ -125,7 +140,9 @@ class Shop:
 
 
 class CeleryShop(Shop):
-    """Two web processes, a Celery worker of two, a beat, and a Redis of their own that may be flushed and killed."""
+    """Two web processes, a Celery worker of two, a beat, and a Redis of their own that may be
+    flushed and killed.
+    """
 
     web_workers = 2
 
@@ -133,7 +150,11 @@ class CeleryShop(Shop):
         super().__init__(env, sandbox, directory)
         self.redis_port = free_port()
         database = f"{env['DATABASE_URL']}?application_name={APPLICATION_NAME}"
-        self.env |= {"REDIS_URL": self.redis_url, "CELERY_BROKER_URL": self.redis_url, "DATABASE_URL": database}
+        self.env |= {
+            "REDIS_URL": self.redis_url,
+            "CELERY_BROKER_URL": self.redis_url,
+            "DATABASE_URL": database,
+        }
         self.redis: Proc | None = None
         self.beat: Proc | None = None
 
@@ -151,7 +172,17 @@ class CeleryShop(Shop):
     def start_redis(self) -> None:
         server = shutil.which("redis-server")
         assert server, "redis-server is not installed"
-        command = [server, "--port", str(self.redis_port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        command = [
+            server,
+            "--port",
+            str(self.redis_port),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+        ]
         self.redis = self.start([*command, "--dir", str(self.directory)]).wait_port(self.redis_port)
 
     def flush_redis(self) -> None:
@@ -166,7 +197,9 @@ class CeleryShop(Shop):
         self.beat.wait_line("maxinterval")
 
     def start_beat(self) -> Proc:
-        self.beat = self.celery("beat", "--schedule", str(self.directory / f"beat-{len(self._read)}"))
+        self.beat = self.celery(
+            "beat", "--schedule", str(self.directory / f"beat-{len(self._read)}")
+        )
         return self.beat
 
     def celery(self, *arguments: str) -> Proc:
@@ -185,7 +218,9 @@ def answers(url: str) -> bool:
 
 
 @contextmanager
-def struck(sandbox: Sandbox, target: str, mode: str, match: str = "", **more: object) -> Iterator[Callable[[], None]]:
+def struck(
+    sandbox: Sandbox, target: str, mode: str, match: str = "", **more: object
+) -> Iterator[Callable[[], None]]:
     """Switch a fault on, and give a function that waits until it has struck as often as it can."""
     fault = sandbox.fault(target, mode, match, **more)
 

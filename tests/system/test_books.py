@@ -38,18 +38,30 @@ def stuck(sandbox: Sandbox) -> None:
 
 
 def another_job(sandbox: Sandbox) -> None:
-    SyncJob.objects.create(dedupe_key="another", platform="frappe", email=EMAIL, course_id=SLUG, status="done")
+    SyncJob.objects.create(
+        dedupe_key="another", platform="frappe", email=EMAIL, course_id=SLUG, status="done"
+    )
 
 
 def access_forgotten(sandbox: Sandbox) -> None:
     Enrollment.objects.update(lms_status="pending")
 
 
-DAMAGES = (enrolled_twice, told_twice, never_told, bought_twice, stuck, another_job, access_forgotten)
+DAMAGES = (
+    enrolled_twice,
+    told_twice,
+    never_told,
+    bought_twice,
+    stuck,
+    another_job,
+    access_forgotten,
+)
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
-def test_books_that_disagree_are_noticed(driver, survivor, sandbox: Sandbox, faults, damage: Callable[[Sandbox], None]) -> None:
+def test_books_that_disagree_are_noticed(
+    driver, survivor, sandbox: Sandbox, faults, damage: Callable[[Sandbox], None]
+) -> None:
     purchase = Purchase(driver, survivor, sandbox, faults)
     assert purchase.buy("", 0, "").exit == 0
     assert_bought_once(sandbox, [EMAIL])
@@ -60,7 +72,15 @@ def test_books_that_disagree_are_noticed(driver, survivor, sandbox: Sandbox, fau
 
 @pytest.mark.parametrize(
     "line",
-    [STRIPE_KEY, WEBHOOK_SECRET, LMS_KEY, "Authorization: Bearer abc", "csrftoken=abc", "for ada@example.com", "4242 4242 4242 4242"],
+    [
+        STRIPE_KEY,
+        WEBHOOK_SECRET,
+        LMS_KEY,
+        "Authorization: Bearer abc",
+        "csrftoken=abc",
+        "for ada@example.com",
+        "4242 4242 4242 4242",
+    ],
 )
 @pytest.mark.parametrize("around", ["{}", '{{"event": "said {} here"}}'])
 def test_a_secret_in_a_log_is_noticed(db: None, line: str, around: str) -> None:

@@ -1,4 +1,6 @@
-"""Eight processes do the same thing at the same moment, on every engine: one of them does it, and all get the right answer."""
+"""Eight processes do the same thing at the same moment, on every engine: one of them does it, and
+all get the right answer.
+"""
 
 import json
 
@@ -28,7 +30,9 @@ def test_eight_processes_carry_one_purchase_through_once(driver: Driver, sandbox
     assert (Enrollment.objects.count(), len(sandbox.sessions())) == (1, 1)
 
     sandbox.pay(payment.stripe_session_id)
-    event = json.dumps(next(e for e in sandbox.state()["events"] if e["type"] == "checkout.session.completed"))
+    event = json.dumps(
+        next(e for e in sandbox.state()["events"] if e["type"] == "checkout.session.completed")
+    )
     deliveries = driver.race("webhook", AT_ONCE, body=event, signature=signed(event))
     assert {delivery.status for delivery in deliveries} == {200}, deliveries
 
@@ -42,7 +46,9 @@ def test_eight_processes_carry_one_purchase_through_once(driver: Driver, sandbox
 
 
 @pytest.mark.parametrize("round_", range(3))
-def test_a_free_place_is_taken_once_by_eight_processes(driver: Driver, sandbox: Sandbox, round_: int) -> None:
+def test_a_free_place_is_taken_once_by_eight_processes(
+    driver: Driver, sandbox: Sandbox, round_: int
+) -> None:
     make_course(slug=SLUG, price=0)
     tabs = driver.race("checkout", AT_ONCE, slug=SLUG, email=EMAIL)
     assert sorted(tab.status or 0 for tab in tabs) == [302, *[409] * (AT_ONCE - 1)], tabs

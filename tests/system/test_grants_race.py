@@ -1,7 +1,8 @@
-"""Two hundred visitors redeem one coupon at the same moment, in eight processes: one of them gets the place.
+"""Two hundred visitors redeem one coupon at the same moment, in eight processes: one of them gets
+the place.
 
-On SQLite, which has one writer, and on the MongoDB wire there are fifty, in fewer processes. The control redeems as nobody
-should, through the same harness: had a loser won, it would show.
+On SQLite, which has one writer, and on the MongoDB wire there are fifty, in fewer processes. The
+control redeems as nobody should, through the same harness: had a loser won, it would show.
 """
 
 from collections import Counter
@@ -38,19 +39,32 @@ def stampede(driver: Driver, step: str, **arguments: object) -> Counter[int]:
 
 
 @pytest.mark.parametrize("round_", range(2))
-def test_of_all_who_redeem_one_coupon_at_once_exactly_one_wins(driver: Driver, sandbox: Sandbox, coupon: Grant, round_: int) -> None:
+def test_of_all_who_redeem_one_coupon_at_once_exactly_one_wins(
+    driver: Driver, sandbox: Sandbox, coupon: Grant, round_: int
+) -> None:
     answers = stampede(driver, "checkouts", slug=SLUG, email=HOLDER, coupon=coupon.code)
     assert answers == {302: 1, 409: PROCESSES * VISITORS_EACH - 1}
     enrollment = Enrollment.objects.get()
-    assert (enrollment.status, enrollment.kind, enrollment.amount, enrollment.grant_id) == ("paid", "grant", 0, coupon.pk)
+    assert (enrollment.status, enrollment.kind, enrollment.amount, enrollment.grant_id) == (
+        "paid",
+        "grant",
+        0,
+        coupon.pk,
+    )
     assert SyncJob.objects.values_list("dedupe_key", flat=True).get() == f"enroll:{enrollment.pk}"
     coupon.refresh_from_db()
-    assert (coupon.status, coupon.enrollment_id, coupon.redeemed_by) == ("redeemed", enrollment.pk, HOLDER)
+    assert (coupon.status, coupon.enrollment_id, coupon.redeemed_by) == (
+        "redeemed",
+        enrollment.pk,
+        HOLDER,
+    )
     assert (Payment.objects.count(), sandbox.sessions()) == (0, [])
     assert invariants.verify() == []
 
 
-def test_many_who_use_a_code_that_is_not_theirs_do_not_keep_its_holder_from_it(driver: Driver, coupon: Grant) -> None:
+def test_many_who_use_a_code_that_is_not_theirs_do_not_keep_its_holder_from_it(
+    driver: Driver, coupon: Grant
+) -> None:
     theirs = stampede(driver, "checkouts", slug=SLUG, email="thief@example.com", coupon=coupon.code)
     assert theirs == {409: PROCESSES * VISITORS_EACH}
     assert driver.run("checkout", slug=SLUG, email=HOLDER, coupon=coupon.code).status == 302

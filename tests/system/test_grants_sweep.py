@@ -1,7 +1,8 @@
 """The write sweep over a coupon's two ways: a free place, and a discounted one that is paid for.
 
-As in test_write_sweep, a step is cut at every one of its writes in every way, and what follows is what would follow in
-reality. Either the holder comes back, and ends as if nothing had happened; or never does, and the coupon is good again.
+As in test_write_sweep, a step is cut at every one of its writes in every way, and what follows is
+what would follow in reality. Either the holder comes back, and ends as if nothing had happened; or
+never does, and the coupon is good again.
 """
 
 import signal
@@ -34,7 +35,9 @@ LONG = timedelta(hours=1)
 
 
 class GrantPurchase(Purchase):
-    """A purchase with a coupon, which a program of one place pays for; `percent` of 100 needs no Stripe and no webhook."""
+    """A purchase with a coupon, which a program of one place pays for; `percent` of 100 needs no
+    Stripe and no webhook.
+    """
 
     def __init__(self, *tools, percent: int) -> None:
         super().__init__(*tools)
@@ -43,12 +46,20 @@ class GrantPurchase(Purchase):
         self.form = {**self.form, "coupon": self.grant.code}
 
     def _granted(self) -> Grant:
-        grant = applications.file(self.course, Application("Ada Lovelace", EMAIL, "A situation.", "A motivation."))
+        grant = applications.file(
+            self.course, Application("Ada Lovelace", EMAIL, "A situation.", "A motivation.")
+        )
         program = Program.objects.create(name="Fund", budget_amount=LIST_PRICE, budget_places=1)
-        return applications.approve(grant, Decision(self.percent, timezone.now() + timedelta(days=30), program), by="staff@example.com")
+        return applications.approve(
+            grant,
+            Decision(self.percent, timezone.now() + timedelta(days=30), program),
+            by="staff@example.com",
+        )
 
     def checkout(self, first: Callable[..., Told]) -> Told:
-        """A free place needs no second try where the first one was written and only its answer lost."""
+        """A free place needs no second try where the first one was written and only its answer
+        lost.
+        """
         if self.percent == PARTIAL:
             return super().checkout(first)
         told = again = first("checkout", **self.form)
@@ -59,7 +70,9 @@ class GrantPurchase(Purchase):
         return told
 
     def leave(self, at: int, kind: str) -> None:
-        """Cut the checkout off, let nobody come back for it, and let the session's time pass, at Stripe too."""
+        """Cut the checkout off, let nobody come back for it, and let the session's time pass, at
+        Stripe too.
+        """
         self.faults.arm(at, kind)
         self.driver.run("checkout", **self.form)
         self.faults.disarm()
@@ -72,29 +85,43 @@ class GrantPurchase(Purchase):
                 self.sandbox.expire(session["id"])
         for payment in Payment.objects.all():
             age(payment, LONG)
-        Enrollment.objects.filter(status=Enrollment.PENDING).update(created_at=timezone.now() - LONG)
+        Enrollment.objects.filter(status=Enrollment.PENDING).update(
+            created_at=timezone.now() - LONG
+        )
         Grant.objects.filter(status=Grant.RESERVED).update(reserved_until=timezone.now() - LONG)
         let_time_pass()
 
     def check(self, mails: tuple[int, ...] = ONCE) -> None:
-        """The one end of both ways: the place is given once and at its price, the coupon used up by it, the budget spent."""
+        """The one end of both ways: the place is given once and at its price, the coupon used up by
+        it, the budget spent.
+        """
         assert_bought_once(self.sandbox, [EMAIL], mails=mails, charged=self.percent == PARTIAL)
         paid = Enrollment.objects.paid().get()
-        assert (paid.kind, paid.amount) == (("partial_grant", HALF) if self.percent == PARTIAL else ("grant", 0))
+        assert (paid.kind, paid.amount) == (
+            ("partial_grant", HALF) if self.percent == PARTIAL else ("grant", 0)
+        )
         self.grant.refresh_from_db()
-        assert (self.grant.status, self.grant.enrollment_id, self.grant.redeemed_by) == ("redeemed", paid.pk, EMAIL)
+        assert (self.grant.status, self.grant.enrollment_id, self.grant.redeemed_by) == (
+            "redeemed",
+            paid.pk,
+            EMAIL,
+        )
         program = Program.objects.get()
         assert (program.committed_amount, program.committed_places) == (LIST_PRICE - paid.amount, 1)
 
 
 @pytest.fixture
-def begin(driver: Driver, survivor: Driver, sandbox: Sandbox, faults: Faults) -> Callable[[int], GrantPurchase]:
+def begin(
+    driver: Driver, survivor: Driver, sandbox: Sandbox, faults: Faults
+) -> Callable[[int], GrantPurchase]:
     return lambda percent: GrantPurchase(driver, survivor, sandbox, faults, percent=percent)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("percent", "step"), CUTS, ids=IDS)
-def test_a_purchase_with_a_coupon_survives_a_cut_at_every_write(begin, faults: Faults, percent: int, step: str, kind: str) -> None:
+def test_a_purchase_with_a_coupon_survives_a_cut_at_every_write(
+    begin, faults: Faults, percent: int, step: str, kind: str
+) -> None:
     clean = begin(percent)
     assert clean.buy(step, 0, kind).exit == 0
     clean.check()
@@ -108,11 +135,15 @@ def test_a_purchase_with_a_coupon_survives_a_cut_at_every_write(begin, faults: F
             assert told.exit == (-signal.SIGKILL if kind == "kill" else 0)
             purchase.check(AT_MOST_TWICE if is_after_the_mail(writes, at) else ONCE)
         except AssertionError as error:
-            raise AssertionError(f"{kind} at write {at} of the {step}, {what}: {error}\n{told}") from error
+            raise AssertionError(
+                f"{kind} at write {at} of the {step}, {what}: {error}\n{told}"
+            ) from error
 
 
 @pytest.mark.parametrize(("percent", "step"), [cut for cut in CUTS if cut[1] != "worker"])
-def test_an_answer_about_a_coupon_that_nobody_hears_is_given_again(begin, percent: int, step: str) -> None:
+def test_an_answer_about_a_coupon_that_nobody_hears_is_given_again(
+    begin, percent: int, step: str
+) -> None:
     purchase = begin(percent)
     assert purchase.buy(step, 0, "mute").exit == -signal.SIGKILL
     purchase.check()
@@ -120,7 +151,9 @@ def test_an_answer_about_a_coupon_that_nobody_hears_is_given_again(begin, percen
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("percent", [PARTIAL, FREE])
-def test_no_coupon_is_reserved_for_ever_nor_lost_if_its_holder_does_not_come_back(begin, faults: Faults, percent: int, kind: str) -> None:
+def test_no_coupon_is_reserved_for_ever_nor_lost_if_its_holder_does_not_come_back(
+    begin, faults: Faults, percent: int, kind: str
+) -> None:
     begin(percent).buy("checkout", 0, kind)
     for at, what in enumerate(faults.writes, 1):
         purchase = begin(percent)
@@ -132,7 +165,9 @@ def test_no_coupon_is_reserved_for_ever_nor_lost_if_its_holder_does_not_come_bac
 
 
 def _assert_it_is_good_again_or_used_for_good(purchase: GrantPurchase) -> None:
-    """Nothing is half done; a holder who comes back after all finds the coupon good, or the place given."""
+    """Nothing is half done; a holder who comes back after all finds the coupon good, or the place
+    given.
+    """
     purchase.grant.refresh_from_db()
     given = Enrollment.objects.paid().count()
     assert (purchase.grant.status, given) in [("approved", 0), ("redeemed", 1)]

@@ -1,4 +1,6 @@
-"""Purchases end to end through real processes, of which any may be killed at any moment: nothing is lost, nothing doubled."""
+"""Purchases end to end through real processes, of which any may be killed at any moment: nothing is
+lost, nothing doubled.
+"""
 
 import json
 import os
@@ -40,25 +42,44 @@ def test_a_purchase_reaches_the_lms_within_three_seconds(shop: Shop, sandbox: Sa
     wait_settled(sandbox, 20, 20)
     assert_bought_once(sandbox, emails)
     seconds = sorted(seconds_to_lms(sandbox, emails))
-    print(f"\nwebhook to LMS: median {statistics.median(seconds):.2f} s, p95 {seconds[18]:.2f} s, longest {seconds[-1]:.2f} s")
+    print(
+        f"\nwebhook to LMS: median {statistics.median(seconds):.2f} s, p95 {seconds[18]:.2f} s,"
+        f" longest {seconds[-1]:.2f} s"
+    )
     assert seconds[18] < 3
 
 
 def seconds_to_lms(sandbox: Sandbox, emails: list[str]) -> list[float]:
-    """Return for each learner the time from the sending of the webhook to the LMS's answer to the enrollment."""
+    """Return for each learner the time from the sending of the webhook to the LMS's answer to the
+    enrollment.
+    """
     state = sandbox.state()
-    buyers = {e["id"]: e["data"]["object"]["customer_email"] for e in state["events"] if e["type"] == "checkout.session.completed"}
-    sent = {buyers[d["event"]]: d["at"] - d["ms"] / 1000 for d in state["deliveries"] if d["event"] in buyers}
-    enrolled = {json.loads(call["body"])["member"]: call["at"] for call in sandbox.calls("lms", ENROLL)}
+    buyers = {
+        e["id"]: e["data"]["object"]["customer_email"]
+        for e in state["events"]
+        if e["type"] == "checkout.session.completed"
+    }
+    sent = {
+        buyers[d["event"]]: d["at"] - d["ms"] / 1000
+        for d in state["deliveries"]
+        if d["event"] in buyers
+    }
+    enrolled = {
+        json.loads(call["body"])["member"]: call["at"] for call in sandbox.calls("lms", ENROLL)
+    }
     return [enrolled[email] - sent[email] for email in emails]
 
 
-# --- the worker ------------------------------------------------------------------------------------------------------
+# --- the worker -----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("mode", "carried_out"), [("slow", 1), ("hang", 0)])
-def test_a_worker_killed_in_the_middle_of_an_lms_call_enrolls_once(shop: Shop, sandbox: Sandbox, mode: str, carried_out: int) -> None:
-    """The LMS may carry out what the dead worker asked for, or never get to it: the next one finds out which."""
+def test_a_worker_killed_in_the_middle_of_an_lms_call_enrolls_once(
+    shop: Shop, sandbox: Sandbox, mode: str, carried_out: int
+) -> None:
+    """The LMS may carry out what the dead worker asked for, or never get to it: the next one finds
+    out which.
+    """
     with struck(sandbox, "lms", mode, ENROLL, seconds=0.9, times=1) as under_way:
         shop.buy(ADA)
         under_way()
@@ -71,8 +92,12 @@ def test_a_worker_killed_in_the_middle_of_an_lms_call_enrolls_once(shop: Shop, s
     assert SyncJob.objects.get().lapses == 1
 
 
-def test_a_worker_killed_after_the_mail_was_accepted_sends_it_twice_and_alike(shop: Shop, sandbox: Sandbox) -> None:
-    """The one place where twice is right: between the mail server's "250" and our commit, nobody knows that it went out."""
+def test_a_worker_killed_after_the_mail_was_accepted_sends_it_twice_and_alike(
+    shop: Shop, sandbox: Sandbox
+) -> None:
+    """The one place where twice is right: between the mail server's "250" and our commit, nobody
+    knows that it went out.
+    """
     with struck(sandbox, "smtp", "slow", seconds=0.9, times=1) as at_the_mail_server:
         shop.buy(ADA)
         at_the_mail_server()
@@ -87,13 +112,16 @@ def test_a_worker_killed_after_the_mail_was_accepted_sends_it_twice_and_alike(sh
 @contextmanager
 def nobody_can_write() -> Iterator[None]:
     """Hold the lock that every process needs to settle an e-mail."""
-    with transaction.atomic(), connection.cursor() as cursor:  # on SQLite this takes the one write lock
+    # on SQLite this takes the one write lock
+    with transaction.atomic(), connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute("LOCK TABLE notifications_email IN EXCLUSIVE MODE")
         yield
 
 
-def test_a_worker_that_is_told_to_stop_finishes_what_it_is_doing(shop: Shop, sandbox: Sandbox) -> None:
+def test_a_worker_that_is_told_to_stop_finishes_what_it_is_doing(
+    shop: Shop, sandbox: Sandbox
+) -> None:
     with struck(sandbox, "lms", "slow", ENROLL, seconds=0.9, times=1) as under_way:
         shop.buy(ADA)
         under_way()
@@ -106,11 +134,18 @@ def test_a_worker_that_is_told_to_stop_finishes_what_it_is_doing(shop: Shop, san
     assert_bought_once(sandbox, [ADA])
 
 
-# --- the web server --------------------------------------------------------------------------------------------------
+# --- the web server -------------------------------------------------------------------------------
 
 
-def test_a_web_server_killed_between_stripes_answer_and_ours_leaves_one_session(shop: Shop, sandbox: Sandbox) -> None:
-    with struck(sandbox, "stripe", "hang_after", CREATE_SESSION, seconds=1, times=1) as session_is_made, ThreadPoolExecutor(1) as buyer:
+def test_a_web_server_killed_between_stripes_answer_and_ours_leaves_one_session(
+    shop: Shop, sandbox: Sandbox
+) -> None:
+    with (
+        struck(
+            sandbox, "stripe", "hang_after", CREATE_SESSION, seconds=1, times=1
+        ) as session_is_made,
+        ThreadPoolExecutor(1) as buyer,
+    ):
         lost = buyer.submit(shop.post_form, ADA)
         session_is_made()
         wait_until(lambda: len(sandbox.sessions()) == 1)
@@ -138,16 +173,24 @@ def test_a_payment_for_a_session_we_never_stored_is_received(shop: Shop, sandbox
     assert_bought_once(sandbox, [ADA])
 
 
-def test_a_web_server_killed_within_a_webhook_is_sent_it_again(shop: Shop, sandbox: Sandbox, tmp_path: Path) -> None:
-    """gunicorn replaces the process that died; Stripe, which heard nothing, sends the event again."""
+def test_a_web_server_killed_within_a_webhook_is_sent_it_again(
+    shop: Shop, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    """gunicorn replaces the process that died; Stripe, which heard nothing, sends the event
+    again.
+    """
     faults = Faults(tmp_path)
     shop.restart_web(**faults.environment)
     emails = learners(3)
-    for at, email in zip((1, 4, 6), emails, strict=True):  # the first write, one in the middle, the commit
+    # the first write, one in the middle, the commit
+    for at, email in zip((1, 4, 6), emails, strict=True):
         session = shop.check_out(email)
         faults.arm(at)
         sandbox.pay(session)
-        wait_until(lambda: StripeEvent.objects.filter(session_id=session, status="done").exists(), 20)  # noqa: B023
+        wait_until(
+            lambda: StripeEvent.objects.filter(session_id=session, status="done").exists(),  # noqa: B023
+            20,
+        )
         assert faults.has_cut
         faults.disarm()
     wait_settled(sandbox, len(emails), RECOVERY_SECONDS)
@@ -155,11 +198,13 @@ def test_a_web_server_killed_within_a_webhook_is_sent_it_again(shop: Shop, sandb
     assert [d["status"] for d in sandbox.state()["deliveries"] if d["attempt"] == 1] == [0, 0, 0]
 
 
-# --- the database ----------------------------------------------------------------------------------------------------
+# --- the database ---------------------------------------------------------------------------------
 
 
 @celery_only
-def test_a_database_that_drops_every_connection_stops_nothing_for_good(shop: Shop, sandbox: Sandbox) -> None:
+def test_a_database_that_drops_every_connection_stops_nothing_for_good(
+    shop: Shop, sandbox: Sandbox
+) -> None:
     emails = learners(20)
     sessions = [shop.check_out(email) for email in emails]
     with every(0.4, drop_connections):
@@ -178,7 +223,10 @@ def drop_connections() -> None:
     """End every connection of the shop's processes, as a restart of the database server does."""
     with connection.cursor() as cursor:
         shop = "datname = current_database() AND application_name = %s"
-        cursor.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {shop}", [APPLICATION_NAME])
+        cursor.execute(
+            f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {shop}",
+            [APPLICATION_NAME],
+        )
 
 
 @contextmanager
@@ -200,7 +248,7 @@ def every(seconds: float, act: Callable[[], object]) -> Iterator[None]:
         thread.join()
 
 
-# --- the broker ------------------------------------------------------------------------------------------------------
+# --- the broker -----------------------------------------------------------------------------------
 
 
 @contextmanager
@@ -218,8 +266,12 @@ def webhook_seconds(sandbox: Sandbox) -> list[float]:
 
 @celery_only
 @pytest.mark.parametrize("how", ["hangs", "refuses"])
-def test_a_broker_that_is_gone_holds_up_no_request_and_loses_nothing(shop: Shop, sandbox: Sandbox, how: str) -> None:
-    """Only the web server has lost it: what it cannot ring for is found by the workers' own looking."""
+def test_a_broker_that_is_gone_holds_up_no_request_and_loses_nothing(
+    shop: Shop, sandbox: Sandbox, how: str
+) -> None:
+    """Only the web server has lost it: what it cannot ring for is found by the workers' own
+    looking.
+    """
     shop.buy(ADA)
     usual = max(webhook_seconds(sandbox))
     with silent_server() as silent:
@@ -230,7 +282,10 @@ def test_a_broker_that_is_gone_holds_up_no_request_and_loses_nothing(shop: Shop,
     assert_bought_once(sandbox, [ADA, BOB, "cy@example.com"])
     assert max(webhook_seconds(sandbox)) < usual + 0.5
     assert min(checkouts) < 3
-    print(f"\nbroker {how}: webhook {max(webhook_seconds(sandbox)):.3f} s (usual {usual:.3f} s), checkouts {checkouts}")
+    print(
+        f"\nbroker {how}: webhook {max(webhook_seconds(sandbox)):.3f} s (usual {usual:.3f} s),"
+        f" checkouts {checkouts}"
+    )
 
 
 @celery_only
@@ -244,7 +299,9 @@ def test_a_broker_that_forgets_everything_loses_nothing(shop: Shop, sandbox: San
 
 
 @celery_only
-def test_a_broker_that_is_killed_and_comes_back_empty_loses_nothing(shop: Shop, sandbox: Sandbox) -> None:
+def test_a_broker_that_is_killed_and_comes_back_empty_loses_nothing(
+    shop: Shop, sandbox: Sandbox
+) -> None:
     assert isinstance(shop, CeleryShop)
     shop.redis.kill()
     emails = learners(5)
@@ -255,7 +312,7 @@ def test_a_broker_that_is_killed_and_comes_back_empty_loses_nothing(shop: Shop, 
     assert_bought_once(sandbox, emails)
 
 
-# --- Celery's other processes ----------------------------------------------------------------------------------------
+# --- Celery's other processes ---------------------------------------------------------------------
 
 
 @celery_only
@@ -276,7 +333,9 @@ def test_two_beats_do_no_harm_and_a_killed_one_is_made_up_for(shop: Shop, sandbo
 
 
 @celery_only
-def test_a_killed_child_of_the_worker_is_replaced_and_its_job_done_again(shop: Shop, sandbox: Sandbox) -> None:
+def test_a_killed_child_of_the_worker_is_replaced_and_its_job_done_again(
+    shop: Shop, sandbox: Sandbox
+) -> None:
     with struck(sandbox, "lms", "slow", ENROLL, seconds=0.9, times=1) as under_way:
         shop.buy(ADA)
         under_way()

@@ -1,4 +1,6 @@
-"""What a live server answers to what nobody should send: refusals in our shape, and nothing changed by any of it."""
+"""What a live server answers to what nobody should send: refusals in our shape, and nothing changed
+by any of it.
+"""
 
 import gzip
 import json
@@ -43,16 +45,30 @@ NOT_REQUESTS = {
     "a course's way out of its folder": (request("GET", "/checkout/..%2fadmin/"), {404}),
     "a course with a quote": (request("GET", "/checkout/'%20OR%201=1--/"), {404}),
     "a course of 300 characters": (request("GET", f"/checkout/{'a' * 300}/"), {404}),
-    "somebody else's status page": (request("GET", "/enrollments/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA/"), {404}),
+    "somebody else's status page": (
+        request("GET", "/enrollments/AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA/"),
+        {404},
+    ),
     "NUL in the path": (request("GET", "/checkout/a%00b/"), {400, 404}),
     "NUL in the query": (request("GET", "/?q=%00"), {400}),
     "a stranger's host": (request("GET", "/", host="evil.example"), {400}),
     "two hosts": (request("GET", "/", "Host: evil.example"), {400}),
     "a host from a header": (request("GET", "/", "X-Forwarded-Host: evil.example"), {200}),
     "a method from a header": (request("GET", "/", "X-HTTP-Method-Override: DELETE"), {200}),
-    "length and chunks at once": (request("POST", WEBHOOK, "Content-Length: 4", "Transfer-Encoding: chunked", body=b"0\r\n\r\n"), {400}),
-    "an invented encoding": (request("POST", WEBHOOK, "Transfer-Encoding: xchunked", body=b"0\r\n\r\n"), {400, 501}),
-    "two lengths": (request("POST", WEBHOOK, "Content-Length: 4", "Content-Length: 5", body=b"{}{}"), {400}),
+    "length and chunks at once": (
+        request(
+            "POST", WEBHOOK, "Content-Length: 4", "Transfer-Encoding: chunked", body=b"0\r\n\r\n"
+        ),
+        {400},
+    ),
+    "an invented encoding": (
+        request("POST", WEBHOOK, "Transfer-Encoding: xchunked", body=b"0\r\n\r\n"),
+        {400, 501},
+    ),
+    "two lengths": (
+        request("POST", WEBHOOK, "Content-Length: 4", "Content-Length: 5", body=b"{}{}"),
+        {400},
+    ),
     "a negative length": (request("POST", WEBHOOK, "Content-Length: -1", body=b"{}"), {400}),
     "a length in letters": (request("POST", WEBHOOK, "Content-Length: ten", body=b"{}"), {400}),
     "a length with a sign": (request("POST", WEBHOOK, "Content-Length: +2", body=b"{}"), {400}),
@@ -75,7 +91,16 @@ def test_what_is_not_a_request_of_ours_is_refused(port: int, data: tuple[bytes, 
     assert b"evil.example" not in answer.data
 
 
-@pytest.mark.parametrize("path", ["//evil.example", "//evil.example/", "/%2f%2fevil.example/", "/\\evil.example", "/courses//evil.example"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "//evil.example",
+        "//evil.example/",
+        "/%2f%2fevil.example/",
+        "/\\evil.example",
+        "/courses//evil.example",
+    ],
+)
 def test_no_path_leads_to_another_host(port: int, path: str) -> None:
     answer = raw.send(port, request("GET", path))
     assert answer.status in {301, 302, 400, 404}
@@ -83,7 +108,7 @@ def test_no_path_leads_to_another_host(port: int, path: str) -> None:
     assert not answer.header("Location").startswith(("//", "/\\"))
 
 
-# --- bodies ----------------------------------------------------------------------------------------------------------
+# --- bodies ---------------------------------------------------------------------------------------
 
 
 def forged(body: bytes) -> str:
@@ -106,7 +131,9 @@ def test_a_body_of_ten_mebibytes_is_refused_and_not_kept_in_memory(shop: Shop, p
         for _ in range(3):
             answer = raw.send(port, request("POST", path, forged(body), *headers, body=body))
             assert answer.status == status, (path, answer.data[:300])
-    announced = raw.send(port, request("POST", WEBHOOK, JSON, forged(b""), "Content-Length: 10485760"))
+    announced = raw.send(
+        port, request("POST", WEBHOOK, JSON, forged(b""), "Content-Length: 10485760")
+    )
     assert announced.status == 413
     assert resident_bytes(shop) - before < 8 * MEBIBYTE
 
@@ -120,17 +147,36 @@ def resident_bytes(shop: Shop) -> int:
 def test_chunks_without_end_are_refused_and_not_kept_in_memory(shop: Shop, port: int) -> None:
     before = resident_bytes(shop)
     chunk = b"10000\r\n" + b"x" * 65536 + b"\r\n"
-    answer = raw.send(port, request("POST", WEBHOOK, JSON, "Transfer-Encoding: chunked", body=chunk * 160 + b"0\r\n\r\n"))
+    answer = raw.send(
+        port,
+        request(
+            "POST", WEBHOOK, JSON, "Transfer-Encoding: chunked", body=chunk * 160 + b"0\r\n\r\n"
+        ),
+    )
     assert answer.status in {400, 411, 413, 0}
     assert resident_bytes(shop) - before < 8 * MEBIBYTE
 
 
 BODIES = {
-    "shorter than announced": request("POST", WEBHOOK, JSON, "Content-Length: 500", body=EVENT.encode()),
-    "longer than announced": request("POST", WEBHOOK, JSON, "Content-Length: 5", body=EVENT.encode()),
-    "in chunks": request("POST", WEBHOOK, JSON, "Transfer-Encoding: chunked", body=b'5\r\n{"a":\r\n2\r\n1}\r\n0\r\n\r\n'),
-    "compressed": request("POST", WEBHOOK, JSON, "Content-Encoding: gzip", body=gzip.compress(b"x" * MEBIBYTE)),
-    "a broken chunk": request("POST", WEBHOOK, JSON, "Transfer-Encoding: chunked", body=b"zz\r\nabc\r\n"),
+    "shorter than announced": request(
+        "POST", WEBHOOK, JSON, "Content-Length: 500", body=EVENT.encode()
+    ),
+    "longer than announced": request(
+        "POST", WEBHOOK, JSON, "Content-Length: 5", body=EVENT.encode()
+    ),
+    "in chunks": request(
+        "POST",
+        WEBHOOK,
+        JSON,
+        "Transfer-Encoding: chunked",
+        body=b'5\r\n{"a":\r\n2\r\n1}\r\n0\r\n\r\n',
+    ),
+    "compressed": request(
+        "POST", WEBHOOK, JSON, "Content-Encoding: gzip", body=gzip.compress(b"x" * MEBIBYTE)
+    ),
+    "a broken chunk": request(
+        "POST", WEBHOOK, JSON, "Transfer-Encoding: chunked", body=b"zz\r\nabc\r\n"
+    ),
 }
 
 
@@ -145,16 +191,22 @@ def test_a_body_that_is_not_what_it_says_is_refused(port: int, data: bytes) -> N
 
 @pytest.mark.engines("sqlite")  # one process of eight threads: all of them are taken here
 def test_senders_that_fall_silent_give_their_threads_back(shop: Shop, port: int) -> None:
-    beginnings = [request("POST", WEBHOOK, JSON, forged(b""), "Content-Length: 1000", body=b"{"), b"POST /api/webhook HTTP/1.1\r\nHo"]
+    beginnings = [
+        request("POST", WEBHOOK, JSON, forged(b""), "Content-Length: 1000", body=b"{"),
+        b"POST /api/webhook HTTP/1.1\r\nHo",
+    ]
     with ExitStack() as stack:
-        silent = [stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20)) for _ in range(8)]
+        silent = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=20))
+            for _ in range(8)
+        ]
         for number, connection in enumerate(silent):
             connection.sendall(beginnings[number % 2])
         time.sleep(0.5)
         assert timed(lambda: requests.get(f"{shop.url}/health/live", timeout=20)) < 15
 
 
-# --- the checkout ----------------------------------------------------------------------------------------------------
+# --- the checkout ---------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -167,24 +219,57 @@ def browser(shop: Shop, port: int) -> requests.Session:
 
 
 UNREADABLE = {
-    "a list": "[]", "null": "null", "a number": "1", "a text": '"a"', "nothing": "", "half": '{"email": ', "not UTF-8": b"\xff\xfe",
-    "nested deep": DEEP, "NUL": '{"email": "a\\u0000@example.com"}', "a lone surrogate": '{"email": "\\ud800"}',
+    "a list": "[]",
+    "null": "null",
+    "a number": "1",
+    "a text": '"a"',
+    "nothing": "",
+    "half": '{"email": ',
+    "not UTF-8": b"\xff\xfe",
+    "nested deep": DEEP,
+    "NUL": '{"email": "a\\u0000@example.com"}',
+    "a lone surrogate": '{"email": "\\ud800"}',
     "no number": '{"email": NaN}',
-}  # fmt: skip
+}
 REFUSED_FORMS = {
     "no terms": {"email": "a@example.com", "courseId": SLUG},
     "a list for an e-mail": {"email": ["a@example.com"], "courseId": SLUG, "acceptTerms": True},
     "an object for an e-mail": {"email": {"$ne": ""}, "courseId": SLUG, "acceptTerms": True},
     "no e-mail": {"email": "ada", "courseId": SLUG, "acceptTerms": True},
-    "a header in the e-mail": {"email": "a@example.com\r\nBcc: b@example.com", "courseId": SLUG, "acceptTerms": True},
-    "an e-mail of 400 characters": {"email": f"{'a' * 390}@x.example", "courseId": SLUG, "acceptTerms": True},
-    "a script for an e-mail": {"email": "<script>alert(1)</script>@x.example", "courseId": SLUG, "acceptTerms": True},
-    "a name of control characters": {"email": "a@example.com", "name": "a\u0007b", "courseId": SLUG, "acceptTerms": True},
+    "a header in the e-mail": {
+        "email": "a@example.com\r\nBcc: b@example.com",
+        "courseId": SLUG,
+        "acceptTerms": True,
+    },
+    "an e-mail of 400 characters": {
+        "email": f"{'a' * 390}@x.example",
+        "courseId": SLUG,
+        "acceptTerms": True,
+    },
+    "a script for an e-mail": {
+        "email": "<script>alert(1)</script>@x.example",
+        "courseId": SLUG,
+        "acceptTerms": True,
+    },
+    "a name of control characters": {
+        "email": "a@example.com",
+        "name": "a\u0007b",
+        "courseId": SLUG,
+        "acceptTerms": True,
+    },
 }
 UNKNOWN_COURSES = {
     "a course that is a number": {"email": "a@example.com", "courseId": 1, "acceptTerms": True},
-    "a course that is an object": {"email": "a@example.com", "courseId": {"$ne": ""}, "acceptTerms": True},
-    "an unknown course": {"email": "a@example.com", "courseId": "no-such-course", "acceptTerms": True},
+    "a course that is an object": {
+        "email": "a@example.com",
+        "courseId": {"$ne": ""},
+        "acceptTerms": True,
+    },
+    "an unknown course": {
+        "email": "a@example.com",
+        "courseId": "no-such-course",
+        "acceptTerms": True,
+    },
 }
 REFUSED_BODIES = {
     **{name: (body, 400, "BAD_REQUEST") for name, body in UNREADABLE.items()},
@@ -197,7 +282,12 @@ def test_an_order_that_makes_no_sense_is_refused(shop: Shop, browser: requests.S
     answers = {}
     for name, (body, _, _) in REFUSED_BODIES.items():
         data = json.dumps(body) if isinstance(body, dict) else body
-        answer = browser.post(f"{shop.url}/api/checkout", data=data, headers={"Content-Type": "application/json"}, timeout=20)
+        answer = browser.post(
+            f"{shop.url}/api/checkout",
+            data=data,
+            headers={"Content-Type": "application/json"},
+            timeout=20,
+        )
         answers[name] = (answer.status_code, answer.json()["code"])
         assert set(answer.json()) == {"error", "code", "retryable", "details", "timestamp"}, name
     assert answers == {name: (status, code) for name, (_, status, code) in REFUSED_BODIES.items()}
@@ -206,35 +296,54 @@ def test_an_order_that_makes_no_sense_is_refused(shop: Shop, browser: requests.S
 def test_a_form_from_elsewhere_is_refused(shop: Shop, browser: requests.Session) -> None:
     form = {"email": "ada@example.com", "accept_terms": "on"}
     bare = requests.post(shop.url + CHECKOUT, data=form, timeout=20)
-    foreign = browser.post(shop.url + CHECKOUT, data=form, headers={"Origin": "https://evil.example"}, timeout=20)
+    foreign = browser.post(
+        shop.url + CHECKOUT, data=form, headers={"Origin": "https://evil.example"}, timeout=20
+    )
     nobody = browser.post(shop.url + CHECKOUT, data=form, headers={"Origin": "null"}, timeout=20)
     assert [answer.status_code for answer in (bare, foreign, nobody)] == [403, 403, 403]
 
 
-def test_the_eleventh_attempt_is_refused_whatever_address_it_claims_to_come_from(shop: Shop, sandbox: Sandbox) -> None:
+def test_the_eleventh_attempt_is_refused_whatever_address_it_claims_to_come_from(
+    shop: Shop, sandbox: Sandbox
+) -> None:
     shop.restart_web(RATE_LIMIT_CHECKOUT="10/15m")
     with requests.Session() as browser:
         browser.get(shop.url + CHECKOUT, timeout=20)
         browser.headers["X-CSRFToken"] = browser.cookies["csrftoken"]
         answers = []
         for number in range(12):
-            made_up = {"X-Forwarded-For": f"203.0.113.{number}", "X-Real-IP": f"203.0.113.{number}", "Forwarded": f"for=203.0.113.{number}"}
+            made_up = {
+                "X-Forwarded-For": f"203.0.113.{number}",
+                "X-Real-IP": f"203.0.113.{number}",
+                "Forwarded": f"for=203.0.113.{number}",
+            }
             form = {"email": f"learner{number}@example.com", "accept_terms": ""}
-            answers.append(browser.post(shop.url + CHECKOUT, data=form, headers=made_up, timeout=20))
+            answers.append(
+                browser.post(shop.url + CHECKOUT, data=form, headers=made_up, timeout=20)
+            )
     assert [answer.status_code for answer in answers] == [400] * 10 + [429] * 2
     assert 0 < int(answers[-1].headers["Retry-After"]) <= 900
     assert answers[-1].headers["X-RateLimit-Remaining"] == "0"
     assert Enrollment.objects.count() == 0
 
 
-# --- signing in ------------------------------------------------------------------------------------------------------
+# --- signing in -----------------------------------------------------------------------------------
 
-ELSEWHERE = ["https://evil.example/", "//evil.example/", "/\\evil.example", "http:evil.example", "javascript:alert(1)", "/ok\r\nX-Evil: 1"]
+ELSEWHERE = [
+    "https://evil.example/",
+    "//evil.example/",
+    "/\\evil.example",
+    "http:evil.example",
+    "javascript:alert(1)",
+    "/ok\r\nX-Evil: 1",
+]
 
 
 def test_signing_in_leads_nowhere_else(shop: Shop, settings) -> None:
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.Argon2PasswordHasher"]
-    user = User.objects.create(email="ada@example.com", password=make_password("a-good-password-42"))
+    user = User.objects.create(
+        email="ada@example.com", password=make_password("a-good-password-42")
+    )
     EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
     for elsewhere in ELSEWHERE:
         with requests.Session() as browser:
@@ -245,10 +354,14 @@ def test_signing_in_leads_nowhere_else(shop: Shop, settings) -> None:
                 "next": elsewhere,
                 "csrfmiddlewaretoken": browser.cookies["csrftoken"],
             }
-            answer = browser.post(f"{shop.url}/accounts/login/", data=form, allow_redirects=False, timeout=20)
+            answer = browser.post(
+                f"{shop.url}/accounts/login/", data=form, allow_redirects=False, timeout=20
+            )
         assert answer.status_code == 302, elsewhere
         place = urlsplit(answer.headers["Location"])
-        assert (place.scheme, place.netloc, place.path) == ("", "", "/account/"), answer.headers["Location"]
+        assert (place.scheme, place.netloc, place.path) == ("", "", "/account/"), answer.headers[
+            "Location"
+        ]
         assert "X-Evil" not in answer.headers
 
 
@@ -257,7 +370,10 @@ def test_every_answer_says_how_browsers_are_to_treat_it(port: int) -> None:
     policy = answer.header("Content-Security-Policy")
     assert "frame-ancestors 'none'" in policy
     assert "unsafe" not in policy
-    assert (answer.header("X-Frame-Options"), answer.header("X-Content-Type-Options")) == ("DENY", "nosniff")
+    assert (answer.header("X-Frame-Options"), answer.header("X-Content-Type-Options")) == (
+        "DENY",
+        "nosniff",
+    )
     assert answer.header("Cache-Control") == "no-store"
     assert answer.header("X-Request-ID")
     assert "gunicorn/" not in answer.header("Server")

@@ -1,4 +1,6 @@
-"""What a live server answers to webhooks: to forged ones, to many at once, to ones that mean something else than we sold."""
+"""What a live server answers to webhooks: to forged ones, to many at once, to ones that mean
+something else than we sold.
+"""
 
 import json
 import time
@@ -45,12 +47,17 @@ FORGERIES = {
     "its own, no object": ('{"id": "evt_1", "type": "x"}', signed),
     "its own, a lone surrogate": (EVENT.replace("evt_1", "\\ud800"), signed),
     "its own, NUL": (EVENT.replace("evt_1", "\\u0000"), signed),
-    "its own, a thin event": ('{"id": "evt_1", "object": "v2.core.event", "type": "v1.x", "livemode": false}', signed),
+    "its own, a thin event": (
+        '{"id": "evt_1", "object": "v2.core.event", "type": "v1.x", "livemode": false}',
+        signed,
+    ),
 }
 
 
 @pytest.mark.parametrize("path", [WEBHOOK, "/webhooks/stripe/"])
-def test_a_webhook_that_stripe_did_not_sign_or_mean_is_refused(shop: Shop, port: int, path: str) -> None:
+def test_a_webhook_that_stripe_did_not_sign_or_mean_is_refused(
+    shop: Shop, port: int, path: str
+) -> None:
     answers = {}
     for name, (body, sign) in FORGERIES.items():
         signature = sign(body) if callable(sign) else sign
@@ -59,11 +66,15 @@ def test_a_webhook_that_stripe_did_not_sign_or_mean_is_refused(shop: Shop, port:
         answers[name] = (answer.status_code, set(answer.json()))
     shape = {"error", "code", "retryable", "details", "timestamp"}
     assert answers == dict.fromkeys(FORGERIES, (400, shape))
-    binary = requests.post(shop.url + path, data=b"\xff\xfe", headers=headers_of(signed("{}")), timeout=10)
+    binary = requests.post(
+        shop.url + path, data=b"\xff\xfe", headers=headers_of(signed("{}")), timeout=10
+    )
     assert binary.status_code == 400
 
 
-def test_events_that_are_not_ours_change_nothing_but_the_inbox(shop: Shop, sandbox: Sandbox) -> None:
+def test_events_that_are_not_ours_change_nothing_but_the_inbox(
+    shop: Shop, sandbox: Sandbox
+) -> None:
     enrollment, payment = make_pending()
     wrong = {
         "live": {**completed(payment), "livemode": True},
@@ -84,10 +95,14 @@ def test_events_that_are_not_ours_change_nothing_but_the_inbox(shop: Shop, sandb
 
 def post_event(shop: Shop, event: dict) -> requests.Response:
     body = json.dumps(event)
-    return requests.post(shop.url + WEBHOOK, data=body, headers=headers_of(signed(body)), timeout=20)
+    return requests.post(
+        shop.url + WEBHOOK, data=body, headers=headers_of(signed(body)), timeout=20
+    )
 
 
-def test_twenty_deliveries_at_once_of_one_event_have_one_effect(shop: Shop, sandbox: Sandbox) -> None:
+def test_twenty_deliveries_at_once_of_one_event_have_one_effect(
+    shop: Shop, sandbox: Sandbox
+) -> None:
     session = shop.check_out("ada@example.com")
     sandbox.webhooks(hold=True)
     sandbox.pay(session)
@@ -97,7 +112,9 @@ def test_twenty_deliveries_at_once_of_one_event_have_one_effect(shop: Shop, sand
     assert_bought_once(sandbox, ["ada@example.com"])
 
 
-def test_fifty_replays_at_once_of_a_valid_webhook_are_answered_and_change_nothing(shop: Shop, sandbox: Sandbox) -> None:
+def test_fifty_replays_at_once_of_a_valid_webhook_are_answered_and_change_nothing(
+    shop: Shop, sandbox: Sandbox
+) -> None:
     shop.buy("ada@example.com")
     wait_settled(sandbox, 1, 20)
     event = next(e for e in sandbox.state()["events"] if e["type"] == "checkout.session.completed")
@@ -116,5 +133,8 @@ def test_fifty_replays_at_once_of_a_valid_webhook_are_answered_and_change_nothin
 
 def test_stripe_is_never_limited(shop: Shop) -> None:
     shop.restart_web(RATE_LIMIT_CHECKOUT="1/15m", RATE_LIMIT_API="1/15m")
-    answers = [post_event(shop, event_of({"object": "checkout.session", "id": "cs_of_nobody"})) for _ in range(20)]
+    answers = [
+        post_event(shop, event_of({"object": "checkout.session", "id": "cs_of_nobody"}))
+        for _ in range(20)
+    ]
     assert [answer.status_code for answer in answers] == [200] * 20

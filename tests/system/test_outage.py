@@ -1,4 +1,6 @@
-"""The LMS or the mail server is away while people buy: purchases go on, nothing is given up, and everything comes right."""
+"""The LMS or the mail server is away while people buy: purchases go on, nothing is given up, and
+everything comes right.
+"""
 
 import re
 
@@ -28,7 +30,9 @@ def test_the_lms_is_down_for_the_length_of_fifty_purchases(shop: Shop, sandbox: 
 
     assert Enrollment.objects.paid().count() == 50
     assert (len(sandbox.enrollments()), learners_mails(sandbox)) == (0, 0)
-    assert {state_of(shop, enrollment) for enrollment in Enrollment.objects.all()[:5]} == {"lms_unavailable"}
+    assert {state_of(shop, enrollment) for enrollment in Enrollment.objects.all()[:5]} == {
+        "lms_unavailable"
+    }
     page = shop.status_page(first.token)
     assert "has been unavailable since" in page
     assert "Next try:" in page
@@ -39,20 +43,26 @@ def test_the_lms_is_down_for_the_length_of_fifty_purchases(shop: Shop, sandbox: 
     sandbox.heal("lms")
     wait_settled(sandbox, 50, RECOVERY_SECONDS)
     assert_bought_once(sandbox, emails)
-    assert sum(SyncJob.objects.values_list("attempts", flat=True)) == sum(used), "an outage uses up no attempt"
+    assert sum(SyncJob.objects.values_list("attempts", flat=True)) == sum(used), (
+        "an outage uses up no attempt"
+    )
     assert {state_of(shop, enrollment) for enrollment in Enrollment.objects.all()[:5]} == {"ready"}
     assert len(alerts(sandbox, "unavailable")) == 1
 
 
 @pytest.mark.engines("sqlite")
-def test_a_wrong_key_parks_everything_alerts_once_and_lets_go_when_it_is_right(shop: Shop, sandbox: Sandbox) -> None:
+def test_a_wrong_key_parks_everything_alerts_once_and_lets_go_when_it_is_right(
+    shop: Shop, sandbox: Sandbox
+) -> None:
     emails = learners(5)
     sandbox.lms(key="another-key:another-secret")
     shop.buy_all(emails)
     wait_until(lambda: alerts(sandbox, "misconfigured"), 30)
     probes = len(sandbox.calls("lms"))
     wait_until(lambda: len(sandbox.calls("lms")) >= probes + 2, 40)
-    assert {state_of(shop, enrollment) for enrollment in Enrollment.objects.all()} == {"lms_unavailable"}
+    assert {state_of(shop, enrollment) for enrollment in Enrollment.objects.all()} == {
+        "lms_unavailable"
+    }
     assert set(SyncJob.objects.values_list("status", "attempts")) == {("pending", 0)}
 
     sandbox.lms(key=LMS_KEY)
@@ -62,7 +72,9 @@ def test_a_wrong_key_parks_everything_alerts_once_and_lets_go_when_it_is_right(s
     assert len(alerts(sandbox, "misconfigured")) == 1
 
 
-def test_a_mail_server_that_is_down_delays_the_mails_and_nothing_else(shop: Shop, sandbox: Sandbox) -> None:
+def test_a_mail_server_that_is_down_delays_the_mails_and_nothing_else(
+    shop: Shop, sandbox: Sandbox
+) -> None:
     emails = learners(5)
     sandbox.fault("smtp", "down")
     shop.buy_all(emails)
@@ -77,7 +89,9 @@ def test_a_mail_server_that_is_down_delays_the_mails_and_nothing_else(shop: Shop
     assert_bought_once(sandbox, emails)
 
 
-def test_a_mail_server_that_hangs_up_before_its_250_gets_the_mail_again_under_the_same_id(shop: Shop, sandbox: Sandbox) -> None:
+def test_a_mail_server_that_hangs_up_before_its_250_gets_the_mail_again_under_the_same_id(
+    shop: Shop, sandbox: Sandbox
+) -> None:
     sandbox.fault("smtp", "drop", times=1)
     shop.buy("ada@example.com")
     wait_until(lambda: Email.objects.filter(status="pending", fence=1).exists(), 20)
@@ -86,8 +100,12 @@ def test_a_mail_server_that_hangs_up_before_its_250_gets_the_mail_again_under_th
     assert_bought_once(sandbox, ["ada@example.com"], mails=(2,))
 
 
-def test_an_lms_that_fails_more_than_every_third_call_ends_with_everybody_enrolled_once(shop: Shop, sandbox: Sandbox) -> None:
-    """Answers are lost, cut in half or errors, before and after the work; four times an hour passes, then it is mended."""
+def test_an_lms_that_fails_more_than_every_third_call_ends_with_everybody_enrolled_once(
+    shop: Shop, sandbox: Sandbox
+) -> None:
+    """Answers are lost, cut in half or errors, before and after the work; four times an hour
+    passes, then it is mended.
+    """
     emails = learners(20)
     sandbox.fault("lms", "random", percent=38, seed=7)
     shop.buy_all(emails)

@@ -1,7 +1,9 @@
-"""Every event of thousands of sales, refunds and disputes, each several times and in no order, over HTTP to real processes.
+"""Every event of thousands of sales, refunds and disputes, each several times and in no order, over
+HTTP to real processes.
 
-The end state is the one that a model comes to from the set of facts alone. The rate is printed beside that of a bare view,
-which verifies the same signature and inserts one row, on the same server and database in the same run.
+The end state is the one that a model comes to from the set of facts alone. The rate is printed
+beside that of a bare view, which verifies the same signature and inserts one row, on the same
+server and database in the same run.
 """
 
 import json
@@ -29,7 +31,16 @@ from payments.models import Payment, StripeEvent
 from tests.affiliates.make import make_affiliate
 from tests.affiliates.sale_model import SaleModel, half_up
 from tests.engines import ROOT
-from tests.factories import completed, dispute_of, disputed, event_of, make_course, make_pending, refund_of, refunded
+from tests.factories import (
+    completed,
+    dispute_of,
+    disputed,
+    event_of,
+    make_course,
+    make_pending,
+    refund_of,
+    refunded,
+)
 from tests.processes import Proc, free_port, python
 from tests.system.leaks import leaks_in
 
@@ -41,7 +52,12 @@ BARE_DELIVERIES = 4_000
 GOAL_PER_SECOND = 300
 AFFILIATES = 20
 REFUNDS = [("succeeded",), ("pending", "succeeded"), ("succeeded", "failed"), ("pending",)]
-DISPUTES = [("needs_response",), ("needs_response", "won"), ("needs_response", "lost"), ("warning_needs_response",)]
+DISPUTES = [
+    ("needs_response",),
+    ("needs_response", "won"),
+    ("needs_response", "lost"),
+    ("warning_needs_response",),
+]
 
 
 @dataclass
@@ -54,7 +70,9 @@ class Story:
     events: list[dict[str, Any]] = field(default_factory=list)
 
     def add_sale(self, enrollment: Enrollment, payment: Payment, dice: random.Random) -> None:
-        sale = self.sales[enrollment.pk] = SaleModel(payment.amount, half_up(Fraction(enrollment.list_price, 10)))
+        sale = self.sales[enrollment.pk] = SaleModel(
+            payment.amount, half_up(Fraction(enrollment.list_price, 10))
+        )
         self.owners[enrollment.pk] = enrollment.affiliate_id
         self.events.append(completed(payment))
         for _ in range(dice.choice([0, 0, 1, 2, 3])):
@@ -81,26 +99,40 @@ class Story:
 
 
 def tell_story(events: int, seed: int) -> Story:
-    """Make affiliates, and sales with all that comes of them, until there are this many distinct events."""
+    """Make affiliates, and sales with all that comes of them, until there are this many distinct
+    events.
+    """
     dice, course = random.Random(seed), make_course(price=49900)
     story = Story([make_affiliate(name=f"Partner {number}") for number in range(AFFILIATES)])
     while len(story.events) < events:
         affiliate = dice.choice(story.affiliates)
-        referred = {"affiliate_id": affiliate.pk, "referral_code": affiliate.code, "commission_rate": 1000}
+        referred = {
+            "affiliate_id": affiliate.pk,
+            "referral_code": affiliate.code,
+            "commission_rate": 1000,
+        }
         price = dice.choice([49900, 24950, 13399])
         enrollment, payment = make_pending(course, amount=price, commission_base=49900, **referred)
         story.add_sale(enrollment, payment, dice)
     return story
 
 
-def deliver_all(port: int, path: str, bodies: list[str], senders: int, directory: Path) -> tuple[float, Counter[str], list[float]]:
-    """Have the bodies sent by several processes at once; return deliveries a second, statuses, and the seconds of each."""
+def deliver_all(
+    port: int, path: str, bodies: list[str], senders: int, directory: Path
+) -> tuple[float, Counter[str], list[float]]:
+    """Have the bodies sent by several processes at once; return deliveries a second, statuses, and
+    the seconds of each.
+    """
     running = []
     for number in range(senders):
         batch = directory / f"events-{path.strip('/').replace('/', '-')}-{number}.jsonl"
         batch.write_text("\n".join(bodies[number::senders]))
         command = python("-m", "tests.system.sender", str(port), path, str(batch))
-        running.append(subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True))
+        running.append(
+            subprocess.Popen(
+                command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+        )
     for sender in running:
         assert sender.stdout
         assert sender.stdout.readline().strip() == "SENDER READY"
@@ -115,12 +147,16 @@ def deliver_all(port: int, path: str, bodies: list[str], senders: int, directory
 
 @pytest.fixture
 def serve(system_env: dict[str, str], tmp_path: Path) -> Any:
-    """Return a function that starts a web server with so many processes, and returns it with its port."""
+    """Return a function that starts a web server with so many processes, and returns it with its
+    port.
+    """
     started: list[Proc] = []
 
     def start(application: str, workers: int, **environment: str) -> tuple[Proc, int]:
         port = free_port()
-        command = python("-m", "gunicorn", application, "--workers", str(workers), "--bind", f"127.0.0.1:{port}")
+        command = python(
+            "-m", "gunicorn", application, "--workers", str(workers), "--bind", f"127.0.0.1:{port}"
+        )
         env = {**system_env, "SITE_URL": f"http://127.0.0.1:{port}", **environment}
         started.append(Proc(command, env=env, log=tmp_path / f"web-{len(started)}.log"))
         started[-1].wait_port(port)
@@ -162,28 +198,43 @@ def assert_end(story: Story) -> None:
     """Every sale, every balance and the ledger as a whole say what the model says, to the cent."""
     nets = dict(Commission.objects.values_list("enrollment_id", "amount"))
     reversed_amounts = dict(Commission.objects.values_list("enrollment_id", "reversed"))
-    assert {key: nets[key] - reversed_amounts[key] for key in nets} == {key: sale.left for key, sale in story.sales.items()}
+    assert {key: nets[key] - reversed_amounts[key] for key in nets} == {
+        key: sale.left for key, sale in story.sales.items()
+    }
     booked = LedgerEntry.objects.order_by().values("enrollment_id").annotate(total=Sum("amount"))
-    assert {row["enrollment_id"]: row["total"] for row in booked} == {key: sale.left for key, sale in story.sales.items()}
+    assert {row["enrollment_id"]: row["total"] for row in booked} == {
+        key: sale.left for key, sale in story.sales.items()
+    }
     ended = set(Enrollment.objects.filter(status=Enrollment.REFUNDED).values_list("pk", flat=True))
     assert ended == {key for key, sale in story.sales.items() if sale.is_undone}
-    assert Enrollment.objects.filter(status=Enrollment.PAID).count() == len(story.sales) - len(ended)
+    assert Enrollment.objects.filter(status=Enrollment.PAID).count() == len(story.sales) - len(
+        ended
+    )
     due: Counter[Any] = Counter()
     held: Counter[Any] = Counter()
     for key, sale in story.sales.items():
         due[story.owners[key]] += sale.left
         held[story.owners[key]] += sale.held
-    assert {b.affiliate_id: (b.pending + b.payable, b.held) for b in Balance.objects.all()} == {k: (due[k], held[k]) for k in due}
+    assert {b.affiliate_id: (b.pending + b.payable, b.held) for b in Balance.objects.all()} == {
+        k: (due[k], held[k]) for k in due
+    }
     assert StripeEvent.objects.count() == len(story.events)
 
 
-def bare_rate(serve: Callable[..., tuple[Proc, int]], workers: int, senders: int, directory: Path) -> float:
-    """Return how many deliveries a second the bare view takes, on a table that is made and dropped for it."""
+def bare_rate(
+    serve: Callable[..., tuple[Proc, int]], workers: int, senders: int, directory: Path
+) -> float:
+    """Return how many deliveries a second the bare view takes, on a table that is made and dropped
+    for it.
+    """
     with connection.schema_editor() as editor:
         editor.execute(BARE_TABLE[connection.vendor])
     try:
         _, port = serve("bench.bare.wsgi", workers, DJANGO_SETTINGS_MODULE="bench.bare.settings")
-        bodies = [json.dumps(event_of({"filler": "x" * 1500, "number": number})) for number in range(BARE_DELIVERIES)]
+        bodies = [
+            json.dumps(event_of({"filler": "x" * 1500, "number": number}))
+            for number in range(BARE_DELIVERIES)
+        ]
         rate, statuses, _ = deliver_all(port, "/write/", bodies, senders, directory)
         assert statuses == {"200": len(bodies)}
         return rate
@@ -194,14 +245,26 @@ def bare_rate(serve: Callable[..., tuple[Proc, int]], workers: int, senders: int
 
 BARE_COLUMNS = "event_id varchar(100) UNIQUE, body {json}, created_at {moment}"
 BARE_TABLE = {
-    "postgresql": f"CREATE TABLE bare_message (id bigserial PRIMARY KEY, {BARE_COLUMNS.format(json='jsonb', moment='timestamptz')})",
-    "sqlite": f"CREATE TABLE bare_message (id integer PRIMARY KEY, {BARE_COLUMNS.format(json='text', moment='datetime')})",
+    "postgresql": (
+        "CREATE TABLE bare_message (id bigserial PRIMARY KEY,"
+        f" {BARE_COLUMNS.format(json='jsonb', moment='timestamptz')})"
+    ),
+    "sqlite": (
+        "CREATE TABLE bare_message (id integer PRIMARY KEY,"
+        f" {BARE_COLUMNS.format(json='text', moment='datetime')})"
+    ),
 }
 
 
 def report(rate: float, bare: float, seconds: list[float], deliveries: int) -> None:
     p50, p99 = seconds[len(seconds) // 2], seconds[len(seconds) * 99 // 100]
-    text = f"{deliveries} deliveries, {rate:.0f}/s; p50 {p50 * 1000:.0f} ms, p99 {p99 * 1000:.0f} ms"
+    text = (
+        f"{deliveries} deliveries, {rate:.0f}/s; p50 {p50 * 1000:.0f} ms, p99 {p99 * 1000:.0f} ms"
+    )
     beside = f"; bare HMAC and INSERT {bare:.0f}/s, so {rate / bare:.0%} of it" if bare else ""
-    goal = "" if connection.vendor != "postgresql" or rate >= GOAL_PER_SECOND else f" (below {GOAL_PER_SECOND}/s on this machine)"
+    goal = (
+        ""
+        if connection.vendor != "postgresql" or rate >= GOAL_PER_SECOND
+        else f" (below {GOAL_PER_SECOND}/s on this machine)"
+    )
     sys.stderr.write(f"\n{connection.vendor}: {text}{beside}{goal}\n")

@@ -1,8 +1,9 @@
-"""The write sweep: a purchase is cut off at every one of its writes in every way, and still ends as if it had not been.
+"""The write sweep: a purchase is cut off at every one of its writes in every way, and still ends as
+if it had not been.
 
-A clean run counts the writes of a step, commits included. Then for each n the step runs in a real process that is cut at
-its n-th write, and what follows is what would follow in reality: the buyer posts the form again, Stripe sends the event
-again, the worker comes back and time passes.
+A clean run counts the writes of a step, commits included. Then for each n the step runs in a real
+process that is cut at its n-th write, and what follows is what would follow in reality: the buyer
+posts the form again, Stripe sends the event again, the worker comes back and time passes.
 """
 
 import json
@@ -27,7 +28,9 @@ ROUNDS = 8
 
 
 class Purchase:
-    """One purchase from an empty shop on: one step in a process that is cut, the others in one that serves on."""
+    """One purchase from an empty shop on: one step in a process that is cut, the others in one that
+    serves on.
+    """
 
     steps = STEPS
     form: Mapping[str, str] = {"slug": SLUG, "email": EMAIL}
@@ -39,7 +42,9 @@ class Purchase:
         self.course = make_course(slug=SLUG, title="Data with care")
 
     def buy(self, cut: str, at: int, kind: str) -> Told:
-        """Buy, with the step `cut` cut off at its n-th write ("mute": before its answer); return what came of that step."""
+        """Buy, with the step `cut` cut off at its n-th write ("mute": before its answer); return
+        what came of that step.
+        """
 
         def cut_off(step: str, **arguments: str) -> Told:
             if kind == "mute":
@@ -49,7 +54,10 @@ class Purchase:
             self.faults.disarm()
             return told
 
-        told = {step: getattr(self, step)(cut_off if step == cut else self.survivor.run) for step in self.steps}
+        told = {
+            step: getattr(self, step)(cut_off if step == cut else self.survivor.run)
+            for step in self.steps
+        }
         return told[cut or self.steps[-1]]
 
     def checkout(self, first: Callable[..., Told]) -> Told:
@@ -62,7 +70,11 @@ class Purchase:
 
     def webhook(self, first: Callable[..., Told]) -> Told:
         self.sandbox.pay(Payment.objects.get(status=Payment.PENDING).stripe_session_id)
-        event = next(event for event in self.sandbox.state()["events"] if event["type"] == "checkout.session.completed")
+        event = next(
+            event
+            for event in self.sandbox.state()["events"]
+            if event["type"] == "checkout.session.completed"
+        )
         post = {"body": json.dumps(event), "signature": signed(json.dumps(event))}
         told = again = first("webhook", **post)
         if told.status != 200:
@@ -87,7 +99,9 @@ def buy(driver: Driver, survivor: Driver, sandbox: Sandbox, faults: Faults) -> C
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("step", STEPS)
-def test_a_purchase_survives_a_cut_at_every_write(buy, sandbox: Sandbox, faults: Faults, step: str, kind: str) -> None:
+def test_a_purchase_survives_a_cut_at_every_write(
+    buy, sandbox: Sandbox, faults: Faults, step: str, kind: str
+) -> None:
     assert buy(step, 0, kind).exit == 0
     assert_bought_once(sandbox, [EMAIL])
     writes = faults.writes
@@ -98,13 +112,19 @@ def test_a_purchase_survives_a_cut_at_every_write(buy, sandbox: Sandbox, faults:
         try:
             assert len(faults.writes) >= at
             assert told.exit == (-signal.SIGKILL if kind == "kill" else 0)
-            assert_bought_once(sandbox, [EMAIL], mails=AT_MOST_TWICE if is_after_the_mail(writes, at) else ONCE)
+            assert_bought_once(
+                sandbox, [EMAIL], mails=AT_MOST_TWICE if is_after_the_mail(writes, at) else ONCE
+            )
         except AssertionError as error:
-            raise AssertionError(f"{kind} at write {at} of the {step}, {what}: {error}\n{told}") from error
+            raise AssertionError(
+                f"{kind} at write {at} of the {step}, {what}: {error}\n{told}"
+            ) from error
 
 
 def is_after_the_mail(writes: list[str], at: int) -> bool:
-    """Whether the cut is between the mail server's "250" and the commit that records it: only there may a mail go out twice."""
+    """Whether the cut is between the mail server's "250" and the commit that records it: only there
+    may a mail go out twice.
+    """
     emails = [number for number, what in enumerate(writes, 1) if "notifications_email" in what]
     return bool(emails) and at >= emails[-2]
 

@@ -18,24 +18,37 @@ PERMISSIONS = {"draft": "draft", "release": "release", "paid": "settle", "cancel
 
 
 class Command(BaseCommand):
-    help = "Drafts, releases, marks paid or cancels a batch of payouts, in the name of one of the staff. Prints the batch's id first."
+    help = (
+        "Drafts, releases, marks paid or cancels a batch of payouts, in the name of one of the"
+        " staff. Prints the batch's id first."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         steps = parser.add_subparsers(dest="step", required=True)
         draft = steps.add_parser("draft", help="draft what has become payable")
         draft.add_argument("--currency", required=True, choices=list(CURRENCIES))
         draft.add_argument("--method", required=True, choices=METHODS)
-        draft.add_argument("--payable-on", type=date.fromisoformat, help="YYYY-MM-DD, today without it")
+        draft.add_argument(
+            "--payable-on", type=date.fromisoformat, help="YYYY-MM-DD, today without it"
+        )
         release = steps.add_parser("release", help="release what somebody else drafted")
         paid = steps.add_parser("paid", help="mark a released batch paid, and tell the affiliates")
-        paid.add_argument("--reference", required=True, help="what the bank or PayPal calls the payment")
+        paid.add_argument(
+            "--reference", required=True, help="what the bank or PayPal calls the payment"
+        )
         cancel = steps.add_parser("cancel", help="call off a batch that is not paid")
         cancel.add_argument("--reason", required=True)
-        cancel.add_argument("--not-sent", action="store_true", help="its file was downloaded, and was not sent to the bank or to PayPal")
+        cancel.add_argument(
+            "--not-sent",
+            action="store_true",
+            help="its file was downloaded, and was not sent to the bank or to PayPal",
+        )
         for step in (release, paid, cancel):
             step.add_argument("batch", type=UUID)
         for step in (draft, release, paid, cancel):
-            step.add_argument("--by", required=True, help="e-mail address of the member of staff who does this")
+            step.add_argument(
+                "--by", required=True, help="e-mail address of the member of staff who does this"
+            )
 
     def handle(self, *args, **options) -> None:
         by = _staff(options["by"], options["step"])
@@ -45,7 +58,9 @@ class Command(BaseCommand):
             raise CommandError(f"{error.code}: {error.message}") from error
         except PayoutBatch.DoesNotExist as error:
             raise CommandError("There is no such batch.") from error
-        LogEntry.objects.log_actions(str(by.pk), [batch], CHANGE, f"{done} (command line)", single_object=True)
+        LogEntry.objects.log_actions(
+            str(by.pk), [batch], CHANGE, f"{done} (command line)", single_object=True
+        )
         self.stdout.write(f"{batch.pk} {done}")
 
 
@@ -65,18 +80,27 @@ def _draft(options: dict, by: User) -> tuple[PayoutBatch, str]:
 def _release(options: dict, by: User) -> tuple[PayoutBatch, str]:
     batch = PayoutBatch.objects.get(pk=options["batch"])
     released = payouts.release(batch, by=by)
-    stopped = f"; not covered any more and cancelled: {sum_of(released.cancelled, batch)}" if released.cancelled else ""
+    stopped = (
+        f"; not covered any more and cancelled: {sum_of(released.cancelled, batch)}"
+        if released.cancelled
+        else ""
+    )
     return batch, f"released: {sum_of(released.payouts, batch)}{stopped}"
 
 
 def _paid(options: dict, by: User) -> tuple[PayoutBatch, str]:
     batch = PayoutBatch.objects.get(pk=options["batch"])
-    return batch, f"paid: {sum_of(payouts.mark_paid(batch, by=by, reference=options['reference']), batch)}"
+    return (
+        batch,
+        f"paid: {sum_of(payouts.mark_paid(batch, by=by, reference=options['reference']), batch)}",
+    )
 
 
 def _cancel(options: dict, by: User) -> tuple[PayoutBatch, str]:
     batch = PayoutBatch.objects.get(pk=options["batch"])
-    cancelled = payouts.cancel_batch(batch, by=by, reason=options["reason"], not_sent=options["not_sent"])
+    cancelled = payouts.cancel_batch(
+        batch, by=by, reason=options["reason"], not_sent=options["not_sent"]
+    )
     return batch, f"cancelled: {sum_of(cancelled, batch)}"
 
 

@@ -9,14 +9,22 @@ PASSWORD = "sandbox-partner-only"  # noqa: S105 the demo's own, and refused in p
 
 
 class Command(BaseCommand):
-    help = "Makes the demo's affiliate with four months of sales, after seed_demo. Does it once; refuses to run in production."
+    help = (
+        "Makes the demo's affiliate with four months of sales, after seed_demo. Does it once;"
+        " refuses to run in production."
+    )
 
     def handle(self, *args, **options) -> None:
         if settings.PRODUCTION:
-            raise CommandError("demo_partner makes a login with a known password and invented sales; it does not run in production.")
+            raise CommandError(
+                "demo_partner makes a login with a known password and invented sales; it does not"
+                " run in production."
+            )
         staff = [user for email in STAFF for user in User.objects.filter(email=email)]
         courses = history.shelf()
         if len(staff) < len(STAFF) or not courses:
             raise CommandError("The demo's courses and staff are missing: run seed_demo first.")
         made = history.write(courses, PASSWORD, staff=staff)
-        self.stdout.write(f"{history.EMAIL} / {PASSWORD}" if made else f"{history.EMAIL} is there already")
+        self.stdout.write(
+            f"{history.EMAIL} / {PASSWORD}" if made else f"{history.EMAIL} is there already"
+        )

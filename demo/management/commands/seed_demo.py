@@ -4,7 +4,8 @@ from django.core.management.base import BaseCommand, CommandError
 from accounts.models import User
 from demo.courses import seed_courses
 
-# By address: the password, which is the demo's own and refused in production, and the name. Payouts need two persons.
+# By address: the password, which is the demo's own and refused in production, and the name. Payouts
+# need two persons.
 STAFF = {
     "staff@maaledu.example": ("sandbox-staff-only", "Sandbox Staff"),
     "finance@maaledu.example": ("sandbox-finance-only", "Sandbox Finance"),
@@ -12,11 +13,16 @@ STAFF = {
 
 
 class Command(BaseCommand):
-    help = "Makes the demo's catalogue and two staff logins. Safe to run twice; refuses to run in production."
+    help = (
+        "Makes the demo's catalogue and two staff logins. Safe to run twice; refuses to run in"
+        " production."
+    )
 
     def handle(self, *args, **options) -> None:
         if settings.PRODUCTION:
-            raise CommandError("seed_demo makes staff logins with known passwords; it does not run in production.")
+            raise CommandError(
+                "seed_demo makes staff logins with known passwords; it does not run in production."
+            )
         made = seed_courses()
         for email, (password, name) in STAFF.items():
             if not User.objects.filter(email=email).exists():

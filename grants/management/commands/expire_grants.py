@@ -4,7 +4,9 @@ from grants import redemption
 
 
 class Command(BaseCommand):
-    help = "Expires the unused coupons that are past their date, as every sweep does. Safe to repeat."
+    help = (
+        "Expires the unused coupons that are past their date, as every sweep does. Safe to repeat."
+    )
 
     def handle(self, *args, **options) -> None:
         number = 0

@@ -7,10 +7,15 @@ from lms_sync.diagnosis import Result, examine
 
 
 class Command(BaseCommand):
-    help = "Test the connection to the LMS: address, key, roles, driver and one course. Ends with 1 when something is wrong."
+    help = (
+        "Test the connection to the LMS: address, key, roles, driver and one course. Ends with 1"
+        " when something is wrong."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--course", metavar="SLUG", help="a course of the catalogue to look up in the LMS")
+        parser.add_argument(
+            "--course", metavar="SLUG", help="a course of the catalogue to look up in the LMS"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         results = []

@@ -4,7 +4,10 @@ from office.sales_figures import affiliate_figures
 
 
 class Command(BaseCommand):
-    help = "Shows how the affiliates stand: how many in each state, balances, fraud signals to review, payouts to release."
+    help = (
+        "Shows how the affiliates stand: how many in each state, balances, fraud signals to review,"
+        " payouts to release."
+    )
 
     def handle(self, *args, **options) -> None:
         for label, value in affiliate_figures():

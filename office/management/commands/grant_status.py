@@ -4,7 +4,9 @@ from grants.figures import figures
 
 
 class Command(BaseCommand):
-    help = "Shows how the grants desk stands: applications, coupons, refusals by true reason, budgets."
+    help = (
+        "Shows how the grants desk stands: applications, coupons, refusals by true reason, budgets."
+    )
 
     def handle(self, *args, **options) -> None:
         for label, value in figures().rows():

@@ -10,8 +10,12 @@ class Command(BaseCommand):
     help = "Shows the sales of each kind of enrollment and of the affiliates with the most sales."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--days", type=int, help="of the last so many days (default: all there ever was)")
-        parser.add_argument("--json", action="store_true", help="for programs: amounts in minor units")
+        parser.add_argument(
+            "--days", type=int, help="of the last so many days (default: all there ever was)"
+        )
+        parser.add_argument(
+            "--json", action="store_true", help="for programs: amounts in minor units"
+        )
 
     def handle(self, *args, **options) -> None:
         days = options["days"]
@@ -22,10 +26,24 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(figures.as_json()))
             return
         for kind in figures.kinds:
-            revenue, back = (format_money(amount, kind.currency) for amount in (kind.revenue, kind.taken_back))
+            revenue, back = (
+                format_money(amount, kind.currency) for amount in (kind.revenue, kind.taken_back)
+            )
             counts = f"{kind.count} sold, {kind.undone} undone"
-            self.stdout.write(f"{kind.name} in {kind.currency.upper()}: {counts}, revenue {revenue}, taken back {back}")
+            self.stdout.write(
+                f"{kind.name} in {kind.currency.upper()}: {counts}, revenue {revenue}, taken back"
+                f" {back}"
+            )
         for row in figures.affiliates:
-            earned = ", ".join(format_money(amount, currency) for currency, amount in sorted(row.earned.items())) or "nothing"
-            counts = f"{row.sales.referrals} referrals, {row.sales.paid} paid, {row.sales.undone} undone ({row.sales.refund_rate})"
+            earned = (
+                ", ".join(
+                    format_money(amount, currency)
+                    for currency, amount in sorted(row.earned.items())
+                )
+                or "nothing"
+            )
+            counts = (
+                f"{row.sales.referrals} referrals, {row.sales.paid} paid, {row.sales.undone} undone"
+                f" ({row.sales.refund_rate})"
+            )
             self.stdout.write(f"{row.affiliate.code}: {counts}, earned {earned}")

@@ -5,7 +5,10 @@ from operations import queues
 
 
 class Command(BaseCommand):
-    help = "Deletes finished queue items past their retention (WORK_KEEP_FINISHED) and expired sessions."
+    help = (
+        "Deletes finished queue items past their retention (WORK_KEEP_FINISHED) and expired"
+        " sessions."
+    )
 
     def handle(self, *args, **options) -> None:
         self.stdout.write(f"{queues.clean_up()} finished items deleted")

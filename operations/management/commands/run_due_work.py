@@ -7,10 +7,17 @@ from operations import queues, worker
 
 
 class Command(BaseCommand):
-    help = "Runs what is due: one sweep by hand or from cron, or with --forever as the embedded worker."
+    help = (
+        "Runs what is due: one sweep by hand or from cron, or with --forever as the embedded"
+        " worker."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--forever", action="store_true", help="stay, and look each second; ends on SIGTERM or SIGINT")
+        parser.add_argument(
+            "--forever",
+            action="store_true",
+            help="stay, and look each second; ends on SIGTERM or SIGINT",
+        )
 
     def handle(self, *args, **options) -> None:
         if options["forever"]:
@@ -19,7 +26,9 @@ class Command(BaseCommand):
         swept = queues.sweep()
         self.stdout.write(", ".join(f"{name}: {count} run" for name, count in swept.ran.items()))
         if swept.failed:
-            raise CommandError(f"Not done: {', '.join(swept.failed)}. The log says why, as `step failed`.")
+            raise CommandError(
+                f"Not done: {', '.join(swept.failed)}. The log says why, as `step failed`."
+            )
 
     def stay(self) -> None:
         stop = threading.Event()

@@ -7,10 +7,15 @@ from payments import reconcile
 
 
 class Command(BaseCommand):
-    help = "Goes through the sessions completed at Stripe and settles what no event told us. Safe to repeat."
+    help = (
+        "Goes through the sessions completed at Stripe and settles what no event told us. Safe to"
+        " repeat."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--hours", type=int, default=48, help="how far back to look (default: 48)")
+        parser.add_argument(
+            "--hours", type=int, default=48, help="how far back to look (default: 48)"
+        )
 
     def handle(self, *args, **options) -> None:
         try:

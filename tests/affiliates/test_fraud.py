@@ -18,9 +18,7 @@ from enrollments.models import Enrollment
 from maaledu.vault import fingerprint
 from payments.models import Payment
 from tests.affiliates.make import make_affiliate, make_referred, sell
-from tests.affiliates.test_refund_office import BOSS, signed_in, staff, text_of
 from tests.concurrency import race
-from tests.enrollments.test_admin import member
 from tests.factories import (
     completed,
     deliver,
@@ -30,6 +28,8 @@ from tests.factories import (
     refund_of,
     refunded,
 )
+from tests.office.test_lists import member
+from tests.office.test_refunds import BOSS, signed_in, staff, text_of
 from tests.sandbox_client import Sandbox
 from tests.statements import statements
 

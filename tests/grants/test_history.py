@@ -15,7 +15,6 @@ from grants.models import Grant, GrantEvent, Program
 from payments.models import Payment
 from tests.affiliates.make import make_staff
 from tests.affiliates.shop import fresh
-from tests.enrollments.test_webhooks import statements
 from tests.factories import completed, deliver, expired, make_course
 from tests.grants.make import (
     HOLDER,
@@ -27,6 +26,7 @@ from tests.grants.make import (
     refuse_place,
     run_out,
 )
+from tests.payments.test_webhooks import statements
 from tests.sandbox_client import Sandbox
 
 pytestmark = pytest.mark.django_db

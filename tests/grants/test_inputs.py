@@ -21,9 +21,9 @@ from enrollments.models import Enrollment
 from grants import applications, redemption, refusals
 from grants.models import Grant, RefusalCount
 from notifications.models import Email
-from tests.enrollments.test_webhooks import statements
 from tests.factories import make_course
 from tests.grants.make import HOLDER, STAFF, make_application, make_coupon
+from tests.payments.test_webhooks import statements
 
 MEBIBYTE = 1024 * 1024
 TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="[^"]+"|nonce-[\w+/=-]+|[0-9a-f-]{36}')

@@ -21,10 +21,10 @@ from notifications.queue import EMAILS
 from payments import reconcile
 from payments.models import Payment
 from tests.concurrency import race, winners
-from tests.enrollments.test_checkout import age
-from tests.enrollments.test_webhooks import statements
 from tests.factories import async_failed, completed, deliver, expired, make_course, unpaid
 from tests.grants.make import HOLDER, STAFF, make_coupon
+from tests.payments.test_checkout import age
+from tests.payments.test_webhooks import statements
 from tests.sandbox_client import Sandbox
 
 

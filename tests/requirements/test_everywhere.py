@@ -27,10 +27,10 @@ from maaledu.work import Queue, drain
 from notifications.models import Email
 from payments.models import Payment
 from tests.architecture import ROOT, product
-from tests.enrollments.test_account import signed_in
 from tests.factories import make_course, make_pending
 from tests.maaledu.test_checks import GOOD, run
 from tests.processes import python
+from tests.storefront.test_my_courses import signed_in
 
 OURS = (
     "accounts",

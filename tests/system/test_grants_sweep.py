@@ -18,8 +18,8 @@ from grants.applications import Application, Decision
 from grants.models import Grant, Program
 from operations import invariants
 from payments.models import Payment
-from tests.enrollments.test_checkout import age
 from tests.faults import KINDS, Faults
+from tests.payments.test_checkout import age
 from tests.sandbox_client import Sandbox
 from tests.system.books import AT_MOST_TWICE, ONCE, assert_bought_once, let_time_pass
 from tests.system.driver import Driver, Told

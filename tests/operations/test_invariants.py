@@ -169,7 +169,7 @@ def test_damage_is_named_by_the_check_that_guards_it(
 
 
 def test_every_check_is_shown_to_have_teeth() -> None:
-    elsewhere = set(money_invariants.CHECKS)  # tests/affiliates/test_money_invariants.py
+    elsewhere = set(money_invariants.CHECKS)  # tests/operations/test_money_invariants.py
     assert set(DAMAGES.values()) | BY_CONSTRAINT | elsewhere == set(invariants.CHECKS)
 
 

@@ -29,9 +29,9 @@ from maaledu.money import format_money
 from notifications.models import Email
 from operations import queues
 from tests.affiliates.make import make_affiliate, sell
-from tests.enrollments.test_admin import act, member
 from tests.factories import make_course
 from tests.grants.make import HOLDER, make_application, make_coupon
+from tests.office.test_lists import act, member
 from tests.sandbox_client import Sandbox
 
 BOSS = "boss@example.com"
@@ -218,7 +218,7 @@ def test_a_decision_about_no_grant_at_all_is_not_found(staff: Client, verb: str,
     "page",
     [
         "enrollments/enrollment/{}/refund/",
-        "enrollments/payment/{}/refund/",
+        "payments/payment/{}/refund/",
         "affiliates/fraudsignal/{}/clear/",
     ],
 )
@@ -371,7 +371,7 @@ def test_the_loss_is_reckoned_at_the_highest_rate_that_a_sale_may_have(
     settings.COMMISSION_CAP = cap
     for rate in rates:
         make_affiliate(rate=rate)
-    memberships.suspend(make_affiliate(rate=9000), reason="fraud")
+    memberships.suspend(make_affiliate(rate=9000), by="staff@example.com", reason="fraud")
     page = staff.post(
         url(applicants(1)[0], "approve"), {"preview": "1", "percent": str(percent)}
     ).content.decode()

@@ -17,9 +17,9 @@ from notifications.models import Email
 from payments import reconcile
 from payments.models import Payment
 from tests.concurrency import race
-from tests.enrollments.test_webhooks import statements
 from tests.factories import completed, deliver, make_course, make_pending
 from tests.lms_sync.rawserver import raw_server, response
+from tests.payments.test_webhooks import statements
 from tests.sandbox_client import Sandbox
 
 EMAIL = "ada@example.com"

@@ -17,8 +17,6 @@ from enrollments.models import SOLD, Enrollment
 from office.sales_figures import sales_by_affiliate, sales_figures
 from tests.affiliates.make import make_affiliate, make_referred, sell
 from tests.affiliates.test_fraud import free
-from tests.affiliates.test_refund_office import staff, text_of
-from tests.enrollments.test_admin import member
 from tests.factories import (
     completed,
     deliver,
@@ -30,6 +28,8 @@ from tests.factories import (
     refund_of,
     refunded,
 )
+from tests.office.test_lists import member
+from tests.office.test_refunds import staff, text_of
 from tests.statements import statements
 
 __all__ = ["staff"]

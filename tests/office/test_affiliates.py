@@ -18,10 +18,10 @@ from affiliates.payout_drafts import Run
 from notifications.models import Email
 from tests.affiliates.make import IBAN, make_affiliate, make_staff, sell, tomorrow
 from tests.affiliates.test_ledger import balance_of
-from tests.affiliates.test_refund_office import BOSS, signed_in, staff, text_of
 from tests.concurrency import race
-from tests.enrollments.test_admin import member
 from tests.factories import deliver, dispute_of, disputed, make_course
+from tests.office.test_lists import member
+from tests.office.test_refunds import BOSS, signed_in, staff, text_of
 
 __all__ = ["staff"]
 

@@ -23,8 +23,8 @@ from office.payout_batches import OFFERED
 from tests.affiliates.make import IBAN, make_affiliate, make_staff
 from tests.affiliates.payday import PAYPAL, amounts, batch_in, draft, earn, owed, state
 from tests.affiliates.test_ledger import balance_of
-from tests.enrollments.test_admin import act, member
 from tests.factories import deliver, dispute_of, disputed
+from tests.office.test_lists import act, member
 from tests.statements import statements
 
 BATCHES = "/admin/affiliates/payoutbatch/"

@@ -20,7 +20,6 @@ from payments import checkout, gateway, refunds, settlement
 from payments.models import Dispute, Payment, Refund
 from tests.affiliates.make import make_affiliate, sell
 from tests.concurrency import race
-from tests.enrollments.test_admin import member
 from tests.factories import (
     completed,
     deliver,
@@ -33,6 +32,7 @@ from tests.factories import (
     refunded,
 )
 from tests.grants.make import HOLDER, make_coupon
+from tests.office.test_lists import member
 from tests.sandbox_client import Sandbox
 from tests.statements import statements
 

@@ -1,0 +1,4 @@
+from tests.affiliates.conftest import boss, office
+from tests.enrollments.conftest import _invariants_hold, buyer
+
+__all__ = ["_invariants_hold", "boss", "buyer", "office"]

@@ -212,7 +212,7 @@ if REDIS_URL:
         "BACKEND": "maaledu.cache.ForgivingRedisCache",
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": "maaledu",
-        "OPTIONS": {"socket_timeout": 0.5, "socket_connect_timeout": 0.5},
+        "OPTIONS": {"SOCKET_TIMEOUT": 0.5, "SOCKET_CONNECT_TIMEOUT": 0.5},
     }
     CACHES = {"default": _redis, "pages": {**_redis, "KEY_PREFIX": "maaledu-pages"}}
 else:

@@ -2,76 +2,97 @@
 where that matters.
 """
 
-import itertools
 import json
 import time
 import uuid
 from datetime import timedelta
 from typing import Any
 
+import factory
 import stripe
 from django.conf import settings
 from django.test import Client
 from django.utils import timezone
+from factory.django import DjangoModelFactory
 
 from courses.models import Course
 from enrollments.models import Enrollment
 from payments.models import Payment
 
-_numbers = itertools.count(1)
+
+class CourseFactory(DjangoModelFactory):
+    """A course on sale; checked as the back office would check it."""
+
+    class Meta:
+        model = Course
+
+    slug = factory.Sequence("course-{}".format)
+    title = factory.Sequence("Course {}".format)
+    summary = "A course for a test."
+    description = "Everything about it."
+    category = Course.Category.DATA
+    price = 49900
+    currency = "usd"
+    status = Course.Status.PUBLISHED
+    lms_platform = Course.Platform.FRAPPE
+    lms_course_id = factory.SelfAttribute("slug")
+
+    @classmethod
+    def _create(cls, model_class: type[Course], *args: Any, **fields: Any) -> Course:
+        course = model_class(*args, **fields)
+        course.full_clean()
+        course.save()
+        return course
 
 
-def make_course(**fields: Any) -> Course:
-    number = next(_numbers)
-    defaults = {
-        "slug": f"course-{number}",
-        "title": f"Course {number}",
-        "summary": "A course for a test.",
-        "description": "Everything about it.",
-        "category": Course.Category.DATA,
-        "price": 49900,
-        "currency": "usd",
-        "status": Course.Status.PUBLISHED,
-        "lms_platform": Course.Platform.FRAPPE,
-    }
-    values = {**defaults, **fields}
-    course = Course(**{"lms_course_id": values["slug"], **values})
-    course.full_clean()
-    course.save()
-    return course
+class EnrollmentFactory(DjangoModelFactory):
+    """A pending enrollment at the course's price, as checkout leaves it behind."""
+
+    class Meta:
+        model = Enrollment
+
+    course = factory.SubFactory(CourseFactory)
+    email = factory.Sequence("learner{}@example.com".format)
+    kind = Enrollment.KIND_PAID
+    course_title = factory.SelfAttribute("course.title")
+    course_slug = factory.SelfAttribute("course.slug")
+    lms_platform = factory.SelfAttribute("course.lms_platform")
+    lms_course_id = factory.SelfAttribute("course.lms_course_id")
+    list_price = factory.SelfAttribute("course.price")
+    amount = factory.SelfAttribute("course.price")
+    currency = factory.SelfAttribute("course.currency")
+
+
+class PaymentFactory(DjangoModelFactory):
+    """An open payment of the whole amount."""
+
+    class Meta:
+        model = Payment
+
+    enrollment = factory.SubFactory(EnrollmentFactory)
+    amount = factory.SelfAttribute("enrollment.amount")
+    currency = factory.SelfAttribute("enrollment.currency")
+    idempotency_key = factory.LazyFunction(lambda: f"checkout-{uuid.uuid4()}")
+    stripe_session_id = factory.LazyFunction(lambda: f"cs_test_{uuid.uuid4().hex}")
+    checkout_url = factory.LazyAttribute(
+        lambda payment: f"http://sandbox.example/pay/{payment.stripe_session_id}"
+    )
+    expires_at = factory.LazyFunction(
+        lambda: timezone.now().replace(microsecond=0) + timedelta(minutes=31)
+    )
+
+
+make_course = CourseFactory.create
 
 
 def make_pending(course: Course | None = None, **fields: Any) -> tuple[Enrollment, Payment]:
-    """Return a pending enrolment with an open payment, as checkout leaves them behind."""
-    course = course or make_course()
-    values = {
-        "course": course,
-        "email": f"learner{next(_numbers)}@example.com",
-        "kind": Enrollment.KIND_PAID,
-        "course_title": course.title,
-        "course_slug": course.slug,
-        "lms_platform": course.lms_platform,
-        "lms_course_id": course.lms_course_id,
-        "list_price": course.price,
-        "amount": course.price,
-        "currency": course.currency,
-    }
-    enrollment = Enrollment.objects.create(**{**values, **fields})
+    """Return a pending enrollment with an open payment, as checkout leaves them behind."""
+    enrollment = EnrollmentFactory.create(course=course or make_course(), **fields)
     return enrollment, make_payment(enrollment)
 
 
 def make_payment(enrollment: Enrollment, **fields: Any) -> Payment:
-    session_id = f"cs_test_{uuid.uuid4().hex}"
-    values = {
-        "enrollment": enrollment,
-        "amount": enrollment.amount,
-        "currency": enrollment.currency,
-        "idempotency_key": f"checkout-{uuid.uuid4()}",
-        "stripe_session_id": session_id,
-        "checkout_url": f"http://sandbox.example/pay/{session_id}",
-        "expires_at": timezone.now().replace(microsecond=0) + timedelta(minutes=31),
-    }
-    return Payment.objects.create(**{**values, **fields})
+    return PaymentFactory.create(enrollment=enrollment, **fields)
 
 
 def session_of(payment: Payment, **fields: Any) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 this site, our words.
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
 from django.core.exceptions import ValidationError
@@ -16,7 +16,7 @@ from maaledu.limits import enforce_limit
 
 
 class AccountAdapter(DefaultAccountAdapter):
-    error_messages: ClassVar[dict[str, Any]] = {
+    error_messages = {
         **DefaultAccountAdapter.error_messages,
         "account_inactive": "This account is closed.",
         "duplicate_email": "This address is in your account already.",

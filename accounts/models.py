@@ -1,4 +1,4 @@
-from typing import Any, ClassVar
+from typing import Any
 
 from allauth.account.models import EmailAddress
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
@@ -41,14 +41,14 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_active = models.BooleanField("active", default=True)
     date_joined = models.DateTimeField(default=timezone.now, editable=False)
 
-    objects: ClassVar[UserManager] = UserManager()
+    objects = UserManager()
 
     USERNAME_FIELD = "email"
     EMAIL_FIELD = "email"
-    REQUIRED_FIELDS: ClassVar[list[str]] = []
+    REQUIRED_FIELDS = []
 
     class Meta:
-        indexes: ClassVar[list[models.Index]] = [models.Index(fields=["-date_joined"])]
+        indexes = [models.Index(fields=["-date_joined"])]
 
     def __str__(self) -> str:
         return self.email

@@ -49,7 +49,7 @@ class Click:
 
 @dataclass(frozen=True)
 class Referral:
-    """What a checkout copies onto the enrolment: the affiliate who is credited, or why nobody
+    """What a checkout copies onto the enrollment: the affiliate who is credited, or why nobody
     is.
     """
 

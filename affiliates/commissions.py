@@ -28,7 +28,7 @@ CAPPED = "amount_paid"
 
 @dataclass(frozen=True)
 class Sale:
-    """A paid enrolment as the affiliate's account sees it: facts copied at checkout, amounts in
+    """A paid enrollment as the affiliate's account sees it: facts copied at checkout, amounts in
     minor units.
     """
 

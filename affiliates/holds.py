@@ -18,7 +18,7 @@ IN_DOUBT = Q(is_disputed=True) | Q(is_under_review=True)
 
 
 def sales_in_doubt(affiliate_id: UUID) -> set[UUID]:
-    """Return the enrolments whose commission is disputed or under review."""
+    """Return the enrollments whose commission is disputed or under review."""
     return set(
         Commission.objects.filter(IN_DOUBT, affiliate_id=affiliate_id).values_list(
             "enrollment_id", flat=True
@@ -27,7 +27,7 @@ def sales_in_doubt(affiliate_id: UUID) -> set[UUID]:
 
 
 def parts(affiliate_id: UUID, currency: str) -> dict[UUID, int]:
-    """Return by enrolment what is on hold, in minor units: never less than 1, for a hold keeps no
+    """Return by enrollment what is on hold, in minor units: never less than 1, for a hold keeps no
     debt back.
     """
     rows = Commission.objects.filter(IN_DOUBT, affiliate_id=affiliate_id, currency=currency)

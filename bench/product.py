@@ -75,7 +75,7 @@ def _coupon(*, percent: int) -> Grant:
 
 
 def _webhooks(count: int) -> list[Request]:
-    """Return the signed events of `count` sessions that are paid, each for a pending enrolment made
+    """Return the signed events of `count` sessions that are paid, each for a pending enrollment made
     here.
     """
     return [signed("/api/webhook", _paid_session()) for _ in range(count)]

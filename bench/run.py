@@ -85,7 +85,7 @@ class Run:
         self.only_redis = self._server(
             "only-redis",
             "maaledu.wsgi",
-            {**redis, "DJANGO_SETTINGS_MODULE": "bench.no_page_at_hand"},
+            {**redis, "DJANGO_SETTINGS_MODULE": "bench.no_cached_page"},
         )
         self.probes = [Probe("bench.bare.cases", bare), Probe("bench.product", self.env)]
 

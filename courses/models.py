@@ -1,4 +1,4 @@
-from typing import Any, ClassVar
+from typing import Any
 
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -87,8 +87,8 @@ class Course(models.Model):
         OPENEDX = "openedx", "Open edX"
 
     # Those that lms_sync has a driver for. Courses on the others can be prepared, not sold.
-    DRIVEN: ClassVar[list[str]] = [Platform.FRAPPE]
-    TRANSITIONS: ClassVar[dict[str, list[str]]] = {
+    DRIVEN = [Platform.FRAPPE]
+    TRANSITIONS = {
         Status.PUBLISHED: [Status.DRAFT, Status.ARCHIVED],
         Status.ARCHIVED: [Status.PUBLISHED, Status.DRAFT],
         Status.DRAFT: [],
@@ -137,8 +137,8 @@ class Course(models.Model):
     objects = CourseQuerySet.as_manager()
 
     class Meta:
-        ordering: ClassVar[list[str]] = ["-created_at", "-id"]
-        indexes: ClassVar[list[models.Index]] = [
+        ordering = ["-created_at", "-id"]
+        indexes = [
             models.Index(fields=["status", "-created_at", "-id"], name="course_newest"),
             models.Index(fields=["status", "category", "-created_at"], name="course_by_category"),
         ]

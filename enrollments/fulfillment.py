@@ -1,4 +1,4 @@
-"""What a paid enrolment causes, on one page."""
+"""What a paid enrollment causes, on one page."""
 
 import logging
 
@@ -17,11 +17,11 @@ logger = logging.getLogger(__name__)
 
 @atomic
 def fulfill(enrollment: Enrollment, *, actor: str, payment_reference: str) -> bool:
-    """Make the enrolment paid and cause everything that follows from it exactly once; return
+    """Make the enrollment paid and cause everything that follows from it exactly once; return
     whether this call did.
 
     `payment_reference` is the payment intent (or FREE), which the LMS is told as payment id. One
-    transaction, no network. Whoever finds the enrolment paid already ensures the effects, so that a
+    transaction, no network. Whoever finds the enrollment paid already ensures the effects, so that a
     retry heals.
     """
     before = enrollment.status
@@ -60,7 +60,7 @@ def _ensure_accrued(enrollment: Enrollment, actor: str) -> None:
 
 
 def _redeem(enrollment: Enrollment, actor: str) -> None:
-    """Use the coupon up that this enrolment holds. After a late payment it may be gone: the place
+    """Use the coupon up that this enrollment holds. After a late payment it may be gone: the place
     stays, staff are told.
 
     The coupon of a free place was used up with the writing of the place.

@@ -7,8 +7,8 @@ from typing import Any
 from enrollments.models import Enrollment
 from lms_sync import dead_letters
 from lms_sync.models import SyncJob
-from maaledu import work
-from maaledu.rows import each
+from maaledu import notify
+from maaledu.rows import for_each_row
 
 QUEUE = "lms"
 
@@ -50,20 +50,20 @@ def _job_fields(enrollment: Enrollment) -> dict[str, Any]:
 
 
 def stage_job(enrollment: Enrollment) -> None:
-    """Write the LMS job of an enrolment that this transaction has just made paid: there cannot be
+    """Write the LMS job of an enrollment that this transaction has just made paid: there cannot be
     one yet.
     """
     SyncJob(dedupe_key=job_key(enrollment), **_job_fields(enrollment)).save(force_insert=True)
-    work.ring(QUEUE)
+    notify.notify_workers_on_commit(QUEUE)
 
 
 def ensure_job(enrollment: Enrollment) -> bool:
-    """Write the LMS job of a paid enrolment unless it has one, and return whether this call did."""
+    """Write the LMS job of a paid enrollment unless it has one, and return whether this call did."""
     _, created = SyncJob.objects.get_or_create(
         dedupe_key=job_key(enrollment), defaults=_job_fields(enrollment)
     )
     if created:
-        work.ring(QUEUE)
+        notify.notify_workers_on_commit(QUEUE)
     return created
 
 
@@ -76,12 +76,12 @@ def ensure_revocation(enrollment: Enrollment) -> bool:
         dedupe_key=revocation_key(enrollment), defaults=fields
     )
     if created:
-        work.ring(QUEUE)
+        notify.notify_workers_on_commit(QUEUE)
     return created
 
 
 def retry_now(enrollment: Enrollment, *, by: str = "staff") -> bool:
-    """Make a paid enrolment without access due at once: its job is made, woken or replayed. False
+    """Make a paid enrollment without access due at once: its job is made, woken or replayed. False
     if there is no need.
 
     A job that is there goes to where the course is in the LMS now. `by` is the member of staff.
@@ -93,12 +93,12 @@ def retry_now(enrollment: Enrollment, *, by: str = "staff") -> bool:
     job = SyncJob.objects.get(dedupe_key=job_key(enrollment))
     woken = dead_letters.bring_back(job, by=by)
     if woken:
-        work.ring(QUEUE)
+        notify.notify_workers_on_commit(QUEUE)
     return woken
 
 
 def repair_jobs(*, limit: int = 1000) -> int:
-    """Give every paid enrolment without access its LMS job, and return how many lacked one
+    """Give every paid enrollment without access its LMS job, and return how many lacked one
     (requirement R131).
 
     The newest come first: old ones that staff have dismissed must not fill the window for good.
@@ -112,4 +112,6 @@ def repair_jobs(*, limit: int = 1000) -> int:
     known = set(
         SyncJob.objects.filter(dedupe_key__in=list(by_key)).values_list("dedupe_key", flat=True)
     )
-    return each([enrollment for key, enrollment in by_key.items() if key not in known], ensure_job)
+    return for_each_row(
+        [enrollment for key, enrollment in by_key.items() if key not in known], ensure_job
+    )

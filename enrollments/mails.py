@@ -20,7 +20,7 @@ PLACE_ENDED = "place_ended"
 
 
 def stage_confirmation(enrollment: Enrollment) -> bool:
-    """Put the one confirmation of this enrolment into the outbox; only called once access
+    """Put the one confirmation of this enrollment into the outbox; only called once access
     exists.
     """
     return outgoing.stage(

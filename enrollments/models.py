@@ -1,6 +1,5 @@
 import logging
 import secrets
-from typing import ClassVar
 
 from django.conf import settings
 from django.core.validators import validate_email
@@ -38,7 +37,7 @@ class EnrollmentQuerySet(models.QuerySet):
         return self.filter(status=Enrollment.PAID)
 
     def totals_spent(self) -> list[str]:
-        """Return what these enrolments cost, one display string a currency (requirement R022:
+        """Return what these enrollments cost, one display string a currency (requirement R022:
         derived, never stored).
         """
         sums = self.paid().order_by().values("currency").annotate(total=Sum("amount"))
@@ -51,15 +50,15 @@ class Enrollment(models.Model):
 
     What was promised is copied in at checkout (title, prices, LMS course): a purchase is a
     snapshot. `status` is about the payment and `lms_status` about access; the LMS never changes the
-    first (decisions: enrolment status).
+    first (decisions: enrollment status).
     """
 
     PENDING, PAID, FAILED, EXPIRED = "pending", "paid", "failed", "expired"
     CANCELLED, REFUNDED = "cancelled", "refunded"
-    LIVE: ClassVar[list[str]] = [PENDING, PAID]
-    TRANSITIONS: ClassVar[dict[str, list[str]]] = {
+    LIVE = [PENDING, PAID]
+    TRANSITIONS = {
         PENDING: [],
-        # A payment that arrives after the end of the reservation is honoured. Not from refunded: no
+        # A payment that arrives after the end of the reservation is honored. Not from refunded: no
         # event of an old payment brings a place back; `refunds` does, when the refund itself
         # failed.
         PAID: [PENDING, FAILED, EXPIRED, CANCELLED],
@@ -79,7 +78,7 @@ class Enrollment(models.Model):
         "retrying",
         "revoked",
     )
-    LMS_STATUS_TRANSITIONS: ClassVar[dict[str, list[str]]] = {
+    LMS_STATUS_TRANSITIONS = {
         LMS_PENDING: [LMS_FAILED],
         LMS_RETRYING: [LMS_PENDING, LMS_RETRYING],
         LMS_FAILED: [LMS_PENDING, LMS_RETRYING],
@@ -87,7 +86,7 @@ class Enrollment(models.Model):
         LMS_REVOKED: [LMS_PENDING, LMS_RETRYING, LMS_FAILED, LMS_SUCCESS],
     }
     KIND_PAID, KIND_FREE, KIND_GRANT, KIND_PARTIAL_GRANT = "paid", "free", "grant", "partial_grant"
-    UNPAID_KINDS: ClassVar[list[str]] = [KIND_FREE, KIND_GRANT]
+    UNPAID_KINDS = [KIND_FREE, KIND_GRANT]
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     token = models.CharField(max_length=40, unique=True, default=new_token, editable=False)
@@ -149,7 +148,7 @@ class Enrollment(models.Model):
     objects = EnrollmentQuerySet.as_manager()
 
     class Meta:
-        constraints: ClassVar[list[models.BaseConstraint]] = [
+        constraints = [
             models.UniqueConstraint(
                 fields=["course", "email"],
                 condition=Q(status__in=["pending", "paid"]),
@@ -162,7 +161,7 @@ class Enrollment(models.Model):
                 name="one_live_enrollment_per_grant",
             ),
         ]
-        indexes: ClassVar[list[models.Index]] = [
+        indexes = [
             models.Index(fields=["course", "email", "status"]),
             models.Index(fields=["email", "-created_at"]),
             models.Index(fields=["status", "created_at"]),
@@ -214,7 +213,7 @@ class Enrollment(models.Model):
 
 
 class EnrollmentEvent(models.Model):
-    """One row for every change of an enrolment's status: from what, to what, by whom. Insert
+    """One row for every change of an enrollment's status: from what, to what, by whom. Insert
     only.
     """
 
@@ -230,8 +229,8 @@ class EnrollmentEvent(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
-        indexes: ClassVar[list[models.Index]] = [models.Index(fields=["-created_at"])]
-        ordering: ClassVar[list[str]] = ["created_at"]
+        indexes = [models.Index(fields=["-created_at"])]
+        ordering = ["created_at"]
 
     def __str__(self) -> str:
         return f"{self.from_status} → {self.to_status} by {self.actor}"

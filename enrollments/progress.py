@@ -1,4 +1,4 @@
-"""Progress 0-100 % as the LMS has it, kept on the enrolment so that a page never depends on the
+"""Progress 0-100 % as the LMS has it, kept on the enrollment so that a page never depends on the
 LMS.
 """
 

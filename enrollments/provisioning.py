@@ -181,7 +181,7 @@ def _record_access(enrollment: Enrollment, lms_enrollment_id: str) -> None:
 
 
 def on_dead(job: SyncJob, error: AppError) -> None:
-    """File the dead letter, say so on the enrolment, and alert staff once."""
+    """File the dead letter, say so on the enrollment, and alert staff once."""
     letter = dead_letters.ensure_dead_letter(job, error)
     enrollment = Enrollment.objects.get(pk=job.payload["enrollment_id"])
     is_revocation = job.action == SyncJob.REVOKE

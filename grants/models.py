@@ -1,6 +1,5 @@
 import secrets
 from datetime import datetime
-from typing import ClassVar
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -44,7 +43,7 @@ class Program(models.Model):
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
-        indexes: ClassVar[list[models.Index]] = [models.Index(fields=["-created_at"])]
+        indexes = [models.Index(fields=["-created_at"])]
 
     def __str__(self) -> str:
         return self.name
@@ -92,8 +91,8 @@ class Grant(models.Model):
 
     PENDING, APPROVED, REJECTED = "pending", "approved", "rejected"
     RESERVED, REDEEMED, EXPIRED, REVOKED = "reserved", "redeemed", "expired", "revoked"
-    OPEN: ClassVar[list[str]] = [PENDING, APPROVED, RESERVED]
-    TRANSITIONS: ClassVar[dict[str, list[str]]] = {
+    OPEN = [PENDING, APPROVED, RESERVED]
+    TRANSITIONS = {
         PENDING: [],
         # Back from redeemed only when a free place is rolled back that the LMS refused for good, or
         # staff refund a payment and give its coupon back.
@@ -104,7 +103,7 @@ class Grant(models.Model):
         EXPIRED: [APPROVED],
         REVOKED: [APPROVED],
     }
-    REASONS: ClassVar[list[tuple[str, str]]] = [
+    REASONS = [
         ("budget", "The fund for this period is used up"),
         ("criteria", "The application does not meet the criteria of the program"),
         ("incomplete", "We need more about the situation to decide"),
@@ -160,14 +159,14 @@ class Grant(models.Model):
     objects = GrantQuerySet.as_manager()
 
     class Meta:
-        constraints: ClassVar[list[models.BaseConstraint]] = [
+        constraints = [
             models.UniqueConstraint(
                 fields=["course", "email"],
                 condition=Q(status__in=["pending", "approved", "reserved"]),
                 name="one_open_grant",
             ),
         ]
-        indexes: ClassVar[list[models.Index]] = [
+        indexes = [
             models.Index(fields=["status", "created_at"]),
             models.Index(fields=["status", "expires_at"]),
             models.Index(fields=["email"]),
@@ -200,8 +199,8 @@ class GrantEvent(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
-        indexes: ClassVar[list[models.Index]] = [models.Index(fields=["-created_at"])]
-        ordering: ClassVar[list[str]] = ["created_at"]
+        indexes = [models.Index(fields=["-created_at"])]
+        ordering = ["created_at"]
 
     def __str__(self) -> str:
         return f"{self.what} by {self.actor}"
@@ -211,7 +210,7 @@ class RefusalCount(models.Model):
     """How many coupons were refused on a day for one true reason, which the buyer is never told."""
 
     UNKNOWN, FOREIGN, OTHER_COURSE, LOST_RACE = "unknown", "foreign", "other_course", "lost_race"
-    TRUE_REASONS: ClassVar[list[str]] = [
+    TRUE_REASONS = [
         UNKNOWN,
         FOREIGN,
         OTHER_COURSE,
@@ -228,7 +227,7 @@ class RefusalCount(models.Model):
     count = models.PositiveIntegerField(default=0)
 
     class Meta:
-        constraints: ClassVar[list[models.BaseConstraint]] = [
+        constraints = [
             models.UniqueConstraint(fields=["day", "reason"], name="one_count_a_day_and_reason"),
         ]
 
@@ -256,11 +255,11 @@ class Refusal(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
-        indexes: ClassVar[list[models.Index]] = [
+        indexes = [
             models.Index(fields=["reason", "-created_at"]),
             models.Index(fields=["-created_at"]),
         ]
-        ordering: ClassVar[list[str]] = ["-created_at"]
+        ordering = ["-created_at"]
 
     def __str__(self) -> str:
         return f"{self.reason}, {self.tried_by}"

@@ -59,7 +59,7 @@ def quote(*, code: str, email: str, course: Course, running: UUID | None = None)
     """Return what this code gives this person on this course. Raises CouponUnavailable, one refusal
     for every reason.
 
-    `running` is the buyer's own live enrolment, whose reserved coupon is theirs. `email` is in its
+    `running` is the buyer's own live enrollment, whose reserved coupon is theirs. `email` is in its
     normal form.
     """
     grant = Grant.objects.filter(code=normalize_code(code), email=email, course=course).first()
@@ -167,7 +167,7 @@ def _price_note(grant: Grant, price: Price) -> str:
 
 
 def redeem(grant_id: UUID, *, enrollment_id: UUID, email: str, actor: str) -> bool:
-    """Use the coupon up for the enrolment that holds it, and return whether this call did."""
+    """Use the coupon up for the enrollment that holds it, and return whether this call did."""
     now = timezone.now()
     held = Grant.objects.filter(pk=grant_id, enrollment_id=enrollment_id, status=Grant.RESERVED)
     used = {

@@ -80,7 +80,7 @@ def bring_back(job: SyncJob, *, by: str) -> bool:
     """Make a waiting job due now, or replay a dead one with its letter; return whether this call
     did either.
 
-    The one way back for jobs, from the job, its letter and the enrolment alike. It goes to where
+    The one way back for jobs, from the job, its letter and the enrollment alike. It goes to where
     its course is in the LMS now.
     """
     follow_course(job, by=by)

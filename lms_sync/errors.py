@@ -5,7 +5,7 @@ learner.
 """
 
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import Any
 
 from maaledu.errors import AppError
 
@@ -37,7 +37,7 @@ class LmsUnavailable(LmsError):
 
     code = "LMS_UNAVAILABLE"
     message = "The learning platform is not reachable at the moment."
-    outage: ClassVar[bool] = True
+    outage = True
 
 
 class LmsUnreadable(LmsUnavailable):

@@ -1,6 +1,5 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import ClassVar
 
 from django.db import models
 from django.db.models import Q
@@ -41,7 +40,7 @@ class SyncJob(WorkItem):
 
     class Meta(WorkItem.Meta):
         verbose_name = "sync job"
-        indexes: ClassVar[list[models.Index]] = [
+        indexes = [
             *WorkItem.Meta.indexes,
             models.Index(fields=["email"]),
         ]
@@ -66,8 +65,8 @@ class SyncAttempt(models.Model):
 
     class Meta:
         verbose_name = "sync attempt"
-        ordering: ClassVar[list[str]] = ["started_at"]
-        indexes: ClassVar[list[models.Index]] = [
+        ordering = ["started_at"]
+        indexes = [
             models.Index(fields=["job", "started_at"]),
             models.Index(fields=["-started_at"]),
         ]
@@ -94,7 +93,7 @@ class DeadLetter(models.Model):
         REPLAYED = "replayed", "Replayed"
         DISMISSED = "dismissed", "Dismissed"
 
-    TRANSITIONS: ClassVar[dict[str, list[str]]] = {
+    TRANSITIONS = {
         # the job died again, whoever brought it back
         Status.OPEN: [Status.OPEN, Status.REPLAYED, Status.DISMISSED],
         Status.REPLAYED: [Status.OPEN, Status.DISMISSED],
@@ -122,7 +121,7 @@ class DeadLetter(models.Model):
 
     class Meta:
         verbose_name = "dead letter"
-        indexes: ClassVar[list[models.Index]] = [
+        indexes = [
             models.Index(fields=["status", "notification_sent_at"]),
             models.Index(fields=["-created_at"]),
         ]
@@ -169,7 +168,7 @@ class PlatformState(models.Model):
         UNAVAILABLE = "unavailable", "Unavailable"
         MISCONFIGURED = "misconfigured", "Misconfigured"
 
-    BLOCKED: ClassVar[list[str]] = [State.OPEN, State.HALF_OPEN, State.PARKED]
+    BLOCKED = [State.OPEN, State.HALF_OPEN, State.PARKED]
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     name = models.CharField(max_length=20, unique=True)

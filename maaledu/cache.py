@@ -4,7 +4,7 @@ but it is not closed.
 
 import logging
 import time
-from typing import Any, ClassVar
+from typing import Any
 
 from django.core.cache.backends.base import BaseCache
 from django_redis.cache import RedisCache
@@ -17,24 +17,24 @@ logger = logging.getLogger(__name__)
 LEAVE_ALONE_SECONDS = 3.0
 
 
-class Rest:
+class Cooldown:
     """Until when this process leaves a lost Redis alone."""
 
-    until: ClassVar[float] = 0.0
+    until = 0.0
 
 
-class RestingRedis(Redis):
+class CoolingRedis(Redis):
     """Raises ConnectionLost for any failure, and for a moment after one without asking: a hang must
     not add up.
     """
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
-        if time.monotonic() < Rest.until:
+        if time.monotonic() < Cooldown.until:
             raise ConnectionLost
         try:
             return super().execute_command(*args, **options)
         except RedisError as error:
-            Rest.until = time.monotonic() + LEAVE_ALONE_SECONDS
+            Cooldown.until = time.monotonic() + LEAVE_ALONE_SECONDS
             logger.exception(
                 "the cache is down; limits are not counted until it is back",
                 extra={"error": type(error).__name__},
@@ -50,7 +50,7 @@ class ForgivingRedisCache(RedisCache):
     """
 
     def __init__(self, server: str, params: dict[str, Any]) -> None:
-        forgiving = {"IGNORE_EXCEPTIONS": True, "REDIS_CLIENT_CLASS": "maaledu.cache.RestingRedis"}
+        forgiving = {"IGNORE_EXCEPTIONS": True, "REDIS_CLIENT_CLASS": "maaledu.cache.CoolingRedis"}
         super().__init__(server, {**params, "OPTIONS": {**params.get("OPTIONS", {}), **forgiving}})
 
     def add(self, *args: Any, **kwargs: Any) -> bool:
@@ -72,5 +72,5 @@ class ForgivingRedisCache(RedisCache):
     def has_key(self, *args: Any, **kwargs: Any) -> bool:
         return bool(super().has_key(*args, **kwargs))
 
-    # One by one: a pipeline would not go through RestingRedis.execute_command.
+    # One by one: a pipeline would not go through CoolingRedis.execute_command.
     set_many = BaseCache.set_many

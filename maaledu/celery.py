@@ -1,4 +1,4 @@
-"""Celery rings the bell and keeps the worker processes; the queue itself is in the database (see
+"""Celery notifies workers and keeps the worker processes; the queue itself is in the database (see
 maaledu.work).
 
 The settings are those of contracts/reliability, section 5: a lost message delays a job by one tick
@@ -19,7 +19,7 @@ app.autodiscover_tasks(["operations"])
 app.conf.update(
     result_backend=None,
     task_ignore_result=True,
-    task_default_queue="bell",
+    task_default_queue="work",
     task_acks_late=False,
     task_reject_on_worker_lost=False,
     task_time_limit=None,

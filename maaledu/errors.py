@@ -4,7 +4,7 @@ the shape.
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import Any
 
 
 class AppError(Exception):
@@ -14,13 +14,13 @@ class AppError(Exception):
     `public_details` what a program that called us may be told besides; `headers` go on the answer.
     """
 
-    code: ClassVar[str] = "INTERNAL_ERROR"
+    code = "INTERNAL_ERROR"
     message: str = "Something went wrong on our side."
-    http_status: ClassVar[int] = 500
-    retryable: ClassVar[bool] = False
+    http_status = 500
+    retryable = False
     # Read by the work machine: when to try again, and whether this answer was about the job itself.
     retry_after: timedelta | None = None
-    consumes_attempt: ClassVar[bool] = True
+    consumes_attempt = True
 
     def __init__(self, message: str | None = None, **details: Any) -> None:
         self.message = message or self.message

@@ -35,6 +35,17 @@ BASIS_POINTS = 10_000
 MINUS = "\u2212"
 
 
+@dataclass(frozen=True)
+class Money:
+    """An amount in the minor unit with its currency; as text it is what a reader expects."""
+
+    amount: int
+    currency: str
+
+    def __str__(self) -> str:
+        return format_money(self.amount, self.currency)
+
+
 def stripe_minimum(currency: str) -> int:
     """Return Stripe's smallest charge in minor units; a price below it is free (decisions:
     chargeable minimum).

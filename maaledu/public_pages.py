@@ -29,10 +29,10 @@ PARAMETERS = frozenset({"q", "category", "level", "price", "cursor", "limit", "v
 MAX_QUERY_LENGTH = 400
 MAX_PAGE_BYTES = 512 * 1024
 BROWSER_SECONDS = 60
-MOST_AT_HAND = 64
+MOST_CACHED = 64
 
 Page = tuple[dict[str, str], bytes]
-_at_hand: dict[str, tuple[float, Page]] = {}
+_cached: dict[str, tuple[float, Page]] = {}
 
 
 def public_page(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
@@ -55,7 +55,7 @@ def bump_public_pages() -> None:
 
 
 def _new_version() -> None:
-    _at_hand.clear()
+    _cached.clear()
     caches["pages"].set(VERSION_KEY, uuid.uuid4().hex, None)
 
 
@@ -85,7 +85,7 @@ def find(request: HttpRequest) -> Slot | None:
     key = _key(request)
     if key is None:
         return None
-    until, page = _at_hand.get(key, (0.0, None))
+    until, page = _cached.get(key, (0.0, None))
     return Slot(key, None, page) if time.monotonic() < until else _look_up(key)
 
 
@@ -96,14 +96,14 @@ def _look_up(key: str) -> Slot:
         return Slot(key, version, None)
     page = entry[1:]
     if settings.PUBLIC_PAGE_RECHECK:
-        _lay_at_hand(key, page)
+        _keep_cached(key, page)
     return Slot(key, version, page)
 
 
-def _lay_at_hand(key: str, page: Page) -> None:
-    if len(_at_hand) >= MOST_AT_HAND:
-        _at_hand.clear()
-    _at_hand[key] = (time.monotonic() + settings.PUBLIC_PAGE_RECHECK.total_seconds(), page)
+def _keep_cached(key: str, page: Page) -> None:
+    if len(_cached) >= MOST_CACHED:
+        _cached.clear()
+    _cached[key] = (time.monotonic() + settings.PUBLIC_PAGE_RECHECK.total_seconds(), page)
 
 
 def keep(slot: Slot, response: HttpResponse) -> None:

@@ -17,7 +17,7 @@ class RowsFailed(AppError):
     message = "Some rows could not be worked on."
 
 
-def each(
+def for_each_row(
     rows: Iterable[Any], do: Callable[[Any], int], *, outage: type[AppError] | tuple[()] = ()
 ) -> int:
     """Do this for one row after the other, and return the sum of what it returned.

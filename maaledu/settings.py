@@ -302,14 +302,16 @@ STRIPE_LIVEMODE = env.bool("STRIPE_LIVEMODE", default=PRODUCTION)
 STRIPE_API_VERSION = "2026-10-28.endive"
 STRIPE_CONNECT_SECONDS = 3.05
 STRIPE_READ_SECONDS = _number("STRIPE_READ_SECONDS", 10.0, least=0.1)
-STRIPE_HURRY_SECONDS = 4.0  # where somebody waits for a page that can be shown without the answer
+STRIPE_INTERACTIVE_SECONDS = (
+    4.0  # where somebody waits for a page that can be shown without the answer
+)
 STRIPE_MAX_RETRIES = _number("STRIPE_MAX_RETRIES", 1, least=0)
 STRIPE_SESSION_LIFETIME = timedelta(minutes=31)  # decisions: Stripe session
 # a session request may be repeated this long: expires_at stays >= 30 min ahead
 STRIPE_RESUME_WINDOW = timedelta(seconds=45)
 STRIPE_SIGNATURE_TOLERANCE = timedelta(seconds=300)
 WEBHOOK_MAX_BYTES = 256 * 1024
-# how long after the session's end the sweep asks Stripe about an unpaid enrolment
+# how long after the session's end the sweep asks Stripe about an unpaid enrollment
 PENDING_GRACE = timedelta(minutes=2)
 
 # --- LMS ------------------------------------------------------------------------------------------
@@ -375,7 +377,7 @@ WORK_LEASE_MARGIN = timedelta(seconds=_number("WORK_LEASE_MARGIN_SECONDS", 60.0,
 WORK_MAX_LAPSES = 5
 WORK_POLL = timedelta(seconds=1)
 WORK_SWEEP_EVERY = timedelta(seconds=_number("WORK_SWEEP_SECONDS", 60.0, least=0.1))
-WORK_TICK = timedelta(seconds=2)  # how often beat has each queue looked at, bell or no bell
+WORK_TICK = timedelta(seconds=2)  # how often beat has each queue looked at, notified or not
 # by the clock: an interval of a day would start anew with every deployment
 NIGHTLY_AT = {"hour": 3, "minute": 17}
 WORK_DRAIN_BUDGET = timedelta(seconds=5)
@@ -386,7 +388,7 @@ LMS_WORKER_THREADS = _number("LMS_WORKER_THREADS", 3, least=1)
 CELERY_BEAT_SCHEDULE = {
     **{
         f"drain-{name}": {
-            "task": "maaledu.drain",
+            "task": "operations.drain",
             "schedule": WORK_TICK,
             "args": [name],
             "options": {"expires": WORK_TICK.seconds + 1},
@@ -394,12 +396,12 @@ CELERY_BEAT_SCHEDULE = {
         for name in ("stripe", "lms", "emails")
     },
     "sweep": {
-        "task": "maaledu.sweep",
+        "task": "operations.sweep",
         "schedule": WORK_SWEEP_EVERY,
         "options": {"expires": WORK_SWEEP_EVERY.total_seconds()},
     },
     "nightly": {
-        "task": "maaledu.nightly",
+        "task": "operations.nightly",
         "schedule": crontab(**NIGHTLY_AT),
         "options": {"expires": 3600},
     },

@@ -1,7 +1,7 @@
 """The work machine: one queue in the database for Stripe events, LMS jobs and e-mails alike.
 
-The table is the queue; a bell (Celery, or an event inside the embedded worker) only says "look
-now". A claim takes a lease and raises the fence; a settle counts only with the fence of its own
+The table is the queue; a notice to the workers (by Celery, or an event inside the embedded worker)
+only says "look now". A claim takes a lease and raises the fence; a settle counts only with the fence of its own
 claim; a lease that ran out is claimed again. Source: architecture, "Work that must not be lost".
 """
 
@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, models
@@ -20,7 +20,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 from structlog.contextvars import bound_contextvars
 
-from maaledu import bell
+from maaledu import notify
 from maaledu.db import atomic, new_id
 from maaledu.errors import AppError
 
@@ -48,8 +48,8 @@ class WorkQuerySet(models.QuerySet):
 class WorkItem(models.Model):
     """Something that must be done at least once and whose effect is idempotent."""
 
-    STATUSES: ClassVar[list[tuple[str, str]]] = [(s, s) for s in (PENDING, RUNNING, DONE, DEAD)]
-    TRANSITIONS: ClassVar[dict[str, list[str]]] = {
+    STATUSES = [(s, s) for s in (PENDING, RUNNING, DONE, DEAD)]
+    TRANSITIONS = {
         PENDING: [RUNNING, DEAD],
         RUNNING: [PENDING],
         DONE: [RUNNING],
@@ -79,7 +79,7 @@ class WorkItem(models.Model):
 
     class Meta:
         abstract = True
-        indexes: ClassVar[list[models.Index]] = [
+        indexes = [
             models.Index(fields=["status", "next_attempt_at"]),
             models.Index(fields=["claim_token"]),
             models.Index(fields=["-created_at"]),
@@ -358,7 +358,7 @@ def _store_for_later(queue: Queue, item: WorkItem, key: str, error: Exception) -
         if known is None:
             raise
         return known
-    ring(queue.name)
+    notify.notify_workers_on_commit(queue.name)
     return None
 
 
@@ -421,10 +421,3 @@ def jittered(pause: timedelta, *, share: float = 0.1) -> timedelta:
 def doubling_backoff(attempts: int) -> timedelta | None:
     """Return 1, 2, 4 ... 64 min ± 10 % after the first to seventh used attempt, then None."""
     return jittered(timedelta(minutes=2 ** (attempts - 1))) if attempts <= 7 else None
-
-
-def ring(queue_name: str) -> None:
-    """Say, once the present transaction is committed, that a queue has work. Losing this delays,
-    and loses nothing.
-    """
-    bell.ring_on_commit(queue_name)

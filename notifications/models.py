@@ -1,5 +1,3 @@
-from typing import ClassVar
-
 from django.db import models
 
 from maaledu.work import WorkItem
@@ -24,7 +22,7 @@ class Email(WorkItem):
     class Meta(WorkItem.Meta):
         verbose_name = "e-mail"
         permissions = (("replay_email", "Can retry and replay e-mails"),)
-        indexes: ClassVar[list[models.Index]] = [
+        indexes = [
             *WorkItem.Meta.indexes,
             models.Index(fields=["to"]),
             models.Index(fields=["kind", "-created_at"]),

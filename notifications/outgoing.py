@@ -19,7 +19,7 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from urllib3.exceptions import MaxRetryError
 
-from maaledu import work
+from maaledu import notify, work
 from maaledu.work import Finish
 from notifications.errors import (
     BrokenTemplate,
@@ -89,7 +89,7 @@ def stage(*, kind: str, to: str, dedupe_key: str, context: dict[str, Any]) -> bo
     _, created = Email.objects.get_or_create(
         dedupe_key=dedupe_key, defaults={"kind": kind, "to": to, "context": context}
     )
-    work.ring(QUEUE)
+    notify.notify_workers_on_commit(QUEUE)
     return created
 
 

@@ -3,7 +3,7 @@ ledger is never edited.
 """
 
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 from django import forms
 from django.contrib import admin
@@ -153,12 +153,12 @@ class AffiliateAdmin(ReadOnlyAdmin):
     search_fields = ("name", "email", "code", "payee_name")
     id_fields = ("pk", "user_id")
     ordering = ("-created_at",)
-    list_select_related: ClassVar[list[str]] = []
+    list_select_related: list[str] = []
     exclude = ("alias_key", "network_key", "payout_key", "payout_sealed", "rate_basis_points")
     readonly_fields = ("rate",)
     actions = ("approve_selected", "suspend_selected", "reinstate_selected", "close_selected")
     actions_list = ("figures",)
-    actions_detail: ClassVar[list[str]] = [
+    actions_detail = [
         "approve",
         "suspend",
         "reinstate",

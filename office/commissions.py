@@ -2,7 +2,7 @@
 keep it from being paid.
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -82,7 +82,7 @@ class CommissionAdmin(AccountAdmin):
         *("review_note", "paid_in", "entries"),
     )
     actions = ("hold_selected", "release_selected")
-    actions_detail: ClassVar[list[str]] = ["hold_one", "release_one"]
+    actions_detail = ["hold_one", "release_one"]
 
     @admin.display(description="sold", ordering="created_at")
     def sold(self, commission: Commission) -> str:

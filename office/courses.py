@@ -25,7 +25,7 @@ class CourseAdmin(EditAdmin):
     )
     list_filter = ("status", "category", "level", "lms_platform", "currency")
     search_fields = ("title", "slug", "summary", "lms_course_id")
-    prepopulated_fields = {"slug": ("title",)}  # noqa: RUF012
+    prepopulated_fields = {"slug": ("title",)}
     readonly_fields = ("status", "enrolled", "created_at", "updated_at")
     actions = ("publish", "archive")
     fieldsets = (

@@ -1,5 +1,5 @@
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
@@ -41,7 +41,7 @@ class EnrollmentAdmin(ReadOnlyAdmin):
         "payments__stripe_session_id",
     )
     ordering = ("-created_at",)
-    list_select_related: ClassVar[list[str]] = []
+    list_select_related: list[str] = []
     fields = (
         *(
             "email",

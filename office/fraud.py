@@ -2,7 +2,7 @@
 it.
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
@@ -70,7 +70,7 @@ class FraudSignalAdmin(ReadOnlyAdmin):
     readonly_fields = ("sale", "suspension")
     actions = ("clear_selected", "confirm_selected")
     actions_list = ("look_now",)
-    actions_detail: ClassVar[list[str]] = ["clear", "confirm"]
+    actions_detail = ["clear", "confirm"]
 
     @display(description="status", ordering="status", label=STATE_COLORS)
     def state(self, signal: FraudSignal) -> str:

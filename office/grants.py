@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
 from operator import attrgetter
-from typing import Any, ClassVar
+from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
@@ -85,7 +85,7 @@ class GrantAdmin(ReadOnlyAdmin):
     list_select_related = ("course", "program")
     inlines = (GrantEventInline, RefusalInline)
     actions = ("approve_selected", "reject_selected", "export")
-    actions_detail: ClassVar[list[str]] = [
+    actions_detail = [
         "approve_one",
         "reject_one",
         "reissue_one",

@@ -2,7 +2,6 @@
 added, edited or deleted.
 """
 
-from typing import ClassVar
 from uuid import UUID
 
 from django.contrib import admin
@@ -39,10 +38,10 @@ class AccountAdmin(ReadOnlyAdmin):
     them.
     """
 
-    search_fields: ClassVar[tuple[str, ...]] = ("affiliate__code", "affiliate__email")
+    search_fields = ("affiliate__code", "affiliate__email")
     search_help_text = "Code or e-mail address of an affiliate, or a whole id"
     ordering = ("-created_at",)
-    list_select_related: ClassVar[tuple[str, ...]] = ("affiliate",)
+    list_select_related: tuple[str, ...] = ("affiliate",)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet, search_term: str

@@ -1,5 +1,5 @@
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any
 
 from django.contrib import admin, messages
 from django.db import models
@@ -68,7 +68,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     its permission and log entry.
     """
 
-    VERBS: ClassVar[dict[str, str]] = {
+    VERBS = {
         "replay": DeadLetter.Status.REPLAYED,
         "dismiss": DeadLetter.Status.DISMISSED,
     }

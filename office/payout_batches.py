@@ -4,7 +4,7 @@ for the bank and PayPal.
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 from uuid import UUID
 
 from django import forms
@@ -133,9 +133,9 @@ class PayoutBatchAdmin(ReadOnlyAdmin):
         "cancelled",
     )
     fields = ("state", "method", "payable_on", "least", "lines", "total", "drafted")
-    fields_once_done: ClassVar[list[str]] = ["released", "exported", "paid", "cancelled"]
-    actions_list: ClassVar[list[str]] = ["draft"]
-    actions_detail: ClassVar[list[str]] = ["release_batch", "export", "mark_paid", "cancel_batch"]
+    fields_once_done = ["released", "exported", "paid", "cancelled"]
+    actions_list = ["draft"]
+    actions_detail = ["release_batch", "export", "mark_paid", "cancel_batch"]
     change_form_outer_before_template = "admin/affiliates/payout_lines.html"
 
     @display(description="status", ordering="status", label=STATE_COLORS)

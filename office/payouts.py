@@ -1,6 +1,6 @@
 """Payouts, as staff see them."""
 
-from typing import Any, ClassVar
+from typing import Any
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
@@ -101,7 +101,7 @@ class PayoutAdmin(AccountAdmin):
         "cancel_reason",
     )
     inlines = (ItemInline,)
-    actions_detail: ClassVar[list[str]] = ["cancel_one"]
+    actions_detail = ["cancel_one"]
 
     def named_by(self, text: str) -> Q:
         return super().named_by(text) | Q(pk=payout_files.payout_of(text))

@@ -2,7 +2,7 @@
 said of refunds and disputes.
 """
 
-from typing import Any, ClassVar
+from typing import Any
 
 from django.conf import settings
 from django.contrib import admin, messages
@@ -118,13 +118,13 @@ class DisputeInline(ReadOnlyInline):
 
 
 class ReversalAdmin(ReadOnlyAdmin):
-    """What a refund and a dispute have in common: an amount of one payment, known by its enrolment
+    """What a refund and a dispute have in common: an amount of one payment, known by its enrollment
     and by Stripe's ids.
     """
 
     id_fields = ("pk", "payment_id", "payment__enrollment_id")
     list_select_related = ("payment__enrollment",)
-    readonly_fields: ClassVar[tuple[str, ...]] = ("price", "place")
+    readonly_fields = ("price", "place")
     exclude = ("amount",)
     ordering = ("-created_at",)
 

@@ -1,4 +1,4 @@
-"""How sales and the affiliates stand: counters per kind of enrolment and per affiliate, balances,
+"""How sales and the affiliates stand: counters per kind of enrollment and per affiliate, balances,
 what waits for staff.
 
 A sale belongs to the day of its checkout, a commission to the day it was earned. Everything is
@@ -26,7 +26,7 @@ KIND, CURRENCY = "payment__enrollment__kind", "currency"
 
 @dataclass(frozen=True)
 class KindFigures:
-    """The enrolments of one kind in one currency; `revenue` and `taken_back` in minor units."""
+    """The enrollments of one kind in one currency; `revenue` and `taken_back` in minor units."""
 
     kind: str
     currency: str

@@ -28,7 +28,7 @@ BATCH = 500
 
 
 def check_one_live_enrollment() -> list[str]:
-    """I17: at most one live enrolment for each course and e-mail."""
+    """I17: at most one live enrollment for each course and e-mail."""
     groups = (
         Enrollment.objects.live()
         .order_by()
@@ -42,7 +42,7 @@ def check_one_live_enrollment() -> list[str]:
 
 
 def check_one_open_payment() -> list[str]:
-    """I3: at most one open payment for each enrolment."""
+    """I3: at most one open payment for each enrollment."""
     groups = (
         Payment.objects.filter(status__in=Payment.OPEN)
         .order_by()
@@ -54,7 +54,7 @@ def check_one_open_payment() -> list[str]:
 
 
 def check_paid_is_paid_for() -> list[str]:
-    """I15, I7: a paid enrolment has exactly one payment that fulfilled it, of its own amount; a
+    """I15, I7: a paid enrollment has exactly one payment that fulfilled it, of its own amount; a
     free one has none.
     """
     found = []
@@ -78,7 +78,7 @@ def check_paid_is_paid_for() -> list[str]:
 
 
 def check_received_is_fulfilled() -> list[str]:
-    """I4: money that was received and not set aside for review has made its enrolment paid."""
+    """I4: money that was received and not set aside for review has made its enrollment paid."""
     unset = Payment.objects.filter(status=Payment.PAID).exclude(
         review_reason__in=Payment.UNFULFILLED
     )
@@ -91,7 +91,7 @@ def check_received_is_fulfilled() -> list[str]:
 
 
 def check_paid_has_job() -> list[str]:
-    """I10: every paid enrolment without access has its one LMS job: nothing is lost on the way."""
+    """I10: every paid enrollment without access has its one LMS job: nothing is lost on the way."""
     paid = Enrollment.objects.paid().exclude(lms_status=Enrollment.LMS_SUCCESS)
     known = set(SyncJob.objects.filter(action=SyncJob.ENROLL).values_list("dedupe_key", flat=True))
     return [
@@ -102,7 +102,7 @@ def check_paid_has_job() -> list[str]:
 
 
 def check_job_has_paid() -> list[str]:
-    """I15: no LMS job for an enrolment that was never paid."""
+    """I15: no LMS job for an enrollment that was never paid."""
     reached = {
         str(pk)
         for pk in EnrollmentEvent.objects.filter(to_status=Enrollment.PAID).values_list(
@@ -119,7 +119,7 @@ def check_job_has_paid() -> list[str]:
 
 
 def check_access_is_recorded() -> list[str]:
-    """R127: a job is done exactly when its enrolment has access and an LMS enrolment id (as long as
+    """R127: a job is done exactly when its enrollment has access and an LMS enrollment id (as long as
     jobs are kept).
     """
     done = dict(
@@ -138,7 +138,7 @@ def check_access_is_recorded() -> list[str]:
 
 
 def check_one_confirmation() -> list[str]:
-    """I12, R139: one confirmation for each enrolment with access, and none without."""
+    """I12, R139: one confirmation for each enrollment with access, and none without."""
     keys = set(
         Email.objects.filter(kind__in=mails.CONFIRMATION_KINDS).values_list("dedupe_key", flat=True)
     )
@@ -155,7 +155,7 @@ def check_one_confirmation() -> list[str]:
 
 
 def _long_finished() -> Q:
-    """Enrolments whose job and e-mail may have been deleted by now (decisions: finished jobs are
+    """Enrollments whose job and e-mail may have been deleted by now (decisions: finished jobs are
     kept for 90 days).
     """
     return Q(lms_synced_at__lt=timezone.now() - settings.WORK_KEEP_FINISHED + CLEAN_UP_MARGIN)
@@ -214,7 +214,7 @@ def check_dead_events() -> list[str]:
 
 
 def check_pending_ends() -> list[str]:
-    """I16: no enrolment is pending an hour after its session's end, unless a bank is still at work
+    """I16: no enrollment is pending an hour after its session's end, unless a bank is still at work
     on it.
     """
     limit_at = timezone.now() - settings.STRIPE_SESSION_LIFETIME - GRACE
@@ -226,7 +226,7 @@ def check_pending_ends() -> list[str]:
 
 
 def _with_payments(enrollments: QuerySet[Enrollment]) -> Iterator[tuple[Enrollment, list[Payment]]]:
-    """Yield each with its payments, which are asked for BATCH enrolments at a time."""
+    """Yield each with its payments, which are asked for BATCH enrollments at a time."""
     rows = enrollments.iterator(BATCH)
     while batch := list(islice(rows, BATCH)):
         payments: dict[object, list[Payment]] = {enrollment.pk: [] for enrollment in batch}
@@ -244,7 +244,7 @@ def _is_processing(payments: list[Payment]) -> bool:
 
 
 def check_audit() -> list[str]:
-    """I18: the trail of every enrolment leads from pending, step by step, to the status it has."""
+    """I18: the trail of every enrollment leads from pending, step by step, to the status it has."""
     trails: dict[object, list[tuple[str, str]]] = {}
     for event in EnrollmentEvent.objects.order_by("created_at", "pk").iterator(BATCH):
         trails.setdefault(event.enrollment_id, []).append((event.from_status, event.to_status))
@@ -286,8 +286,8 @@ def check_attempts() -> list[str]:
 
 
 def check_coupon_at_most_once() -> list[str]:
-    """I1: a coupon is attached to at most one live enrolment, and is redeemed exactly when a paid
-    enrolment holds it.
+    """I1: a coupon is attached to at most one live enrollment, and is redeemed exactly when a paid
+    enrollment holds it.
     """
     holders: dict[object, list[Enrollment]] = {}
     for enrollment in Enrollment.objects.live().filter(grant_id__isnull=False).iterator(BATCH):
@@ -332,7 +332,7 @@ def _was_taken_back(grant: Grant) -> bool:
 
 
 def check_coupon_is_not_stuck() -> list[str]:
-    """I2: a coupon is reserved exactly while the enrolment that holds it is pending."""
+    """I2: a coupon is reserved exactly while the enrollment that holds it is pending."""
     reserved = dict(Grant.objects.filter(status=Grant.RESERVED).values_list("enrollment_id", "pk"))
     pending = set(
         Enrollment.objects.filter(status=Enrollment.PENDING, grant_id__isnull=False).values_list(

@@ -11,7 +11,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.db import close_old_connections, connection
 
-from maaledu import bell, work
+from maaledu import notify, work
 from maaledu.work import Queue
 from operations import queues
 
@@ -44,11 +44,11 @@ def _thread(
 
 
 def _serve(queue: Queue, stop: threading.Event) -> None:
-    rung = bell.local_bells.setdefault(queue.name, threading.Event())
+    due = notify.local_events.setdefault(queue.name, threading.Event())
     while not stop.is_set():
-        rung.clear()
+        due.clear()
         if not _guarded(lambda: work.drain(queue), stop):
-            rung.wait(settings.WORK_POLL.total_seconds())
+            due.wait(settings.WORK_POLL.total_seconds())
 
 
 def _sweep_forever(stop: threading.Event) -> None:

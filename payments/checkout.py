@@ -67,7 +67,7 @@ def start(
     buyer is resumed.
 
     The price is the course's own, read here, less what the coupon's grant gives. `click` is the
-    affiliate's link that brought the buyer; it is kept as a fact on a new enrolment. Raises
+    affiliate's link that brought the buyer; it is kept as a fact on a new enrollment. Raises
     CourseNotFound, AlreadyEnrolled, PaymentInProgress, CouponUnavailable, and CheckoutUnavailable
     when Stripe fails: nothing stays reserved then. ValidationError for a malformed e-mail.
     """
@@ -139,7 +139,7 @@ def _begin(enrollment: Enrollment, payment: Payment | None) -> Started:
 
 
 def _resume(enrollment: Enrollment, payment: Payment | None) -> Started:
-    """Go on with a live enrolment that was there before."""
+    """Go on with a live enrollment that was there before."""
     if enrollment.status == Enrollment.PAID:
         raise AlreadyEnrolled(enrollment=str(enrollment.pk))
     if payment is None:
@@ -150,7 +150,7 @@ def _resume(enrollment: Enrollment, payment: Payment | None) -> Started:
 
 
 def _find_live(course: Course, email: str) -> Held | None:
-    """Return the buyer's live enrolment with its usable payment, having ended whatever is over but
+    """Return the buyer's live enrollment with its usable payment, having ended whatever is over but
     not yet swept.
     """
     enrollment = Enrollment.objects.live().of_buyer(course, email).first()
@@ -201,7 +201,7 @@ def _write_referred(order: Order, click: Click | None) -> Held:
 
 @atomic
 def _write(order: Order, referral: Referral | None = None) -> Held:
-    """Write the pending enrolment and its payment, or the paid one of a free place, and reserve the
+    """Write the pending enrollment and its payment, or the paid one of a free place, and reserve the
     coupon, together.
 
     IntegrityError: the buyer has a live one. CouponUnavailable: somebody was faster with the

@@ -14,7 +14,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from maaledu.db import atomic, transition
-from maaledu.rows import each
+from maaledu.rows import for_each_row
 from notifications.alerts import alert_staff
 from payments import gateway, reversals
 from payments.models import Dispute, Payment
@@ -183,7 +183,9 @@ def attach_waiting() -> int:
         else {}
     )
     known = [dispute for dispute in disputes if dispute.payment_intent_id in payments]
-    return each(known, lambda dispute: _attach(dispute, payments[dispute.payment_intent_id]))
+    return for_each_row(
+        known, lambda dispute: _attach(dispute, payments[dispute.payment_intent_id])
+    )
 
 
 @atomic
@@ -210,7 +212,7 @@ def reconcile(*, since: timedelta) -> int:
     now = timezone.now()
     told = gateway.recent_disputes(since=now - since)
     ours = [dispute for dispute in told if is_dispute(dispute) and _is_ours(dispute)]
-    return each(
+    return for_each_row(
         ours, lambda dispute: record(dispute, told_at=int(now.timestamp()), actor="reconciliation")
     )
 

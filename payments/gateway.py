@@ -38,17 +38,17 @@ REPLACED = "maaledu_replaced"  # where a stored event says what of it we had to 
 Session = dict[str, Any]
 
 
-def client(*, hurry: bool = False) -> stripe.StripeClient:
+def client(*, interactive: bool = False) -> stripe.StripeClient:
     seconds = (
-        min(settings.STRIPE_READ_SECONDS, settings.STRIPE_HURRY_SECONDS)
-        if hurry
+        min(settings.STRIPE_READ_SECONDS, settings.STRIPE_INTERACTIVE_SECONDS)
+        if interactive
         else settings.STRIPE_READ_SECONDS
     )
     return _client(
         settings.STRIPE_SECRET_KEY,
         settings.STRIPE_API_BASE,
         seconds,
-        0 if hurry else settings.STRIPE_MAX_RETRIES,
+        0 if interactive else settings.STRIPE_MAX_RETRIES,
     )
 
 
@@ -79,14 +79,14 @@ def create_session(params: dict[str, Any], *, idempotency_key: str) -> Session:
     return session
 
 
-def retrieve_session(session_id: str, *, hurry: bool = False) -> Session:
+def retrieve_session(session_id: str, *, interactive: bool = False) -> Session:
     """Return the session as Stripe has it now, with its payment intent, which tells whether a
     delayed payment failed.
 
-    Raises StripeUnavailable, StripeSessionUnknown, StripeRefused. With `hurry`, one try of a few
+    Raises StripeUnavailable, StripeSessionUnknown, StripeRefused. With `interactive`, one try of a few
     seconds.
     """
-    sessions = client(hurry=hurry).v1.checkout.sessions
+    sessions = client(interactive=interactive).v1.checkout.sessions
     return _call(lambda: sessions.retrieve(session_id, {"expand": ["payment_intent"]}))
 
 

@@ -47,7 +47,7 @@ def order_for(
 
 
 def new_enrollment(order: Order, **referred: Any) -> Enrollment:
-    """Return the pending, unsaved enrolment of an order: a snapshot of what was promised, and of
+    """Return the pending, unsaved enrollment of an order: a snapshot of what was promised, and of
     who `referred` it.
     """
     course = order.course

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from enrollments.models import Enrollment
-from maaledu.rows import each
+from maaledu.rows import for_each_row
 from payments import gateway, settlement, webhooks
 from payments.errors import StripeRefused, StripeUnavailable
 from payments.models import Payment
@@ -50,11 +50,11 @@ def _each(payments: Iterable[Payment], settle: Callable[..., bool]) -> int:
             )
             return False
 
-    return each(payments, settle_one, outage=StripeUnavailable)
+    return for_each_row(payments, settle_one, outage=StripeUnavailable)
 
 
 def end_orphans(*, limit: int = BATCH) -> int:
-    """End the pending enrolments that were cut off between two attempts and have no open payment;
+    """End the pending enrollments that were cut off between two attempts and have no open payment;
     return how many.
     """
     limit_at = timezone.now() - settings.STRIPE_SESSION_LIFETIME - settings.PENDING_GRACE
@@ -66,7 +66,7 @@ def end_orphans(*, limit: int = BATCH) -> int:
         for enrollment in old
         if not enrollment.payments.filter(status__in=Payment.OPEN).exists()
     ]
-    return each(orphans, lambda enrollment: settlement.expire(enrollment, actor=ACTOR))
+    return for_each_row(orphans, lambda enrollment: settlement.expire(enrollment, actor=ACTOR))
 
 
 def ask_about_processing(*, limit: int = BATCH) -> int:
@@ -89,7 +89,7 @@ def with_stripe(*, since: timedelta) -> int:
     Raises StripeUnavailable, StripeRefused, and RowsFailed in the end, where one of them could not
     be settled.
     """
-    return each(gateway.completed_sessions(since=timezone.now() - since), _settle_found)
+    return for_each_row(gateway.completed_sessions(since=timezone.now() - since), _settle_found)
 
 
 def _settle_found(session: dict[str, Any]) -> bool:

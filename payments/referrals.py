@@ -1,4 +1,4 @@
-"""A purchase and whose link it came through: resolved at checkout, written on the enrolment, told
+"""A purchase and whose link it came through: resolved at checkout, written on the enrollment, told
 to the ledger when paid.
 
 Trouble with it never stops a purchase (requirement R041): it is logged, and nobody is credited.
@@ -64,7 +64,7 @@ def shown_to(request: HttpRequest, *, email: str | None = "") -> Referral | None
 
 
 def facts_of(referral: Referral | None, *, list_price: int) -> dict[str, Any]:
-    """Return the enrolment's columns that keep the referral as a fact (requirements R040, R076)."""
+    """Return the enrollment's columns that keep the referral as a fact (requirements R040, R076)."""
     if referral is None:
         return {}
     facts: dict[str, Any] = {

@@ -20,7 +20,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from maaledu.db import atomic, new_id, transition
-from maaledu.rows import each
+from maaledu.rows import for_each_row
 from notifications.alerts import alert_staff
 from payments import gateway, mails, reversals
 from payments.errors import (
@@ -274,7 +274,7 @@ def attach_waiting() -> int:
         else {}
     )
     known = [refund for refund in refunds if refund.payment_intent_id in payments]
-    return each(known, lambda refund: _attach(refund, payments[refund.payment_intent_id]))
+    return for_each_row(known, lambda refund: _attach(refund, payments[refund.payment_intent_id]))
 
 
 @atomic
@@ -313,7 +313,7 @@ def _resume_each(refunds: Iterable[Refund]) -> int:
             logger.warning("refund refused", extra={"refund": str(refund.pk), "code": error.code})
             return False
 
-    return each(refunds, resume, outage=StripeUnavailable)
+    return for_each_row(refunds, resume, outage=StripeUnavailable)
 
 
 def _resume(refund: Refund) -> bool:
@@ -358,7 +358,7 @@ def reconcile(*, since: timedelta) -> int:
     """
     told = gateway.recent_refunds(since=timezone.now() - since)
     ours = (refund for refund in told if is_refund(refund) and _is_ours(refund))
-    return each(ours, lambda refund: record(refund, actor="reconciliation"))
+    return for_each_row(ours, lambda refund: record(refund, actor="reconciliation"))
 
 
 def _is_ours(told: dict[str, Any]) -> bool:

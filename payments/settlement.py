@@ -82,7 +82,7 @@ def _failed_later(session: dict[str, Any]) -> bool:
 
 @atomic
 def fail(payment: Payment, *, code: str, actor: str) -> bool:
-    """Write down that this payment failed, and with it the enrolment it was for."""
+    """Write down that this payment failed, and with it the enrollment it was for."""
     return apply_failure(Payment.objects.get(pk=payment.pk), code=code, actor=actor)
 
 
@@ -99,7 +99,7 @@ def _end(payment: Payment, ends_as: str, code: str, actor: str) -> bool:
 
 
 def _end_place(payment: Payment, code: str, actor: str) -> None:
-    """End the enrolment as its payment has just ended."""
+    """End the enrollment as its payment has just ended."""
     enrollment = payment.enrollment
     if _move(enrollment, ENDINGS[payment.status], actor, note=code, failure_code=code):
         logger.info(
@@ -233,7 +233,7 @@ def _keep_for_review(payment: Payment, enrollment: Enrollment, actor: str) -> bo
 
 
 def _fail_for_amount(enrollment: Enrollment, actor: str) -> None:
-    """Whatever ended the enrolment before: that money was received for it is what its learner and
+    """Whatever ended the enrollment before: that money was received for it is what its learner and
     staff must know.
     """
     if not _move(
@@ -259,14 +259,14 @@ def _id_of(reference: Any) -> str:
     return gateway.text_of(reference.get("id") if isinstance(reference, dict) else reference)
 
 
-def ask_stripe(payment: Payment, *, actor: str, hurry: bool = False) -> bool:
+def ask_stripe(payment: Payment, *, actor: str, interactive: bool = False) -> bool:
     """Fetch the payment's session and settle what it says. Raises StripeUnavailable, StripeRefused.
 
-    With `hurry`, because somebody waits, Stripe is asked once and has a few seconds.
+    With `interactive`, because somebody waits, Stripe is asked once and has a few seconds.
     """
     if not payment.stripe_session_id:
         return False
-    session = gateway.retrieve_session(payment.stripe_session_id, hurry=hurry)
+    session = gateway.retrieve_session(payment.stripe_session_id, interactive=interactive)
     return settle_session(payment, session, actor=actor)
 
 
@@ -292,7 +292,7 @@ def end_overdue(payment: Payment, *, actor: str) -> bool:
 
 @atomic
 def expire(enrollment: Enrollment, *, actor: str) -> bool:
-    """End a pending enrolment that has no open payment left to end it."""
+    """End a pending enrollment that has no open payment left to end it."""
     return _move(
         Enrollment.objects.get(pk=enrollment.pk),
         Enrollment.EXPIRED,
@@ -307,7 +307,7 @@ def abandon(payment: Payment, *, ends_as: str = "", actor: str = "") -> bool:
     """End a payment whose session nobody has the address of: it was cut off before it was stored,
     so it cannot be paid.
 
-    With `ends_as`, its enrolment ends the same way; without, it stays pending for a new attempt.
+    With `ends_as`, its enrollment ends the same way; without, it stays pending for a new attempt.
     Stripe has not said so: what an event has moved meanwhile is left as it is.
     """
     fresh = Payment.objects.get(pk=payment.pk)

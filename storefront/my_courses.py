@@ -24,7 +24,7 @@ def verified_emails(user: User) -> list[str]:
 
 
 def courses_of(user: User, *, cursor: str) -> dict[str, Any]:
-    """Return one page of a person's enrolments with what to say about each, and what they have
+    """Return one page of a person's enrollments with what to say about each, and what they have
     spent in all.
     """
     emails = verified_emails(user)

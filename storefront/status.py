@@ -1,4 +1,4 @@
-"""What a learner is told about an enrolment, in words: derived from the rows on every look, stored
+"""What a learner is told about an enrollment, in words: derived from the rows on every look, stored
 nowhere.
 """
 
@@ -54,7 +54,7 @@ class StatusView:
 
 
 def describe(enrollment: Enrollment, payment: Payment | None = None) -> StatusView:
-    """Return the page's state, headline and steps for one enrolment; `payment` is its latest one,
+    """Return the page's state, headline and steps for one enrollment; `payment` is its latest one,
     if it has any.
     """
     if enrollment.status == Enrollment.PAID:

@@ -206,7 +206,7 @@ def _asked(payment: Payment) -> bool:
     if not cache.add(f"asked-stripe:{payment.pk}", 1, ASK_STRIPE_EVERY_SECONDS):
         return False
     try:
-        return settlement.ask_stripe(payment, actor="success page", hurry=True)
+        return settlement.ask_stripe(payment, actor="success page", interactive=True)
     except (StripeUnavailable, StripeRefused):
         return False
 

@@ -256,9 +256,9 @@ BANS = [
         "sleeps", calls_of("sleep"), ("maaledu.db", "maaledu.mongodb", "lms_sync.locks", "sandbox")
     ),
     Ban(
-        "only the bell sends Celery messages",
+        "only maaledu.notify sends Celery messages",
         calls_of("delay", "apply_async", "send_task"),
-        ("maaledu.bell",),
+        ("maaledu.notify",),
     ),
     Ban("MongoDB cannot ignore conflicts", ignored_conflicts),
     Ban(

@@ -141,7 +141,7 @@ BREACHES = {
         "tip = amount * 0.1",
     ],
     "sleeps": ["import time\ntime.sleep(1)", "from time import sleep\nsleep(1)"],
-    "only the bell sends Celery messages": [
+    "only maaledu.notify sends Celery messages": [
         "drain.delay('x')",
         "drain.apply_async()",
         "app.send_task('x')",
@@ -184,10 +184,10 @@ half = seconds / 2
 
 
 def test_control_an_exception_covers_its_own_module_only():
-    ban = next(ban for ban in BANS if ban.allowed == ("maaledu.bell",))
+    ban = next(ban for ban in BANS if ban.allowed == ("maaledu.notify",))
     source = "app.send_task('x')"
-    assert ban.violations(snippet(source, "maaledu.bell")) == []
-    assert len(ban.violations(snippet(source, "maaledu.bells"))) == 1
+    assert ban.violations(snippet(source, "maaledu.notify")) == []
+    assert len(ban.violations(snippet(source, "maaledu.notifying"))) == 1
 
 
 # --- sizes ----------------------------------------------------------------------------------------

@@ -1,5 +1,3 @@
-from typing import ClassVar
-
 from django.conf import settings
 from django.core.validators import MaxValueValidator
 from django.db import models
@@ -16,23 +14,23 @@ class Affiliate(models.Model):
     """Somebody who sends buyers: their code, their rate, and where their money goes, sealed.
 
     The address is the account's, copied in; `rate_basis_points` is what the next attribution copies
-    onto an enrolment.
+    onto an enrollment.
     """
 
     APPLIED, ACTIVE, SUSPENDED, CLOSED = "applied", "active", "suspended", "closed"
-    TRANSITIONS: ClassVar[dict[str, list[str]]] = {
+    TRANSITIONS = {
         APPLIED: [],
         ACTIVE: [APPLIED, SUSPENDED, CLOSED],
         SUSPENDED: [ACTIVE],
         CLOSED: [APPLIED, ACTIVE, SUSPENDED],
     }
     PAYPAL, BANK, LATER = "paypal", "bank", "later"
-    METHODS: ClassVar[list[tuple[str, str]]] = [
+    METHODS = [
         (PAYPAL, "PayPal"),
         (BANK, "Bank transfer"),
         (LATER, "Decide later"),
     ]
-    PAYABLE_METHODS: ClassVar[list[tuple[str, str]]] = METHODS[:2]
+    PAYABLE_METHODS = METHODS[:2]
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     user = models.OneToOneField(User, on_delete=models.PROTECT, related_name="affiliate")
@@ -67,7 +65,7 @@ class Affiliate(models.Model):
     activated_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        indexes: ClassVar[list[models.Index]] = [
+        indexes = [
             models.Index(fields=["status", "payout_method"]),
             models.Index(fields=["-created_at"]),
         ]

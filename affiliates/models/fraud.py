@@ -1,5 +1,3 @@
-from typing import ClassVar
-
 from django.db import models
 from django.utils import timezone
 
@@ -19,7 +17,7 @@ class FraudSignal(models.Model):
         "grants_only",
         "shared_account",
     )
-    KINDS: ClassVar[list[tuple[str, str]]] = [
+    KINDS = [
         (SAME_ADDRESS, "A purchase from the affiliate's own address"),
         (SAME_DEVICE, "A purchase on the affiliate's own device"),
         (ALIAS_EMAIL, "A purchase with a variant of the affiliate's e-mail"),
@@ -29,7 +27,7 @@ class FraudSignal(models.Model):
         (SHARED_ACCOUNT, "Paid to the same account as another affiliate"),
     ]
     OPEN, CLEARED, CONFIRMED = "open", "cleared", "confirmed"
-    TRANSITIONS: ClassVar[dict[str, list[str]]] = {
+    TRANSITIONS = {
         OPEN: [],
         CLEARED: [OPEN, CONFIRMED],
         CONFIRMED: [OPEN, CLEARED],
@@ -50,7 +48,7 @@ class FraudSignal(models.Model):
 
     class Meta:
         verbose_name = "fraud signal"
-        indexes: ClassVar[list[models.Index]] = [
+        indexes = [
             models.Index(fields=["status", "-created_at"]),
             models.Index(fields=["affiliate", "status"]),
             models.Index(fields=["-created_at"]),

@@ -1,4 +1,4 @@
-from typing import Any, ClassVar, NoReturn
+from typing import Any, NoReturn
 
 from django.db import models
 from django.utils import timezone
@@ -42,9 +42,9 @@ class LedgerEntry(models.Model):
 
     COMMISSION, REVERSAL, ADJUSTMENT = "commission", "reversal", "adjustment"
     PAYOUT, PAYOUT_CANCELLED = "payout", "payout_cancelled"
-    EARNINGS: ClassVar[list[str]] = [COMMISSION, REVERSAL, ADJUSTMENT]
-    PAYMENTS: ClassVar[list[str]] = [PAYOUT, PAYOUT_CANCELLED]
-    KINDS: ClassVar[list[tuple[str, str]]] = [
+    EARNINGS = [COMMISSION, REVERSAL, ADJUSTMENT]
+    PAYMENTS = [PAYOUT, PAYOUT_CANCELLED]
+    KINDS = [
         (COMMISSION, "Commission"),
         (REVERSAL, "Reversal"),
         (ADJUSTMENT, "Adjustment"),
@@ -78,7 +78,7 @@ class LedgerEntry(models.Model):
     class Meta:
         verbose_name = "ledger entry"
         verbose_name_plural = "ledger entries"
-        indexes: ClassVar[list[models.Index]] = [
+        indexes = [
             models.Index(fields=["affiliate", "-created_at", "-id"]),
             models.Index(fields=["affiliate", "currency", "available_at"]),
             # Few among very many: without an index of their own the planner looks for them in the
@@ -138,12 +138,12 @@ class Balance(models.Model):
     version = models.PositiveBigIntegerField(default=0)
 
     class Meta:
-        constraints: ClassVar[list[models.BaseConstraint]] = [
+        constraints = [
             models.UniqueConstraint(
                 fields=["affiliate", "currency"], name="one_balance_per_affiliate_and_currency"
             ),
         ]
-        indexes: ClassVar[list[models.Index]] = [models.Index(fields=["currency", "payable"])]
+        indexes = [models.Index(fields=["currency", "payable"])]
 
     def __str__(self) -> str:
         return (
@@ -169,7 +169,7 @@ class Balance(models.Model):
 
 
 class Commission(models.Model):
-    """What one sale earned and how much of it was taken back: one row per enrolment, beside its
+    """What one sale earned and how much of it was taken back: one row per enrollment, beside its
     ledger entries.
 
     Reversals are a target: `reversed` says how much is taken back in all, and an entry is written
@@ -199,7 +199,7 @@ class Commission(models.Model):
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
-        indexes: ClassVar[list[models.Index]] = [
+        indexes = [
             models.Index(fields=["affiliate", "-created_at"]),
             models.Index(fields=["affiliate", "is_disputed"]),
             models.Index(fields=["affiliate", "is_under_review"]),

@@ -1,5 +1,3 @@
-from typing import ClassVar
-
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
@@ -20,7 +18,7 @@ class PayoutBatch(models.Model):
     """
 
     DRAFT, RELEASED, PAID, CANCELLED = DRAFT, RELEASED, PAID, CANCELLED
-    TRANSITIONS: ClassVar[dict[str, list[str]]] = {
+    TRANSITIONS = {
         DRAFT: [],
         RELEASED: [DRAFT],
         PAID: [RELEASED],
@@ -65,7 +63,7 @@ class PayoutBatch(models.Model):
     class Meta:
         verbose_name = "payout batch"
         verbose_name_plural = "payout batches"
-        constraints: ClassVar[list[models.BaseConstraint]] = [
+        constraints = [
             # MongoDB does not enforce these two; the guard of `payouts.release` holds everywhere.
             models.CheckConstraint(
                 condition=Q(released_by=None) | ~Q(released_by=F("drafted_by")),
@@ -76,7 +74,7 @@ class PayoutBatch(models.Model):
                 name="released_by_somebody",
             ),
         ]
-        indexes: ClassVar[list[models.Index]] = [
+        indexes = [
             models.Index(fields=["status", "-created_at"]),
             models.Index(fields=["-created_at"]),
         ]
@@ -100,14 +98,14 @@ class Payout(models.Model):
     """
 
     DRAFT, RELEASED, PAID, CANCELLED = DRAFT, RELEASED, PAID, CANCELLED
-    TRANSITIONS: ClassVar[dict[str, list[str]]] = {
+    TRANSITIONS = {
         DRAFT: [],
         RELEASED: [DRAFT],
         PAID: [RELEASED],
         CANCELLED: [DRAFT, RELEASED, PAID],  # from paid: the bank sent it back
     }
-    LIVE: ClassVar[list[str]] = [DRAFT, RELEASED, PAID]
-    BOOKED: ClassVar[list[str]] = [RELEASED, PAID]
+    LIVE = [DRAFT, RELEASED, PAID]
+    BOOKED = [RELEASED, PAID]
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     batch = models.ForeignKey(PayoutBatch, on_delete=models.PROTECT, related_name="payouts")
@@ -124,12 +122,12 @@ class Payout(models.Model):
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
-        constraints: ClassVar[list[models.BaseConstraint]] = [
+        constraints = [
             models.UniqueConstraint(
                 fields=["batch", "affiliate"], name="one_payout_per_affiliate_and_batch"
             ),
         ]
-        indexes: ClassVar[list[models.Index]] = [
+        indexes = [
             models.Index(fields=["affiliate", "-created_at"]),
             models.Index(fields=["status", "-created_at"]),
         ]
@@ -155,7 +153,7 @@ class PayoutItem(models.Model):
     is_live = models.BooleanField(default=True)
 
     class Meta:
-        constraints: ClassVar[list[models.BaseConstraint]] = [
+        constraints = [
             models.UniqueConstraint(
                 fields=["entry"], condition=Q(is_live=True), name="one_live_payout_per_entry"
             ),

@@ -1,5 +1,3 @@
-from typing import ClassVar
-
 from django.db import models
 from django.utils import timezone
 
@@ -20,7 +18,7 @@ class ReferralVisit(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
-        indexes: ClassVar[list[models.Index]] = [
+        indexes = [
             models.Index(fields=["affiliate", "day"]),
             models.Index(fields=["day"]),
         ]
@@ -52,13 +50,13 @@ class ReferralDay(models.Model):
     )
 
     class Meta:
-        constraints: ClassVar[list[models.BaseConstraint]] = [
+        constraints = [
             models.UniqueConstraint(
                 fields=["affiliate", "day", "course_slug", "currency"],
                 name="one_row_per_affiliate_day_course",
             ),
         ]
-        indexes: ClassVar[list[models.Index]] = [models.Index(fields=["-day"])]
+        indexes = [models.Index(fields=["-day"])]
 
     def __str__(self) -> str:
         return f"{self.day} {self.course_slug}: {self.visits}/{self.checkouts}/{self.purchases}"

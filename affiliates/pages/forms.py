@@ -4,8 +4,7 @@ those are the server's.
 
 import functools
 import unicodedata
-from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import pycountry
 from django import forms
@@ -91,7 +90,7 @@ class PayoutForm(PersonForm):
     anything.
     """
 
-    READERS: ClassVar[dict[str, Callable[[str], str]]] = {
+    READERS = {
         "paypal_email": _paypal,
         "payee_name": _plain,
         "iban": _iban,
@@ -165,7 +164,7 @@ class JoinForm(PayoutForm):
         "iban",
         "accept_terms",
     )
-    JSON_NAMES: ClassVar[dict[str, str]] = {
+    JSON_NAMES = {
         "name": "name",
         "tax_country": "taxCountry",
         "method": "payoutMethod",

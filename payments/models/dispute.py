@@ -1,5 +1,3 @@
-from typing import ClassVar
-
 from django.db import models
 from django.utils import timezone
 
@@ -15,7 +13,7 @@ class Dispute(models.Model):
     """
 
     WARNING, OPEN, WON, LOST = "warning", "open", "won", "lost"
-    TRANSITIONS: ClassVar[dict[str, list[str]]] = {
+    TRANSITIONS = {
         WARNING: [],
         OPEN: [WARNING],
         WON: [WARNING, OPEN],
@@ -43,7 +41,7 @@ class Dispute(models.Model):
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
-        indexes: ClassVar[list[models.Index]] = [
+        indexes = [
             models.Index(fields=["status", "-created_at"]),
             models.Index(fields=["payment", "status"]),
             models.Index(fields=["-created_at"]),

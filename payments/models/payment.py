@@ -1,5 +1,3 @@
-from typing import ClassVar
-
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -10,14 +8,14 @@ from maaledu.money import CURRENCY_CHOICES, format_money
 
 
 class Payment(models.Model):
-    """One attempt to pay for an enrolment: one Stripe Checkout Session. A session paid twice has
+    """One attempt to pay for an enrollment: one Stripe Checkout Session. A session paid twice has
     two rows.
     """
 
     PENDING, PROCESSING, PAID = "pending", "processing", "paid"
     FAILED, EXPIRED, CANCELLED = "failed", "expired", "cancelled"
-    OPEN: ClassVar[list[str]] = [PENDING, PROCESSING]
-    TRANSITIONS: ClassVar[dict[str, list[str]]] = {
+    OPEN = [PENDING, PROCESSING]
+    TRANSITIONS = {
         PENDING: [],
         # a delayed method (bank debit): Stripe tells later whether it was paid
         PROCESSING: [PENDING],
@@ -29,7 +27,7 @@ class Payment(models.Model):
         CANCELLED: [PENDING, EXPIRED],
     }
     LATE, DUPLICATE, AMOUNT_MISMATCH = "late", "duplicate", "amount_mismatch"
-    UNFULFILLED: ClassVar[list[str]] = [DUPLICATE, AMOUNT_MISMATCH]
+    UNFULFILLED = [DUPLICATE, AMOUNT_MISMATCH]
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     enrollment = models.ForeignKey(Enrollment, on_delete=models.PROTECT, related_name="payments")
@@ -64,14 +62,14 @@ class Payment(models.Model):
     paid_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        constraints: ClassVar[list[models.BaseConstraint]] = [
+        constraints = [
             models.UniqueConstraint(
                 fields=["enrollment"],
                 condition=Q(status__in=["pending", "processing"]),
                 name="one_open_payment",
             ),
         ]
-        indexes: ClassVar[list[models.Index]] = [
+        indexes = [
             models.Index(fields=["status", "expires_at"]),
             models.Index(fields=["-created_at"]),
         ]
@@ -91,7 +89,7 @@ class Payment(models.Model):
 
     @property
     def is_fulfilling(self) -> bool:
-        """Whether this payment is the one its enrolment stands on, and not one that was set
+        """Whether this payment is the one its enrollment stands on, and not one that was set
         aside.
         """
         return self.status == self.PAID and self.review_reason not in self.UNFULFILLED

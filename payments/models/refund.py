@@ -1,5 +1,3 @@
-from typing import ClassVar
-
 from django.db import models
 from django.utils import timezone
 
@@ -19,14 +17,14 @@ class Refund(models.Model):
     """
 
     REQUESTED, PENDING, SUCCEEDED, FAILED = "requested", "pending", "succeeded", "failed"
-    TRANSITIONS: ClassVar[dict[str, list[str]]] = {
+    TRANSITIONS = {
         REQUESTED: [],
         PENDING: [REQUESTED],
         SUCCEEDED: [REQUESTED, PENDING],
         FAILED: [REQUESTED, PENDING, SUCCEEDED],
     }
     STAFF, STRIPE = "staff", "stripe"
-    REASONS: ClassVar[list[tuple[str, str]]] = [
+    REASONS = [
         ("requested_by_customer", "The learner asked for it"),
         ("duplicate", "Paid twice"),
     ]
@@ -53,7 +51,7 @@ class Refund(models.Model):
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
-        indexes: ClassVar[list[models.Index]] = [
+        indexes = [
             models.Index(fields=["status", "updated_at"]),
             models.Index(fields=["payment", "status"]),
             models.Index(fields=["-created_at"]),

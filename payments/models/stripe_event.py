@@ -1,5 +1,3 @@
-from typing import ClassVar
-
 from django.db import models
 
 from maaledu.work import WorkItem
@@ -19,7 +17,7 @@ class StripeEvent(WorkItem):
     outcome = models.CharField(max_length=60, blank=True)
 
     class Meta(WorkItem.Meta):
-        indexes: ClassVar[list[models.Index]] = [
+        indexes = [
             *WorkItem.Meta.indexes,
             models.Index(fields=["type", "-created_at"]),
         ]

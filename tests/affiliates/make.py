@@ -55,7 +55,7 @@ def make_affiliate(
 def make_referred(
     affiliate: Affiliate, course: Course | None = None, **fields: Any
 ) -> tuple[Enrollment, Payment]:
-    """Return a pending enrolment that this affiliate is credited with, as checkout leaves one
+    """Return a pending enrollment that this affiliate is credited with, as checkout leaves one
     behind.
     """
     course = course or make_course()

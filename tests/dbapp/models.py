@@ -2,8 +2,6 @@
 engine.
 """
 
-from typing import ClassVar
-
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -15,14 +13,14 @@ from maaledu.work import WorkItem
 class Slot(models.Model):
     """One thing that one of many may take."""
 
-    TRANSITIONS: ClassVar[dict[str, list[str]]] = {
+    TRANSITIONS = {
         "held": ["free"],
         "used": ["held"],
         "free": ["held"],
         "closed": ["free", "used"],
     }
-    DOOR_TRANSITIONS: ClassVar[dict[str, list[str]]] = {"open": ["shut"], "shut": ["open"]}
-    STATUSES: ClassVar[list[str]] = ["free", "held", "used", "closed"]
+    DOOR_TRANSITIONS = {"open": ["shut"], "shut": ["open"]}
+    STATUSES = ["free", "held", "used", "closed"]
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     status = models.CharField(max_length=10, default="free")
@@ -45,7 +43,7 @@ class Claim(models.Model):
     status = models.CharField(max_length=10)
 
     class Meta:
-        constraints: ClassVar[list[models.BaseConstraint]] = [
+        constraints = [
             models.UniqueConstraint(
                 fields=["key"], condition=Q(status__in=["pending", "paid"]), name="one_live_claim"
             ),

@@ -1,7 +1,5 @@
 """The site's own map, and pages that do what a test asks of a page."""
 
-from typing import ClassVar
-
 from django.core.exceptions import PermissionDenied
 from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -33,7 +31,7 @@ class Refused(AppError):
 
 
 class Renderings:
-    count: ClassVar[int] = 0
+    count = 0
 
 
 def refused(request: HttpRequest) -> HttpResponse:

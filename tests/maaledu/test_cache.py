@@ -4,14 +4,14 @@ import time
 import pytest
 from django.core.cache import caches
 
-from maaledu.cache import Rest
+from maaledu.cache import Cooldown
 from tests.processes import free_port
 
 
 @pytest.fixture
 def lost(settings, monkeypatch):
     """A Redis that is not there."""
-    monkeypatch.setattr(Rest, "until", 0.0)
+    monkeypatch.setattr(Cooldown, "until", 0.0)
     settings.CACHES = {
         "default": {
             "BACKEND": "maaledu.cache.ForgivingRedisCache",
@@ -47,7 +47,7 @@ def test_a_lost_cache_is_not_asked_again_for_a_moment(lost, caplog):
         for _ in range(1000):
             lost.get("a")
     assert time.monotonic() - started < 0.5
-    assert Rest.until > time.monotonic()
+    assert Cooldown.until > time.monotonic()
     assert [record.message for record in caplog.records] == [
         "the cache is down; limits are not counted until it is back"
     ]

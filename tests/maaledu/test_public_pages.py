@@ -3,7 +3,7 @@ from django.core.cache import caches
 from django.test import Client
 
 from maaledu.db import atomic
-from maaledu.public_pages import MOST_AT_HAND, bump_public_pages
+from maaledu.public_pages import MOST_CACHED, bump_public_pages
 from tests.maaledu.probe_urls import Renderings
 
 PUBLIC = "public, max-age=60"
@@ -154,20 +154,20 @@ def test_a_page_that_turns_out_to_depend_on_its_visitor_is_not_kept(probe, db, d
     assert probe.get("/probe/not-so-public").content == b"Who are you?"
 
 
-def test_what_a_process_has_at_hand_is_bounded_and_forgotten_on_change(
+def test_what_a_process_has_cached_is_bounded_and_forgotten_on_change(
     probe, db, settings, django_assert_num_queries
 ):
     settings.PUBLIC_PAGE_RECHECK = settings.PUBLIC_PAGE_LIFETIME
-    for number in range(MOST_AT_HAND + 5):
+    for number in range(MOST_CACHED + 5):
         probe.get(f"/probe/public?q={number}")
         probe.get(f"/probe/public?q={number}")
-    assert Renderings.count == MOST_AT_HAND + 5
+    assert Renderings.count == MOST_CACHED + 5
     caches["pages"].clear()
-    probe.get(f"/probe/public?q={MOST_AT_HAND + 4}")
-    assert Renderings.count == MOST_AT_HAND + 5
+    probe.get(f"/probe/public?q={MOST_CACHED + 4}")
+    assert Renderings.count == MOST_CACHED + 5
     bump_public_pages()
-    probe.get(f"/probe/public?q={MOST_AT_HAND + 4}")
-    assert Renderings.count == MOST_AT_HAND + 6
+    probe.get(f"/probe/public?q={MOST_CACHED + 4}")
+    assert Renderings.count == MOST_CACHED + 6
 
 
 @pytest.mark.parametrize("path", ["/account/", "/accounts/login/", "/health/live", "/nowhere"])

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from maaledu.errors import AppError
-from maaledu.rows import RowsFailed, each
+from maaledu.rows import RowsFailed, for_each_row
 
 
 class Down(AppError):
@@ -33,14 +33,14 @@ def doing(faults: dict[int, Exception], seen: list[int]):
 
 def test_it_counts_what_was_done() -> None:
     seen: list[int] = []
-    assert each(rows(5), doing({}, seen), outage=Down) == 3
+    assert for_each_row(rows(5), doing({}, seen), outage=Down) == 3
     assert seen == [0, 1, 2, 3, 4]
 
 
 def test_odd_rows_are_passed_over_logged_and_named_in_the_end(caplog) -> None:
     seen: list[int] = []
     with pytest.raises(RowsFailed, match=r"^2 could not be worked on: row 0, row 3\.$"):
-        each(rows(5), doing({0: KeyError("x"), 3: AppError("No.")}, seen), outage=Down)
+        for_each_row(rows(5), doing({0: KeyError("x"), 3: AppError("No.")}, seen), outage=Down)
     assert seen == [0, 1, 2, 3, 4]
     assert [(record.levelno, record.row, record.exc_info[0]) for record in caplog.records] == [
         (logging.ERROR, "row 0", KeyError),
@@ -51,7 +51,10 @@ def test_odd_rows_are_passed_over_logged_and_named_in_the_end(caplog) -> None:
 def test_three_in_a_row_without_an_answer_end_it_in_peace() -> None:
     seen: list[int] = []
     assert (
-        each(rows(9), doing({number: Down() for number in (0, 1, 3, 4, 5)}, seen), outage=Down) == 1
+        for_each_row(
+            rows(9), doing({number: Down() for number in (0, 1, 3, 4, 5)}, seen), outage=Down
+        )
+        == 1
     )
     assert seen == [0, 1, 2, 3, 4, 5]
 
@@ -61,7 +64,7 @@ def test_what_a_service_told_goes_by_its_own_id() -> None:
         raise ValueError
 
     with pytest.raises(RowsFailed, match=r": cs_1\.$"):
-        each([{"id": "cs_1", "customer_email": "ada@example.com"}], refuse)
+        for_each_row([{"id": "cs_1", "customer_email": "ada@example.com"}], refuse)
 
 
 def test_a_list_that_breaks_off_is_not_the_fault_of_a_row() -> None:
@@ -70,4 +73,4 @@ def test_a_list_that_breaks_off_is_not_the_fault_of_a_row() -> None:
         raise Down
 
     with pytest.raises(Down):
-        each(listed(), lambda _: True, outage=Down)
+        for_each_row(listed(), lambda _: True, outage=Down)

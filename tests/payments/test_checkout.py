@@ -528,7 +528,11 @@ def test_the_success_page_asks_a_hanging_stripe_once_and_does_not_wait_for_long(
     buyer: Client, sandbox: Sandbox, settings
 ) -> None:
     enrollment, _ = make_pending()
-    settings.STRIPE_READ_SECONDS, settings.STRIPE_MAX_RETRIES, settings.STRIPE_HURRY_SECONDS = (
+    (
+        settings.STRIPE_READ_SECONDS,
+        settings.STRIPE_MAX_RETRIES,
+        settings.STRIPE_INTERACTIVE_SECONDS,
+    ) = (
         20,
         2,
         0.5,

@@ -59,7 +59,7 @@ MISMATCH = ("failed", "paid", "amount_mismatch", "AMOUNT_MISMATCH", 0, ["staff_a
 # those that go with it.
 ENDS = {
     **dict.fromkeys(["C", "S", "CS", "CU", "SU", "CSU"], PAID),
-    # Stripe also said that the session failed or expired: honoured, and shown to staff.
+    # Stripe also said that the session failed or expired: honored, and shown to staff.
     **dict.fromkeys(
         ["CF", "CX", "SF", "SX", "CSF", "CSX", "CUF", "CUX", "SUF", "SUX", "CFX", "SFX"], LATE
     ),
@@ -160,7 +160,7 @@ def test_every_order_and_repetition_of_a_sessions_events_ends_the_same(
 
 
 def two_attempts() -> tuple[Enrollment, list[Payment]]:
-    """An enrolment whose first session was given up when its answer was late, and whose second one
+    """An enrollment whose first session was given up when its answer was late, and whose second one
     is open.
     """
     enrollment, first = make_pending()

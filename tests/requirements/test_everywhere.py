@@ -106,7 +106,7 @@ def test_every_page_of_the_office_asks_for_a_member_of_staff(db: None, who: str)
 
 # --- models ---------------------------------------------------------------------------------------
 def test_there_is_one_neutral_record_of_the_sync_and_no_second_one() -> None:
-    """Requirements R117-R119, R121: the job and the enrolment name no product; what the old
+    """Requirements R117-R119, R121: the job and the enrollment name no product; what the old
     platform kept twice is kept once.
     """
     names = {model: {field.name for field in model._meta.get_fields()} for model in our_models()}

@@ -191,8 +191,8 @@ ITEM = ("line_items", 0)
 PRICE = (*ITEM, "price_data")
 REFUSED = [
     (("payment_method_types",), ["card"], "parameter_unknown", "payment_method_types"),
-    (("colour",), "red", "parameter_unknown", "colour"),
-    ((*PRICE, "colour"), "red", "parameter_unknown", "line_items[0][price_data][colour]"),
+    (("color",), "red", "parameter_unknown", "color"),
+    ((*PRICE, "color"), "red", "parameter_unknown", "line_items[0][price_data][color]"),
     (("mode",), ..., "parameter_missing", "mode"),
     (("mode",), "gift", None, "mode"),
     (("line_items",), ..., "parameter_missing", "line_items"),

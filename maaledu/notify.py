@@ -1,5 +1,4 @@
-"""The bell: tells workers that a queue has work. It never holds a request up and may be lost
-without harm.
+"""Tells workers that a queue has work. It never holds a request up and may be lost without harm.
 
 In the embedded worker it wakes the queue's own thread; with a broker, a background thread sends one
 Celery message.
@@ -7,6 +6,7 @@ Celery message.
 
 import logging
 import threading
+from functools import partial
 
 from celery import current_app
 from django.conf import settings
@@ -15,21 +15,23 @@ from kombu.exceptions import OperationalError
 
 logger = logging.getLogger(__name__)
 
-TASK = "maaledu.drain"
+TASK = "operations.drain"
 MESSAGE_LIFETIME_SECONDS = 10
-local_bells: dict[str, threading.Event] = {}
+local_events: dict[str, threading.Event] = {}
 
 
-def ring_on_commit(queue_name: str) -> None:
-    """Ring once the present transaction is committed, or at once where there is none."""
-    transaction.on_commit(lambda: ring(queue_name))
+def notify_workers_on_commit(queue_name: str) -> None:
+    """Notify the workers once the present transaction is committed, or at once where there is
+    none.
+    """
+    transaction.on_commit(partial(notify_workers, queue_name))
 
 
-def ring(queue_name: str) -> None:
+def notify_workers(queue_name: str) -> None:
     """Wake the local thread of the queue, and leave the message for the sender thread; returns at
     once.
     """
-    local = local_bells.get(queue_name)
+    local = local_events.get(queue_name)
     if local:
         local.set()
     if settings.CELERY_BROKER_URL:
@@ -42,16 +44,16 @@ class _Sender:
     """
 
     def __init__(self) -> None:
-        self._rung: set[str] = set()
+        self._waiting: set[str] = set()
         self._wake = threading.Event()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def leave(self, queue_name: str) -> None:
         with self._lock:
-            self._rung.add(queue_name)
+            self._waiting.add(queue_name)
             if self._thread is None or not self._thread.is_alive():  # also in the child of a fork
-                self._thread = threading.Thread(target=self._run, name="bell", daemon=True)
+                self._thread = threading.Thread(target=self._run, name="notify", daemon=True)
                 self._thread.start()
         self._wake.set()
 
@@ -64,8 +66,8 @@ class _Sender:
 
     def _taken(self) -> list[str]:
         with self._lock:
-            names = sorted(self._rung)
-            self._rung.clear()
+            names = sorted(self._waiting)
+            self._waiting.clear()
             return names
 
 
@@ -77,10 +79,9 @@ def _send(queue_name: str) -> None:
         current_app.send_task(
             TASK, args=[queue_name], expires=MESSAGE_LIFETIME_SECONDS, ignore_result=True
         )
-    except (
-        OperationalError,
-        OSError,
-    ) as error:  # a lost bell is harmless: the sweep runs what is due
+    # A lost message is harmless: the sweep runs what is due.
+    except (OperationalError, OSError) as error:
         logger.warning(
-            "the bell was lost", extra={"queue": queue_name, "error": type(error).__name__}
+            "workers could not be notified",
+            extra={"queue": queue_name, "error": type(error).__name__},
         )

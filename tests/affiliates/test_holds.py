@@ -6,11 +6,9 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
-from importlib import import_module
 from typing import Any
 
 import pytest
-from django.apps import apps
 from django.test import Client
 
 from affiliates import commissions, ledger, payouts
@@ -233,17 +231,3 @@ def test_a_hold_that_is_quicker_than_the_booking_of_a_release_stops_it():
         assert payouts.release(batch, by=make_staff()).payouts == []
     assert held == [None]
     assert_on_hold(affiliate, 10_000)
-
-
-def test_the_migration_puts_right_what_stood_on_hold_before():
-    """Until then a sale that was paid out and disputed later counted as on hold."""
-    affiliate, _, payment = sold()
-    batch_in(PayoutBatch.PAID)
-    dispute(payment)
-    ((doubted, _),) = earn(affiliate, 60_000)
-    review(doubted, hold=True)
-    Balance.objects.update(held=16_000)
-    migration = import_module("affiliates.migrations.0004_noted_payout_files_and_exact_holds")
-    for _ in range(2):
-        migration.recount_held(apps, None)
-        assert_on_hold(affiliate, 6000)

@@ -519,7 +519,7 @@ def test_the_next_draft_takes_what_a_batch_that_is_over_left_behind():
 
 
 def test_more_than_a_batch_holds_is_left_to_the_next_draft(monkeypatch):
-    monkeypatch.setattr(payouts, "MOST_PAYOUTS", 2)
+    monkeypatch.setattr(payout_drafts, "MOST_PAYOUTS", 2)
     for _ in range(3):
         owed()
     assert (len(amounts(draft())), len(amounts(draft()))) == (2, 1)

@@ -2,10 +2,7 @@
 when it is used after all.
 """
 
-from importlib import import_module
-
 import pytest
-from django.apps import apps
 from django.test import Client
 
 from grants import applications, redemption
@@ -141,24 +138,6 @@ def test_one_program_with_wrong_books_does_not_stop_the_others_coupons_from_expi
     assert (redemption.expire_overdue(), redemption.expire_overdue()) == (3, 0)
     assert (counted(program), counted(sound)) == ((0, 0), (0, 0))
     assert {fresh(grant).status for grant in (wrong, *others)} == {"expired"}
-
-
-def test_the_migration_counts_what_was_there_before_late_payments_too() -> None:
-    program, other = fund(), Program.objects.create(name="Other")
-    used, open_, over = (
-        make_coupon(make_course(), email=f"{n}@example.com", program=program) for n in range(3)
-    )
-    make_coupon(make_course(), percent=100, program=other)
-    buy_with(used)
-    applications.revoke(over, by=STAFF)
-    Grant.objects.update(holds_budget=False)
-    Grant.objects.filter(pk=used.pk).update(committed_amount=0)
-    Program.objects.filter(pk=program.pk).update(committed_amount=HALF, committed_places=1)
-    import_module("grants.migrations.0004_grants_say_whether_they_hold_budget").count_again(
-        apps, None
-    )
-    assert (counted(program), counted(other)) == ((2, 2 * HALF), (1, 2 * HALF))
-    assert [fresh(grant).holds_budget for grant in (used, open_, over)] == [True, True, False]
 
 
 DAMAGES = {

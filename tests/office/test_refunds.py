@@ -599,8 +599,8 @@ def test_a_forged_request_is_refused(staff: Client, sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize("wrong", ["nonsense", "00000000-0000-0000-0000-000000000000"])
 def test_a_payment_that_is_not_there_is_not_found(staff: Client, wrong: str) -> None:
-    for model in ("payment", "enrollment"):
-        assert staff.get(f"/admin/enrollments/{model}/{wrong}/refund/").status_code == 404
+    for model in ("payments/payment", "enrollments/enrollment"):
+        assert staff.get(f"/admin/{model}/{wrong}/refund/").status_code == 404
 
 
 def test_refunds_and_disputes_are_listed_found_by_stripes_ids_and_read_only(staff: Client) -> None:
@@ -613,7 +613,7 @@ def test_refunds_and_disputes_are_listed_found_by_stripes_ids_and_read_only(staf
         (refund, "refund", refund.stripe_refund_id),
         (dispute, "dispute", dispute.stripe_dispute_id),
     ):
-        page = f"/admin/enrollments/{model}/"
+        page = f"/admin/payments/{model}/"
         for text in (
             stripe_id,
             payment.stripe_payment_intent_id,
@@ -639,7 +639,7 @@ def test_refunds_that_wait_for_their_sale_are_listed_too(staff: Client) -> None:
     _, payment = make_pending()
     deliver(Client(), refunded(refund_of(payment, 100)))
     for model in ("refund", "payment"):
-        assert staff.get(f"/admin/enrollments/{model}/").status_code == 200
+        assert staff.get(f"/admin/payments/{model}/").status_code == 200
     assert staff.get(f"/admin/payments/refund/{Refund.objects.get().pk}/change/").status_code == 200
     deliver(Client(), completed(payment))
 

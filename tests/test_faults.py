@@ -17,6 +17,7 @@ pytestmark = pytest.mark.django_db
 # server would.
 STEPS = """
 import json, sys
+from functools import partial
 from pathlib import Path
 import django
 django.setup()
@@ -32,8 +33,9 @@ def both():
 
 def run():
     failed = []
-    steps = [lambda: Account.objects.create(name="cash", balance=1), lambda: Note.objects.create(text="alone"), both]
-    for number, step in enumerate(steps):
+    open_account = partial(Account.objects.create, name="cash", balance=1)
+    write_note = partial(Note.objects.create, text="alone")
+    for number, step in enumerate([open_account, write_note, both]):
         try:
             step()
         except Exception:
@@ -53,7 +55,8 @@ for at in range(1, 6):
     failed = run()
     cut = faults.has_cut
     faults.disarm()
-    texts, balances = sorted(Note.objects.values_list("text", flat=True)), list(Account.objects.values_list("balance", flat=True))
+    texts = sorted(Note.objects.values_list("text", flat=True))
+    balances = list(Account.objects.values_list("balance", flat=True))
     print(json.dumps([at, cut, failed, texts, balances]), flush=True)
 """
 )

@@ -22,7 +22,8 @@ RUN_AXE = """async ([tags, rules]) => {
   const runOnly = rules ? {type: 'rule', values: rules} : {type: 'tag', values: tags};
   const found = await axe.run(document, {runOnly, resultTypes: ['violations']});
   return found.violations.flatMap(({id, help, nodes}) =>
-    nodes.map(node => `${id} (${help}): ${node.target.join(' ')} ${node.any.map(each => each.message).join('; ')}`));
+    nodes.map(node => `${id} (${help}): ${node.target.join(' ')} `
+      + node.any.map(each => each.message).join('; ')));
 }"""
 SHOW_ALL_IMAGES = """async () => {
   const images = [...document.images];
@@ -33,10 +34,13 @@ STICKING_OUT = """() => {
   const edge = document.documentElement.clientWidth;
   if (document.documentElement.scrollWidth <= edge && innerWidth <= edge) return [];
   const right = element => element.getBoundingClientRect().right;
-  const scrolls = element => element && (getComputedStyle(element).overflowX !== 'visible' || scrolls(element.parentElement));
-  const wide = [...document.body.querySelectorAll('*')].filter(each => right(each) > edge + 0.5 && !scrolls(each.parentElement));
+  const scrolls = element => element
+    && (getComputedStyle(element).overflowX !== 'visible' || scrolls(element.parentElement));
+  const wide = [...document.body.querySelectorAll('*')]
+    .filter(each => right(each) > edge + 0.5 && !scrolls(each.parentElement));
+  const name = element => `${element.tagName.toLowerCase()}.${element.className}`;
   return ['the page is wider than the window',
-    ...wide.map(each => `${each.tagName.toLowerCase()}.${each.className} ends at ${Math.round(right(each))} of ${edge}`)];
+    ...wide.map(each => `${name(each)} ends at ${Math.round(right(each))} of ${edge}`)];
 }"""
 # The office's framework looks at the scheme once, when a page is loaded. This is its own switch,
 # and keeps what has been typed.
@@ -47,13 +51,19 @@ SWITCH_OFFICE = """async scheme => {
   await Alpine.nextTick();
 }"""
 TOO_SMALL = """([smallest, control]) => {
-  const sized = element => { const box = element.getBoundingClientRect(); return [box.width, box.height].map(Math.round); };
-  const shown = element => element.checkVisibility({visibilityProperty: true}) && sized(element).every(side => side > 1);
+  const sized = element => {
+    const box = element.getBoundingClientRect();
+    return [box.width, box.height].map(Math.round);
+  };
+  const shown = element => element.checkVisibility({visibilityProperty: true})
+    && sized(element).every(side => side > 1);
   const text = element => (element.innerText || element.name || '').trim().slice(0, 40);
-  const name = element => `${element.tagName.toLowerCase()} "${text(element)}" is ${sized(element).join(' × ')}`;
+  const tag = element => element.tagName.toLowerCase();
+  const name = element => `${tag(element)} "${text(element)}" is ${sized(element).join(' × ')}`;
   const small = (selector, least) => [...document.querySelectorAll(selector)]
     .filter(each => shown(each) && sized(each)[1] < least).map(name);
-  const controls = 'button, .button, select, textarea, input:not([type=checkbox], [type=radio], [type=hidden])';
+  const controls = 'button, .button, select, textarea, '
+    + 'input:not([type=checkbox], [type=radio], [type=hidden])';
   return [...small(controls, control), ...small('summary, nav a, header a', smallest)];
 }"""
 

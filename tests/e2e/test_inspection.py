@@ -16,7 +16,10 @@ FAULTY = {
     "a small button": ('<button style="height:20px">Buy</button>', "is .* × 20"),
     "faint text": ('<p style="color:#bbb">faint</p>', "color-contrast"),
     "faint text in the dark": (
-        "<style>@media (prefers-color-scheme: dark) { body { background: #111; color: #333 } }</style><p>faint</p>",
+        (
+            "<style>@media (prefers-color-scheme: dark) { body { background: #111; color: #333 } }"
+            "</style><p>faint</p>"
+        ),
         "1280 dark: color-contrast",
     ),
     "a field without a label": ('<input style="height:50px">', "label"),

@@ -166,8 +166,10 @@ def test_nothing_sticks_out_of_the_narrowest_phones(visitor: Visitor, demo: Runn
 
 
 HIDDEN_BY_THE_BAR = """() => {
-  const box = document.activeElement.getBoundingClientRect(), bar = document.querySelector('.buy-bar');
-  return !bar.contains(document.activeElement) && box.bottom > bar.getBoundingClientRect().top && document.activeElement.textContent.trim();
+  const focused = document.activeElement, bar = document.querySelector('.buy-bar');
+  return !bar.contains(focused)
+    && focused.getBoundingClientRect().bottom > bar.getBoundingClientRect().top
+    && focused.textContent.trim();
 }"""
 
 

@@ -12,7 +12,8 @@ from tests.sandbox_client import Sandbox, wait_until
 
 MOST_TABS = 80
 FOCUS_IS_VISIBLE = """element => [element, element.closest('.card')].some(
-  each => each && getComputedStyle(each).outlineStyle !== 'none' && parseFloat(getComputedStyle(each).outlineWidth) >= 2)"""
+  each => each && getComputedStyle(each).outlineStyle !== 'none'
+    && parseFloat(getComputedStyle(each).outlineWidth) >= 2)"""
 
 
 def tab_to(page: Page, target: Locator) -> None:

@@ -409,7 +409,7 @@ def test_a_course_that_moved_in_the_lms_is_taken_away_where_it_was(sandbox: Sand
     assert (in_lms(sandbox, enrollment), in_lms(sandbox, again)) == (0, 1)
 
 
-def test_a_refund_that_fails_when_the_learner_has_bought_again_marks_the_first_payment_as_one_too_many(
+def test_a_refund_that_fails_after_a_second_purchase_marks_the_first_payment_as_one_too_many(
     sandbox: Sandbox,
 ):
     affiliate = make_affiliate()
@@ -543,7 +543,7 @@ def test_a_revocation_of_who_has_paid_again_asks_the_lms_nothing(sandbox: Sandbo
     assert (state(again), in_lms(sandbox, again)) == (("paid", "success"), 1)
 
 
-def test_a_dead_enroll_job_whose_place_was_refunded_meanwhile_does_not_alarm_about_a_learner_without_access(
+def test_a_dead_job_of_a_refunded_enrollment_does_not_alert_about_a_missing_access(
     sandbox: Sandbox, settings
 ):
     enrollment, payment = buy(sandbox)

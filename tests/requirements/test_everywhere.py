@@ -305,7 +305,8 @@ def test_no_secret_is_written_down_anywhere() -> None:
 # --- one machine and several ----------------------------------------------------------------------
 SHOW = """
 from django.conf import settings
-print(*(cache["BACKEND"] for cache in settings.CACHES.values()), settings.CELERY_BROKER_URL or "none")
+backends = (cache["BACKEND"] for cache in settings.CACHES.values())
+print(*backends, settings.CELERY_BROKER_URL or "none")
 """
 
 

@@ -310,7 +310,6 @@ STRIPE_SESSION_LIFETIME = timedelta(minutes=31)  # decisions: Stripe session
 # a session request may be repeated this long: expires_at stays >= 30 min ahead
 STRIPE_RESUME_WINDOW = timedelta(seconds=45)
 STRIPE_SIGNATURE_TOLERANCE = timedelta(seconds=300)
-WEBHOOK_MAX_BYTES = 256 * 1024
 # how long after the session's end the sweep asks Stripe about an unpaid enrollment
 PENDING_GRACE = timedelta(minutes=2)
 
@@ -447,7 +446,7 @@ RATE_LIMITS = {
 }
 PAGE_SIZE = 20  # decisions: pages of lists
 PAGE_SIZE_MOST = 50
-DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
+DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024  # of any request, a webhook too
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 100
 
 # --- security -------------------------------------------------------------------------------------

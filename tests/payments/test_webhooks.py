@@ -369,7 +369,7 @@ def test_a_signed_body_that_is_not_utf8_is_refused(client: Client) -> None:
 
 
 def test_a_body_over_the_limit_is_refused_before_anything_is_computed(client: Client) -> None:
-    answer = deliver(client, "x" * (settings.WEBHOOK_MAX_BYTES + 1), header="t=1,v1=00")
+    answer = deliver(client, "x" * (settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1), header="t=1,v1=00")
     assert (answer.status_code, answer.json()["code"]) == (413, "PAYLOAD_TOO_LARGE")
 
 

@@ -33,7 +33,7 @@ FIGURES: dict[str, Any] = {
     "WORK_KEEP_FINISHED": timedelta(days=90),  # R130
     "STRIPE_SESSION_LIFETIME": timedelta(minutes=31),
     "STRIPE_SIGNATURE_TOLERANCE": timedelta(minutes=5),
-    "WEBHOOK_MAX_BYTES": 256 * 1024,
+    "DATA_UPLOAD_MAX_MEMORY_SIZE": 256 * 1024,
     "PAGE_SIZE": 20,  # R167
     "PAGE_SIZE_MOST": 50,
     "PUBLIC_PAGE_LIFETIME": timedelta(minutes=5),

@@ -11,7 +11,7 @@ from django.utils import timezone
 from enrollments.models import Enrollment, EnrollmentEvent
 from grants import mails, redemption
 from grants.models import Grant
-from grants.redemption import Comeback
+from grants.redemption import ReinstateResult
 from maaledu.db import atomic
 from notifications.alerts import alert_staff
 
@@ -43,25 +43,25 @@ def roll_back(enrollment: Enrollment, *, by: str) -> bool:
         actor=by,
         note=LMS_REFUSED,
     )
-    is_good_again = give_coupon_back(enrollment, actor=by)
+    is_reinstated = reinstate(enrollment, actor=by)
     grant = Grant.objects.get(pk=cast("UUID", enrollment.grant_id))
-    mails.stage(mails.ROLLED_BACK, grant, key=str(enrollment.pk), is_good_again=is_good_again)
+    mails.stage(mails.ROLLED_BACK, grant, key=str(enrollment.pk), is_reinstated=is_reinstated)
     return True
 
 
-def give_coupon_back(enrollment: Enrollment, *, actor: str) -> bool:
+def reinstate(enrollment: Enrollment, *, actor: str) -> bool:
     """Make the coupon of a place that was taken back good again, and return whether it is; where it
     cannot be, staff are told.
     """
-    came = redemption.make_good_again(
+    came = redemption.reinstate(
         cast("UUID", enrollment.grant_id), enrollment_id=enrollment.pk, actor=actor
     )
-    if came == Comeback.DONE_WITHOUT_ROOM:
+    if came == ReinstateResult.OVER_BUDGET:
         _tell_of_overdraft(enrollment)
-    if came == Comeback.KEPT_USED:
+    if came == ReinstateResult.KEPT_USED:
         alert_staff(
             key=f"coupon-kept:{enrollment.pk}:{enrollment.access_generation}",
-            subject="A coupon could not be made good again",
+            subject="A coupon could not be reinstated",
             lines=[
                 (
                     f"Enrollment {enrollment.pk}: {enrollment.course_title} for {enrollment.email}."
@@ -77,7 +77,7 @@ def give_coupon_back(enrollment: Enrollment, *, actor: str) -> bool:
                 ),
             ],
         )
-    return came in (Comeback.DONE, Comeback.DONE_WITHOUT_ROOM)
+    return came in (ReinstateResult.DONE, ReinstateResult.OVER_BUDGET)
 
 
 def redeem_late(enrollment: Enrollment, *, actor: str) -> bool:
@@ -91,9 +91,9 @@ def redeem_late(enrollment: Enrollment, *, actor: str) -> bool:
     came = redemption.redeem_late(
         key, enrollment_id=enrollment.pk, email=enrollment.email, actor=actor
     )
-    if came == Comeback.DONE_WITHOUT_ROOM:
+    if came == ReinstateResult.OVER_BUDGET:
         _tell_of_overdraft(enrollment)
-    return came != Comeback.GONE
+    return came != ReinstateResult.UNAVAILABLE
 
 
 def _tell_of_overdraft(enrollment: Enrollment) -> None:

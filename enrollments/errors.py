@@ -1,7 +1,7 @@
 from maaledu.errors import AppError
 
 
-class PlaceIsOver(AppError):
-    code = "PLACE_IS_OVER"
+class EnrollmentIsOver(AppError):
+    code = "ENROLLMENT_IS_OVER"
     message = "This place was not paid for, or has ended; it is not made in the learning platform."
     http_status = 409

@@ -16,7 +16,7 @@ CONFIRMATIONS = {
     Enrollment.KIND_PARTIAL_GRANT: PARTIAL_GRANT_CONFIRMATION,
 }
 CONFIRMATION_KINDS = [PURCHASE_CONFIRMATION, *CONFIRMATIONS.values()]
-PLACE_ENDED = "place_ended"
+ENROLLMENT_ENDED = "enrollment_ended"
 
 
 def stage_confirmation(enrollment: Enrollment) -> bool:
@@ -47,18 +47,15 @@ def confirmation_context(enrollment: Enrollment) -> dict[str, Any]:
     }
 
 
-def stage_place_ended(enrollment: Enrollment, *, is_lost: bool) -> bool:
-    """Tell the learner that the place has ended because their bank took the payment back.
+def stage_enrollment_ended(enrollment: Enrollment) -> bool:
+    """Put the one message that the bank took the payment back, so access ends, into the outbox.
 
-    After a refund the message about the refund says it, so there is none here.
+    After a refund the message about the refund says so; this one is for a lost dispute only.
     """
-    if not is_lost:
-        return False
-    key = f"{PLACE_ENDED}:{enrollment.pk}"
     return outgoing.stage(
-        kind=PLACE_ENDED,
+        kind=ENROLLMENT_ENDED,
         to=enrollment.email,
-        dedupe_key=key,
+        dedupe_key=f"{ENROLLMENT_ENDED}:{enrollment.pk}",
         context=money_back_context(enrollment),
     )
 

@@ -7,7 +7,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from enrollments import coupons
-from enrollments.errors import PlaceIsOver
+from enrollments.errors import EnrollmentIsOver
 from enrollments.lms_jobs import QUEUE, job_key
 from enrollments.mails import stage_confirmation
 from enrollments.models import Enrollment, EnrollmentEvent
@@ -52,7 +52,7 @@ def _give_access(job: SyncJob, enrollment: Enrollment) -> Finish:
     if enrollment.status == Enrollment.REFUNDED or job.dedupe_key != job_key(enrollment):
         return _nothing
     if enrollment.status != Enrollment.PAID:
-        raise PlaceIsOver
+        raise EnrollmentIsOver
     if not _follow(job, enrollment):
         return _nothing
     logger.info(

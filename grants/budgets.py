@@ -45,20 +45,20 @@ def commit(program: Program, cost: int) -> None:
     same = {
         "currency": program.currency,
         "budget_amount": fresh.budget_amount,
-        "budget_places": fresh.budget_places,
+        "budget_grants": fresh.budget_grants,
     }
     room = Program.objects.filter(pk=fresh.pk, **same)
     if fresh.budget_amount is not None:
         room = room.filter(committed_amount__lte=fresh.budget_amount - cost)
-    if fresh.budget_places is not None:
-        room = room.filter(committed_places__lt=fresh.budget_places)
+    if fresh.budget_grants is not None:
+        room = room.filter(committed_grants__lt=fresh.budget_grants)
     more = {
         "committed_amount": F("committed_amount") + cost,
-        "committed_places": F("committed_places") + 1,
+        "committed_grants": F("committed_grants") + 1,
     }
     if room.update(**more, updated_at=timezone.now()) != 1:
         raise BudgetExceeded(
-            amount_left=fresh.amount_left, places_left=fresh.places_left, cost=cost
+            amount_left=fresh.amount_left, grants_left=fresh.grants_left, cost=cost
         )
 
 
@@ -69,11 +69,11 @@ def give_back(share: Share) -> None:
     if share.program_id is None:
         return
     rows = Program.objects.filter(
-        pk=share.program_id, committed_amount__gte=share.amount, committed_places__gte=1
+        pk=share.program_id, committed_amount__gte=share.amount, committed_grants__gte=1
     )
     less = {
         "committed_amount": F("committed_amount") - share.amount,
-        "committed_places": F("committed_places") - 1,
+        "committed_grants": F("committed_grants") - 1,
     }
     if rows.update(**less, updated_at=timezone.now()) != 1:
         logger.error(
@@ -94,7 +94,7 @@ def take_again(grant: Grant) -> bool:
         return True
     more = {
         "committed_amount": F("committed_amount") + cost,
-        "committed_places": F("committed_places") + 1,
+        "committed_grants": F("committed_grants") + 1,
     }
     Program.objects.filter(pk=grant.program_id).update(**more, updated_at=timezone.now())
     return not Program.objects.get(pk=grant.program_id).is_overdrawn

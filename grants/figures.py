@@ -86,7 +86,7 @@ def _overdue(today: date) -> QuerySet[Grant]:
 
 
 def budget_left(program: Program) -> str:
-    return pot(program.amount_left, program.places_left, program.currency)
+    return pot(program.amount_left, program.grants_left, program.currency)
 
 
 def pot(amount: int | None, places: int | None, currency: str) -> str:

@@ -35,9 +35,9 @@ class Program(models.Model):
     budget_amount = models.PositiveBigIntegerField(
         null=True, blank=True, help_text="Minor units; empty: no limit."
     )
-    budget_places = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: no limit.")
+    budget_grants = models.PositiveIntegerField(null=True, blank=True, help_text="Empty: no limit.")
     committed_amount = models.PositiveBigIntegerField(default=0, editable=False)
-    committed_places = models.PositiveIntegerField(default=0, editable=False)
+    committed_grants = models.PositiveIntegerField(default=0, editable=False)
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -60,12 +60,12 @@ class Program(models.Model):
         return None if self.budget_amount is None else self.budget_amount - self.committed_amount
 
     @property
-    def places_left(self) -> int | None:
-        return None if self.budget_places is None else self.budget_places - self.committed_places
+    def grants_left(self) -> int | None:
+        return None if self.budget_grants is None else self.budget_grants - self.committed_grants
 
     @property
     def is_overdrawn(self) -> bool:
-        return any(left is not None and left < 0 for left in (self.amount_left, self.places_left))
+        return any(left is not None and left < 0 for left in (self.amount_left, self.grants_left))
 
 
 class GrantQuerySet(models.QuerySet["Grant"]):

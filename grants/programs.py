@@ -20,11 +20,11 @@ def change(program: Program, **changes: Any) -> None:
     room = Program.objects.filter(pk=program.pk)
     for budget, committed in (
         ("budget_amount", "committed_amount"),
-        ("budget_places", "committed_places"),
+        ("budget_grants", "committed_grants"),
     ):
         if changes.get(budget) is not None:
             room = room.filter(**{f"{committed}__lte": changes[budget]})
     if "currency" in changes:
-        room = room.filter(committed_amount=0, committed_places=0)
+        room = room.filter(committed_amount=0, committed_grants=0)
     if room.update(**changes, updated_at=timezone.now()) != 1:
         raise ProgramInUse

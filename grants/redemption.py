@@ -29,18 +29,18 @@ logger = logging.getLogger(__name__)
 
 SYSTEM, CHECKOUT = "system", "checkout"
 TOLERATED_PRICE_CHANGE = 1  # in major units (decisions: grant price)
-KEPT_USED = "not made good again"
+KEPT_USED = "kept used"
 
 
-class Comeback(Enum):
+class ReinstateResult(Enum):
     """What came of a coupon once the ordinary way was over: after a late payment, or with a place
     that was taken back.
     """
 
     DONE = auto()
-    DONE_WITHOUT_ROOM = auto()  # its program's budget is exceeded by it
+    OVER_BUDGET = auto()  # its program's budget is exceeded by it
     KEPT_USED = auto()  # its holder has another grant open for the course
-    GONE = auto()  # somebody else has it, or there is nothing left to do
+    UNAVAILABLE = auto()  # somebody else has it, or there is nothing left to do
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ def redeem(grant_id: UUID, *, enrollment_id: UUID, email: str, actor: str) -> bo
 
 
 @atomic
-def redeem_late(grant_id: UUID, *, enrollment_id: UUID, email: str, actor: str) -> Comeback:
+def redeem_late(grant_id: UUID, *, enrollment_id: UUID, email: str, actor: str) -> ReinstateResult:
     """Use a released coupon up for a payment that arrived late, if nobody else has it by now; the
     same again if it is done.
 
@@ -203,7 +203,7 @@ def redeem_late(grant_id: UUID, *, enrollment_id: UUID, email: str, actor: str) 
     mine = Grant.objects.filter(
         pk=grant_id, enrollment_id=enrollment_id, status=Grant.REDEEMED
     ).first()
-    return _counted_again(mine) if mine else Comeback.GONE
+    return _counted_again(mine) if mine else ReinstateResult.UNAVAILABLE
 
 
 def release(grant_id: UUID, *, enrollment_id: UUID, actor: str) -> bool:
@@ -225,7 +225,7 @@ def release(grant_id: UUID, *, enrollment_id: UUID, actor: str) -> bool:
 
 
 @atomic
-def make_good_again(grant_id: UUID, *, enrollment_id: UUID, actor: str) -> Comeback:
+def reinstate(grant_id: UUID, *, enrollment_id: UUID, actor: str) -> ReinstateResult:
     """Make a used coupon good again because its place was taken back, for COUPON_GIVE_BACK_LIFETIME
     at least.
 
@@ -236,7 +236,7 @@ def make_good_again(grant_id: UUID, *, enrollment_id: UUID, actor: str) -> Comeb
     used = Grant.objects.filter(pk=grant_id, enrollment_id=enrollment_id, status=Grant.REDEEMED)
     grant = used.first()
     if grant is None:
-        return Comeback.GONE
+        return ReinstateResult.UNAVAILABLE
     if Grant.objects.open().filter(course_id=grant.course_id, email=grant.email).exists():
         return _keep_used(grant, actor)
     now = timezone.now()
@@ -253,17 +253,17 @@ def make_good_again(grant_id: UUID, *, enrollment_id: UUID, actor: str) -> Comeb
     except IntegrityError as error:
         raise OutOfDate from error
     if not won:
-        return Comeback.GONE
+        return ReinstateResult.UNAVAILABLE
     _trace(
         grant_id,
-        "made good again",
+        "reinstated",
         actor,
         f"enrollment {enrollment_id}; good until {until:%Y-%m-%d}",
     )
     return _counted_again(grant)
 
 
-def _keep_used(grant: Grant, actor: str) -> Comeback:
+def _keep_used(grant: Grant, actor: str) -> ReinstateResult:
     counted = Grant.objects.filter(pk=grant.pk, status=Grant.REDEEMED, holds_budget=True)
     if (
         grant.holds_budget
@@ -273,11 +273,11 @@ def _keep_used(grant: Grant, actor: str) -> Comeback:
     note = f"enrollment {grant.enrollment_id}; another grant of the holder is open"
     if not GrantEvent.objects.filter(grant_id=grant.pk, what=KEPT_USED, note=note).exists():
         _trace(grant.pk, KEPT_USED, actor, note)
-    return Comeback.KEPT_USED
+    return ReinstateResult.KEPT_USED
 
 
-def _counted_again(grant: Grant) -> Comeback:
-    return Comeback.DONE if budgets.take_again(grant) else Comeback.DONE_WITHOUT_ROOM
+def _counted_again(grant: Grant) -> ReinstateResult:
+    return ReinstateResult.DONE if budgets.take_again(grant) else ReinstateResult.OVER_BUDGET
 
 
 def expire_overdue() -> int:

@@ -78,7 +78,7 @@ SAFE_DEFAULTS = {
     "paid_on": "",
     "is_whole": False,
     "is_over": False,
-    "is_good_again": True,
+    "is_reinstated": True,
 }
 
 

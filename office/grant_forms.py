@@ -109,7 +109,7 @@ class ProgramForm(forms.ModelForm):
 
     class Meta:
         model = Program
-        fields = ("name", "currency", "budget_amount", "budget_places", "is_active")
+        fields = ("name", "currency", "budget_amount", "budget_grants", "is_active")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -142,15 +142,15 @@ class ProgramForm(forms.ModelForm):
             )
         return amount
 
-    def clean_budget_places(self) -> int | None:
-        places: int | None = self.cleaned_data["budget_places"]
-        committed = self.instance.committed_places
-        if places is not None and "budget_places" in self.changed_data and places < committed:
+    def clean_budget_grants(self) -> int | None:
+        grants: int | None = self.cleaned_data["budget_grants"]
+        committed = self.instance.committed_grants
+        if grants is not None and "budget_grants" in self.changed_data and grants < committed:
             raise forms.ValidationError(
                 f"{committed} are committed already: not less, or revoke coupons first.",
                 code="committed",
             )
-        return places
+        return grants
 
 
 def end_of(day: date) -> datetime:

@@ -28,7 +28,7 @@ class ProgramAdmin(EditAdmin):
         "name",
         "currency",
         "budget_amount",
-        "budget_places",
+        "budget_grants",
         "is_active",
         "committed",
         "left",
@@ -36,11 +36,11 @@ class ProgramAdmin(EditAdmin):
 
     @admin.display(description="budget")
     def budget(self, program: Program) -> str:
-        return pot(program.budget_amount, program.budget_places, program.currency)
+        return pot(program.budget_amount, program.budget_grants, program.currency)
 
     @admin.display(description="committed")
     def committed(self, program: Program) -> str:
-        return pot(program.committed_amount, program.committed_places, program.currency)
+        return pot(program.committed_amount, program.committed_grants, program.currency)
 
     @admin.display(description="left")
     def left(self, program: Program) -> str:

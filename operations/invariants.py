@@ -357,8 +357,8 @@ def check_budgets() -> list[str]:
     for program in Program.objects.all():
         held = [grant for grant in program.grants.all() if grant.holds_budget]
         amount, places = sum(grant.committed_amount for grant in held), len(held)
-        if (amount, places) != (program.committed_amount, program.committed_places):
-            told = f"{program.committed_amount} and {program.committed_places} places"
+        if (amount, places) != (program.committed_amount, program.committed_grants):
+            told = f"{program.committed_amount} and {program.committed_grants} places"
             found.append(
                 f"program {program.pk} has committed {told}, its grants hold {amount} and {places}"
                 " places"

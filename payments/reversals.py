@@ -102,7 +102,8 @@ def _end(enrollment: Enrollment, standing: Standing, actor: str) -> bool:
         return False
     if won:
         _trace(enrollment, Enrollment.PAID, actor, note)
-        mails.stage_place_ended(enrollment, is_lost=standing.is_lost)
+        if standing.is_lost:
+            mails.stage_enrollment_ended(enrollment)
         logger.info(
             "enrollment refunded",
             extra={"enrollment": str(enrollment.pk), "actor": actor, "note": note},
@@ -112,7 +113,7 @@ def _end(enrollment: Enrollment, standing: Standing, actor: str) -> bool:
     if settings.REVOKE_ON_REFUND:
         lms_jobs.ensure_revocation(enrollment)
     if standing.gives_coupon_back and enrollment.grant_id:
-        coupons.give_coupon_back(enrollment, actor=actor)
+        coupons.reinstate(enrollment, actor=actor)
     return won
 
 

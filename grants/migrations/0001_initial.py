@@ -48,13 +48,13 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
-                    "budget_places",
+                    "budget_grants",
                     models.PositiveIntegerField(
                         blank=True, help_text="Empty: no limit.", null=True
                     ),
                 ),
                 ("committed_amount", models.PositiveBigIntegerField(default=0, editable=False)),
-                ("committed_places", models.PositiveIntegerField(default=0, editable=False)),
+                ("committed_grants", models.PositiveIntegerField(default=0, editable=False)),
                 ("is_active", models.BooleanField(default=True)),
                 (
                     "created_at",

@@ -31,7 +31,7 @@ KINDS = [
     "affiliate_details_changed",
     "affiliate_payout",
     "refund_made",
-    "place_ended",
+    "enrollment_ended",
 ]
 PARTNER = {
     "customer_name": "Ada's club & Co",
@@ -269,7 +269,7 @@ def test_a_learner_is_told_of_a_refund_once(client, sandbox: Sandbox):
 
 def test_a_learner_whose_bank_took_the_money_back_is_told_that_the_place_has_ended():
     enrollment, _payment = make_pending()
-    mails.stage_place_ended(enrollment, is_lost=True)
+    mails.stage_enrollment_ended(enrollment)
     message = outgoing.compose(Email.objects.get())
     assert message.subject == f"Your place has ended: {enrollment.course_title}"
     assert "$499.00" in message.body

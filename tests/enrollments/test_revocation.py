@@ -124,7 +124,7 @@ def test_a_lost_dispute_takes_access_away_and_an_open_or_won_one_does_not(sandbo
     tell(sandbox)
     drained()
     assert (state(enrollment), in_lms(sandbox, enrollment)) == (("refunded", "revoked"), 0)
-    assert Email.objects.filter(kind="place_ended").count() == 1
+    assert Email.objects.filter(kind="enrollment_ended").count() == 1
     won, payment = buy(sandbox, make_course())
     dispute = sandbox.dispute(payment.stripe_payment_intent_id)
     sandbox.close_dispute(dispute["id"], "won")

@@ -128,17 +128,17 @@ def test_a_budget_of_money_is_never_exceeded_also_by_many_at_once() -> None:
     )
     assert kinds(results) == {"ok": 4, "BudgetExceeded": 4}
     program.refresh_from_db()
-    assert (program.committed_amount, program.committed_places) == (99_800, 4)
+    assert (program.committed_amount, program.committed_grants) == (99_800, 4)
     assert Grant.objects.filter(status="pending").count() == 4
 
 
 def test_a_budget_of_places_is_never_exceeded() -> None:
-    program = Program.objects.create(name="Seats", currency="usd", budget_places=1)
+    program = Program.objects.create(name="Seats", currency="usd", budget_grants=1)
     make_coupon(program=program)
     with pytest.raises(BudgetExceeded):
         make_coupon(program=program, email="second@example.com")
     program.refresh_from_db()
-    assert program.committed_places == 1
+    assert program.committed_grants == 1
 
 
 def test_a_program_of_another_currency_or_closed_is_refused() -> None:
@@ -154,17 +154,17 @@ def test_a_program_of_another_currency_or_closed_is_refused() -> None:
 
 
 def test_revoking_and_expiring_give_the_budget_back() -> None:
-    program = Program.objects.create(name="Fund", currency="usd", budget_places=1)
+    program = Program.objects.create(name="Fund", currency="usd", budget_grants=1)
     grant = make_coupon(program=program)
     applications.revoke(grant, by=STAFF, note="moved away")
     program.refresh_from_db()
-    assert (program.committed_amount, program.committed_places) == (0, 0)
+    assert (program.committed_amount, program.committed_grants) == (0, 0)
     late = make_coupon(program=program, email="late@example.com")
     Grant.objects.filter(pk=late.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
     assert (redemption.expire_overdue(), redemption.expire_overdue()) == (1, 0)
     program.refresh_from_db()
     late.refresh_from_db()
-    assert (late.status, program.committed_places) == ("expired", 0)
+    assert (late.status, program.committed_grants) == ("expired", 0)
     assert GrantEvent.objects.get(grant=late, what="expired").note == "Automatically expired"
 
 

@@ -18,12 +18,12 @@ HALF = 24950
 
 
 def fund(places: int = 3, amount: int | None = None) -> Program:
-    return Program.objects.create(name="Fund", budget_places=places, budget_amount=amount)
+    return Program.objects.create(name="Fund", budget_grants=places, budget_amount=amount)
 
 
 def counted(program: Program) -> tuple[int, int]:
     now = fresh(program)
-    return now.committed_places, now.committed_amount
+    return now.committed_grants, now.committed_amount
 
 
 def leave(grant: Grant):
@@ -89,7 +89,7 @@ def test_a_late_payment_without_room_keeps_its_place_is_counted_and_staff_are_to
     assert (fresh(payment.enrollment).status, fresh(grant).status) == ("paid", "redeemed")
     assert (counted(program), over_budget_alerts()) == ((2, 2 * HALF), 1)
     assert invariants.check_budgets() == [f"program {program.pk} is over its budget"]
-    Program.objects.update(budget_places=9, budget_amount=None)
+    Program.objects.update(budget_grants=9, budget_amount=None)
     assert invariants.verify() == []
 
 
@@ -127,12 +127,12 @@ def test_revoking_gives_the_share_back_once() -> None:
 @pytest.mark.breaks_invariants
 def test_one_program_with_wrong_books_does_not_stop_the_others_coupons_from_expiring() -> None:
     """Nor does it go below nothing: the nightly check names it."""
-    program, sound = fund(), Program.objects.create(name="Sound", budget_places=3)
+    program, sound = fund(), Program.objects.create(name="Sound", budget_grants=3)
     wrong = make_coupon(make_course(), program=program)
     others = [
         make_coupon(make_course(), email=f"other{n}@example.com", program=sound) for n in range(2)
     ]
-    Program.objects.filter(pk=program.pk).update(committed_amount=0, committed_places=0)
+    Program.objects.filter(pk=program.pk).update(committed_amount=0, committed_grants=0)
     for grant in (wrong, *others):
         run_out(grant)
     assert (redemption.expire_overdue(), redemption.expire_overdue()) == (3, 0)
@@ -144,9 +144,9 @@ DAMAGES = {
     "a place that is not counted": lambda grant, program: Grant.objects.filter(pk=grant.pk).update(
         holds_budget=False
     ),
-    "a place too many": lambda grant, program: Program.objects.update(committed_places=2),
+    "a place too many": lambda grant, program: Program.objects.update(committed_grants=2),
     "an amount too little": lambda grant, program: Program.objects.update(committed_amount=1),
-    "a smaller budget": lambda grant, program: Program.objects.update(budget_places=0),
+    "a smaller budget": lambda grant, program: Program.objects.update(budget_grants=0),
     "a paid place that is not counted": lambda grant, program: _forget(
         buy_with(grant).enrollment.grant_id
     ),
@@ -159,7 +159,7 @@ DAMAGES = {
 
 def _forget(key: object) -> None:
     Grant.objects.filter(pk=key).update(holds_budget=False, committed_amount=0)
-    Program.objects.update(committed_amount=0, committed_places=0)
+    Program.objects.update(committed_amount=0, committed_grants=0)
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

@@ -77,7 +77,7 @@ def decide(application: Grant, program: Program | None = None) -> Grant:
 # --- the holder has applied again -----------------------------------------------------------------
 @pytest.mark.parametrize("is_decided", [False, True], ids=["pending", "approved"])
 def test_a_refund_goes_through_when_its_holder_has_applied_again(is_decided: bool) -> None:
-    program = Program.objects.create(name="Fund", budget_places=2)
+    program = Program.objects.create(name="Fund", budget_grants=2)
     grant = make_coupon(make_course(), program=program)
     payment = buy_with(grant)
     newer = make_application(grant.course)
@@ -96,21 +96,21 @@ def test_a_refund_goes_through_when_its_holder_has_applied_again(is_decided: boo
         payment.enrollment_id,
         False,
     )
-    assert (fresh(program).committed_places, fresh(newer).status) == (
+    assert (fresh(program).committed_grants, fresh(newer).status) == (
         (1, "approved") if is_decided else (0, "pending")
     )
-    assert (history(grant)[-1], alerts("coupon-kept")) == ("not made good again", 1)
+    assert (history(grant)[-1], alerts("coupon-kept")) == ("kept used", 1)
 
 
 def test_what_the_kept_coupon_held_pays_for_the_newer_application() -> None:
     """The alert tells staff to decide the newer one: a program of one place has room for it."""
-    program = Program.objects.create(name="Fund", budget_places=1)
+    program = Program.objects.create(name="Fund", budget_grants=1)
     grant = make_coupon(make_course(), program=program)
     payment = buy_with(grant)
     newer = make_application(grant.course)
     refund(payment, gives_coupon_back=True)
     buy_with(decide(newer, program))
-    assert fresh(program).committed_places == 1
+    assert fresh(program).committed_grants == 1
 
 
 def test_the_commission_is_reversed_when_the_coupon_cannot_come_back(sandbox: Sandbox) -> None:
@@ -145,14 +145,14 @@ def test_the_refund_page_answers_when_the_coupon_cannot_come_back(sandbox: Sandb
 
 
 def test_a_free_place_is_rolled_back_when_its_holder_has_applied_again(buyer: Client) -> None:
-    program = Program.objects.create(name="Fund", budget_places=1)
+    program = Program.objects.create(name="Fund", budget_grants=1)
     grant = make_coupon(percent=100, program=program)
     enrollment = check_out(grant)
     refuse_place(enrollment)
     make_application(grant.course)
     assert coupons.roll_back(enrollment, by=STAFF)
     assert not coupons.roll_back(enrollment, by=STAFF)
-    assert (fresh(enrollment).status, fresh(grant).status, fresh(program).committed_places) == (
+    assert (fresh(enrollment).status, fresh(grant).status, fresh(program).committed_grants) == (
         "failed",
         "redeemed",
         0,
@@ -253,19 +253,19 @@ def test_applying_and_refunding_at_once_ends_with_one_open_grant_and_the_refund_
 
 
 def test_a_refund_that_fails_later_counts_the_kept_coupon_again() -> None:
-    program = Program.objects.create(name="Fund", budget_places=2)
+    program = Program.objects.create(name="Fund", budget_grants=2)
     grant = make_coupon(program=program)
     payment = buy_with(grant)
     make_application(grant.course)
     told = refund(payment, gives_coupon_back=True)
-    assert fresh(program).committed_places == 0
+    assert fresh(program).committed_grants == 0
     deliver(Client(), refunded({**told, "status": "failed"}, "refund.failed"))
     assert (fresh(payment.enrollment).status, fresh(grant).status, fresh(grant).holds_budget) == (
         "paid",
         "redeemed",
         True,
     )
-    assert (fresh(program).committed_places, fresh(program).committed_amount) == (1, 24950)
+    assert (fresh(program).committed_grants, fresh(program).committed_amount) == (1, 24950)
 
 
 # --- how long it is good again --------------------------------------------------------------------
@@ -280,7 +280,7 @@ def test_a_coupon_rolled_back_after_its_date_is_good_for_a_fortnight_and_the_mai
     until = fresh(grant).expires_at
     assert timedelta(days=13, hours=23) < until - timezone.now() <= timedelta(days=14)
     told = Email.objects.get(kind="grant_rolled_back").context
-    assert (told["expires_on"], told["is_good_again"]) == (
+    assert (told["expires_on"], told["is_reinstated"]) == (
         f"{until:%B} {until.day}, {until.year}",
         True,
     )

@@ -85,7 +85,7 @@ def test_a_checkout_that_ends_a_late_payment_and_a_refund_leave_theirs() -> None
         ("redeemed late", late["id"], note),
     ]
     assert (what, actor.startswith("evt_"), given_back) == (
-        "made good again",
+        "reinstated",
         True,
         f"{note}; good until {until:%Y-%m-%d}",
     )
@@ -100,7 +100,7 @@ def test_a_roll_back_and_an_expiry_leave_theirs(buyer: Client) -> None:
     redemption.expire_overdue()
     assert [(what, actor) for what, actor, _ in rows(grant)] == [
         ("redeemed", "checkout"),
-        ("made good again", STAFF),
+        ("reinstated", STAFF),
         ("expired", "system"),
     ]
 
@@ -147,7 +147,7 @@ def test_a_price_that_moved_by_more_than_one_is_noted_when_the_coupon_is_taken(
     """Requirement R060; decisions, grant price: the percentage is the promise, and the budget stays
     as it was committed.
     """
-    program = Program.objects.create(name="Fund", currency=currency, budget_places=1)
+    program = Program.objects.create(name="Fund", currency=currency, budget_grants=1)
     grant = make_coupon(
         make_course(price=before, currency=currency), percent=percent, program=program
     )

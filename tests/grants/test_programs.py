@@ -36,7 +36,7 @@ def staff(db: None) -> Client:
 
 def make_program(**fields: Any) -> Program:
     return Program.objects.create(
-        **{"name": "Fund", "currency": "usd", "budget_amount": 60_000, "budget_places": 1, **fields}
+        **{"name": "Fund", "currency": "usd", "budget_amount": 60_000, "budget_grants": 1, **fields}
     )
 
 
@@ -49,7 +49,7 @@ def form(**changes: str) -> dict[str, str]:
         "name": "Fund",
         "currency": "usd",
         "budget_amount": "600.00",
-        "budget_places": "1",
+        "budget_grants": "1",
         "is_active": "on",
         **changes,
     }
@@ -65,9 +65,9 @@ def columns(program: Program) -> tuple[Any, ...]:
         "name",
         "currency",
         "budget_amount",
-        "budget_places",
+        "budget_grants",
         "committed_amount",
-        "committed_places",
+        "committed_grants",
         "is_active",
     ).get(pk=program.pk)
 
@@ -91,7 +91,7 @@ def test_an_edit_leaves_alone_what_an_approval_commits_meanwhile(
     "edit",
     [
         {"budget_amount": "400.00"},
-        {"budget_places": "0"},
+        {"budget_grants": "0"},
         {"currency": "eur"},
         {"currency": "eur", "name": "Euros"},
     ],
@@ -115,10 +115,10 @@ def test_an_edit_that_an_approval_has_overtaken_is_not_saved_and_says_so(
 def test_the_columns_are_guarded_whoever_calls() -> None:
     program = make_program()
     make_coupon(percent=100, program=program)
-    for changes in ({"budget_amount": 49_899}, {"budget_places": 0}, {"currency": "eur"}):
+    for changes in ({"budget_amount": 49_899}, {"budget_grants": 0}, {"currency": "eur"}):
         with pytest.raises(ProgramInUse):
             programs.change(program, **changes)
-    programs.change(program, budget_amount=49_900, budget_places=None, is_active=False)
+    programs.change(program, budget_amount=49_900, budget_grants=None, is_active=False)
     assert columns(program) == ("Fund", "usd", 49_900, None, 49_900, 1, False)
 
 
@@ -136,7 +136,7 @@ def test_an_approval_from_a_program_whose_currency_has_just_changed_is_refused()
     ("edit", "said"),
     [
         ({"budget_amount": "498.99"}, "$499.00 is committed"),
-        ({"budget_places": "0"}, "1 are committed"),
+        ({"budget_grants": "0"}, "1 are committed"),
     ],
 )
 def test_a_budget_under_what_is_committed_is_refused_with_the_figure(
@@ -149,7 +149,7 @@ def test_a_budget_under_what_is_committed_is_refused_with_the_figure(
     assert f"{said} already: not less, or revoke coupons first." in answer.content.decode()
     assert columns(program) == ("Fund", "usd", 60_000, 1, 49_900, 1, True)
     assert (
-        staff.post(change(program), form(budget_amount="499.00", budget_places="")).status_code
+        staff.post(change(program), form(budget_amount="499.00", budget_grants="")).status_code
         == 302
     )
     assert columns(program)[2:6] == (49_900, None, 49_900, 1)
@@ -160,15 +160,15 @@ def test_a_program_that_has_given_more_than_its_budget_can_still_be_renamed_and_
 ) -> None:
     program = make_program()
     make_coupon(percent=100, program=program)
-    Program.objects.filter(pk=program.pk).update(budget_amount=40_000, budget_places=0)
-    edit = {"name": "Closed fund", "budget_amount": "400.00", "budget_places": "0"}
+    Program.objects.filter(pk=program.pk).update(budget_amount=40_000, budget_grants=0)
+    edit = {"name": "Closed fund", "budget_amount": "400.00", "budget_grants": "0"}
     answer = staff.post(
         change(program),
         {name: value for name, value in form(**edit).items() if name != "is_active"},
     )
     assert answer.status_code == 302
     assert columns(program) == ("Closed fund", "usd", 40_000, 0, 49_900, 1, False)
-    Program.objects.filter(pk=program.pk).update(budget_amount=60_000, budget_places=1)
+    Program.objects.filter(pk=program.pk).update(budget_amount=60_000, budget_grants=1)
 
 
 def test_the_currency_is_fixed_with_the_first_grant(staff: Client) -> None:
@@ -199,7 +199,7 @@ def test_a_budget_is_typed_as_people_write_money(
     staff: Client, currency: str, typed: str, kept: int | None
 ) -> None:
     assert (
-        staff.post(ADD, form(currency=currency, budget_amount=typed, budget_places="")).status_code
+        staff.post(ADD, form(currency=currency, budget_amount=typed, budget_grants="")).status_code
         == 302
     )
     program = Program.objects.get()

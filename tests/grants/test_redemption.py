@@ -458,7 +458,7 @@ def test_a_place_that_was_rolled_back_is_not_made_by_a_replay(
     coupons.roll_back(Enrollment.objects.get(), by=STAFF)
     work.replay(SyncJob.objects.get())
     work.drain(LMS_JOBS)
-    assert SyncJob.objects.get().last_error.startswith("PLACE_IS_OVER")
+    assert SyncJob.objects.get().last_error.startswith("ENROLLMENT_IS_OVER")
     assert sandbox.enrollments(HOLDER) == []
 
 

@@ -54,7 +54,7 @@ LEADS_TO = {
     "released": Grant.APPROVED,
     "redeemed": Grant.REDEEMED,
     "redeemed late": Grant.REDEEMED,
-    "made good again": Grant.APPROVED,
+    "reinstated": Grant.APPROVED,
     "expired": Grant.EXPIRED,
 }
 
@@ -84,7 +84,7 @@ class GrantDesk(RuleBasedStateMachine):
         self.client = Client()
         self.course = make_course(price=49900)
         self.program = Program.objects.create(
-            name="Fund", currency="usd", budget_amount=BUDGET, budget_places=PLACES
+            name="Fund", currency="usd", budget_amount=BUDGET, budget_grants=PLACES
         )
         # of the grants that the program pays, at the price of their approval
         self.costs: dict[UUID, int] = {}
@@ -259,7 +259,7 @@ class GrantDesk(RuleBasedStateMachine):
         self._comes_back(grant, is_blocked=is_blocked)
         grant.refresh_from_db()
         told = Email.objects.get(dedupe_key=f"grant_rolled_back:{key}:{place.pk}").context
-        assert told["is_good_again"] == (not is_blocked)
+        assert told["is_reinstated"] == (not is_blocked)
         assert (
             is_blocked
             or told["expires_on"]
@@ -320,7 +320,7 @@ class GrantDesk(RuleBasedStateMachine):
         if hasattr(self, "program"):
             held = self._counted()
             self.program.refresh_from_db()
-            assert (self.program.committed_amount, self.program.committed_places) == (
+            assert (self.program.committed_amount, self.program.committed_grants) == (
                 sum(held),
                 len(held),
             )

@@ -298,7 +298,7 @@ def test_a_bulk_approval_stops_at_the_budget(staff: Client) -> None:
     assert "2 approved, 1 skipped." in text
     assert "budget does not cover" in text
     program.refresh_from_db()
-    assert (program.committed_amount, program.committed_places) == (49_900, 2)
+    assert (program.committed_amount, program.committed_grants) == (49_900, 2)
 
 
 def test_a_budget_refusal_is_shown_and_changes_nothing(staff: Client) -> None:
@@ -306,7 +306,7 @@ def test_a_budget_refusal_is_shown_and_changes_nothing(staff: Client) -> None:
     answer = staff.post(url(make_application(), "approve"), approval(program=str(program.pk)))
     assert "budget does not cover" in answer.content.decode()
     program.refresh_from_db()
-    assert (program.committed_amount, program.committed_places, Grant.objects.get().status) == (
+    assert (program.committed_amount, program.committed_grants, Grant.objects.get().status) == (
         0,
         0,
         "pending",
@@ -319,12 +319,12 @@ def test_a_budget_refusal_is_shown_and_changes_nothing(staff: Client) -> None:
 
 
 def test_two_presses_of_the_button_commit_the_budget_once(staff: Client) -> None:
-    program = Program.objects.create(name="Fund", currency="usd", budget_places=5)
+    program = Program.objects.create(name="Fund", currency="usd", budget_grants=5)
     grant = make_application()
     for _ in range(2):
         staff.post(url(grant, "approve"), approval(program=str(program.pk)))
     program.refresh_from_db()
-    assert program.committed_places == 1
+    assert program.committed_grants == 1
     assert Email.objects.filter(kind="grant_approved").count() == 1
 
 
@@ -673,7 +673,7 @@ def test_the_export_takes_its_own_permission(db: None) -> None:
 def test_the_figures_are_on_the_page_of_programs_and_on_the_command_line(
     staff: Client, capsys
 ) -> None:
-    Program.objects.create(name="Fund", currency="usd", budget_amount=100_000, budget_places=3)
+    Program.objects.create(name="Fund", currency="usd", budget_amount=100_000, budget_grants=3)
     make_coupon(program=Program.objects.get())
     waiting = make_application(email="late@example.com")
     past = timezone.now() - timedelta(days=12)

@@ -111,7 +111,7 @@ def test_a_lost_dispute_is_like_a_full_refund(client: Client):
     assert enrollment.status == Enrollment.REFUNDED
     assert balance_of(affiliate) == (0, 0, 0, 0)
     assert not Commission.objects.get().is_held
-    assert Email.objects.filter(kind="place_ended").count() == 1
+    assert Email.objects.filter(kind="enrollment_ended").count() == 1
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ class GrantPurchase(Purchase):
         grant = applications.file(
             self.course, Application("Ada Lovelace", EMAIL, "A situation.", "A motivation.")
         )
-        program = Program.objects.create(name="Fund", budget_amount=LIST_PRICE, budget_places=1)
+        program = Program.objects.create(name="Fund", budget_amount=LIST_PRICE, budget_grants=1)
         return applications.approve(
             grant,
             Decision(self.percent, timezone.now() + timedelta(days=30), program),
@@ -107,7 +107,7 @@ class GrantPurchase(Purchase):
             EMAIL,
         )
         program = Program.objects.get()
-        assert (program.committed_amount, program.committed_places) == (LIST_PRICE - paid.amount, 1)
+        assert (program.committed_amount, program.committed_grants) == (LIST_PRICE - paid.amount, 1)
 
 
 @pytest.fixture

@@ -44,7 +44,6 @@ def join(user: User, joining: Joining, *, network_key: str = "") -> Affiliate:
     """
     if not has_verified_address(user):
         raise AddressNotVerified
-    now, at_once = timezone.now(), settings.AFFILIATE_AUTO_APPROVE
     affiliate = Affiliate(
         user=user,
         email=user.email,
@@ -52,11 +51,9 @@ def join(user: User, joining: Joining, *, network_key: str = "") -> Affiliate:
         name=joining.name,
         tax_country=joining.tax_country,
         rate_basis_points=settings.AFFILIATE_RATE_BASIS_POINTS,
-        terms_accepted_at=now,
-        activated_at=now if at_once else None,
+        terms_accepted_at=timezone.now(),
         network_key=network_key,
         **joining.details.fields(),
-        **({"status": Affiliate.ACTIVE} if at_once else {}),
     )
     try:
         _insert(affiliate)
@@ -71,6 +68,8 @@ def join(user: User, joining: Joining, *, network_key: str = "") -> Affiliate:
 @atomic
 def _insert(affiliate: Affiliate) -> None:
     affiliate.save(force_insert=True)
+    if settings.AFFILIATE_AUTO_APPROVE:
+        transition(affiliate, Affiliate.ACTIVE, activated_at=timezone.now())
     fraud.note_shared_account(affiliate)
     mails.stage(mails.WELCOME if affiliate.is_active else mails.APPLIED, affiliate)
 

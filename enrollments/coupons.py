@@ -6,13 +6,12 @@ from typing import cast
 from uuid import UUID
 
 from django.db.models import Q
-from django.utils import timezone
 
 from enrollments.models import Enrollment, EnrollmentEvent
 from grants import mails, redemption
 from grants.models import Grant
 from grants.redemption import ReinstateResult
-from maaledu.db import atomic
+from maaledu.db import atomic, transition
 from notifications.alerts import alert_staff
 
 LMS_REFUSED = "LMS_REFUSED"
@@ -26,15 +25,10 @@ def roll_back(enrollment: Enrollment, *, by: str) -> bool:
     Only a free grant's place whose LMS job is dead; returns whether this call did it (decisions:
     free grant).
     """
-    refused = Q(
-        kind=Enrollment.KIND_GRANT, status=Enrollment.PAID, lms_status=Enrollment.LMS_FAILED
-    )
-    now = timezone.now()
-    rows = Enrollment.objects.filter(refused, pk=enrollment.pk)
-    # Not in TRANSITIONS on purpose: there, "failed" never follows "paid", so that no payment's
-    # failing ends a paid place.
-    ended = {"status": Enrollment.FAILED, "failure_code": LMS_REFUSED}
-    if rows.update(**ended, updated_at=now) != 1:
+    refused = Q(kind=Enrollment.KIND_GRANT, lms_status=Enrollment.LMS_FAILED)
+    if not transition(
+        enrollment, Enrollment.FAILED, edge="lms_refused", only=refused, failure_code=LMS_REFUSED
+    ):
         return False
     EnrollmentEvent.objects.create(
         enrollment=enrollment,

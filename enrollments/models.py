@@ -59,8 +59,7 @@ class Enrollment(models.Model):
     TRANSITIONS = {
         PENDING: [],
         # A payment that arrives after the end of the reservation is honored. Not from refunded: no
-        # event of an old payment brings a place back; `refunds` does, when the refund itself
-        # failed.
+        # event of an old payment reopens an enrollment.
         PAID: [PENDING, FAILED, EXPIRED, CANCELLED],
         # That the bank refused says more than that the session is over, and so does a payment of
         # another amount.
@@ -70,6 +69,13 @@ class Enrollment(models.Model):
         # the better one.
         CANCELLED: [PENDING, EXPIRED],
         REFUNDED: [PAID],
+    }
+    # Moves that no payment's event may make: only a caller that names the edge does.
+    EXCEPTIONS = {
+        # The refund that had ended the enrollment failed or was canceled.
+        "reinstate": {PAID: [REFUNDED]},
+        # The LMS refused a free enrollment for good.
+        "lms_refused": {FAILED: [PAID]},
     }
     LMS_PENDING, LMS_SUCCESS, LMS_FAILED, LMS_RETRYING, LMS_REVOKED = (
         "pending",
@@ -84,6 +90,12 @@ class Enrollment(models.Model):
         LMS_FAILED: [LMS_PENDING, LMS_RETRYING],
         LMS_SUCCESS: [LMS_PENDING, LMS_RETRYING, LMS_FAILED],
         LMS_REVOKED: [LMS_PENDING, LMS_RETRYING, LMS_FAILED, LMS_SUCCESS],
+    }
+    LMS_STATUS_EXCEPTIONS = {
+        # Access is asked for anew, whatever became of it before the enrollment ended.
+        "reinstate": {
+            LMS_PENDING: [LMS_PENDING, LMS_RETRYING, LMS_FAILED, LMS_SUCCESS, LMS_REVOKED]
+        },
     }
     KIND_PAID, KIND_FREE, KIND_GRANT, KIND_PARTIAL_GRANT = "paid", "free", "grant", "partial_grant"
     UNPAID_KINDS = [KIND_FREE, KIND_GRANT]

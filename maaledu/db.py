@@ -46,21 +46,21 @@ def transition(
     to: str,
     *,
     field: str = "status",
+    edge: str = "",
     only: models.Q | None = None,
     **changes: Any,
 ) -> bool:
-    """Move `obj.status` to `to` if the row still allows it, and return whether this call made the
-    move.
+    """Move `obj.status` to `to` if the row still allows it, and return whether this call did.
 
     One guarded UPDATE over the model's `TRANSITIONS = {to: [from, ...]}` (`LMS_STATUS_TRANSITIONS`
     for the field `lms_status`, and so on), and over `only`, where the rule is more than the status.
-    The loser learns the present status.
+    `edge` names one of the model's `EXCEPTIONS = {edge: {to: [from, ...]}}`, which are allowed only
+    to a caller that asks for them by name. The loser reads the present status. Raises KeyError for
+    a status or an edge that the model does not name, before anything is written.
     """
     model = type(obj)
     changes = {field: to, "updated_at": timezone.now(), **changes}
-    allowed = getattr(
-        model, "TRANSITIONS" if field == "status" else f"{field.upper()}_TRANSITIONS"
-    )[to]
+    allowed = _edges(model, field, edge)[to]
     rows = model._default_manager.filter(only or models.Q(), pk=obj.pk, **{f"{field}__in": allowed})
     won = rows.update(**changes) == 1
     if won:
@@ -69,6 +69,13 @@ def transition(
     else:
         obj.refresh_from_db(fields=[field])
     return won
+
+
+def _edges(model: type[models.Model], field: str, edge: str) -> dict[str, list[str]]:
+    prefix = "" if field == "status" else f"{field.upper()}_"
+    if not edge:
+        return getattr(model, f"{prefix}TRANSITIONS")
+    return getattr(model, f"{prefix}EXCEPTIONS")[edge]
 
 
 def atomic(block: Callable[P, T]) -> Callable[P, T]:

@@ -140,16 +140,14 @@ def _put_back(enrollment: Enrollment, actor: str) -> bool:
     checkout that they began since.
     """
     settlement.supersede(enrollment, actor)
-    ended = Enrollment.objects.filter(pk=enrollment.pk, status=Enrollment.REFUNDED)
-    # Not in TRANSITIONS on purpose: there, "paid" may not follow "refunded", so that no old
-    # payment's event undoes a refund.
-    back = {
-        "status": Enrollment.PAID,
-        "lms_status": Enrollment.LMS_PENDING,
-        "access_generation": F("access_generation") + 1,
-    }
-    if ended.update(**back, updated_at=timezone.now()) != 1:
+    if not transition(
+        enrollment,
+        Enrollment.PAID,
+        edge="reinstate",
+        access_generation=F("access_generation") + 1,
+    ):
         return False
+    transition(enrollment, Enrollment.LMS_PENDING, field="lms_status", edge="reinstate")
     _trace(enrollment, Enrollment.REFUNDED, actor, PUT_BACK, to=Enrollment.PAID)
     if enrollment.grant_id:
         coupons.redeem_late(enrollment, actor=actor)

@@ -77,3 +77,19 @@ OF_MODELS = {
     ("lms_sync.DeadLetter", "TRANSITIONS"): DEAD_LETTER,
     ("notifications.Email", "TRANSITIONS"): WORK,
 }
+
+EXCEPTIONS_OF_MODELS = {
+    ("enrollments.Enrollment", "EXCEPTIONS"): {
+        "reinstate": moves("refunded -> paid"),
+        "lms_refused": moves("paid -> failed"),
+    },
+    ("enrollments.Enrollment", "LMS_STATUS_EXCEPTIONS"): {
+        "reinstate": moves(
+            "pending -> pending",
+            "retrying -> pending",
+            "failed -> pending",
+            "success -> pending",
+            "revoked -> pending",
+        ),
+    },
+}

@@ -104,10 +104,46 @@ BREACHES = {
         "enrollment.status = 'paid'",
         "self.lms_status = SUCCESS",
         "a = b.status = 'x'",
+        "enrollment.note, enrollment.status = '', 'paid'",
         "setattr(enrollment, 'status', 'paid')",
+        "object.__setattr__(enrollment, 'status', 'paid')",
+        "enrollment.__dict__['status'] = 'paid'",
+        "vars(enrollment)['status'] = 'paid'",
+        "for name, value in {'note': '', 'status': 'paid'}.items(): setattr(a, name, value)",
+        "for name in names: setattr(enrollment, name, 'paid')",
+        "def f(row, fields):\n    for name, value in fields.items(): setattr(row, name, value)",
     ],
     "updates a status: maaledu.db.transition does that": [
-        "Enrollment.objects.filter(pk=1).update(status='paid')"
+        "Enrollment.objects.filter(pk=1).update(status='paid')",
+        "rows.update(lms_status='success')",
+        "Enrollment.objects.update(**{'status': 'paid'})",
+        "paid = {'status': 'paid'}\nEnrollment.objects.update(**paid, note='')",
+        "def f():\n    a = {}\n    a['status'] = 'paid'\n    Enrollment.objects.update(**a)",
+        "def f():\n    a = dict(status='paid')\n    b = {**a}\n    rows.update(**b)",
+        "def f():\n    a = {} | {'status': 'paid'}\n    rows.update(**a)",
+        "rows.update(**({'status': 'paid'} if a else {}))",
+        "def f(): return {'status': 'paid'}\nrows.update(**f())",
+        "def f(a): rows.update(**a)\nf({'status': 'paid'})",
+        "def f(**a): rows.update(**a)\nf(status='paid')",
+        "def f(rows): rows.update(status='paid')\nf(Enrollment.objects.all())",
+        "def f(changes): Enrollment.objects.update(**changes)",
+        "Enrollment.objects.update(**{name: 'paid'})",
+        "Enrollment.objects.update(**form.cleaned_data)",
+        "for a in b:\n    a['note'] = 1\n    rows.update(**a)",
+        "Enrollment.objects.bulk_update(rows, ['note', 'status'])",
+        "transition(enrollment, 'paid', lms_status='pending')",
+        "paid = {'status': 'paid'}\ntransition(enrollment, 'success', field='lms_status', **paid)",
+    ],
+    "creates a row in a status of its own: it is born in the first one": [
+        "Enrollment.objects.create(status='paid')",
+        "Enrollment(status='paid')",
+        "models.Enrollment(**{'status': 'paid'})",
+        "fields = {'status': 'paid'}\nEnrollment(**fields)",
+        "def f(**fields): return Enrollment(**fields)",
+        "Enrollment.objects.get_or_create(email='a', defaults={'status': 'paid'})",
+        "fields = {'status': 'paid'}\nEnrollment.objects.update_or_create(defaults=fields)",
+        "Enrollment.objects.bulk_create([Enrollment(status='paid')])",
+        "self.model(status='paid')",
     ],
     "select_for_update does nothing on two of the engines": [
         "Course.objects.select_for_update().get()"
@@ -176,7 +212,14 @@ transaction.on_commit(f)
 if enrollment.status == PAID: pass
 status = 'paid'
 Enrollment.objects.filter(status='paid').update(note='x')
-Enrollment.objects.create(status='pending')
+Enrollment.objects.filter(status='paid').update(**{'note': 'x'})
+Enrollment.objects.get_or_create(email='a', defaults={'note': 'x'})
+transition(enrollment, 'paid', edge='reinstate', note='x')
+Course.objects.create(title='x')
+GrantEvent.objects.create(from_status='pending', to_status='approved')
+ReferralDay.objects.update(**counts)
+JsonResponse({'status': 'ok'}, status=200)
+body.update(note='x')
 total = price * count // 100
 half = seconds / 2
 """

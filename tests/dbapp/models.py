@@ -19,7 +19,9 @@ class Slot(models.Model):
         "free": ["held"],
         "closed": ["free", "used"],
     }
+    EXCEPTIONS = {"reopen": {"free": ["closed"]}}
     DOOR_TRANSITIONS = {"open": ["shut"], "shut": ["open"]}
+    DOOR_EXCEPTIONS = {"force": {"open": ["stuck"]}}
     STATUSES = ["free", "held", "used", "closed"]
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)

@@ -84,6 +84,39 @@ def test_an_unknown_status_is_a_mistake_and_writes_nothing():
     assert Slot.objects.get(pk=slot.pk).status == "free"
 
 
+@pytest.mark.parametrize("start", Slot.STATUSES)
+def test_an_exceptional_move_is_made_by_its_name_and_from_its_start_only(start):
+    slot = Slot.objects.create(status=start, holder="before")
+
+    assert transition(slot, "free", edge="reopen", holder="after") is (start == "closed")
+
+    stored = Slot.objects.get(pk=slot.pk)
+    moved = ("free", "after") if start == "closed" else (start, "before")
+    assert (stored.status, stored.holder) == moved
+    assert slot.status == stored.status
+
+
+def test_an_exceptional_move_is_not_made_without_its_name():
+    slot = Slot.objects.create(status="closed")
+    assert not transition(slot, "free")
+    assert Slot.objects.get(pk=slot.pk).status == "closed"
+
+
+@pytest.mark.parametrize(("to", "edge"), [("used", "reopen"), ("free", "undo")])
+def test_an_edge_that_does_not_end_there_is_a_mistake_and_writes_nothing(to, edge):
+    slot = Slot.objects.create(status="closed")
+    with pytest.raises(KeyError):
+        transition(slot, to, edge=edge)
+    assert Slot.objects.get(pk=slot.pk).status == "closed"
+
+
+def test_another_field_has_exceptions_of_its_own():
+    slot = Slot.objects.create(door="stuck")
+    assert not transition(slot, "open", field="door")
+    assert transition(slot, "open", field="door", edge="force")
+    assert Slot.objects.get(pk=slot.pk).door == "open"
+
+
 @pytest.mark.parametrize("_round", range(ROUNDS))
 def test_of_many_who_take_one_slot_exactly_one_wins(_round):
     slot = Slot.objects.create()

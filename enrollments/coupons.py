@@ -1,6 +1,4 @@
-"""What an enrollment does to the coupon it was made with, where a payment, a refund or the LMS
-comes late.
-"""
+"""What becomes of an enrollment's coupon after a late payment, a refund or an LMS refusal."""
 
 from typing import cast
 from uuid import UUID
@@ -19,11 +17,10 @@ LMS_REFUSED = "LMS_REFUSED"
 
 @atomic
 def roll_back(enrollment: Enrollment, *, by: str) -> bool:
-    """Take back a free place that the LMS refused for good: the coupon is good again if it can be,
-    the learner is told.
+    """End a free enrollment that the LMS refused for good, reinstate its coupon, and say so.
 
-    Only a free grant's place whose LMS job is dead; returns whether this call did it (decisions:
-    free grant).
+    Only the enrollment of a free grant whose LMS job is dead (decisions: free grant). Returns
+    whether this call did it.
     """
     refused = Q(kind=Enrollment.KIND_GRANT, lms_status=Enrollment.LMS_FAILED)
     if not transition(
@@ -44,22 +41,23 @@ def roll_back(enrollment: Enrollment, *, by: str) -> bool:
 
 
 def reinstate(enrollment: Enrollment, *, actor: str) -> bool:
-    """Make the coupon of a place that was taken back good again, and return whether it is; where it
-    cannot be, staff are told.
+    """Reinstate the coupon of an enrollment that has ended; return whether it can be used again.
+
+    Staff are alerted where it stays used, or where its program is over its budget with it.
     """
-    came = redemption.reinstate(
+    result = redemption.reinstate(
         cast("UUID", enrollment.grant_id), enrollment_id=enrollment.pk, actor=actor
     )
-    if came == ReinstateResult.OVER_BUDGET:
-        _tell_of_overdraft(enrollment)
-    if came == ReinstateResult.KEPT_USED:
+    if result == ReinstateResult.OVER_BUDGET:
+        _alert_over_budget(enrollment)
+    if result == ReinstateResult.KEPT_USED:
         alert_staff(
             key=f"coupon-kept:{enrollment.pk}:{enrollment.access_generation}",
             subject="A coupon could not be reinstated",
             lines=[
                 (
                     f"Enrollment {enrollment.pk}: {enrollment.course_title} for {enrollment.email}."
-                    " Its place was taken back."
+                    " It has ended."
                 ),
                 (
                     f"Grant {enrollment.grant_id} stays used, because the learner has applied for"
@@ -71,34 +69,35 @@ def reinstate(enrollment: Enrollment, *, actor: str) -> bool:
                 ),
             ],
         )
-    return came in (ReinstateResult.DONE, ReinstateResult.OVER_BUDGET)
+    return result in (ReinstateResult.DONE, ReinstateResult.OVER_BUDGET)
 
 
 def redeem_late(enrollment: Enrollment, *, actor: str) -> bool:
-    """Use the coupon of a place up that is paid after its checkout was over, and return whether it
-    was still to be had.
+    """Redeem the coupon of an enrollment that was paid after its checkout had ended.
 
-    Staff are told where its program has no room for it any more: the learner has paid, so the place
-    stays.
+    Returns whether the coupon was still available. Staff are alerted where its program is over its
+    budget with it: the learner has paid, so the enrollment stays.
     """
-    key = cast("UUID", enrollment.grant_id)
-    came = redemption.redeem_late(
-        key, enrollment_id=enrollment.pk, email=enrollment.email, actor=actor
+    result = redemption.redeem_late(
+        cast("UUID", enrollment.grant_id),
+        enrollment_id=enrollment.pk,
+        email=enrollment.email,
+        actor=actor,
     )
-    if came == ReinstateResult.OVER_BUDGET:
-        _tell_of_overdraft(enrollment)
-    return came != ReinstateResult.UNAVAILABLE
+    if result == ReinstateResult.OVER_BUDGET:
+        _alert_over_budget(enrollment)
+    return result != ReinstateResult.UNAVAILABLE
 
 
-def _tell_of_overdraft(enrollment: Enrollment) -> None:
+def _alert_over_budget(enrollment: Enrollment) -> None:
     alert_staff(
         key=f"over-budget:{enrollment.pk}",
         subject="A program has given more than its budget",
         lines=[
             f"Enrollment {enrollment.pk}: {enrollment.course_title} for {enrollment.email}.",
             (
-                f"Grant {enrollment.grant_id} had given its share of the budget back, and is used"
-                " or good again after all."
+                f"Grant {enrollment.grant_id} had released its share of the budget, and is used or"
+                " can be used after all."
             ),
             (
                 "The learner keeps what they have, and the program counts it. Raise the budget, or"

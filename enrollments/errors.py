@@ -3,5 +3,5 @@ from maaledu.errors import AppError
 
 class EnrollmentIsOver(AppError):
     code = "ENROLLMENT_IS_OVER"
-    message = "This place was not paid for, or has ended; it is not made in the learning platform."
+    message = "This enrollment was not paid or has ended, so the learning platform gets no request."
     http_status = 409

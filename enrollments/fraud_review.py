@@ -1,8 +1,7 @@
-"""The periodic look at the affiliates' sales: what a person should see. It refuses nothing and
-changes no sale.
+"""The nightly look at the affiliates' sales for what a person should review.
 
-Each signal is recorded once a month for its cause, so that one that was cleared comes back only if
-it goes on. Source: issue "fraud", settings FRAUD_*.
+It refuses nothing and changes no sale. Each signal is recorded once a month for its cause, so that
+one that staff cleared is recorded again only if its cause goes on. Source: settings FRAUD_*.
 """
 
 import logging
@@ -28,8 +27,9 @@ MOST_SIGNALS = 500
 
 @dataclass(frozen=True)
 class Finding:
-    """What speaks against the sales of an affiliate; `part` tells two findings of one kind
-    apart.
+    """What speaks against the sales of an affiliate.
+
+    `part` distinguishes two findings of one kind.
     """
 
     affiliate_id: UUID
@@ -39,21 +39,22 @@ class Finding:
 
 
 def review() -> int:
-    """Record what the sales of the last months show, and return how many signals are new. Safe to
-    repeat.
+    """Record what the sales of the last months show, and return how many signals are new.
+
+    Safe to repeat: the key of a signal names its cause and its month.
     """
     found = [*_many_from_one_address(), *_unusual_sales()]
     affiliates = Affiliate.objects.in_bulk([finding.affiliate_id for finding in found])
-    noted = sum(
-        _note(affiliates[finding.affiliate_id], finding)
+    recorded = sum(
+        _record(affiliates[finding.affiliate_id], finding)
         for finding in found
         if finding.affiliate_id in affiliates
     )
-    logger.info("sales reviewed for fraud", extra={"signals": len(found), "noted": noted})
-    return noted
+    logger.info("sales reviewed for fraud", extra={"signals": len(found), "recorded": recorded})
+    return recorded
 
 
-def _note(affiliate: Affiliate, finding: Finding) -> bool:
+def _record(affiliate: Affiliate, finding: Finding) -> bool:
     key = f"{affiliate.pk}:{finding.part}:{timezone.now():%Y-%m}"
     return fraud.note(affiliate, finding.kind, key=key, detail=finding.detail)
 
@@ -89,8 +90,9 @@ def _many_from_one_address() -> list[Finding]:
 
 
 def _unusual_sales() -> list[Finding]:
-    """Look at the affiliates with enough sales to say anything: how many were undone, how many had
-    nearly nothing to pay.
+    """Find affiliates whose sales are often refunded, or all made with a grant for nearly all.
+
+    Only affiliates with enough sales for a share to mean something are looked at.
     """
     granted = Count("pk", filter=Q(discount_percent__gte=settings.FRAUD_GRANT_PERCENT))
     rows = _sold(LOOK_BACK_DAYS).values("affiliate_id").annotate(**SALE_COUNTS, granted=granted)
@@ -104,9 +106,9 @@ def _findings_in(row: dict[str, Any]) -> list[Finding]:
     found, period = [], f"in {LOOK_BACK_DAYS} days"
     if (
         row["paid"] >= settings.FRAUD_LEAST_SALES
-        and 100 * row["undone"] >= settings.FRAUD_REFUND_PERCENT * row["paid"]
+        and 100 * row["refunded"] >= settings.FRAUD_REFUND_PERCENT * row["paid"]
     ):
-        detail = f"{row['undone']} of {row['paid']} paid sales refunded {period}"
+        detail = f"{row['refunded']} of {row['paid']} paid sales refunded {period}"
         found.append(Finding(row["affiliate_id"], FraudSignal.REFUND_RATE, detail))
     if row["granted"] == row["referrals"]:
         detail = (

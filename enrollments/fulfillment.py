@@ -17,19 +17,18 @@ logger = logging.getLogger(__name__)
 
 @atomic
 def fulfill(enrollment: Enrollment, *, actor: str, payment_reference: str) -> bool:
-    """Make the enrollment paid and cause everything that follows from it exactly once; return
-    whether this call did.
+    """Make the enrollment paid and cause all that follows exactly once; return whether this did.
 
-    `payment_reference` is the payment intent (or FREE), which the LMS is told as payment id. One
-    transaction, no network. Whoever finds the enrollment paid already ensures the effects, so that a
-    retry heals.
+    `payment_reference` is the payment intent (or FREE); the LMS gets it as the payment id. One
+    transaction, no network. A caller who finds the enrollment paid already ensures that the effects
+    are there, so that a retry repairs what was lost.
     """
     before = enrollment.status
-    now = timezone.now()
+    sale = sale_of(enrollment)
     if transition(
         enrollment,
         Enrollment.PAID,
-        paid_at=now,
+        paid_at=timezone.now(),
         failure_code="",
         payment_reference=payment_reference,
     ):
@@ -37,33 +36,23 @@ def fulfill(enrollment: Enrollment, *, actor: str, payment_reference: str) -> bo
             enrollment=enrollment, from_status=before, to_status=enrollment.status, actor=actor
         )
         _redeem(enrollment, actor)
-        _accrue(enrollment, actor)
+        if sale:
+            commissions.accrue(sale, actor=actor)
         lms_jobs.stage_job(enrollment)
         logger.info("enrollment paid", extra={"enrollment": str(enrollment.pk), "actor": actor})
         return True
     if enrollment.status == Enrollment.PAID:
         lms_jobs.ensure_job(enrollment)
-        _ensure_accrued(enrollment, actor)
+        if sale:
+            commissions.ensure(sale, actor=actor)
     return False
 
 
-def _accrue(enrollment: Enrollment, actor: str) -> None:
-    sale = sale_of(enrollment)
-    if sale:
-        commissions.accrue(sale, actor=actor)
-
-
-def _ensure_accrued(enrollment: Enrollment, actor: str) -> None:
-    sale = sale_of(enrollment)
-    if sale:
-        commissions.ensure(sale, actor=actor)
-
-
 def _redeem(enrollment: Enrollment, actor: str) -> None:
-    """Use the coupon up that this enrollment holds. After a late payment it may be gone: the place
-    stays, staff are told.
+    """Redeem the coupon that this enrollment holds.
 
-    The coupon of a free place was used up with the writing of the place.
+    The coupon of a free enrollment was redeemed when the enrollment was written. After a late
+    payment another enrollment may hold the coupon: this one stays paid, and staff are alerted.
     """
     if not enrollment.grant_id or enrollment.kind == Enrollment.KIND_GRANT:
         return
@@ -82,15 +71,15 @@ def _redeem(enrollment: Enrollment, actor: str) -> None:
                     " had ended."
                 ),
                 (
-                    "The place was given at the discounted price that was paid. Decide whether to"
-                    " leave it so."
+                    "The learner is enrolled at the discounted price that was paid. Decide whether"
+                    " to leave it so."
                 ),
             ],
         )
 
 
 def sale_of(enrollment: Enrollment) -> Sale | None:
-    """Return the sale as the affiliate's account sees it; None where nobody is credited."""
+    """Return the sale as the affiliate's account records it; None where nobody is credited."""
     if enrollment.affiliate_id is None:
         return None
     return Sale(

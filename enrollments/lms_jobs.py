@@ -1,6 +1,4 @@
-"""The LMS jobs of an enrollment: one that gives access, one that takes it away, each written
-once.
-"""
+"""The LMS jobs of an enrollment: one that gives access, one that revokes it, each written once."""
 
 from typing import Any
 
@@ -14,8 +12,10 @@ QUEUE = "lms"
 
 
 def job_key(enrollment: Enrollment) -> str:
-    """The key of the job that gives access; after it was taken away and given back, that of the new
-    one.
+    """Return the key of the job that gives access now.
+
+    Each time access was revoked and given again the generation is higher, so that the new job is
+    not taken for the old one, which is done.
     """
     number = f":{enrollment.access_generation}" if enrollment.access_generation else ""
     return f"{SyncJob.ENROLL}:{enrollment.pk}{number}"
@@ -34,8 +34,8 @@ def _job_fields(enrollment: Enrollment) -> dict[str, Any]:
         "course_id": enrollment.lms_course_id,
         "payload": {
             "enrollment_id": str(enrollment.pk),
-            # Where the course is in the LMS may be mended until there is, or was, access under the
-            # name it had.
+            # The job follows a corrected LMS course id only while there is no enrollment in the
+            # LMS: under another id the learner would be enrolled a second time.
             "course": "" if enrollment.lms_enrollment_id else str(enrollment.course_id),
             "payment_id": enrollment.payment_reference,
             "amount": enrollment.amount,
@@ -50,56 +50,52 @@ def _job_fields(enrollment: Enrollment) -> dict[str, Any]:
 
 
 def stage_job(enrollment: Enrollment) -> None:
-    """Write the LMS job of an enrollment that this transaction has just made paid: there cannot be
-    one yet.
-    """
+    """Write the LMS job of an enrollment that this transaction has just made paid."""
+    # Without a look whether there is one: the transition to paid was won once, so there is none.
     SyncJob(dedupe_key=job_key(enrollment), **_job_fields(enrollment)).save(force_insert=True)
     notify.notify_workers_on_commit(QUEUE)
 
 
 def ensure_job(enrollment: Enrollment) -> bool:
-    """Write the LMS job of a paid enrollment unless it has one, and return whether this call did."""
-    _, created = SyncJob.objects.get_or_create(
-        dedupe_key=job_key(enrollment), defaults=_job_fields(enrollment)
-    )
-    if created:
-        notify.notify_workers_on_commit(QUEUE)
-    return created
+    """Write the LMS job of a paid enrollment unless it has one; return whether this call did."""
+    return _ensure(job_key(enrollment), _job_fields(enrollment))
 
 
 def ensure_revocation(enrollment: Enrollment) -> bool:
-    """Write the LMS job that takes access away, once for each time the place ended; return whether
-    this call did.
+    """Write the job that revokes access, once for each time the enrollment ended.
+
+    Returns whether this call did.
     """
     fields = {**_job_fields(enrollment), "action": SyncJob.REVOKE}
-    _, created = SyncJob.objects.get_or_create(
-        dedupe_key=revocation_key(enrollment), defaults=fields
-    )
+    return _ensure(revocation_key(enrollment), fields)
+
+
+def _ensure(key: str, fields: dict[str, Any]) -> bool:
+    _, created = SyncJob.objects.get_or_create(dedupe_key=key, defaults=fields)
     if created:
         notify.notify_workers_on_commit(QUEUE)
     return created
 
 
 def retry_now(enrollment: Enrollment, *, by: str = "staff") -> bool:
-    """Make a paid enrollment without access due at once: its job is made, woken or replayed. False
-    if there is no need.
+    """Write, make due or replay the job of a paid enrollment that has no access yet.
 
-    A job that is there goes to where the course is in the LMS now. `by` is the member of staff.
+    A job that exists goes to where the course is in the LMS now. `by` is the member of staff.
+    Returns False where there was nothing to do.
     """
     if enrollment.status != Enrollment.PAID or enrollment.has_access:
         return False
     if ensure_job(enrollment):
         return True
     job = SyncJob.objects.get(dedupe_key=job_key(enrollment))
-    woken = dead_letters.bring_back(job, by=by)
-    if woken:
+    is_due = dead_letters.bring_back(job, by=by)
+    if is_due:
         notify.notify_workers_on_commit(QUEUE)
-    return woken
+    return is_due
 
 
 def repair_jobs(*, limit: int = 1000) -> int:
-    """Give every paid enrollment without access its LMS job, and return how many lacked one
-    (requirement R131).
+    """Give every paid enrollment without access its LMS job; return how many had none (R131).
 
     The newest come first: old ones that staff have dismissed must not fill the window for good.
     """

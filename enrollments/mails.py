@@ -1,11 +1,9 @@
-"""What a learner is told of an enrollment: that access is there, or that it has ended; each message
-once.
-"""
+"""The e-mails about an enrollment: access is there, or access has ended. Each is sent once."""
 
 from typing import Any
 
 from enrollments.models import Enrollment
-from maaledu.money import format_money
+from maaledu.money import Money
 from notifications import outgoing
 
 PURCHASE_CONFIRMATION = "purchase_confirmation"
@@ -20,12 +18,14 @@ ENROLLMENT_ENDED = "enrollment_ended"
 
 
 def stage_confirmation(enrollment: Enrollment) -> bool:
-    """Put the one confirmation of this enrollment into the outbox; only called once access
-    exists.
+    """Put the one confirmation of this enrollment into the outbox, once access exists.
+
+    Returns whether this call did.
     """
     return outgoing.stage(
         kind=CONFIRMATIONS.get(enrollment.kind, PURCHASE_CONFIRMATION),
         to=enrollment.email,
+        # One key for all three kinds: no enrollment is confirmed twice, whatever its kind.
         dedupe_key=f"{PURCHASE_CONFIRMATION}:{enrollment.pk}",
         context=confirmation_context(enrollment),
     )
@@ -33,16 +33,14 @@ def stage_confirmation(enrollment: Enrollment) -> bool:
 
 def confirmation_context(enrollment: Enrollment) -> dict[str, Any]:
     paid_at = enrollment.paid_at or enrollment.created_at
+    saving = Money(enrollment.list_price - enrollment.amount, enrollment.currency)
     return {
-        "customer_name": enrollment.name or enrollment.email.split("@")[0],
-        "course_title": enrollment.course_title,
-        "amount": enrollment.amount_display,
-        "list_price": enrollment.list_price_display,
+        **purchase_context(enrollment),
+        "list_price": str(Money(enrollment.list_price, enrollment.currency)),
         "purchased_on": f"{paid_at:%B} {paid_at.day}, {paid_at.year}",
         "course_link": enrollment.course_link,
-        "status_link": enrollment.status_link,
         "is_free": enrollment.kind in Enrollment.UNPAID_KINDS,
-        "saving": enrollment.saving_display,
+        "saving": str(saving),
         "percent": enrollment.discount_percent,
     }
 
@@ -50,21 +48,22 @@ def confirmation_context(enrollment: Enrollment) -> dict[str, Any]:
 def stage_enrollment_ended(enrollment: Enrollment) -> bool:
     """Put the one message that the bank took the payment back, so access ends, into the outbox.
 
-    After a refund the message about the refund says so; this one is for a lost dispute only.
+    For a lost dispute only: after a refund the message about the refund says it. Returns whether
+    this call did.
     """
     return outgoing.stage(
         kind=ENROLLMENT_ENDED,
         to=enrollment.email,
         dedupe_key=f"{ENROLLMENT_ENDED}:{enrollment.pk}",
-        context=money_back_context(enrollment),
+        context=purchase_context(enrollment),
     )
 
 
-def money_back_context(enrollment: Enrollment) -> dict[str, object]:
-    """Return what every message about money that went back says of the purchase."""
+def purchase_context(enrollment: Enrollment) -> dict[str, Any]:
+    """Return what every message says of the purchase, a refund's message included."""
     return {
         "customer_name": enrollment.name or enrollment.email.split("@")[0],
         "course_title": enrollment.course_title,
-        "amount": format_money(enrollment.amount, enrollment.currency),
+        "amount": str(Money(enrollment.amount, enrollment.currency)),
         "status_link": enrollment.status_link,
     }

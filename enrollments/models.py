@@ -10,15 +10,13 @@ from django.utils import timezone
 
 from courses.models import Course
 from maaledu.db import new_id
-from maaledu.money import CURRENCY_CHOICES, format_money
+from maaledu.money import CURRENCY_CHOICES, Money
 
 logger = logging.getLogger(__name__)
 
 
 def new_token() -> str:
-    """Return 192 random bits: whoever has the link of a status page may read it, so nobody can
-    guess one.
-    """
+    """Return 192 random bits, which nobody can guess: whoever has a status page's link reads it."""
     return secrets.token_urlsafe(24)
 
 
@@ -36,21 +34,18 @@ class EnrollmentQuerySet(models.QuerySet):
     def paid(self) -> "EnrollmentQuerySet":
         return self.filter(status=Enrollment.PAID)
 
-    def totals_spent(self) -> list[str]:
-        """Return what these enrollments cost, one display string a currency (requirement R022:
-        derived, never stored).
-        """
+    def totals_spent(self) -> list[Money]:
+        """Return what these enrollments cost, a total for each currency (R022: never stored)."""
         sums = self.paid().order_by().values("currency").annotate(total=Sum("amount"))
-        return [format_money(row["total"], row["currency"]) for row in sums if row["total"]]
+        return [Money(row["total"], row["currency"]) for row in sums if row["total"]]
 
 
 class Enrollment(models.Model):
-    """A place in a course for one e-mail address, from the click on "Enroll" on. Nothing is ever
-    deleted.
+    """A course bought for one e-mail address, from the click on "Enroll" on. Never deleted.
 
     What was promised is copied in at checkout (title, prices, LMS course): a purchase is a
-    snapshot. `status` is about the payment and `lms_status` about access; the LMS never changes the
-    first (decisions: enrollment status).
+    snapshot. `status` is about the payment and `lms_status` about access. No answer of the LMS
+    changes `status`, save for the exception `lms_refused` (decisions: enrollment status).
     """
 
     PENDING, PAID, FAILED, EXPIRED = "pending", "paid", "failed", "expired"
@@ -58,15 +53,14 @@ class Enrollment(models.Model):
     LIVE = [PENDING, PAID]
     TRANSITIONS = {
         PENDING: [],
-        # A payment that arrives after the end of the reservation is honored. Not from refunded: no
-        # event of an old payment reopens an enrollment.
+        # A payment that arrives after the end of the reservation is honored. Not from refunded: a
+        # late event of the refunded payment would make the enrollment paid again.
         PAID: [PENDING, FAILED, EXPIRED, CANCELLED],
-        # That the bank refused says more than that the session is over, and so does a payment of
-        # another amount.
+        # That the bank refused, or the amount differed, says more than that the session expired.
         FAILED: [PENDING, EXPIRED],
         EXPIRED: [PENDING],
-        # Turning back closes the session, of which Stripe may tell us first: the learner's word is
-        # the better one.
+        # Cancelling closes the session, and Stripe's event about that may arrive before we write:
+        # that the learner cancelled says more than that the session expired.
         CANCELLED: [PENDING, EXPIRED],
         REFUNDED: [PAID],
     }
@@ -147,7 +141,7 @@ class Enrollment(models.Model):
         max_length=20, choices=choices_of(*LMS_STATUS_TRANSITIONS), default=LMS_PENDING
     )
     access_generation = models.PositiveIntegerField(
-        default=0, help_text="How often access was taken away or given back."
+        default=0, help_text="How often access was revoked or given again."
     )
     lms_enrollment_id = models.CharField(max_length=140, blank=True)
     lms_synced_at = models.DateTimeField(null=True, blank=True)
@@ -195,8 +189,9 @@ class Enrollment(models.Model):
 
     @property
     def course_link(self) -> str:
-        """Where the course is in the LMS; with a template that cannot be filled in, where the LMS
-        is. Raises nothing.
+        """The address of the course in the LMS, or of the LMS if the setting cannot be filled in.
+
+        Raises nothing: a wrong setting must not break the status page and the confirmation.
         """
         base = settings.FRAPPE_LMS_BASE_URL
         try:
@@ -208,26 +203,12 @@ class Enrollment(models.Model):
             return base
 
     @property
-    def amount_display(self) -> str:
-        return format_money(self.amount, self.currency)
-
-    @property
-    def list_price_display(self) -> str:
-        return format_money(self.list_price, self.currency)
-
-    @property
-    def saving_display(self) -> str:
-        return format_money(self.list_price - self.amount, self.currency)
-
-    @property
     def has_access(self) -> bool:
         return self.status == self.PAID and self.lms_status == self.LMS_SUCCESS
 
 
 class EnrollmentEvent(models.Model):
-    """One row for every change of an enrollment's status: from what, to what, by whom. Insert
-    only.
-    """
+    """One row for each change of an enrollment's status: from, to, by whom. Insert only."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     enrollment = models.ForeignKey(Enrollment, on_delete=models.PROTECT, related_name="events")
@@ -253,5 +234,5 @@ SOLD = [Enrollment.PAID, Enrollment.REFUNDED]
 SALE_COUNTS = {
     "referrals": Count("pk"),
     "paid": Count("pk", filter=Q(amount__gt=0)),
-    "undone": Count("pk", filter=Q(amount__gt=0, status=Enrollment.REFUNDED)),
+    "refunded": Count("pk", filter=Q(amount__gt=0, status=Enrollment.REFUNDED)),
 }

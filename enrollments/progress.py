@@ -1,5 +1,6 @@
-"""Progress 0-100 % as the LMS has it, kept on the enrollment so that a page never depends on the
-LMS.
+"""Progress of 0 to 100 % as the LMS reports it, kept on the enrollment.
+
+A page shows the stored number, so that it depends on the LMS for nothing.
 """
 
 from django.conf import settings
@@ -11,11 +12,13 @@ from lms_sync.errors import LmsError
 
 
 def refresh(enrollment: Enrollment) -> bool:
-    """Fetch the progress if the learner has access and the last look is older than two minutes;
-    True if it changed.
+    """Fetch the progress of a learner with access, and return whether it changed.
+
+    Nothing is fetched within LEARNER_DASHBOARD_LIFETIME of the last answer. An LMS that does not
+    answer changes nothing.
     """
     now = timezone.now()
-    if not enrollment.has_access or _fresh(enrollment):
+    if not enrollment.has_access or _is_fresh(enrollment):
         return False
     try:
         percent = reconcile.fetch_progress(
@@ -31,6 +34,6 @@ def refresh(enrollment: Enrollment) -> bool:
     return changed
 
 
-def _fresh(enrollment: Enrollment) -> bool:
+def _is_fresh(enrollment: Enrollment) -> bool:
     seen = enrollment.progress_at
     return seen is not None and timezone.now() - seen < settings.LEARNER_DASHBOARD_LIFETIME

@@ -1,6 +1,7 @@
-"""From a paid place to access in the LMS, and the e-mail that says so."""
+"""From a paid enrollment to access in the LMS, and the e-mail that says so."""
 
 import logging
+from functools import partial
 
 from django.conf import settings
 from django.db.models import Q
@@ -25,52 +26,46 @@ logger = logging.getLogger(__name__)
 
 HAS_NO_ACCESS = "The learner has paid and has no access yet."
 STILL_HAS_ACCESS = "The learner has the money back, or their bank has, and still has access."
-OVERTAKEN = "Since then this has been refunded or paid anew: a replay only clears the letter."
+SUPERSEDED = "Since then this has been refunded or paid anew: a replay only clears the letter."
 MAX_NOTE = 300
 
 
 def provision(job: SyncJob) -> Finish:
-    """Make the LMS agree with the place: give access, or take it away; return what records it."""
-    enrollment = Enrollment.objects.get(pk=job.payload["enrollment_id"])
-    finish = (
-        _take_away(job, enrollment)
-        if job.action == SyncJob.REVOKE
-        else _give_access(job, enrollment)
-    )
-    return lambda: _conclude(job, finish)
+    """Make the LMS agree with the enrollment, and return the call that records it.
 
-
-def _conclude(job: SyncJob, finish: Finish) -> None:
-    """What follows from a job that is done: what it was for, and that no letter asks staff about it
-    any longer.
+    The work machine makes that call in the transaction that settles the job, so that access is
+    recorded and confirmed only by the worker that still holds the job.
     """
-    finish()
-    dead_letters.conclude(job)
-
-
-def _give_access(job: SyncJob, enrollment: Enrollment) -> Finish:
+    enrollment = Enrollment.objects.get(pk=job.payload["enrollment_id"])
+    if job.action == SyncJob.REVOKE:
+        return _revoke_access(job, enrollment)
     if enrollment.status == Enrollment.REFUNDED or job.dedupe_key != job_key(enrollment):
-        return _nothing
+        return partial(dead_letters.conclude, job)
     if enrollment.status != Enrollment.PAID:
         raise EnrollmentIsOver
     if not _follow(job, enrollment):
-        return _nothing
+        return partial(dead_letters.conclude, job)
+    return _give_access(job, enrollment)
+
+
+def _give_access(job: SyncJob, enrollment: Enrollment) -> Finish:
     logger.info(
         "Attempting Frappe LMS enrollment",
         extra={"enrollment": str(enrollment.pk), "attempt": job.attempts + 1},
     )
     try:
-        lms_enrollment_id = delivery.deliver(job, is_due=lambda: _is_paid(enrollment))
+        lms_enrollment_id = delivery.deliver(job, is_due=partial(_is_paid, enrollment))
     except LmsError as error:
         _note_failed_attempt(job, enrollment, error)
         raise
     logger.info("FrappeLMS enrollment successful", extra={"enrollment": str(enrollment.pk)})
-    return lambda: _record_access(enrollment, lms_enrollment_id)
+    return partial(_record_access, job, enrollment, lms_enrollment_id)
 
 
 def _follow(job: SyncJob, enrollment: Enrollment) -> bool:
-    """Make the place say what its job, which may have been brought back, is about to ask for; False
-    if the place is over.
+    """Make the enrollment say what its job, which staff may have corrected, is about to ask for.
+
+    False if the enrollment has ended meanwhile.
     """
     if enrollment.lms_status == Enrollment.LMS_FAILED:
         transition(
@@ -82,8 +77,9 @@ def _follow(job: SyncJob, enrollment: Enrollment) -> bool:
 
 @atomic
 def _move(job: SyncJob, enrollment: Enrollment) -> bool:
-    """Note on the place that its course is another one in the LMS; refused for one that has ended,
-    or ever had access.
+    """Note on the enrollment that its course is another one in the LMS.
+
+    Refused for an enrollment that has ended, or ever had access.
     """
     note = (
         f"In the LMS it is {job.course_id} in {job.platform}, not {enrollment.lms_course_id} in"
@@ -106,25 +102,16 @@ def _move(job: SyncJob, enrollment: Enrollment) -> bool:
     return True
 
 
-def _take_away(job: SyncJob, enrollment: Enrollment) -> Finish:
-    """Asked under the learner's lock: whoever has a paid place in the course by then, this one or a
-    newer, keeps access.
-    """
-    delivery.deliver(job, is_due=lambda: not _has_paid_place(enrollment))
+def _revoke_access(job: SyncJob, enrollment: Enrollment) -> Finish:
+    # Asked under the learner's lock: without it, the revocation of an old enrollment could arrive
+    # in the LMS after the access of a newer one was given, and take that away.
+    delivery.deliver(job, is_due=partial(_is_access_over, enrollment))
     logger.info("access revoked", extra={"enrollment": str(enrollment.pk)})
-    return lambda: _record_revocation(enrollment)
-
-
-def _nothing() -> None:
-    """The place ended before access was given, or was given back with a job of its own: there is
-    nothing to record.
-    """
+    return partial(_record_revocation, job, enrollment)
 
 
 def _as_read(enrollment: Enrollment) -> Q:
-    """The place is paid, and access was neither taken away nor given back since the row was
-    read.
-    """
+    """Still paid, and access was neither revoked nor given again since the row was read."""
     return Q(status=Enrollment.PAID, access_generation=enrollment.access_generation)
 
 
@@ -132,22 +119,39 @@ def _is_paid(enrollment: Enrollment) -> bool:
     return Enrollment.objects.filter(_as_read(enrollment), pk=enrollment.pk).exists()
 
 
-def _has_paid_place(enrollment: Enrollment) -> bool:
-    """Whether this learner has a paid place in what the LMS calls the course, through whichever
-    course of ours.
+def _is_access_over(enrollment: Enrollment) -> bool:
+    """Whether no paid enrollment of this learner is left in what the LMS calls the course.
+
+    Two courses of ours may be one course in the LMS, so all of them are looked at.
     """
     same = {
         "lms_platform": enrollment.lms_platform,
         "lms_course_id": enrollment.lms_course_id,
         "email": enrollment.email,
     }
-    return Enrollment.objects.paid().filter(**same).exists()
+    return not Enrollment.objects.paid().filter(**same).exists()
 
 
-def _record_revocation(enrollment: Enrollment) -> None:
+def _record_access(job: SyncJob, enrollment: Enrollment, lms_enrollment_id: str) -> None:
+    """Record access and confirm it, unless the enrollment has ended meanwhile.
+
+    In that case its revocation is written already. Without an id nothing was sent to the LMS.
+    """
+    given = {"lms_enrollment_id": lms_enrollment_id, "lms_synced_at": timezone.now()}
+    # The rule is in the UPDATE: it waits for a refund that is being committed, which a look before
+    # it would miss.
+    if lms_enrollment_id and transition(
+        enrollment, Enrollment.LMS_SUCCESS, field="lms_status", only=_as_read(enrollment), **given
+    ):
+        stage_confirmation(enrollment)
+    dead_letters.conclude(job)
+
+
+def _record_revocation(job: SyncJob, enrollment: Enrollment) -> None:
     transition(
         enrollment, Enrollment.LMS_REVOKED, field="lms_status", only=Q(status=Enrollment.REFUNDED)
     )
+    dead_letters.conclude(job)
 
 
 def _note_failed_attempt(job: SyncJob, enrollment: Enrollment, error: LmsError) -> None:
@@ -165,23 +169,8 @@ def _note_failed_attempt(job: SyncJob, enrollment: Enrollment, error: LmsError) 
         )
 
 
-def _record_access(enrollment: Enrollment, lms_enrollment_id: str) -> None:
-    """Nothing is recorded, and nobody is told, where the place has ended meanwhile: its revocation
-    is on the way.
-
-    The rule is in the UPDATE, which waits for whoever ends the place just now.
-    """
-    if not lms_enrollment_id:
-        return
-    given = {"lms_enrollment_id": lms_enrollment_id, "lms_synced_at": timezone.now()}
-    if transition(
-        enrollment, Enrollment.LMS_SUCCESS, field="lms_status", only=_as_read(enrollment), **given
-    ):
-        stage_confirmation(enrollment)
-
-
 def on_dead(job: SyncJob, error: AppError) -> None:
-    """File the dead letter, say so on the enrollment, and alert staff once."""
+    """File the dead letter, mark the enrollment as failed in the LMS, and alert staff once."""
     letter = dead_letters.ensure_dead_letter(job, error)
     enrollment = Enrollment.objects.get(pk=job.payload["enrollment_id"])
     is_revocation = job.action == SyncJob.REVOKE
@@ -200,21 +189,19 @@ def on_dead(job: SyncJob, error: AppError) -> None:
         lines=[
             f"{enrollment.course_title} for {enrollment.email} (enrollment {enrollment.pk}).",
             f"Reason: {letter.reason}: {letter.last_error}",
-            f"Attempts: {job.attempts}. {_plight(enrollment, is_revocation=is_revocation)}",
-            "Mend the cause, then replay the dead letter in the admin.",
+            f"Attempts: {job.attempts}. {_consequence(enrollment, is_revocation=is_revocation)}",
+            "Fix the cause, then replay the dead letter in the admin.",
         ],
     )
     if settings.FREE_GRANT_ON_LMS_FAILURE == "rollback" and not is_revocation:
         coupons.roll_back(enrollment, by="policy")
 
 
-def _plight(enrollment: Enrollment, *, is_revocation: bool) -> str:
-    """What a dead job means for the learner, who may have been refunded or have paid anew since it
-    was written.
-    """
+def _consequence(enrollment: Enrollment, *, is_revocation: bool) -> str:
+    """Return what a dead job means for the learner as things are now, not when it was written."""
     if is_revocation:
-        return OVERTAKEN if _has_paid_place(enrollment) else STILL_HAS_ACCESS
-    return OVERTAKEN if enrollment.status == Enrollment.REFUNDED else HAS_NO_ACCESS
+        return STILL_HAS_ACCESS if _is_access_over(enrollment) else SUPERSEDED
+    return SUPERSEDED if enrollment.status == Enrollment.REFUNDED else HAS_NO_ACCESS
 
 
 LMS_JOBS = Queue(
@@ -225,7 +212,7 @@ LMS_JOBS = Queue(
     lease=CALLS_IN_BUDGET * settings.LMS_TIMEOUT_WORKER + settings.WORK_LEASE_MARGIN,
     threads=settings.LMS_WORKER_THREADS,
     claimable=breaker.claimable,
-    # so that parked jobs go on within a tick of the platform's answering again
+    # A probe each time, so that parked jobs go on as soon as the platform answers again.
     prepare=breaker.probe_due,
     on_dead=on_dead,
 )

@@ -27,7 +27,7 @@ from maaledu.errors import AppError
 logger = logging.getLogger(__name__)
 
 PENDING, RUNNING, DONE, DEAD = "pending", "running", "done", "dead"
-Finish = Callable[[], None]
+Finish = Callable[[], object]  # what it returns is ignored
 MAX_ERROR_LENGTH = 1000
 
 

@@ -165,7 +165,9 @@ def sales_by_affiliate(sold: Q, *, most: int) -> dict[UUID, Sales]:
         .annotate(**SALE_COUNTS)
     )
     top = rows.order_by("-referrals", "affiliate_id")[:most]
-    return {row["affiliate_id"]: Sales(row["referrals"], row["paid"], row["undone"]) for row in top}
+    return {
+        row["affiliate_id"]: Sales(row["referrals"], row["paid"], row["refunded"]) for row in top
+    }
 
 
 def _affiliates(sold: Q, since: Any) -> list[AffiliateFigures]:

@@ -1,6 +1,6 @@
 """What a learner is told when money comes back; each message once for its cause."""
 
-from enrollments.mails import money_back_context
+from enrollments.mails import purchase_context
 from enrollments.models import Enrollment
 from notifications import outgoing
 from payments.models import Payment, Refund
@@ -12,7 +12,7 @@ def stage_refund(payment: Payment, refund: Refund) -> bool:
     """Tell the learner that this much is on its way back to how they paid."""
     enrollment = payment.enrollment
     context = {
-        **money_back_context(enrollment),
+        **purchase_context(enrollment),
         "amount": refund.amount_display,
         "is_whole": refund.amount == payment.amount_received,
     }

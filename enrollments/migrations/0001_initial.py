@@ -169,7 +169,7 @@ class Migration(migrations.Migration):
                 (
                     "access_generation",
                     models.PositiveIntegerField(
-                        default=0, help_text="How often access was taken away or given back."
+                        default=0, help_text="How often access was revoked or given again."
                     ),
                 ),
                 ("lms_enrollment_id", models.CharField(blank=True, max_length=140)),

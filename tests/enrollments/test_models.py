@@ -90,10 +90,8 @@ def test_what_is_spent_is_derived_from_paid_enrollments_per_currency() -> None:
     make_pending(course, status="paid", email="a@example.com")
     make_pending(status="expired", email="a@example.com")
     make_pending(status="paid", email="b@example.com")
-    assert sorted(Enrollment.objects.filter(email="a@example.com").totals_spent()) == [
-        "$998.00",
-        "€199.99",
-    ]
+    totals = Enrollment.objects.filter(email="a@example.com").totals_spent()
+    assert sorted(map(str, totals)) == ["$998.00", "€199.99"]
 
 
 def test_how_many_are_enrolled_is_counted_from_paid_places() -> None:

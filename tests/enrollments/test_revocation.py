@@ -559,7 +559,7 @@ def test_a_dead_job_of_a_refunded_enrollment_does_not_alert_about_a_missing_acce
 
     work.drain(replace(LMS_JOBS, run=run), limit=1)
     lines = " ".join(Email.objects.get(kind="staff_alert").context["lines"])
-    assert provisioning.OVERTAKEN in lines
+    assert provisioning.SUPERSEDED in lines
     assert provisioning.HAS_NO_ACCESS not in lines
     assert state(enrollment) == ("refunded", "pending")
 

@@ -69,6 +69,9 @@ class AdjustmentForm(forms.Form):
     currency = forms.ChoiceField(choices=CURRENCY_CHOICES, widget=UnfoldAdminSelectWidget)
     note = _text(help_text="Why. The affiliate reads it with the entry.")
 
+    def clean_key(self) -> str:
+        return str(self.cleaned_data["key"])
+
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
         if "key" not in data:

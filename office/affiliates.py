@@ -1,21 +1,18 @@
-"""The affiliates in the office: who they are, how they stand, and what staff decide about them. The
-ledger is never edited.
+"""The affiliates in the office: their state, their figures, and what staff decide about them.
+
+Their ledger is never edited.
 """
 
 from functools import partial
 from typing import Any
 
-from django import forms
 from django.contrib import admin
 from django.db import IntegrityError
-from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
-from unfold.dataclasses import UnfoldAction
 from unfold.decorators import action, display
 
-from accounts.models import User
 from affiliates import ledger, memberships
 from affiliates.ledger import Adjustment
 from affiliates.models import Affiliate, Balance, FraudSignal, LedgerEntry
@@ -23,8 +20,7 @@ from affiliates.pages.figures import FUNNEL_DAYS, funnel_of
 from maaledu.money import format_money, rate_text
 from office.affiliate_forms import AdjustmentForm, RateForm, ReasonForm
 from office.base import ReadOnlyAdmin
-from office.confirming import Step
-from office.office_decisions import DecidedAlready, decide_many, decide_one
+from office.decisions import ONE_ROW, DecidedAlready, Decision, Outcome
 from office.sales_figures import MOST_AFFILIATES, affiliate_figures, sales_figures, sales_of
 
 STATE_COLORS = {
@@ -36,69 +32,28 @@ STATE_COLORS = {
 PERIODS = {"30": 30, "90": 90, "365": 365, "all": None}
 DEFAULT_PERIOD = "30"
 LATEST = 10
-# The decisions that the page of an affiliate offers, by their status.
-OFFERED = {
-    Affiliate.APPLIED: {"approve", "close", "rate", "adjust"},
-    Affiliate.ACTIVE: {"suspend", "close", "rate", "adjust"},
-    Affiliate.SUSPENDED: {"reinstate", "close", "rate", "adjust"},
-    Affiliate.CLOSED: {"reinstate", "adjust"},
-}
 
 
 # --- what staff decide ----------------------------------------------------------------------------
-def _said(what: str, *, is_done: bool) -> str:
-    """Return what was done, for the history. Raises DecidedAlready where it was not."""
-    if not is_done:
-        raise DecidedAlready
-    return what
+def _approve(affiliate: Affiliate, *, by: str) -> bool:
+    return affiliate.status == Affiliate.APPLIED and memberships.approve(affiliate, by=by)
 
 
-def _approve(affiliate: Affiliate, typed: dict[str, Any], by: User) -> str:
-    is_new = affiliate.status == Affiliate.APPLIED
-    return _said(
-        "approved", is_done=is_new and memberships.approve(affiliate, by=by.get_username())
+def _reinstate(affiliate: Affiliate, *, by: str) -> bool:
+    return affiliate.status in (Affiliate.SUSPENDED, Affiliate.CLOSED) and memberships.approve(
+        affiliate, by=by
     )
 
 
-def _reinstate(affiliate: Affiliate, typed: dict[str, Any], by: User) -> str:
-    is_out = affiliate.status in (Affiliate.SUSPENDED, Affiliate.CLOSED)
-    return _said(
-        "reinstated", is_done=is_out and memberships.approve(affiliate, by=by.get_username())
-    )
-
-
-def _suspend(affiliate: Affiliate, typed: dict[str, Any], by: User) -> str:
-    reason = typed["reason"]
-    return _said(
-        f"suspended: {reason}",
-        is_done=memberships.suspend(affiliate, by=by.get_username(), reason=reason),
-    )
-
-
-def _close(affiliate: Affiliate, typed: dict[str, Any], by: User) -> str:
-    reason = typed["reason"]
-    return _said(
-        f"closed: {reason}",
-        is_done=memberships.close(affiliate, by=by.get_username(), reason=reason),
-    )
-
-
-def _change_rate(affiliate: Affiliate, typed: dict[str, Any], by: User) -> str:
-    before, after = rate_text(affiliate.rate_basis_points), rate_text(typed["rate"])
-    if not memberships.change_rate(affiliate, typed["rate"], by=by.get_username()):
+def _change_rate(affiliate: Affiliate, *, by: str, rate: int) -> Outcome:
+    before, after = rate_text(affiliate.rate_basis_points), rate_text(rate)
+    if not memberships.change_rate(affiliate, rate, by=by):
         raise DecidedAlready(f"The rate is {after} already.")
-    return f"rate changed from {before} to {after}"
+    return Outcome(f"rate changed from {before} to {after}")
 
 
-def _adjust(affiliate: Affiliate, typed: dict[str, Any], by: User) -> str:
-    amount, currency = typed["amount"], typed["currency"]
-    adjustment = Adjustment(
-        key=str(typed["key"]),
-        amount=amount,
-        currency=currency,
-        by=by.get_username(),
-        note=typed["note"],
-    )
+def _adjust(affiliate: Affiliate, *, by: str, **typed: Any) -> Outcome:
+    adjustment = Adjustment(by=by, **typed)
     try:
         is_booked = ledger.adjust(affiliate, adjustment)
     except IntegrityError:  # the same form, sent a moment earlier
@@ -108,35 +63,67 @@ def _adjust(affiliate: Affiliate, typed: dict[str, Any], by: User) -> str:
             "This form was sent before, and its entry is booked. Open the page anew for another"
             " one."
         )
-    return f"balance adjusted by {format_money(amount, currency)}: {typed['note']}"
+    return Outcome(
+        f"balance adjusted by {format_money(adjustment.amount, adjustment.currency)}:"
+        f" {adjustment.note}"
+    )
 
 
 HELD = "Their link credits nobody from now on, and what is unpaid is held."
-APPROVE = Step(
+APPROVE = Decision(
     "Approve",
-    "Their link works from now on, and they are welcomed by e-mail.",
-    _approve,
-    forms.Form,
+    run=_approve,
+    permission="review",
+    done="approved",
+    consequence="Their link works from now on, and they are welcomed by e-mail.",
+    statuses=(Affiliate.APPLIED,),
 )
-REINSTATE = Step(
+REINSTATE = Decision(
     "Reinstate",
-    "Their link works again, and what was held can be paid out.",
-    _reinstate,
-    forms.Form,
+    run=_reinstate,
+    permission="review",
+    done="reinstated",
+    consequence="Their link works again, and what was held can be paid out.",
+    statuses=(Affiliate.SUSPENDED, Affiliate.CLOSED),
 )
-SUSPEND = Step("Suspend", f"{HELD} They can be reinstated.", _suspend, ReasonForm)
-CLOSE = Step("Close affiliate", f"{HELD} The partnership ends.", _close, ReasonForm)
-CHANGE_RATE = Step(
+SUSPEND = Decision(
+    "Suspend",
+    run=memberships.suspend,
+    permission="review",
+    done="suspended",
+    form=ReasonForm,
+    entry_field="reason",
+    consequence=f"{HELD} They can be reinstated.",
+    statuses=(Affiliate.ACTIVE,),
+)
+CLOSE = Decision(
+    "Close affiliate",
+    run=memberships.close,
+    permission="review",
+    done="closed",
+    form=ReasonForm,
+    entry_field="reason",
+    consequence=f"{HELD} The partnership ends.",
+    statuses=(Affiliate.APPLIED, Affiliate.ACTIVE, Affiliate.SUSPENDED),
+)
+CHANGE_RATE = Decision(
     "Change rate",
-    "It counts for sales that are attributed from now on; earlier ones keep theirs.",
-    _change_rate,
-    RateForm,
+    run=_change_rate,
+    permission="adjust",
+    done="rate changed",
+    form=RateForm,
+    consequence="It counts for sales that are attributed from now on; earlier ones keep theirs.",
+    statuses=(Affiliate.APPLIED, Affiliate.ACTIVE, Affiliate.SUSPENDED),
+    scope=ONE_ROW,
 )
-ADJUST = Step(
+ADJUST = Decision(
     "Adjust balance",
-    "An entry is booked that is payable at once. It is never changed or deleted.",
-    _adjust,
-    AdjustmentForm,
+    run=_adjust,
+    permission="adjust",
+    done="balance adjusted",
+    form=AdjustmentForm,
+    consequence="An entry is booked that is payable at once. It is never changed or deleted.",
+    scope=ONE_ROW,
 )
 
 
@@ -156,16 +143,15 @@ class AffiliateAdmin(ReadOnlyAdmin):
     list_select_related: list[str] = []
     exclude = ("alias_key", "network_key", "payout_key", "payout_sealed", "rate_basis_points")
     readonly_fields = ("rate",)
-    actions = ("approve_selected", "suspend_selected", "reinstate_selected", "close_selected")
     actions_list = ("figures",)
-    actions_detail = [
-        "approve",
-        "suspend",
-        "reinstate",
-        "close",
-        "change_rate",
-        "adjust",
-    ]
+    decisions = {
+        "approve": APPROVE,
+        "suspend": SUSPEND,
+        "reinstate": REINSTATE,
+        "close": CLOSE,
+        "rate": CHANGE_RATE,
+        "adjust": ADJUST,
+    }
 
     @display(description="status", ordering="status", label=STATE_COLORS)
     def state(self, affiliate: Affiliate) -> str:
@@ -214,65 +200,14 @@ class AffiliateAdmin(ReadOnlyAdmin):
         )
         return super().change_view(request, object_id, form_url, {**(extra_context or {}), **shown})
 
-    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
-        affiliate = self.get_object(request, object_id)
-        offered = OFFERED[affiliate.status] if affiliate else set()
-        return [
-            each for each in super().get_actions_detail(request, object_id) if each.path in offered
-        ]
-
-    def has_review_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
-        return self.may(request, "review")
-
-    def has_adjust_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
-        return self.may(request, "adjust")
-
     def has_figures_permission(self, request: HttpRequest) -> bool:
-        return self.may(request, "view") and request.user.has_perm("enrollments.view_enrollment")
+        return self.has_view_permission(request) and request.user.has_perm(
+            "enrollments.view_enrollment"
+        )
 
     @action(description="Sales figures", url_path="figures", permissions=["figures"])
     def figures(self, request: HttpRequest) -> HttpResponse:
         return _figures_page(self, request)
-
-    @admin.action(description="Approve …", permissions=["review"])
-    def approve_selected(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse | None:
-        return decide_many(self, request, queryset, APPROVE)
-
-    @admin.action(description="Suspend …", permissions=["review"])
-    def suspend_selected(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse | None:
-        return decide_many(self, request, queryset, SUSPEND)
-
-    @admin.action(description="Reinstate …", permissions=["review"])
-    def reinstate_selected(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse | None:
-        return decide_many(self, request, queryset, REINSTATE)
-
-    @admin.action(description="Close …", permissions=["review"])
-    def close_selected(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse | None:
-        return decide_many(self, request, queryset, CLOSE)
-
-    @action(description="Approve", url_path="approve", permissions=["review"])
-    def approve(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return decide_one(self, request, object_id, APPROVE)
-
-    @action(description="Suspend", url_path="suspend", permissions=["review"])
-    def suspend(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return decide_one(self, request, object_id, SUSPEND)
-
-    @action(description="Reinstate", url_path="reinstate", permissions=["review"])
-    def reinstate(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return decide_one(self, request, object_id, REINSTATE)
-
-    @action(description="Close affiliate", url_path="close", permissions=["review"])
-    def close(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return decide_one(self, request, object_id, CLOSE)
-
-    @action(description="Change rate", url_path="rate", permissions=["adjust"])
-    def change_rate(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return decide_one(self, request, object_id, CHANGE_RATE)
-
-    @action(description="Adjust balance", url_path="adjust", permissions=["adjust"])
-    def adjust(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return decide_one(self, request, object_id, ADJUST)
 
 
 # --- what is shown --------------------------------------------------------------------------------

@@ -1,24 +1,18 @@
-"""What the admin pages of every queue and ledger share: nothing is added, edited or deleted by
-hand.
-"""
+"""What the pages of the office share: decisions, and read-only queues and ledgers."""
 
 import uuid
-from collections.abc import Callable
-from datetime import datetime
+from functools import partial
 from typing import Any, cast
-from uuid import UUID
 
-from django.contrib import admin, messages
-from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.admin.options import IS_POPUP_VAR
 from django.db import models
-from django.http import HttpRequest
-from django.urls import reverse
-from django.utils.dateformat import format as format_date
-from django.utils.html import format_html
+from django.http import HttpRequest, HttpResponse
 from unfold.admin import ModelAdmin, TabularInline
+from unfold.dataclasses import UnfoldAction
 from unfold.decorators import display
 
 from maaledu import work
+from office.decisions import LIST, NOBODY, ROWS, Decision, decide_many, decide_one
 
 WORK_COLORS = {
     work.DONE: "success",
@@ -28,9 +22,101 @@ WORK_COLORS = {
 }
 
 
-class EditAdmin(ModelAdmin):
-    """A page that edits. What was not edited is not written: others may have moved it since the row
-    was read.
+class DecidingAdmin(ModelAdmin):
+    """A page with decisions; each is offered to, and taken by, only those with its permission.
+
+    A decision that asks for confirmation is a link on the page of a row, any other is a button
+    there; both are actions of the list, if they are about rows.
+    """
+
+    decisions: dict[str, Decision] = {}
+    actions_list: tuple[str, ...] = ()
+    actions_detail: tuple[str, ...] = ()
+    change_form_outer_before_template: str = "admin/decision_buttons.html"
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        for name, decision in self.decisions.items():
+            if decision.scope == LIST:
+                self.actions_list = (*self.actions_list, name)
+            elif decision.needs_confirmation:
+                self.actions_detail = (*self.actions_detail, name)
+
+    def facts(self, row: Any) -> list[tuple[str, str]]:
+        """Return what the page of a decision shows of a row, as pairs of a label and a text."""
+        return []
+
+    def variant(self, decision: Decision, row: Any) -> Decision:
+        """Return the decision with what differs for this row."""
+        return decision
+
+    def is_offered(self, decision: Decision, row: Any) -> bool:
+        return not decision.statuses or row.status in decision.statuses
+
+    def permission_of(self, decision: Decision) -> str:
+        asked = decision.permission
+        return asked if "." in asked else f"{self.opts.app_label}.{asked}_{self.opts.model_name}"
+
+    def may_decide(self, request: HttpRequest, decision: Decision) -> bool:
+        return request.user.has_perm(self.permission_of(decision))
+
+    def get_unfold_action(self, action: str) -> UnfoldAction:
+        if action not in self.decisions:
+            return super().get_unfold_action(action)
+        method = cast("Any", partial(decide_one, self, action))
+        method.attrs = {}  # unfold reads an action's attributes from its function
+        name = f"{self.opts.app_label}_{self.opts.model_name}_{action}"
+        return UnfoldAction(name, method, description=self.decisions[action].label, path=action)
+
+    def get_actions_list(self, request: HttpRequest) -> list[UnfoldAction]:
+        actions = super().get_actions_list(request)
+        return [each for each in actions if self._is_shown(request, each.path)]
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
+        row = self.get_object(request, object_id)
+        if row is None:
+            return []
+        actions = super().get_actions_detail(request, object_id)
+        return [each for each in actions if self._is_shown(request, each.path, row)]
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        if IS_POPUP_VAR in request.GET:
+            return {}
+        actions = {}
+        for name, decision in self.decisions.items():
+            if decision.scope == ROWS and self.may_decide(request, decision):
+                label = f"{decision.label} …" if decision.needs_confirmation else decision.label
+                actions[name] = (partial(decide_many, decision), name, label)
+        return {**actions, **super().get_actions(request)}
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **options: Any
+    ) -> HttpResponse:
+        """Add buttons for what needs no confirmation: each posts the list's action for this row."""
+        row, actions = options.get("obj"), self.get_actions(request)
+        buttons = [
+            (name, decision.label)
+            for name, decision in self.decisions.items()
+            if row and name in actions and not decision.needs_confirmation
+            if self.is_offered(decision, row)
+        ]
+        context = {**context, "buttons": buttons}
+        return super().render_change_form(request, context, *args, **options)
+
+    def _is_shown(self, request: HttpRequest, name: str, row: Any = None) -> bool:
+        """Return whether a decision is possible for this user and row; other actions always are."""
+        decision = self.decisions.get(name)
+        if decision is None:
+            return True
+        is_offered = row is None or self.is_offered(decision, row)
+        return is_offered and self.may_decide(request, decision)
+
+
+class EditAdmin(DecidingAdmin):
+    """A page that edits, and writes only the columns that were edited.
+
+    A worker may have changed the other columns since the form was opened: writing all of them would
+    put the old values back.
     """
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001 Django passes it by position
@@ -41,20 +127,17 @@ class EditAdmin(ModelAdmin):
 
 
 def edited(form: Any) -> list[str]:
-    """Return the columns whose values were changed in the form; relations to many rows are saved by
-    Django itself.
-    """
+    """Return the columns changed in the form; Django itself saves relations to many rows."""
     columns = {field.name for field in form.instance._meta.concrete_fields}
     return [name for name in form.changed_data if name in columns]
 
 
-class ReadOnlyAdmin(ModelAdmin):
-    """View only. What staff may do is an action that calls the same function as everything else."""
+class ReadOnlyAdmin(DecidingAdmin):
+    """View only: rows change by decisions alone, which call the functions that all others call."""
 
     list_per_page = 50
     show_full_result_count = False
-    # A search for a whole id looks in these first: no engine but PostgreSQL can search inside a
-    # UUID.
+    # A search for a whole id looks in these first: only PostgreSQL can search inside a UUID.
     id_fields: tuple[str, ...] = ("pk",)
 
     def get_search_results(
@@ -64,14 +147,11 @@ class ReadOnlyAdmin(ModelAdmin):
             wanted = uuid.UUID(search_term.strip())
         except ValueError:
             return super().get_search_results(request, queryset, search_term)
-        found = queryset.filter(
-            models.Q.create([(field, wanted) for field in self.id_fields], connector=models.Q.OR)
-        )
-        return (
-            (found, False)
-            if found.exists()
-            else super().get_search_results(request, queryset, search_term)
-        )
+        by_id = [(field, wanted) for field in self.id_fields]
+        found = queryset.filter(models.Q.create(by_id, connector=models.Q.OR))
+        if found.exists():
+            return found, False
+        return super().get_search_results(request, queryset, search_term)
 
     def has_add_permission(self, request: HttpRequest, *args) -> bool:
         return False
@@ -81,9 +161,6 @@ class ReadOnlyAdmin(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj=None) -> bool:
         return False
-
-    def may(self, request: HttpRequest, verb: str) -> bool:
-        return request.user.has_perm(f"{self.opts.app_label}.{verb}_{self.opts.model_name}")
 
 
 class ReadOnlyInline(TabularInline):
@@ -98,67 +175,32 @@ class ReadOnlyInline(TabularInline):
         return False
 
 
+RETRY = Decision(
+    "Retry now",
+    run=work.retry_now,
+    permission="replay",
+    done="retried",
+    statuses=(work.PENDING,),
+    run_by=NOBODY,
+    needs_confirmation=False,
+)
+REPLAY = Decision(
+    "Replay",
+    run=work.replay,
+    permission="replay",
+    done="replayed",
+    statuses=(work.DEAD,),
+    run_by=NOBODY,
+    needs_confirmation=False,
+)
+
+
 class QueueAdmin(ReadOnlyAdmin):
     """A queue of work items: "retry now" for waiting ones, "replay" for dead ones."""
+
+    decisions = {"retry_now": RETRY, "replay": REPLAY}
+    ordering = ("-created_at",)
 
     @display(description="status", ordering="status", label=WORK_COLORS)
     def state(self, item: work.WorkItem) -> str:
         return item.status
-
-    actions: tuple[str, ...] = ("retry_now", "replay")
-    ordering = ("-created_at",)
-
-    def has_replay_permission(self, request: HttpRequest) -> bool:
-        return self.may(request, "replay")
-
-    @admin.action(description="Retry now", permissions=["replay"])
-    def retry_now(self, request: HttpRequest, queryset: models.QuerySet) -> None:
-        act(self, request, queryset, work.retry_now, "retried")
-
-    @admin.action(description="Replay", permissions=["replay"])
-    def replay(self, request: HttpRequest, queryset: models.QuerySet) -> None:
-        act(self, request, queryset, work.replay, "replayed")
-
-
-def act(
-    page: admin.ModelAdmin,
-    request: HttpRequest,
-    queryset: models.QuerySet,
-    do: Callable[..., bool],
-    done: str,
-) -> None:
-    """Apply `do` to each row, leave a log entry for each that it changed, and report "3 replayed, 1
-    skipped".
-    """
-    rows = list(queryset)
-    changed = [row for row in rows if do(row)]
-    for row in changed:
-        note(request, row, done)
-    skipped = len(rows) - len(changed)
-    level = messages.SUCCESS if changed else messages.WARNING
-    page.message_user(request, f"{len(changed)} {done}, {skipped} skipped.", level)
-
-
-def note(request: HttpRequest, row: models.Model, text: str) -> None:
-    """Leave an entry in the admin's history: who did what to which row, when."""
-    LogEntry.objects.log_actions(
-        str(request.user.pk), cast("Any", [row]), CHANGE, text, single_object=True
-    )
-
-
-def link(url: str, text: Any) -> str:
-    return format_html(
-        '<a class="text-primary-600 underline dark:text-primary-400" href="{}">{}</a>', url, text
-    )
-
-
-def enrollment_link(enrollment_id: UUID | None, text: str = "") -> str:
-    if enrollment_id is None:
-        return text
-    return link(
-        reverse("admin:enrollments_enrollment_change", args=[enrollment_id]), text or enrollment_id
-    )
-
-
-def day(moment: datetime) -> str:
-    return format_date(moment, "M j, Y")

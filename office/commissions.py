@@ -1,53 +1,45 @@
-"""Commissions for review: what each sale earned and why, what was taken back, and the holds that
-keep it from being paid.
-"""
-
-from typing import Any
+"""Commissions for review: what each sale earned and why, and the holds that keep it unpaid."""
 
 from django.contrib import admin
-from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
-from unfold.dataclasses import UnfoldAction
-from unfold.decorators import action, display
+from unfold.decorators import display
 
-from accounts.models import User
 from affiliates import commissions
 from affiliates.models import Commission, LedgerEntry
 from maaledu.money import format_money, rate_text
-from office.base import day, enrollment_link, link
-from office.confirming import Step
+from office.cells import day, enrollment_link, link
+from office.decisions import Decision
 from office.ledger import AccountAdmin, live_payout_of, payout_link
-from office.office_decisions import DecidedAlready, decide_many, decide_one
 from office.payout_forms import ReasonForm
 
 HOLD_COLORS = {"free": "success", "disputed": "danger", "under review": "warning"}
 
 
-def _hold(commission: Commission, typed: dict[str, Any], by: User) -> str:
-    if not commissions.review(
-        commission.enrollment_id, hold=True, by=by.get_username(), note=typed["reason"]
-    ):
-        raise DecidedAlready
-    return f"held for review: {typed['reason']}"
+def _hold(commission: Commission, *, by: str, reason: str) -> bool:
+    return commissions.review(commission.enrollment_id, hold=True, by=by, note=reason)
 
 
-def _release(commission: Commission, typed: dict[str, Any], by: User) -> str:
-    if not commissions.review(
-        commission.enrollment_id, hold=False, by=by.get_username(), note=typed["reason"]
-    ):
-        raise DecidedAlready
-    return f"released from review: {typed['reason']}"
+def _release(commission: Commission, *, by: str, reason: str) -> bool:
+    return commissions.review(commission.enrollment_id, hold=False, by=by, note=reason)
 
 
-HOLD = Step(
-    "Hold for review", "What is held goes into no payout until it is released.", _hold, ReasonForm
+HOLD = Decision(
+    "Hold for review",
+    run=_hold,
+    permission="review",
+    done="held for review",
+    form=ReasonForm,
+    entry_field="reason",
+    consequence="What is held goes into no payout until it is released.",
 )
-RELEASE = Step(
+RELEASE = Decision(
     "Release the hold",
-    "What is released goes into the next draft, unless a dispute holds it, too.",
-    _release,
-    ReasonForm,
+    run=_release,
+    permission="review",
+    done="released from review",
+    form=ReasonForm,
+    entry_field="reason",
+    consequence="What is released goes into the next draft, unless a dispute holds it, too.",
 )
 
 
@@ -81,8 +73,7 @@ class CommissionAdmin(AccountAdmin):
         ),
         *("review_note", "paid_in", "entries"),
     )
-    actions = ("hold_selected", "release_selected")
-    actions_detail = ["hold_one", "release_one"]
+    decisions = {"hold": HOLD, "release": RELEASE}
 
     @admin.display(description="sold", ordering="created_at")
     def sold(self, commission: Commission) -> str:
@@ -136,37 +127,13 @@ class CommissionAdmin(AccountAdmin):
             )
         )
 
-    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
-        commission = self.get_object(request, object_id)
-        offered = "release" if commission and commission.is_under_review else "hold"
-        return [
-            each for each in super().get_actions_detail(request, object_id) if each.path == offered
-        ]
-
-    def has_review_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
-        return self.may(request, "review")
+    def is_offered(self, decision: Decision, row: Commission) -> bool:
+        return row.is_under_review == (decision is RELEASE)
 
     def facts(self, commission: Commission) -> list[tuple[str, str]]:
-        """Return what a decision needs to know, as `office_decisions` asks for it."""
         return [
             ("Affiliate", str(commission.affiliate)),
             ("Base x rate", self.earned(commission)),
             ("Net", self.left(commission)),
             ("Now", self.hold(commission)),
         ]
-
-    @admin.action(description="Hold for review …", permissions=["review"])
-    def hold_selected(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse | None:
-        return decide_many(self, request, queryset.select_related("affiliate"), HOLD)
-
-    @admin.action(description="Release the hold …", permissions=["review"])
-    def release_selected(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse | None:
-        return decide_many(self, request, queryset.select_related("affiliate"), RELEASE)
-
-    @action(description="Hold for review", url_path="hold", permissions=["review"])
-    def hold_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return decide_one(self, request, object_id, HOLD)
-
-    @action(description="Release the hold", url_path="release", permissions=["review"])
-    def release_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return decide_one(self, request, object_id, RELEASE)

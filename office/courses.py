@@ -1,14 +1,32 @@
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.http import HttpRequest
 
 from courses import publishing
-from courses.errors import CourseNotReady
-from courses.models import Course, CourseQuerySet
-from office.base import EditAdmin, note
+from courses.models import Course
+from office.base import EditAdmin
 from office.course_forms import CourseForm
+from office.decisions import NOBODY, Decision
 
 PRICE_TYPED = ("Price", {"fields": ("price", "currency")})
 PRICE_SHOWN = ("Price", {"fields": ("price_display",)})
+PUBLISH = Decision(
+    "Put on sale",
+    run=publishing.publish,
+    permission="change",
+    done="put on sale",
+    statuses=tuple(Course.TRANSITIONS[Course.Status.PUBLISHED]),
+    run_by=NOBODY,
+    needs_confirmation=False,
+)
+ARCHIVE = Decision(
+    "Take off sale",
+    run=publishing.archive,
+    permission="change",
+    done="taken off sale",
+    statuses=tuple(Course.TRANSITIONS[Course.Status.ARCHIVED]),
+    run_by=NOBODY,
+    needs_confirmation=False,
+)
 
 
 @admin.register(Course)
@@ -27,7 +45,7 @@ class CourseAdmin(EditAdmin):
     search_fields = ("title", "slug", "summary", "lms_course_id")
     prepopulated_fields = {"slug": ("title",)}
     readonly_fields = ("status", "enrolled", "created_at", "updated_at")
-    actions = ("publish", "archive")
+    decisions = {"publish": PUBLISH, "archive": ARCHIVE}
     fieldsets = (
         (None, {"fields": ("title", "slug", "summary", "status")}),
         ("Course page", {"fields": ("description", "outcomes", "syllabus", "instructors")}),
@@ -65,27 +83,4 @@ class CourseAdmin(EditAdmin):
             obj is not None
             and obj.status == Course.Status.DRAFT
             and super().has_delete_permission(request, obj)
-        )
-
-    @admin.action(description="Put on sale", permissions=["change"])
-    def publish(self, request: HttpRequest, courses: CourseQuerySet) -> None:
-        self._run(request, courses, publishing.publish, "put on sale")
-
-    @admin.action(description="Take off sale", permissions=["change"])
-    def archive(self, request: HttpRequest, courses: CourseQuerySet) -> None:
-        self._run(request, courses, publishing.archive, "taken off sale")
-
-    def _run(self, request: HttpRequest, courses: CourseQuerySet, move, done: str) -> None:
-        moved = 0
-        for course in courses:
-            try:
-                won = move(course)
-            except CourseNotReady as error:
-                self.message_user(request, error.message, messages.ERROR)
-                continue
-            if won:
-                moved += 1
-                note(request, course, done)
-        self.message_user(
-            request, f"{moved} {done}, {len(courses) - moved} skipped.", messages.SUCCESS
         )

@@ -9,8 +9,9 @@ from unfold.decorators import action, display
 from enrollments import coupons, lms_jobs
 from enrollments.models import Enrollment, EnrollmentEvent
 from maaledu.money import format_money
-from office import refunds
-from office.base import ReadOnlyAdmin, ReadOnlyInline, act
+from office import refund_decision
+from office.base import ReadOnlyAdmin, ReadOnlyInline
+from office.decisions import Decision
 from office.payments import PAYMENT_COLORS, PaymentInline
 from payments.models import Payment
 
@@ -20,6 +21,22 @@ LMS_COLORS = {
     Enrollment.LMS_RETRYING: "warning",
     Enrollment.LMS_FAILED: "danger",
 }
+RETRY_SYNC = Decision(
+    "Retry LMS sync now",
+    run=lms_jobs.retry_now,
+    permission="repair",
+    done="retried",
+    statuses=(Enrollment.PAID,),
+    needs_confirmation=False,
+)
+ROLL_BACK = Decision(
+    "Roll back a free grant that the LMS refused",
+    run=coupons.roll_back,
+    permission="repair",
+    done="rolled back",
+    statuses=(Enrollment.PAID,),
+    needs_confirmation=False,
+)
 
 
 class EventInline(ReadOnlyInline):
@@ -76,7 +93,7 @@ class EnrollmentAdmin(ReadOnlyAdmin):
     )
     readonly_fields = fields
     inlines = (PaymentInline, EventInline)
-    actions = ("retry_sync", "roll_back")
+    decisions = {"retry_sync": RETRY_SYNC, "roll_back": ROLL_BACK}
     actions_detail = ("refund",)
 
     @display(description="status", ordering="status", label=PAYMENT_COLORS)
@@ -112,11 +129,11 @@ class EnrollmentAdmin(ReadOnlyAdmin):
         return format_money(enrollment.list_price, enrollment.currency)
 
     def has_refund_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
-        return request.user.has_perm(refunds.PERMISSION)
+        return request.user.has_perm(refund_decision.PERMISSION)
 
     @action(description="Refund", url_path="refund", permissions=["refund"])
     def refund(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return refunds.refund_of_enrollment(self, request, object_id)
+        return refund_decision.refund_of_enrollment(self, request, object_id)
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
         enrollment = self.get_object(request, object_id)
@@ -127,27 +144,10 @@ class EnrollmentAdmin(ReadOnlyAdmin):
             else []
         )
 
-    def has_repair_permission(self, request: HttpRequest) -> bool:
-        return self.may(request, "repair")
-
-    @admin.action(description="Retry LMS sync now", permissions=["repair"])
-    def retry_sync(self, request: HttpRequest, queryset) -> None:
-        act(
-            self,
-            request,
-            queryset,
-            lambda enrollment: lms_jobs.retry_now(enrollment, by=request.user.get_username()),
-            "retried",
-        )
-
-    @admin.action(description="Roll back a free grant that the LMS refused", permissions=["repair"])
-    def roll_back(self, request: HttpRequest, queryset) -> None:
-        act(
-            self,
-            request,
-            queryset,
-            lambda enrollment: coupons.roll_back(enrollment, by=request.user.get_username()),
-            "rolled back",
+    def is_offered(self, decision: Decision, row: Enrollment) -> bool:
+        is_refused = row.kind == Enrollment.KIND_GRANT and row.lms_status == Enrollment.LMS_FAILED
+        return super().is_offered(decision, row) and (
+            is_refused if decision is ROLL_BACK else not row.has_access
         )
 
 

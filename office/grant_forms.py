@@ -75,9 +75,15 @@ class DecisionForm(forms.Form):
             return None
         return chosen
 
-    def decision(self) -> Decision:
-        data = self.cleaned_data
-        return Decision(data["percent"], end_of(data["expires_on"]), data["program"], data["note"])
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        if self.errors:
+            return data
+        return {
+            "decision": Decision(
+                data["percent"], end_of(data["expires_on"]), data["program"], data["note"]
+            )
+        }
 
 
 class RejectionForm(forms.Form):
@@ -89,6 +95,10 @@ class RejectionForm(forms.Form):
 
 class ExtensionForm(forms.Form):
     expires_on = forms.DateField(initial=_default_expiry, widget=_date_input())
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        return data if self.errors else {"until": end_of(data["expires_on"])}
 
 
 class ProgramForm(forms.ModelForm):

@@ -1,22 +1,16 @@
-"""The grants desk: the queue of applications, decisions one at a time or many at once, coupons,
-export.
-"""
+"""The grants in the office: the queue of applications, decisions about them, coupons, export."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import chain
 from operator import attrgetter
 from typing import Any
 
-from django import forms
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
-from django.shortcuts import redirect, render
-from django.urls import reverse
+from django.http import HttpRequest, StreamingHttpResponse
 from django.utils import timezone
-from unfold.dataclasses import UnfoldAction
-from unfold.decorators import action, display
+from django.utils.dateformat import format as format_date
+from django.utils.timesince import timesince
+from unfold.decorators import display
 
 from affiliates import commissions
 from courses.discounts import discounted
@@ -25,10 +19,10 @@ from grants import applications
 from grants.figures import budget_left
 from grants.models import Grant, GrantEvent
 from maaledu.csv import csv_response
-from maaledu.errors import AppError
 from maaledu.money import format_money
-from office.base import ReadOnlyAdmin, ReadOnlyInline, note
-from office.grant_forms import NO_PROGRAM, DecisionForm, ExtensionForm, RejectionForm, end_of
+from office.base import ReadOnlyAdmin, ReadOnlyInline
+from office.decisions import ONE_ROW, Decision
+from office.grant_forms import NO_PROGRAM, DecisionForm, ExtensionForm, RejectionForm
 from office.refusals import RefusalInline
 
 STATE_COLORS = {
@@ -40,9 +34,6 @@ STATE_COLORS = {
     Grant.EXPIRED: "warning",
     Grant.REVOKED: "danger",
 }
-# Which decisions a grant's page offers, by its status; the list offers them all, and says what it
-# skipped.
-OFFERED = {Grant.PENDING: {"approve", "reject"}, Grant.APPROVED: {"reissue", "extend", "revoke"}}
 EXPORTED = (
     "created_at",
     "status",
@@ -57,6 +48,95 @@ EXPORTED = (
 )
 
 
+TEMPLATE = "admin/grants/decision.html"
+
+
+# --- the decisions --------------------------------------------------------------------------------
+class Approval(Decision):
+    """Says what the grants would cost, each of them, and whose budget pays; nobody's is said as
+    clearly as somebody's.
+    """
+
+    def context(self, request: HttpRequest, rows: list[Grant], form: Any) -> dict[str, Any]:
+        rate, program = commissions.highest_rate(), form.program_chosen()
+        pays = f"{program.name} pays; it has left: {budget_left(program)}." if program else ""
+        previews = [preview(grant.course, form, rate) for grant in rows]
+        return {"previews": previews, "pays": pays, "preview_label": "Show what it costs"}
+
+
+def preview(course: Course, form: DecisionForm, rate: int) -> dict[str, Any]:
+    """Return what a grant would cost at the percentage in the form, and the warnings about it, up
+    to this commission rate.
+    """
+    typed = form["percent"].value()
+    percent = (
+        int(typed)
+        if str(typed).isascii() and str(typed).isdigit() and 10 <= int(typed) <= 100
+        else 100
+    )
+    price = discounted(course.price, percent, course.currency)
+    return {
+        "course": course.title,
+        "percent": percent,
+        "list_price": format_money(price.list_price, price.currency),
+        "cost": format_money(price.discount, price.currency),
+        "to_pay": format_money(price.to_pay, price.currency),
+        "warnings": applications.warnings_about(
+            price, percent, commission=commissions.commission_at(price, rate)
+        ),
+    }
+
+
+APPROVE = Approval(
+    "Approve",
+    run=applications.approve,
+    permission="decide",
+    done="approved",
+    form=DecisionForm,
+    statuses=(Grant.PENDING,),
+    template=TEMPLATE,
+    preview_fields=("percent", "program"),
+)
+REJECT = Decision(
+    "Reject",
+    run=applications.reject,
+    permission="decide",
+    done="rejected",
+    form=RejectionForm,
+    statuses=(Grant.PENDING,),
+    template=TEMPLATE,
+)
+REISSUE = Decision(
+    "Reissue code",
+    run=applications.reissue,
+    permission="decide",
+    done="reissued",
+    statuses=(Grant.APPROVED,),
+    template=TEMPLATE,
+    scope=ONE_ROW,
+)
+EXTEND = Decision(
+    "Extend",
+    run=applications.extend,
+    permission="decide",
+    done="extended",
+    form=ExtensionForm,
+    statuses=(Grant.APPROVED,),
+    template=TEMPLATE,
+    scope=ONE_ROW,
+)
+REVOKE = Decision(
+    "Revoke",
+    run=applications.revoke,
+    permission="decide",
+    done="revoked",
+    statuses=(Grant.APPROVED,),
+    template=TEMPLATE,
+    scope=ONE_ROW,
+)
+
+
+# --- the page -------------------------------------------------------------------------------------
 class GrantEventInline(ReadOnlyInline):
     model = GrantEvent
     fields = ("created_at", "what", "actor", "note")
@@ -65,8 +145,8 @@ class GrantEventInline(ReadOnlyInline):
 
 @admin.register(Grant)
 class GrantAdmin(ReadOnlyAdmin):
-    """Oldest first, with the days left to answer. Every decision goes through `granting`, as
-    everywhere else.
+    """Oldest first, with the days left to answer. Every decision calls the same function as
+    everything else.
     """
 
     list_display = (
@@ -84,24 +164,17 @@ class GrantAdmin(ReadOnlyAdmin):
     ordering = ("created_at",)
     list_select_related = ("course", "program")
     inlines = (GrantEventInline, RefusalInline)
-    actions = ("approve_selected", "reject_selected", "export")
-    actions_detail = [
-        "approve_one",
-        "reject_one",
-        "reissue_one",
-        "extend_one",
-        "revoke_one",
-    ]
+    actions = ("export",)
+    decisions = {
+        "approve": APPROVE,
+        "reject": REJECT,
+        "reissue": REISSUE,
+        "extend": EXTEND,
+        "revoke": REVOKE,
+    }
     id_fields = ("pk", "enrollment_id")
     readonly_fields = ("approved_at_price", "held_of_budget")
     exclude = ("price_at_approval", "committed_amount")
-
-    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
-        grant = self.get_object(request, object_id)
-        offered = OFFERED.get(grant.status, set()) if grant else set()
-        return [
-            each for each in super().get_actions_detail(request, object_id) if each.path in offered
-        ]
 
     @admin.display(description="price at approval")
     def approved_at_price(self, grant: Grant) -> str:
@@ -130,19 +203,24 @@ class GrantAdmin(ReadOnlyAdmin):
         days = (grant.answer_due_on - timezone.now().date()).days
         return f"{days} days" if days >= 0 else f"{-days} days late"
 
-    def has_decide_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
-        return request.user.has_perm("grants.decide_grant")
+    def facts(self, grant: Grant) -> list[tuple[str, str]]:
+        facts = [("E-mail", grant.email), ("Applied", self._applied(grant))]
+        if grant.code:
+            facts.append(
+                ("Coupon", f"{grant.code}, {grant.percent} %, good until {_day(grant.expires_at)}")
+            )
+        return facts
+
+    def _applied(self, grant: Grant) -> str:
+        due = (
+            f"; the answer is due on {_day(grant.answer_due_on)} ({self.days_left(grant)})"
+            if grant.status == Grant.PENDING
+            else ""
+        )
+        return f"{_day(grant.created_at)}, {timesince(grant.created_at)} ago{due}"
 
     def has_export_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("grants.export_grant")
-
-    @admin.action(description="Approve …", permissions=["decide"])
-    def approve_selected(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse | None:
-        return _ask(self, request, queryset, "approve")
-
-    @admin.action(description="Reject …", permissions=["decide"])
-    def reject_selected(self, request: HttpRequest, queryset: QuerySet) -> HttpResponse | None:
-        return _ask(self, request, queryset, "reject")
 
     @admin.action(description="Export as CSV", permissions=["export"])
     def export(self, request: HttpRequest, queryset: QuerySet) -> StreamingHttpResponse:
@@ -150,183 +228,6 @@ class GrantAdmin(ReadOnlyAdmin):
         cells = ([attrgetter(name)(grant) for name in EXPORTED] for grant in grants)
         return csv_response("grants.csv", chain([EXPORTED], cells))
 
-    @action(description="Approve", url_path="approve", permissions=["decide"])
-    def approve_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return _decide(self, request, object_id, "approve")
 
-    @action(description="Reject", url_path="reject", permissions=["decide"])
-    def reject_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return _decide(self, request, object_id, "reject")
-
-    @action(description="Reissue code", url_path="reissue", permissions=["decide"])
-    def reissue_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return _decide(self, request, object_id, "reissue")
-
-    @action(description="Extend", url_path="extend", permissions=["decide"])
-    def extend_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return _decide(self, request, object_id, "extend")
-
-    @action(description="Revoke", url_path="revoke", permissions=["decide"])
-    def revoke_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return _decide(self, request, object_id, "revoke")
-
-
-def _approve(grant: Grant, form: Any, by: str) -> None:
-    applications.approve(grant, form.decision(), by=by)
-
-
-def _reject(grant: Grant, form: Any, by: str) -> None:
-    applications.reject(
-        grant, by=by, reason=form.cleaned_data["reason"], note=form.cleaned_data["note"]
-    )
-
-
-def _reissue(grant: Grant, form: Any, by: str) -> None:
-    applications.reissue(grant, by=by)
-
-
-def _extend(grant: Grant, form: Any, by: str) -> None:
-    applications.extend(grant, by=by, until=end_of(form.cleaned_data["expires_on"]))
-
-
-def _revoke(grant: Grant, form: Any, by: str) -> None:
-    applications.revoke(grant, by=by)
-
-
-Decide = Callable[[Grant, Any, str], None]
-
-
-@dataclass(frozen=True)
-class Verb:
-    """A decision that staff can take: its form, what carries it out, the words on its button, and
-    what was done then.
-    """
-
-    form_class: type[forms.Form]
-    decide: Decide
-    title: str
-    done: str
-
-
-VERBS = {
-    "approve": Verb(DecisionForm, _approve, "Approve", "approved"),
-    "reject": Verb(RejectionForm, _reject, "Reject", "rejected"),
-    "reissue": Verb(forms.Form, _reissue, "Reissue code", "reissued"),
-    "extend": Verb(ExtensionForm, _extend, "Extend", "extended"),
-    "revoke": Verb(forms.Form, _revoke, "Revoke", "revoked"),
-}
-
-
-def _decide(page: GrantAdmin, request: HttpRequest, object_id: str, name: str) -> HttpResponse:
-    """Show one application with the form of a decision, what it costs and what to beware of; carry
-    it out on POST.
-    """
-    verb = VERBS[name]
-    grant = page.get_object(request, object_id)
-    if grant is None:
-        raise Http404
-    confirmed, form = _filled_in(request, verb.form_class)
-    back = reverse("admin:grants_grant_change", args=[grant.pk])
-    if confirmed and form.is_valid() and _carried_out(request, grant, form, verb):
-        return redirect(back)
-    return _page(page, request, [grant], form, title=verb.title, back=back)
-
-
-def _filled_in(request: HttpRequest, form_class: type[forms.Form]) -> tuple[bool, forms.Form]:
-    """Return whether staff pressed the deciding button, and the form with what they have typed so
-    far, if anything.
-    """
-    confirmed = "decide" in request.POST
-    return confirmed, form_class(request.POST if confirmed or "preview" in request.POST else None)
-
-
-def _page(
-    page: GrantAdmin, request: HttpRequest, grants: list[Grant], form: forms.Form, **more: Any
-) -> HttpResponse:
-    shown = {"grants": [(grant, page.days_left(grant)) for grant in grants], "form": form}
-    previewed = _previewed(grants, form) if isinstance(form, DecisionForm) else {}
-    context = {
-        **page.admin_site.each_context(request),
-        "opts": page.opts,
-        **shown,
-        **previewed,
-        **more,
-    }
-    return render(request, "admin/grants/decide.html", context)
-
-
-def _carried_out(request: HttpRequest, grant: Grant, form: forms.Form, verb: Verb) -> bool:
-    refusal = _refusal(request, grant, form, verb)
-    if refusal:
-        form.add_error(None, refusal)
-        return False
-    messages.success(request, f"{verb.title}: done.")
-    return True
-
-
-def _previewed(grants: list[Grant], form: DecisionForm) -> dict[str, Any]:
-    """Say what the grants would cost, each of them, and whose budget pays; nobody's is said as
-    clearly as somebody's.
-    """
-    rate, program = commissions.highest_rate(), form.program_chosen()
-    pays = f"{program.name} pays; it has left: {budget_left(program)}." if program else ""
-    return {"previews": [preview(grant.course, form, rate) for grant in grants], "pays": pays}
-
-
-def preview(course: Course, form: forms.Form, rate: int) -> dict[str, Any]:
-    """Return what a grant would cost at the percentage in the form, and the warnings about it, up
-    to this commission rate.
-    """
-    typed = form["percent"].value()
-    percent = (
-        int(typed)
-        if str(typed).isascii() and str(typed).isdigit() and 10 <= int(typed) <= 100
-        else 100
-    )
-    price = discounted(course.price, percent, course.currency)
-    return {
-        "course": course.title,
-        "percent": percent,
-        "list_price": format_money(price.list_price, price.currency),
-        "cost": format_money(price.discount, price.currency),
-        "to_pay": format_money(price.to_pay, price.currency),
-        "warnings": applications.warnings_about(
-            price, percent, commission=commissions.commission_at(price, rate)
-        ),
-    }
-
-
-def _ask(
-    page: GrantAdmin, request: HttpRequest, queryset: QuerySet, name: str
-) -> HttpResponse | None:
-    """Ask for confirmation with the form of a decision, then apply it to each, and report "3
-    approved, 1 skipped".
-    """
-    verb = VERBS[name]
-    confirmed, form = _filled_in(request, verb.form_class)
-    grants = list(queryset.select_related("course"))
-    if not (confirmed and form.is_valid()):
-        more = {
-            "title": verb.title,
-            "action_name": f"{name}_selected",
-            "back": request.get_full_path(),
-        }
-        return _page(page, request, grants, form, **more)
-    refused = [why for grant in grants if (why := _refusal(request, grant, form, verb))]
-    level = messages.SUCCESS if len(refused) < len(grants) else messages.WARNING
-    page.message_user(
-        request, f"{len(grants) - len(refused)} {verb.done}, {len(refused)} skipped.", level
-    )
-    for why in sorted(set(refused)):
-        page.message_user(request, why, messages.WARNING)
-    return None
-
-
-def _refusal(request: HttpRequest, grant: Grant, form: forms.Form, verb: Verb) -> str:
-    """Carry the decision out and leave a note of it; return why it was refused, or nothing."""
-    try:
-        verb.decide(grant, form, request.user.get_username())
-    except AppError as error:
-        return error.message
-    note(request, grant, verb.done)
-    return ""
+def _day(moment: Any) -> str:
+    return format_date(moment, "F j, Y")

@@ -12,8 +12,8 @@ from unfold.decorators import display
 
 from affiliates.models import Affiliate, Balance, LedgerEntry, Payout, PayoutItem
 from maaledu.money import rate_text
-from office.base import ReadOnlyAdmin, day, enrollment_link, link
-from office.confirming import url_of
+from office.base import ReadOnlyAdmin
+from office.cells import day, enrollment_link, link, url_of
 
 KIND_COLORS = {
     LedgerEntry.COMMISSION: "success",

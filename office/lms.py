@@ -1,21 +1,56 @@
-from functools import partial
-from typing import Any
-
 from django.contrib import admin, messages
-from django.db import models
-from django.http import HttpRequest, HttpResponse
-from unfold.admin import TabularInline
 
 from lms_sync import breaker, dead_letters
 from lms_sync.models import DeadLetter, PlatformState, SyncAttempt, SyncJob
-from office.base import QueueAdmin, ReadOnlyAdmin, act, note
+from maaledu import work
+from office.base import QueueAdmin, ReadOnlyAdmin, ReadOnlyInline
+from office.decisions import NOBODY, Decision, Outcome
+
+BRING_BACK = Decision(
+    "Retry now",
+    run=dead_letters.bring_back,
+    permission="replay",
+    done="retried",
+    statuses=(work.PENDING, work.DEAD),
+    needs_confirmation=False,
+)
+REPLAY = Decision(
+    "Replay",
+    run=dead_letters.replay,
+    permission="replay",
+    done="replayed",
+    statuses=tuple(DeadLetter.TRANSITIONS[DeadLetter.Status.REPLAYED]),
+    needs_confirmation=False,
+)
+DISMISS = Decision(
+    "Dismiss",
+    run=dead_letters.dismiss,
+    permission="dismiss",
+    done="dismissed",
+    statuses=tuple(DeadLetter.TRANSITIONS[DeadLetter.Status.DISMISSED]),
+    needs_confirmation=False,
+)
 
 
-class SyncAttemptInline(TabularInline):
+def _probe(state: PlatformState) -> Outcome:
+    if breaker.probe_now(state.name):
+        return Outcome("probed", f"{state.name} answers.")
+    return Outcome("probed", f"{state.name} does not answer as it should.", messages.WARNING)
+
+
+PROBE = Decision(
+    "Probe now",
+    run=_probe,
+    permission="probe",
+    done="probed",
+    run_by=NOBODY,
+    needs_confirmation=False,
+)
+
+
+class SyncAttemptInline(ReadOnlyInline):
     model = SyncAttempt
-    extra = 0
-    max_num = 0
-    can_delete = False
+    show_change_link = False
     fields = readonly_fields = (
         "number",
         "started_at",
@@ -26,16 +61,10 @@ class SyncAttemptInline(TabularInline):
         "response",
     )
 
-    def has_add_permission(self, request: HttpRequest, obj=None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj=None) -> bool:
-        return False
-
 
 @admin.register(SyncJob)
 class SyncJobAdmin(QueueAdmin):
-    actions = ("retry_now",)
+    decisions = {"retry_now": BRING_BACK}
     list_display = (
         "email",
         "course_id",
@@ -51,73 +80,15 @@ class SyncJobAdmin(QueueAdmin):
     search_fields = ("email", "dedupe_key", "course_id", "lms_enrollment_id", "payload")
     inlines = (SyncAttemptInline,)
 
-    @admin.action(description="Retry now", permissions=["replay"])
-    def retry_now(self, request: HttpRequest, queryset: models.QuerySet) -> None:
-        act(
-            self,
-            request,
-            queryset,
-            partial(dead_letters.bring_back, by=request.user.get_username()),
-            "retried",
-        )
-
 
 @admin.register(DeadLetter)
 class DeadLetterAdmin(ReadOnlyAdmin):
-    """The page of one letter offers the list's own actions, by the list's own POST: one way, with
-    its permission and log entry.
-    """
-
-    VERBS = {
-        "replay": DeadLetter.Status.REPLAYED,
-        "dismiss": DeadLetter.Status.DISMISSED,
-    }
-
-    actions = ("replay", "dismiss")
-    change_form_outer_before_template = "admin/lms_sync/dead_letter_buttons.html"
+    decisions = {"replay": REPLAY, "dismiss": DISMISS}
     ordering = ("-created_at",)
     list_display = ("job", "reason", "status", "last_error", "last_attempt_at", "resolved_by")
     list_filter = ("status", "reason")
     list_select_related = ("job",)
     search_fields = ("job__email", "job__dedupe_key", "job__course_id", "reason", "last_error")
-
-    def has_replay_permission(self, request: HttpRequest) -> bool:
-        return self.may(request, "replay")
-
-    def has_dismiss_permission(self, request: HttpRequest) -> bool:
-        return self.may(request, "dismiss")
-
-    def render_change_form(
-        self, request: HttpRequest, context: dict[str, Any], **options: Any
-    ) -> HttpResponse:
-        letter, allowed = options["obj"], self.get_actions(request)
-        possible = [
-            verb
-            for verb, status in self.VERBS.items()
-            if letter.status in DeadLetter.TRANSITIONS[status]
-        ]
-        buttons = [(verb, allowed[verb][2]) for verb in possible if verb in allowed]
-        return super().render_change_form(request, {**context, "buttons": buttons}, **options)
-
-    @admin.action(description="Replay", permissions=["replay"])
-    def replay(self, request: HttpRequest, queryset: models.QuerySet) -> None:
-        act(
-            self,
-            request,
-            queryset,
-            partial(dead_letters.replay, by=request.user.get_username()),
-            "replayed",
-        )
-
-    @admin.action(description="Dismiss", permissions=["dismiss"])
-    def dismiss(self, request: HttpRequest, queryset: models.QuerySet) -> None:
-        act(
-            self,
-            request,
-            queryset,
-            partial(dead_letters.dismiss, by=request.user.get_username()),
-            "dismissed",
-        )
 
 
 @admin.register(SyncAttempt)
@@ -131,7 +102,7 @@ class SyncAttemptAdmin(ReadOnlyAdmin):
 
 @admin.register(PlatformState)
 class PlatformStateAdmin(ReadOnlyAdmin):
-    actions = ("probe_now",)
+    decisions = {"probe_now": PROBE}
     list_display = (
         "name",
         "state",
@@ -141,18 +112,3 @@ class PlatformStateAdmin(ReadOnlyAdmin):
         "last_ok_at",
         "last_error",
     )
-
-    def has_probe_permission(self, request: HttpRequest) -> bool:
-        return self.may(request, "probe")
-
-    @admin.action(description="Probe now", permissions=["probe"])
-    def probe_now(self, request: HttpRequest, queryset: models.QuerySet) -> None:
-        for state in queryset:
-            answers = breaker.probe_now(state.name)
-            note(request, state, "probed")
-            level = messages.SUCCESS if answers else messages.WARNING
-            self.message_user(
-                request,
-                f"{state.name} {'answers' if answers else 'does not answer as it should'}.",
-                level,
-            )

@@ -1,16 +1,13 @@
 """Payments and Stripe's events, as staff see them."""
 
-from typing import Any
-
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse
-from unfold.dataclasses import UnfoldAction
-from unfold.decorators import action, display
+from unfold.decorators import display
 
 from enrollments.models import Enrollment
 from maaledu.money import format_money
-from office import refunds
+from office import refund_decision, refunds
 from office.base import QueueAdmin, ReadOnlyAdmin, ReadOnlyInline
+from office.decisions import Decision
 from payments.models import Payment, StripeEvent
 
 PAYMENT_COLORS = {
@@ -57,7 +54,7 @@ class PaymentAdmin(ReadOnlyAdmin):
     exclude = ("amount", "amount_received", "checkout_url", "currency_received", "refund_committed")
     readonly_fields = ("price", "received", "left")
     inlines = (refunds.RefundInline, refunds.DisputeInline)
-    actions_detail = ("refund",)
+    decisions = {"refund": refund_decision.REFUND}
 
     @display(description="status", ordering="status", label=PAYMENT_COLORS)
     def state(self, payment: Payment) -> str:
@@ -77,18 +74,8 @@ class PaymentAdmin(ReadOnlyAdmin):
     def left(self, payment: Payment) -> str:
         return format_money(payment.refundable, payment.currency_received or payment.currency)
 
-    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
-        payment = self.get_object(request, object_id)
-        return (
-            super().get_actions_detail(request, object_id) if payment and payment.refundable else []
-        )
-
-    def has_refund_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
-        return request.user.has_perm(refunds.PERMISSION)
-
-    @action(description="Refund", url_path="refund", permissions=["refund"])
-    def refund(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return refunds.refund_payment(self, request, object_id)
+    def is_offered(self, decision: Decision, row: Payment) -> bool:
+        return row.refundable > 0
 
 
 @admin.register(StripeEvent)

@@ -12,7 +12,6 @@ from unfold.widgets import (
 
 from affiliates.errors import FileWasMade
 from affiliates.models import Affiliate
-from affiliates.payout_drafts import Run
 from maaledu.money import CURRENCIES, format_money
 from office.fields import Words, _date_input
 
@@ -57,9 +56,6 @@ class DraftForm(forms.Form):
                 code="invalid",
             )
         return day
-
-    def run(self) -> Run:
-        return Run(**self.cleaned_data)
 
 
 class ReleaseForm(forms.Form):

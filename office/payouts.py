@@ -1,50 +1,52 @@
 """Payouts, as staff see them."""
 
-from typing import Any
+from dataclasses import replace
 
 from django.contrib import admin
 from django.db.models import Q, QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
-from unfold.dataclasses import UnfoldAction
-from unfold.decorators import action, display
+from django.http import HttpRequest
+from unfold.decorators import display
 
 from accounts.models import User
 from affiliates import payout_files, payouts
 from affiliates.errors import PayoutRefused
 from affiliates.models import Payout, PayoutItem
 from maaledu.money import format_money
-from office import confirming
-from office.base import ReadOnlyInline, day, enrollment_link, link
-from office.confirming import Step, url_of
+from office.base import ReadOnlyInline
+from office.cells import day, enrollment_link, link, url_of
+from office.decisions import ONE_ROW, USER, Decision, Outcome
 from office.ledger import STATE_COLORS, AccountAdmin
 from office.payout_forms import NotPaidForm, ReasonForm
 
 
-def _cancel(payout: Payout, typed: dict[str, Any], by: User) -> str:
-    if not payouts.cancel(
-        payout, by=by, reason=typed["reason"], not_sent=typed.get("not_sent", False)
-    ):
+def _cancel(payout: Payout, *, by: User, reason: str, not_sent: bool = False) -> Outcome:
+    if not payouts.cancel(payout, by=by, reason=reason, not_sent=not_sent):
         raise PayoutRefused("This payout is cancelled already.")
-    return (
-        f"cancelled: {payout.amount_display} to {payout.payee_name or payout.details_hint}:"
-        f" {typed['reason']}"
-    )
+    payee = payout.payee_name or payout.details_hint
+    return Outcome(f"cancelled: {payout.amount_display} to {payee}: {reason}")
 
 
-CANCEL = Step(
+CANCEL = Decision(
     "Cancel payout",
-    "The amount is back on the affiliate's account, and its entries are free for the next draft.",
-    _cancel,
-    ReasonForm,
+    run=_cancel,
+    permission="affiliates.settle_payoutbatch",
+    done="cancelled",
+    form=ReasonForm,
+    consequence=(
+        "The amount is back on the affiliate's account, and its entries are free for the next"
+        " draft."
+    ),
+    statuses=tuple(Payout.LIVE),
+    run_by=USER,
+    scope=ONE_ROW,
 )
-
-
-CANCEL_WITH_FILE = Step(
-    "Cancel payout",
-    "The file of its batch was downloaded. If the bank or PayPal pays this payout all the same, the"
-    " affiliate is paid twice.",
-    _cancel,
-    NotPaidForm,
+CANCEL_WITH_FILE = replace(
+    CANCEL,
+    form=NotPaidForm,
+    consequence=(
+        "The file of its batch was downloaded. If the bank or PayPal pays this payout all the same,"
+        " the affiliate is paid twice."
+    ),
 )
 
 
@@ -101,7 +103,7 @@ class PayoutAdmin(AccountAdmin):
         "cancel_reason",
     )
     inlines = (ItemInline,)
-    actions_detail = ["cancel_one"]
+    decisions = {"cancel": CANCEL}
 
     def named_by(self, text: str) -> Q:
         return super().named_by(text) | Q(pk=payout_files.payout_of(text))
@@ -118,30 +120,14 @@ class PayoutAdmin(AccountAdmin):
     def payment_id(self, payout: Payout) -> str:
         return payout_files.payment_id(payout.pk)
 
-    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
-        payout = self.get_object(request, object_id)
-        is_live = payout is not None and payout.status in Payout.LIVE
-        return super().get_actions_detail(request, object_id) if is_live else []
+    def variant(self, decision: Decision, row: Payout) -> Decision:
+        return CANCEL_WITH_FILE if row.batch.exported_at else decision
 
-    def has_settle_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
-        return request.user.has_perm("affiliates.settle_payoutbatch")
-
-    @action(description="Cancel payout", url_path="cancel", permissions=["settle"])
-    def cancel_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        payout = self.get_object(request, object_id)
-        if payout is None:
-            raise Http404
-        facts = [
+    def facts(self, payout: Payout) -> list[tuple[str, str]]:
+        return [
             ("Affiliate", str(payout.affiliate)),
             ("Amount", f"{payout.amount_display}, {payout.entry_count} entries"),
             ("Account", f"{payout.payee_name} {payout.details_hint}"),
             ("Batch", str(payout.batch)),
             ("Status", payout.status),
         ]
-        return confirming.ask(
-            self,
-            request,
-            payout,
-            CANCEL_WITH_FILE if payout.batch.exported_at else CANCEL,
-            facts=facts,
-        )

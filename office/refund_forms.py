@@ -12,7 +12,6 @@ from maaledu.amounts import read_amount
 from maaledu.db import new_id
 from maaledu.money import format_money, plain_amount
 from office.fields import Words
-from payments import refunds
 from payments.errors import RefundTooLarge
 from payments.models import Payment, Refund
 
@@ -90,14 +89,3 @@ class RefundForm(forms.Form):
             return read_amount(str(self["amount"].value() or ""), self.currency)
         except forms.ValidationError:
             return None
-
-    def request(self, *, by: str) -> refunds.Request:
-        data = self.cleaned_data
-        return refunds.Request(
-            amount=data["amount"],
-            reason=data["reason"],
-            by=by,
-            note=data["note"],
-            gives_coupon_back=data.get("gives_coupon_back", False),
-            key=data["key"],
-        )

@@ -343,7 +343,7 @@ def url(signal: FraudSignal, verb: str) -> str:
 
 
 def bulk(client: Client, verb: str, rows: list[FraudSignal], **typed: str):
-    chosen = {"action": f"{verb}_selected", "_selected_action": [str(row.pk) for row in rows]}
+    chosen = {"action": verb, "_selected_action": [str(row.pk) for row in rows]}
     return client.post(LIST, {**chosen, **typed}, follow=True)
 
 
@@ -380,10 +380,10 @@ def test_many_signals_are_decided_after_a_confirmation(staff: Client) -> None:
     fraud.decide(rows[0], FraudSignal.CLEARED, by="other@example.com")
     assert "Clear: 3 fraud signals" in text_of(bulk(staff, "clear", rows))
     assert FraudSignal.objects.filter(status="open").count() == 2
-    assert "Clear: 2 done, 1 skipped." in text_of(
+    assert "2 cleared, 1 skipped." in text_of(
         bulk(staff, "clear", rows, decide="1", note="A family")
     )
-    assert "Confirm: 3 done, 0 skipped." in text_of(bulk(staff, "confirm", rows, decide="1"))
+    assert "3 confirmed, 0 skipped." in text_of(bulk(staff, "confirm", rows, decide="1"))
     assert LogEntry.objects.count() == 5
 
 

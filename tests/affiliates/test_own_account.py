@@ -155,9 +155,10 @@ def test_nobody_holds_or_releases_a_commission_of_their_own(
     typed = {"decide": "1", "reason": "For me"}
     page = office.post(f"{OFFICE}/commission/{commission.pk}/{verb}/", typed)
     assert WORDS in page.content.decode()
-    chosen = {**typed, "action": f"{verb}_selected", "_selected_action": [str(commission.pk)]}
+    chosen = {**typed, "action": verb, "_selected_action": [str(commission.pk)]}
+    done = "held for" if hold else "released from"
     assert (
-        "0 done, 1 skipped"
+        f"0 {done} review, 1 skipped"
         in office.post(f"{OFFICE}/commission/", chosen, follow=True).content.decode()
     )
     assert facts() == before

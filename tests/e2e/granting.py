@@ -32,7 +32,7 @@ def approve(staff: Visitor, email: str, percent: int) -> None:
     page.get_by_label("Percent").fill(str(percent))
     page.get_by_label("Note").fill("We look forward to having you.")
     page.get_by_role("button", name="Approve").click()
-    expect(page.get_by_text("Approve: done.")).to_be_visible()
+    expect(page.get_by_text("Approved.")).to_be_visible()
 
 
 def open_application(staff: Visitor, email: str) -> Page:

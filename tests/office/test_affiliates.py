@@ -54,10 +54,7 @@ def do(client: Client, affiliate: Affiliate, verb: str, **changes: str):
 
 
 def bulk(client: Client, verb: str, affiliates: list[Affiliate], **typed: str):
-    rows = {
-        "action": f"{verb}_selected",
-        "_selected_action": [str(affiliate.pk) for affiliate in affiliates],
-    }
+    rows = {"action": verb, "_selected_action": [str(affiliate.pk) for affiliate in affiliates]}
     return client.post(LIST, {**rows, **typed}, follow=True)
 
 
@@ -251,23 +248,19 @@ def test_many_are_decided_after_a_confirmation(staff: Client) -> None:
     asked = bulk(staff, "approve", affiliates)
     assert "Approve: 3 affiliates" in text_of(asked)
     assert Affiliate.objects.filter(status="applied").count() == 2
-    assert "Approve: 2 done, 1 skipped." in text_of(bulk(staff, "approve", affiliates, decide="1"))
+    assert "2 approved, 1 skipped." in text_of(bulk(staff, "approve", affiliates, decide="1"))
     assert (Affiliate.objects.filter(status="active").count(), LogEntry.objects.count()) == (3, 2)
     assert "This field is required" in text_of(
         bulk(staff, "suspend", affiliates, decide="1", reason="")
     )
-    assert "Suspend: 3 done, 0 skipped." in text_of(
+    assert "3 suspended, 0 skipped." in text_of(
         bulk(staff, "suspend", affiliates, decide="1", **REASON)
     )
     assert set(Affiliate.objects.values_list("status", "status_reason")) == {
         ("suspended", "Ads with our name")
     }
-    assert "Reinstate: 3 done, 0 skipped." in text_of(
-        bulk(staff, "reinstate", affiliates, decide="1")
-    )
-    assert "Close affiliate: 3 done, 0 skipped." in text_of(
-        bulk(staff, "close", affiliates, decide="1", **REASON)
-    )
+    assert "3 reinstated, 0 skipped." in text_of(bulk(staff, "reinstate", affiliates, decide="1"))
+    assert "3 closed, 0 skipped." in text_of(bulk(staff, "close", affiliates, decide="1", **REASON))
     assert set(Affiliate.objects.values_list("status", flat=True)) == {"closed"}
 
 

@@ -66,7 +66,7 @@ def applicants(number: int, price: int = 49900) -> list[Grant]:
 
 
 def bulk(client: Client, verb: str, grants: list[Grant], **fields: str):
-    rows = {"action": f"{verb}_selected", "_selected_action": [str(grant.pk) for grant in grants]}
+    rows = {"action": verb, "_selected_action": [str(grant.pk) for grant in grants]}
     return client.post(LIST, {**rows, **fields}, follow=True)
 
 

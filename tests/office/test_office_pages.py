@@ -52,8 +52,7 @@ def page_of(model: Any, key: Any, verb: str = "change") -> str:
 
 def verbs_of(model: Any) -> list[str]:
     """Return the steps that the page of a row offers, by their addresses."""
-    page = admin.site._registry[model]
-    return [getattr(page, name).url_path for name in page.actions_detail]
+    return list(admin.site._registry[model].actions_detail)
 
 
 def test_these_are_all_the_pages() -> None:
@@ -170,7 +169,7 @@ def test_a_decision_in_the_office_keeps_what_changed_while_its_form_was_sent(
         office.post(page_of(Affiliate, affiliate.pk, "rate"), {"decide": "1", "rate": "12.5"})
     affiliate.refresh_from_db()
     assert (changed, affiliate.rate_basis_points, affiliate.payout_method) == (
-        [None],
+        [True],
         1250,
         "paypal",
     )

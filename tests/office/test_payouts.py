@@ -19,7 +19,6 @@ from affiliates.models import Balance, Commission, LedgerEntry, Payout, PayoutBa
 from affiliates.payout_files import payment_id
 from notifications import outgoing
 from notifications.models import Email
-from office.payout_batches import OFFERED
 from tests.affiliates.make import IBAN, make_affiliate, make_staff
 from tests.affiliates.payday import PAYPAL, amounts, batch_in, draft, earn, owed, state
 from tests.affiliates.test_ledger import balance_of
@@ -38,6 +37,12 @@ STEPS = {
     "paid": (PayoutBatch.RELEASED, {"reference": "BANK-77"}, "settle_payoutbatch"),
     "cancel": (PayoutBatch.RELEASED, {"reason": "Wrong month"}, "settle_payoutbatch"),
     "export": (PayoutBatch.RELEASED, {}, "export_payoutbatch"),
+}
+OFFERED = {
+    PayoutBatch.DRAFT: {"release", "cancel"},
+    PayoutBatch.RELEASED: {"export", "paid", "cancel"},
+    PayoutBatch.PAID: {"export"},
+    PayoutBatch.CANCELLED: set(),
 }
 
 
@@ -641,12 +646,12 @@ def test_many_commissions_are_held_at_once_after_a_confirmation(office: Client) 
     first, *others = Commission.objects.order_by("amount")
     commissions.review(first.enrollment_id, hold=True, by="other@example.com", note="Looks odd")
     keys = [str(row.pk) for row in (first, *others)]
-    chosen = {"action": "hold_selected", "_selected_action": keys}
+    chosen = {"action": "hold", "_selected_action": keys}
     asked = office.post(COMMISSIONS, chosen)
     assert "What is held goes into no payout" in text_of(asked)
     assert Commission.objects.filter(is_under_review=True).count() == 1
     done = office.post(COMMISSIONS, {**chosen, "decide": "1", "reason": "Same buyer"}, follow=True)
-    assert "2 done, 1 skipped" in text_of(done)
+    assert "2 held for review, 1 skipped." in text_of(done)
     assert Commission.objects.filter(is_under_review=True).count() == 3
     assert LogEntry.objects.count() == 2
 
@@ -663,11 +668,8 @@ def test_reviewing_needs_its_permission(db: None, verb: str) -> None:
     client = member("view_commission")
     page, typed = f"{COMMISSIONS}{commission.pk}/{verb}/", {"decide": "1", "reason": "R"}
     assert (client.get(page).status_code, client.post(page, typed).status_code) == (403, 403)
-    act(client, "affiliates/commission", f"{verb}_selected", commission.pk)
-    client.post(
-        COMMISSIONS,
-        {**typed, "action": f"{verb}_selected", "_selected_action": [str(commission.pk)]},
-    )
+    act(client, "affiliates/commission", verb, commission.pk)
+    client.post(COMMISSIONS, {**typed, "action": verb, "_selected_action": [str(commission.pk)]})
     assert Commission.objects.values().get() == before
     User.objects.filter(email="clerk@example.com").delete()
     assert member("view_commission", "review_commission").post(page, typed).status_code == 302

@@ -151,6 +151,15 @@ def test_a_full_refund_ends_the_place_and_reverses_the_commission(
     assert "$499.00" in entry.change_message
 
 
+@pytest.mark.parametrize("reason", [code for code, _ in Refund.REASONS])
+def test_stripe_is_given_the_reason_that_staff_chose(
+    staff: Client, sandbox: Sandbox, reason: str
+) -> None:
+    ask(staff, buy(sandbox), reason=reason)
+    assert [refund["reason"] for refund in sandbox.state()["refunds"]] == [reason]
+    assert Refund.objects.get().reason == reason
+
+
 def test_a_partial_refund_keeps_the_place_and_reverses_in_proportion(
     staff: Client, sandbox: Sandbox
 ) -> None:

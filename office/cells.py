@@ -1,0 +1,32 @@
+"""What a cell of a list shows: links to other pages of the office, and days."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import models
+from django.urls import reverse
+from django.utils.dateformat import format as format_date
+from django.utils.html import format_html
+
+
+def link(url: str, text: Any) -> str:
+    return format_html(
+        '<a class="text-primary-600 underline dark:text-primary-400" href="{}">{}</a>', url, text
+    )
+
+
+def url_of(row: models.Model) -> str:
+    return reverse(f"admin:{row._meta.app_label}_{row._meta.model_name}_change", args=[row.pk])
+
+
+def enrollment_link(enrollment_id: UUID | None, text: str = "") -> str:
+    if enrollment_id is None:
+        return text
+    return link(
+        reverse("admin:enrollments_enrollment_change", args=[enrollment_id]), text or enrollment_id
+    )
+
+
+def day(moment: datetime) -> str:
+    return format_date(moment, "M j, Y")

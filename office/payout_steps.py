@@ -1,0 +1,179 @@
+"""The steps of a batch of payouts: drafted, released by somebody else, downloaded, paid."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Count, Sum
+from django.http import HttpRequest
+
+from accounts.models import User
+from affiliates import payees, payout_drafts, payout_files, payouts
+from affiliates.errors import OwnAccount, PayoutRefused, SamePerson
+from affiliates.models import Payout, PayoutBatch
+from affiliates.own_account import refuse_own
+from affiliates.payouts import sum_of
+from maaledu.csv import csv_response
+from office.decisions import LIST, ONE_ROW, USER, Decision, Outcome
+from office.payout_forms import DraftForm, NotSentForm, ReasonForm, ReferenceForm, ReleaseForm
+
+
+def totals_of(batches: Iterable[PayoutBatch]) -> dict[UUID, tuple[int, int]]:
+    """Return how many payouts each batch has, without the cancelled ones, and what they come to in
+    minor units.
+    """
+    rows = Payout.objects.filter(batch_id__in=[batch.pk for batch in batches]).exclude(
+        status=Payout.CANCELLED
+    )
+    sums = rows.order_by().values("batch_id").annotate(count=Count("pk"), amount=Sum("amount"))
+    found = {row["batch_id"]: (row["count"], row["amount"]) for row in sums}
+    return {batch.pk: found.get(batch.pk, (0, 0)) for batch in batches}
+
+
+def _seen(batch: PayoutBatch) -> str:
+    count, amount = totals_of([batch])[batch.pk]
+    return f"{count}:{amount}"
+
+
+def _why_not_release(batch: PayoutBatch, by: Any) -> str:
+    """Return why this person cannot release the batch, "" where they can: `payouts.release` refuses
+    by the same rules.
+    """
+    if batch.drafted_by_id == by.pk:
+        return SamePerson.message
+    try:
+        refuse_own(
+            (payout.affiliate for payout in batch.payouts.select_related("affiliate")),
+            by=by.get_username(),
+        )
+    except OwnAccount as error:
+        return error.message
+    return ""
+
+
+def _draft(*, by: User, currency: str, method: str, payable_on: date) -> Outcome:
+    run = payout_drafts.Run(currency, method, payable_on)
+    batch = payout_drafts.draft(run, by=by)
+    return Outcome("drafted", f"Drafted: {sum_of(batch.payouts.all(), batch)}.", row=batch)
+
+
+def _release(batch: PayoutBatch, *, by: User, seen: str) -> Outcome:
+    if seen != _seen(batch):
+        raise PayoutRefused(
+            "This batch has changed since its page was opened. Please look at it again."
+        )
+    released = payouts.release(batch, by=by)
+    entry = f"released: {sum_of(released.payouts, batch)}"
+    if released.cancelled:
+        entry += f"; not covered any more and cancelled: {sum_of(released.cancelled, batch)}"
+    return Outcome(entry)
+
+
+def _mark_paid(batch: PayoutBatch, *, by: User, reference: str) -> Outcome:
+    paid = payouts.mark_paid(batch, by=by, reference=reference)
+    return Outcome(f"marked paid: {sum_of(paid, batch)}")
+
+
+def _cancel(batch: PayoutBatch, *, by: User, reason: str, not_sent: bool = False) -> Outcome:
+    cancelled = payouts.cancel_batch(batch, by=by, reason=reason, not_sent=not_sent)
+    return Outcome(f"cancelled: {sum_of(cancelled, batch)}")
+
+
+def _export(batch: PayoutBatch, *, by: User) -> Outcome:
+    """Hand out the accounts in the clear: by POST, so that each time leaves its entry in the
+    history.
+    """
+    file = payout_files.make_file(batch, by=by)
+    response = csv_response(file.name, file.rows)
+    response["Cache-Control"] = "no-store"
+    return Outcome(f"downloaded {file.name}", response=response)
+
+
+class Releasing(Decision):
+    """Says why this person cannot release the batch: `payouts.release` refuses by the same
+    rules.
+    """
+
+    def make_form(self, rows: list[PayoutBatch], data: Any) -> ReleaseForm:
+        return ReleaseForm(data, initial={"seen": _seen(rows[0])})
+
+    def context(self, request: HttpRequest, rows: list[PayoutBatch], form: Any) -> dict[str, Any]:
+        return {"refusal": _why_not_release(rows[0], request.user)}
+
+
+class Paying(Decision):
+    """Says which of the payees nobody is to pay now: `affiliates` refuses by the same rule."""
+
+    def context(self, request: HttpRequest, rows: list[PayoutBatch], form: Any) -> dict[str, Any]:
+        return {"refusal": payees.words_about(payees.waiting(rows[0]))}
+
+
+DRAFT = Decision(
+    "Draft payouts",
+    run=_draft,
+    permission="draft",
+    done="drafted",
+    form=DraftForm,
+    consequence="Nothing is paid yet: a colleague looks at the draft and releases it.",
+    run_by=USER,
+    scope=LIST,
+)
+RELEASE = Releasing(
+    "Release",
+    run=_release,
+    permission="release",
+    done="released",
+    form=ReleaseForm,
+    consequence=(
+        "The payouts are booked on the affiliates' accounts. Then the file can be downloaded and"
+        " paid."
+    ),
+    statuses=(PayoutBatch.DRAFT,),
+    run_by=USER,
+    scope=ONE_ROW,
+)
+EXPORT = Paying(
+    "Download the file",
+    run=_export,
+    permission="export",
+    done="downloaded",
+    consequence=(
+        "It has the accounts of the payees in full. Hand it to nobody else, and delete it when it"
+        " is paid."
+    ),
+    statuses=payout_files.EXPORTED,
+    run_by=USER,
+    scope=ONE_ROW,
+)
+PAID = Paying(
+    "Mark paid",
+    run=_mark_paid,
+    permission="settle",
+    done="marked paid",
+    form=ReferenceForm,
+    consequence="Each affiliate is told by e-mail that their money is on its way.",
+    statuses=(PayoutBatch.RELEASED,),
+    run_by=USER,
+    scope=ONE_ROW,
+)
+CANCEL = Decision(
+    "Cancel batch",
+    run=_cancel,
+    permission="settle",
+    done="cancelled",
+    form=ReasonForm,
+    consequence="Nothing of it is paid, and its entries are free for the next draft.",
+    statuses=(PayoutBatch.DRAFT, PayoutBatch.RELEASED),
+    run_by=USER,
+    scope=ONE_ROW,
+)
+CANCEL_WITH_FILE = replace(
+    CANCEL,
+    form=NotSentForm,
+    consequence=(
+        "Its file was downloaded. If it is at the bank or at PayPal already, everybody in it would"
+        " be paid twice: mark it paid instead."
+    ),
+)

@@ -1,0 +1,242 @@
+"""Every decision of staff is declared with its permission, and the permission is asked for on the
+page of a row and in the list.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.contrib.admin.models import LogEntry
+from django.db.models import Model
+from django.test import Client
+
+from accounts.models import User
+from affiliates.models import Affiliate, Commission, FraudSignal, Payout, PayoutBatch
+from courses.models import Course
+from enrollments.models import Enrollment
+from grants.models import Grant
+from lms_sync import breaker
+from lms_sync.models import DeadLetter, PlatformState, SyncJob
+from notifications.models import Email
+from office.decisions import LIST, ROWS, Decision
+from payments.models import Payment, StripeEvent
+from tests.affiliates.make import make_affiliate
+from tests.affiliates.payday import draft, owed
+from tests.factories import make_course, make_pending
+from tests.grants.make import make_application
+from tests.office.test_lists import member
+from tests.office.test_lms import make_job, make_letter
+from tests.sandbox_client import Sandbox
+
+# What there is to decide, and the permission that it takes.
+PERMISSIONS = {
+    (Affiliate, "approve"): "affiliates.review_affiliate",
+    (Affiliate, "suspend"): "affiliates.review_affiliate",
+    (Affiliate, "reinstate"): "affiliates.review_affiliate",
+    (Affiliate, "close"): "affiliates.review_affiliate",
+    (Affiliate, "rate"): "affiliates.adjust_affiliate",
+    (Affiliate, "adjust"): "affiliates.adjust_affiliate",
+    (Commission, "hold"): "affiliates.review_commission",
+    (Commission, "release"): "affiliates.review_commission",
+    (FraudSignal, "clear"): "affiliates.review_fraudsignal",
+    (FraudSignal, "confirm"): "affiliates.review_fraudsignal",
+    (FraudSignal, "look"): "affiliates.review_fraudsignal",
+    (Payout, "cancel"): "affiliates.settle_payoutbatch",
+    (PayoutBatch, "draft"): "affiliates.draft_payoutbatch",
+    (PayoutBatch, "release"): "affiliates.release_payoutbatch",
+    (PayoutBatch, "export"): "affiliates.export_payoutbatch",
+    (PayoutBatch, "paid"): "affiliates.settle_payoutbatch",
+    (PayoutBatch, "cancel"): "affiliates.settle_payoutbatch",
+    (Course, "publish"): "courses.change_course",
+    (Course, "archive"): "courses.change_course",
+    (Enrollment, "retry_sync"): "enrollments.repair_enrollment",
+    (Enrollment, "roll_back"): "enrollments.repair_enrollment",
+    (Payment, "refund"): "payments.refund_payment",
+    (StripeEvent, "retry_now"): "payments.replay_stripeevent",
+    (StripeEvent, "replay"): "payments.replay_stripeevent",
+    (Grant, "approve"): "grants.decide_grant",
+    (Grant, "reject"): "grants.decide_grant",
+    (Grant, "reissue"): "grants.decide_grant",
+    (Grant, "extend"): "grants.decide_grant",
+    (Grant, "revoke"): "grants.decide_grant",
+    (SyncJob, "retry_now"): "lms_sync.replay_syncjob",
+    (DeadLetter, "replay"): "lms_sync.replay_deadletter",
+    (DeadLetter, "dismiss"): "lms_sync.dismiss_deadletter",
+    (PlatformState, "probe_now"): "lms_sync.probe_platformstate",
+    (Email, "retry_now"): "notifications.replay_email",
+    (Email, "replay"): "notifications.replay_email",
+}
+
+
+def make_batch() -> PayoutBatch:
+    owed()
+    return draft()
+
+
+def make_event() -> StripeEvent:
+    return StripeEvent.objects.create(
+        event_id="evt_1", type="checkout.session.completed", livemode=False, payload={}
+    )
+
+
+def make_signal() -> FraudSignal:
+    return FraudSignal.objects.create(
+        affiliate=make_affiliate(), kind="same_device", dedupe_key="x", detail="Course one"
+    )
+
+
+MAKE: dict[type[Model], Callable[[], Any]] = {
+    Affiliate: make_affiliate,
+    Commission: lambda: owed().commissions.get(),
+    FraudSignal: make_signal,
+    Payout: lambda: make_batch().payouts.get(),
+    PayoutBatch: make_batch,
+    Course: make_course,
+    Enrollment: lambda: make_pending()[0],
+    Payment: lambda: make_pending()[1],
+    StripeEvent: make_event,
+    Grant: make_application,
+    SyncJob: make_job,
+    DeadLetter: make_letter,
+    PlatformState: lambda: breaker.state_of("frappe"),
+    Email: lambda: Email.objects.create(
+        dedupe_key="welcome:1", kind="affiliate_welcome", to="ada@example.com"
+    ),
+}
+
+
+def named(value: Any) -> str:
+    return value if isinstance(value, str) else value._meta.model_name
+
+
+def declared(model: type[Model], name: str) -> Decision:
+    return admin.site._registry[model].decisions[name]
+
+
+def list_of(model: type[Model]) -> str:
+    return f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
+
+
+def page_of(row: Model, name: str) -> str:
+    is_about_list = declared(type(row), name).scope == LIST
+    return (
+        f"{list_of(type(row))}{name}/" if is_about_list else f"{list_of(type(row))}{row.pk}/{name}/"
+    )
+
+
+def choose(client: Client, row: Model, name: str) -> str:
+    """Choose the decision for a row in the list, and return what is answered."""
+    chosen = {"action": name, "_selected_action": [str(row.pk)]}
+    return client.post(list_of(type(row)), chosen, follow=True).content.decode()
+
+
+def clerk(*permissions: str) -> Client:
+    return member(*(permission.split(".")[1] for permission in permissions))
+
+
+EVERY_DECISION = pytest.mark.parametrize(("model", "name"), PERMISSIONS, ids=named)
+IN_A_LIST = [case for case in PERMISSIONS if declared(*case).scope == ROWS]
+WITH_A_PAGE = [
+    (model, name) for model, name in PERMISSIONS if declared(model, name).needs_confirmation
+]
+
+
+def test_these_are_all_the_decisions_with_their_permissions() -> None:
+    pages = admin.site._registry.items()
+    found = {
+        (model, name): page.permission_of(each)
+        for model, page in pages
+        for name, each in getattr(page, "decisions", {}).items()
+    }
+    assert found == PERMISSIONS
+
+
+@pytest.mark.breaks_invariants  # rows are made by themselves, a job without its enrollment
+@EVERY_DECISION
+def test_who_may_do_everything_else_may_not_decide(db: None, model: type[Model], name: str) -> None:
+    row = MAKE[model]()
+    before = list(model._base_manager.order_by("pk").values())
+    views = [f"{each._meta.app_label}.view_{each._meta.model_name}" for each in MAKE]
+    client = clerk(*views, *(set(PERMISSIONS.values()) - {PERMISSIONS[model, name]}))
+    shown = client.get(f"{list_of(model)}{row.pk}/change/")
+    assert shown.status_code == 200
+    assert page_of(row, name) not in shown.content.decode()
+    assert f'value="{name}"' not in shown.content.decode()
+    listed = client.get(list_of(model)).content.decode()
+    assert page_of(row, name) not in listed
+    assert f'<option value="{name}"' not in listed
+    answer = choose(client, row, name)
+    assert ("skipped." in answer, 'name="decide"' in answer) == (False, False)
+    if declared(model, name).needs_confirmation:
+        assert client.get(page_of(row, name)).status_code == 403
+        assert client.post(page_of(row, name), {"decide": "1"}).status_code == 403
+    assert list(model._base_manager.order_by("pk").values()) == before
+    assert LogEntry.objects.count() == 0
+
+
+@pytest.mark.parametrize(("model", "name"), WITH_A_PAGE, ids=named)
+def test_the_page_of_a_decision_opens_with_its_permission_alone(
+    db: None, model: type[Model], name: str
+) -> None:
+    row = MAKE[model]()
+    page = clerk(PERMISSIONS[model, name]).get(page_of(row, name))
+    assert page.status_code == 200
+    assert page.context["title"].startswith(declared(model, name).label)
+    assert LogEntry.objects.count() == 0
+
+
+@pytest.mark.breaks_invariants
+@pytest.mark.parametrize(("model", "name"), IN_A_LIST, ids=named)
+def test_a_list_offers_a_decision_to_who_has_its_permission(
+    db: None, sandbox: Sandbox, model: type[Model], name: str
+) -> None:
+    row = MAKE[model]()
+    client = clerk(
+        f"{model._meta.app_label}.view_{model._meta.model_name}", PERMISSIONS[model, name]
+    )
+    assert f'<option value="{name}"' in client.get(list_of(model)).content.decode()
+    answer = choose(client, row, name)
+    if declared(model, name).needs_confirmation:
+        assert f"{declared(model, name).label}: 1 " in answer
+        assert 'name="decide"' in answer
+        assert LogEntry.objects.count() == 0
+    else:
+        assert "skipped." in answer or "frappe answers." in answer
+
+
+def test_a_refusal_shows_what_was_typed_and_leaves_no_entry(db: None) -> None:
+    """Somebody else has closed the affiliate while the form was filled in."""
+    affiliate = make_affiliate()
+    Affiliate.objects.update(status="closed")
+    answer = clerk("affiliates.review_affiliate").post(
+        page_of(affiliate, "suspend"), {"decide": "1", "reason": "Ads with our name"}
+    )
+    assert "That is not possible as it stands now" in answer.content.decode()
+    assert answer.context["form"]["reason"].value() == "Ads with our name"
+    assert LogEntry.objects.count() == 0
+
+
+def test_each_row_has_its_own_entry_and_a_refusal_says_why_once(db: None) -> None:
+    """Nobody holds what they earned themselves: the rest is held, and the reason is told once."""
+    owed()
+    client = clerk("affiliates.view_commission", "affiliates.review_commission")
+    own = owed()
+    Affiliate.objects.filter(pk=own.pk).update(user=User.objects.get(email="clerk@example.com"))
+    chosen = {
+        "action": "hold",
+        "_selected_action": [str(row.pk) for row in Commission.objects.all()],
+        "decide": "1",
+        "reason": "Odd",
+    }
+    answer = client.post(list_of(Commission), chosen, follow=True)
+    assert [str(message) for message in answer.context["messages"]] == [
+        "1 held for review, 1 skipped.",
+        "Your own affiliate account is concerned. Please ask a colleague to do this.",
+    ]
+    entry = LogEntry.objects.get()
+    assert (entry.user, entry.change_message) == (
+        User.objects.get(email="clerk@example.com"),
+        "held for review: Odd",
+    )
+    assert not Commission.objects.get(affiliate=own).is_under_review

@@ -19,9 +19,9 @@ from courses.models import Course
 from enrollments import lms_jobs, mails
 from enrollments.models import Enrollment, EnrollmentEvent
 from lms_sync.models import SyncJob
-from maaledu import work
 from maaledu.db import transition
 from maaledu.money import share
+from maaledu.work.items import DONE, RUNNING
 from notifications.models import Email
 from payments import mails as payment_mails
 from payments.models import Dispute, Payment, Refund
@@ -144,8 +144,8 @@ def _finish(item: SyncJob | Email, at: datetime, **changes: Any) -> None:
     """Say of a job or e-mail of this transaction that it was done back then, so that no worker
     takes it up.
     """
-    transition(item, work.RUNNING, fence=1)
-    transition(item, work.DONE, created_at=at, updated_at=at, finished_at=at, **changes)
+    transition(item, RUNNING, fence=1)
+    transition(item, DONE, created_at=at, updated_at=at, finished_at=at, **changes)
 
 
 def _trace(enrollment: Enrollment, before: str, at: datetime) -> None:

@@ -19,7 +19,7 @@ from lms_sync.errors import LmsError
 from lms_sync.models import SyncJob
 from maaledu.db import atomic, transition
 from maaledu.errors import AppError
-from maaledu.work import Finish, Queue
+from maaledu.work.queue import Finish, Queue
 from notifications.alerts import alert_staff
 
 logger = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from django.conf import settings
 
-from maaledu.work import jittered
+from maaledu.work.queue import jittered
 
 
 def backoff(failures: int) -> timedelta | None:

@@ -8,9 +8,9 @@ from django.utils import timezone
 
 from lms_sync.models import DeadLetter, SyncAttempt, SyncJob
 from lms_sync.rerouting import follow_course
-from maaledu import work
 from maaledu.db import atomic, transition
 from maaledu.errors import AppError
+from maaledu.work import items
 
 OPEN, REPLAYED, DISMISSED = (
     DeadLetter.Status.OPEN,
@@ -71,7 +71,7 @@ def replay(letter: DeadLetter, *, by: str, note: str = "") -> bool:
     )
     if letter.status == REPLAYED:
         follow_course(letter.job, by=by)
-        work.replay(letter.job)
+        items.replay(letter.job)
     return won
 
 
@@ -84,9 +84,9 @@ def bring_back(job: SyncJob, *, by: str) -> bool:
     its course is in the LMS now.
     """
     follow_course(job, by=by)
-    if work.retry_now(job):
+    if items.retry_now(job):
         return True
-    revived = work.replay(job)
+    revived = items.replay(job)
     if revived:
         _close(job, [OPEN, DISMISSED], by=by, note=FROM_THE_JOB)
     return revived

@@ -6,7 +6,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from maaledu.db import new_id
-from maaledu.work import WorkItem
+from maaledu.work.items import WorkItem
 
 WATCH_EVERY = timedelta(minutes=1)
 ALERT_EVERY = timedelta(hours=1)  # at most, for one platform and kind of incident

@@ -7,7 +7,7 @@ from django.utils import timezone
 from courses.models import Course
 from lms_sync.models import SyncAttempt, SyncJob
 from maaledu.db import atomic
-from maaledu.work import DEAD, PENDING
+from maaledu.work.items import DEAD, PENDING
 
 REROUTED = "rerouted"
 

@@ -1,9 +1,8 @@
-"""Celery notifies workers and keeps the worker processes; the queue itself is in the database (see
-maaledu.work).
+"""The Celery app, which wakes worker processes; the queue itself is in the database (maaledu.work).
 
-The settings are those of contracts/reliability, section 5: a lost message delays a job by one tick
-and loses nothing, a broker that hangs holds nobody up, and retries live in the table, never in a
-countdown.
+The settings are those of contracts/reliability, section 5: a lost message delays a job until the
+next sweep and loses nothing, a broker that hangs blocks no request, and retries are rows of the
+table, never a countdown.
 """
 
 import os

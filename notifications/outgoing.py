@@ -19,8 +19,9 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from urllib3.exceptions import MaxRetryError
 
-from maaledu import notify, work
-from maaledu.work import Finish
+from maaledu import notify
+from maaledu.work.items import RUNNING
+from maaledu.work.queue import Finish
 from notifications.errors import (
     BrokenTemplate,
     MailDeferred,
@@ -221,7 +222,7 @@ def claimable() -> Q:
         return Q()
     now = timezone.now()
     used = Email.objects.filter(
-        Q(sent_at__gt=now - timedelta(minutes=1)) | Q(status=work.RUNNING)
+        Q(sent_at__gt=now - timedelta(minutes=1)) | Q(status=RUNNING)
     ).count()
     room = max(settings.EMAIL_MAX_PER_MINUTE - used, 0)
     return Q(

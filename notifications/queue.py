@@ -5,7 +5,7 @@ from datetime import timedelta
 from django.conf import settings
 
 from maaledu.errors import AppError
-from maaledu.work import Queue, jittered
+from maaledu.work.queue import Queue, jittered
 from notifications import alerts, outgoing
 from notifications.models import Email
 

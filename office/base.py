@@ -11,14 +11,14 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.dataclasses import UnfoldAction
 from unfold.decorators import display
 
-from maaledu import work
+from maaledu.work.items import DEAD, DONE, PENDING, RUNNING, WorkItem, replay, retry_now
 from office.decisions import LIST, NOBODY, ROWS, Decision, decide_many, decide_one
 
 WORK_COLORS = {
-    work.DONE: "success",
-    work.PENDING: "info",
-    work.RUNNING: "info",
-    work.DEAD: "danger",
+    DONE: "success",
+    PENDING: "info",
+    RUNNING: "info",
+    DEAD: "danger",
 }
 
 
@@ -177,19 +177,19 @@ class ReadOnlyInline(TabularInline):
 
 RETRY = Decision(
     "Retry now",
-    run=work.retry_now,
+    run=retry_now,
     permission="replay",
     done="retried",
-    statuses=(work.PENDING,),
+    statuses=(PENDING,),
     run_by=NOBODY,
     needs_confirmation=False,
 )
 REPLAY = Decision(
     "Replay",
-    run=work.replay,
+    run=replay,
     permission="replay",
     done="replayed",
-    statuses=(work.DEAD,),
+    statuses=(DEAD,),
     run_by=NOBODY,
     needs_confirmation=False,
 )
@@ -202,5 +202,5 @@ class QueueAdmin(ReadOnlyAdmin):
     ordering = ("-created_at",)
 
     @display(description="status", ordering="status", label=WORK_COLORS)
-    def state(self, item: work.WorkItem) -> str:
+    def state(self, item: WorkItem) -> str:
         return item.status

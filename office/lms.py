@@ -2,7 +2,7 @@ from django.contrib import admin, messages
 
 from lms_sync import breaker, dead_letters
 from lms_sync.models import DeadLetter, PlatformState, SyncAttempt, SyncJob
-from maaledu import work
+from maaledu.work.items import DEAD, PENDING
 from office.base import QueueAdmin, ReadOnlyAdmin, ReadOnlyInline
 from office.decisions import NOBODY, Decision, Outcome
 
@@ -11,7 +11,7 @@ BRING_BACK = Decision(
     run=dead_letters.bring_back,
     permission="replay",
     done="retried",
-    statuses=(work.PENDING, work.DEAD),
+    statuses=(PENDING, DEAD),
     needs_confirmation=False,
 )
 REPLAY = Decision(

@@ -17,7 +17,7 @@ from enrollments import coupons, lms_jobs, mails
 from enrollments.models import Enrollment, EnrollmentEvent
 from grants.models import Grant, Program
 from lms_sync.models import DeadLetter, SyncJob
-from maaledu import work
+from maaledu.work.items import DEAD, DONE, RUNNING
 from notifications.models import Email
 from operations import money_invariants
 from payments.models import Payment, StripeEvent
@@ -123,7 +123,7 @@ def check_access_is_recorded() -> list[str]:
     jobs are kept).
     """
     done = dict(
-        SyncJob.objects.filter(action=SyncJob.ENROLL, status=work.DONE).values_list(
+        SyncJob.objects.filter(action=SyncJob.ENROLL, status=DONE).values_list(
             "dedupe_key", "lms_enrollment_id"
         )
     )
@@ -171,7 +171,7 @@ def check_queues() -> list[str]:
     ] + [
         f"{_name(model)} {pk} is running without a lease"
         for model in (StripeEvent, SyncJob, Email)
-        for pk in model.objects.filter(status=work.RUNNING, lease_until=None).values_list(
+        for pk in model.objects.filter(status=RUNNING, lease_until=None).values_list(
             "pk", flat=True
         )
     ]
@@ -181,7 +181,7 @@ def check_dead_letters() -> list[str]:
     """I14, R135: every dead LMS job has a letter about this death, of which staff were told; no
     letter is open about another job.
     """
-    dead = list(SyncJob.objects.filter(status=work.DEAD).values_list("pk", "finished_at"))
+    dead = list(SyncJob.objects.filter(status=DEAD).values_list("pk", "finished_at"))
     told = {
         job: last
         for job, last, at in DeadLetter.objects.values_list(
@@ -193,7 +193,7 @@ def check_dead_letters() -> list[str]:
     stale = [
         letter
         for letter in DeadLetter.objects.open().select_related("job")
-        if letter.job.status != work.DEAD
+        if letter.job.status != DEAD
     ]
     return [
         f"dead job {pk} has no dead letter, or nobody was told of this death" for pk in silent
@@ -204,9 +204,7 @@ def check_dead_events() -> list[str]:
     """R135: no event of Stripe's is left dead: what it says holds once its cause is mended and it
     is replayed.
     """
-    dead = StripeEvent.objects.filter(status=work.DEAD).values_list(
-        "event_id", "type", "last_error"
-    )
+    dead = StripeEvent.objects.filter(status=DEAD).values_list("event_id", "type", "last_error")
     return [
         f"event {event_id} ({kind}) is dead and was not applied: {error}"
         for event_id, kind, error in dead
@@ -268,9 +266,7 @@ def _leads(trail: list[tuple[str, str]], status: str) -> bool:
 def check_events_once() -> list[str]:
     """I4: each Stripe event id is stored once, and none is done without an outcome."""
     ids = Counter(StripeEvent.objects.values_list("event_id", flat=True))
-    blank = StripeEvent.objects.filter(status=work.DONE, outcome="").values_list(
-        "event_id", flat=True
-    )
+    blank = StripeEvent.objects.filter(status=DONE, outcome="").values_list("event_id", flat=True)
     return [f"event {key} is stored {n} times" for key, n in ids.items() if n > 1] + [
         f"event {key} is done without outcome" for key in blank
     ]

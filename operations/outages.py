@@ -1,8 +1,6 @@
-"""Tells staff, once an incident, that a platform is down or misconfigured; and what the night's
-checks found.
-"""
+"""Alert staff once an incident that a platform is down or misconfigured, and of nightly findings."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from django.utils import timezone
 
@@ -11,17 +9,16 @@ from lms_sync.models import PlatformState
 from maaledu.db import atomic
 from notifications.alerts import alert_staff
 
-WAITING = "Purchases go on; their places wait, and are made as soon as the platform answers."
+WAITING = "Purchases go on; their enrollments wait, and are made as soon as the platform answers."
 DENYING = (
     "It answers, and refuses a step of some jobs. The others go on; these become dead letters in"
     " about an hour, at the last attempt."
 )
+MOST_FINDINGS_NAMED = 50
 
 
 def announce() -> int:
-    """Turn the incidents nobody was told of into staff e-mails, one an hour for each platform and
-    kind; return how many.
-    """
+    """Alert staff of each new incident, once an hour for a platform and kind; return how many."""
     return sum(_announce(state) for state in breaker.pending_alerts())
 
 
@@ -32,7 +29,8 @@ def _announce(state: PlatformState) -> bool:
     now = timezone.now()
     opened_at = state.opened_at or now
     alert_staff(
-        # once for each alert that was taken
+        # The moment makes the key one of this alert alone: clear_alert is what makes it one an
+        # hour.
         key=f"platform:{state.name}:{state.incident}:{now:%Y%m%d%H%M%S%f}",
         subject=f"The learning platform {state.name} is {state.get_incident_display().lower()}",
         lines=[
@@ -44,12 +42,13 @@ def _announce(state: PlatformState) -> bool:
     return True
 
 
-def announce_findings(check: str, findings: Sequence[object]) -> bool:
-    """Tell staff, at most once a day, what a check found; return whether there was anything."""
-    if findings:
+def announce_findings(check: str, find: Callable[[], Sequence[object]]) -> int:
+    """Alert staff, at most once a day, of what a check finds; return how much that is."""
+    found = find()
+    if found:
         alert_staff(
             key=f"{check}:{timezone.now():%Y%m%d}",
-            subject=f"The nightly check of {check} found {len(findings)} problem(s)",
-            lines=[str(finding) for finding in findings[:50]],
+            subject=f"The nightly check of {check} found {len(found)} problem(s)",
+            lines=[str(finding) for finding in found[:MOST_FINDINGS_NAMED]],
         )
-    return bool(findings)
+    return len(found)

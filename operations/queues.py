@@ -1,11 +1,10 @@
-"""Which queues there are, and what a sweep does besides running them. Wiring: imports the apps,
-imported by none.
-"""
+"""Which queues there are, and what a sweep does besides running them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from django.conf import settings
 from django.utils import timezone
@@ -15,27 +14,28 @@ from enrollments import lms_jobs
 from enrollments.provisioning import LMS_JOBS
 from grants import redemption, refusals, reminders
 from lms_sync import breaker, locks
-from maaledu import work
-from maaledu.work import Queue
+from maaledu.work.items import DONE
+from maaledu.work.queue import Queue, drain, reap
 from notifications.queue import EMAILS
 from operations import outages, steps
 from payments import disputes, reconcile, refunds
 from payments.webhooks import EVENTS
 
-STUCK_NAMED = 20
+MOST_STUCK_NAMED = 20
+RUNNING = "running the queue {}"
 
 QUEUES: dict[str, Queue] = {queue.name: queue for queue in (EVENTS, LMS_JOBS, EMAILS)}
-# Each by the words in which staff are told that it fails.
+# The names are what staff read when one of them fails.
 CHORES: dict[str, Callable[[], object]] = {
     "watching the learning platform": breaker.watch,
     "announcing outages": outages.announce,
     "ending overdue payments": reconcile.end_overdue,
-    "ending places without a payment": reconcile.end_orphans,
+    "ending enrollments without a payment": reconcile.end_orphans,
     "asking about delayed payments": reconcile.ask_about_processing,
-    "giving paid places their jobs": lms_jobs.repair_jobs,
+    "giving paid enrollments their jobs": lms_jobs.repair_jobs,
     "expiring coupons": redemption.expire_overdue,
     "reminding holders of coupons": reminders.send_reminders,
-    "forgetting refused codes": refusals.forget_surplus,
+    "deleting surplus refused codes": refusals.forget_surplus,
     "joining refunds to their sales": refunds.attach_waiting,
     "joining disputes to their sales": disputes.attach_waiting,
     "resuming refunds": refunds.resume_requested,
@@ -52,29 +52,28 @@ class Swept:
 
 
 def sweep() -> Swept:
-    """Put back what lost workers held, do the chores, and run everything due once. What fails keeps
-    nothing else from it.
+    """Reclaim what lost workers held, do the chores, and run everything due once.
+
+    A step that fails stops no other.
     """
-    ran = dict.fromkeys(QUEUES, 0)
-
-    def drain(name: str) -> None:
-        ran[name] = work.drain(QUEUES[name])
-
-    drains = {f"running the queue {name}": partial(drain, name) for name in QUEUES}
-    return Swept(
-        ran, steps.failed({"putting back what lost workers held": reap, **CHORES, **drains})
+    results: dict[str, Any] = {}
+    drains = {RUNNING.format(name): partial(drain, queue) for name, queue in QUEUES.items()}
+    failed = steps.run_all(
+        {"reclaiming what lost workers held": reclaim, **CHORES, **drains},
+        report=results.__setitem__,
     )
+    return Swept({name: results.get(RUNNING.format(name), 0) for name in QUEUES}, failed)
 
 
-def reap() -> int:
-    return sum(work.reap(queue) for queue in QUEUES.values())
+def reclaim() -> int:
+    """Make the items due again whose worker was lost, and return how many there were."""
+    return sum(map(reap, QUEUES.values()))
 
 
 def run_chores() -> list[str]:
-    """Run each chore and return which failed: they are logged, staff are told, and the others run
-    all the same.
-    """
-    return steps.failed(CHORES)
+    """Reclaim what lost workers held, run each chore, and return which chores failed."""
+    reclaim()
+    return steps.run_all(CHORES)
 
 
 def stuck() -> list[str]:
@@ -84,7 +83,7 @@ def stuck() -> list[str]:
 
 
 def _stuck(queue: Queue, now: datetime) -> list[str]:
-    oldest = queue.model.objects.stuck(now).order_by("created_at")[:STUCK_NAMED]
+    oldest = queue.model.objects.stuck(now).order_by("created_at")[:MOST_STUCK_NAMED]
     return [
         f"{queue.name}: {item} ({item.pk}) waits since {item.created_at:%Y-%m-%d %H:%M} UTC."
         f" {item.last_error}"
@@ -93,11 +92,10 @@ def _stuck(queue: Queue, now: datetime) -> list[str]:
 
 
 def clean_up() -> int:
-    """Delete the finished items that are past their retention, and return how many (decisions: 90
-    days).
+    """Delete the finished items past their retention, and return how many (decisions: 90 days).
 
-    The locks that lost workers left behind go too, and the visits and refused codes whose day is
-    long counted.
+    The locks that lost workers left go too, and the visits and refused codes that are counted in a
+    day's row by now.
     """
     locks.forget_lapsed()
     visits.forget_old()
@@ -107,5 +105,5 @@ def clean_up() -> int:
 
 
 def _clean_up(queue: Queue, limit_at: datetime) -> int:
-    _, by_model = queue.model.objects.filter(status=work.DONE, finished_at__lt=limit_at).delete()
+    _, by_model = queue.model.objects.filter(status=DONE, finished_at__lt=limit_at).delete()
     return by_model.get(queue.model._meta.label, 0)

@@ -1,22 +1,21 @@
-"""Celery's three tasks. Each only looks into the tables; losing one loses nothing."""
+"""Celery's three tasks. Each reads its work from the tables, so that a lost message loses nothing."""
 
 from celery import shared_task
 from django.core.management import call_command
 
-from maaledu import work
+from maaledu.work import queue
 from operations import queues
 
 
 @shared_task(name="operations.drain")
 def drain(queue_name: str) -> int:
     """Run what is due in one queue, for a few seconds at most."""
-    return work.drain(queues.QUEUES[queue_name])
+    return queue.drain(queues.QUEUES[queue_name])
 
 
 @shared_task(name="operations.sweep")
 def sweep() -> None:
-    """Put back what lost workers held, and do the chores."""
-    queues.reap()
+    """Reclaim what lost workers held, and do the chores."""
     queues.run_chores()
 
 

@@ -9,9 +9,10 @@ from typing import Any, cast
 from django.conf import settings
 from django.core.exceptions import ValidationError
 
-from maaledu import work
 from maaledu.errors import AppError
-from maaledu.work import Finish, Queue
+from maaledu.work.inbox import accept
+from maaledu.work.items import DEAD, DONE, replay
+from maaledu.work.queue import Finish, Queue, claim_one, doubling_backoff, run_item
 from notifications.alerts import alert_staff
 from payments import disputes, gateway, refunds, settlement
 from payments.models import Payment, StripeEvent
@@ -44,9 +45,9 @@ def receive(event: dict[str, Any]) -> str:
         payload=event,
         outcome=PROCESSED,
     )
-    known = work.accept(EVENTS, item, key="event_id")
+    known = accept(EVENTS, item, key="event_id")
     if known is None:
-        return item.outcome if item.status == work.DONE else KEPT
+        return item.outcome if item.status == DONE else KEPT
     return _again(cast("StripeEvent", known))
 
 
@@ -59,15 +60,15 @@ def _again(known: StripeEvent) -> str:
     """A redelivery: nothing for an event that is done, another try for one whose handling
     failed.
     """
-    if known.status == work.DONE:
+    if known.status == DONE:
         logger.info("event already processed", extra={"event": known.event_id})
         return EVENT_KNOWN
-    if known.status == work.DEAD:
-        work.replay(known)
-    if work.claim_one(EVENTS, known):
-        work.run_item(EVENTS, known)
+    if known.status == DEAD:
+        replay(known)
+    if claim_one(EVENTS, known):
+        run_item(EVENTS, known)
         known.refresh_from_db()
-    return known.outcome if known.status == work.DONE else KEPT
+    return known.outcome if known.status == DONE else KEPT
 
 
 def handle(event: StripeEvent) -> Finish:
@@ -212,7 +213,7 @@ EVENTS = Queue(
     name=QUEUE,
     model=StripeEvent,
     run=handle,
-    backoff=work.doubling_backoff,
+    backoff=doubling_backoff,
     lease=settings.WORK_LEASE_MARGIN,
     on_dead=on_dead,
 )

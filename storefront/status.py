@@ -14,7 +14,7 @@ from enrollments import coupons, lms_jobs
 from enrollments.models import Enrollment
 from lms_sync import breaker
 from lms_sync.models import SyncJob
-from maaledu import work
+from maaledu.work.items import DEAD
 from payments import settlement
 from payments.models import Payment
 
@@ -144,7 +144,7 @@ def _paid(enrollment: Enrollment) -> StatusView:
 
 def _is_refused(enrollment: Enrollment, job: SyncJob | None) -> bool:
     """The job says so, which staff may have brought back since the place was marked."""
-    return job.status == work.DEAD if job else enrollment.lms_status == Enrollment.LMS_FAILED
+    return job.status == DEAD if job else enrollment.lms_status == Enrollment.LMS_FAILED
 
 
 def _next_try(job: SyncJob | None) -> datetime | None:

@@ -226,20 +226,20 @@ class Ban:
 
 
 BANS = [
-    # A row of the work machine that is done at once is born done; nothing moves there. The demo's
-    # courses come from a file, whose fields are not written in the code.
+    # What arrives from outside is done with its first statement, so its row is created done. The
+    # demo's courses come from a file, whose fields are not written in the code.
     Ban(
         "assigns a status: maaledu.db.transition does that",
         writes_of_status(status_writes.assigned),
-        ("maaledu.db", "maaledu.work", "demo.courses", "sandbox"),
+        ("maaledu.db", "maaledu.work.inbox", "demo.courses", "sandbox"),
     ),
     # A coupon moves by the same guarded UPDATE, whose rule is more than the status it comes from:
-    # holder, course, expiry. The work machine's rule is the fence of a claim, for many rows at
-    # once.
+    # holder, course, expiry. The work machine claims many rows at once and settles by the fence of
+    # its claim.
     Ban(
         "updates a status: maaledu.db.transition does that",
         writes_of_status(status_writes.updated),
-        ("maaledu.db", "maaledu.work", "grants.redemption", "sandbox"),
+        ("maaledu.db", "maaledu.work.items", "maaledu.work.queue", "grants.redemption", "sandbox"),
     ),
     # The demo writes down sales that are over: its rows are born where they ended.
     Ban(

@@ -1,6 +1,6 @@
 from django.db import models
 
-from maaledu.work import WorkItem
+from maaledu.work.items import WorkItem
 
 
 class StripeEvent(WorkItem):

@@ -17,7 +17,8 @@ from courses.models import Course
 from enrollments.models import Enrollment
 from enrollments.provisioning import LMS_JOBS
 from lms_sync.models import SyncJob
-from maaledu import work
+from maaledu.work.items import PENDING
+from maaledu.work.queue import drain
 from payments.models import Payment, StripeEvent
 from tests.factories import deliver, make_course
 from tests.sandbox_client import Sandbox
@@ -67,8 +68,8 @@ def fresh(row: Any) -> Any:
 def provision(times: int = 1) -> None:
     """Run the LMS jobs that wait, due or not, so many times."""
     for _ in range(times):
-        SyncJob.objects.filter(status=work.PENDING).update(next_attempt_at=timezone.now())
-        work.drain(LMS_JOBS)
+        SyncJob.objects.filter(status=PENDING).update(next_attempt_at=timezone.now())
+        drain(LMS_JOBS)
 
 
 def drained(rounds: int = 20) -> None:

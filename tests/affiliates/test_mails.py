@@ -15,7 +15,7 @@ from affiliates.models import Affiliate
 from affiliates.payout_details import PayoutDetails
 from enrollments import mails
 from enrollments.provisioning import LMS_JOBS
-from maaledu import work
+from maaledu.work.queue import drain
 from notifications import outgoing
 from notifications.models import Email
 from notifications.queue import EMAILS
@@ -233,7 +233,7 @@ def test_what_affiliates_are_told_reaches_them_and_holds_no_account(sandbox: San
     memberships.change_details(
         affiliate, PayoutDetails(Affiliate.PAYPAL, "", "ada.secret@example.com")
     )
-    work.drain(EMAILS)
+    drain(EMAILS)
     mails = sandbox.mails("ada@example.com")
     assert sorted(mail["subject"] for mail in mails) == [
         "We have your application for the affiliate program",
@@ -251,11 +251,11 @@ def test_what_affiliates_are_told_reaches_them_and_holds_no_account(sandbox: San
 def test_a_learner_is_told_of_a_refund_once(client, sandbox: Sandbox):
     enrollment, payment = make_pending(name="Grace")
     deliver(client, completed(payment))
-    work.drain(LMS_JOBS)
+    drain(LMS_JOBS)
     event = refunded(refund_of(payment, payment.amount))
     for _ in range(2):
         deliver(client, event)
-    work.drain(EMAILS)
+    drain(EMAILS)
     mails = [
         mail for mail in sandbox.mails(enrollment.email) if "on its way back" in mail["subject"]
     ]
@@ -278,7 +278,7 @@ def test_a_learner_whose_bank_took_the_money_back_is_told_that_the_place_has_end
 def test_a_name_with_code_in_it_is_harmless_on_the_way(sandbox: Sandbox):
     user = make_user("ada@example.com")
     memberships.join(user, Joining("<svg onload=alert(1)>", "DE", PayoutDetails(Affiliate.LATER)))
-    work.drain(EMAILS)
+    drain(EMAILS)
     [mail] = sandbox.mails("ada@example.com")
     assert "<svg" not in mail["html"]
     assert "&lt;svg onload=alert(1)&gt;" in mail["html"]

@@ -7,7 +7,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from maaledu.db import new_id
-from maaledu.work import WorkItem
+from maaledu.work.items import WorkItem
 
 
 class Slot(models.Model):

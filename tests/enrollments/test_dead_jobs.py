@@ -16,7 +16,8 @@ from enrollments.models import Enrollment, EnrollmentEvent
 from enrollments.provisioning import LMS_JOBS
 from lms_sync import dead_letters
 from lms_sync.models import DeadLetter, PlatformState, SyncAttempt, SyncJob
-from maaledu import work
+from maaledu.work.items import replay
+from maaledu.work.queue import drain
 from notifications.models import Email
 from operations import invariants
 from storefront.status import describe
@@ -88,7 +89,7 @@ def test_a_job_that_dies_again_is_told_again(
     assert [alert["subject"] for alert in alerts()] == ["Frappe sync permanently failed"] * 2
     assert "LMS_COURSE_UNKNOWN" in alerts()[0]["lines"][1]
     assert "LMS_REFUSED" in alerts()[1]["lines"][1]
-    work.drain(LMS_JOBS)
+    drain(LMS_JOBS)
     assert len(alerts()) == 2
 
 
@@ -113,7 +114,7 @@ def test_a_letter_that_was_left_open_is_closed_by_the_success(buyer: Client, lms
     """A job that came back some other way, such as with a restored backup."""
     died(buyer)
     lms.lms(courses_any=True)
-    assert work.replay(SyncJob.objects.get())
+    assert replay(SyncJob.objects.get())
     assert run_lms_job().status == "done"
     assert (DeadLetter.objects.get().status, DeadLetter.objects.get().note) == (
         "replayed",
@@ -233,7 +234,7 @@ def test_access_that_is_given_back_is_given_where_it_was(buyer: Client, lms: San
     enrollment.refresh_from_db()
     assert from_the_enrollment(enrollment)
     SyncJob.objects.filter(status="pending").update(next_attempt_at=timezone.now())
-    work.drain(LMS_JOBS)
+    drain(LMS_JOBS)
     enrollment.refresh_from_db()
     assert (enrollment.has_access, enrollment.lms_course_id) == (True, "right-id")
 
@@ -246,7 +247,7 @@ def test_a_refund_after_the_mend_takes_access_away_where_it_was_given(
     from_the_enrollment(enrollment)
     assert run_lms_job().status == "done"
     deliver(buyer, refunded(refund_of(enrollment.payments.get())))
-    work.drain(LMS_JOBS)
+    drain(LMS_JOBS)
     enrollment.refresh_from_db()
     assert (enrollment.status, enrollment.lms_status, lms.enrollments(enrollment.email)) == (
         "refunded",
@@ -263,11 +264,11 @@ def test_a_refund_that_read_the_place_before_the_mend_takes_access_away_where_it
     mend("right-id")
     from_the_enrollment(enrollment)
     with rival_before(
-        'UPDATE "enrollments_enrollment" SET "status"', lambda: work.drain(LMS_JOBS, limit=1)
+        'UPDATE "enrollments_enrollment" SET "status"', lambda: drain(LMS_JOBS, limit=1)
     ) as ran:
         deliver(buyer, refunded(refund_of(enrollment.payments.get())))
     assert (ran, len(lms.enrollments(enrollment.email, "right-id"))) == ([1], 1)
-    work.drain(LMS_JOBS)
+    drain(LMS_JOBS)
     enrollment.refresh_from_db()
     assert (enrollment.status, enrollment.lms_status, lms.enrollments(enrollment.email)) == (
         "refunded",
@@ -282,7 +283,7 @@ def test_a_place_that_was_refunded_meanwhile_is_left_as_it_was(buyer: Client, lm
     from_the_letter(enrollment)
     deliver(buyer, refunded(refund_of(enrollment.payments.get())))
     SyncJob.objects.filter(status="pending").update(next_attempt_at=timezone.now())
-    work.drain(LMS_JOBS)
+    drain(LMS_JOBS)
     enrollment.refresh_from_db()
     assert (enrollment.status, enrollment.lms_course_id, lms.enrollments()) == (
         "refunded",
@@ -322,7 +323,7 @@ def test_who_had_bought_it_waits_visibly_and_gets_in_once_the_course_is_mended(
 ) -> None:
     course = strand(make_course())
     enrollment = bought(buyer, course)
-    work.drain(LMS_JOBS)
+    drain(LMS_JOBS)
     assert list(PlatformState.objects.values_list("name", "state")) == [("openedx", "parked")]
     assert describe(enrollment).state == "lms_unavailable"
     Course.objects.update(lms_platform="frappe", lms_course_id="a-course")

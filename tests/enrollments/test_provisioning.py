@@ -12,7 +12,7 @@ from enrollments.models import Enrollment
 from enrollments.provisioning import LMS_JOBS
 from lms_sync import breaker, dead_letters
 from lms_sync.models import DeadLetter, PlatformState, SyncAttempt, SyncJob
-from maaledu import work
+from maaledu.work.queue import drain
 from notifications.models import Email
 from notifications.queue import EMAILS
 from operations import outages
@@ -35,19 +35,19 @@ def due_again() -> None:
 def run_lms_job(times: int = 1) -> SyncJob:
     for _ in range(times):
         due_again()
-        work.drain(LMS_JOBS, limit=1)
+        drain(LMS_JOBS, limit=1)
     return SyncJob.objects.get()
 
 
 def test_a_paid_place_becomes_access_and_then_one_email(buyer: Client, sandbox: Sandbox) -> None:
     enrollment = buy(buyer)
-    assert work.drain(LMS_JOBS) == 1
+    assert drain(LMS_JOBS) == 1
     enrollment.refresh_from_db()
     rows = sandbox.enrollments(enrollment.email, enrollment.lms_course_id)
     assert [row["name"] for row in rows] == [enrollment.lms_enrollment_id]
     assert (enrollment.lms_status, enrollment.has_access) == ("success", True)
     assert enrollment.lms_synced_at is not None
-    assert work.drain(EMAILS) == 1
+    assert drain(EMAILS) == 1
     mail = sandbox.mails(enrollment.email)
     assert len(mail) == 1
     assert enrollment.course_title in mail[0]["subject"]
@@ -60,11 +60,11 @@ def test_a_free_place_is_made_at_once_and_has_an_lms_id(buyer: Client, sandbox: 
     """Requirement R209."""
     course = make_course(price=0)
     buyer.post(f"/checkout/{course.slug}/", {"email": "free@example.com", "accept_terms": "on"})
-    work.drain(LMS_JOBS)
+    drain(LMS_JOBS)
     enrollment = Enrollment.objects.get()
     assert enrollment.has_access
     assert enrollment.lms_enrollment_id == sandbox.enrollments("free@example.com")[0]["name"]
-    work.drain(EMAILS)
+    drain(EMAILS)
     assert len(sandbox.mails("free@example.com")) == 1
 
 
@@ -79,7 +79,7 @@ def test_no_email_before_access_exists_and_one_when_it_does(
     assert (enrollment.status, enrollment.lms_status) == ("paid", "retrying")
     sandbox.heal()
     run_lms_job()
-    work.drain(EMAILS)
+    drain(EMAILS)
     assert len(sandbox.mails(enrollment.email)) == 1
 
 
@@ -122,8 +122,8 @@ def test_a_refusal_is_a_dead_letter_at_once_and_staff_are_told_once(
     enrollment.refresh_from_db()
     assert (enrollment.status, enrollment.lms_status) == ("paid", "failed")
     assert DeadLetter.objects.get().reason == "LMS_COURSE_UNKNOWN"
-    work.drain(LMS_JOBS)
-    work.drain(EMAILS)
+    drain(LMS_JOBS)
+    drain(EMAILS)
     assert Email.objects.filter(kind="staff_alert").count() == 1
     assert sandbox.mails(enrollment.email) == []
     sandbox.lms(courses_any=True)
@@ -138,7 +138,7 @@ def test_a_replayed_dead_letter_gives_access_and_one_email(buyer: Client, sandbo
     assert dead_letters.replay(letter, by="staff@example.com", note="course restored")
     assert not dead_letters.replay(letter, by="staff@example.com")
     run_lms_job()
-    work.drain(EMAILS)
+    drain(EMAILS)
     enrollment.refresh_from_db()
     assert enrollment.has_access
     assert len(sandbox.mails(enrollment.email)) == 1
@@ -174,14 +174,14 @@ def test_an_outage_parks_the_jobs_and_uses_up_no_attempt(
     enrollments = [buy(buyer) for _ in range(8)]
     sandbox.fault("lms", "503")
     due_again()
-    work.drain(LMS_JOBS)
+    drain(LMS_JOBS)
     assert PlatformState.objects.get().state == "open"
     used = sorted(SyncJob.objects.values_list("attempts", flat=True))
     assert sum(used) <= settings.LMS_BREAKER_FAILURES
     calls = len(sandbox.calls("lms"))
     for _ in range(5):
         due_again()
-        assert work.drain(LMS_JOBS) == 0
+        assert drain(LMS_JOBS) == 0
     assert sorted(SyncJob.objects.values_list("attempts", flat=True)) == used
     assert len(sandbox.calls("lms")) == calls
     assert outages.announce() == 1
@@ -190,8 +190,8 @@ def test_an_outage_parks_the_jobs_and_uses_up_no_attempt(
     PlatformState.objects.update(retry_at=timezone.now())
     breaker.probe_due()
     due_again()
-    work.drain(LMS_JOBS)
-    work.drain(EMAILS)
+    drain(LMS_JOBS)
+    drain(EMAILS)
     assert DeadLetter.objects.count() == 0
     for enrollment in enrollments:
         assert len(sandbox.mails(enrollment.email)) == 1
@@ -202,7 +202,7 @@ def test_a_wrong_key_parks_the_platform_and_tells_staff_once(
 ) -> None:
     settings.FRAPPE_LMS_API_KEY = "sandbox-key:wrong"
     [buy(buyer) for _ in range(3)]
-    work.drain(LMS_JOBS)
+    drain(LMS_JOBS)
     assert PlatformState.objects.get().state == "parked"
     assert set(SyncJob.objects.values_list("attempts", "status")) == {(0, "pending")}
     assert (outages.announce(), outages.announce()) == (1, 0)
@@ -210,7 +210,7 @@ def test_a_wrong_key_parks_the_platform_and_tells_staff_once(
     PlatformState.objects.update(retry_at=timezone.now())
     breaker.probe_due()
     due_again()
-    assert work.drain(LMS_JOBS) == 3
+    assert drain(LMS_JOBS) == 3
     assert Enrollment.objects.filter(lms_status="success").count() == 3
 
 
@@ -293,8 +293,8 @@ def test_a_redelivery_after_the_lms_failed_neither_skips_nor_doubles_the_open_wo
     sandbox.heal()
     run_lms_job()
     deliver(buyer, completed(payment))
-    assert work.drain(LMS_JOBS) == 0
-    assert work.drain(EMAILS) == 1
+    assert drain(LMS_JOBS) == 0
+    assert drain(EMAILS) == 1
     assert len(sandbox.enrollments(enrollment.email)) == 1
     assert len(sandbox.mails(enrollment.email)) == 1
 

@@ -19,8 +19,8 @@ from enrollments.models import Enrollment
 from enrollments.provisioning import LMS_JOBS
 from lms_sync import dead_letters
 from lms_sync.models import DeadLetter, SyncJob
-from maaledu import work
-from maaledu.work import Finish, Queue
+from maaledu.work.items import DEAD, DONE, PENDING, RUNNING
+from maaledu.work.queue import Finish, Queue, drain, reap
 from notifications.models import Email
 from operations import invariants
 from payments import refunds
@@ -170,7 +170,7 @@ def test_a_refund_before_access_was_given_gives_none_and_sends_no_confirmation(s
     enrollment, payment = buy(sandbox)
     refund(payment)
     calls = len(sandbox.calls("lms"))
-    work.drain(LMS_JOBS, limit=1)
+    drain(LMS_JOBS, limit=1)
     assert (jobs(), len(sandbox.calls("lms"))) == (
         [("enroll", "done"), ("revoke", "pending")],
         calls,
@@ -189,7 +189,7 @@ def test_whichever_job_runs_first_the_end_is_the_same(sandbox: Sandbox, then: st
     enrollment, payment = buy(sandbox)
     refund(payment)
     SyncJob.objects.exclude(action=then).update(next_attempt_at=timezone.now() + timedelta(hours=1))
-    work.drain(LMS_JOBS)
+    drain(LMS_JOBS)
     drained()
     assert (state(enrollment), in_lms(sandbox, enrollment), confirmations()) == (
         ("refunded", "revoked"),
@@ -203,15 +203,13 @@ def running(queue: Queue = LMS_JOBS) -> threading.Thread:
 
     def run() -> None:
         try:
-            work.drain(queue, limit=1)
+            drain(queue, limit=1)
         finally:
             connection.close()
 
     thread = threading.Thread(target=run)
     thread.start()
-    wait_until(
-        lambda: SyncJob.objects.filter(status=work.RUNNING).exists() or not thread.is_alive()
-    )
+    wait_until(lambda: SyncJob.objects.filter(status=RUNNING).exists() or not thread.is_alive())
     return thread
 
 
@@ -221,7 +219,7 @@ def test_a_refund_while_access_is_being_given_ends_without_it(sandbox: Sandbox):
     worker = running()
     time.sleep(0.5)
     refund(payment)
-    work.drain(LMS_JOBS)
+    drain(LMS_JOBS)
     assert SyncJob.objects.get(action=SyncJob.REVOKE).status == "pending", (
         "it waits for the call that is under way"
     )
@@ -295,7 +293,7 @@ def test_a_job_from_before_that_runs_late_does_not_undo_what_came_after(
     tell(sandbox)
     old = SyncJob.objects.filter(action=late).earliest("created_at")
     SyncJob.objects.filter(pk=old.pk).update(next_attempt_at=timezone.now() + timedelta(hours=1))
-    work.drain(LMS_JOBS)
+    drain(LMS_JOBS)
     assert (state(enrollment), in_lms(sandbox, enrollment)) == (("paid", "success"), 1)
     given = enrollment.lms_enrollment_id
     drained()
@@ -321,7 +319,7 @@ def test_an_old_job_that_knows_an_lms_id_of_before_does_not_claim_access_with_it
         status="running", finished_at=None, lease_until=timezone.now() + timedelta(hours=1)
     )
     made = refund(payment)
-    work.drain(LMS_JOBS)
+    drain(LMS_JOBS)
     assert in_lms(sandbox, enrollment) == 0
     sandbox.fail_refund(made.stripe_refund_id)
     tell(sandbox)
@@ -329,8 +327,8 @@ def test_an_old_job_that_knows_an_lms_id_of_before_does_not_claim_access_with_it
         next_attempt_at=timezone.now() + timedelta(hours=1)
     )
     SyncJob.objects.filter(pk=old.pk).update(lease_until=timezone.now() - timedelta(hours=1))
-    work.reap(LMS_JOBS)
-    work.drain(LMS_JOBS)
+    reap(LMS_JOBS)
+    drain(LMS_JOBS)
     assert (state(enrollment), in_lms(sandbox, enrollment), confirmations()) == (
         ("paid", "pending"),
         0,
@@ -356,7 +354,7 @@ def test_who_buys_again_keeps_access_though_the_old_job_comes_late(sandbox: Sand
         next_attempt_at=timezone.now() + timedelta(hours=1)
     )
     again, _ = buy(sandbox, enrollment.course)
-    work.drain(LMS_JOBS)
+    drain(LMS_JOBS)
     assert (state(again), in_lms(sandbox, again)) == (("paid", "success"), 1)
     drained()
     assert (state(enrollment), state(again), in_lms(sandbox, again)) == (
@@ -373,7 +371,7 @@ def test_who_buys_again_gets_access_though_the_old_job_is_at_it(sandbox: Sandbox
     sandbox.lms(latency=0.3)
     worker = running()
     again, _ = buy(sandbox, enrollment.course)
-    work.drain(LMS_JOBS)
+    drain(LMS_JOBS)
     worker.join(30)
     sandbox.lms(latency=0)
     drained()
@@ -509,7 +507,7 @@ def dead(settings: Any, sandbox: Sandbox) -> SyncJob:
     sandbox.fault("lms", "500")
     provision(7)
     sandbox.heal()
-    return SyncJob.objects.get(status=work.DEAD)
+    return SyncJob.objects.get(status=DEAD)
 
 
 def test_a_dead_revocation_tells_staff_that_the_learner_still_has_access(
@@ -536,7 +534,7 @@ def test_a_revocation_of_who_has_paid_again_asks_the_lms_nothing(sandbox: Sandbo
         next_attempt_at=timezone.now() + timedelta(hours=1)
     )
     calls = len(sandbox.calls("lms"))
-    work.drain(LMS_JOBS)
+    drain(LMS_JOBS)
     assert len(sandbox.calls("lms")) == calls
     assert (state(enrollment), in_lms(sandbox, again)) == (("refunded", "revoked"), 1)
     drained()
@@ -557,7 +555,7 @@ def test_a_dead_job_of_a_refunded_enrollment_does_not_alert_about_a_missing_acce
         finally:
             deliver(Client(), told)
 
-    work.drain(replace(LMS_JOBS, run=run), limit=1)
+    drain(replace(LMS_JOBS, run=run), limit=1)
     lines = " ".join(Email.objects.get(kind="staff_alert").context["lines"])
     assert provisioning.SUPERSEDED in lines
     assert provisioning.HAS_NO_ACCESS not in lines
@@ -580,10 +578,10 @@ def test_a_job_that_waits_for_its_turn_looks_at_the_place_again(sandbox: Sandbox
         if place == "given back":
             sandbox.fail_refund(made.stripe_refund_id)
             tell(sandbox)
-        return work.drain(LMS_JOBS)
+        return drain(LMS_JOBS)
 
     with rival_before('SELECT "lms_sync_synclock"', change) as ran:
-        work.drain(LMS_JOBS, limit=1)
+        drain(LMS_JOBS, limit=1)
     assert ran == [1 if place == "refunded" else 2]
     is_over = place == "refunded"
     assert in_lms(sandbox, enrollment) == (0 if is_over else 1)
@@ -606,7 +604,7 @@ def test_a_refund_between_the_look_at_the_place_and_the_record_of_access_leaves_
         return fresh(enrollment).status
 
     with rival_before('UPDATE "enrollments_enrollment" SET "lms_status"', refund_and_revoke) as ran:
-        work.drain(LMS_JOBS, limit=1)
+        drain(LMS_JOBS, limit=1)
     assert ran == ["refunded"]
     assert (confirmations(), state(enrollment)) == (0, ("refunded", "pending"))
     drained()
@@ -631,7 +629,7 @@ def test_a_place_given_back_between_the_revocation_and_its_record_is_not_called_
         return fresh(enrollment).status
 
     with rival_before('UPDATE "enrollments_enrollment" SET "lms_status"', put_back) as ran:
-        work.drain(LMS_JOBS, limit=1)
+        drain(LMS_JOBS, limit=1)
     assert (ran, state(enrollment)) == (["paid"], ("paid", "pending"))
     drained()
     assert (state(enrollment), in_lms(sandbox, enrollment), confirmations()) == (
@@ -675,7 +673,7 @@ def steps_of(dice: random.Random, payment: Payment) -> tuple[list[Any], bool]:
             Client(), completed(payment, payment_intent=payment.stripe_payment_intent_id)
         )
     ]
-    steps += [lambda: work.drain(LMS_JOBS), lambda: work.drain(LMS_JOBS)]
+    steps += [lambda: drain(LMS_JOBS), lambda: drain(LMS_JOBS)]
     mine = SyncJob.objects.filter(email=payment.enrollment.email)
     steps += [
         lambda: lms_jobs.retry_now(fresh(payment.enrollment)),
@@ -688,8 +686,8 @@ def steps_of(dice: random.Random, payment: Payment) -> tuple[list[Any], bool]:
 def replay(job: SyncJob) -> bool:
     """What staff or a restored backup may cause: a job that is done is run once more."""
     return (
-        SyncJob.objects.filter(pk=job.pk, status=work.DONE).update(
-            status=work.PENDING, next_attempt_at=timezone.now()
+        SyncJob.objects.filter(pk=job.pk, status=DONE).update(
+            status=PENDING, next_attempt_at=timezone.now()
         )
         == 1
     )
@@ -707,8 +705,8 @@ def test_refunds_workers_and_replays_at_once_end_in_what_the_place_says(sandbox:
         steps, is_over = steps_of(dice, payment)
         results = race(lambda n, steps=steps: steps[n](), threads=len(steps))
         assert [result for result in results if isinstance(result, Exception)] == []
-        StripeEvent.objects.filter(status=work.PENDING).update(next_attempt_at=timezone.now())
-        work.drain(EVENTS)
+        StripeEvent.objects.filter(status=PENDING).update(next_attempt_at=timezone.now())
+        drain(EVENTS)
         drained()
         assert state(enrollment) == (("refunded", "revoked") if is_over else ("paid", "success")), (
             number
@@ -716,7 +714,7 @@ def test_refunds_workers_and_replays_at_once_end_in_what_the_place_says(sandbox:
         assert in_lms(sandbox, enrollment) == (0 if is_over else 1), number
         ends.append(is_over)
     assert DeadLetter.objects.count() == 0
-    assert set(StripeEvent.objects.values_list("status", flat=True)) == {work.DONE}
+    assert set(StripeEvent.objects.values_list("status", flat=True)) == {DONE}
     assert ROUNDS // 4 < sum(ends) < ROUNDS * 7 // 8
     assert balance_of(affiliate) == (4990 * (ROUNDS - sum(ends)), 0, 0, 0)
 

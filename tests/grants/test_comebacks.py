@@ -20,8 +20,9 @@ from grants import applications, redemption
 from grants.applications import Decision
 from grants.errors import ApplicationOpen
 from grants.models import Grant, GrantEvent, Program
-from maaledu import work
 from maaledu.db import new_id
+from maaledu.work.items import DEAD, DONE
+from maaledu.work.queue import drain
 from notifications import outgoing
 from notifications.models import Email
 from payments.models import Refund, StripeEvent
@@ -86,7 +87,7 @@ def test_a_refund_goes_through_when_its_holder_has_applied_again(is_decided: boo
     told = refund(payment, gives_coupon_back=True)
     for _ in range(2):
         deliver(Client(), refunded(told, "refund.updated"))
-    assert set(StripeEvent.objects.values_list("status", flat=True)) == {work.DONE}
+    assert set(StripeEvent.objects.values_list("status", flat=True)) == {DONE}
     assert (Refund.objects.get().status, fresh(payment.enrollment).status) == (
         "succeeded",
         "refunded",
@@ -176,10 +177,10 @@ def test_the_policy_rolls_back_when_the_holder_has_applied_again(
     enrollment = check_out(grant)
     make_application(grant.course)
     sandbox.lms(courses_any=False, courses=[])
-    work.drain(LMS_JOBS)
+    drain(LMS_JOBS)
     sandbox.lms(courses_any=True)
     assert (fresh(enrollment).status, fresh(grant).status) == ("failed", "redeemed")
-    assert set(LMS_JOBS.model.objects.values_list("status", flat=True)) == {work.DEAD}
+    assert set(LMS_JOBS.model.objects.values_list("status", flat=True)) == {DEAD}
 
 
 @contextmanager
@@ -218,7 +219,7 @@ def test_whoever_applies_between_the_look_and_the_write_makes_the_refund_look_ag
     with rival_before_the_coupon_moves(lambda: make_application(grant.course)) as ran:
         refund(payment, gives_coupon_back=True)
     assert [newer.status for newer in ran] == ["pending"]
-    assert set(StripeEvent.objects.values_list("status", flat=True)) == {work.DONE}
+    assert set(StripeEvent.objects.values_list("status", flat=True)) == {DONE}
     assert (Refund.objects.get().status, fresh(payment.enrollment).status, fresh(grant).status) == (
         "succeeded",
         "refunded",
@@ -249,7 +250,7 @@ def test_applying_and_refunding_at_once_ends_with_one_open_grant_and_the_refund_
         assert statuses == (
             ["approved"] if raised[ApplicationOpen.__name__] else ["pending", "redeemed"]
         )
-    assert set(StripeEvent.objects.values_list("status", flat=True)) == {work.DONE}
+    assert set(StripeEvent.objects.values_list("status", flat=True)) == {DONE}
 
 
 def test_a_refund_that_fails_later_counts_the_kept_coupon_again() -> None:

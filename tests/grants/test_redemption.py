@@ -15,7 +15,8 @@ from enrollments.provisioning import LMS_JOBS
 from grants import applications, redemption
 from grants.models import Grant
 from lms_sync.models import SyncJob
-from maaledu import work
+from maaledu.work.items import replay
+from maaledu.work.queue import drain
 from notifications.models import Email
 from notifications.queue import EMAILS
 from payments import reconcile
@@ -112,18 +113,18 @@ def test_a_free_grant_has_exactly_one_email_and_only_after_access(
 ) -> None:
     """Requirements R138, R213."""
     grant = make_coupon(percent=100)
-    work.drain(EMAILS)
+    drain(EMAILS)
     sandbox.clear_mails()
     sandbox.fault("lms", "500")
     post(buyer, grant)
-    work.drain(LMS_JOBS, limit=1)
-    work.drain(EMAILS)
+    drain(LMS_JOBS, limit=1)
+    drain(EMAILS)
     assert sandbox.mails(HOLDER) == []
     sandbox.heal()
     SyncJob.objects.update(next_attempt_at=timezone.now())
-    work.drain(LMS_JOBS)
-    work.drain(EMAILS)
-    work.drain(EMAILS)
+    drain(LMS_JOBS)
+    drain(EMAILS)
+    drain(EMAILS)
     assert len(sandbox.mails(HOLDER)) == 1
     assert Email.objects.filter(kind="grant_course_enrollment", status="done").count() == 1
 
@@ -133,7 +134,7 @@ def test_the_partial_grants_email_shows_the_saving(buyer: Client, sandbox: Sandb
     grant = make_coupon(percent=50)
     post(buyer, grant)
     deliver(buyer, completed(Payment.objects.get()))
-    work.drain(LMS_JOBS)
+    drain(LMS_JOBS)
     mail = Email.objects.get(kind="partial_grant_enrollment")
     assert (mail.context["saving"], mail.context["amount"], mail.context["list_price"]) == (
         "$249.50",
@@ -419,7 +420,7 @@ def test_a_free_place_the_lms_refuses_is_kept_until_staff_roll_it_back(
     enrollment = Enrollment.objects.get()
     assert not coupons.roll_back(enrollment, by=STAFF)
     sandbox.lms(courses_any=False, courses=[])
-    work.drain(LMS_JOBS)
+    drain(LMS_JOBS)
     sandbox.lms(courses_any=True)
     enrollment.refresh_from_db()
     assert (enrollment.status, enrollment.lms_status, status_of(grant)) == (
@@ -442,7 +443,7 @@ def test_the_policy_can_roll_a_refused_free_place_back_at_once(
     grant = make_coupon(percent=100)
     post(buyer, grant)
     sandbox.lms(courses_any=False, courses=[])
-    work.drain(LMS_JOBS)
+    drain(LMS_JOBS)
     sandbox.lms(courses_any=True)
     assert (Enrollment.objects.get().status, status_of(grant)) == ("failed", "approved")
 
@@ -453,11 +454,11 @@ def test_a_place_that_was_rolled_back_is_not_made_by_a_replay(
     grant = make_coupon(percent=100)
     post(buyer, grant)
     sandbox.lms(courses_any=False, courses=[])
-    work.drain(LMS_JOBS)
+    drain(LMS_JOBS)
     sandbox.lms(courses_any=True)
     coupons.roll_back(Enrollment.objects.get(), by=STAFF)
-    work.replay(SyncJob.objects.get())
-    work.drain(LMS_JOBS)
+    replay(SyncJob.objects.get())
+    drain(LMS_JOBS)
     assert SyncJob.objects.get().last_error.startswith("ENROLLMENT_IS_OVER")
     assert sandbox.enrollments(HOLDER) == []
 

@@ -31,7 +31,7 @@ from grants import applications, redemption
 from grants.applications import Application, Decision
 from grants.errors import AlreadyDecided, ApplicationOpen, BudgetExceeded, CouponUnavailable
 from grants.models import Grant, GrantEvent, Program
-from maaledu import work
+from maaledu.work.items import DONE
 from notifications.models import Email
 from operations import invariants
 from payments import checkout, orders, settlement
@@ -337,7 +337,7 @@ class GrantDesk(RuleBasedStateMachine):
 
     @invariant()
     def no_event_of_stripe_is_stuck(self) -> None:
-        assert set(StripeEvent.objects.values_list("status", flat=True)) <= {work.DONE}
+        assert set(StripeEvent.objects.values_list("status", flat=True)) <= {DONE}
 
     @invariant()
     def every_move_has_left_its_row(self) -> None:

@@ -8,7 +8,8 @@ from lms_sync import dead_letters
 from lms_sync.errors import LmsRefused, LmsUnavailable
 from lms_sync.models import DeadLetter, SyncAttempt, SyncJob
 from maaledu.db import transition
-from maaledu.work import DEAD, DONE, PENDING, RUNNING, WorkerLost
+from maaledu.work.items import DEAD, DONE, PENDING, RUNNING
+from maaledu.work.queue import WorkerLost
 from tests.concurrency import race, winners
 
 pytestmark = pytest.mark.django_db

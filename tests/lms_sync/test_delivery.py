@@ -25,8 +25,7 @@ from lms_sync.errors import (
     LmsUnavailable,
 )
 from lms_sync.models import DeadLetter, PlatformState, SyncAttempt, SyncJob, SyncLock
-from maaledu import work
-from maaledu.work import Finish, Queue
+from maaledu.work.queue import Finish, Queue, drain
 from tests.concurrency import kinds, race
 from tests.sandbox_client import Sandbox
 
@@ -218,19 +217,19 @@ def test_the_first_two_attempts_are_two_seconds_apart_and_the_third_minutes_late
     make_job()
     pauses = []
     for _ in range(2):
-        work.drain(QUEUE)
+        drain(QUEUE)
         job = SyncJob.objects.get()
         pauses.append((job.next_attempt_at - timezone.now()).total_seconds())
         SyncJob.objects.update(next_attempt_at=timezone.now())
     assert 1 < pauses[0] <= 2
     assert 100 < pauses[1] <= 132
-    work.drain(QUEUE)
+    drain(QUEUE)
     assert (SyncJob.objects.get().status, SyncJob.objects.get().attempts) == ("done", 2)
 
 
 def test_a_refusal_is_a_dead_letter_at_once(sandbox: Sandbox) -> None:
     make_job(course_id="no-such-course")
-    work.drain(QUEUE)
+    drain(QUEUE)
     job, letter = SyncJob.objects.get(), DeadLetter.objects.get()
     assert (job.status, job.attempts, letter.reason, letter.last_http_status) == (
         "dead",
@@ -241,7 +240,7 @@ def test_a_refusal_is_a_dead_letter_at_once(sandbox: Sandbox) -> None:
     assert "no-such-course" in letter.last_error
     sandbox.lms(courses=[{"title": "Made since", "name": "no-such-course"}])
     assert dead_letters.replay(letter, by="boss@example.com")
-    work.drain(QUEUE)
+    drain(QUEUE)
     assert SyncJob.objects.get().status == "done"
     assert len(sandbox.enrollments()) == 1
 
@@ -253,7 +252,7 @@ def test_the_seventh_failure_is_the_last(sandbox: Sandbox) -> None:
     for _ in range(7):
         assert SyncJob.objects.get().status == "pending"
         SyncJob.objects.update(next_attempt_at=timezone.now())
-        work.drain(QUEUE)
+        drain(QUEUE)
         breaker.note_success("frappe", timedelta(0))
     assert (SyncJob.objects.get().status, SyncJob.objects.get().attempts) == ("dead", 7)
     assert (DeadLetter.objects.get().attempts, SyncAttempt.objects.count()) == (7, 7)
@@ -267,14 +266,14 @@ def test_fifty_jobs_survive_an_outage_without_using_up_attempts(sandbox: Sandbox
         SyncJob.objects.update(next_attempt_at=timezone.now())
         PlatformState.objects.update(retry_at=timezone.now())
         breaker.probe_due()
-        work.drain(QUEUE)
+        drain(QUEUE)
     assert sum(SyncJob.objects.values_list("attempts", flat=True)) == 2
     assert SyncAttempt.objects.count() == 3
     sandbox.heal()
     PlatformState.objects.update(retry_at=timezone.now())
     SyncJob.objects.update(next_attempt_at=timezone.now())
     assert breaker.probe_due() == 1
-    work.drain(QUEUE, budget=timedelta(seconds=60))
+    drain(QUEUE, budget=timedelta(seconds=60))
     assert set(SyncJob.objects.values_list("status", flat=True)) == {"done"}
     assert len(sandbox.enrollments()) == 50
     assert DeadLetter.objects.count() == 0
@@ -284,7 +283,7 @@ def test_a_bad_key_parks_everything_and_fills_no_dead_letters(sandbox: Sandbox) 
     sandbox.lms(key="other-key:other-secret")
     for number in range(20):
         make_job(email=f"learner{number}@example.com")
-    work.drain(QUEUE)
+    drain(QUEUE)
     assert (DeadLetter.objects.count(), SyncAttempt.objects.count()) == (0, 1)
     assert set(SyncJob.objects.values_list("status", "attempts")) == {("pending", 0)}
     assert [alert.incident for alert in breaker.pending_alerts()] == ["misconfigured"]
@@ -292,7 +291,7 @@ def test_a_bad_key_parks_everything_and_fills_no_dead_letters(sandbox: Sandbox) 
     PlatformState.objects.update(retry_at=timezone.now())
     SyncJob.objects.update(next_attempt_at=timezone.now())
     breaker.probe_due()
-    work.drain(QUEUE, budget=timedelta(seconds=60))
+    drain(QUEUE, budget=timedelta(seconds=60))
     assert len(sandbox.enrollments()) == 20
 
 
@@ -311,7 +310,7 @@ def test_a_step_the_key_may_not_do_costs_that_job_its_attempts_and_the_others_no
             make_job(email="old@example.com", course_id=COURSE, dedupe_key=f"other:{number}")
         )
         SyncJob.objects.filter(status="pending").update(next_attempt_at=timezone.now())
-        work.drain(QUEUE)
+        drain(QUEUE)
         assert breaker.blocked_platforms() == set()
     new.refresh_from_db()
     assert (new.status, new.attempts) == ("dead", 7)
@@ -327,19 +326,19 @@ def test_a_denied_step_waits_as_any_failed_attempt_does(sandbox: Sandbox) -> Non
     make_job()
     pauses = []
     for _ in range(2):
-        work.drain(QUEUE)
+        drain(QUEUE)
         pauses.append((SyncJob.objects.get().next_attempt_at - timezone.now()).total_seconds())
         SyncJob.objects.update(next_attempt_at=timezone.now())
     assert 1 < pauses[0] <= 2
     assert 100 < pauses[1] <= 132
-    work.drain(QUEUE)
+    drain(QUEUE)
     assert (SyncJob.objects.get().status, len(sandbox.enrollments(EMAIL))) == ("done", 1)
 
 
 def test_a_missing_custom_method_parks_the_platform(sandbox: Sandbox, settings: Settings) -> None:
     settings.FRAPPE_DRIVER = "confirm_payment"
     make_job()
-    work.drain(QUEUE)
+    drain(QUEUE)
     assert breaker.state_of("frappe").state == "parked"
     assert (SyncJob.objects.get().status, DeadLetter.objects.count()) == ("pending", 0)
 
@@ -347,7 +346,7 @@ def test_a_missing_custom_method_parks_the_platform(sandbox: Sandbox, settings: 
 def test_a_throttled_job_waits_as_asked_and_loses_no_attempt(sandbox: Sandbox) -> None:
     sandbox.fault("lms", "429", retry_after=1603, times=1)
     make_job()
-    work.drain(QUEUE)
+    drain(QUEUE)
     job = SyncJob.objects.get()
     assert (job.status, job.attempts) == ("pending", 0)
     assert 1590 < (job.next_attempt_at - timezone.now()).total_seconds() <= 1603
@@ -372,7 +371,7 @@ def test_flaky_answers_of_every_kind_end_with_one_row_each(
         SyncJob.objects.filter(status="pending").update(next_attempt_at=timezone.now(), attempts=0)
         PlatformState.objects.update(retry_at=timezone.now())
         breaker.probe_due()
-        work.drain(QUEUE, budget=timedelta(seconds=10))
+        drain(QUEUE, budget=timedelta(seconds=10))
         if not SyncJob.objects.unfinished().exists():
             break
     assert set(SyncJob.objects.values_list("status", flat=True)) == {"done"}

@@ -11,7 +11,7 @@ from courses.models import Course
 from lms_sync import dead_letters, rerouting
 from lms_sync.errors import LmsCourseUnknown
 from lms_sync.models import DeadLetter, PlatformState, SyncAttempt, SyncJob
-from maaledu.work import DEAD, PENDING
+from maaledu.work.items import DEAD, PENDING
 from tests.factories import make_course
 
 pytestmark = pytest.mark.django_db

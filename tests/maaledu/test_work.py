@@ -8,12 +8,24 @@ from datetime import timedelta
 
 import pytest
 from django.conf import settings
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 
-from maaledu import work
 from maaledu.errors import AppError
-from maaledu.work import DEAD, DONE, PENDING, RUNNING, Queue
+from maaledu.work.inbox import accept
+from maaledu.work.items import DEAD, DONE, MAX_ERROR_LENGTH, PENDING, RUNNING, replay, retry_now
+from maaledu.work.queue import (
+    Finish,
+    Queue,
+    claim,
+    claim_one,
+    drain,
+    jittered,
+    reap,
+    run_item,
+    settle_done,
+    settle_failed,
+)
 from tests import tables
 from tests.concurrency import kinds, race
 from tests.dbapp.models import Account, Chore
@@ -48,7 +60,7 @@ def backoff(attempts: int) -> timedelta | None:
     return timedelta(minutes=attempts) if attempts < 3 else None
 
 
-def effect(chore: Chore) -> work.Finish:
+def effect(chore: Chore) -> Finish:
     return lambda: Chore.objects.filter(pk=chore.pk).update(effects=F("effects") + 1)
 
 
@@ -64,7 +76,7 @@ QUEUE = Queue(name="chores", model=Chore, run=effect, backoff=backoff, lease=LEA
 
 def claimed(queue: Queue = QUEUE, **fields) -> Chore:
     chore = Chore.objects.create(**fields)
-    assert work.claim_one(queue, chore)
+    assert claim_one(queue, chore)
     return chore
 
 
@@ -91,31 +103,31 @@ def test_a_claim_takes_what_is_due_oldest_first_and_nothing_else():
     for status in [RUNNING, DONE, DEAD]:
         Chore.objects.create(name=status, status=status, lease_until=now + LEASE)
 
-    items = work.claim(QUEUE)
+    items = claim(QUEUE)
 
     assert [item.name for item in items] == ["first", "second"]
     assert {(item.status, item.fence) for item in items} == {(RUNNING, 1)}
     assert all(now < item.lease_until <= timezone.now() + LEASE for item in items)
-    assert work.claim(QUEUE) == []
+    assert claim(QUEUE) == []
 
 
 def test_a_claim_takes_no_more_than_its_limit():
     Chore.objects.bulk_create(Chore() for _ in range(settings.WORK_BATCH + 3))
-    assert len(work.claim(QUEUE, limit=2)) == 2
-    assert len(work.claim(QUEUE)) == settings.WORK_BATCH
-    assert len(work.claim(QUEUE)) == 1
+    assert len(claim(QUEUE, limit=2)) == 2
+    assert len(claim(QUEUE)) == settings.WORK_BATCH
+    assert len(claim(QUEUE)) == 1
 
 
 def test_a_queue_may_narrow_what_is_claimed_now():
     Chore.objects.create(name="parked")
     wanted = Chore.objects.create(name="wanted")
-    queue = replace(QUEUE, claimable=lambda: work.Q(name="wanted"))
-    assert work.claim(queue) == [wanted]
+    queue = replace(QUEUE, claimable=lambda: Q(name="wanted"))
+    assert claim(queue) == [wanted]
 
 
 def test_many_workers_run_every_item_exactly_once():
     Chore.objects.bulk_create(Chore(name=str(number)) for number in range(300))
-    results = race(lambda _: work.drain(QUEUE, budget=timedelta(minutes=2)), threads=8)
+    results = race(lambda _: drain(QUEUE, budget=timedelta(minutes=2)), threads=8)
     assert kinds(results) == {"ok": 8}
     assert sum(results) == 300
     rows = Chore.objects.values_list("status", "effects", "fence", "attempts")
@@ -127,7 +139,7 @@ def test_many_workers_claim_distinct_items_from_small_batches():
 
     def claim_all(_: int) -> list:
         mine = []
-        while batch := work.claim(QUEUE, limit=3):
+        while batch := claim(QUEUE, limit=3):
             mine += [item.pk for item in batch]
         return mine
 
@@ -137,7 +149,7 @@ def test_many_workers_claim_distinct_items_from_small_batches():
 
 def test_of_many_who_want_one_item_exactly_one_gets_it():
     chore = Chore.objects.create(next_attempt_at=timezone.now() + timedelta(hours=1))
-    results = race(lambda _: work.claim_one(QUEUE, row(chore)))
+    results = race(lambda _: claim_one(QUEUE, row(chore)))
     assert sum(results) == 1
     assert row(chore).fence == 1
 
@@ -148,43 +160,43 @@ def test_of_many_who_want_one_item_exactly_one_gets_it():
 def test_a_lapsed_lease_is_put_back_and_counted():
     chore, fresh = claimed(), claimed()
     lapse(chore)
-    assert work.reap(QUEUE) == 1
+    assert reap(QUEUE) == 1
     assert (row(chore).status, row(chore).lapses) == (PENDING, 1)
     assert (row(fresh).status, row(fresh).lapses) == (RUNNING, 0)
-    assert work.reap(QUEUE) == 0
+    assert reap(QUEUE) == 0
 
 
 def test_who_lost_the_lease_settles_nothing():
     stale = claimed()
     lapse(stale)
-    work.reap(QUEUE)
-    [current] = work.claim(QUEUE)
+    reap(QUEUE)
+    [current] = claim(QUEUE)
 
-    assert not work.settle_done(stale, effect(stale))
-    assert not work.settle_failed(QUEUE, stale, Busy())
-    assert not work.settle_failed(QUEUE, stale, Refused())
+    assert not settle_done(stale, effect(stale))
+    assert not settle_failed(QUEUE, stale, Busy())
+    assert not settle_failed(QUEUE, stale, Refused())
     assert (row(current).status, row(current).effects, row(current).attempts) == (RUNNING, 0, 0)
 
-    assert work.settle_done(current, effect(current))
+    assert settle_done(current, effect(current))
     assert (row(current).status, row(current).effects) == (DONE, 1)
 
 
 def test_who_lost_the_lease_settles_nothing_even_before_it_is_claimed_again():
     stale = claimed()
     lapse(stale)
-    work.reap(QUEUE)
-    assert not work.settle_done(stale, effect(stale))
+    reap(QUEUE)
+    assert not settle_done(stale, effect(stale))
     assert (row(stale).status, row(stale).effects) == (PENDING, 0)
 
 
 def test_an_item_that_waited_too_long_in_its_batch_and_was_lost_is_not_run():
     stale = claimed()
     lapse(stale)
-    work.reap(QUEUE)
-    work.claim(QUEUE)
+    reap(QUEUE)
+    claim(QUEUE)
     stale.lease_until = timezone.now() + LEASE / 4
 
-    work.run_item(replace(QUEUE, run=lambda _: pytest.fail("somebody else has it")), stale)
+    run_item(replace(QUEUE, run=lambda _: pytest.fail("somebody else has it")), stale)
     assert row(stale).status == RUNNING
 
 
@@ -193,7 +205,7 @@ def test_an_item_that_waited_in_its_batch_gets_its_lease_renewed_before_it_runs(
     waited.lease_until = timezone.now() + LEASE / 4
     Chore.objects.update(lease_until=waited.lease_until)
     seen = []
-    work.run_item(replace(QUEUE, run=lambda item: seen.append(row(item).lease_until)), waited)
+    run_item(replace(QUEUE, run=lambda item: seen.append(row(item).lease_until)), waited)
     assert seen[0] > timezone.now() + LEASE / 2
     assert row(waited).status == DONE
 
@@ -201,17 +213,17 @@ def test_an_item_that_waited_in_its_batch_gets_its_lease_renewed_before_it_runs(
 def test_an_item_whose_workers_are_lost_again_and_again_is_buried_unrun():
     chore = Chore.objects.create()
     for _ in range(settings.WORK_MAX_LAPSES + 1):
-        assert work.claim_one(QUEUE, chore)
+        assert claim_one(QUEUE, chore)
         lapse(chore)
-        work.reap(QUEUE)
-    assert work.drain(replace(QUEUE, run=lambda _: pytest.fail("it kills workers"))) == 1
+        reap(QUEUE)
+    assert drain(replace(QUEUE, run=lambda _: pytest.fail("it kills workers"))) == 1
     assert row(chore).status == DEAD
     assert row(chore).last_error.startswith("WORKER_LOST")
 
 
 def test_a_few_lost_workers_do_not_bury_an_item():
     chore = Chore.objects.create(lapses=settings.WORK_MAX_LAPSES)
-    assert work.drain(QUEUE) == 1
+    assert drain(QUEUE) == 1
     assert row(chore).status == DONE
 
 
@@ -220,7 +232,7 @@ def test_a_few_lost_workers_do_not_bury_an_item():
 
 def test_done_and_what_follows_from_it_are_one():
     chore = claimed(last_error="BUSY: Try later.")
-    work.run_item(QUEUE, chore)
+    run_item(QUEUE, chore)
     stored = row(chore)
     assert (stored.status, stored.effects, stored.attempts, stored.last_error) == (DONE, 1, 0, "")
     assert stored.lease_until is None
@@ -228,7 +240,7 @@ def test_done_and_what_follows_from_it_are_one():
 
 
 def test_where_the_finish_fails_nothing_is_settled_and_it_comes_again():
-    def run(chore: Chore) -> work.Finish:
+    def run(chore: Chore) -> Finish:
         def finish() -> None:
             Account.objects.create(name="written by finish")
             raise ZeroDivisionError
@@ -236,7 +248,7 @@ def test_where_the_finish_fails_nothing_is_settled_and_it_comes_again():
         return finish
 
     chore = claimed()
-    work.run_item(replace(QUEUE, run=run), chore)
+    run_item(replace(QUEUE, run=run), chore)
     assert Account.objects.count() == 0
     stored = row(chore)
     assert (stored.status, stored.attempts) == (PENDING, 1)
@@ -250,25 +262,25 @@ def test_where_the_finish_refuses_the_item_is_buried_and_nothing_else_written():
         raise Refused
 
     chore = claimed()
-    work.run_item(replace(QUEUE, run=lambda _: finish), chore)
+    run_item(replace(QUEUE, run=lambda _: finish), chore)
     assert (row(chore).status, Account.objects.count()) == (DEAD, 0)
 
 
 def test_a_passing_failure_uses_an_attempt_up_and_waits_its_backoff():
     chore = claimed(attempts=1)
     before = timezone.now()
-    work.run_item(replace(QUEUE, run=raising(Busy())), chore)
+    run_item(replace(QUEUE, run=raising(Busy())), chore)
     stored = row(chore)
     assert (stored.status, stored.attempts, stored.last_error) == (PENDING, 2, "BUSY: Try later.")
     assert about(stored.next_attempt_at - before, timedelta(minutes=2))
     assert stored.lease_until is None
-    assert work.claim(QUEUE) == []
+    assert claim(QUEUE) == []
 
 
 def test_an_outage_uses_no_attempt_up_and_waits_as_told():
     chore = claimed(attempts=2)
     before = timezone.now()
-    work.run_item(replace(QUEUE, run=raising(Unreachable())), chore)
+    run_item(replace(QUEUE, run=raising(Unreachable())), chore)
     stored = row(chore)
     assert (stored.status, stored.attempts) == (PENDING, 2)
     assert about(stored.next_attempt_at - before, timedelta(minutes=7))
@@ -276,7 +288,7 @@ def test_an_outage_uses_no_attempt_up_and_waits_as_told():
 
 def test_the_last_attempt_buries_it():
     chore = claimed(attempts=2)
-    work.run_item(replace(QUEUE, run=raising(Busy())), chore)
+    run_item(replace(QUEUE, run=raising(Busy())), chore)
     stored = row(chore)
     assert (stored.status, stored.attempts, stored.last_error) == (DEAD, 3, "BUSY: Try later.")
     assert stored.finished_at is not None
@@ -286,7 +298,7 @@ def test_being_told_when_to_come_back_does_not_make_attempts_endless():
     error = Busy()
     error.retry_after = timedelta(minutes=1)
     chore = claimed(attempts=2)
-    work.run_item(replace(QUEUE, run=raising(error)), chore)
+    run_item(replace(QUEUE, run=raising(error)), chore)
     assert row(chore).status == DEAD
 
 
@@ -298,7 +310,7 @@ def test_a_refusal_buries_it_at_once_and_tells_the_queue_in_the_same_transaction
         told.append((chore.pk, chore.attempts, error.code))
 
     chore = claimed()
-    work.run_item(replace(QUEUE, run=raising(Refused()), on_dead=on_dead), chore)
+    run_item(replace(QUEUE, run=raising(Refused()), on_dead=on_dead), chore)
     assert row(chore).status == DEAD
     assert told == [(chore.pk, 1, "REFUSED")]
     assert Account.objects.count() == 1
@@ -311,14 +323,14 @@ def test_where_telling_about_a_dead_item_fails_it_is_not_buried_in_silence():
 
     chore = claimed()
     with pytest.raises(ZeroDivisionError):
-        work.run_item(replace(QUEUE, run=raising(Refused()), on_dead=on_dead), chore)
+        run_item(replace(QUEUE, run=raising(Refused()), on_dead=on_dead), chore)
     assert (row(chore).status, Account.objects.count()) == (RUNNING, 0)
 
 
 def test_a_long_error_is_shortened():
     chore = claimed()
-    work.run_item(replace(QUEUE, run=raising(ValueError("x" * 5000))), chore)
-    assert len(row(chore).last_error) == work.MAX_ERROR_LENGTH
+    run_item(replace(QUEUE, run=raising(ValueError("x" * 5000))), chore)
+    assert len(row(chore).last_error) == MAX_ERROR_LENGTH
 
 
 def test_a_poison_item_does_not_stop_the_others():
@@ -328,12 +340,12 @@ def test_a_poison_item_does_not_stop_the_others():
     for _ in range(5):
         Chore.objects.create()
 
-    def run(chore: Chore) -> work.Finish:
+    def run(chore: Chore) -> Finish:
         if chore.name == "poison":
             raise RecursionError
         return effect(chore)
 
-    assert work.drain(replace(QUEUE, run=run)) == 6
+    assert drain(replace(QUEUE, run=run)) == 6
     assert row(poison).status == PENDING
     assert Chore.objects.filter(status=DONE, effects=1).count() == 5
 
@@ -341,7 +353,7 @@ def test_a_poison_item_does_not_stop_the_others():
 # --- accepting what arrives -----------------------------------------------------------------------
 
 
-def account(chore: Chore) -> work.Finish:
+def account(chore: Chore) -> Finish:
     """An effect that is a row of its own, so that two of them would be two rows."""
     return lambda: Account.objects.create(name=str(chore.pk))
 
@@ -351,7 +363,7 @@ ACCEPTING = replace(QUEUE, run=account)
 
 def test_what_arrives_is_stored_done_with_its_effect():
     chore = Chore(key="evt_1")
-    assert work.accept(ACCEPTING, chore, key="key") is None
+    assert accept(ACCEPTING, chore, key="key") is None
     stored = row(chore)
     assert (stored.status, stored.attempts, stored.fence) == (DONE, 0, 1)
     assert stored.finished_at is not None
@@ -360,19 +372,19 @@ def test_what_arrives_is_stored_done_with_its_effect():
 
 def test_what_arrives_again_changes_nothing_and_gives_the_known_row():
     first = Chore(key="evt_1")
-    work.accept(ACCEPTING, first, key="key")
-    assert work.accept(ACCEPTING, Chore(key="evt_1"), key="key") == first
+    accept(ACCEPTING, first, key="key")
+    assert accept(ACCEPTING, Chore(key="evt_1"), key="key") == first
     assert (Chore.objects.count(), Account.objects.count()) == (1, 1)
 
 
 def test_of_many_deliveries_at_once_one_has_effects_and_all_are_accepted():
-    results = race(lambda _: work.accept(ACCEPTING, Chore(key="evt_1"), key="key"), threads=12)
+    results = race(lambda _: accept(ACCEPTING, Chore(key="evt_1"), key="key"), threads=12)
     assert kinds(results) == {"ok": 12}
     assert (results.count(None), Chore.objects.count(), Account.objects.count()) == (1, 1, 1)
     assert row(Chore.objects.get()).status == DONE
 
 
-def fails_after_writing(chore: Chore) -> work.Finish:
+def fails_after_writing(chore: Chore) -> Finish:
     def finish() -> None:
         Account.objects.create(name=str(chore.pk))
         raise ZeroDivisionError
@@ -382,7 +394,7 @@ def fails_after_writing(chore: Chore) -> work.Finish:
 
 def test_what_arrives_while_its_effects_fail_is_stored_by_itself_for_later():
     chore = Chore(key="evt_1")
-    assert work.accept(replace(QUEUE, run=fails_after_writing), chore, key="key") is None
+    assert accept(replace(QUEUE, run=fails_after_writing), chore, key="key") is None
     stored = row(chore)
     assert (stored.status, stored.attempts, stored.finished_at, Account.objects.count()) == (
         PENDING,
@@ -392,14 +404,14 @@ def test_what_arrives_while_its_effects_fail_is_stored_by_itself_for_later():
     )
     assert stored.last_error.startswith("ZeroDivisionError")
 
-    work.retry_now(stored)
-    assert work.drain(ACCEPTING) == 1
+    retry_now(stored)
+    assert drain(ACCEPTING) == 1
     assert (row(chore).status, Account.objects.count()) == (DONE, 1)
 
 
 def test_of_many_deliveries_whose_effects_fail_one_is_stored_and_all_are_accepted():
     queue = replace(QUEUE, run=fails_after_writing)
-    results = race(lambda _: work.accept(queue, Chore(key="evt_1"), key="key"), threads=8)
+    results = race(lambda _: accept(queue, Chore(key="evt_1"), key="key"), threads=8)
     assert kinds(results) == {"ok": 8}
     assert (Chore.objects.get().status, Account.objects.count()) == (PENDING, 0)
 
@@ -409,37 +421,37 @@ def test_of_many_deliveries_whose_effects_fail_one_is_stored_and_all_are_accepte
 
 def test_a_replayed_item_has_all_its_attempts_again_and_replaying_twice_changes_nothing():
     chore = Chore.objects.create(status=DEAD, attempts=3, lapses=6, finished_at=timezone.now())
-    assert work.replay(chore)
+    assert replay(chore)
     first = row(chore)
     assert (first.status, first.attempts, first.lapses, first.finished_at) == (PENDING, 0, 0, None)
-    assert not work.replay(chore)
+    assert not replay(chore)
     assert row(chore).next_attempt_at == first.next_attempt_at
-    assert work.drain(QUEUE) == 1
+    assert drain(QUEUE) == 1
     assert row(chore).effects == 1
 
 
 def test_two_who_replay_one_item_give_it_one_new_life():
     chore = Chore.objects.create(status=DEAD)
-    assert sum(race(lambda _: work.replay(row(chore)))) == 1
-    assert work.drain(QUEUE) == 1
+    assert sum(race(lambda _: replay(row(chore)))) == 1
+    assert drain(QUEUE) == 1
     assert row(chore).effects == 1
 
 
 def test_a_waiting_item_can_be_made_due():
     chore = Chore.objects.create(next_attempt_at=timezone.now() + timedelta(hours=1))
-    assert work.retry_now(chore)
-    assert work.drain(QUEUE) == 1
+    assert retry_now(chore)
+    assert drain(QUEUE) == 1
 
 
 OPERATIONS = {
-    "claim_one": (lambda c: work.claim_one(QUEUE, c), RUNNING),
-    "claim": (lambda _: work.claim(QUEUE), RUNNING),
-    "reap": (lambda _: work.reap(QUEUE), PENDING),
-    "settle_done": (lambda c: work.settle_done(c), DONE),
-    "settle_retry": (lambda c: work.settle_failed(QUEUE, c, Busy()), PENDING),
-    "settle_dead": (lambda c: work.settle_failed(QUEUE, c, Refused()), DEAD),
-    "replay": (work.replay, PENDING),
-    "retry_now": (work.retry_now, PENDING),
+    "claim_one": (lambda c: claim_one(QUEUE, c), RUNNING),
+    "claim": (lambda _: claim(QUEUE), RUNNING),
+    "reap": (lambda _: reap(QUEUE), PENDING),
+    "settle_done": (lambda c: settle_done(c), DONE),
+    "settle_retry": (lambda c: settle_failed(QUEUE, c, Busy()), PENDING),
+    "settle_dead": (lambda c: settle_failed(QUEUE, c, Refused()), DEAD),
+    "replay": (replay, PENDING),
+    "retry_now": (retry_now, PENDING),
 }
 MOVES = {
     ("claim_one", PENDING),
@@ -475,25 +487,25 @@ def test_every_move_of_the_table_is_made_by_an_operation():
 
 def test_a_drain_stops_at_its_limit():
     Chore.objects.bulk_create(Chore() for _ in range(25))
-    assert work.drain(QUEUE, limit=12) == 12
+    assert drain(QUEUE, limit=12) == 12
     assert Chore.objects.filter(status=DONE).count() == 12
     assert Chore.objects.filter(status=RUNNING).count() == 0
 
 
 def test_a_drain_stops_when_its_budget_is_used_up():
     Chore.objects.bulk_create(Chore() for _ in range(5))
-    assert work.drain(QUEUE, budget=timedelta(0)) == 0
+    assert drain(QUEUE, budget=timedelta(0)) == 0
     assert Chore.objects.filter(status=PENDING).count() == 5
 
 
 def test_a_drain_does_not_run_again_what_it_has_just_put_off():
     chore = Chore.objects.create()
-    assert work.drain(replace(QUEUE, run=raising(Busy()))) == 1
+    assert drain(replace(QUEUE, run=raising(Busy()))) == 1
     assert row(chore).attempts == 1
 
 
 def test_the_pause_is_jittered_within_its_share():
-    pauses = {work.jittered(timedelta(minutes=2)) for _ in range(200)}
+    pauses = {jittered(timedelta(minutes=2)) for _ in range(200)}
     assert len(pauses) > 100
     assert all(timedelta(seconds=108) <= pause <= timedelta(seconds=132) for pause in pauses)
 
@@ -521,17 +533,17 @@ def test_what_is_due_lapsed_unfinished_or_stuck():
 
 def test_an_idle_look_at_the_queue_is_one_statement():
     with statements() as asked:
-        work.claim(QUEUE)
+        claim(QUEUE)
     assert len(asked) == 1
 
 
 def test_a_batch_is_claimed_by_three_statements_and_an_item_settled_by_one():
     Chore.objects.bulk_create(Chore() for _ in range(settings.WORK_BATCH))
     with statements() as asked:
-        items = work.claim(QUEUE)
+        items = claim(QUEUE)
     assert len(asked) == 3
     with statements() as asked:
-        work.run_item(replace(QUEUE, run=lambda _: None), items[0])
+        run_item(replace(QUEUE, run=lambda _: None), items[0])
     assert len(asked) == 1
 
 
@@ -540,5 +552,5 @@ def test_putting_back_what_lapsed_is_one_statement_however_many():
         Chore(status=RUNNING, lease_until=timezone.now() - timedelta(seconds=1)) for _ in range(20)
     )
     with statements() as asked:
-        assert work.reap(QUEUE) == 20
+        assert reap(QUEUE) == 20
     assert len(asked) == 1

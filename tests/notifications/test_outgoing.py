@@ -7,7 +7,8 @@ from django.core.mail import EmailMultiAlternatives, get_connection
 from django.utils import timezone
 from pytest_django.fixtures import Settings
 
-from maaledu import work
+from maaledu.work.items import replay
+from maaledu.work.queue import drain
 from notifications import alerts, outgoing
 from notifications.models import Email
 from notifications.queue import EMAILS, backoff
@@ -37,9 +38,9 @@ def stage(
 def test_a_cause_has_one_message_however_often_it_is_staged(sandbox: Sandbox) -> None:
     for _ in range(3):
         stage()
-    work.drain(EMAILS)
+    drain(EMAILS)
     stage()
-    assert work.drain(EMAILS) == 0
+    assert drain(EMAILS) == 0
     assert len(sandbox.mails("ada@example.com")) == 1
 
 
@@ -53,7 +54,7 @@ def test_many_who_stage_one_cause_at_once_make_one_message() -> None:
 
 def test_a_message_has_text_html_and_a_stable_id(sandbox: Sandbox) -> None:
     email = stage()
-    work.drain(EMAILS)
+    drain(EMAILS)
     mail = sandbox.mails()[0]
     assert "Data & <Analysis>" in mail["subject"]
     assert "Data & <Analysis>" in mail["text"]
@@ -87,20 +88,20 @@ def test_a_broken_template_is_a_dead_letter_that_staff_hear_of_and_never_a_crash
     whole = settings.TEMPLATES
     settings.TEMPLATES = templates
     email = stage()
-    work.drain(EMAILS)
+    drain(EMAILS)
     email.refresh_from_db()
     assert (email.status, email.last_error.split(":")[0]) == ("dead", "EMAIL_TEMPLATE_BROKEN")
     assert Email.objects.filter(kind="staff_alert").count() == 1
     settings.TEMPLATES = whole
-    assert work.replay(email)
-    work.drain(EMAILS)
+    assert replay(email)
+    drain(EMAILS)
     assert len(sandbox.mails("ada@example.com")) == 1
 
 
 def test_an_unknown_kind_is_a_dead_letter_and_the_others_go_on(sandbox: Sandbox) -> None:
     outgoing.stage(kind="no_such_kind", to="a@example.com", dedupe_key="poison", context={})
     stage()
-    work.drain(EMAILS)
+    drain(EMAILS)
     assert Email.objects.get(dedupe_key="poison").status == "dead"
     assert len(sandbox.mails("ada@example.com")) == 1
 
@@ -112,13 +113,13 @@ def test_a_mail_server_that_is_down_uses_up_no_attempt_and_one_message_arrives_l
     sandbox.fault("smtp", "down")
     for _ in range(3):
         Email.objects.update(next_attempt_at=timezone.now())
-        work.drain(EMAILS, limit=1)
+        drain(EMAILS, limit=1)
     email.refresh_from_db()
     assert (email.status, email.attempts) == ("pending", 0)
     sandbox.heal()
     sandbox.clear_mails()
     Email.objects.update(next_attempt_at=timezone.now())
-    work.drain(EMAILS)
+    drain(EMAILS)
     assert len(sandbox.mails("ada@example.com")) == 1
 
 
@@ -129,7 +130,7 @@ def test_a_server_that_takes_messages_and_never_says_so_gets_a_message_eight_tim
     sandbox.fault("smtp", "drop")
     for _ in range(10):
         Email.objects.filter(pk=email.pk).update(next_attempt_at=timezone.now())
-        work.drain(EMAILS, limit=1)
+        drain(EMAILS, limit=1)
     email.refresh_from_db()
     assert (email.status, email.attempts, email.last_error.split(":")[0]) == (
         "dead",
@@ -144,7 +145,7 @@ def test_a_server_that_takes_messages_and_never_says_so_gets_a_message_eight_tim
 def test_a_refused_address_is_a_dead_letter_at_once(sandbox: Sandbox) -> None:
     email = stage()
     sandbox.fault("smtp", "reject", times=1)
-    work.drain(EMAILS, limit=1)
+    drain(EMAILS, limit=1)
     email.refresh_from_db()
     assert (email.status, email.attempts, email.last_error.split(":")[0]) == (
         "dead",
@@ -156,7 +157,7 @@ def test_a_refused_address_is_a_dead_letter_at_once(sandbox: Sandbox) -> None:
 def test_greylisting_is_tried_again_and_uses_an_attempt(sandbox: Sandbox) -> None:
     email = stage()
     sandbox.fault("smtp", "greylist", times=1)
-    work.drain(EMAILS, limit=1)
+    drain(EMAILS, limit=1)
     email.refresh_from_db()
     assert (email.status, email.attempts) == ("pending", 1)
     assert email.next_attempt_at > timezone.now() + timedelta(seconds=50)
@@ -173,7 +174,7 @@ def test_attempts_end_after_eight_with_growing_pauses() -> None:
 def test_a_dead_alert_begets_no_alert() -> None:
     alerts.alert_staff(key="x", subject="Something", lines=["a line"])
     Email.objects.update(kind="staff_alert", context={"lines": 7})
-    work.drain(EMAILS, limit=1)
+    drain(EMAILS, limit=1)
     assert Email.objects.count() == 1
 
 
@@ -192,11 +193,11 @@ def test_the_allowance_of_a_minute_is_kept(sandbox: Sandbox, settings: Settings)
     settings.EMAIL_MAX_PER_MINUTE = 2
     for number in range(4):
         stage(f"n{number}", to=f"n{number}@example.com")
-    assert work.drain(EMAILS) == 2
+    assert drain(EMAILS) == 2
     assert Email.objects.filter(status="pending").count() == 2
     Email.objects.update(sent_at=timezone.now() - timedelta(minutes=2))
     Email.objects.filter(status="pending").update(sent_at=None)
-    assert work.drain(EMAILS) == 2
+    assert drain(EMAILS) == 2
 
 
 def test_mail_of_the_framework_goes_through_the_outbox_and_its_code_is_forgotten_once_sent(
@@ -206,7 +207,7 @@ def test_mail_of_the_framework_goes_through_the_outbox_and_its_code_is_forgotten
     message.attach_alternative("<p>The code is 123456</p>", "text/html")
     assert get_connection("notifications.backend.OutboxBackend").send_messages([message]) == 1
     assert sandbox.mails() == []
-    work.drain(EMAILS)
+    drain(EMAILS)
     assert "123456" in sandbox.mails("a@example.com")[0]["text"]
     assert Email.objects.get().context == {}
 
@@ -215,7 +216,7 @@ def test_the_provider_is_exchanged_by_configuration(settings: Settings) -> None:
     """Requirement R007: another backend gets the very same message."""
     settings.EMAIL_DELIVERY_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
     stage()
-    work.drain(EMAILS)
+    drain(EMAILS)
     assert [message.to for message in mail.outbox] == [["ada@example.com"]]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from pytest_django.fixtures import Settings
 
-from maaledu import work
+from maaledu.work.queue import drain
 from notifications import outgoing
 from notifications.models import Email
 from notifications.queue import EMAILS
@@ -73,7 +73,7 @@ def sent() -> Email:
         dedupe_key="one",
         context={"subject": "Something", "lines": ["a line"]},
     )
-    work.drain(EMAILS, limit=1)
+    drain(EMAILS, limit=1)
     return Email.objects.get(dedupe_key="one")
 
 

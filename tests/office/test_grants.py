@@ -23,9 +23,9 @@ from enrollments.models import Enrollment
 from enrollments.provisioning import LMS_JOBS
 from grants import applications, refusals
 from grants.models import Grant, GrantEvent, Program, Refusal, RefusalCount
-from maaledu import work
 from maaledu.csv import safe_cell
 from maaledu.money import format_money
+from maaledu.work.queue import drain
 from notifications.models import Email
 from operations import queues
 from tests.affiliates.make import make_affiliate, sell
@@ -587,7 +587,7 @@ def test_the_desk_shows_who_used_a_coupon_when_and_for_which_place(
         f"/checkout/{grant.course.slug}/",
         {"email": HOLDER, "accept_terms": "on", "coupon": grant.code},
     )
-    work.drain(LMS_JOBS)
+    drain(LMS_JOBS)
     grant.refresh_from_db()
     enrollment = Enrollment.objects.get()
     assert (grant.status, grant.redeemed_by, grant.enrollment_id) == (
@@ -611,7 +611,7 @@ def test_a_free_place_is_rolled_back_by_those_who_may_repair(
         {"email": HOLDER, "accept_terms": "on", "coupon": grant.code},
     )
     sandbox.lms(courses_any=False, courses=[])
-    work.drain(LMS_JOBS)
+    drain(LMS_JOBS)
     sandbox.lms(courses_any=True)
     row = Enrollment.objects.get().pk
     act(member("view_enrollment"), "enrollments/enrollment", "roll_back", row)

@@ -11,7 +11,7 @@ from accounts.models import User
 from enrollments.models import Enrollment
 from enrollments.provisioning import LMS_JOBS
 from lms_sync.models import DeadLetter, SyncJob
-from maaledu import work
+from maaledu.work.queue import drain
 from notifications.models import Email
 from payments.models import StripeEvent
 from payments.webhooks import EVENTS
@@ -62,7 +62,7 @@ def test_every_page_opens_lists_searches_and_shows_its_rows(
     staff: Client, buyer: Client, sandbox: Sandbox, page: str
 ) -> None:
     buy(buyer)
-    work.drain(LMS_JOBS)
+    drain(LMS_JOBS)
     listing = staff.get(f"/admin/{page}/", {"q": "example"})
     assert listing.status_code == 200
     for row in staff.get(f"/admin/{page}/").context["cl"].result_list[:1]:
@@ -168,7 +168,7 @@ def test_a_dead_letter_is_replayed_from_its_page_with_who_and_when(
     letter.refresh_from_db()
     assert (letter.status, letter.resolved_by) == ("replayed", "boss@example.com")
     assert letter.resolved_at is not None
-    work.drain(LMS_JOBS)
+    drain(LMS_JOBS)
     assert Enrollment.objects.get().has_access
 
 
@@ -217,7 +217,7 @@ def test_dead_events_and_emails_are_replayed_from_their_pages(staff: Client, buy
         "1 replayed, 0 skipped"
         in act(staff, "payments/stripeevent", "replay", event.pk).content.decode()
     )
-    work.drain(EVENTS)
+    drain(EVENTS)
     event.refresh_from_db()
     assert (event.status, event.outcome) == ("done", "Payment already processed")
     assert Email.objects.count() == 0

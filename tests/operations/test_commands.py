@@ -177,6 +177,7 @@ def spoil(payment: Payment) -> None:
     SyncJob.objects.create(dedupe_key=f"enroll:{payment.enrollment_id}", status="dead", **facts)
 
 
+@pytest.mark.breaks_invariants
 def test_one_odd_payment_does_not_keep_the_others_from_being_found_at_night(
     client: Client, sandbox: Sandbox
 ) -> None:
@@ -202,6 +203,7 @@ def test_one_odd_payment_does_not_keep_the_others_from_being_found_at_night(
     assert line == f"ROWS_FAILED: 1 could not be worked on: {payments[1].stripe_session_id}."
 
 
+@pytest.mark.breaks_invariants
 def test_one_odd_payment_does_not_keep_the_other_overdue_ones_from_ending(
     client: Client, sandbox: Sandbox, caplog
 ) -> None:

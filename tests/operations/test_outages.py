@@ -12,7 +12,7 @@ from enrollments.models import Enrollment
 from enrollments.provisioning import LMS_JOBS
 from lms_sync import breaker
 from lms_sync.models import DeadLetter, PlatformState, SyncJob
-from maaledu import work
+from maaledu.work.queue import drain
 from notifications.models import Email
 from operations import outages
 from tests.enrollments.test_provisioning import buy, due_again
@@ -33,7 +33,7 @@ def sweep() -> None:
     """
     PlatformState.objects.filter(retry_at__isnull=False).update(retry_at=timezone.now())
     due_again()
-    work.drain(LMS_JOBS)
+    drain(LMS_JOBS)
     outages.announce()
 
 

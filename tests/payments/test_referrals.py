@@ -23,7 +23,8 @@ from enrollments import fulfillment
 from enrollments.models import Enrollment
 from enrollments.provisioning import LMS_JOBS
 from lms_sync.models import SyncJob
-from maaledu import work
+from maaledu.work.items import DONE, PENDING, retry_now
+from maaledu.work.queue import drain
 from office import sales_figures
 from payments.models import Payment, StripeEvent
 from payments.webhooks import EVENTS
@@ -270,7 +271,7 @@ def test_the_lms_is_told_the_code_where_the_customers_method_takes_it(sandbox: S
         affiliate.code,
         "",
     ]
-    work.drain(LMS_JOBS)
+    drain(LMS_JOBS)
     calls = sandbox.calls("lms", "POST /api/method/lms.lms.payment_confirmation.confirm_payment")
     told = {
         body["user_email"]: body.get("referral_code")
@@ -517,8 +518,8 @@ def test_a_payment_is_kept_while_its_commission_cannot_be_booked_and_settled_aft
         )
     assert (fresh(enrollment).status, fresh(payment).status) == ("pending", "pending")
     event = StripeEvent.objects.get()
-    assert work.retry_now(event)
-    work.drain(EVENTS)
+    assert retry_now(event)
+    drain(EVENTS)
     assert fresh(enrollment).status == "paid"
     assert balance_of(affiliate) == (4990, 0, 0, 0)
 
@@ -647,9 +648,9 @@ def test_fifty_deliveries_at_once_of_the_events_of_one_sale_make_one_commission(
             threads=len(batch),
         )
     assert statuses == [200] * 50
-    StripeEvent.objects.filter(status=work.PENDING).update(next_attempt_at=enrollment.created_at)
-    work.drain(EVENTS)
-    assert set(StripeEvent.objects.values_list("status", flat=True)) == {work.DONE}
+    StripeEvent.objects.filter(status=PENDING).update(next_attempt_at=enrollment.created_at)
+    drain(EVENTS)
+    assert set(StripeEvent.objects.values_list("status", flat=True)) == {DONE}
     assert list(enrollment.events.values_list("to_status", flat=True)) == ["paid"]
     assert Commission.objects.filter(enrollment_id=enrollment.pk).count() == 1
     amounts = list(LedgerEntry.objects.values_list("amount", flat=True))
@@ -665,9 +666,9 @@ def test_first_sales_of_a_new_affiliate_at_once_share_one_balance():
         lambda number: deliver(Client(), completed(payments[number])).status_code, threads=10
     )
     assert statuses == [200] * 10
-    StripeEvent.objects.filter(status=work.PENDING).update(next_attempt_at=affiliate.created_at)
-    work.drain(EVENTS)
-    assert set(StripeEvent.objects.values_list("status", flat=True)) == {work.DONE}
+    StripeEvent.objects.filter(status=PENDING).update(next_attempt_at=affiliate.created_at)
+    drain(EVENTS)
+    assert set(StripeEvent.objects.values_list("status", flat=True)) == {DONE}
     assert Balance.objects.count() == 1
     assert balance_of(affiliate) == (49900, 0, 0, 0)
     day = ReferralDay.objects.get(currency="usd")

@@ -13,7 +13,8 @@ from affiliates.models import Commission, LedgerEntry
 from enrollments.models import Enrollment
 from grants.models import Grant
 from lms_sync.models import SyncJob
-from maaledu import work
+from maaledu.work.items import DONE, PENDING
+from maaledu.work.queue import drain
 from notifications.models import Email
 from notifications.queue import EMAILS
 from payments import disputes, refunds
@@ -291,7 +292,7 @@ def test_our_request_and_stripes_events_of_it_at_once_are_one_refund(sandbox: Sa
             lambda n, mine=mine: resume() if n == 0 else deliver(Client(), mine[n % len(mine)]),
             threads=6,
         )
-        work.drain(EVENTS)
+        drain(EVENTS)
         assert standing(enrollment) == ("refunded", 49900)
     assert rows() == [(49900, "succeeded", "staff")] * 5
     assert at_stripe(sandbox) == [(49900, "succeeded")] * 5
@@ -800,13 +801,11 @@ def test_sale_refund_and_sweep_at_once_end_the_same(client: Client):
             lambda r=refund: deliver(Client(), refunded({**r, "status": "failed"}, "refund.failed"))
         ] * (number % 2)
         race(lambda n, steps=steps: steps[n](), threads=len(steps))
-        StripeEvent.objects.filter(status=work.PENDING).update(
-            next_attempt_at=enrollment.created_at
-        )
-        work.drain(EVENTS)
+        StripeEvent.objects.filter(status=PENDING).update(next_attempt_at=enrollment.created_at)
+        drain(EVENTS)
         refunds.attach_waiting()
         assert standing(enrollment) == (("paid", 0) if number % 2 else ("refunded", 49900))
-    assert set(StripeEvent.objects.values_list("status", flat=True)) == {work.DONE}
+    assert set(StripeEvent.objects.values_list("status", flat=True)) == {DONE}
     assert balance_of(affiliate) == (3 * 4990, 0, 0, 0)
 
 
@@ -938,7 +937,7 @@ def test_each_refund_is_one_mail_that_says_how_much_and_whether_the_place_is_ove
         ("$200.00", False, False),
         ("$299.00", False, True),
     ]
-    work.drain(EMAILS)
+    drain(EMAILS)
     sent = sandbox.mails(BUYER)
     assert len(sent) == 2
     assert all(enrollment.course_title in mail["text"] for mail in sent)
@@ -946,7 +945,7 @@ def test_each_refund_is_one_mail_that_says_how_much_and_whether_the_place_is_ove
         0,
         1,
     ]
-    work.drain(EMAILS)
+    drain(EMAILS)
     assert len(sandbox.mails(BUYER)) == 2
 
 

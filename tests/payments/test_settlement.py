@@ -17,7 +17,8 @@ from django.utils import timezone
 from enrollments.models import Enrollment
 from enrollments.provisioning import LMS_JOBS
 from lms_sync.models import SyncJob
-from maaledu import work
+from maaledu.work.items import replay
+from maaledu.work.queue import drain
 from notifications.models import Email
 from payments import settlement
 from payments.models import Payment, StripeEvent
@@ -112,7 +113,7 @@ def test_every_order_of_a_sessions_events_ends_with_the_same_messages(
         for kind in order:
             assert deliver(client, MAKERS[kind](payment)).status_code == 200
         payments.append(payment)
-    work.drain(LMS_JOBS)
+    drain(LMS_JOBS)
     assert [end_of(payment) for payment in payments] == [ENDS[kinds]] * len(payments)
 
 
@@ -196,7 +197,7 @@ def test_two_attempts_that_are_paid_at_once_make_one_place_and_one_alert() -> No
             lambda number, events=events: deliver(Client(), events[number]).status_code, threads=2
         ) == [200, 200]
         StripeEvent.objects.filter(status="pending").update(next_attempt_at=timezone.now())
-        work.drain(EVENTS)
+        drain(EVENTS)
         assert_paid_once(enrollment)
 
 
@@ -399,7 +400,7 @@ def wear_out(event: StripeEvent) -> None:
         StripeEvent.objects.filter(pk=event.pk, status="pending").update(
             next_attempt_at=timezone.now() - timedelta(seconds=1)
         )
-        work.drain(EVENTS)
+        drain(EVENTS)
     event.refresh_from_db()
 
 
@@ -428,14 +429,14 @@ def test_an_event_that_fails_for_good_is_told_to_staff_once_for_each_time_it_die
         if line.startswith("Reason")
     ]
     assert "IntegrityError" in reason
-    work.replay(event)
+    replay(event)
     wear_out(event)
     assert event.status == "dead"
     assert alerts() == sorted(
         [first, f"alert:dead-event:{event.pk}:{event.fence}:staff@maaledu.example"]
     )
     job.delete()
-    work.replay(event)
+    replay(event)
     wear_out(event)
     assert (event.status, event.outcome, len(alerts())) == ("done", "Event processed", 2)
     assert end_of(payment)[:2] == ("paid", "paid")
@@ -451,7 +452,7 @@ def test_an_event_that_loses_worker_after_worker_is_told_to_staff() -> None:
         payload=completed(payment),
         lapses=6,
     )
-    work.drain(EVENTS)
+    drain(EVENTS)
     event.refresh_from_db()
     assert (event.status, event.last_error.partition(":")[0]) == ("dead", "WORKER_LOST")
     assert alerts() == [f"alert:dead-event:{event.pk}:1:staff@maaledu.example"]

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from enrollments.models import Enrollment, EnrollmentEvent
 from lms_sync.models import SyncJob
-from maaledu import work
+from maaledu.work.queue import drain
 from notifications.models import Email
 from payments.models import Dispute, Payment, Refund, StripeEvent
 from payments.webhooks import EVENTS
@@ -100,7 +100,7 @@ def test_twenty_deliveries_at_once_make_one_paid_enrollment(distinct: bool) -> N
     events = [completed(payment) for _ in range(20)] if distinct else [completed(payment)] * 20
     answers = race(lambda number: deliver(Client(), events[number]).status_code, threads=20)
     assert set(answers) == {200}
-    work.drain(EVENTS)
+    drain(EVENTS)
     assert state(payment) == ("paid", "paid", "", "", 1)
     assert EnrollmentEvent.objects.filter(to_status="paid").count() == 1
 

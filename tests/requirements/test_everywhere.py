@@ -23,7 +23,7 @@ from courses.models import Course
 from enrollments.models import Enrollment
 from lms_sync.models import SyncJob
 from maaledu.errors import AppError
-from maaledu.work import Queue, drain
+from maaledu.work.queue import Queue, drain
 from notifications.models import Email
 from payments.models import Payment
 from tests.architecture import ROOT, product

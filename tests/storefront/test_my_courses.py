@@ -7,7 +7,7 @@ from accounts.models import User
 from enrollments import progress
 from enrollments.models import Enrollment
 from enrollments.provisioning import LMS_JOBS
-from maaledu import work
+from maaledu.work.queue import drain
 from tests.enrollments.test_provisioning import buy
 from tests.factories import make_course, make_pending
 from tests.sandbox_client import Sandbox
@@ -30,7 +30,7 @@ def test_signing_up_later_with_the_same_verified_address_shows_what_was_bought(
     buyer: Client, sandbox: Sandbox
 ) -> None:
     enrollment = buy(buyer)
-    work.drain(LMS_JOBS)
+    drain(LMS_JOBS)
     html = signed_in(enrollment.email).get("/account/").content.decode()
     assert enrollment.course_title in html
     assert "$499.00" in html
@@ -75,7 +75,7 @@ def test_progress_is_fetched_at_most_every_two_minutes_and_kept(
     buyer: Client, sandbox: Sandbox
 ) -> None:
     enrollment = buy(buyer)
-    work.drain(LMS_JOBS)
+    drain(LMS_JOBS)
     enrollment.refresh_from_db()
     sandbox.lms(
         progress={"email": enrollment.email, "course": enrollment.lms_course_id, "percent": 50}
@@ -94,7 +94,7 @@ def test_progress_stays_as_it_was_while_the_lms_is_down(
     buyer: Client, sandbox: Sandbox, mode: str
 ) -> None:
     enrollment = buy(buyer)
-    work.drain(LMS_JOBS)
+    drain(LMS_JOBS)
     Enrollment.objects.update(progress_percent=40)
     enrollment.refresh_from_db()
     sandbox.fault("lms", mode)

@@ -9,7 +9,7 @@ from django.utils import timezone
 from enrollments.models import Enrollment
 from enrollments.provisioning import LMS_JOBS
 from lms_sync.models import DeadLetter, PlatformState, SyncJob
-from maaledu import work
+from maaledu.work.queue import drain
 from payments import settlement
 from payments.models import Payment
 from storefront.status import describe
@@ -305,6 +305,6 @@ def test_nothing_is_called_ready_without_an_lms_enrollment(buyer: Client, sandbo
     enrollment = buy(buyer)
     assert describe(enrollment).course_link == ""
     assert SyncJob.objects.get().status == "pending"
-    work.drain(LMS_JOBS)
+    drain(LMS_JOBS)
     enrollment.refresh_from_db()
     assert describe(enrollment).course_link == enrollment.course_link

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from enrollments.models import Enrollment
 from lms_sync.models import DeadLetter, PlatformState, SyncJob, SyncLock
-from maaledu import work
+from maaledu.work.items import DONE, PENDING, RUNNING
 from notifications.models import Email
 from operations import invariants
 from payments.models import Payment, StripeEvent
@@ -91,7 +91,7 @@ def wait_settled(sandbox: Sandbox, enrolled: int, seconds: float) -> None:
     """Wait until the LMS has this many enrollments, as many confirmations were sent, and no queue
     has anything left.
     """
-    sent = Email.objects.filter(kind="purchase_confirmation", status=work.DONE)
+    sent = Email.objects.filter(kind="purchase_confirmation", status=DONE)
     deadline = time.monotonic() + seconds
     while len(sandbox.enrollments()) < enrolled or sent.count() < enrolled or unfinished():
         if time.monotonic() > deadline:
@@ -108,7 +108,7 @@ def let_time_pass() -> None:
     """
     now = timezone.now()
     for model in QUEUES:
-        model.objects.filter(status=work.PENDING).update(next_attempt_at=now)
-        model.objects.filter(status=work.RUNNING).update(lease_until=now)
+        model.objects.filter(status=PENDING).update(next_attempt_at=now)
+        model.objects.filter(status=RUNNING).update(lease_until=now)
     SyncLock.objects.update(until=now)
     PlatformState.objects.blocked().update(retry_at=now)

@@ -6,9 +6,9 @@ from uuid import UUID
 from django.db.models import Q
 
 from enrollments.models import Enrollment, EnrollmentEvent
-from grants import mails, redemption
+from grants import mails, reinstatement
 from grants.models import Grant
-from grants.redemption import ReinstateResult
+from grants.reinstatement import ReinstateResult
 from maaledu.db import atomic, transition
 from notifications.alerts import alert_staff
 
@@ -45,7 +45,7 @@ def reinstate(enrollment: Enrollment, *, actor: str) -> bool:
 
     Staff are alerted where it stays used, or where its program is over its budget with it.
     """
-    result = redemption.reinstate(
+    result = reinstatement.reinstate(
         cast("UUID", enrollment.grant_id), enrollment_id=enrollment.pk, actor=actor
     )
     if result == ReinstateResult.OVER_BUDGET:
@@ -78,7 +78,7 @@ def redeem_late(enrollment: Enrollment, *, actor: str) -> bool:
     Returns whether the coupon was still available. Staff are alerted where its program is over its
     budget with it: the learner has paid, so the enrollment stays.
     """
-    result = redemption.redeem_late(
+    result = reinstatement.redeem_late(
         cast("UUID", enrollment.grant_id),
         enrollment_id=enrollment.pk,
         email=enrollment.email,

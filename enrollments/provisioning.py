@@ -2,6 +2,7 @@
 
 import logging
 from functools import partial
+from typing import Any
 
 from django.conf import settings
 from django.db.models import Q
@@ -137,7 +138,10 @@ def _record_access(job: SyncJob, enrollment: Enrollment, lms_enrollment_id: str)
 
     In that case its revocation is written already. Without an id nothing was sent to the LMS.
     """
-    given = {"lms_enrollment_id": lms_enrollment_id, "lms_synced_at": timezone.now()}
+    given: dict[str, Any] = {
+        "lms_enrollment_id": lms_enrollment_id,
+        "lms_synced_at": timezone.now(),
+    }
     # The rule is in the UPDATE: it waits for a refund that is being committed, which a look before
     # it would miss.
     if lms_enrollment_id and transition(

@@ -1,8 +1,7 @@
-"""Applying for a grant, and what staff decide: approve, reject, reissue, revoke, extend. Each
-decision leaves its trace and stages its message, in one transaction.
+"""Applying for a grant, and what staff decide: approve, reject, reissue, revoke, extend.
 
-A program's budget is committed at approval by one guarded UPDATE, so that two members of staff
-together cannot exceed it.
+Each decision, its event and its message are one transaction. A program's budget is committed at
+approval by one guarded UPDATE, so that two members of staff together cannot exceed it.
 """
 
 from dataclasses import dataclass
@@ -20,14 +19,14 @@ from grants.codes import new_code
 from grants.errors import AlreadyDecided, ApplicationOpen, InvalidDecision
 from grants.models import Grant, GrantEvent, Program
 from maaledu.db import atomic, transition
-from maaledu.money import format_money
+from maaledu.money import Money
 
 SATURDAY = 5
 
 
 @dataclass(frozen=True)
 class Application:
-    """What an applicant tells us; `email` in its normal form."""
+    """What an applicant wrote; `email` in its normal form."""
 
     name: str
     email: str
@@ -37,9 +36,7 @@ class Application:
 
 @dataclass(frozen=True)
 class Decision:
-    """An approval: how much, until when, from which program. `percent` is an integer from 10 to
-    100.
-    """
+    """An approval: how much, until when, from which program; `percent` from 10 to 100."""
 
     percent: int
     expires_at: datetime
@@ -57,10 +54,9 @@ def working_days_after(start: date, days: int) -> date:
 
 
 def apply(course: Course, application: Application) -> None:
-    """File an application; where one is open already, its applicant gets an e-mail with its state
-    instead.
+    """File an application; where one is open already, e-mail its applicant the state of that one.
 
-    The caller learns nothing: the answer on the page never tells whether an address is known.
+    The caller learns nothing, so that the page cannot reveal whether an address is known.
     """
     try:
         file(course, application)
@@ -97,14 +93,13 @@ def file(course: Course, application: Application) -> Grant:
 @atomic
 def _insert(grant: Grant) -> None:
     grant.save(force_insert=True)
-    GrantEvent.objects.create(grant=grant, what="applied", actor="applicant")
+    GrantEvent.objects.record(grant.pk, "applied", by="applicant")
     mails.stage(mails.RECEIVED, grant)
 
 
 @atomic
 def approve(grant: Grant, decision: Decision, *, by: str) -> Grant:
-    """Turn an application into a coupon for its applicant, paid from the program's budget, and send
-    its code.
+    """Make an application a coupon paid from the program's budget, and send its code.
 
     `by` is the e-mail of the member of staff. Raises AlreadyDecided, InvalidDecision,
     BudgetExceeded.
@@ -131,7 +126,9 @@ def approve(grant: Grant, decision: Decision, *, by: str) -> Grant:
         raise AlreadyDecided
     if decision.program:
         budgets.commit(decision.program, cost)
-    _trace(fresh, f"approved at {decision.percent} %", by, decision.note)
+    GrantEvent.objects.record(
+        fresh.pk, f"approved at {decision.percent} %", by=by, note=decision.note
+    )
     mails.stage(mails.APPROVED, fresh, key="1")
     return fresh
 
@@ -150,8 +147,9 @@ def _check(decision: Decision, grant: Grant) -> None:
 
 @atomic
 def reject(grant: Grant, *, by: str, reason: str, note: str = "") -> Grant:
-    """Decline an application and say why. Raises AlreadyDecided, InvalidDecision for a reason that
-    is not on the list.
+    """Decline an application, and send the reason.
+
+    Raises AlreadyDecided, and InvalidDecision for a reason that is not on the list.
     """
     if reason not in dict(Grant.REASONS):
         raise InvalidDecision("Choose a reason from the list.")
@@ -164,15 +162,16 @@ def reject(grant: Grant, *, by: str, reason: str, note: str = "") -> Grant:
     }
     if not transition(fresh, Grant.REJECTED, **changes):
         raise AlreadyDecided
-    _trace(fresh, f"rejected: {reason}", by, note)
+    GrantEvent.objects.record(fresh.pk, f"rejected: {reason}", by=by, note=note)
     mails.stage(mails.REJECTED, fresh)
     return fresh
 
 
 @atomic
 def reissue(grant: Grant, *, by: str) -> Grant:
-    """Replace the code of an unused coupon and send the new one; the old one is dead from this
-    moment. Raises AlreadyDecided.
+    """Replace the code of an unused coupon, and send the new one; the old one ends at once.
+
+    Raises AlreadyDecided.
     """
     fresh = Grant.objects.get(pk=grant.pk)
     unused = Grant.objects.filter(pk=fresh.pk, status=Grant.APPROVED, code_number=fresh.code_number)
@@ -183,7 +182,7 @@ def reissue(grant: Grant, *, by: str) -> Grant:
     }
     if unused.update(**changes) != 1:
         raise AlreadyDecided("Only an unused coupon can be reissued.")
-    _trace(fresh, "reissued", by)
+    GrantEvent.objects.record(fresh.pk, "reissued", by=by)
     fresh.refresh_from_db()
     mails.stage(mails.APPROVED, fresh, key=str(fresh.code_number))
     return fresh
@@ -191,13 +190,13 @@ def reissue(grant: Grant, *, by: str) -> Grant:
 
 @atomic
 def revoke(grant: Grant, *, by: str, note: str = "") -> Grant:
-    """Take an unused coupon back, and its share of the budget with it. Raises AlreadyDecided."""
+    """End an unused coupon and release its share of the budget. Raises AlreadyDecided."""
     fresh = Grant.objects.get(pk=grant.pk)
     share = budgets.share_of(fresh)
     if not transition(fresh, Grant.REVOKED, **budgets.NOTHING_HELD):
         raise AlreadyDecided("Only an unused coupon can be revoked.")
-    budgets.give_back(share)
-    _trace(fresh, "revoked", by, note)
+    budgets.release(share)
+    GrantEvent.objects.record(fresh.pk, "revoked", by=by, note=note)
     return fresh
 
 
@@ -210,24 +209,20 @@ def extend(grant: Grant, *, by: str, until: datetime) -> Grant:
     if unused.update(expires_at=until, updated_at=timezone.now()) != 1:
         raise AlreadyDecided("Only an unused coupon can be extended.")
     fresh = Grant.objects.get(pk=grant.pk)
-    _trace(fresh, f"extended to {until:%Y-%m-%d}", by)
+    GrantEvent.objects.record(fresh.pk, f"extended to {until:%Y-%m-%d}", by=by)
     return fresh
 
 
-def _trace(grant: Grant, what: str, actor: str, note: str = "") -> None:
-    GrantEvent.objects.create(grant=grant, what=what[:40], actor=actor, note=note)
-
-
 def warnings_about(price: Price, percent: int, *, commission: int) -> list[str]:
-    """Return what staff should know before they approve: a price that turns free, a commission
-    above what is paid.
+    """Return what staff should know before they approve.
 
-    `commission` is the most that a sale at this price may owe an affiliate, in minor units.
+    That is a price that becomes free, and a commission above what is paid. `commission` is the most
+    that a sale at this price may owe an affiliate, in minor units.
     """
     found = []
     if price.is_free and percent < MAX_PERCENT:
-        found.append("What is left to pay is under Stripe's minimum: the place will be free.")
+        found.append("What is left to pay is under Stripe's minimum: the enrollment will be free.")
     if commission > price.to_pay:
-        loss = format_money(commission - price.to_pay, price.currency)
+        loss = Money(commission - price.to_pay, price.currency)
         found.append(f"An affiliate's commission would exceed what is paid by {loss}.")
     return found

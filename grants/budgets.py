@@ -1,9 +1,8 @@
-"""What grants take of a program's budget: committed at approval, given back by a coupon that nobody
-will use.
+"""A program's budget: committed when a grant is approved, released when its coupon is not used.
 
-A grant says itself whether its program counts it (`holds_budget`), so that nothing is given back,
-or counted, twice. What it takes is what it cost at the price of its approval; a price that changes
-later moves nothing (decisions: grant price).
+Each grant keeps whether its program counts it (`holds_budget`), so that no share is counted or
+released twice. A share is what the grant costs at the price of its approval; a price that changes
+later changes nothing (decisions: grant price).
 """
 
 import logging
@@ -25,8 +24,9 @@ NOTHING_HELD: dict[str, Any] = {"committed_amount": 0, "holds_budget": False}
 
 @dataclass(frozen=True)
 class Share:
-    """What a grant holds of a budget: `amount` (minor units) and one place; without program it
-    holds nothing.
+    """What a grant holds of a budget: `amount` (minor units), and one grant of the number.
+
+    Without a program it holds nothing.
     """
 
     program_id: UUID | None
@@ -38,10 +38,13 @@ def share_of(grant: Grant) -> Share:
 
 
 def commit(program: Program, cost: int) -> None:
-    """Hold `cost` (minor units) and one place of the budget. Raises BudgetExceeded, also for the
-    slower of two at once.
+    """Take `cost` (minor units) and one grant from the budget.
+
+    Raises BudgetExceeded, also for the slower of two at once.
     """
     fresh = Program.objects.get(pk=program.pk)
+    # Only while the budget is the one just read: staff may lower it at the same moment, and the
+    # room would be reckoned from the old one.
     same = {
         "currency": program.currency,
         "budget_amount": fresh.budget_amount,
@@ -62,9 +65,11 @@ def commit(program: Program, cost: int) -> None:
         )
 
 
-def give_back(share: Share) -> None:
-    """Return a share whose grant has just let go of it; never more than the program has, which is a
-    mistake to be looked into.
+def release(share: Share) -> None:
+    """Put the share that a grant has just released back into its program's budget.
+
+    Where the program has committed less than that its books are wrong: it is logged, and nothing
+    goes below zero.
     """
     if share.program_id is None:
         return
@@ -82,11 +87,11 @@ def give_back(share: Share) -> None:
         )
 
 
-def take_again(grant: Grant) -> bool:
-    """Count a coupon again that has let go of its share and is used after all; return whether there
-    was room for it.
+def commit_again(grant: Grant) -> bool:
+    """Count a coupon that released its share and is used after all; return whether it had room.
 
-    It is counted without room too: what was given has been given, and the figures say so.
+    It is counted without room too, because its holder has it: the program is then over its budget,
+    and its figures show that.
     """
     cost = discounted(grant.price_at_approval or 0, grant.percent or 0, grant.currency).discount
     uncounted = Grant.objects.filter(pk=grant.pk, program_id__isnull=False, holds_budget=False)

@@ -1,6 +1,4 @@
-"""Coupon codes: MAAL-XXXX-XXXX-XXXX, 12 characters of an alphabet without look-alikes, 60 random
-bits.
-"""
+"""Coupon codes: MAAL-XXXX-XXXX-XXXX, 60 random bits in an alphabet without look-alikes."""
 
 import secrets
 
@@ -16,9 +14,7 @@ def new_code() -> str:
 
 
 def normalize_code(typed: str) -> str:
-    """Return the stored spelling of what somebody typed: upper case, one dash between groups, any
-    other dash or space gone.
-    """
+    """Return the stored spelling of a typed code: upper case, with one dash between groups."""
     plain = "".join(c for c in typed[:MAX_TYPED_LENGTH].upper() if c.isascii() and c.isalnum())
     body = plain.removeprefix(PREFIX)
     groups = [body[i : i + GROUP_LENGTH] for i in range(0, len(body), GROUP_LENGTH)]

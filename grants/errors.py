@@ -2,8 +2,9 @@ from maaledu.errors import AppError
 
 
 class CouponUnavailable(AppError):
-    """The one public refusal of a code: unknown, somebody else's, another course's, used, reserved,
-    expired or revoked.
+    """The one public refusal of a code, whatever the reason is.
+
+    It is unknown, somebody else's, another course's, used, reserved, expired or revoked.
     """
 
     code = "COUPON_UNAVAILABLE"

@@ -1,6 +1,4 @@
-"""How the grants desk stands: what waits and how long, what is promised, used and refused, and what
-the funds have left.
-"""
+"""The figures of grants: what waits and how long, what is approved, used, refused, and left."""
 
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -10,7 +8,7 @@ from django.utils import timezone
 
 from grants import refusals
 from grants.models import Grant, Program
-from maaledu.money import format_money
+from maaledu.money import Money
 
 REFUSALS_DAYS = 30
 LATE_NAMED = 50
@@ -18,9 +16,7 @@ LATE_NAMED = 50
 
 @dataclass(frozen=True)
 class Figures:
-    """The figures of one moment; refusals are those of the last 30 days by their true reason,
-    budgets by program.
-    """
+    """The figures of one moment; refusals are those of 30 days, by their true reason."""
 
     applications_open: int
     oldest_days: int
@@ -70,9 +66,7 @@ def figures() -> Figures:
 
 
 def late_applications() -> list[str]:
-    """Name the applications whose answer is overdue, the oldest first (the nightly round tells
-    staff).
-    """
+    """Name the applications whose answer is overdue, the oldest first, for the nightly alert."""
     found = _overdue(timezone.now().date()).select_related("course")[:LATE_NAMED]
     return [
         f"{grant.name} for {grant.course.title}: the answer was due on"
@@ -86,11 +80,11 @@ def _overdue(today: date) -> QuerySet[Grant]:
 
 
 def budget_left(program: Program) -> str:
-    return pot(program.amount_left, program.grants_left, program.currency)
+    return budget_text(program.amount_left, program.grants_left, program.currency)
 
 
-def pot(amount: int | None, places: int | None, currency: str) -> str:
-    """Return a budget in words: a sum, a number of places, both, or no limit."""
-    parts = [format_money(amount, currency)] if amount is not None else []
-    parts += [f"{places} places"] if places is not None else []
+def budget_text(amount: int | None, grants: int | None, currency: str) -> str:
+    """Return a budget in words: an amount, a number of grants, both, or no limit."""
+    parts = [str(Money(amount, currency))] if amount is not None else []
+    parts += [f"{grants} grants"] if grants is not None else []
     return ", ".join(parts) or "no limit"

@@ -3,22 +3,23 @@
 from typing import Any
 
 from django import forms
+from django.core.exceptions import ValidationError
 
 from accounts.emails import MAX_EMAIL_LENGTH
 from accounts.forms import MAX_NAME_LENGTH, PersonForm
 from grants.applications import Application
 from maaledu.storable import is_storable
 
-MAX_ESSAY = 4000
+MAX_TEXT_LENGTH = 4000
 
 
-class Essay(forms.CharField):
-    """Some plain text of several lines; a line break counts as one character, as in the browser."""
+class TextField(forms.CharField):
+    """Plain text of several lines; a line break counts as one character, as in the browser."""
 
     def __init__(self, **options: Any) -> None:
         missing = {"required": "Please write a few sentences."}
         super().__init__(
-            max_length=MAX_ESSAY,
+            max_length=MAX_TEXT_LENGTH,
             error_messages=missing,
             widget=forms.Textarea(attrs={"rows": 5}),
             **options,
@@ -26,6 +27,12 @@ class Essay(forms.CharField):
 
     def to_python(self, value: Any) -> str:
         return (super().to_python(value) or "").replace("\r\n", "\n")
+
+    def clean(self, value: Any) -> str:
+        text: str = super().clean(value)
+        if not is_storable(text):
+            raise ValidationError("Enter plain text.", code="invalid")
+        return text
 
 
 class ApplicationForm(PersonForm):
@@ -43,28 +50,16 @@ class ApplicationForm(PersonForm):
             attrs={"autocomplete": "email", "inputmode": "email", "spellcheck": "false"}
         ),
     )
-    situation = Essay(
+    situation = TextField(
         label="Your situation",
         help_text="Why the price is out of reach, and which part of it you could pay, if any.",
     )
-    motivation = Essay(
+    motivation = TextField(
         label="What the course is for", help_text="What you want to do with what you learn here."
     )
     consent = forms.BooleanField(
         error_messages={"required": "Without your consent we cannot read the application."},
     )
-
-    def clean_situation(self) -> str:
-        return self._essay("situation")
-
-    def clean_motivation(self) -> str:
-        return self._essay("motivation")
-
-    def _essay(self, field: str) -> str:
-        text = self.cleaned_data[field]
-        if not is_storable(text):
-            raise forms.ValidationError("Enter plain text.", code="invalid")
-        return text
 
     def application(self) -> Application:
         data = self.cleaned_data

@@ -1,4 +1,4 @@
-"""What an applicant is told, and where a coupon stands; each message once for its cause."""
+"""The e-mails to an applicant about a grant and its coupon, each sent once for its cause."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from django.urls import reverse
 from courses.discounts import discounted
 from courses.models import Course
 from grants.models import Grant
-from maaledu.money import format_money
+from maaledu.money import Money
 from notifications import outgoing
 
 RECEIVED, APPROVED, REJECTED = "grant_received", "grant_approved", "grant_rejected"
@@ -41,8 +41,8 @@ def _coupon_context(grant: Grant, course: Course) -> dict[str, Any]:
     return {
         "code": grant.code,
         "percent": grant.percent,
-        "list_price": format_money(price.list_price, price.currency),
-        "to_pay": format_money(price.to_pay, price.currency),
+        "list_price": str(Money(price.list_price, price.currency)),
+        "to_pay": str(Money(price.to_pay, price.currency)),
         "is_free": price.is_free,
         "expires_on": _day(grant.expires_at),
         "checkout_link": (

@@ -1,5 +1,6 @@
 import secrets
 from datetime import datetime
+from uuid import UUID
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -14,9 +15,7 @@ CODE_LENGTH = 14
 
 
 def new_token() -> str:
-    """Return 192 random bits: whoever has the link may see the application, so nobody can guess
-    one.
-    """
+    """Return 192 random bits, which nobody can guess: whoever has the link sees the application."""
     return secrets.token_urlsafe(24)
 
 
@@ -25,8 +24,9 @@ def _choices(*values: str) -> list[tuple[str, str]]:
 
 
 class Program(models.Model):
-    """A pot that grants are paid from: a sum, a number of places, or both. What is promised is
-    committed at approval.
+    """A budget that pays for grants: an amount, a number of grants, or both.
+
+    What a grant costs is committed when it is approved.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -50,8 +50,9 @@ class Program(models.Model):
 
     @property
     def is_used(self) -> bool:
-        """Whether a grant was ever paid from it. Also one that let go of its share may count again,
-        in the currency it had.
+        """Whether a grant was ever paid from it, also one that has released its share.
+
+        That one may be counted again, so the program keeps its currency.
         """
         return self.grants.exists()
 
@@ -94,7 +95,7 @@ class Grant(models.Model):
     OPEN = [PENDING, APPROVED, RESERVED]
     TRANSITIONS = {
         PENDING: [],
-        # Back from redeemed only when a free place is rolled back that the LMS refused for good, or
+        # From redeemed only when a free enrollment is rolled back that the LMS refused for good, or
         # staff refund a payment and give its coupon back.
         APPROVED: [PENDING, RESERVED, REDEEMED],
         REJECTED: [PENDING],
@@ -140,7 +141,7 @@ class Grant(models.Model):
         default=0, help_text="Minor units held from the program's budget."
     )
     holds_budget = models.BooleanField(
-        default=False, help_text="Whether its program counts it: its amount, and one place."
+        default=False, help_text="Whether its program counts it: its amount, and one grant."
     )
     reject_reason = models.CharField(max_length=20, blank=True, choices=REASONS)
     note = models.CharField(max_length=500, blank=True)
@@ -185,10 +186,16 @@ class Grant(models.Model):
         return self.percent == 100
 
 
-class GrantEvent(models.Model):
-    """One row for every decision and every move of a grant: what, by whom, when, why. Insert only.
+class GrantEventQuerySet(models.QuerySet["GrantEvent"]):
+    def record(self, grant_id: UUID, what: str, *, by: str, note: str = "") -> "GrantEvent":
+        """Write one event, cut to the lengths of its columns."""
+        return self.create(grant_id=grant_id, what=what[:40], actor=by[:140], note=note[:500])
 
-    The coupon of a free place is held and used up in one move, which is one row.
+
+class GrantEvent(models.Model):
+    """One row for each decision on a grant and each move of it: what, by whom, why. Insert only.
+
+    The coupon of a free enrollment is reserved and redeemed in one move, which is one row.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -197,6 +204,8 @@ class GrantEvent(models.Model):
     actor = models.CharField(max_length=140)
     note = models.CharField(max_length=500, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = GrantEventQuerySet.as_manager()
 
     class Meta:
         indexes = [models.Index(fields=["-created_at"])]
@@ -207,7 +216,7 @@ class GrantEvent(models.Model):
 
 
 class RefusalCount(models.Model):
-    """How many coupons were refused on a day for one true reason, which the buyer is never told."""
+    """How many coupons were refused on a day for one true reason, which no buyer ever reads."""
 
     UNKNOWN, FOREIGN, OTHER_COURSE, LOST_RACE = "unknown", "foreign", "other_course", "lost_race"
     TRUE_REASONS = [
@@ -236,15 +245,14 @@ class RefusalCount(models.Model):
 
 
 class Refusal(models.Model):
-    """One refused code, for staff alone: when, why, and which coupon it was. Insert only;
-    `grants.refusals` says what is kept.
+    """One refused code, for staff alone: when, why, and whose coupon it was. Insert only.
 
-    Writing one costs the same whatever the reason is. Hence no constraint on `grant`: only a known
-    code would be checked.
+    `grants.refusals` says how many are kept.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     reason = models.CharField(max_length=20, choices=_choices(*RefusalCount.TRUE_REASONS))
+    # No constraint: only a known code would be checked, and the time that takes would reveal it.
     grant = models.ForeignKey(
         Grant, on_delete=models.DO_NOTHING, db_constraint=False, null=True, related_name="refusals"
     )

@@ -1,6 +1,4 @@
-"""What staff change of a program: what they edited and nothing else, beside the approvals that draw
-on it at the same time.
-"""
+"""Changing a program while approvals may take from its budget at the same time."""
 
 from typing import Any
 
@@ -11,12 +9,13 @@ from grants.models import Program
 
 
 def change(program: Program, **changes: Any) -> None:
-    """Write the changed columns of a program by one guarded UPDATE; what it has committed is left
-    alone.
+    """Write the changed columns of a program and nothing else: not what it has committed.
 
     Raises ProgramInUse where more is committed by now than a new budget allows, or anything at all
-    under a new currency.
+    in case of a new currency.
     """
+    # One guarded UPDATE: a save of the whole row would overwrite what an approval has committed
+    # since the form was loaded.
     room = Program.objects.filter(pk=program.pk)
     for budget, committed in (
         ("budget_amount", "committed_amount"),

@@ -1,19 +1,16 @@
-"""A coupon's life at checkout: quote, reserve, redeem, release, expire. Each move is one guarded
-UPDATE, and leaves its row.
+"""A coupon's life at checkout: quote, reserve, redeem, release, expire.
 
-The rule of every move is its WHERE, so that of any number of learners at once exactly one wins. A
-move and its row are one transaction, which is the caller's. Source: decisions, "when a coupon is
-consumed", "coupon released", "e-mail in the coupon look-up", "grant price".
+The rule of every move is the WHERE of one guarded UPDATE, so that of any number of learners at once
+exactly one wins. A move and its event are one transaction, which is the caller's. Source:
+decisions, "when a coupon is consumed", "coupon released", "e-mail in the coupon look-up", "grant
+price".
 """
 
 import logging
 from dataclasses import dataclass
 from datetime import datetime
-from enum import Enum, auto
 from uuid import UUID
 
-from django.conf import settings
-from django.db import IntegrityError
 from django.utils import timezone
 
 from courses.discounts import Price, discounted
@@ -22,25 +19,13 @@ from grants import budgets, refusals
 from grants.codes import normalize_code
 from grants.errors import CouponUnavailable
 from grants.models import Grant, GrantEvent, GrantQuerySet, RefusalCount
-from maaledu.db import OutOfDate, atomic
-from maaledu.money import exponent_of, format_money
+from maaledu.db import atomic
+from maaledu.money import Money, exponent_of
 
 logger = logging.getLogger(__name__)
 
 SYSTEM, CHECKOUT = "system", "checkout"
 TOLERATED_PRICE_CHANGE = 1  # in major units (decisions: grant price)
-KEPT_USED = "kept used"
-
-
-class ReinstateResult(Enum):
-    """What came of a coupon once the ordinary way was over: after a late payment, or with a place
-    that was taken back.
-    """
-
-    DONE = auto()
-    OVER_BUDGET = auto()  # its program's budget is exceeded by it
-    KEPT_USED = auto()  # its holder has another grant open for the course
-    UNAVAILABLE = auto()  # somebody else has it, or there is nothing left to do
 
 
 @dataclass(frozen=True)
@@ -56,11 +41,10 @@ class Quote:
 
 
 def quote(*, code: str, email: str, course: Course, running: UUID | None = None) -> Quote:
-    """Return what this code gives this person on this course. Raises CouponUnavailable, one refusal
-    for every reason.
+    """Return what this code gives this person on this course.
 
     `running` is the buyer's own live enrollment, whose reserved coupon is theirs. `email` is in its
-    normal form.
+    normal form. Raises CouponUnavailable, one refusal for every reason.
     """
     grant = Grant.objects.filter(code=normalize_code(code), email=email, course=course).first()
     if grant is None or not _is_usable(grant, running):
@@ -79,9 +63,9 @@ def _is_usable(grant: Grant, running: UUID | None) -> bool:
 
 
 def _refusal(code: str, email: str, course: Course) -> CouponUnavailable:
-    """Return the refusal with its true reason; the same one look-up is made whatever it is, so that
-    the time says nothing.
-    """
+    """Return the refusal with its true reason."""
+    # One look-up whatever the reason is: the time an answer takes must not reveal that a code
+    # exists.
     found = Grant.objects.filter(code=normalize_code(code)).first()
     reason = _reason(found, email, course)
     logger.info("coupon refused", extra={"reason": reason, "grant": str(found.pk) if found else ""})
@@ -101,23 +85,24 @@ def _reason(grant: Grant | None, email: str, course: Course) -> str:
 
 
 def take(grant: Grant, price: Price, *, enrollment_id: UUID, until: datetime) -> bool:
-    """Hold the coupon for one checkout, or use it up for a free place, and return whether this call
-    won it.
+    """Reserve the coupon for one checkout, or redeem it where nothing is left to pay.
 
-    A price that has moved since the approval is noted in the row; the percentage is the promise,
-    and the budget stays as it was committed (decisions: grant price).
+    Returns whether this call won it. A price that has changed since the approval is noted in the
+    event; the percentage is the promise, and the budget stays as it was committed (decisions: grant
+    price).
     """
     if price.is_free:
-        won, what = _use_at_once(grant, enrollment_id), "redeemed"
+        won, what = _redeem_at_once(grant, enrollment_id), "redeemed"
     else:
         won, what = reserve(grant, enrollment_id=enrollment_id, until=until), "reserved"
     if won:
-        _trace(grant.pk, what, CHECKOUT, f"enrollment {enrollment_id}{_price_note(grant, price)}")
+        note = f"enrollment {enrollment_id}{_price_note(grant, price)}"
+        GrantEvent.objects.record(grant.pk, what, by=CHECKOUT, note=note)
     return won
 
 
 def reserve(grant: Grant, *, enrollment_id: UUID, until: datetime) -> bool:
-    """Hold the coupon for one checkout, and return whether this call won it: one guarded UPDATE."""
+    """Hold the coupon for one checkout, and return whether this call won it."""
     now = timezone.now()
     held = {
         "status": Grant.RESERVED,
@@ -128,10 +113,8 @@ def reserve(grant: Grant, *, enrollment_id: UUID, until: datetime) -> bool:
     return _usable(grant, now).update(**held, updated_at=now) == 1
 
 
-def _use_at_once(grant: Grant, enrollment_id: UUID) -> bool:
-    """A free place waits for no payment: its coupon is held and used up by the same guarded
-    UPDATE.
-    """
+def _redeem_at_once(grant: Grant, enrollment_id: UUID) -> bool:
+    """Reserve and redeem in one UPDATE: a free enrollment waits for no payment."""
     now = timezone.now()
     used = {
         "status": Grant.REDEEMED,
@@ -161,13 +144,13 @@ def _price_note(grant: Grant, price: Price) -> str:
     ) <= TOLERATED_PRICE_CHANGE * 10 ** exponent_of(price.currency):
         return ""
     return (
-        f"; price {format_money(price.list_price, price.currency)}, at approval"
-        f" {format_money(before, grant.currency)}"
+        f"; price {Money(price.list_price, price.currency)}, at approval"
+        f" {Money(before, grant.currency)}"
     )
 
 
 def redeem(grant_id: UUID, *, enrollment_id: UUID, email: str, actor: str) -> bool:
-    """Use the coupon up for the enrollment that holds it, and return whether this call did."""
+    """Redeem the coupon for the enrollment that holds it, and return whether this call did."""
     now = timezone.now()
     held = Grant.objects.filter(pk=grant_id, enrollment_id=enrollment_id, status=Grant.RESERVED)
     used = {
@@ -178,38 +161,14 @@ def redeem(grant_id: UUID, *, enrollment_id: UUID, email: str, actor: str) -> bo
     }
     won = held.update(**used, updated_at=now) == 1
     if won:
-        _trace(grant_id, "redeemed", actor, f"enrollment {enrollment_id}")
+        GrantEvent.objects.record(
+            grant_id, "redeemed", by=actor, note=f"enrollment {enrollment_id}"
+        )
     return won
 
 
-@atomic
-def redeem_late(grant_id: UUID, *, enrollment_id: UUID, email: str, actor: str) -> ReinstateResult:
-    """Use a released coupon up for a payment that arrived late, if nobody else has it by now; the
-    same again if it is done.
-
-    Its program counts it again where it had given its share back, with or without room for it.
-    """
-    now = timezone.now()
-    free = Grant.objects.filter(pk=grant_id, status__in=[Grant.APPROVED, Grant.EXPIRED])
-    used = {
-        "status": Grant.REDEEMED,
-        "enrollment_id": enrollment_id,
-        "redeemed_at": now,
-        "redeemed_by": email,
-    }
-    won = free.update(**used, reserved_until=None, updated_at=now) == 1
-    if won:
-        _trace(grant_id, "redeemed late", actor, f"enrollment {enrollment_id}")
-    mine = Grant.objects.filter(
-        pk=grant_id, enrollment_id=enrollment_id, status=Grant.REDEEMED
-    ).first()
-    return _counted_again(mine) if mine else ReinstateResult.UNAVAILABLE
-
-
 def release(grant_id: UUID, *, enrollment_id: UUID, actor: str) -> bool:
-    """Give the coupon of a checkout that ended back to its holder, and return whether this call
-    did.
-    """
+    """Free the coupon of a checkout that has ended, and return whether this call did."""
     now = timezone.now()
     held = Grant.objects.filter(pk=grant_id, enrollment_id=enrollment_id, status=Grant.RESERVED)
     free = {
@@ -220,69 +179,16 @@ def release(grant_id: UUID, *, enrollment_id: UUID, actor: str) -> bool:
     }
     won = held.update(**free, updated_at=now) == 1
     if won:
-        _trace(grant_id, "released", actor, f"enrollment {enrollment_id}")
+        GrantEvent.objects.record(
+            grant_id, "released", by=actor, note=f"enrollment {enrollment_id}"
+        )
     return won
 
 
-@atomic
-def reinstate(grant_id: UUID, *, enrollment_id: UUID, actor: str) -> ReinstateResult:
-    """Make a used coupon good again because its place was taken back, for COUPON_GIVE_BACK_LIFETIME
-    at least.
-
-    Where its holder has another grant open for the course it stays used, for there is one open
-    grant at most; its program gets its share back then. Somebody who applies at this very moment
-    makes all of the transaction run again.
-    """
-    used = Grant.objects.filter(pk=grant_id, enrollment_id=enrollment_id, status=Grant.REDEEMED)
-    grant = used.first()
-    if grant is None:
-        return ReinstateResult.UNAVAILABLE
-    if Grant.objects.open().filter(course_id=grant.course_id, email=grant.email).exists():
-        return _keep_used(grant, actor)
-    now = timezone.now()
-    until = max(grant.expires_at or now, now + settings.COUPON_GIVE_BACK_LIFETIME)
-    free = {
-        "status": Grant.APPROVED,
-        "enrollment_id": None,
-        "redeemed_at": None,
-        "redeemed_by": "",
-        "reserved_at": None,
-    }
-    try:
-        won = used.update(**free, expires_at=until, updated_at=now) == 1
-    except IntegrityError as error:
-        raise OutOfDate from error
-    if not won:
-        return ReinstateResult.UNAVAILABLE
-    _trace(
-        grant_id,
-        "reinstated",
-        actor,
-        f"enrollment {enrollment_id}; good until {until:%Y-%m-%d}",
-    )
-    return _counted_again(grant)
-
-
-def _keep_used(grant: Grant, actor: str) -> ReinstateResult:
-    counted = Grant.objects.filter(pk=grant.pk, status=Grant.REDEEMED, holds_budget=True)
-    if (
-        grant.holds_budget
-        and counted.update(**budgets.NOTHING_HELD, updated_at=timezone.now()) == 1
-    ):
-        budgets.give_back(budgets.share_of(grant))
-    note = f"enrollment {grant.enrollment_id}; another grant of the holder is open"
-    if not GrantEvent.objects.filter(grant_id=grant.pk, what=KEPT_USED, note=note).exists():
-        _trace(grant.pk, KEPT_USED, actor, note)
-    return ReinstateResult.KEPT_USED
-
-
-def _counted_again(grant: Grant) -> ReinstateResult:
-    return ReinstateResult.DONE if budgets.take_again(grant) else ReinstateResult.OVER_BUDGET
-
-
 def expire_overdue() -> int:
-    """Expire the unused coupons past their date, never one that an open checkout holds; return how
-    many (R064).
+    """Expire the unused coupons past their date, and return how many (R064).
+
+    Never one that an open checkout holds.
     """
     overdue = list(Grant.objects.overdue(timezone.now()).order_by("expires_at")[:500])
     return sum(_expire(grant) for grant in overdue)
@@ -292,15 +198,12 @@ def expire_overdue() -> int:
 def _expire(grant: Grant) -> bool:
     now = timezone.now()
     share = budgets.share_of(grant)
+    # Only as it was read, so that what is released is what the grant held.
     as_read = Grant.objects.overdue(now).filter(
         pk=grant.pk, holds_budget=grant.holds_budget, committed_amount=grant.committed_amount
     )
     won = as_read.update(status=Grant.EXPIRED, **budgets.NOTHING_HELD, updated_at=now) == 1
     if won:
-        budgets.give_back(share)
-        _trace(grant.pk, "expired", SYSTEM, "Automatically expired")
+        budgets.release(share)
+        GrantEvent.objects.record(grant.pk, "expired", by=SYSTEM, note="Automatically expired")
     return won
-
-
-def _trace(grant_id: UUID, what: str, actor: str, note: str) -> None:
-    GrantEvent(grant_id=grant_id, what=what, actor=actor[:140], note=note).save(force_insert=True)

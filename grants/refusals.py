@@ -1,8 +1,8 @@
-"""Refused coupons and why. The buyer is told one sentence; staff see the true reason, in rows and
-in counts of the day.
+"""Refused coupons and why: the buyer reads one sentence, staff see the true reason.
 
-Each refusal costs the same statements, whatever the reason is. The counts stay; of the rows the
-newest are kept, and none past their retention, so that nobody fills the table by guessing.
+It is kept in rows and in counts of the day. Each refusal costs the same statements whatever the
+reason is, so that the time of an answer reveals nothing. The counts stay; of the rows the newest
+are kept, and none past their retention, so that nobody fills the table by guessing.
 """
 
 from collections.abc import Iterator
@@ -19,8 +19,9 @@ from grants.models import Refusal, RefusalCount
 
 
 def refusal(reason: str, *, email: str, course: str, grant: UUID | None) -> CouponUnavailable:
-    """Return the one public refusal, to be raised, with what staff may know of it; `course` is a
-    slug, `grant` whose code it is.
+    """Return the one public refusal, to be raised, with what staff may know of it.
+
+    `course` is a slug, `grant` the key of the grant whose code was entered.
     """
     return CouponUnavailable(
         reason=reason, tried_by=masked(email), course=course, grant=str(grant or "")
@@ -35,8 +36,9 @@ def masked(email: str) -> str:
 
 @contextmanager
 def counted() -> Iterator[None]:
-    """Count and keep a CouponUnavailable that leaves this block, once; for entrances, where no
-    transaction is open.
+    """Count and keep a CouponUnavailable that leaves this block.
+
+    For views, where no transaction is open: inside one the refusal would roll back its own row.
     """
     try:
         yield
@@ -47,21 +49,20 @@ def counted() -> Iterator[None]:
 
 
 def _keep(error: CouponUnavailable) -> None:
-    told = error.details
-    row = Refusal(
-        reason=told["reason"],
-        grant_id=told["grant"] or None,
-        course_slug=told["course"],
-        tried_by=told["tried_by"],
+    details = error.details
+    Refusal.objects.create(
+        reason=details["reason"],
+        grant_id=details["grant"] or None,
+        course_slug=details["course"],
+        tried_by=details["tried_by"],
     )
-    row.save(force_insert=True)
 
 
 def count(reason: str) -> None:
-    """Add one refusal to today's count: one UPDATE. The day's first refusal opens the day for every
-    reason alike.
-    """
+    """Add one refusal to today's count."""
     today = timezone.now().date()
+    # The day's first refusal makes the rows of every reason, so that no later one takes more
+    # statements than another.
     if not _add(today, reason):
         _open(today)
         _add(today, reason)
@@ -86,19 +87,16 @@ def since(day: date) -> dict[str, int]:
 
 # --- what is kept ---------------------------------------------------------------------------------
 def forget_surplus() -> int:
-    """Delete all but the newest rows, guesses apart from the rest so that they push nothing out;
-    return how many went.
+    """Delete all but the newest rows, and return how many went.
+
+    Guessed codes are counted apart, so that guessing pushes no other refusal out.
     """
-    guesses = Refusal.objects.filter(reason=RefusalCount.UNKNOWN)
-    return sum(
-        map(
-            _forget_all_but_the_newest,
-            (guesses, Refusal.objects.exclude(reason=RefusalCount.UNKNOWN)),
-        )
-    )
+    return _forget_all_but_newest(
+        Refusal.objects.filter(reason=RefusalCount.UNKNOWN)
+    ) + _forget_all_but_newest(Refusal.objects.exclude(reason=RefusalCount.UNKNOWN))
 
 
-def _forget_all_but_the_newest(rows: QuerySet[Refusal]) -> int:
+def _forget_all_but_newest(rows: QuerySet[Refusal]) -> int:
     most = settings.REFUSALS_MOST
     surplus = list(
         rows.order_by("-created_at").values_list("created_at", flat=True)[most : most + 1]
@@ -107,7 +105,6 @@ def _forget_all_but_the_newest(rows: QuerySet[Refusal]) -> int:
 
 
 def forget_old() -> int:
-    """Delete the rows past their retention; the counts of the day stay. Return how many went."""
-    return Refusal.objects.filter(created_at__lt=timezone.now() - settings.REFUSALS_KEPT).delete()[
-        0
-    ]
+    """Delete the rows past their retention, and return how many; the counts of the day stay."""
+    oldest = timezone.now() - settings.REFUSALS_KEPT
+    return Refusal.objects.filter(created_at__lt=oldest).delete()[0]

@@ -11,11 +11,10 @@ from grants.models import Grant
 
 
 def send_reminders() -> int:
-    """Remind the holders of unused coupons 7 days and 1 day before the end, once each; return how
-    many were reminded.
+    """Remind the holders of unused coupons before they expire; return how many were reminded.
 
-    A moment that lay before the approval already is left out: its mail has just said how long the
-    coupon is good.
+    Once for each of GRANT_REMINDER_DAYS. A reminder that was due before the approval is left out:
+    the approval's e-mail has just said how long the coupon is good.
     """
     now = timezone.now()
     longest = now + timedelta(days=max(settings.GRANT_REMINDER_DAYS))

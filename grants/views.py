@@ -1,4 +1,4 @@
-"""Applying for a grant, following an application, and trying a coupon at checkout."""
+"""The pages of a learner who applies for a grant and follows the application."""
 
 from typing import Any
 
@@ -21,8 +21,9 @@ from maaledu.limits import limit
 
 @method_decorator(limit("grant_application", methods=["POST"]), name="dispatch")
 class ApplyView(View):
-    """The application form of one course. Its answer is the same whether the address is known or
-    not.
+    """The application form of one course.
+
+    Its answer is the same whether the address is known or not.
     """
 
     def get(self, request: HttpRequest, slug: str) -> HttpResponse:
@@ -43,12 +44,14 @@ class ApplyView(View):
     def page(
         self, request: HttpRequest, course: Course, form: ApplicationForm, *, status: int = 200
     ) -> HttpResponse:
-        return render(request, "grants/apply.html", {**_facts(course), "form": form}, status=status)
+        return render(
+            request, "grants/apply.html", {**_course_context(course), "form": form}, status=status
+        )
 
 
 @require_safe
 def applied(request: HttpRequest, slug: str) -> HttpResponse:
-    return render(request, "grants/applied.html", _facts(_course(slug)))
+    return render(request, "grants/applied.html", _course_context(_course(slug)))
 
 
 @require_safe
@@ -73,5 +76,5 @@ def _course(slug: str) -> Course:
     return course
 
 
-def _facts(course: Course) -> dict[str, Any]:
+def _course_context(course: Course) -> dict[str, Any]:
     return {"course": course, "answer_days": settings.GRANT_ANSWER_WORKING_DAYS}

@@ -8,7 +8,7 @@ from django.shortcuts import redirect
 
 from grants import programs
 from grants.errors import ProgramInUse
-from grants.figures import budget_left, figures, pot
+from grants.figures import budget_left, budget_text, figures
 from grants.models import Program
 from office.base import EditAdmin, edited
 from office.grant_forms import ProgramForm
@@ -36,11 +36,11 @@ class ProgramAdmin(EditAdmin):
 
     @admin.display(description="budget")
     def budget(self, program: Program) -> str:
-        return pot(program.budget_amount, program.budget_grants, program.currency)
+        return budget_text(program.budget_amount, program.budget_grants, program.currency)
 
     @admin.display(description="committed")
     def committed(self, program: Program) -> str:
-        return pot(program.committed_amount, program.committed_grants, program.currency)
+        return budget_text(program.committed_amount, program.committed_grants, program.currency)
 
     @admin.display(description="left")
     def left(self, program: Program) -> str:

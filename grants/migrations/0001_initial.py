@@ -157,7 +157,7 @@ class Migration(migrations.Migration):
                     "holds_budget",
                     models.BooleanField(
                         default=False,
-                        help_text="Whether its program counts it: its amount, and one place.",
+                        help_text="Whether its program counts it: its amount, and one grant.",
                     ),
                 ),
                 (

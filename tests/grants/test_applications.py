@@ -258,7 +258,12 @@ def test_who_applies_again_is_told_how_the_first_application_stands() -> None:
 @pytest.mark.parametrize(
     ("price", "percent", "commission", "said"),
     [
-        (4900, 99, 0, ["What is left to pay is under Stripe's minimum: the place will be free."]),
+        (
+            4900,
+            99,
+            0,
+            ["What is left to pay is under Stripe's minimum: the enrollment will be free."],
+        ),
         (4900, 100, 0, []),
         (49900, 95, 4990, ["An affiliate's commission would exceed what is paid by $24.95."]),
         (49900, 90, 4990, []),

@@ -333,7 +333,7 @@ def test_two_presses_of_the_button_commit_the_budget_once(staff: Client) -> None
     [
         (49900, 50, ["$249.50"]),
         (49900, 95, ["$474.05", "$24.95", "commission would exceed what is paid by $24.95"]),
-        (4900, 99, ["$49.00", "the place will be free"]),
+        (4900, 99, ["$49.00", "the enrollment will be free"]),
     ],
 )
 def test_the_preview_tells_the_cost_and_what_to_beware_of(
@@ -690,14 +690,14 @@ def test_the_figures_are_on_the_page_of_programs_and_on_the_command_line(
     assert (printed["approved, unused"], printed["redeemed"], printed["left in Fund"]) == (
         "1",
         "0",
-        "$750.50, 2 places",
+        "$750.50, 2 grants",
     )
     assert (printed["refused, foreign (30 days)"], printed["refused, unknown (30 days)"]) == (
         "2",
         "0",
     )
     page = staff.get("/admin/grants/program/").content.decode()
-    for text in ("Applications open", "12 days", "Refused, foreign (30 days)", "$750.50, 2 places"):
+    for text in ("Applications open", "12 days", "Refused, foreign (30 days)", "$750.50, 2 grants"):
         assert text in page
 
 

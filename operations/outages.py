@@ -1,4 +1,4 @@
-"""Alert staff once an incident that a platform is down or misconfigured, and of nightly findings."""
+"""Alert staff that a platform is down or misconfigured, and of what the nightly checks found."""
 
 from collections.abc import Callable, Sequence
 

@@ -1,4 +1,4 @@
-"""Run steps one after another, such as a sweep's or the night's, where one failure stops no other."""
+"""Run the steps of a sweep or of the night, where the failure of one stops no other."""
 
 import logging
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""Celery's three tasks. Each reads its work from the tables, so that a lost message loses nothing."""
+"""Celery's three tasks. Each reads its work from the tables: a lost message loses nothing."""
 
 from celery import shared_task
 from django.core.management import call_command

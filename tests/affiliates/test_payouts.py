@@ -17,7 +17,7 @@ from affiliates.models import Affiliate, LedgerEntry, Payout, PayoutBatch, Payou
 from affiliates.payout_details import PayoutDetails
 from affiliates.payout_drafts import Run
 from maaledu.db import transition
-from operations import money_invariants
+from operations.invariants.payouts import check_two_persons
 from tests import tables
 from tests.affiliates.make import make_affiliate, make_staff, sell, tomorrow
 from tests.affiliates.payday import (
@@ -312,7 +312,7 @@ def test_where_the_database_cannot_refuse_it_the_invariants_name_it():
     staff, _ = make_staff(), owed()
     batch = draft(staff)
     assert transition(batch, PayoutBatch.RELEASED, released_by=staff)
-    assert money_invariants.check_two_persons() == [
+    assert check_two_persons() == [
         f"payout batch {batch.pk} was drafted and released by one person"
     ]
 

@@ -144,10 +144,8 @@ def test_access_is_kept_where_the_setting_says_so(sandbox: Sandbox, settings):
     assert invariants.verify() == []
     settings.REVOKE_ON_REFUND = True
     assert invariants.verify() == [
-        (
-            f"check_undone_places: enrollment {enrollment.pk} is refunded, has access, and no job"
-            " takes it away"
-        )
+        f"check_ended_enrollments: enrollment {enrollment.pk} is refunded, has access, and no job"
+        " takes it away"
     ]
 
 

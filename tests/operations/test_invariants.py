@@ -19,11 +19,38 @@ from grants.models import Grant, Program
 from lms_sync.models import SyncJob
 from maaledu.db import transition
 from notifications.models import Email
-from operations import invariants, money_invariants
+from operations import invariants
+from operations.invariants.access import (
+    check_access_is_recorded,
+    check_job_has_paid,
+    check_one_confirmation,
+    check_paid_has_job,
+)
+from operations.invariants.coupons import (
+    check_budgets,
+    check_coupon_at_most_once,
+    check_coupon_is_not_stuck,
+)
+from operations.invariants.enrollments import (
+    check_audit,
+    check_one_live_enrollment,
+    check_one_open_payment,
+    check_paid_is_paid_for,
+    check_pending_ends,
+    check_received_is_fulfilled,
+)
+from operations.invariants.work import (
+    check_attempts,
+    check_dead_events,
+    check_dead_letters,
+    check_events_once,
+    check_queues,
+)
 from payments.models import Payment, StripeEvent
 from tests.factories import completed, deliver, make_pending
 from tests.grants.make import make_coupon
 from tests.holding import worth_asking
+from tests.operations import test_money_invariants
 
 pytestmark = pytest.mark.breaks_invariants
 LONG_AGO = timedelta(hours=3)
@@ -130,30 +157,30 @@ def budget_miscounted(enrollment: Enrollment) -> None:
 
 
 DAMAGES: dict[Callable[[Enrollment], None], Callable[[], list[str]]] = {
-    received_by_nobody: invariants.check_received_is_fulfilled,
-    unpaid_for: invariants.check_paid_is_paid_for,
-    paid_another_amount: invariants.check_paid_is_paid_for,
-    without_job: invariants.check_paid_has_job,
-    never_paid: invariants.check_job_has_paid,
-    access_unrecorded: invariants.check_access_is_recorded,
-    access_by_another_id: invariants.check_access_is_recorded,
-    without_mail: invariants.check_one_confirmation,
-    mail_without_access: invariants.check_one_confirmation,
-    lease_forgotten: invariants.check_queues,
-    running_without_lease: invariants.check_queues,
-    dead_in_silence: invariants.check_dead_letters,
-    event_dead: invariants.check_dead_events,
-    pending_for_ever: invariants.check_pending_ends,
-    trail_cut: invariants.check_audit,
-    event_without_outcome: invariants.check_events_once,
-    attempts_invented: invariants.check_attempts,
-    coupon_unredeemed: invariants.check_coupon_at_most_once,
-    coupon_stuck: invariants.check_coupon_is_not_stuck,
-    budget_miscounted: invariants.check_budgets,
+    received_by_nobody: check_received_is_fulfilled,
+    unpaid_for: check_paid_is_paid_for,
+    paid_another_amount: check_paid_is_paid_for,
+    without_job: check_paid_has_job,
+    never_paid: check_job_has_paid,
+    access_unrecorded: check_access_is_recorded,
+    access_by_another_id: check_access_is_recorded,
+    without_mail: check_one_confirmation,
+    mail_without_access: check_one_confirmation,
+    lease_forgotten: check_queues,
+    running_without_lease: check_queues,
+    dead_in_silence: check_dead_letters,
+    event_dead: check_dead_events,
+    pending_for_ever: check_pending_ends,
+    trail_cut: check_audit,
+    event_without_outcome: check_events_once,
+    attempts_invented: check_attempts,
+    coupon_unredeemed: check_coupon_at_most_once,
+    coupon_stuck: check_coupon_is_not_stuck,
+    budget_miscounted: check_budgets,
 }
 # What a unique constraint keeps out of the database is damaged with the constraint gone, in the
 # next test.
-BY_CONSTRAINT = {invariants.check_one_live_enrollment, invariants.check_one_open_payment}
+BY_CONSTRAINT = {check_one_live_enrollment, check_one_open_payment}
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
@@ -169,7 +196,7 @@ def test_damage_is_named_by_the_check_that_guards_it(
 
 
 def test_every_check_is_shown_to_have_teeth() -> None:
-    elsewhere = set(money_invariants.CHECKS)  # tests/operations/test_money_invariants.py
+    elsewhere = set(test_money_invariants.DAMAGES)
     assert set(DAMAGES.values()) | BY_CONSTRAINT | elsewhere == set(invariants.CHECKS)
 
 

@@ -1,0 +1,50 @@
+"""What must hold at any moment, each as one check that names the rows for which it does not.
+
+Everything is computed anew from the rows that caused it. Source: contracts/reliability, section 1.
+"""
+
+from collections.abc import Iterable
+
+from operations.invariants import (
+    access,
+    coupons,
+    enrollments,
+    ledger,
+    payouts,
+    reversals,
+    work,
+)
+from operations.invariants.reading import Check
+
+CHECKS: tuple[Check, ...] = (
+    enrollments.check_one_live_enrollment,
+    enrollments.check_one_open_payment,
+    enrollments.check_paid_is_paid_for,
+    enrollments.check_received_is_fulfilled,
+    enrollments.check_pending_ends,
+    enrollments.check_audit,
+    access.check_paid_has_job,
+    access.check_job_has_paid,
+    access.check_access_is_recorded,
+    access.check_one_confirmation,
+    work.check_queues,
+    work.check_dead_letters,
+    work.check_dead_events,
+    work.check_events_once,
+    work.check_attempts,
+    coupons.check_coupon_at_most_once,
+    coupons.check_coupon_is_not_stuck,
+    coupons.check_budgets,
+    ledger.check_balances,
+    ledger.check_commissions,
+    ledger.check_sales_are_credited,
+    payouts.check_payouts,
+    payouts.check_two_persons,
+    reversals.check_refunds,
+    reversals.check_ended_enrollments,
+)
+
+
+def verify(checks: Iterable[Check] = CHECKS) -> list[str]:
+    """Run the checks and return what does not hold, each line headed by its check's name."""
+    return [f"{check.__name__}: {line}" for check in checks for line in check()]

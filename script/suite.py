@@ -32,6 +32,7 @@ ENGINES = ("sqlite", "postgres", "mongodb")
 WITHOUT_DATABASE = (
     "tests/sandbox",
     "tests/test_architecture.py",
+    "tests/test_faketime.py",
     "tests/test_requirements.py",
     "tests/lms_sync/test_client.py",
     "tests/maaledu/test_checks.py::test_a_good_production_environment_passes_every_check",

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
@@ -21,10 +21,13 @@ START_SECONDS = 20
 
 
 class Sandbox:
-    """One sandbox process. Options are flags: ``Sandbox(lms_server="B", async_delay=0.2)``."""
+    """One sandbox process. Options are flags: ``Sandbox(lms_server="B", async_delay=0.2)``;
+    ``environment`` is added to the process's own.
+    """
 
-    def __init__(self, **options: object) -> None:
+    def __init__(self, *, environment: Mapping[str, str] | None = None, **options: object) -> None:
         self.options = options
+        self.environment = environment or {}
         self.process: subprocess.Popen[str] | None = None
         self.http_port = int(str(options.pop("port", 0)))
         self.smtp_port = int(str(options.pop("smtp_port", 0)))
@@ -51,7 +54,11 @@ class Sandbox:
             if not name.startswith("SANDBOX_") and name != "MAALEDU_ENV"
         }
         self.process = subprocess.Popen(
-            command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+            command,
+            cwd=ROOT,
+            env={**environment, **self.environment},
+            stdout=subprocess.PIPE,
+            text=True,
         )
         self._read_ports()
         return self

@@ -16,6 +16,7 @@ from notifications.models import Email
 from operations import invariants
 from payments.models import Payment, StripeEvent
 from tests.engines import url_of_test_database
+from tests.faketime import Clock, remove_leftovers
 from tests.faults import Faults
 from tests.sandbox_client import Sandbox
 
@@ -133,6 +134,57 @@ def shop(shop_processes: Shop, sandbox: Sandbox, db: None) -> Iterator[Shop]:
     yield shop_processes.open()
     assert invariants.verify() == []
     assert leaks_in(shop_processes.new_output()) == []
+
+
+@pytest.fixture(scope="session")
+def clock(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clock]:
+    """The time of `timed_shop` and `timed_sandbox`: `clock.advance(days=30)`. It never goes back,
+    so each test begins when the one before it ended.
+    """
+    yield Clock(tmp_path_factory.mktemp("clock"))
+    remove_leftovers()
+
+
+@pytest.fixture(scope="session")
+def timed_sandbox_process(clock: Clock) -> Iterator[Sandbox]:
+    with Sandbox(
+        courses_any=True, webhook_retry_base=0.3, environment=clock.environment
+    ) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def timed_sandbox(timed_sandbox_process: Sandbox) -> Sandbox:
+    timed_sandbox_process.reset()
+    timed_sandbox_process.webhooks(hold=True)
+    return timed_sandbox_process
+
+
+@pytest.fixture(scope="session")
+def timed_shop_processes(
+    system_env: dict[str, str],
+    clock: Clock,
+    timed_sandbox_process: Sandbox,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Shop]:
+    env = {
+        **system_env,
+        **clock.environment,
+        "STRIPE_API_BASE": timed_sandbox_process.stripe_url,
+        "FRAPPE_LMS_BASE_URL": timed_sandbox_process.lms_url,
+        "EMAIL_PORT": str(timed_sandbox_process.smtp_port),
+    }
+    kind = CeleryShop if connection.vendor == "postgresql" else Shop
+    shop = kind(env, timed_sandbox_process, tmp_path_factory.mktemp("timed-shop"))
+    yield shop
+    shop.close()
+
+
+@pytest.fixture
+def timed_shop(timed_shop_processes: Shop, timed_sandbox: Sandbox, db: None) -> Iterator[Shop]:
+    """The shop whose processes and sandbox take the time from `clock`; nothing sold yet."""
+    yield timed_shop_processes.open()
+    assert invariants.verify() == []
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,15 @@
 import os
 import sys
 
+import django
 from django.core.management import execute_from_command_line
+
+from maaledu.version import VERSION
 
 if __name__ == "__main__":
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "maaledu.settings")
-    execute_from_command_line(sys.argv)
+    # Django answers this one itself, with its own version, before it looks for commands.
+    if sys.argv[1:] == ["version"]:
+        sys.stdout.write(f"MaalEdu {VERSION}, Django {django.get_version()}\n")
+    else:
+        execute_from_command_line(sys.argv)

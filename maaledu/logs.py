@@ -1,6 +1,4 @@
-"""Structured logs through the standard library, with secrets and mailboxes taken out of every line
-of every logger.
-"""
+"""Structured logs through the standard library, without secrets and mailboxes in any line."""
 
 import functools
 import json
@@ -13,13 +11,15 @@ from typing import Any
 import structlog
 from structlog.types import EventDict, Processor
 
+from maaledu.version import VERSION
+
 ACCESS = "maaledu.access"
 HIDDEN = "[hidden]"
 SHORTEST_SECRET = 8
 DEPTH = 6
 LONGEST_TEXT = 20_000
 DROPPED = ("request", "data", "_record", "_from_structlog")
-OURS = ("timestamp", "level", "logger", "request_id")
+OURS = ("timestamp", "level", "logger", "request_id", "version")
 
 SECRET_WORDS = (
     "password",
@@ -45,9 +45,9 @@ AFTER_NAME = (
     r"(?!\[hidden)(?:\"[^\"]{0,400}\"|'[^']{0,400}'|(?:bearer |basic |token )?[^\s&\"',;)}]{1,400})"
 )
 
-# What gives a secret away: a few characters to look for first, since most lines hold none; then
-# what to replace. Every repetition is bounded, so that a long line made by a visitor costs no more
-# than its length.
+# What a secret looks like: a few characters to search for first, since most lines hold none; then
+# what to replace. Every repetition is bounded, so that a long line sent by a visitor costs time in
+# proportion to its length and no more.
 LOOKS: list[tuple[tuple[str, ...], re.Pattern[str], str]] = [
     (("://",), re.compile(r"(?i)([a-z0-9+.-]{1,20}://)[^\s/@]{1,300}@"), rf"\1{HIDDEN}@"),
     (("hooks.slack.com",), re.compile(r"(hooks\.slack\.com/services/)[\w/-]+"), rf"\1{HIDDEN}"),
@@ -81,7 +81,7 @@ LOOKS: list[tuple[tuple[str, ...], re.Pattern[str], str]] = [
         re.compile(r"(/(?:enrollments|cancelled)/[\w-]{4})[\w-]{5,}"),
         r"\1…",
     ),
-    # The row that a database would not take, as it tells of it.
+    # The row that a database refused, which it repeats in its message.
     (
         ("detail:", "context:"),
         re.compile(
@@ -99,15 +99,14 @@ LOOKS: list[tuple[tuple[str, ...], re.Pattern[str], str]] = [
 
 
 def configure(options: Mapping[str, Any]) -> None:
-    """Set the logs up: `level`, `json` (or lines for people), and `secrets`, values that must never
-    appear as they are.
-    """
+    """Set the logs up by `level`, `json` (else lines for people) and the `secrets` to hide."""
     redact = Redactor(options.get("secrets", ()))
     prepare: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.stdlib.ExtraAdder(),
+        _add_version,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
     for_people = structlog.dev.ConsoleRenderer(colors=False)
@@ -129,8 +128,13 @@ def configure(options: Mapping[str, Any]) -> None:
     )
 
 
+def _add_version(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    event["version"] = VERSION
+    return event
+
+
 def _dict_config(formatters: dict[str, Any], level: str) -> dict[str, Any]:
-    """Loggers that bring their own handlers, or repeat the access line, are brought into line."""
+    """Return the handlers, without those that loggers bring themselves or that repeat a request."""
     plain: dict[str, Any] = {"handlers": [], "propagate": True}
     quiet = ("django.server", "django.request", "django.security.csrf")
     chatty = (
@@ -159,8 +163,9 @@ def _dict_config(formatters: dict[str, Any], level: str) -> dict[str, Any]:
 
 
 class Redactor:
-    """The last step before a line is written: hides by name of the field, by value, and by what a
-    secret looks like.
+    """The last step before a line is written, which takes secrets out of it.
+
+    It hides by the name of a field, by known values, and by what a secret looks like.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
@@ -206,8 +211,9 @@ class Redactor:
 
 
 class AccessFormatter(logging.Formatter):
-    """The one line of every request, made without the machinery of the others: it is paid for on
-    every kept page.
+    """The one line of every request.
+
+    Made without structlog, whose processors would cost more than a cached page does.
     """
 
     def __init__(self, *, redact: Redactor, as_json: bool) -> None:
@@ -224,10 +230,11 @@ class AccessFormatter(logging.Formatter):
                 "level": "info",
                 "logger": ACCESS,
                 "event": record.msg,
+                "version": VERSION,
                 **facts,
             }
             return json.dumps(line, ensure_ascii=False)
-        return f"{now} {' '.join(map(str, facts.values()))}"
+        return f"{now} {' '.join(map(str, facts.values()))} {VERSION}"
 
 
 def _is_card(text: str) -> bool:

@@ -1,6 +1,4 @@
-"""What monitors and machines ask about our state; people who are not staff learn no more than
-whether it is well.
-"""
+"""The addresses that monitors ask; only staff see more than the status and the version."""
 
 import logging
 
@@ -15,6 +13,7 @@ from django.views.decorators.http import require_safe
 from lms_sync.connection import FRAPPE
 from lms_sync.models import PlatformState
 from maaledu.limits import limit
+from maaledu.version import VERSION
 
 logger = logging.getLogger(__name__)
 
@@ -23,26 +22,24 @@ _migrated: set[str] = set()
 
 @require_safe
 def live(request: HttpRequest) -> JsonResponse:
-    """This process runs and can answer. Asks nobody else."""
+    """Answer that this process runs, without a query or a call."""
     return _status("ok", healthy=True)
 
 
 @require_safe
 def ready(request: HttpRequest) -> JsonResponse:
-    """This process can serve visitors: the database answers and has every migration."""
+    """Answer whether this process can serve: the database answers and has every migration."""
     try:
         MigrationRecorder(connection).migration_qs.exists()
         ok = _is_migrated()
     except DatabaseError as error:
         logger.warning("not ready: the database does not answer", extra={"error": str(error)})
         ok = False
-    return _status("ok" if ok else "unavailable", healthy=ok)
+    return _status("ok" if ok else "unavailable", healthy=ok, version=VERSION)
 
 
 def _is_migrated() -> bool:
-    """Return whether every migration has been applied; once true it stays true for the life of this
-    process.
-    """
+    """Return whether every migration is applied; once true, this process asks no more."""
     if connection.alias not in _migrated:
         executor = MigrationExecutor(connection)
         waiting = executor.migration_plan(executor.loader.graph.leaf_nodes())
@@ -56,9 +53,7 @@ def _is_migrated() -> bool:
 @require_safe
 @limit("api")
 def frappe_health(request: HttpRequest) -> JsonResponse:
-    """Whether the LMS answers, as the breaker knows it. Asking makes no call to the LMS
-    (requirement R113).
-    """
+    """Answer whether the LMS is up as the breaker knows it, without a call (requirement R113)."""
     state = PlatformState.objects.filter(name=FRAPPE).first() or PlatformState(name=FRAPPE)
     details = (
         _platform_details(state) if request.user.is_authenticated and request.user.is_staff else {}

@@ -1,4 +1,4 @@
-"""Accept what arrives from outside: stored with its effects, or stored alone for a later attempt."""
+"""Accept what arrives from outside: stored with its effects, or alone for a later attempt."""
 
 import logging
 from datetime import timedelta

@@ -8,6 +8,7 @@ import structlog
 from django.conf import settings as django_settings
 
 from maaledu.logs import HIDDEN, LONGEST_TEXT, Redactor, configure
+from maaledu.version import VERSION
 
 SECRETS = [
     "sk_" + "live_51Abcdefghij",
@@ -172,6 +173,12 @@ def test_structlogs_own_loggers_write_through_it_too(lines):
     structlog.get_logger("own").info("called", api_key="hunter22", course="data-analysis")
     [line] = lines()
     assert (line["api_key"], line["course"], line["event"]) == (HIDDEN, "data-analysis", "called")
+
+
+def test_every_line_carries_the_version(lines):
+    logging.getLogger("any.logger").warning("hello")
+    structlog.get_logger("ours").warning("hello")
+    assert [line["version"] for line in lines()] == [VERSION, VERSION]
 
 
 def test_every_line_carries_its_time_level_logger_and_request(lines):

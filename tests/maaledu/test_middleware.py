@@ -7,6 +7,7 @@ from django.conf import settings as django_settings
 from django.test import Client
 
 from maaledu.logs import ACCESS, AccessFormatter, Redactor
+from maaledu.version import VERSION
 
 UNSAFE = ("'unsafe-inline'", "'unsafe-hashes'", " *", "data: script", "http:")
 
@@ -53,7 +54,7 @@ def test_the_access_line_has_the_facts_and_no_query_token_or_whole_address(probe
         answer.status_code,
         "127.0.0.0/24",
     )
-    assert line["request_id"] == answer["X-Request-ID"]
+    assert (line["request_id"], line["version"]) == (answer["X-Request-ID"], VERSION)
     assert 0 <= line["duration_ms"] < 10_000
     assert "cs_test_1" not in json.dumps(line)
 

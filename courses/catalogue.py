@@ -1,6 +1,4 @@
-"""Finds the courses a visitor asks for: search, filters, facet counts and one page, in two
-queries.
-"""
+"""The catalogue: search, filters, counts by category and one page of courses, in two queries."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -18,8 +16,9 @@ RELATED_COURSES = 3
 
 @dataclass(frozen=True)
 class Filters:
-    """What a visitor narrowed the catalogue to. Empty means everything; only values we offer ever
-    get in here.
+    """What a visitor narrowed the catalogue to; an empty value means everything.
+
+    It holds only values that the page offers.
     """
 
     q: str = ""
@@ -32,9 +31,7 @@ class Filters:
         return any(asdict(self).values())
 
     def query_string(self, **extra: str) -> str:
-        """Return `?q=…&level=…` of what is set, changed by `extra`; an empty value takes a filter
-        away.
-        """
+        """Return `?q=…&level=…` of what is set; `extra` changes it, or drops what it has empty."""
         parameters = {name: value for name, value in {**asdict(self), **extra}.items() if value}
         return f"?{urlencode(parameters)}" if parameters else ""
 

@@ -1,6 +1,4 @@
-"""The compositions, two for each category. Each returns SVG elements that fit a canvas of 640 by
-400.
-"""
+"""The compositions, two for each category: SVG elements that fit a canvas of 640 by 400."""
 
 import math
 

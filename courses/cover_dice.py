@@ -1,6 +1,4 @@
-"""Reproducible choices: the same seed gives the same numbers on every machine and version of
-Python.
-"""
+"""Reproducible choices: a seed gives the same numbers on every machine and version of Python."""
 
 import hashlib
 from collections.abc import Sequence

@@ -1,13 +1,13 @@
-"""Colors of the covers: one family of hues for each category, a dark and two lighter grounds in
-each.
-"""
+"""Colors of the covers: one family of hues for each category, each on three grounds."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Palette:
-    """`ground` fills the cover; `strong` and `soft` are its two tones; `pop` is used once or twice;
+    """The five colors of one cover.
+
+    `ground` fills it, `strong` and `soft` are its two tones, `pop` is used once or twice, and
     `deep` is the darkest.
     """
 

@@ -1,9 +1,8 @@
-"""Cover art drawn from a course's slug and category: the same course always has the same cover, and
-no file is stored.
+"""Cover art drawn from a course's slug and category, so that no file is stored.
 
-Only presentation attributes are used, no style element, so that a page's content security policy
-never matters. Grounds are of middling lightness: they hold on a white page and do not glare on a
-dark one.
+The same course always has the same cover. Only presentation attributes are used, no style element,
+so that a page's content security policy never matters. Grounds are of middling lightness: they are
+seen on a white page and do not glare on a dark one.
 """
 
 import functools

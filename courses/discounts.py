@@ -1,6 +1,4 @@
-"""What a grant makes of a price. Percentages are integers, money is in minor units, and rounding is
-half up, once.
-"""
+"""A price under a grant: integer percentages of minor units, rounded half up once."""
 
 from dataclasses import dataclass
 
@@ -12,8 +10,9 @@ MIN_PERCENT, MAX_PERCENT = 10, 100
 
 @dataclass(frozen=True)
 class Price:
-    """List price, discount and what is left to pay, in minor units; nothing to pay means no
-    Stripe.
+    """List price, discount and what is left to pay, in minor units.
+
+    Where nothing is left to pay, Stripe is not asked.
     """
 
     list_price: int
@@ -27,9 +26,7 @@ class Price:
 
 
 def undiscounted(list_price: int, currency: str) -> Price:
-    """Return the price without a grant: the list price, or nothing where it is under Stripe's
-    minimum.
-    """
+    """Return the price without a grant, which is 0 where it is under Stripe's minimum."""
     return Price(list_price, 0, list_price if is_chargeable(list_price, currency) else 0, currency)
 
 

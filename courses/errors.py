@@ -12,9 +12,7 @@ class CourseNotFound(AppError):
 
 
 class CourseNotReady(AppError):
-    """A course that lacks what a buyer or the LMS needs cannot go on sale; the message says what is
-    missing.
-    """
+    """The course lacks what a buyer or the LMS needs; the message says what."""
 
     code = "COURSE_NOT_READY"
     message = "This course cannot be published yet."

@@ -21,9 +21,9 @@ def _start(course: Course) -> Question:
     cause = "you enroll" if course.is_free else "your payment is received"
     return Question(
         "When can I start?",
-        f"As soon as {cause}. We set up your place on the learning platform, usually within a"
-        " minute, and send you an e-mail with the link. If it ever takes longer, your status page"
-        " says why, and your place is kept.",
+        f"As soon as {cause}. We enroll you on the learning platform, usually within a minute, and"
+        " send you an e-mail with the link. If it ever takes longer, your status page says why, and"
+        " your enrollment is kept.",
     )
 
 
@@ -72,5 +72,5 @@ def _employer(course: Course) -> Question:
     return Question(
         "Can my employer pay?",
         "Yes. Any card may be used, and Stripe e-mails a receipt to the payer. Enter the learner's"
-        " own e-mail address at checkout: that is where the place is set up.",
+        " own e-mail address at checkout: we enroll this address.",
     )

@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -16,7 +17,7 @@ from courses.validators import (
     validate_slug,
 )
 from maaledu.db import new_id
-from maaledu.money import CURRENCIES, CURRENCY_CHOICES, format_money
+from maaledu.money import CURRENCIES, CURRENCY_CHOICES
 from maaledu.public_pages import bump_public_pages
 
 COVER_VERSION = "1"
@@ -31,23 +32,20 @@ class CourseQuerySet(models.QuerySet["Course"]):
         return self.published().filter(lms_platform__in=Course.DRIVEN)
 
     def without_driver(self) -> "CourseQuerySet":
-        """Keep those that staff have published and that cannot be sold, because nothing connects us
-        to their platform.
-        """
+        """Keep those that are published, but whose platform has no driver, so none can be sold."""
         return self.published().exclude(lms_platform__in=Course.DRIVEN)
 
     def search(self, text: str) -> "CourseQuerySet":
-        """Keep the courses that contain every word of `text` literally, in title, summary or
-        category.
-        """
+        """Keep the courses whose title, summary or category contains every word of `text`."""
         found = self
         for word in search_words(text):
             found = found.filter(search_text__contains=word)
         return found
 
     def filtered(self, *, category: str = "", level: str = "", price: str = "") -> "CourseQuerySet":
-        """Keep the courses of one category, level and price band; an empty value keeps all, as does
-        an unknown band.
+        """Keep the courses of one category, level and price band.
+
+        An empty value keeps all, and so does an unknown band.
         """
         wanted = {
             name: value for name, value in (("category", category), ("level", level)) if value
@@ -60,8 +58,9 @@ class CourseQuerySet(models.QuerySet["Course"]):
 
 
 class Course(models.Model):
-    """What is sold. Who is enrolled is counted from the enrollments, never kept here (requirements
-    R028, R029).
+    """What is sold.
+
+    Who is enrolled is counted from the enrollments, never kept here (requirements R028, R029).
     """
 
     class Status(models.TextChoices):
@@ -150,7 +149,7 @@ class Course(models.Model):
         self._name_in_lms()
         self.search_text = fold(f"{self.title} {self.summary} {self.get_category_display()}")
         if kwargs.get("update_fields") is not None:
-            kwargs["update_fields"] = _with_what_follows({*kwargs["update_fields"]})
+            kwargs["update_fields"] = _with_derived({*kwargs["update_fields"]})
         super().save(*args, **kwargs)
         bump_public_pages()
 
@@ -159,22 +158,22 @@ class Course(models.Model):
 
     def clean(self) -> None:
         self._name_in_lms()
-        errors = _messages(
-            lms_course_id=lambda: validate_lms_course_id(self.lms_platform, self.lms_course_id)
-        )
+        errors = {
+            "lms_course_id": _messages(
+                validate_lms_course_id, self.lms_platform, self.lms_course_id
+            )
+        }
         if self.price is not None:
-            errors |= _messages(price=lambda: validate_price(self.price, self.currency))
+            errors["price"] = _messages(validate_price, self.price, self.currency)
         if self.currency not in CURRENCIES:
             errors["currency"] = ["Choose one of the currencies we charge in."]
         if self.status == self.Status.PUBLISHED and not self.has_driver:
             errors["lms_platform"] = [f"{self.no_driver} Take the course off sale first."]
-        if errors:
-            raise ValidationError(errors)
+        if any(errors.values()):
+            raise ValidationError({name: found for name, found in errors.items() if found})
 
     def _name_in_lms(self) -> None:
-        """In Frappe LMS a course is known by its slug, so ours is what we assume (requirement
-        R026).
-        """
+        """Name the course in the LMS by its slug, as Frappe LMS does, unless staff did (R026)."""
         if not self.lms_course_id and self.lms_platform == self.Platform.FRAPPE:
             self.lms_course_id = self.slug
 
@@ -196,16 +195,12 @@ class Course(models.Model):
 
     @property
     def enrolled(self) -> int:
-        """How many places are paid for: counted on every look, kept nowhere (requirement R029)."""
+        """How many enrollments are paid: counted on every look, kept nowhere (requirement R029)."""
         return self.enrollments.paid().count()
 
     @property
     def is_free(self) -> bool:
         return self.price == 0
-
-    @property
-    def price_display(self) -> str:
-        return "Free" if self.is_free else format_money(self.price, self.currency)
 
     @property
     def outcome_list(self) -> list[str]:
@@ -220,10 +215,9 @@ class Course(models.Model):
         return read_instructors(self.instructors)
 
 
-def _with_what_follows(columns: set[str]) -> set[str]:
-    """Add the columns that are made from those that are saved; the others may be newer in the
-    database than here.
-    """
+def _with_derived(columns: set[str]) -> set[str]:
+    """Add the columns that are derived from those that are saved, and no others."""
+    # A derived column whose sources are not saved here may be newer in the database.
     made_from = {
         "lms_course_id": {"slug", "lms_platform"},
         "search_text": {"title", "summary", "category"},
@@ -235,12 +229,10 @@ def _with_what_follows(columns: set[str]) -> set[str]:
     }
 
 
-def _messages(**checks: Any) -> dict[str, list[str]]:
-    """Run each check and return what the failing ones said, by field."""
-    found: dict[str, list[str]] = {}
-    for name, check in checks.items():
-        try:
-            check()
-        except ValidationError as error:
-            found[name] = error.messages
-    return found
+def _messages(validate: Callable[..., None], *values: Any) -> list[str]:
+    """Return the messages of a validator that refuses these values, none where it accepts them."""
+    try:
+        validate(*values)
+    except ValidationError as error:
+        return error.messages
+    return []

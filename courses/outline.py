@@ -20,9 +20,7 @@ def read_lines(text: str) -> list[str]:
 
 
 def read_modules(text: str) -> list[Module]:
-    """Return the modules of a syllabus: a line starting with `-` is a lesson of the module above
-    it.
-    """
+    """Return the modules of a syllabus; a line with a leading `-` is a lesson of the one above."""
     modules: list[Module] = []
     for line in read_lines(text):
         if line.startswith("-"):

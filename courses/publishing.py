@@ -19,8 +19,9 @@ def publish(course: Course) -> bool:
 
 
 def archive(course: Course) -> bool:
-    """Take a course off sale and return whether this call did it. Learners who bought it keep their
-    access.
+    """Take a course off sale and return whether this call did it.
+
+    Learners who bought it keep their access.
     """
     return _move(course, Course.Status.ARCHIVED)
 

@@ -1,4 +1,4 @@
-"""Turns what a visitor typed into words that are compared literally, the same on every database."""
+"""Makes search terms of what a visitor typed, which every database compares in the same way."""
 
 import unicodedata
 
@@ -6,9 +6,7 @@ MAX_QUERY_LENGTH = 100
 
 
 def clean_query(text: str) -> str:
-    """Return at most 100 printable characters on one line; control characters and lone surrogates
-    are dropped.
-    """
+    """Return at most 100 printable characters on one line, without surrogates."""
     kept = "".join(
         character if character.isprintable() else " " for character in text[: MAX_QUERY_LENGTH * 2]
     )
@@ -16,8 +14,9 @@ def clean_query(text: str) -> str:
 
 
 def fold(text: str) -> str:
-    """Return the form in which text is stored for searching and compared: compatible characters
-    unified, case removed.
+    """Return the form in which text is stored for searching and compared.
+
+    Compatible characters are unified, and case is removed.
     """
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 

@@ -6,15 +6,13 @@ from django.conf import settings
 from django.utils.safestring import SafeString
 
 from courses.models import Course
-from maaledu.money import CURRENCIES
+from maaledu.money import plain_amount
 
 _UNSAFE = {ord(character): f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 
 
 def describe(course: Course) -> SafeString:
-    """Return the JSON of a course, escaped so that no text in it can end the script element it is
-    put in.
-    """
+    """Return the JSON of a course, escaped so that no text in it can end its script element."""
     return SafeString(json.dumps(_facts(course), ensure_ascii=False).translate(_UNSAFE))
 
 
@@ -43,12 +41,7 @@ def _offer(course: Course) -> dict:
     return {
         "@type": "Offer",
         "category": "Free" if course.is_free else "Paid",
-        "price": _major_units(course.price, CURRENCIES[course.currency].exponent),
+        "price": plain_amount(course.price, course.currency),
         "priceCurrency": course.currency.upper(),
         "availability": "https://schema.org/InStock",
     }
-
-
-def _major_units(amount: int, exponent: int) -> str:
-    whole, minor = divmod(amount, 10**exponent)
-    return f"{whole}.{minor:0{exponent}d}" if exponent else str(whole)

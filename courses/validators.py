@@ -1,5 +1,6 @@
-"""What a course may look like before it can be sold. Sources: requirements R026 and R031, decisions
-(chargeable minimum).
+"""What a course must look like before it can be sold.
+
+Sources: requirements R026 and R031, decisions (chargeable minimum).
 """
 
 import re
@@ -7,7 +8,7 @@ import re
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
 
-from maaledu.money import CURRENCIES, format_money, stripe_minimum
+from maaledu.money import CURRENCIES, Money, stripe_minimum
 
 MAX_LMS_ID_LENGTH = 140  # the longest document name Frappe stores
 STRIPE_MAXIMUM = 99_999_999  # minor units; Stripe takes amounts of up to eight digits
@@ -55,16 +56,17 @@ def validate_lms_course_id(platform: str, value: str) -> None:
 
 def validate_price(price: int, currency: str) -> None:
     """Raise ValidationError unless the price is 0 (free) or an amount that Stripe can charge.
+
     `price` is in minor units.
     """
     if price < 0:
         raise ValidationError("A price cannot be negative.", code="negative_price")
     if currency in CURRENCIES and 0 < price < stripe_minimum(currency):
-        least = format_money(stripe_minimum(currency), currency)
+        least = Money(stripe_minimum(currency), currency)
         raise ValidationError(
             f"Set 0 for a free course, or at least {least}.", code="below_minimum"
         )
     if currency in CURRENCIES and price > STRIPE_MAXIMUM:
         raise ValidationError(
-            f"Set at most {format_money(STRIPE_MAXIMUM, currency)}.", code="above_maximum"
+            f"Set at most {Money(STRIPE_MAXIMUM, currency)}.", code="above_maximum"
         )

@@ -36,12 +36,7 @@ def _catalogue_context(filters: Filters, found: Catalogue, *, is_first_page: boo
         "total": found.total,
         "query": filters.q,
         "filters": filters,
-        "categories": [
-            (slug, label, found.counts.get(slug, 0), filters.query_string(category=slug))
-            for slug, label in sorted(
-                Course.Category.choices, key=lambda choice: choice[0] != filters.category
-            )
-        ],
+        "categories": _categories(filters, found),
         "everywhere": filters.query_string(category=""),
         "category_label": Course.Category(filters.category).label if filters.category else "",
         "levels": Course.Level.choices,
@@ -53,6 +48,21 @@ def _catalogue_context(filters: Filters, found: Catalogue, *, is_first_page: boo
         "next_cursor": found.page.next_cursor,
         "next_url": filters.query_string(cursor=found.page.next_cursor),
     }
+
+
+def _categories(filters: Filters, found: Catalogue) -> list[dict]:
+    """Return the categories with their counts and addresses, the chosen one first."""
+    all_of_them = [
+        {
+            "slug": slug,
+            "label": label,
+            "count": found.counts.get(slug, 0),
+            "url": filters.query_string(category=slug),
+        }
+        for slug, label in Course.Category.choices
+    ]
+    chosen = [category for category in all_of_them if category["slug"] == filters.category]
+    return chosen + [category for category in all_of_them if category not in chosen]
 
 
 @require_safe
@@ -76,8 +86,9 @@ def course(request: HttpRequest, slug: str) -> HttpResponse:
 @require_safe
 @public_page
 def cover(request: HttpRequest, slug: str) -> HttpResponse:
-    """The drawing of a course that is or was on sale; its address carries a version, so it may be
-    kept for long.
+    """The drawing of a course that is or was on sale.
+
+    Its address carries a version, so that browsers may keep it for long.
     """
     shown = Course.objects.exclude(status=Course.Status.DRAFT).filter(slug=slug)
     category = shown.values_list("category", flat=True).first()

@@ -3,6 +3,7 @@ from django.http import HttpRequest
 
 from courses import publishing
 from courses.models import Course
+from maaledu.money import Money
 from office.base import EditAdmin
 from office.course_forms import CourseForm
 from office.decisions import NOBODY, Decision
@@ -57,7 +58,7 @@ class CourseAdmin(EditAdmin):
 
     @admin.display(description="price", ordering="price")
     def price_display(self, course: Course) -> str:
-        return course.price_display
+        return "Free" if course.is_free else str(Money(course.price, course.currency))
 
     def get_fieldsets(self, request: HttpRequest, obj: Course | None = None) -> list:
         """Who may only look sees the price as buyers do, not in minor units."""

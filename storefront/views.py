@@ -22,6 +22,7 @@ from grants.models import Grant
 from maaledu.errors import AppError, RateLimited
 from maaledu.http import add_error_headers
 from maaledu.limits import limit
+from maaledu.money import Money
 from payments import checkout, orders, referrals, settlement
 from payments.errors import StripeRefused, StripeUnavailable
 from payments.models import Payment
@@ -118,7 +119,8 @@ def _checkout_context(
     course = quote.course if quote else Course.objects.on_sale().filter(slug=slug).first()
     if course is None:
         raise CourseNotFound(slug=slug)
-    to_pay = quote.to_pay if quote else course.price_display
+    list_price = "Free" if course.is_free else str(Money(course.price, course.currency))
+    to_pay = quote.to_pay if quote else list_price
     return {"course": course, "form": form, "price_display": to_pay, "quote": quote, **more}
 
 

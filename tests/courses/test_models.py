@@ -1,6 +1,7 @@
 import pytest
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError
+from django.template.loader import render_to_string
 
 from courses.models import Course
 from tests.factories import make_course
@@ -159,8 +160,10 @@ def test_other_values_out_of_range_are_refused(field, value):
     ],
 )
 def test_a_price_reads_as_people_expect(price, currency, display):
-    course = Course(price=price, currency=currency)
-    assert (course.price_display, course.is_free) == (display, price == 0)
+    course = Course(slug="a", price=price, currency=currency)
+    card = render_to_string("courses/_card.html", {"course": course})
+    assert f'<span class="price">{display}</span>' in card
+    assert course.is_free == (price == 0)
 
 
 def test_a_course_knows_its_addresses():

@@ -35,11 +35,15 @@ class Module:
 
     name: str
     tree: ast.Module
-    lines: int
+    source: str
 
     @classmethod
     def parse(cls, name: str, source: str) -> "Module":
-        return cls(name, ast.parse(source), source.count("\n"))
+        return cls(name, ast.parse(source), source)
+
+    @property
+    def lines(self) -> int:
+        return self.source.count("\n")
 
 
 @functools.cache

@@ -14,7 +14,7 @@ from courses.models import Course
 from grants import applications
 from grants.applications import Application, Decision
 from grants.models import Grant
-from payments import checkout, gateway
+from payments import checkout, checkout_sessions, gateway
 from payments.models import Payment
 
 SLUG = "data-analysis-foundations"
@@ -101,7 +101,7 @@ def _stripe_calls(count: int) -> list[Callable[[], object]]:
         Payment.objects.select_related("enrollment").filter(stripe_session_id__isnull=False).first()
     )
     params = {
-        **checkout.session_params(payment.enrollment, payment),
+        **checkout_sessions.session_params(payment.enrollment, payment),
         "expires_at": int(time.time()) + 31 * 60,
     }
     keys = [f"bench-{uuid.uuid4()}" for _ in range(count)]

@@ -17,7 +17,7 @@ from office.cells import url_of
 from office.decisions import ONE_ROW, Decision, Outcome
 from office.refund_forms import RefundForm
 from office.refunds import REFUND_COLORS
-from payments import refunds
+from payments import refund_requests
 from payments.errors import RefundAskedBefore, RefundTooLarge
 from payments.models import Dispute, Payment, Refund
 
@@ -69,7 +69,7 @@ def refund_of_enrollment(
 
 def _refund(payment: Payment, *, by: str, **typed: Any) -> Outcome:
     try:
-        refund = refunds.request(payment, refunds.Request(by=by, **typed))
+        refund = refund_requests.request(payment, refund_requests.Request(by=by, **typed))
     except RefundAskedBefore as error:
         return Outcome("", error.message, messages.WARNING)
     level, sentence = MESSAGES[refund.status]

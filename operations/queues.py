@@ -18,7 +18,7 @@ from maaledu.work.items import DONE
 from maaledu.work.queue import Queue, drain, reap
 from notifications.queue import EMAILS
 from operations import outages, steps
-from payments import disputes, reconcile, refunds
+from payments import reconcile, refund_requests
 from payments.webhooks import EVENTS
 
 MOST_STUCK_NAMED = 20
@@ -36,9 +36,9 @@ CHORES: dict[str, Callable[[], object]] = {
     "expiring coupons": redemption.expire_overdue,
     "reminding holders of coupons": reminders.send_reminders,
     "deleting surplus refused codes": refusals.forget_surplus,
-    "joining refunds to their sales": refunds.attach_waiting,
-    "joining disputes to their sales": disputes.attach_waiting,
-    "resuming refunds": refunds.resume_requested,
+    "joining refunds to their sales": reconcile.attach_refunds,
+    "joining disputes to their sales": reconcile.attach_disputes,
+    "resuming refunds": refund_requests.resume_requested,
     "maturing commissions": ledger.mature,
 }
 

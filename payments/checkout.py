@@ -1,31 +1,24 @@
-"""From the click on "Enroll" to Stripe's payment page, and back when the learner gives up.
+"""From the click on "Enroll" to Stripe's payment page, and back when the learner cancels.
 
-No transaction is open while Stripe is asked. Whatever step is cut off, a later one resumes it: the
-payment row holds the idempotency key and the end of the session, so that the same request gives the
-same session.
+No transaction is open while Stripe is asked. Whichever step is cut off, a later request resumes it:
+the payment row holds the idempotency key and the end of the session, so that the same request to
+Stripe gives the same session.
 """
 
-import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 
 from django.conf import settings
 from django.db import IntegrityError
 from django.utils import timezone
 
 from accounts.emails import normalize_email
-from affiliates.attribution import Click, Referral
-from courses.errors import CourseNotFound
+from affiliates.attribution import Click
 from courses.models import Course
-from enrollments import fulfillment
 from enrollments.models import Enrollment
-from grants import redemption, refusals
 from grants.errors import CouponUnavailable
-from grants.models import RefusalCount
-from maaledu.db import atomic, new_id
-from maaledu.errors import AppError
-from notifications.alerts import alert_staff
-from payments import gateway, referrals, settlement
+from payments import checkout_sessions, orders, settlement
 from payments.errors import (
     AlreadyEnrolled,
     CheckoutUnavailable,
@@ -34,25 +27,18 @@ from payments.errors import (
     StripeUnavailable,
 )
 from payments.models import Payment
-from payments.orders import Order, new_enrollment, order_for
+from payments.orders import ACTOR, Checkout, Order
 
-logger = logging.getLogger(__name__)
-
-ACTOR = "checkout"
-FREE = "FREE"
-# a running session with less left than this is not worth a redirect
+# A running session with less left than this is not worth a redirect.
 USABLE_FOR = timedelta(minutes=1)
-
-
-Held = tuple[Enrollment, Payment | None]
 
 
 @dataclass(frozen=True)
 class Started:
-    """Where the learner goes next: Stripe's page, or the status page of a free place.
+    """Where the learner goes next: Stripe's page, or the status page of a free enrollment.
 
-    `is_resumed` says that the place was held before: whoever asks now knows its e-mail, and need
-    not be its buyer.
+    `is_resumed` says that the enrollment was there before: this visitor knows its e-mail address,
+    and need not be its buyer.
     """
 
     enrollment: Enrollment
@@ -63,51 +49,84 @@ class Started:
 def start(
     *, slug: str, email: str, name: str = "", coupon: str = "", click: Click | None = None
 ) -> Started:
-    """Hold a place for this e-mail and return where it is paid for; a running checkout of the same
-    buyer is resumed.
+    """Start a checkout for this address, or resume the buyer's running one.
 
     The price is the course's own, read here, less what the coupon's grant gives. `click` is the
     affiliate's link that brought the buyer; it is kept as a fact on a new enrollment. Raises
-    CourseNotFound, AlreadyEnrolled, PaymentInProgress, CouponUnavailable, and CheckoutUnavailable
-    when Stripe fails: nothing stays reserved then. ValidationError for a malformed e-mail.
+    CourseNotFound, AlreadyEnrolled, PaymentInProgress, CouponUnavailable, ValidationError for a
+    malformed e-mail, and CheckoutUnavailable when Stripe fails: nothing stays reserved then.
     """
-    course = Course.objects.on_sale().filter(slug=slug).first()
-    if course is None:
-        raise CourseNotFound(slug=slug)
+    course = orders.course_on_sale(slug)
     email = normalize_email(email)
-    held, order = _look(course, email, name, coupon)
-    if held and _is_other_price(held[0], order):
-        held = _leave(*held)
-    if held is None:
+    running, order = _look_up(course, email, name, coupon)
+    if running and _is_at_other_price(running.enrollment, order):
+        running = _end_running(running)
+    if running is None:
         try:
-            return _begin(*_write_referred(order, click))
-        except IntegrityError:  # a second tab was faster: join it, unless it has used the coupon up
-            held, order = _look(course, email, name, coupon)
-    if held is None:
+            written = orders.write_referred(order, click)
+        except IntegrityError:  # a second tab was faster: resume its checkout
+            running, _ = _look_up(course, email, name, coupon)
+        else:
+            return Started(written.enrollment, _url_of_new(written))
+    if running is None:
         raise CheckoutUnavailable(reason="lost a race against a checkout that ended at once")
-    return replace(_resume(*held), is_resumed=True)
+    return Started(running.enrollment, _url_of_running(running), is_resumed=True)
 
 
-def _look(course: Course, email: str, name: str, coupon: str) -> tuple[Held | None, Order]:
-    """Return what the buyer has running and what this order comes to. Raises CouponUnavailable,
-    PaymentInProgress.
+def _look_up(course: Course, email: str, name: str, coupon: str) -> tuple[Checkout | None, Order]:
+    """Return the buyer's running checkout and their order now.
 
-    A coupon that is refused is looked at once more together with the buyer's checkout: a second tab
-    may have reserved it between the two looks.
+    Raises CouponUnavailable, PaymentInProgress.
     """
-    held = _find_live(course, email)
+    order = partial(orders.order_for, course, email=email, name=name, coupon=coupon)
+    running = _find_running(course, email)
     try:
-        return held, order_for(course, email, name, coupon, held[0] if held else None)
+        return running, order(running=running and running.enrollment)
     except CouponUnavailable:
-        if held:
+        if running:
             raise
-    held = _find_live(course, email)
-    return held, order_for(course, email, name, coupon, held[0] if held else None)
+    # A second tab may have reserved the coupon after we looked for a running checkout.
+    running = _find_running(course, email)
+    return running, order(running=running and running.enrollment)
 
 
-def _is_other_price(running: Enrollment, order: Order) -> bool:
-    """A coupon entered while a checkout at full price is running replaces that one; the other way
-    round it stays.
+def _find_running(course: Course, email: str) -> Checkout | None:
+    """Return the buyer's live enrollment with its usable payment.
+
+    What is over but not swept yet is ended here. Raises PaymentInProgress.
+    """
+    enrollment = Enrollment.objects.live().of_buyer(course, email).first()
+    if enrollment is None:
+        return None
+    is_paid = enrollment.status == Enrollment.PAID
+    payment = None if is_paid else enrollment.payments.filter(status__in=Payment.OPEN).first()
+    if payment is None:
+        return Checkout(enrollment)
+    if payment.status == Payment.PROCESSING:
+        raise PaymentInProgress(enrollment=str(enrollment.pk))
+    if payment.expires_at <= timezone.now() + USABLE_FOR:
+        checkout_sessions.end_overdue(payment, actor=ACTOR)
+        return _if_still_live(enrollment)
+    if not payment.checkout_url and _is_too_old_to_resume(payment):
+        settlement.abandon(payment)
+        return Checkout(enrollment)
+    return Checkout(enrollment, payment)
+
+
+def _if_still_live(enrollment: Enrollment) -> Checkout | None:
+    enrollment.refresh_from_db()
+    return Checkout(enrollment) if enrollment.status in Enrollment.LIVE else None
+
+
+def _is_too_old_to_resume(payment: Payment) -> bool:
+    """Whether the end of this payment's session is too near for Stripe to create it still."""
+    return payment.created_at <= timezone.now() - settings.STRIPE_RESUME_WINDOW
+
+
+def _is_at_other_price(running: Enrollment, order: Order) -> bool:
+    """Whether a coupon was entered after the checkout had started without it.
+
+    The other way round, a checkout with a coupon stays when none is entered.
     """
     return (
         running.status == Enrollment.PENDING
@@ -116,230 +135,53 @@ def _is_other_price(running: Enrollment, order: Order) -> bool:
     )
 
 
-def _leave(running: Enrollment, payment: Payment | None) -> Held | None:
-    """End a running checkout for one at another price; if it turns out to be paid, that is what the
-    buyer is told.
-    """
-    if payment is None:
-        settlement.expire(running, actor=ACTOR)
+def _end_running(running: Checkout) -> Checkout | None:
+    """End a checkout that one at another price replaces; return it if it was paid meanwhile."""
+    if running.payment is None:
+        settlement.expire(running.enrollment, actor=ACTOR)
     else:
         try:
-            settlement.close(payment, ends_as=Payment.CANCELLED, actor=ACTOR)
+            checkout_sessions.close(running.payment, ends_as=Payment.CANCELLED, actor=ACTOR)
         except (StripeUnavailable, StripeRefused) as error:
             raise CheckoutUnavailable(cause=error.code) from error
-    running.refresh_from_db()
-    return (running, None) if running.status in Enrollment.LIVE else None
+    return _if_still_live(running.enrollment)
 
 
-def _begin(enrollment: Enrollment, payment: Payment | None) -> Started:
-    """Go on with what this request has written itself."""
-    if payment is None:
-        return Started(enrollment, enrollment.get_absolute_url())
-    return _open_session(enrollment, payment)
+def _url_of_new(written: Checkout) -> str:
+    if written.payment is None:
+        return written.enrollment.get_absolute_url()
+    return checkout_sessions.ensure_session(
+        written.enrollment, written.payment, is_own=True, actor=ACTOR
+    )
 
 
-def _resume(enrollment: Enrollment, payment: Payment | None) -> Started:
-    """Go on with a live enrollment that was there before."""
+def _url_of_running(running: Checkout) -> str:
+    """Return where a checkout of before goes on. Raises AlreadyEnrolled, CheckoutUnavailable."""
+    enrollment, payment = running.enrollment, running.payment
     if enrollment.status == Enrollment.PAID:
         raise AlreadyEnrolled(enrollment=str(enrollment.pk))
     if payment is None:
-        return _open_session(enrollment, _new_attempt(enrollment))
+        payment = _write_next_payment(enrollment)
+        return checkout_sessions.ensure_session(enrollment, payment, is_own=True, actor=ACTOR)
     if payment.checkout_url:
-        return Started(enrollment, payment.checkout_url)
-    return _join(enrollment, payment)
+        return payment.checkout_url
+    return checkout_sessions.ensure_session(enrollment, payment, is_own=False, actor=ACTOR)
 
 
-def _find_live(course: Course, email: str) -> Held | None:
-    """Return the buyer's live enrollment with its usable payment, having ended whatever is over but
-    not yet swept.
-    """
-    enrollment = Enrollment.objects.live().of_buyer(course, email).first()
-    if enrollment is None:
-        return None
-    if enrollment.status == Enrollment.PAID:
-        return enrollment, None
-    payment = enrollment.payments.filter(status__in=Payment.OPEN).first()
-    if payment and payment.status == Payment.PROCESSING:
-        raise PaymentInProgress(enrollment=str(enrollment.pk))
-    if payment is None or payment.expires_at > timezone.now() + USABLE_FOR:
-        return enrollment, _resumable(payment)
-    settlement.end_overdue(payment, actor=ACTOR)
-    enrollment.refresh_from_db()
-    return (enrollment, None) if enrollment.status in Enrollment.LIVE else None
-
-
-def _resumable(payment: Payment | None) -> Payment | None:
-    """A payment without a session was cut off on its way to Stripe; a fresh one is asked for again
-    with the same key.
-    """
-    if payment is None or payment.checkout_url:
-        return payment
-    if payment.created_at > timezone.now() - settings.STRIPE_RESUME_WINDOW:
-        return payment
-    settlement.abandon(payment)
-    return None
-
-
-def _write_referred(order: Order, click: Click | None) -> Held:
-    """Write the order with whose link it came through. Without a payment to wait for, a free place
-    is counted for the affiliate as it is given: where that fails, it is given all the same, and
-    credited to nobody (requirement R041).
-    """
-    referral = referrals.referral_of(click, email=order.email)
+def _write_next_payment(enrollment: Enrollment) -> Payment:
     try:
-        enrollment, payment = _write(order, referral)
-    except IntegrityError:
-        raise
-    except referrals.TROUBLE:
-        if not (order.price.is_free and referral and referral.is_credited):
-            raise
-        logger.exception("a free place could not be credited")
-        return _write(order)
-    referrals.note_checkout(enrollment, referral)
-    return enrollment, payment
-
-
-@atomic
-def _write(order: Order, referral: Referral | None = None) -> Held:
-    """Write the pending enrollment and its payment, or the paid one of a free place, and reserve the
-    coupon, together.
-
-    IntegrityError: the buyer has a live one. CouponUnavailable: somebody was faster with the
-    coupon.
-    """
-    enrollment = new_enrollment(
-        order, **referrals.facts_of(referral, list_price=order.price.list_price)
-    )
-    enrollment.save(force_insert=True)
-    until = timezone.now().replace(microsecond=0) + settings.STRIPE_SESSION_LIFETIME
-    if order.grant and not redemption.take(
-        order.grant, order.price, enrollment_id=enrollment.pk, until=until
-    ):
-        raise refusals.refusal(
-            RefusalCount.LOST_RACE,
-            email=order.email,
-            course=order.course.slug,
-            grant=order.grant.pk,
-        )
-    if not order.price.is_free:
-        return enrollment, _write_payment(enrollment, attempt=1)
-    fulfillment.fulfill(enrollment, actor=ACTOR, payment_reference=FREE)
-    return enrollment, None
-
-
-def _write_payment(enrollment: Enrollment, *, attempt: int) -> Payment:
-    key = new_id()
-    payment = Payment(
-        id=key,
-        enrollment=enrollment,
-        attempt=attempt,
-        amount=enrollment.amount,
-        currency=enrollment.currency,
-        idempotency_key=f"checkout-{key}",
-        expires_at=timezone.now().replace(microsecond=0) + settings.STRIPE_SESSION_LIFETIME,
-    )
-    payment.save(force_insert=True)
-    return payment
-
-
-def _new_attempt(enrollment: Enrollment) -> Payment:
-    try:
-        return _write_payment(enrollment, attempt=enrollment.payments.count() + 1)
+        return orders.write_payment(enrollment, attempt=enrollment.payments.count() + 1)
     except IntegrityError:  # a second tab was faster
         return enrollment.payments.get(status__in=Payment.OPEN)
 
 
-def _open_session(enrollment: Enrollment, payment: Payment) -> Started:
-    """Ask Stripe for the session of this request's own payment; when that fails, nothing stays
-    reserved.
-    """
-    try:
-        return _ask_for_session(enrollment, payment)
-    except (StripeUnavailable, StripeRefused) as error:
-        settlement.fail(payment, code=error.code, actor=ACTOR)
-        raise _unavailable(enrollment, error) from error
-
-
-def _join(enrollment: Enrollment, payment: Payment) -> Started:
-    """Ask for the session of another request's payment, which may be at it right now: its failing
-    is not ours to say.
-    """
-    try:
-        return _ask_for_session(enrollment, payment)
-    except (StripeUnavailable, StripeRefused) as error:
-        payment.refresh_from_db()
-        if payment.checkout_url:
-            return Started(enrollment, payment.checkout_url)
-        raise _unavailable(enrollment, error) from error
-
-
-def _unavailable(enrollment: Enrollment, error: AppError) -> CheckoutUnavailable:
-    """Log whose checkout failed at Stripe and why (requirement R038), and return what the buyer is
-    told.
-
-    A refusal is no passing trouble: nobody can buy until somebody mends it, so staff are told, once
-    a day.
-    """
-    facts = {"enrollment": str(enrollment.pk), "code": error.code, "details": error.details}
-    logger.warning("Stripe gave no checkout session", extra=facts)
-    if isinstance(error, StripeRefused):
-        alert_staff(
-            key=f"stripe-refused:{timezone.now():%Y-%m-%d}",
-            subject="Stripe refuses our checkouts",
-            lines=[
-                error.message,
-                f"The first one today is enrollment {enrollment.pk}: {enrollment.course_title}.",
-            ],
-        )
-    return CheckoutUnavailable(enrollment=str(enrollment.pk), cause=error.code, **error.details)
-
-
-def _ask_for_session(enrollment: Enrollment, payment: Payment) -> Started:
-    session = gateway.create_session(
-        session_params(enrollment, payment), idempotency_key=payment.idempotency_key
-    )
-    Payment.objects.filter(pk=payment.pk).update(
-        stripe_session_id=session["id"], checkout_url=session["url"], updated_at=timezone.now()
-    )
-    return Started(enrollment, session["url"])
-
-
-def session_params(enrollment: Enrollment, payment: Payment) -> dict:
-    """Return what Stripe is asked for: a function of the two rows alone, so that a repeated request
-    is the same one.
-    """
-    status_link = enrollment.status_link
-    ids = {
-        "enrollment_id": str(enrollment.pk),
-        "payment_id": str(payment.pk),
-        "course": enrollment.course_slug,
-    }
-    if enrollment.referral_code:
-        ids["referral_code"] = enrollment.referral_code
-    product = {"name": enrollment.course_title}
-    price = {"currency": payment.currency, "unit_amount": payment.amount, "product_data": product}
-    return {
-        "mode": "payment",
-        "line_items": [{"quantity": 1, "price_data": price}],
-        "customer_email": enrollment.email,
-        "client_reference_id": str(enrollment.pk),
-        "metadata": ids,
-        "payment_intent_data": {"description": enrollment.course_title, "metadata": ids},
-        "success_url": f"{status_link}?session_id={{CHECKOUT_SESSION_ID}}",
-        "cancel_url": f"{settings.SITE_URL}/checkout/cancelled/{enrollment.token}/",
-        "expires_at": int(payment.expires_at.timestamp()),
-        "adaptive_pricing": {"enabled": False},
-    }
-
-
 def cancel(enrollment: Enrollment) -> None:
-    """Release the place of a learner who turned back, unless Stripe says that it was paid after
-    all.
+    """Cancel the checkout of a learner who turned back, unless Stripe says that it was paid.
 
-    Stripe's session is closed first. Raises StripeUnavailable when that is not certain; the sweep
-    ends it then.
+    Stripe's session is closed first. Raises StripeUnavailable and StripeRefused when that is not
+    certain; the sweep ends the checkout then.
     """
     payment = enrollment.payments.filter(status=Payment.PENDING).first()
     if payment and enrollment.status == Enrollment.PENDING:
-        settlement.close(payment, ends_as=Payment.CANCELLED, actor="learner")
+        checkout_sessions.close(payment, ends_as=Payment.CANCELLED, actor="learner")
         enrollment.refresh_from_db()

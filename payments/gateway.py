@@ -1,5 +1,6 @@
-"""Everything that is said to Stripe. The only module that imports its SDK; the rest of the product
-sees plain dicts.
+"""Every request to Stripe and every event from it.
+
+The only module that imports Stripe's SDK; the rest of the product sees plain dicts.
 
 Source: contracts/stripe. No transaction is open while these functions run.
 """
@@ -34,22 +35,16 @@ TRANSIENT = (
 )
 LONGEST_ID = 255  # characters, as Stripe says and as our columns hold
 MOST_PATHS = 20
-REPLACED = "maaledu_replaced"  # where a stored event says what of it we had to replace
+REPLACED = "maaledu_replaced"  # the key of a stored event that lists what of it was replaced
 Session = dict[str, Any]
 
 
 def client(*, interactive: bool = False) -> stripe.StripeClient:
-    seconds = (
-        min(settings.STRIPE_READ_SECONDS, settings.STRIPE_INTERACTIVE_SECONDS)
-        if interactive
-        else settings.STRIPE_READ_SECONDS
-    )
-    return _client(
-        settings.STRIPE_SECRET_KEY,
-        settings.STRIPE_API_BASE,
-        seconds,
-        0 if interactive else settings.STRIPE_MAX_RETRIES,
-    )
+    """Return the client; with `interactive`, one that asks once and waits a few seconds at most."""
+    read_seconds, retries = settings.STRIPE_READ_SECONDS, settings.STRIPE_MAX_RETRIES
+    if interactive:
+        read_seconds, retries = min(read_seconds, settings.STRIPE_INTERACTIVE_SECONDS), 0
+    return _client(settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE, read_seconds, retries)
 
 
 @lru_cache(maxsize=8)
@@ -66,11 +61,11 @@ def _client(key: str, api_base: str, read_seconds: float, retries: int) -> strip
 def create_session(params: dict[str, Any], *, idempotency_key: str) -> Session:
     """Create the Checkout Session, or get the one made before under this key.
 
-    Raises StripeUnavailable where it is unknown whether a session exists or where it is paid, and
-    StripeRefused where none exists.
+    Raises StripeUnavailable when it is unknown whether a session exists or at which address it is
+    paid, and StripeRefused when none exists.
     """
     options = {"idempotency_key": idempotency_key}
-    session = _call(lambda: client().v1.checkout.sessions.create(params, options))  # type: ignore[arg-type]
+    session = _call(client().v1.checkout.sessions.create, params, options)
     if not (
         text_of(session.get("id"))
         and str(session.get("url") or "").startswith(("https://", "http://"))
@@ -80,31 +75,30 @@ def create_session(params: dict[str, Any], *, idempotency_key: str) -> Session:
 
 
 def retrieve_session(session_id: str, *, interactive: bool = False) -> Session:
-    """Return the session as Stripe has it now, with its payment intent, which tells whether a
-    delayed payment failed.
+    """Return the session as Stripe has it now, with its payment intent.
 
-    Raises StripeUnavailable, StripeSessionUnknown, StripeRefused. With `interactive`, one try of a few
-    seconds.
+    The intent says whether a delayed payment failed. With `interactive`, Stripe is asked once and
+    has a few seconds. Raises StripeUnavailable, StripeSessionUnknown, StripeRefused.
     """
     sessions = client(interactive=interactive).v1.checkout.sessions
-    return _call(lambda: sessions.retrieve(session_id, {"expand": ["payment_intent"]}))
+    return _call(sessions.retrieve, session_id, {"expand": ["payment_intent"]})
 
 
 def completed_sessions(*, since: datetime) -> Iterator[Session]:
-    """Yield the sessions completed since then, newest first, page by page. Raises
-    StripeUnavailable, StripeRefused.
+    """Yield the sessions completed since then, newest first, page by page.
+
+    Raises StripeUnavailable, StripeRefused.
     """
     return _pages(client().v1.checkout.sessions.list, {"status": "complete", **_since(since)})
 
 
 def create_refund(params: dict[str, Any], *, idempotency_key: str) -> dict[str, Any]:
-    """Ask for a refund, or get the one made before under this key.
+    """Create the refund, or get the one made before under this key.
 
-    Raises StripeUnavailable where it is unknown whether there is one, and StripeRefused where there
+    Raises StripeUnavailable when it is unknown whether there is one, and StripeRefused when there
     is none.
     """
-    options = {"idempotency_key": idempotency_key}
-    return _call(lambda: client().v1.refunds.create(params, options))  # type: ignore[arg-type]
+    return _call(client().v1.refunds.create, params, {"idempotency_key": idempotency_key})
 
 
 def refunds_of(payment_intent_id: str) -> Iterator[dict[str, Any]]:
@@ -118,8 +112,9 @@ def recent_refunds(*, since: datetime) -> Iterator[dict[str, Any]]:
 
 
 def recent_disputes(*, since: datetime) -> Iterator[dict[str, Any]]:
-    """Yield the disputes opened since then, newest first. Raises StripeUnavailable,
-    StripeRefused.
+    """Yield the disputes opened since then, newest first.
+
+    Raises StripeUnavailable, StripeRefused.
     """
     return _pages(client().v1.disputes.list, _since(since))
 
@@ -131,7 +126,7 @@ def _since(moment: datetime) -> dict[str, Any]:
 def _pages(listing: Callable[..., Any], query: dict[str, Any]) -> Iterator[dict[str, Any]]:
     query = {**query, "limit": 100}
     while True:
-        page = _call(lambda query=query: listing(query))  # type: ignore[misc]
+        page = _call(listing, query)
         yield from page["data"]
         if not page["has_more"]:
             return
@@ -139,20 +134,22 @@ def _pages(listing: Callable[..., Any], query: dict[str, Any]) -> Iterator[dict[
 
 
 def close_session(session_id: str) -> Session:
-    """Make sure the session can no longer be paid, and return how it ended: expired, or complete
-    after all.
+    """Make sure the session can no longer be paid, and return how it ended.
+
+    It is expired, or complete because it was paid before. Raises StripeUnavailable,
+    StripeSessionUnknown, StripeRefused.
     """
     try:
-        return _call(lambda: client().v1.checkout.sessions.expire(session_id))
+        return _call(client().v1.checkout.sessions.expire, session_id)
     except StripeSessionUnknown:
         raise
-    except StripeRefused:  # it is not open any more
+    except StripeRefused:  # Stripe expires open sessions only: this one has ended already
         return retrieve_session(session_id)
 
 
-def _call(request: Callable[[], stripe.StripeObject]) -> Session:
+def _call(method: Callable[..., Any], *arguments: Any) -> Session:
     try:
-        answer = request()
+        answer = method(*arguments)
     except TRANSIENT as error:
         raise StripeUnavailable(error=type(error).__name__, request_id=error.request_id) from error
     except stripe.StripeError as error:
@@ -162,25 +159,30 @@ def _call(request: Callable[[], stripe.StripeObject]) -> Session:
         raise StripeRefused(
             f"The payment service refused the request ({code}).", request_id=error.request_id
         ) from error
-    if not isinstance(answer, stripe.StripeObject):  # the SDK hands on whatever JSON it was given
+    if not isinstance(answer, stripe.StripeObject):  # the SDK returns whatever JSON it was sent
         raise StripeUnavailable(error=f"an answer that is a {type(answer).__name__}")
     return answer.to_dict(for_json=True)
 
 
 def text_of(value: Any, *, most: int = LONGEST_ID) -> str:
-    """Return an id or another short text that Stripe told us, or nothing where it is none that a
-    column can hold.
-    """
+    """Return an id or another short text of Stripe's, or "" for what no column of ours can hold."""
     return value if isinstance(value, str) and len(value) <= most and is_storable(value) else ""
+
+
+def is_recordable(payload: dict[str, Any], *texts: str) -> bool:
+    """Whether a refund or dispute has an amount and these texts, which every row needs."""
+    return isinstance(payload.get("amount"), int) and all(
+        text_of(payload.get(name)) for name in texts
+    )
 
 
 def read_event(body: bytes, signature: str) -> dict[str, Any]:
     """Return the event if one of our secrets signed exactly this body within the tolerance.
 
-    What no database could keep of it is replaced, and the event says where: what Stripe signed is
-    never turned away for it. Raises InvalidSignature or InvalidEvent. The SDK accepts timestamps of
-    the future and raises TypeError for a header that is not ASCII (contracts/stripe, section 1);
-    both are invalid signatures here.
+    What no database could store of it is replaced, and the event lists where, so that no event that
+    Stripe signed is refused for it. The SDK accepts timestamps of the future and raises TypeError
+    for a header that is not ASCII (contracts/stripe, section 1); both are invalid signatures here.
+    Raises InvalidSignature or InvalidEvent.
     """
     if not signature.isascii() or not any(
         _signed(body, signature, secret) for secret in settings.STRIPE_WEBHOOK_SECRETS
@@ -192,17 +194,17 @@ def read_event(body: bytes, signature: str) -> dict[str, Any]:
         raise InvalidEvent from error
     if not _is_event(event):
         raise InvalidEvent
-    return _keepable(event)
+    return _storable_event(event)
 
 
-def _keepable(event: dict[str, Any]) -> dict[str, Any]:
-    kept, paths = storable(event)
+def _storable_event(event: dict[str, Any]) -> dict[str, Any]:
+    stored, paths = storable(event)
     if not paths:
         return event
     logger.warning(
         "event not stored as sent", extra={"event": event["id"], "replaced": paths[:MOST_PATHS]}
     )
-    return {**kept, REPLACED: paths[:MOST_PATHS]}
+    return {**stored, REPLACED: paths[:MOST_PATHS]}
 
 
 def _signed(body: bytes, signature: str, secret: str) -> bool:

@@ -1,25 +1,24 @@
-"""What a learner is told when money comes back; each message once for its cause."""
+"""The e-mail about a refund: one for each refund that succeeded."""
 
 from enrollments.mails import purchase_context
 from enrollments.models import Enrollment
+from maaledu.money import Money
 from notifications import outgoing
 from payments.models import Payment, Refund
 
 REFUND_MADE = "refund_made"
 
 
-def stage_refund(payment: Payment, refund: Refund) -> bool:
-    """Tell the learner that this much is on its way back to how they paid."""
+def stage_refund(refund: Refund) -> bool:
+    """Stage the e-mail that says how much is on its way back, and whether the enrollment ended."""
+    payment = Payment.objects.select_related("enrollment").get(pk=refund.payment_id)
     enrollment = payment.enrollment
     context = {
         **purchase_context(enrollment),
-        "amount": refund.amount_display,
+        "amount": str(Money(refund.amount, refund.currency)),
         "is_whole": refund.amount == payment.amount_received,
+        "is_over": payment.is_fulfilling and enrollment.status == Enrollment.REFUNDED,
     }
-    context["is_over"] = (
-        Enrollment.objects.filter(pk=enrollment.pk, status=Enrollment.REFUNDED).exists()
-        and payment.is_fulfilling
-    )
     return outgoing.stage(
         kind=REFUND_MADE,
         to=enrollment.email,

@@ -1,23 +1,38 @@
-"""What a buyer asks for, and at which price: the course's own, less what a grant's coupon gives."""
+"""What a buyer orders and at which price, and the rows that an order writes.
 
+The price is the course's own, less what the coupon of a grant gives.
+"""
+
+import logging
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
+from django.db import IntegrityError
+from django.utils import timezone
+
+from affiliates.attribution import Click, Referral
 from courses.discounts import Price, undiscounted
 from courses.errors import CourseNotFound
 from courses.models import Course
+from enrollments import fulfillment
 from enrollments.models import Enrollment
-from grants import redemption
-from grants.models import Grant
-from maaledu.money import format_money
+from grants import redemption, refusals
+from grants.models import Grant, RefusalCount
+from maaledu.db import atomic, new_id
+from payments import referrals
+from payments.models import Payment
+
+logger = logging.getLogger(__name__)
+
+ACTOR = "checkout"
+FREE = "FREE"
 
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be written: who wants which course, at which price, by which grant's coupon if
-    any.
-    """
+    """Who orders which course, at which price, with which grant's coupon, if any."""
 
     course: Course
     email: str
@@ -32,24 +47,91 @@ class Order:
         return Enrollment.KIND_FREE if self.price.is_free else Enrollment.KIND_PAID
 
 
+@dataclass(frozen=True)
+class Checkout:
+    """An enrollment and its open payment; None when it is free, paid, or between two attempts."""
+
+    enrollment: Enrollment
+    payment: Payment | None = None
+
+
+def course_on_sale(slug: str) -> Course:
+    """Return the course with this address that can be bought now. Raises CourseNotFound."""
+    course = Course.objects.on_sale().filter(slug=slug).first()
+    if course is None:
+        raise CourseNotFound(slug=slug)
+    return course
+
+
 def order_for(
-    course: Course, email: str, name: str, coupon: str, running: Enrollment | None
+    course: Course, *, email: str, coupon: str, running: Enrollment | None, name: str = ""
 ) -> Order:
-    """Return what the buyer asks for, at the price their coupon makes of it. Raises
-    CouponUnavailable.
+    """Return the order, at the price that the coupon makes of the course's own.
+
+    `running` is the buyer's live enrollment in the course: a coupon that it reserves is theirs.
+    Raises CouponUnavailable.
     """
-    if coupon:
-        quote = redemption.quote(
-            code=coupon, email=email, course=course, running=running.pk if running else None
-        )
-        return Order(course, email, name, quote.price, quote.grant)
-    return Order(course, email, name, undiscounted(course.price, course.currency))
+    if not coupon:
+        return Order(course, email, name, undiscounted(course.price, course.currency))
+    quote = redemption.quote(
+        code=coupon, email=email, course=course, running=running.pk if running else None
+    )
+    return Order(course, email, name, quote.price, quote.grant)
 
 
-def new_enrollment(order: Order, **referred: Any) -> Enrollment:
-    """Return the pending, unsaved enrollment of an order: a snapshot of what was promised, and of
-    who `referred` it.
+def quote(*, slug: str, email: str, coupon: str) -> Order:
+    """Return what an order of this buyer with this coupon would be; nothing is written.
+
+    Raises CourseNotFound, CouponUnavailable.
     """
+    course = course_on_sale(slug)
+    running = Enrollment.objects.live().of_buyer(course, email).first()
+    return order_for(course, email=email, coupon=coupon, running=running)
+
+
+def write_referred(order: Order, click: Click | None) -> Checkout:
+    """Write the order with the affiliate whose link the buyer came through.
+
+    A free enrollment is counted for the affiliate in the transaction that writes it. When that
+    fails, the order is written again without a referral: trouble with crediting somebody must not
+    cost the buyer anything (requirement R041). Raises as `write` does.
+    """
+    referral = referrals.referral_of(click, email=order.email)
+    try:
+        written = write(order, referral)
+    except IntegrityError:
+        raise
+    except referrals.TROUBLE:
+        if not (order.price.is_free and referral and referral.is_credited):
+            raise
+        logger.exception("a free enrollment could not be credited")
+        return write(order)
+    referrals.note_checkout(written.enrollment, referral)
+    return written
+
+
+@atomic
+def write(order: Order, referral: Referral | None = None) -> Checkout:
+    """Write the enrollment and reserve the coupon together, pending with its payment or free.
+
+    Raises IntegrityError when the buyer has a live enrollment in the course, and CouponUnavailable
+    when another order was faster with the coupon.
+    """
+    enrollment = _new_enrollment(
+        order, referrals.facts_of(referral, list_price=order.price.list_price)
+    )
+    # Before the coupon: a second tab of the same buyer must find their checkout running, and not
+    # their coupon taken.
+    enrollment.save(force_insert=True)
+    _reserve_coupon(order, enrollment)
+    if not order.price.is_free:
+        return Checkout(enrollment, write_payment(enrollment, attempt=1))
+    fulfillment.fulfill(enrollment, actor=ACTOR, payment_reference=FREE)
+    return Checkout(enrollment)
+
+
+def _new_enrollment(order: Order, referred: dict[str, Any]) -> Enrollment:
+    """Return the unsaved enrollment of an order, a snapshot of what was promised."""
     course = order.course
     return Enrollment(
         course=course,
@@ -69,37 +151,33 @@ def new_enrollment(order: Order, **referred: Any) -> Enrollment:
     )
 
 
-@dataclass(frozen=True)
-class QuoteView:
-    """A coupon's effect on a course's price in words: amounts as a reader expects them."""
+def _reserve_coupon(order: Order, enrollment: Enrollment) -> None:
+    if order.grant and not redemption.take(
+        order.grant, order.price, enrollment_id=enrollment.pk, until=_session_end()
+    ):
+        raise refusals.refusal(
+            RefusalCount.LOST_RACE,
+            email=order.email,
+            course=order.course.slug,
+            grant=order.grant.pk,
+        )
 
-    course: Course
-    percent: int
-    list_price: str
-    discount: str
-    to_pay: str
-    is_free: bool
-    reserved_until: datetime | None
 
-
-def quote(*, slug: str, email: str, coupon: str) -> QuoteView:
-    """Return what a coupon makes of a course's price for this buyer. Raises CourseNotFound,
-    CouponUnavailable.
-    """
-    course = Course.objects.on_sale().filter(slug=slug).first()
-    if course is None:
-        raise CourseNotFound(slug=slug)
-    running = Enrollment.objects.live().of_buyer(course, email).first()
-    found = redemption.quote(
-        code=coupon, email=email, course=course, running=running.pk if running else None
+def write_payment(enrollment: Enrollment, *, attempt: int) -> Payment:
+    """Write a pending payment of this enrollment. Raises IntegrityError when one is open."""
+    key = new_id()
+    payment = Payment(
+        id=key,
+        enrollment=enrollment,
+        attempt=attempt,
+        amount=enrollment.amount,
+        currency=enrollment.currency,
+        idempotency_key=f"checkout-{key}",
+        expires_at=_session_end(),
     )
-    price = found.price
-    return QuoteView(
-        course=course,
-        percent=found.percent,
-        list_price=format_money(price.list_price, price.currency),
-        discount=format_money(price.discount, price.currency),
-        to_pay=format_money(price.to_pay, price.currency),
-        is_free=price.is_free,
-        reserved_until=found.grant.reserved_until,
-    )
+    payment.save(force_insert=True)
+    return payment
+
+
+def _session_end() -> datetime:
+    return timezone.now().replace(microsecond=0) + settings.STRIPE_SESSION_LIFETIME

@@ -1,7 +1,7 @@
-"""A purchase and whose link it came through: resolved at checkout, written on the enrollment, told
-to the ledger when paid.
+"""Whose link a purchase came through: resolved at checkout, and written on the enrollment.
 
-Trouble with it never stops a purchase (requirement R041): it is logged, and nobody is credited.
+The ledger gets it from there when the enrollment is paid. Trouble with it never stops a purchase
+(requirement R041): it is logged, and nobody is credited.
 """
 
 import logging
@@ -24,8 +24,9 @@ TROUBLE = (DatabaseError, InterfaceError)
 
 
 def referral_of(click: Click | None, *, email: str) -> Referral | None:
-    """Return who is credited with a purchase of this buyer; None without a link, and where it
-    cannot be found out.
+    """Return who is credited with a purchase of this buyer.
+
+    None without a link, and when the database fails to say whose it is.
     """
     if click is None:
         return None
@@ -37,19 +38,16 @@ def referral_of(click: Click | None, *, email: str) -> Referral | None:
 
 
 def click_named(request: HttpRequest, code: Any) -> Click | None:
-    """Return the click that a program names by a referral code, or the cookie's where it names
-    nothing that can be one.
-    """
+    """Return the click that a program names by a referral code, else the cookie's."""
     return attribution.click_of(request, code=normalize_code(code) if isinstance(code, str) else "")
 
 
 def shown_to(request: HttpRequest, *, email: str | None = "") -> Referral | None:
-    """Return what the checkout page says about the link its visitor came through: by whom, or that
-    it is their own.
+    """Return what the checkout page says about the link its visitor came through.
 
-    `email` is what they have entered so far. Behind an old link, which names an address, the page
-    names nobody: whoever tries addresses would learn whose they are. Only the account that is
-    signed in is told that it is its own.
+    That is by whom they were referred, or that the link is their own. `email` is what they have
+    entered so far. For an old link, which names an address, the page names nobody: whoever tries
+    addresses would learn whose they are. Only a signed-in account learns that it is its own.
     """
     click = attribution.click_of(request)
     account = click.user.email if click and click.user else ""
@@ -64,7 +62,7 @@ def shown_to(request: HttpRequest, *, email: str | None = "") -> Referral | None
 
 
 def facts_of(referral: Referral | None, *, list_price: int) -> dict[str, Any]:
-    """Return the enrollment's columns that keep the referral as a fact (requirements R040, R076)."""
+    """Return the enrollment's columns that keep the referral as a fact (R040, R076)."""
     if referral is None:
         return {}
     facts: dict[str, Any] = {
@@ -84,8 +82,9 @@ def facts_of(referral: Referral | None, *, list_price: int) -> dict[str, Any]:
 
 
 def note_checkout(enrollment: Enrollment, referral: Referral | None) -> None:
-    """Count a referred checkout and record what a person should look at, once it is written and
-    without any effect on it.
+    """Count a referred checkout that is written, and note what a person should look at.
+
+    Whatever fails here has no effect on the checkout.
     """
     if referral is None or referral.affiliate is None:
         return
@@ -106,8 +105,9 @@ def note_checkout(enrollment: Enrollment, referral: Referral | None) -> None:
 
 
 def _count_checkout(affiliate_id: UUID, enrollment: Enrollment) -> None:
-    """Count it; with the first of a day, see that there is a balance for the commission, which then
-    has one write less to make.
+    """Count a checkout, and on the first of a day ensure the balance for its commission.
+
+    The payment, which comes later, then has one write less to make.
     """
     is_first = visits.count_checkout(affiliate_id, enrollment.course_slug, enrollment.currency)
     if is_first and enrollment.amount:

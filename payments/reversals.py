@@ -1,8 +1,7 @@
-"""What refunds and disputes of a payment mean for the place it paid for, on one page: the mirror of
-`fulfillment`.
+"""What refunds and disputes of a payment mean for its enrollment: the mirror of `fulfillment`.
 
-Everything is derived from all refunds and disputes of the payment, never from the step that just
-happened, so that the end is the same in whatever order they arrive, however often. Source:
+Everything is derived from all refunds and disputes of the payment, never from the one that just
+changed, so that the end is the same in whichever order they arrive, and however often. Source:
 decisions, "refunds and disputes".
 """
 
@@ -24,18 +23,13 @@ from payments.models import Dispute, Payment, Refund
 
 logger = logging.getLogger(__name__)
 
-REFUNDED, DISPUTE_LOST, PUT_BACK = (
-    "refunded in full",
-    "dispute lost",
-    "a refund failed, or was undone",
-)
+REFUNDED, DISPUTE_LOST = "refunded in full", "dispute lost"
+REINSTATED = "a refund failed, or was cancelled"
 
 
 @dataclass(frozen=True)
-class Standing:
-    """What has come of a payment: how much of it went back (minor units), and what its disputes
-    say.
-    """
+class PaymentOutcome:
+    """What came of a payment: how much of it went back, in minor units, and its disputes."""
 
     paid: int
     refunded: int
@@ -44,15 +38,20 @@ class Standing:
     gives_coupon_back: bool
 
     @property
-    def is_undone(self) -> bool:
-        """A lost dispute ends the place like a full refund: the bank has ruled for the buyer."""
+    def is_reversed(self) -> bool:
+        """A lost dispute is like a full refund: the bank has decided for the buyer."""
         return self.is_lost or self.refunded >= self.paid
 
+    @property
+    def reversed_amount(self) -> int:
+        """How much of the sale counts as reversed, in minor units; it reverses the commission."""
+        return self.paid if self.is_reversed else self.refunded
 
-def standing_of(payment: Payment) -> Standing:
+
+def outcome_of(payment: Payment) -> PaymentOutcome:
     refunds = list(Refund.objects.filter(payment=payment, status=Refund.SUCCEEDED))
     disputes = set(Dispute.objects.filter(payment=payment).values_list("status", flat=True))
-    return Standing(
+    return PaymentOutcome(
         paid=payment.amount_received or 0,
         refunded=sum(refund.amount for refund in refunds),
         is_disputed=Dispute.OPEN in disputes,
@@ -63,81 +62,77 @@ def standing_of(payment: Payment) -> Standing:
 
 @atomic
 def settle(payment_id: UUID, *, actor: str) -> bool:
-    """Make the place and the commission agree with what came of this payment; return whether the
-    place changed.
+    """Make enrollment and commission agree with the payment's outcome; return if the first changed.
 
-    A payment that was set aside (a second one, another amount) stands for no place, and its refund
-    changes none.
+    A payment that was set aside (a second one, another amount) pays for no enrollment, and its
+    refund changes none.
     """
-    # Written before anything is read: whoever else settles this payment is done by now, or waits
-    # for us.
+    # Written before anything is read: whoever else settles this payment has committed by now, or
+    # waits for us. Otherwise two refunds at once would each miss the other's amount.
     Payment.objects.filter(pk=payment_id).update(updated_at=timezone.now())
     payment = Payment.objects.select_related("enrollment").get(pk=payment_id)
     if not payment.is_fulfilling:
         return False
-    enrollment, standing = payment.enrollment, standing_of(payment)
-    if (
-        enrollment.status == Enrollment.REFUNDED
-        and not standing.is_undone
-        and _paid_rival(enrollment)
-    ):
+    enrollment, outcome = payment.enrollment, outcome_of(payment)
+    is_over = enrollment.status == Enrollment.REFUNDED
+    if is_over and not outcome.is_reversed and _is_buyer_or_grant_enrolled(enrollment):
         return _set_aside(payment)
     if enrollment.affiliate_id:
         commissions.settle(
             enrollment.pk,
-            refunded=standing.paid if standing.is_undone else standing.refunded,
-            paid=standing.paid,
-            is_disputed=standing.is_disputed,
+            refunded=outcome.reversed_amount,
+            paid=outcome.paid,
+            is_disputed=outcome.is_disputed,
             actor=actor,
         )
-    if standing.is_undone:
-        return _end(enrollment, standing, actor)
-    return enrollment.status == Enrollment.REFUNDED and _put_back(enrollment, actor)
+    if outcome.is_reversed:
+        return _end(enrollment, outcome, actor)
+    return is_over and _reinstate(enrollment, actor)
 
 
-def _end(enrollment: Enrollment, standing: Standing, actor: str) -> bool:
-    note = DISPUTE_LOST if standing.is_lost else REFUNDED
+def _end(enrollment: Enrollment, outcome: PaymentOutcome, actor: str) -> bool:
+    note = DISPUTE_LOST if outcome.is_lost else REFUNDED
     won = transition(enrollment, Enrollment.REFUNDED, access_generation=F("access_generation") + 1)
     if enrollment.status != Enrollment.REFUNDED:
         return False
     if won:
-        _trace(enrollment, Enrollment.PAID, actor, note)
-        if standing.is_lost:
+        _record(enrollment, Enrollment.PAID, actor, note)
+        if outcome.is_lost:
             mails.stage_enrollment_ended(enrollment)
         logger.info(
             "enrollment refunded",
             extra={"enrollment": str(enrollment.pk), "actor": actor, "note": note},
         )
-    # Where access was asked for may have been mended since this row was read.
+    # Staff may have corrected the course's place in the LMS since this row was read.
     enrollment.refresh_from_db(fields=["access_generation", "lms_platform", "lms_course_id"])
     if settings.REVOKE_ON_REFUND:
         lms_jobs.ensure_revocation(enrollment)
-    if standing.gives_coupon_back and enrollment.grant_id:
+    if outcome.gives_coupon_back and enrollment.grant_id:
         coupons.reinstate(enrollment, actor=actor)
     return won
 
 
 def _set_aside(payment: Payment) -> bool:
-    """The money is ours after all and the learner has paid for another place by now: this payment
-    is one too many.
+    """Flag a payment as a duplicate whose refund failed after the learner had paid once more.
 
-    Its own place stays over and its commission reversed, as with any second payment; staff refund
-    it (decisions: double payment).
+    Its own enrollment stays over and its commission reversed, as with any second payment; staff
+    refund it (decisions: double payment).
     """
     Payment.objects.filter(pk=payment.pk).update(
         review_reason=Payment.DUPLICATE, updated_at=timezone.now()
     )
-    _tell_staff(
+    _alert(
         payment.enrollment,
-        "The learner has paid for another place by now, so this payment is one too many: refund it"
-        " again.",
+        "The learner has paid for another enrollment by now, so this payment is one too many:"
+        " refund it again.",
     )
     return False
 
 
-def _put_back(enrollment: Enrollment, actor: str) -> bool:
-    """The money is not back with the buyer after all: their place is theirs again, before a
-    checkout that they began since.
+def _reinstate(enrollment: Enrollment, actor: str) -> bool:
+    """Make a refunded enrollment paid again, because the buyer does not have the money after all.
+
+    A checkout that the buyer has begun since is cancelled for it.
     """
     settlement.supersede(enrollment, actor)
     if not transition(
@@ -148,26 +143,31 @@ def _put_back(enrollment: Enrollment, actor: str) -> bool:
     ):
         return False
     transition(enrollment, Enrollment.LMS_PENDING, field="lms_status", edge="reinstate")
-    _trace(enrollment, Enrollment.REFUNDED, actor, PUT_BACK, to=Enrollment.PAID)
+    _record(enrollment, Enrollment.REFUNDED, actor, REINSTATED, to=Enrollment.PAID)
     if enrollment.grant_id:
         coupons.redeem_late(enrollment, actor=actor)
     enrollment.refresh_from_db()
     lms_jobs.ensure_job(enrollment)
-    _tell_staff(
+    _alert(
         enrollment,
-        "The place is paid again, access is being given back, and the commission is booked again.",
+        "The enrollment is paid again, access is being restored, and the commission is booked"
+        " again.",
     )
     return True
 
 
-def _paid_rival(enrollment: Enrollment) -> bool:
+def _is_buyer_or_grant_enrolled(enrollment: Enrollment) -> bool:
+    """Whether the buyer has another paid enrollment in the course, or the grant pays for another.
+
+    Either of the two would break a unique constraint on live enrollments.
+    """
     same = Q(course_id=enrollment.course_id, email=enrollment.email)
     if enrollment.grant_id:
         same |= Q(grant_id=enrollment.grant_id)
     return Enrollment.objects.paid().filter(same).exclude(pk=enrollment.pk).exists()
 
 
-def _trace(
+def _record(
     enrollment: Enrollment, before: str, actor: str, note: str, *, to: str = Enrollment.REFUNDED
 ) -> None:
     EnrollmentEvent.objects.create(
@@ -175,10 +175,10 @@ def _trace(
     )
 
 
-def _tell_staff(enrollment: Enrollment, sentence: str) -> None:
+def _alert(enrollment: Enrollment, sentence: str) -> None:
     alert_staff(
-        key=f"put-back:{enrollment.pk}:{enrollment.access_generation}",
-        subject="A refund failed after its place had ended",
+        key=f"reinstated:{enrollment.pk}:{enrollment.access_generation}",
+        subject="A refund failed after its enrollment had ended",
         lines=[
             f"Enrollment {enrollment.pk}: {enrollment.course_title} for {enrollment.email}.",
             sentence,

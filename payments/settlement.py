@@ -1,16 +1,16 @@
-"""What a Checkout Session's state means for us. One idempotent function, `settle_session`, is
-called by the webhook, the success page, the cancel page and the sweep; whichever comes first
-writes, the others find it written.
+"""What a Checkout Session's state means for its payment and enrollment.
 
-The final state depends on the set of facts about a session, never on their order
-(contracts/reliability, I5).
+One idempotent function, `settle_session`, is called by the webhook, the status page, the cancel
+page and the sweep; whichever comes first writes, the others change nothing. The final state depends
+on the set of facts about a session, never on their order (contracts/reliability, I5). Nothing in
+here asks Stripe: `checkout_sessions` does.
 """
 
 import logging
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from enrollments import fulfillment
@@ -20,7 +20,6 @@ from maaledu.db import atomic, transition
 from maaledu.storable import LARGEST
 from notifications.alerts import alert_staff
 from payments import gateway
-from payments.errors import StripeSessionUnknown
 from payments.models import Payment
 
 logger = logging.getLogger(__name__)
@@ -46,10 +45,10 @@ CODES = {
 def settle_session(
     payment: Payment, session: dict[str, Any], *, actor: str, ends_as: str = Payment.EXPIRED
 ) -> bool:
-    """Write down what this session's state says, and return whether anything was new. One
-    transaction, no network.
+    """Record what this session's state says, and return whether anything was new.
 
-    The rows are read afresh: the transaction may run twice, and the caller's copies may be old.
+    One transaction, no network. The payment is read again in it, because the transaction may run
+    twice and the caller's copy may be old.
     """
     return apply_session(Payment.objects.get(pk=payment.pk), session, actor=actor, ends_as=ends_as)
 
@@ -57,21 +56,22 @@ def settle_session(
 def apply_session(
     payment: Payment, session: dict[str, Any], *, actor: str, ends_as: str = Payment.EXPIRED
 ) -> bool:
-    """Do the same within the caller's transaction, on a payment that was read in it."""
+    """Do as `settle_session` within the caller's transaction, on a payment that was read in it."""
     if session.get("payment_status") == "paid":
         return _receive(payment, session, actor)
     if session.get("status") == "expired":
-        return _end(payment, ends_as, CODES[ends_as], actor)
+        return end(payment, ends_as, code=CODES[ends_as], actor=actor)
     if session.get("status") != "complete":
         return False
-    if _failed_later(session):
-        return _end(payment, Payment.FAILED, ASYNC_PAYMENT_FAILED, actor)
+    if _is_refused_by_bank(session):
+        return end(payment, Payment.FAILED, code=ASYNC_PAYMENT_FAILED, actor=actor)
     return transition(payment, Payment.PROCESSING)
 
 
-def _failed_later(session: dict[str, Any]) -> bool:
-    """Whether a complete, unpaid session's payment intent (where it was asked for) says that the
-    bank refused.
+def _is_refused_by_bank(session: dict[str, Any]) -> bool:
+    """Whether the payment intent of a complete, unpaid session says that the bank refused.
+
+    Only a session that was retrieved has the intent itself; an event has its id.
     """
     intent = session.get("payment_intent")
     return isinstance(intent, dict) and intent.get("status") in (
@@ -82,24 +82,23 @@ def _failed_later(session: dict[str, Any]) -> bool:
 
 @atomic
 def fail(payment: Payment, *, code: str, actor: str) -> bool:
-    """Write down that this payment failed, and with it the enrollment it was for."""
-    return apply_failure(Payment.objects.get(pk=payment.pk), code=code, actor=actor)
+    """Record that this payment failed, and with it the enrollment it was for."""
+    return end(Payment.objects.get(pk=payment.pk), Payment.FAILED, code=code, actor=actor)
 
 
-def apply_failure(payment: Payment, *, code: str, actor: str) -> bool:
-    """Do the same within the caller's transaction, on a payment that was read in it."""
-    return _end(payment, Payment.FAILED, code, actor)
+def end(payment: Payment, ends_as: str, *, code: str, actor: str) -> bool:
+    """End a payment and its enrollment within the caller's transaction; return whether it was new.
 
-
-def _end(payment: Payment, ends_as: str, code: str, actor: str) -> bool:
+    The payment must have been read in that transaction.
+    """
     if not transition(payment, ends_as):
-        return _contradict(payment)
-    _end_place(payment, code, actor)
+        return _flag_as_late(payment)
+    _end_enrollment(payment, code, actor)
     return True
 
 
-def _end_place(payment: Payment, code: str, actor: str) -> None:
-    """End the enrollment as its payment has just ended."""
+def _end_enrollment(payment: Payment, code: str, actor: str) -> None:
+    """End the enrollment the way its payment has just ended."""
     enrollment = payment.enrollment
     if _move(enrollment, ENDINGS[payment.status], actor, note=code, failure_code=code):
         logger.info(
@@ -108,9 +107,10 @@ def _end_place(payment: Payment, code: str, actor: str) -> None:
         )
 
 
-def _contradict(payment: Payment) -> bool:
-    """A payment that was received though its session also failed or expired is shown to staff, in
-    whatever order.
+def _flag_as_late(payment: Payment) -> bool:
+    """Flag a payment that was received although its session also failed or expired.
+
+    Staff see the flag, in whichever order the two facts arrive.
     """
     received = Payment.objects.filter(pk=payment.pk, status=Payment.PAID, review_reason="")
     return received.update(review_reason=Payment.LATE, updated_at=timezone.now()) == 1
@@ -129,16 +129,20 @@ def _receive(payment: Payment, session: dict[str, Any], actor: str) -> bool:
     if not first:
         payment.refresh_from_db(fields=["review_reason"])
     if payment.review_reason in Payment.UNFULFILLED:
-        return _keep_for_review(payment, enrollment, actor) if first else False
+        if first:
+            _report_unfulfilled(payment, enrollment, actor)
+        return first
     if payment.review_reason == Payment.LATE:
         supersede(enrollment, actor)
     reference = payment.stripe_payment_intent_id or payment.stripe_session_id or str(payment.pk)
     won = fulfillment.fulfill(enrollment, actor=actor, payment_reference=reference)
-    return _is_one_too_many(payment, enrollment, actor) if first and not won else won or first
+    if first and not won:
+        _set_aside_overtaken(payment, enrollment, actor)
+    return won or first
 
 
 def _received(payment: Payment, session: dict[str, Any]) -> dict[str, Any]:
-    """What Stripe says it received, as far as our columns can hold it."""
+    """Return what Stripe says it received, as far as our columns can hold it."""
     return {
         "amount_received": _amount_of(session),
         "currency_received": gateway.text_of(session.get("currency"), most=3),
@@ -148,25 +152,26 @@ def _received(payment: Payment, session: dict[str, Any]) -> dict[str, Any]:
 
 
 def _amount_of(session: dict[str, Any]) -> int | None:
-    """The amount that was paid, in minor units; None for what is no amount: a text, a fraction, a
-    negative or endless number.
+    """Return the amount that was paid, in minor units, or None for what is no amount.
+
+    That is a text, a fraction, or a number that is negative or too large for a column.
     """
     amount = session.get("amount_total")
     is_amount = isinstance(amount, int) and not isinstance(amount, bool) and 0 <= amount <= LARGEST
     return amount if is_amount else None
 
 
-def _is_one_too_many(payment: Payment, enrollment: Enrollment, actor: str) -> bool:
-    """Set aside a payment that another one overtook: it paid for the place after the review reason
-    of this one was read.
+def _set_aside_overtaken(payment: Payment, enrollment: Enrollment, actor: str) -> None:
+    """Flag a payment as a duplicate when another one fulfilled the enrollment just before.
+
+    The review reason was decided from rows that the other transaction changed afterwards.
     """
     fulfilled = Payment.objects.filter(pk=payment.pk, status=Payment.PAID).exclude(
         review_reason__in=Payment.UNFULFILLED
     )
     if fulfilled.update(review_reason=Payment.DUPLICATE, updated_at=timezone.now()) == 1:
         payment.review_reason = Payment.DUPLICATE
-        _keep_for_review(payment, enrollment, actor)
-    return True
+        _report_unfulfilled(payment, enrollment, actor)
 
 
 def _review_reason(payment: Payment, enrollment: Enrollment, session: dict[str, Any]) -> str:
@@ -174,30 +179,30 @@ def _review_reason(payment: Payment, enrollment: Enrollment, session: dict[str, 
         return Payment.AMOUNT_MISMATCH
     if enrollment.status == Enrollment.PENDING:
         return "" if payment.status in Payment.OPEN else Payment.LATE
-    taken = enrollment.status in (Enrollment.PAID, Enrollment.REFUNDED) or _paid_rival(enrollment)
-    return Payment.DUPLICATE if taken else Payment.LATE
+    was_paid = enrollment.status in (Enrollment.PAID, Enrollment.REFUNDED)
+    return Payment.DUPLICATE if was_paid or _is_paid_in_another(enrollment) else Payment.LATE
 
 
-def _rivals(enrollment: Enrollment, status: str) -> Any:
-    same = Enrollment.objects.filter(
-        course_id=enrollment.course_id, email=enrollment.email, status=status
-    )
+def _is_paid_in_another(enrollment: Enrollment) -> bool:
+    """Whether another enrollment of the same buyer in the same course is paid."""
+    return _others_of_buyer(enrollment).filter(status=Enrollment.PAID).exists()
+
+
+def _others_of_buyer(enrollment: Enrollment) -> QuerySet[Enrollment]:
+    same = Enrollment.objects.filter(course_id=enrollment.course_id, email=enrollment.email)
     return same.exclude(pk=enrollment.pk)
 
 
-def _paid_rival(enrollment: Enrollment) -> bool:
-    return _rivals(enrollment, Enrollment.PAID).exists()
-
-
 def supersede(enrollment: Enrollment, actor: str) -> None:
-    """Take the place that a newer, still unpaid checkout of the same buyer is holding, within the
-    caller's transaction.
+    """Cancel the newer, still unpaid checkouts of the same buyer, within the caller's transaction.
+
+    A buyer has one live enrollment in a course, so this one can become paid only after that.
     """
     _close_soon(enrollment)
-    for rival in _rivals(enrollment, Enrollment.PENDING):
-        _close_soon(rival)
+    for newer in _others_of_buyer(enrollment).filter(status=Enrollment.PENDING):
+        _close_soon(newer)
         _move(
-            rival,
+            newer,
             Enrollment.CANCELLED,
             actor,
             note=f"paid through {enrollment.pk}",
@@ -206,12 +211,16 @@ def supersede(enrollment: Enrollment, actor: str) -> None:
 
 
 def _close_soon(enrollment: Enrollment) -> None:
-    """Make the next sweep close what is still open at Stripe, so that it is not paid as well."""
+    """Make the next sweep close the session that is still open at Stripe.
+
+    Otherwise the buyer could pay that one as well.
+    """
     overdue = timezone.now() - 2 * settings.PENDING_GRACE
     enrollment.payments.filter(status=Payment.PENDING).update(expires_at=overdue)
 
 
-def _keep_for_review(payment: Payment, enrollment: Enrollment, actor: str) -> bool:
+def _report_unfulfilled(payment: Payment, enrollment: Enrollment, actor: str) -> None:
+    """Alert staff of a payment that was received and fulfills nothing."""
     if payment.review_reason == Payment.AMOUNT_MISMATCH:
         _fail_for_amount(enrollment, actor)
     alert_staff(
@@ -224,17 +233,17 @@ def _keep_for_review(payment: Payment, enrollment: Enrollment, actor: str) -> bo
                 f" {payment.currency_received}."
             ),
             (
-                "Nothing was fulfilled by it. See the payment in the admin, and refund it in Stripe"
+                "It fulfills no enrollment. See the payment in the admin, and refund it in Stripe"
                 " if it is not owed."
             ),
         ],
     )
-    return True
 
 
 def _fail_for_amount(enrollment: Enrollment, actor: str) -> None:
-    """Whatever ended the enrollment before: that money was received for it is what its learner and
-    staff must know.
+    """Fail the enrollment, and give an ended one the failure code of the mismatch.
+
+    Whatever ended it before, its learner and staff must see that money was received for it.
     """
     if not _move(
         enrollment, Enrollment.FAILED, actor, note=AMOUNT_MISMATCH, failure_code=AMOUNT_MISMATCH
@@ -259,37 +268,6 @@ def _id_of(reference: Any) -> str:
     return gateway.text_of(reference.get("id") if isinstance(reference, dict) else reference)
 
 
-def ask_stripe(payment: Payment, *, actor: str, interactive: bool = False) -> bool:
-    """Fetch the payment's session and settle what it says. Raises StripeUnavailable, StripeRefused.
-
-    With `interactive`, because somebody waits, Stripe is asked once and has a few seconds.
-    """
-    if not payment.stripe_session_id:
-        return False
-    session = gateway.retrieve_session(payment.stripe_session_id, interactive=interactive)
-    return settle_session(payment, session, actor=actor)
-
-
-def close(payment: Payment, *, ends_as: str, actor: str) -> bool:
-    """End an open payment, at Stripe first: what is paid there by then is received here. Raises
-    StripeUnavailable.
-    """
-    if not payment.stripe_session_id:
-        return abandon(payment, ends_as=ends_as, actor=actor)
-    session = gateway.close_session(payment.stripe_session_id)
-    return settle_session(payment, session, actor=actor, ends_as=ends_as)
-
-
-def end_overdue(payment: Payment, *, actor: str) -> bool:
-    """End a payment whose session is past its time, having asked Stripe whether it was paid. Raises
-    StripeUnavailable.
-    """
-    try:
-        return close(payment, ends_as=Payment.EXPIRED, actor=actor)
-    except StripeSessionUnknown:
-        return abandon(payment, ends_as=Payment.EXPIRED, actor=actor)
-
-
 @atomic
 def expire(enrollment: Enrollment, *, actor: str) -> bool:
     """End a pending enrollment that has no open payment left to end it."""
@@ -304,15 +282,14 @@ def expire(enrollment: Enrollment, *, actor: str) -> bool:
 
 @atomic
 def abandon(payment: Payment, *, ends_as: str = "", actor: str = "") -> bool:
-    """End a payment whose session nobody has the address of: it was cut off before it was stored,
-    so it cannot be paid.
+    """End a payment whose session's address was never stored, so that nobody can pay it.
 
     With `ends_as`, its enrollment ends the same way; without, it stays pending for a new attempt.
-    Stripe has not said so: what an event has moved meanwhile is left as it is.
     """
     fresh = Payment.objects.get(pk=payment.pk)
+    # Only a pending one: Stripe has not said that it ended, and an event may have moved it by now.
     if not transition(fresh, ends_as or Payment.FAILED, only=Q(status=Payment.PENDING)):
         return False
     if ends_as:
-        _end_place(fresh, CODES[ends_as], actor)
+        _end_enrollment(fresh, CODES[ends_as], actor)
     return True

@@ -1,9 +1,11 @@
-"""Stripe's events: stored once by id together with their effects, in one transaction; kept for
-later if that fails.
+"""Stripe's events: stored once by id together with their effects, in one transaction.
+
+An event whose effects fail is stored by itself and handled again later.
 """
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 from django.conf import settings
@@ -28,13 +30,14 @@ REFUND_KNOWN = "Refund already recorded"
 DISPUTE_KNOWN = "Dispute already recorded"
 UNKNOWN_SESSION = "Unknown session"
 KEPT = "Event stored, to be processed"
+ASYNC_PAYMENT_FAILED = "checkout.session.async_payment_failed"
 
 
 def receive(event: dict[str, Any]) -> str:
-    """Take one verified event and return what to tell Stripe; whatever happens to it, it is stored
-    when this returns.
+    """Store one verified event with its effects, and return the outcome to answer Stripe with.
 
-    Raises DatabaseError when nothing could be stored, so that Stripe sends it again.
+    When this returns, the event is stored, whatever became of its effects. Raises DatabaseError
+    when nothing could be stored, so that Stripe sends it again.
     """
     item = StripeEvent(
         event_id=event["id"][:255],
@@ -48,18 +51,16 @@ def receive(event: dict[str, Any]) -> str:
     known = accept(EVENTS, item, key="event_id")
     if known is None:
         return item.outcome if item.status == DONE else KEPT
-    return _again(cast("StripeEvent", known))
+    return _receive_again(cast("StripeEvent", known))
 
 
 def _session_id(event: dict[str, Any]) -> str:
-    found = event["data"]["object"]
-    return gateway.text_of(found.get("id")) if found.get("object") == "checkout.session" else ""
+    payload = event["data"]["object"]
+    return gateway.text_of(payload.get("id")) if payload.get("object") == "checkout.session" else ""
 
 
-def _again(known: StripeEvent) -> str:
-    """A redelivery: nothing for an event that is done, another try for one whose handling
-    failed.
-    """
+def _receive_again(known: StripeEvent) -> str:
+    """Do nothing for an event that is done, and try again one whose handling failed."""
     if known.status == DONE:
         logger.info("event already processed", extra={"event": known.event_id})
         return EVENT_KNOWN
@@ -73,55 +74,57 @@ def _again(known: StripeEvent) -> str:
 
 def handle(event: StripeEvent) -> Finish:
     """Return the effects of this event, to be written in the transaction that settles it."""
-
-    def effects() -> None:
-        outcome = _apply(event)
-        if outcome != event.outcome:
-            event.outcome = outcome
-            StripeEvent.objects.filter(pk=event.pk).update(outcome=outcome)
-
-    return effects
+    return partial(_apply, event)
 
 
-def _apply(event: StripeEvent) -> str:
-    handler = OBJECT_HANDLERS.get(event.type, _session_event if event.type in HANDLERS else None)
+def _apply(event: StripeEvent) -> None:
+    outcome = _outcome(event)
+    # A new event is inserted as processed: that saves the usual case this write.
+    if outcome != event.outcome:
+        event.outcome = outcome
+        StripeEvent.objects.filter(pk=event.pk).update(outcome=outcome)
+
+
+def _outcome(event: StripeEvent) -> str:
+    handler = HANDLERS.get(event.type)
     if handler is None:
         return IGNORED
     if event.livemode != settings.STRIPE_LIVEMODE:
-        return _foreign(event, "it belongs to Stripe's other mode (test or live)")
+        return _refuse(event, "it belongs to Stripe's other mode (test or live)")
     if event.payload.get("account"):  # only events of connected accounts name one, and we have none
-        return _foreign(event, "it belongs to another Stripe account")
+        return _refuse(event, "it belongs to another Stripe account")
     return handler(event, event.payload["data"]["object"])
 
 
-def _session_event(event: StripeEvent, session: dict[str, Any]) -> str:
+def _apply_session(event: StripeEvent, session: dict[str, Any]) -> str:
     payment = payment_of(session)
     if payment is None:
-        return (
-            _foreign(event, "no payment of ours belongs to its session")
-            if _claims_ours(session)
-            else UNKNOWN_SESSION
-        )
-    return PROCESSED if HANDLERS[event.type](payment, session, event.event_id) else PAYMENT_KNOWN
+        if not _names_payment(session):
+            return UNKNOWN_SESSION
+        return _refuse(event, "no payment of ours belongs to its session")
+    if event.type == ASYNC_PAYMENT_FAILED:
+        code = settlement.ASYNC_PAYMENT_FAILED
+        is_new = settlement.end(payment, Payment.FAILED, code=code, actor=event.event_id)
+    else:
+        is_new = settlement.apply_session(payment, session, actor=event.event_id)
+    return PROCESSED if is_new else PAYMENT_KNOWN
 
 
-def _refund_event(event: StripeEvent, refund: dict[str, Any]) -> str:
-    if not refunds.is_refund(refund):
+def _apply_refund(event: StripeEvent, refund: dict[str, Any]) -> str:
+    if not gateway.is_recordable(refund, *refunds.REQUIRED_TEXTS):
         return IGNORED
     return PROCESSED if refunds.record(refund, actor=event.event_id) else REFUND_KNOWN
 
 
-def _dispute_event(event: StripeEvent, dispute: dict[str, Any]) -> str:
-    if not disputes.is_dispute(dispute):
+def _apply_dispute(event: StripeEvent, dispute: dict[str, Any]) -> str:
+    if not gateway.is_recordable(dispute, *disputes.REQUIRED_TEXTS):
         return IGNORED
-    return (
-        PROCESSED
-        if disputes.record(dispute, told_at=event.payload.get("created"), actor=event.event_id)
-        else DISPUTE_KNOWN
-    )
+    created = event.payload.get("created")
+    is_new = disputes.record(dispute, reported_at=created, actor=event.event_id)
+    return PROCESSED if is_new else DISPUTE_KNOWN
 
 
-def _foreign(event: StripeEvent, reason: str) -> str:
+def _refuse(event: StripeEvent, reason: str) -> str:
     alert_staff(
         key=f"event:{event.event_id}",
         subject="A Stripe event was not applied",
@@ -134,65 +137,51 @@ def _foreign(event: StripeEvent, reason: str) -> str:
 
 
 def payment_of(session: dict[str, Any]) -> Payment | None:
-    """Find the payment by the id we gave Stripe, which is there even when its answer never reached
-    us.
+    """Find the payment of a session by the id in its metadata.
+
+    The metadata has the payment's id even when Stripe's answer, with the session's id, never
+    reached us.
     """
     metadata = session.get("metadata")
     key: Any = metadata.get("payment_id") if isinstance(metadata, dict) else None
     try:
-        # unlike first(), it asks for no order
+        # get() and not first(), which would sort by the primary key
         payment = Payment.objects.select_related("enrollment").get(pk=key)
     except (Payment.DoesNotExist, ValidationError):
         return None
-    told = gateway.text_of(session.get("id"))
-    return payment if told and payment.stripe_session_id in (None, told) else None
+    session_id = gateway.text_of(session.get("id"))
+    return payment if session_id and payment.stripe_session_id in (None, session_id) else None
 
 
-def _session_over(payment: Payment, session: dict[str, Any], actor: str) -> bool:
-    return settlement.apply_session(payment, session, actor=actor)
-
-
-def _claims_ours(session: dict[str, Any]) -> bool:
-    """Sessions of other products on the same Stripe account lack our metadata, and concern nobody
-    here.
-    """
+def _names_payment(session: dict[str, Any]) -> bool:
+    """Whether a session has our metadata; those of other products on the same account do not."""
     metadata = session.get("metadata")
     return isinstance(metadata, dict) and "payment_id" in metadata
 
 
-def _async_failed(payment: Payment, session: dict[str, Any], actor: str) -> bool:
-    return settlement.apply_failure(payment, code=settlement.ASYNC_PAYMENT_FAILED, actor=actor)
-
-
-HANDLERS: dict[str, Callable[[Payment, dict[str, Any], str], bool]] = {
-    "checkout.session.completed": _session_over,
-    "checkout.session.async_payment_succeeded": _session_over,
-    "checkout.session.async_payment_failed": _async_failed,
-    "checkout.session.expired": _session_over,
-}
 # `charge.refunded` is not here: it does not say which refund it is about, and the refund's own
 # events do.
-OBJECT_HANDLERS: dict[str, Callable[[StripeEvent, dict[str, Any]], str]] = {
-    **dict.fromkeys(
-        ("refund.created", "refund.updated", "refund.failed", "charge.refund.updated"),
-        _refund_event,
-    ),
-    **dict.fromkeys(
-        (
-            "charge.dispute.created",
-            "charge.dispute.updated",
-            "charge.dispute.closed",
-            "charge.dispute.funds_withdrawn",
-            "charge.dispute.funds_reinstated",
-        ),
-        _dispute_event,
-    ),
+HANDLERS: dict[str, Callable[[StripeEvent, dict[str, Any]], str]] = {
+    "checkout.session.completed": _apply_session,
+    "checkout.session.async_payment_succeeded": _apply_session,
+    ASYNC_PAYMENT_FAILED: _apply_session,
+    "checkout.session.expired": _apply_session,
+    "refund.created": _apply_refund,
+    "refund.updated": _apply_refund,
+    "refund.failed": _apply_refund,
+    "charge.refund.updated": _apply_refund,
+    "charge.dispute.created": _apply_dispute,
+    "charge.dispute.updated": _apply_dispute,
+    "charge.dispute.closed": _apply_dispute,
+    "charge.dispute.funds_withdrawn": _apply_dispute,
+    "charge.dispute.funds_reinstated": _apply_dispute,
 }
 
 
 def on_dead(event: StripeEvent, error: AppError) -> None:
-    """Tell staff, once for each time it dies, that what Stripe said is not applied until they
-    replay it (requirement R135).
+    """Alert staff, each time an event dies, that it is not applied until they replay it.
+
+    Source: requirement R135.
     """
     alert_staff(
         key=f"dead-event:{event.pk}:{event.fence}",
@@ -202,8 +191,8 @@ def on_dead(event: StripeEvent, error: AppError) -> None:
             f"Reason: {event.last_error}",
             f"Attempts: {event.attempts}; workers lost: {event.lapses}.",
             (
-                "If it tells of a payment, we may have the money and the learner no place. Mend the"
-                " cause, then replay the event in the admin."
+                "If it reports a payment, we may have the money while the learner is not enrolled."
+                " Fix the cause, then replay the event in the admin."
             ),
         ],
     )

@@ -1,4 +1,4 @@
-"""What belongs to a person: purchases are found by the addresses they have proved to be theirs."""
+"""The courses of a person: purchases are found by the addresses that they have verified."""
 
 from typing import Any
 
@@ -7,16 +7,13 @@ from allauth.account.models import EmailAddress
 from accounts.models import User
 from enrollments.models import Enrollment
 from maaledu import paging
-from payments.models import Payment
-from storefront.status import describe
+from storefront.status import describe, latest_payment
 
 HIDDEN = [Enrollment.CANCELLED, Enrollment.EXPIRED, Enrollment.FAILED]
 
 
 def verified_emails(user: User) -> list[str]:
-    """Return the addresses this person has verified; an unverified one shows nothing (requirement
-    R016).
-    """
+    """Return the addresses this person has verified; purchases of others are not shown (R016)."""
     addresses = EmailAddress.objects.filter(user=user, verified=True).values_list(
         "email", flat=True
     )
@@ -24,14 +21,12 @@ def verified_emails(user: User) -> list[str]:
 
 
 def courses_of(user: User, *, cursor: str) -> dict[str, Any]:
-    """Return one page of a person's enrollments with what to say about each, and what they have
-    spent in all.
-    """
+    """Return one page of a person's enrollments, each with its status, and the total they spent."""
     emails = verified_emails(user)
     mine = Enrollment.objects.filter(email__in=emails)
     page = paging.paginate(mine.exclude(status__in=HIDDEN), cursor=cursor)
     for enrollment in page.rows:
-        enrollment.view = describe(enrollment, _open_payment(enrollment))
+        enrollment.view = describe(enrollment, latest_payment(enrollment))
     return {
         "enrollments": page.rows,
         "next_cursor": page.next_cursor,
@@ -39,11 +34,3 @@ def courses_of(user: User, *, cursor: str) -> dict[str, Any]:
         "email_verified": bool(emails),
         "total_spent": mine.totals_spent(),
     }
-
-
-def _open_payment(enrollment: Enrollment) -> Payment | None:
-    return (
-        enrollment.payments.order_by("-attempt").first()
-        if enrollment.status == Enrollment.PENDING
-        else None
-    )

@@ -53,6 +53,13 @@ class StatusView:
     poll_seconds: int = POLL_FAST
 
 
+def latest_payment(enrollment: Enrollment) -> Payment | None:
+    """Return the payment whose state the page describes: none but for a pending enrollment."""
+    if enrollment.status != Enrollment.PENDING:
+        return None
+    return enrollment.payments.order_by("-attempt").first()
+
+
 def describe(enrollment: Enrollment, payment: Payment | None = None) -> StatusView:
     """Return the page's state, headline and steps for one enrollment; `payment` is its latest one,
     if it has any.

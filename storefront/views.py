@@ -12,8 +12,8 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from accounts.models import User
 from affiliates import attribution
+from courses.discounts import undiscounted
 from courses.errors import CourseNotFound
-from courses.models import Course
 from enrollments import progress
 from enrollments.models import Enrollment
 from grants import refusals
@@ -22,16 +22,15 @@ from grants.models import Grant
 from maaledu.errors import AppError, RateLimited
 from maaledu.http import add_error_headers
 from maaledu.limits import limit
-from maaledu.money import Money
-from payments import checkout, orders, referrals, settlement
+from payments import checkout, checkout_sessions, orders, referrals
 from payments.errors import StripeRefused, StripeUnavailable
 from payments.models import Payment
-from payments.orders import QuoteView
+from payments.orders import Order
 from storefront import my_courses
 from storefront.coupon_limits import count_coupon_check, proof_of
 from storefront.errors import EnrollmentNotFound
 from storefront.forms import CheckoutForm, CouponForm
-from storefront.status import describe
+from storefront.status import describe, latest_payment
 
 ASK_STRIPE_EVERY_SECONDS = 10
 MAX_TOKEN_LENGTH = 40
@@ -42,29 +41,8 @@ class CheckoutView(View):
     """The order summary with the buyer's form, and the redirect to Stripe's page."""
 
     def get(self, request: HttpRequest, slug: str) -> HttpResponse:
-        known = self.known(request)
+        known = _known_buyer(request)
         return self.page(request, slug, CheckoutForm(initial=known), **_quoted(slug, known))
-
-    def known(self, request: HttpRequest) -> dict[str, str]:
-        """What we know of the buyer: by the link in a grant's e-mail, or by being signed in."""
-        grant = (
-            Grant.objects.filter(token=request.GET.get("grant", "")[:MAX_TOKEN_LENGTH])
-            .exclude(code=None)
-            .first()
-        )
-        if grant:
-            code = grant.code or ""
-            return {
-                "email": grant.email,
-                "name": grant.name,
-                "coupon": code,
-                "proof": proof_of(grant.email, code),
-            }
-        return (
-            {"email": request.user.email, "name": request.user.name}
-            if request.user.is_authenticated
-            else {}
-        )
 
     def post(self, request: HttpRequest, slug: str) -> HttpResponse:
         form = CheckoutForm(request.POST)
@@ -82,16 +60,11 @@ class CheckoutView(View):
         except CouponUnavailable as error:
             return self.page(request, slug, form, status=error.http_status, coupon_error=error)
         except AppError as error:
-            return self.refusal(request, slug, form, error)
+            # Who is over a limit is not given a quote: it would be one more look at a coupon.
+            quoted = {} if isinstance(error, RateLimited) else _quoted(slug, data)
+            page = self.page(request, slug, form, status=error.http_status, error=error, **quoted)
+            return add_error_headers(page, error)
         return redirect(started.url)
-
-    def refusal(
-        self, request: HttpRequest, slug: str, form: CheckoutForm, error: AppError
-    ) -> HttpResponse:
-        quoted = {} if isinstance(error, RateLimited) else _quoted(slug, form.cleaned_data)
-        return add_error_headers(
-            self.page(request, slug, form, error=error, status=error.http_status, **quoted), error
-        )
 
     def page(
         self, request: HttpRequest, slug: str, form: CheckoutForm, *, status: int = 200, **more: Any
@@ -102,8 +75,25 @@ class CheckoutView(View):
         return render(request, "checkout/checkout.html", context, status=status)
 
 
+def _known_buyer(request: HttpRequest) -> dict[str, str]:
+    """Return the form's values from the link in a grant's e-mail, or from the account."""
+    token = request.GET.get("grant", "")[:MAX_TOKEN_LENGTH]
+    grant = Grant.objects.filter(token=token).exclude(code=None).first()
+    if grant:
+        code = grant.code or ""
+        return {
+            "email": grant.email,
+            "name": grant.name,
+            "coupon": code,
+            "proof": proof_of(grant.email, code),
+        }
+    if request.user.is_authenticated:
+        return {"email": request.user.email, "name": request.user.name}
+    return {}
+
+
 def _quoted(slug: str, data: dict[str, str]) -> dict[str, Any]:
-    """What a page that holds a coupon already says about it: its quote, or the refusal."""
+    """Return what the page says about a coupon that is in the form already."""
     if not (data.get("coupon") and data.get("email")):
         return {}
     try:
@@ -114,59 +104,57 @@ def _quoted(slug: str, data: dict[str, str]) -> dict[str, Any]:
 
 
 def _checkout_context(
-    slug: str, form: CheckoutForm, *, quote: QuoteView | None = None, **more: Any
+    slug: str, form: CheckoutForm, *, quote: Order | None = None, **more: Any
 ) -> dict[str, Any]:
-    course = quote.course if quote else Course.objects.on_sale().filter(slug=slug).first()
-    if course is None:
-        raise CourseNotFound(slug=slug)
-    list_price = "Free" if course.is_free else str(Money(course.price, course.currency))
-    to_pay = quote.to_pay if quote else list_price
-    return {"course": course, "form": form, "price_display": to_pay, "quote": quote, **more}
+    course = quote.course if quote else orders.course_on_sale(slug)
+    price = quote.price if quote else undiscounted(course.price, course.currency)
+    return {"course": course, "form": form, "price": price, "quote": quote, **more}
 
 
 @method_decorator(require_POST, name="dispatch")
 class CouponView(View):
-    """What a coupon makes of the price: a part of the page for htmx, the whole page without; a
-    refusal has its status in both.
+    """What a coupon makes of the price: a part of the page for htmx, without it the whole page.
 
-    Never by GET: a code does not belong into an address, where it is logged and passed on.
+    A refusal has its status in both. Never by GET: a code in an address would be logged and passed
+    on.
     """
 
     def post(self, request: HttpRequest, slug: str) -> HttpResponse:
-        htmx = bool(request.headers.get("HX-Request"))
         form = CouponForm(request.POST)
-        quote, error = None, None
-        if form.is_valid():
-            quote, error = self.tried(request, slug, form)
-        page = CheckoutForm(initial=request.POST.dict())
-        referral = None if htmx else referrals.shown_to(request)
-        context = _checkout_context(
-            slug, page, quote=quote, coupon_error=error, coupon_form=form, referral=referral
-        )
-        template = "checkout/_order.html" if htmx else "checkout/checkout.html"
-        status = error.http_status if error else 200 if form.is_valid() else 400
-        response = render(request, template, context, status=status)
-        return add_error_headers(response, error) if error else response
-
-    def tried(
-        self, request: HttpRequest, slug: str, form: CouponForm
-    ) -> tuple[QuoteView | None, AppError | None]:
+        if not form.is_valid():
+            return self.page(request, slug, form, status=400)
         data = form.cleaned_data
         try:
             count_coupon_check(request, data)
             with refusals.counted():
-                return orders.quote(slug=slug, email=data["email"], coupon=data["coupon"]), None
+                quote = orders.quote(slug=slug, email=data["email"], coupon=data["coupon"])
         except CourseNotFound:
             raise
         except AppError as error:
-            return None, error
+            page = self.page(request, slug, form, status=error.http_status, coupon_error=error)
+            return add_error_headers(page, error)
+        return self.page(request, slug, form, quote=quote)
+
+    def page(
+        self, request: HttpRequest, slug: str, form: CouponForm, *, status: int = 200, **more: Any
+    ) -> HttpResponse:
+        is_part = bool(request.headers.get("HX-Request"))
+        context = _checkout_context(
+            slug,
+            CheckoutForm(initial=request.POST.dict()),
+            coupon_form=form,
+            referral=None if is_part else referrals.shown_to(request),
+            **more,
+        )
+        template = "checkout/_order.html" if is_part else "checkout/checkout.html"
+        return render(request, template, context, status=status)
 
 
 @require_GET
 def cancelled(request: HttpRequest, token: str) -> HttpResponse:
-    """Where Stripe's "back" leads: the place is released, unless it was paid after all."""
+    """Where Stripe's "back" leads: the checkout is cancelled, unless it was paid meanwhile."""
     enrollment = _enrollment(token)
-    # the sweep ends it then; the page says what is true either way
+    # When Stripe fails, the sweep ends the checkout later, and the page says that it is not known.
     with suppress(StripeUnavailable, StripeRefused):
         checkout.cancel(enrollment)
     if enrollment.status == Enrollment.PAID:
@@ -183,32 +171,29 @@ def enrollment_page(request: HttpRequest, token: str) -> HttpResponse:
 @require_safe
 @limit("status")
 def enrollment_status(request: HttpRequest, token: str) -> HttpResponse:
-    """The part of the page that changes, for htmx."""
+    """The part of the status page that changes, for htmx."""
     return render(request, "enrollments/_status.html", _status(token))
 
 
 def _status(token: str) -> dict:
     enrollment = _enrollment(token)
-    payment = (
-        enrollment.payments.order_by("-attempt").first()
-        if enrollment.status == Enrollment.PENDING
-        else None
-    )
-    if payment and _asked(payment):
+    payment = latest_payment(enrollment)
+    if payment and _ask_stripe(payment):
         enrollment.refresh_from_db()
     return {"enrollment": enrollment, "view": describe(enrollment, payment)}
 
 
-def _asked(payment: Payment) -> bool:
-    """Ask Stripe about an open payment, at most once in ten seconds: the webhook may be late, or
-    lost.
+def _ask_stripe(payment: Payment) -> bool:
+    """Ask Stripe about an open payment, at most once in ten seconds, and return if that changed it.
+
+    The webhook may be late, or lost.
     """
     if payment.status not in Payment.OPEN or not payment.stripe_session_id:
         return False
     if not cache.add(f"asked-stripe:{payment.pk}", 1, ASK_STRIPE_EVERY_SECONDS):
         return False
     try:
-        return settlement.ask_stripe(payment, actor="success page", interactive=True)
+        return checkout_sessions.ask_stripe(payment, actor="success page", interactive=True)
     except (StripeUnavailable, StripeRefused):
         return False
 
@@ -223,7 +208,7 @@ def _enrollment(token: str) -> Enrollment:
 @require_safe
 @login_required
 def account(request: HttpRequest) -> HttpResponse:
-    """My courses: what the signed-in person's verified addresses have bought, page by page."""
+    """My courses: what the verified addresses of the signed-in person have bought."""
     context = my_courses.courses_of(
         cast("User", request.user), cursor=request.GET.get("cursor", "")
     )

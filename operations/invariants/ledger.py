@@ -165,11 +165,12 @@ def _miscredited(enrollment: Enrollment, commission: Commission | None) -> str:
     if payment is None:
         is_over = enrollment.status == Enrollment.REFUNDED and not commission.net
         return "" if is_over else "has a commission and no payment"
-    standing = reversals.standing_of(payment)
-    refunded = standing.paid if standing.is_undone else standing.refunded
-    back = commissions.taken_back(commission.amount, refunded=refunded, paid=standing.paid)
+    outcome = reversals.outcome_of(payment)
+    back = commissions.taken_back(
+        commission.amount, refunded=outcome.reversed_amount, paid=outcome.paid
+    )
     return (
         ""
-        if (commission.reversed, commission.is_disputed) == (back, standing.is_disputed)
+        if (commission.reversed, commission.is_disputed) == (back, outcome.is_disputed)
         else f"should have {back} reversed"
     )

@@ -168,10 +168,10 @@ class Migration(migrations.Migration):
                 ("reason", models.CharField(blank=True, max_length=40)),
                 ("evidence_due_by", models.DateTimeField(blank=True, null=True)),
                 (
-                    "told_at",
+                    "reported_at",
                     models.DateTimeField(
                         blank=True,
-                        help_text="When Stripe said so: its status and the date of the evidence.",
+                        help_text="When Stripe reported its status and the date of the evidence.",
                         null=True,
                     ),
                 ),
@@ -252,8 +252,7 @@ class Migration(migrations.Migration):
                 (
                     "gives_coupon_back",
                     models.BooleanField(
-                        default=False,
-                        help_text="A full refund makes the grant's coupon good again.",
+                        default=False, help_text="A full refund reinstates the grant's coupon."
                     ),
                 ),
                 ("failure_reason", models.CharField(blank=True, max_length=80)),

@@ -3,13 +3,15 @@ from django.utils import timezone
 
 from enrollments.models import choices_of
 from maaledu.db import new_id
-from maaledu.money import CURRENCY_CHOICES, format_money
+from maaledu.money import CURRENCY_CHOICES, Money
 from payments.models.payment import Payment
 
 
 class Dispute(models.Model):
-    """A buyer's bank asks for the money back. An inquiry (`warning`) takes nothing; a lost one is
-    like a full refund.
+    """A buyer's bank asks for the money back.
+
+    An inquiry (`warning`) takes nothing; a lost dispute is like a full refund. Its payment is null
+    as long as the event of the sale itself has not arrived.
     """
 
     WARNING, OPEN, WON, LOST = "warning", "open", "won", "lost"
@@ -32,10 +34,10 @@ class Dispute(models.Model):
     stripe_status = models.CharField(max_length=40, blank=True)
     reason = models.CharField(max_length=40, blank=True)
     evidence_due_by = models.DateTimeField(null=True, blank=True)
-    told_at = models.DateTimeField(
+    reported_at = models.DateTimeField(
         null=True,
         blank=True,
-        help_text="When Stripe said so: its status and the date of the evidence.",
+        help_text="When Stripe reported its status and the date of the evidence.",
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -48,4 +50,4 @@ class Dispute(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{format_money(self.amount, self.currency)} ({self.status})"
+        return f"{Money(self.amount, self.currency)} ({self.status})"

@@ -4,23 +4,21 @@ from django.utils import timezone
 
 from enrollments.models import Enrollment, choices_of
 from maaledu.db import new_id
-from maaledu.money import CURRENCY_CHOICES, format_money
+from maaledu.money import CURRENCY_CHOICES, Money
 
 
 class Payment(models.Model):
-    """One attempt to pay for an enrollment: one Stripe Checkout Session. A session paid twice has
-    two rows.
-    """
+    """One attempt to pay for an enrollment: one Stripe Checkout Session."""
 
     PENDING, PROCESSING, PAID = "pending", "processing", "paid"
     FAILED, EXPIRED, CANCELLED = "failed", "expired", "cancelled"
     OPEN = [PENDING, PROCESSING]
     TRANSITIONS = {
         PENDING: [],
-        # a delayed method (bank debit): Stripe tells later whether it was paid
+        # A delayed method (bank debit): Stripe reports later whether it was paid.
         PROCESSING: [PENDING],
-        # Of the ends that Stripe tells of, the one further up here holds, in whatever order they
-        # are told.
+        # Of the ends that Stripe reports, the one further up here holds, in whichever order they
+        # arrive.
         PAID: [PENDING, PROCESSING, FAILED, EXPIRED, CANCELLED],
         FAILED: [PENDING, PROCESSING, EXPIRED],
         EXPIRED: [PENDING, PROCESSING],
@@ -76,20 +74,16 @@ class Payment(models.Model):
         permissions = (("refund_payment", "Can refund payments"),)
 
     def __str__(self) -> str:
-        return f"{format_money(self.amount, self.currency)} ({self.status})"
+        return f"{Money(self.amount, self.currency)} ({self.status})"
 
     @property
     def refundable(self) -> int:
         """What may still be refunded, in minor units of the currency received."""
-        return (
-            max((self.amount_received or 0) - self.refund_committed, 0)
-            if self.status == self.PAID
-            else 0
-        )
+        if self.status != self.PAID:
+            return 0
+        return max((self.amount_received or 0) - self.refund_committed, 0)
 
     @property
     def is_fulfilling(self) -> bool:
-        """Whether this payment is the one its enrollment stands on, and not one that was set
-        aside.
-        """
+        """Whether this payment pays for its enrollment, and was not set aside for review."""
         return self.status == self.PAID and self.review_reason not in self.UNFULFILLED

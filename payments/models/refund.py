@@ -3,17 +3,15 @@ from django.utils import timezone
 
 from enrollments.models import choices_of
 from maaledu.db import new_id
-from maaledu.money import CURRENCY_CHOICES, format_money
+from maaledu.money import CURRENCY_CHOICES, Money
 from payments.models.payment import Payment
 
 
 class Refund(models.Model):
-    """Money on its way back to a buyer: asked for by staff here, or made in Stripe's dashboard and
-    told to us.
+    """Money on its way back to a buyer, asked for by staff here or made in Stripe's dashboard.
 
     One row for each of Stripe's refund ids. "Requested" is not "succeeded", and a succeeded one may
-    fail weeks later. Its payment is unknown (null) as long as the event of the sale itself has not
-    arrived.
+    fail weeks later. Its payment is null as long as the event of the sale itself has not arrived.
     """
 
     REQUESTED, PENDING, SUCCEEDED, FAILED = "requested", "pending", "succeeded", "failed"
@@ -44,7 +42,7 @@ class Refund(models.Model):
     requested_by = models.CharField(max_length=140, blank=True)
     note = models.CharField(max_length=300, blank=True)
     gives_coupon_back = models.BooleanField(
-        default=False, help_text="A full refund makes the grant's coupon good again."
+        default=False, help_text="A full refund reinstates the grant's coupon."
     )
     failure_reason = models.CharField(max_length=80, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -58,8 +56,8 @@ class Refund(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.amount_display} ({self.status})"
+        return f"{Money(self.amount, self.currency)} ({self.status})"
 
     @property
     def amount_display(self) -> str:
-        return format_money(self.amount, self.currency)
+        return str(Money(self.amount, self.currency))

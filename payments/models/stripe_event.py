@@ -4,8 +4,9 @@ from maaledu.work.items import WorkItem
 
 
 class StripeEvent(WorkItem):
-    """What Stripe told us: the inbox. Stored once by Stripe's own id, raw, and handled by
-    `payments.webhooks`.
+    """An event from Stripe, stored once by its id and as it was sent: the inbox.
+
+    `payments.webhooks` handles it.
     """
 
     event_id = models.CharField(max_length=255, unique=True)

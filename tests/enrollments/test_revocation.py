@@ -23,9 +23,9 @@ from maaledu.work.items import DEAD, DONE, PENDING, RUNNING
 from maaledu.work.queue import Finish, Queue, drain, reap
 from notifications.models import Email
 from operations import invariants
-from payments import refunds
+from payments import refund_requests
 from payments.models import Payment, Refund, StripeEvent
-from payments.refunds import Request
+from payments.refund_requests import Request
 from payments.webhooks import EVENTS
 from tests.affiliates.make import make_affiliate
 from tests.affiliates.rivals import rival_before
@@ -48,7 +48,7 @@ STAFF = "staff@example.com"
 
 
 def refund(payment: Payment, amount: int = 0) -> Refund:
-    return refunds.request(
+    return refund_requests.request(
         payment, Request(amount or payment.amount, "requested_by_customer", STAFF)
     )
 
@@ -432,7 +432,7 @@ def test_a_refund_that_fails_after_a_second_purchase_marks_the_first_payment_as_
     ]
     assert subjects == [
         "A refund failed: the buyer does not have the money",
-        "A refund failed after its place had ended",
+        "A refund failed after its enrollment had ended",
     ]
     refund(payment)
     tell(sandbox)

@@ -12,9 +12,9 @@ from grants import applications, redemption
 from grants.applications import Application, Decision
 from grants.models import Grant, Program
 from notifications.models import Email
-from payments import checkout, orders, refunds
+from payments import orders, refund_requests
 from payments.models import Payment
-from payments.refunds import Request
+from payments.refund_requests import Request
 from tests.factories import completed, deliver, make_course, refund_of, refunded
 
 HOLDER = "holder@example.com"
@@ -46,7 +46,8 @@ def open_checkout(grant: Grant) -> Payment:
     """
     course = Course.objects.get(pk=grant.course_id)
     quote = redemption.quote(code=grant.code or "", email=grant.email, course=course)
-    _, payment = checkout._write(orders.Order(course, grant.email, "", quote.price, quote.grant))
+    order = orders.Order(course, grant.email, "", quote.price, quote.grant)
+    payment = orders.write(order).payment
     assert payment is not None
     return with_session(payment)
 
@@ -73,7 +74,7 @@ def refund(payment: Payment, *, gives_coupon_back: bool) -> dict[str, Any]:
     told = refund_of(
         payment,
         payment_intent=payment.stripe_payment_intent_id,
-        metadata={"refund_id": str(refunds._write(payment, wanted).pk)},
+        metadata={"refund_id": str(refund_requests.write(payment, wanted).pk)},
     )
     assert deliver(Client(), refunded(told)).status_code == 200
     return told

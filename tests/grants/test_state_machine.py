@@ -34,7 +34,7 @@ from grants.models import Grant, GrantEvent, Program
 from maaledu.work.items import DONE
 from notifications.models import Email
 from operations import invariants
-from payments import checkout, orders, settlement
+from payments import orders, settlement
 from payments.models import Payment, Refund, StripeEvent
 from tests.cleaning import empty_database
 from tests.factories import completed, deliver, expired, make_course, refunded
@@ -166,9 +166,8 @@ class GrantDesk(RuleBasedStateMachine):
         if held is None and grant.code:
             try:
                 quote = redemption.quote(code=grant.code, email=grant.email, course=self.course)
-                _, payment = checkout._write(
-                    orders.Order(self.course, grant.email, "", quote.price, quote.grant)
-                )
+                order = orders.Order(self.course, grant.email, "", quote.price, quote.grant)
+                payment = orders.write(order).payment
             except CouponUnavailable:
                 return multiple()
             return with_session(payment).pk if payment else multiple()

@@ -16,7 +16,7 @@ from lms_sync.models import SyncJob
 from maaledu.amounts import read_units
 from maaledu.money import plain_amount
 from notifications.models import Email
-from payments import checkout, gateway, refunds, settlement
+from payments import checkout_sessions, gateway, refund_requests
 from payments.models import Dispute, Payment, Refund
 from tests.affiliates.make import make_affiliate, sell
 from tests.concurrency import race
@@ -67,7 +67,7 @@ def buy(
 
 def pay(sandbox: Sandbox, payment: Payment, **more: object) -> Payment:
     sandbox.pay(payment.stripe_session_id, **more)
-    assert settlement.ask_stripe(payment, actor="test")
+    assert checkout_sessions.ask_stripe(payment, actor="test")
     payment.refresh_from_db()
     return payment
 
@@ -76,7 +76,8 @@ def pay_again(sandbox: Sandbox, payment: Payment) -> Payment:
     """Pay a second time for the same place: it is set aside as a duplicate."""
     second = make_payment(payment.enrollment, stripe_session_id=None, checkout_url="")
     session = gateway.create_session(
-        checkout.session_params(payment.enrollment, second), idempotency_key=second.idempotency_key
+        checkout_sessions.session_params(payment.enrollment, second),
+        idempotency_key=second.idempotency_key,
     )
     Payment.objects.filter(pk=second.pk).update(stripe_session_id=session["id"])
     second.refresh_from_db()
@@ -502,7 +503,7 @@ def test_while_stripe_is_down_the_refund_is_requested_and_made_later(
     assert LogEntry.objects.count() == 1
     sandbox.heal()
     settings.REFUND_RESUME_AFTER = -settings.REFUND_RESUME_AFTER
-    assert refunds.resume_requested() == 1
+    assert refund_requests.resume_requested() == 1
     assert (Refund.objects.get().status, Enrollment.objects.get().status) == (
         "succeeded",
         "refunded",
@@ -519,7 +520,7 @@ def test_an_answer_that_was_lost_is_not_a_second_refund(
     assert "$100.00 requested" in text_of(staff.post(url(payment), form, follow=True))
     assert SENT_BEFORE in text_of(staff.post(url(payment), form, follow=True))
     settings.REFUND_RESUME_AFTER = -settings.REFUND_RESUME_AFTER
-    assert refunds.resume_requested() == 1
+    assert refund_requests.resume_requested() == 1
     assert (Refund.objects.get().status, sums(payment), len(sandbox.state()["refunds"])) == (
         "succeeded",
         (10000, 39900),

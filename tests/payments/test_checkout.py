@@ -507,9 +507,9 @@ def test_a_payment_no_event_told_of_is_found_by_reconciliation(
 ) -> None:
     post(buyer, make_course().slug)
     sandbox.pay(sandbox.sessions()[0]["id"])
-    assert reconcile.with_stripe(since=timedelta(hours=48)) == 1
+    assert reconcile.settle_missed_sessions(since=timedelta(hours=48)) == 1
     assert Enrollment.objects.get().status == "paid"
-    assert reconcile.with_stripe(since=timedelta(hours=48)) == 0
+    assert reconcile.settle_missed_sessions(since=timedelta(hours=48)) == 0
 
 
 def test_stripe_is_asked_to_show_our_currency_and_no_other(buyer: Client, sandbox: Sandbox) -> None:
@@ -625,7 +625,7 @@ def test_a_failing_session_is_logged_with_its_enrollment(
     """Requirement R038."""
     sandbox.fault("stripe", "500")
     assert ask(buyer, make_course().slug).status_code == 503
-    [line] = [record for record in caplog.records if record.name == "payments.checkout"]
+    [line] = [record for record in caplog.records if record.name == "payments.checkout_sessions"]
     assert (line.levelname, line.enrollment, line.code) == (
         "WARNING",
         str(Enrollment.objects.get().pk),

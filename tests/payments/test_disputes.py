@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from payments import disputes
+from payments import reconcile
 from payments.models import Dispute, Payment
 from tests.affiliates.make import make_affiliate, make_staff, sell
 from tests.affiliates.shop import buy, tell
@@ -41,7 +41,7 @@ def test_a_later_word_takes_the_place_of_the_first_one(client: Client):
     answer = deliver(client, says(payment, START + MINUTE, "under_review", LATER_DATE))
     assert answer.json()["message"] == "Event processed"
     assert standing() == ("open", "under_review", LATER_DATE)
-    assert Dispute.objects.get().told_at == datetime.fromtimestamp(START + MINUTE, UTC)
+    assert Dispute.objects.get().reported_at == datetime.fromtimestamp(START + MINUTE, UTC)
 
 
 def test_the_same_word_again_is_nothing_new_but_keeps_older_ones_away(client: Client):
@@ -118,7 +118,7 @@ def test_a_moment_that_is_none_counts_as_the_oldest(client: Client, created: Any
 def test_a_dispute_from_before_moments_were_kept_takes_the_next_word(client: Client):
     _, payment = sell(client, make_affiliate())
     deliver(client, says(payment, START, "needs_response"))
-    Dispute.objects.update(told_at=None)
+    Dispute.objects.update(reported_at=None)
     deliver(client, says(payment, START - MINUTE, "under_review", LATER_DATE))
     assert standing() == ("open", "under_review", LATER_DATE)
 
@@ -129,10 +129,10 @@ def test_the_nightly_look_keeps_the_word_that_no_event_brought(sandbox: Sandbox)
     tell(sandbox)
     sandbox.close_dispute(Dispute.objects.get().stripe_dispute_id, "under_review")
     since = timedelta(hours=48)
-    Dispute.objects.update(told_at=datetime.fromtimestamp(START, UTC))
-    assert disputes.reconcile(since=since) == 1
+    Dispute.objects.update(reported_at=datetime.fromtimestamp(START, UTC))
+    assert reconcile.record_missed_disputes(since=since) == 1
     assert standing()[:2] == ("open", "under_review")
-    assert disputes.reconcile(since=since) == 0
+    assert reconcile.record_missed_disputes(since=since) == 0
 
 
 def test_the_office_shows_what_stripe_said_last(client: Client):

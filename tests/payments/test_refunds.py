@@ -17,10 +17,10 @@ from maaledu.work.items import DONE, PENDING
 from maaledu.work.queue import drain
 from notifications.models import Email
 from notifications.queue import EMAILS
-from payments import disputes, refunds
+from payments import reconcile, refund_requests
 from payments.errors import RefundAskedBefore, RefundNotPossible, RefundTooLarge
 from payments.models import Payment, Refund, StripeEvent
-from payments.refunds import Request
+from payments.refund_requests import Request
 from payments.webhooks import EVENTS
 from tests.affiliates.make import make_affiliate, make_referred, sell
 from tests.affiliates.rivals import rival_before
@@ -45,7 +45,7 @@ LONG = timedelta(minutes=10)
 
 
 def ask(payment: Payment, amount: int | None = None, **more: Any) -> Refund:
-    return refunds.request(
+    return refund_requests.request(
         payment,
         Request(
             payment.amount if amount is None else amount, "requested_by_customer", STAFF, **more
@@ -90,7 +90,7 @@ def alerts() -> list[str]:
 def resume() -> int:
     """Let the sweep look at the requests as if their time had come."""
     Refund.objects.filter(status=Refund.REQUESTED).update(updated_at=timezone.now() - LONG)
-    return refunds.resume_requested()
+    return refund_requests.resume_requested()
 
 
 # --- asked for by staff ---------------------------------------------------------------------------
@@ -230,9 +230,9 @@ def test_a_payment_without_payment_intent_cannot_be_refunded(sandbox: Sandbox, c
 def test_one_key_is_one_refund(sandbox: Sandbox):
     enrollment, payment = buy(sandbox)
     wanted = Request(20000, "requested_by_customer", STAFF)
-    refunds.request(payment, wanted)
+    refund_requests.request(payment, wanted)
     with pytest.raises(RefundAskedBefore):
-        refunds.request(payment, wanted)
+        refund_requests.request(payment, wanted)
     assert (at_stripe(sandbox), standing(enrollment)) == ([(20000, "succeeded")], ("paid", 20000))
 
 
@@ -264,7 +264,7 @@ def test_many_partial_refunds_at_once_are_never_more_than_was_paid(sandbox: Sand
 def test_one_key_sent_many_times_at_once_is_one_refund(sandbox: Sandbox):
     enrollment, payment = buy(sandbox)
     wanted = Request(10000, "requested_by_customer", STAFF)
-    results = race(lambda _: refunds.request(payment, wanted), threads=8)
+    results = race(lambda _: refund_requests.request(payment, wanted), threads=8)
     assert kinds(results) == {"ok": 1, "RefundAskedBefore": 7}
     assert (at_stripe(sandbox), standing(enrollment)) == ([(10000, "succeeded")], ("paid", 10000))
 
@@ -320,7 +320,7 @@ def test_a_refund_that_stripe_did_not_take_is_asked_for_again_with_the_same_key(
     )
     with pytest.raises(RefundTooLarge):
         ask(payment, 1)
-    assert refunds.resume_requested() == 0, "not at once"
+    assert refund_requests.resume_requested() == 0, "not at once"
     sandbox.fault("stripe", "down")
     assert resume() == 0
     sandbox.heal()
@@ -515,7 +515,7 @@ def test_a_pending_refund_takes_effect_when_it_succeeds_and_is_put_back_when_it_
     assert balance_of(affiliate) == (4990, 0, 0, 0)
     assert alerts() == [
         "A refund failed: the buyer does not have the money",
-        "A refund failed after its place had ended",
+        "A refund failed after its enrollment had ended",
     ]
     for event in sandbox.state()["events"]:
         deliver(Client(), {**event, "id": f"{event['id']}_again"})
@@ -611,13 +611,19 @@ def test_what_no_event_told_is_found_at_night(sandbox: Sandbox):
     sandbox.refund_in_dashboard(payment.stripe_payment_intent_id)
     sandbox.dispute(other_payment.stripe_payment_intent_id)
     since = timedelta(hours=48)
-    assert (refunds.reconcile(since=since), disputes.reconcile(since=since)) == (2, 1)
+    assert (
+        reconcile.record_missed_refunds(since=since),
+        reconcile.record_missed_disputes(since=since),
+    ) == (2, 1)
     assert (standing(enrollment), balance_of(affiliate), len(mails())) == (
         ("refunded", 49900),
         (0, 0, 0, 0),
         2,
     )
-    assert (refunds.reconcile(since=since), disputes.reconcile(since=since)) == (0, 0)
+    assert (
+        reconcile.record_missed_refunds(since=since),
+        reconcile.record_missed_disputes(since=since),
+    ) == (0, 0)
     tell(sandbox)
     assert (len(rows()), len(mails()), fresh(other).status) == (2, 2, "paid")
 
@@ -626,7 +632,7 @@ def test_more_than_one_page_of_refunds_is_gone_through(sandbox: Sandbox):
     _, payment = buy(sandbox)
     for _ in range(105):
         sandbox.refund_in_dashboard(payment.stripe_payment_intent_id, 1)
-    assert refunds.reconcile(since=timedelta(hours=48)) == 105
+    assert reconcile.record_missed_refunds(since=timedelta(hours=48)) == 105
     assert fresh(payment).refund_committed == 105
 
 
@@ -639,7 +645,7 @@ def test_a_refund_of_somebody_elses_payment_is_stored_and_changes_nothing(client
         ).status_code
         == 200
     )
-    assert (Refund.objects.get().payment_id, standing(enrollment), refunds.attach_waiting()) == (
+    assert (Refund.objects.get().payment_id, standing(enrollment), reconcile.attach_refunds()) == (
         None,
         ("paid", 0),
         0,
@@ -673,7 +679,7 @@ def test_a_status_that_is_not_known_changes_nothing(client: Client, status: obje
     assert deliver(client, refunded(refund_of(payment, status=status))).status_code == 200
     assert rows() == [(49900, "requested", "stripe")]
     assert (fresh(enrollment).status, balance_of(affiliate)) == ("paid", (4990, 0, 0, 0))
-    assert refunds.resume_requested() == 0
+    assert refund_requests.resume_requested() == 0
 
 
 @pytest.mark.parametrize(
@@ -749,11 +755,11 @@ def test_whenever_the_sale_arrives_the_end_is_the_same(
     steps.insert(min(at, len(steps)), completed(payment))
     for event in steps:
         assert deliver(client, event).status_code == 200
-        refunds.attach_waiting()
+        reconcile.attach_refunds()
     is_over = "failed" not in statuses
     assert standing(enrollment) == (("refunded", 49900) if is_over else ("paid", 0))
     assert balance_of(affiliate) == (0 if is_over else 4990, 0, 0, 0)
-    assert refunds.attach_waiting() == 0
+    assert reconcile.attach_refunds() == 0
 
 
 @pytest.mark.engines("postgres")
@@ -776,7 +782,7 @@ def test_what_is_told_of_it_while_it_is_joined_to_its_sale_is_not_forgotten(
     )
     deliver(client, first)
     deliver(client, completed(payment))
-    attach = refunds.attach_waiting if what == "refund" else disputes.attach_waiting
+    attach = reconcile.attach_refunds if what == "refund" else reconcile.attach_disputes
     with rival_before(f'UPDATE "enrollments_{what}"', attach) as ran:
         deliver(client, second)
     assert ran == [1]
@@ -794,8 +800,8 @@ def test_sale_refund_and_sweep_at_once_end_the_same(client: Client):
             lambda r=refund: deliver(Client(), refunded({**r, "status": "pending"})),
             lambda r=refund: deliver(Client(), refunded(r, "refund.updated")),
             lambda r=refund: deliver(Client(), refunded(r, "charge.refund.updated")),
-            refunds.attach_waiting,
-            refunds.attach_waiting,
+            reconcile.attach_refunds,
+            reconcile.attach_refunds,
         ]
         steps += [
             lambda r=refund: deliver(Client(), refunded({**r, "status": "failed"}, "refund.failed"))
@@ -803,7 +809,7 @@ def test_sale_refund_and_sweep_at_once_end_the_same(client: Client):
         race(lambda n, steps=steps: steps[n](), threads=len(steps))
         StripeEvent.objects.filter(status=PENDING).update(next_attempt_at=enrollment.created_at)
         drain(EVENTS)
-        refunds.attach_waiting()
+        reconcile.attach_refunds()
         assert standing(enrollment) == (("paid", 0) if number % 2 else ("refunded", 49900))
     assert set(StripeEvent.objects.values_list("status", flat=True)) == {DONE}
     assert balance_of(affiliate) == (3 * 4990, 0, 0, 0)

@@ -10,14 +10,14 @@ from grants.figures import late_applications
 from lms_sync import reconcile as lms_reconcile
 from operations import invariants, queues, steps
 from operations.outages import announce_findings
-from payments import disputes, reconcile, refunds
+from payments import reconcile
 
 LOOK_BACK = timedelta(hours=48)
 STEPS: dict[str, Callable[[], object]] = {
     "giving paid enrollments their jobs": lms_jobs.repair_jobs,
-    "asking Stripe for payments": partial(reconcile.with_stripe, since=LOOK_BACK),
-    "asking Stripe for refunds": partial(refunds.reconcile, since=LOOK_BACK),
-    "asking Stripe for disputes": partial(disputes.reconcile, since=LOOK_BACK),
+    "asking Stripe for payments": partial(reconcile.settle_missed_sessions, since=LOOK_BACK),
+    "asking Stripe for refunds": partial(reconcile.record_missed_refunds, since=LOOK_BACK),
+    "asking Stripe for disputes": partial(reconcile.record_missed_disputes, since=LOOK_BACK),
     "asking the learning platform for its courses": partial(
         announce_findings, "courses", lms_reconcile.check_courses
     ),

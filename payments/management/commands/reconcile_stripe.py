@@ -19,7 +19,7 @@ class Command(BaseCommand):
 
     def handle(self, *args, **options) -> None:
         try:
-            settled = reconcile.with_stripe(since=timedelta(hours=options["hours"]))
+            settled = reconcile.settle_missed_sessions(since=timedelta(hours=options["hours"]))
         except AppError as error:
             raise CommandError(error.message) from error
         self.stdout.write(f"{settled} payments settled")

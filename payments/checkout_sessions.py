@@ -1,0 +1,131 @@
+"""The Checkout Session of a payment at Stripe: created, asked about, closed.
+
+No transaction is open while Stripe is asked. What a session's state means is in `settlement`.
+"""
+
+import logging
+
+from django.conf import settings
+from django.utils import timezone
+
+from enrollments.models import Enrollment
+from maaledu.errors import AppError
+from notifications.alerts import alert_staff
+from payments import gateway, settlement
+from payments.errors import (
+    CheckoutUnavailable,
+    StripeRefused,
+    StripeSessionUnknown,
+    StripeUnavailable,
+)
+from payments.models import Payment
+
+logger = logging.getLogger(__name__)
+
+
+def ensure_session(enrollment: Enrollment, payment: Payment, *, is_own: bool, actor: str) -> str:
+    """Create the payment's session, or get the one made before, and return where it is paid.
+
+    `is_own` says that this request wrote the payment. When Stripe fails, an own payment ends, so
+    that nothing stays reserved. Another request's payment is left alone: that request may be asking
+    Stripe right now, and its answer is used if it has arrived. Raises CheckoutUnavailable.
+    """
+    try:
+        session = gateway.create_session(
+            session_params(enrollment, payment), idempotency_key=payment.idempotency_key
+        )
+    except (StripeUnavailable, StripeRefused) as error:
+        if is_own:
+            settlement.fail(payment, code=error.code, actor=actor)
+        else:
+            payment.refresh_from_db()
+            if payment.checkout_url:
+                return payment.checkout_url
+        raise _unavailable(enrollment, error) from error
+    Payment.objects.filter(pk=payment.pk).update(
+        stripe_session_id=session["id"], checkout_url=session["url"], updated_at=timezone.now()
+    )
+    return session["url"]
+
+
+def session_params(enrollment: Enrollment, payment: Payment) -> dict:
+    """Return what Stripe is asked for, as a function of the two rows alone.
+
+    Stripe refuses an idempotency key that comes with other parameters than before, so a repeated
+    request must be the same one.
+    """
+    ids = {
+        "enrollment_id": str(enrollment.pk),
+        "payment_id": str(payment.pk),
+        "course": enrollment.course_slug,
+    }
+    if enrollment.referral_code:
+        ids["referral_code"] = enrollment.referral_code
+    product = {"name": enrollment.course_title}
+    price = {"currency": payment.currency, "unit_amount": payment.amount, "product_data": product}
+    return {
+        "mode": "payment",
+        "line_items": [{"quantity": 1, "price_data": price}],
+        "customer_email": enrollment.email,
+        "client_reference_id": str(enrollment.pk),
+        "metadata": ids,
+        "payment_intent_data": {"description": enrollment.course_title, "metadata": ids},
+        "success_url": f"{enrollment.status_link}?session_id={{CHECKOUT_SESSION_ID}}",
+        "cancel_url": f"{settings.SITE_URL}/checkout/cancelled/{enrollment.token}/",
+        "expires_at": int(payment.expires_at.timestamp()),
+        "adaptive_pricing": {"enabled": False},
+    }
+
+
+def _unavailable(enrollment: Enrollment, error: AppError) -> CheckoutUnavailable:
+    """Log whose checkout failed at Stripe and why (R038), and return the refusal for the buyer.
+
+    A refusal by Stripe does not pass by itself: nobody can buy until its cause is fixed, so staff
+    are alerted, once a day.
+    """
+    facts = {"enrollment": str(enrollment.pk), "code": error.code, "details": error.details}
+    logger.warning("Stripe gave no checkout session", extra=facts)
+    if isinstance(error, StripeRefused):
+        alert_staff(
+            key=f"stripe-refused:{timezone.now():%Y-%m-%d}",
+            subject="Stripe refuses our checkouts",
+            lines=[
+                error.message,
+                f"The first one today is enrollment {enrollment.pk}: {enrollment.course_title}.",
+            ],
+        )
+    return CheckoutUnavailable(enrollment=str(enrollment.pk), cause=error.code, **error.details)
+
+
+def ask_stripe(payment: Payment, *, actor: str, interactive: bool = False) -> bool:
+    """Retrieve the payment's session and settle what it says; return whether anything was new.
+
+    With `interactive`, because somebody waits, Stripe is asked once and has a few seconds. Raises
+    StripeUnavailable, StripeRefused.
+    """
+    if not payment.stripe_session_id:
+        return False
+    session = gateway.retrieve_session(payment.stripe_session_id, interactive=interactive)
+    return settlement.settle_session(payment, session, actor=actor)
+
+
+def close(payment: Payment, *, ends_as: str, actor: str) -> bool:
+    """End an open payment, at Stripe first: what was paid there by then is received here.
+
+    Raises StripeUnavailable, StripeRefused.
+    """
+    if not payment.stripe_session_id:
+        return settlement.abandon(payment, ends_as=ends_as, actor=actor)
+    session = gateway.close_session(payment.stripe_session_id)
+    return settlement.settle_session(payment, session, actor=actor, ends_as=ends_as)
+
+
+def end_overdue(payment: Payment, *, actor: str) -> bool:
+    """End a payment whose session is past its time, having asked Stripe whether it was paid.
+
+    Raises StripeUnavailable, StripeRefused.
+    """
+    try:
+        return close(payment, ends_as=Payment.EXPIRED, actor=actor)
+    except StripeSessionUnknown:
+        return settlement.abandon(payment, ends_as=Payment.EXPIRED, actor=actor)

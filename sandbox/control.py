@@ -18,6 +18,7 @@ from sandbox import (
     ticker,
 )
 from sandbox.control_page import show, switch
+from sandbox.control_stripe_account import StripeAccountControl
 from sandbox.frappe_documents import add_course
 from sandbox.mailbox import receive
 from sandbox.options import REFUND_STATUSES, SERVERS
@@ -65,6 +66,7 @@ class Control:
             ("POST", r"/control/stripe/disputes/([^/]+)", self.decide),
             ("POST", r"/control/stripe/refunds/([^/]+)/(succeed|fail|cancel)", self.end_refund),
             ("POST", r"/control/mail", self.mail),
+            *StripeAccountControl(world).routes,
         ]
 
     def handle(self, request: Request) -> Response:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from sandbox import faults, stripe_checkout_params, stripe_idempotency, stripe_payments
+from sandbox import (
+    faults,
+    stripe_checkout_params,
+    stripe_idempotency,
+    stripe_keys,
+    stripe_payments,
+)
 from sandbox import stripe_objects as objects
 from sandbox.faults import Fault
 from sandbox.stripe_errors import StripeRefusal, fault_answer
@@ -75,13 +80,13 @@ class StripeApi:
         request.path = request.path[request.path.index("/v1") :].rstrip("/")
         request_id = objects.new_id("req", 7)
         try:
-            self._authenticate(request)
+            stripe_keys.authenticate(self.world, request)
             fault = self.world.faults.choose("stripe", request.label)
             response = stripe_idempotency.run(
                 self.world, request, lambda: self._execute(request, request_id, fault)
             )
         except StripeRefusal as refusal:
-            response = refusal.response()
+            response = refusal.response(request_id)
         response.headers = [*response.headers, *self._headers(request, request_id, response)]
         self._note(request, response)
         return response
@@ -112,9 +117,11 @@ class StripeApi:
             )
             return self._route(request, params, who), True
         except StripeRefusal as refusal:
-            return refusal.response(), refusal.executed
+            return refusal.response(request_id), refusal.executed
 
     def _route(self, request: Request, params: Record, who: Record) -> Response:
+        stripe_keys.authorize(self.world, request, params)
+        self.world.stripe.refusals.strike(request.label)
         for method, pattern, work in self.routes:
             match = pattern.fullmatch(request.path)
             if match and method == request.method:
@@ -126,20 +133,6 @@ class StripeApi:
         raise StripeRefusal(
             f"Unrecognized request URL ({request.method}: {request.path}).", status=404
         )
-
-    def _authenticate(self, request: Request) -> None:
-        scheme, _, value = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "basic":
-            value = base64.b64decode(value, validate=False).decode("latin-1").partition(":")[0]
-        if not value.strip():
-            raise StripeRefusal(
-                "You did not provide an API key. Send it as Authorization: Bearer YOUR_SECRET_KEY.",
-                status=401,
-            )
-        if value.strip() != self.world.options.stripe_key:
-            raise StripeRefusal(
-                f"Invalid API Key provided: {value[:8]}****{value[-4:]}", status=401
-            )
 
     def _headers(self, request: Request, request_id: str, response: Response) -> list[Header]:
         named = {name for name, _ in response.headers}

@@ -8,6 +8,8 @@ from sandbox.faults import Fault
 from sandbox.wire import Response, json_response
 
 DOCS = "https://stripe.com/docs/error-codes/"
+LOGS = "https://dashboard.stripe.com/test/logs/"
+ACCOUNT_ID = "acct_1Sandbox0000000"
 
 
 class StripeRefusal(Exception):
@@ -35,8 +37,9 @@ class StripeRefusal(Exception):
         if param:
             self.error["param"] = param
 
-    def response(self) -> Response:
-        return json_response({"error": self.error}, self.status)
+    def response(self, request_id: str) -> Response:
+        error = {**self.error, "request_log_url": LOGS + request_id}
+        return json_response({"error": error}, self.status)
 
 
 def missing(kind: str, name: str, param: str = "id", status: int = 404) -> StripeRefusal:

@@ -12,6 +12,7 @@ from typing import Any
 from sandbox.book import Book
 from sandbox.faults import Faults
 from sandbox.options import Options
+from sandbox.stripe_settings import StripeSettings
 from sandbox.webhooks import Webhooks
 
 
@@ -59,6 +60,7 @@ class World:
         self.faults = Faults()
         self.webhooks = Webhooks(self.book, options)
         self.lms = lms_settings(options)
+        self.stripe = StripeSettings()
         self.keys_in_flight: set[str] = set()
         self.users_in_flight = 0
         self.base_url = options.public_url.rstrip("/")
@@ -85,6 +87,7 @@ class World:
         self.faults.clear()
         self.webhooks.configure_from(self.options)
         self.lms = lms_settings(self.options)
+        self.stripe = StripeSettings()
 
 
 def lms_settings(options: Options) -> LmsSettings:

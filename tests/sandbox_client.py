@@ -236,6 +236,23 @@ class Sandbox:
         """
         return dict(self.call("POST", "/control/stripe", settings))
 
+    def key(self, key: str, permissions: list[str] | None = None, **more: object) -> None:
+        """Add or change an API key of Stripe's: ``key("rk_test_shop", ["refund_write"])`` is a
+        restricted one; expired=True ends it.
+        """
+        given = {} if permissions is None else {"permissions": permissions}
+        self.call("POST", "/control/stripe/keys", {"key": key, **given, **more})
+
+    def refuse(self, reason: str = "", **more: object) -> dict[str, Any]:
+        """Let Stripe refuse: a known reason ("balance_insufficient", "no_payment_method" ...), or
+        match ("POST /v1/refunds"), code, param, message, status, type as given; times may be given.
+        """
+        given = {"reason": reason} if reason else {}
+        return dict(self.call("POST", "/control/stripe/refusals", {**given, **more}))
+
+    def stop_refusing(self) -> None:
+        self.call("DELETE", "/control/stripe/refusals")
+
     def lms(self, **settings: object) -> dict[str, Any]:
         """Change the LMS: server, key, role, keys, courses, users, enrollments, user_limit,
         progress, hang_seconds, latency.

@@ -1,0 +1,49 @@
+"""The control calls about the Stripe account: its keys, and what it is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sandbox import stripe_keys
+from sandbox.stripe_settings import StripeKey
+from sandbox.world import World
+
+Data = dict[str, Any]
+
+
+class StripeAccountControl:
+    """The routes that ``Control`` takes over."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.routes: list[tuple[str, str, Callable[..., object]]] = [
+            ("POST", r"/control/stripe/keys", self.key),
+            ("GET", r"/control/stripe/refusals", self.refusals),
+            ("POST", r"/control/stripe/refusals", self.refuse),
+            ("DELETE", r"/control/stripe/refusals", self.clear_refusals),
+        ]
+
+    def key(self, data: Data) -> Data:
+        """Add or change an API key: ``permissions`` make it a restricted one, ``expired`` ends it;
+        any other key stays as it is.
+        """
+        names = data.get("permissions")
+        self.world.stripe.keys[str(data["key"])] = StripeKey(
+            None if names is None else stripe_keys.permissions(names),
+            bool(data.get("expired", False)),
+        )
+        return {"keys": sorted(self.world.stripe.keys)}
+
+    def refusals(self, data: Data) -> Data:
+        return {"refusals": self.world.stripe.refusals.all()}
+
+    def refuse(self, data: Data) -> Data:
+        """Refuse the calls that begin with ``match``: a known ``reason``, or any code, param,
+        message, status, type and decline_code; ``times`` often, or always.
+        """
+        return self.world.stripe.refusals.add(data)
+
+    def clear_refusals(self, data: Data) -> Data:
+        self.world.stripe.refusals.clear()
+        return self.refusals(data)

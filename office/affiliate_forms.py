@@ -10,7 +10,7 @@ from unfold.widgets import (
 from maaledu.amounts import read_amount, read_units
 from maaledu.db import new_id
 from maaledu.money import CURRENCY_CHOICES
-from office.fields import Words
+from office.fields import StorableText
 from office.refund_forms import NOT_COMPLETE
 
 HIGHEST_RATE = 5000  # basis points; more than half of the price is a slip of the hand
@@ -23,8 +23,10 @@ def _figure() -> forms.TextInput:
     )
 
 
-def _text(**options: Any) -> Words:
-    return Words(max_length=250, widget=UnfoldAdminTextareaWidget(attrs={"rows": 2}), **options)
+def _text(**options: Any) -> StorableText:
+    return StorableText(
+        max_length=250, widget=UnfoldAdminTextareaWidget(attrs={"rows": 2}), **options
+    )
 
 
 class ReasonForm(forms.Form):

@@ -1,26 +1,18 @@
-"""The affiliates in the office: their state, their figures, and what staff decide about them.
+"""The affiliates in the office: their state, their figures, and the figures of all sales."""
 
-Their ledger is never edited.
-"""
-
-from functools import partial
 from typing import Any
 
 from django.contrib import admin
-from django.db import IntegrityError
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from unfold.decorators import action, display
 
-from affiliates import ledger, memberships
-from affiliates.ledger import Adjustment
 from affiliates.models import Affiliate, Balance, FraudSignal, LedgerEntry
 from affiliates.pages.figures import FUNNEL_DAYS, funnel_of
-from maaledu.money import format_money, rate_text
-from office.affiliate_forms import AdjustmentForm, RateForm, ReasonForm
+from maaledu.money import rate_text
+from office.affiliate_decisions import ADJUST, APPROVE, CHANGE_RATE, CLOSE, REINSTATE, SUSPEND
 from office.base import ReadOnlyAdmin
-from office.decisions import ONE_ROW, DecidedAlready, Decision, Outcome
 from office.sales_figures import MOST_AFFILIATES, affiliate_figures, sales_figures, sales_of
 
 STATE_COLORS = {
@@ -34,107 +26,12 @@ DEFAULT_PERIOD = "30"
 LATEST = 10
 
 
-# --- what staff decide ----------------------------------------------------------------------------
-def _approve(affiliate: Affiliate, *, by: str) -> bool:
-    return affiliate.status == Affiliate.APPLIED and memberships.approve(affiliate, by=by)
-
-
-def _reinstate(affiliate: Affiliate, *, by: str) -> bool:
-    return affiliate.status in (Affiliate.SUSPENDED, Affiliate.CLOSED) and memberships.approve(
-        affiliate, by=by
-    )
-
-
-def _change_rate(affiliate: Affiliate, *, by: str, rate: int) -> Outcome:
-    before, after = rate_text(affiliate.rate_basis_points), rate_text(rate)
-    if not memberships.change_rate(affiliate, rate, by=by):
-        raise DecidedAlready(f"The rate is {after} already.")
-    return Outcome(f"rate changed from {before} to {after}")
-
-
-def _adjust(affiliate: Affiliate, *, by: str, **typed: Any) -> Outcome:
-    adjustment = Adjustment(by=by, **typed)
-    try:
-        is_booked = ledger.adjust(affiliate, adjustment)
-    except IntegrityError:  # the same form, sent a moment earlier
-        is_booked = False
-    if not is_booked:
-        raise DecidedAlready(
-            "This form was sent before, and its entry is booked. Open the page anew for another"
-            " one."
-        )
-    return Outcome(
-        f"balance adjusted by {format_money(adjustment.amount, adjustment.currency)}:"
-        f" {adjustment.note}"
-    )
-
-
-HELD = "Their link credits nobody from now on, and what is unpaid is held."
-APPROVE = Decision(
-    "Approve",
-    run=_approve,
-    permission="review",
-    done="approved",
-    consequence="Their link works from now on, and they are welcomed by e-mail.",
-    statuses=(Affiliate.APPLIED,),
-)
-REINSTATE = Decision(
-    "Reinstate",
-    run=_reinstate,
-    permission="review",
-    done="reinstated",
-    consequence="Their link works again, and what was held can be paid out.",
-    statuses=(Affiliate.SUSPENDED, Affiliate.CLOSED),
-)
-SUSPEND = Decision(
-    "Suspend",
-    run=memberships.suspend,
-    permission="review",
-    done="suspended",
-    form=ReasonForm,
-    entry_field="reason",
-    consequence=f"{HELD} They can be reinstated.",
-    statuses=(Affiliate.ACTIVE,),
-)
-CLOSE = Decision(
-    "Close affiliate",
-    run=memberships.close,
-    permission="review",
-    done="closed",
-    form=ReasonForm,
-    entry_field="reason",
-    consequence=f"{HELD} The partnership ends.",
-    statuses=(Affiliate.APPLIED, Affiliate.ACTIVE, Affiliate.SUSPENDED),
-)
-CHANGE_RATE = Decision(
-    "Change rate",
-    run=_change_rate,
-    permission="adjust",
-    done="rate changed",
-    form=RateForm,
-    consequence="It counts for sales that are attributed from now on; earlier ones keep theirs.",
-    statuses=(Affiliate.APPLIED, Affiliate.ACTIVE, Affiliate.SUSPENDED),
-    scope=ONE_ROW,
-)
-ADJUST = Decision(
-    "Adjust balance",
-    run=_adjust,
-    permission="adjust",
-    done="balance adjusted",
-    form=AdjustmentForm,
-    consequence="An entry is booked that is payable at once. It is never changed or deleted.",
-    scope=ONE_ROW,
-)
-
-
 @admin.register(Affiliate)
 class AffiliateAdmin(ReadOnlyAdmin):
-    """Newest first. What is shown of a bank account is its hint; the account itself is for payout
-    files alone.
-    """
+    """Newest first. Of a bank account its hint is shown: only payout files have the account."""
 
-    list_before_template = "admin/affiliates/figures_now.html"
-    change_form_outer_before_template = "admin/affiliates/affiliate_standing.html"
+    list_before_template = "admin/affiliates/figures.html"
+    change_form_outer_before_template = "admin/affiliates/affiliate_summary.html"
     list_display = ("name", "email", "code", "state", "rate", "payout_method", "created_at")
     list_filter = ("status", "payout_method", "tax_country")
     search_fields = ("name", "email", "code", "payee_name")
@@ -163,20 +60,11 @@ class AffiliateAdmin(ReadOnlyAdmin):
 
     def facts(self, affiliate: Affiliate) -> list[tuple[str, str]]:
         balances = Balance.objects.filter(affiliate_id=affiliate.pk).order_by("currency")
+        reason = affiliate.status_reason
+        status = f"{affiliate.status} ({reason})" if reason else affiliate.status
         return [
             ("E-mail", affiliate.email),
-            (
-                "Status",
-                " ".join(
-                    filter(
-                        None,
-                        [
-                            affiliate.status,
-                            affiliate.status_reason and f"({affiliate.status_reason})",
-                        ],
-                    )
-                ),
-            ),
+            ("Status", status),
             ("Rate", self.rate(affiliate)),
             ("Paid by", f"{affiliate.get_payout_method_display()} {affiliate.payout_hint}"),
             *((f"Balance in {balance.currency.upper()}", str(balance)) for balance in balances),
@@ -185,94 +73,65 @@ class AffiliateAdmin(ReadOnlyAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        return super().changelist_view(
-            request, {**(extra_context or {}), "figures": affiliate_figures()}
-        )
+        context = {**(extra_context or {}), "figures": affiliate_figures()}
+        return super().changelist_view(request, context)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
         affiliate = self.get_object(request, object_id)
-        shown = (
-            standing_of(affiliate)
-            if affiliate and self.has_view_permission(request, affiliate)
-            else {}
-        )
-        return super().change_view(request, object_id, form_url, {**(extra_context or {}), **shown})
+        context = extra_context or {}
+        if affiliate and self.has_view_permission(request, affiliate):
+            context = {**context, **summary_of(affiliate)}
+        return super().change_view(request, object_id, form_url, context)
 
     def has_figures_permission(self, request: HttpRequest) -> bool:
-        return self.has_view_permission(request) and request.user.has_perm(
-            "enrollments.view_enrollment"
-        )
+        sees_sales = request.user.has_perm("enrollments.view_enrollment")
+        return sees_sales and self.has_view_permission(request)
 
     @action(description="Sales figures", url_path="figures", permissions=["figures"])
     def figures(self, request: HttpRequest) -> HttpResponse:
         return _figures_page(self, request)
 
 
-# --- what is shown --------------------------------------------------------------------------------
-def standing_of(affiliate: Affiliate) -> dict[str, Any]:
-    """Return what stands above an affiliate's page; each query is bounded, however long the
-    history.
-    """
+def summary_of(affiliate: Affiliate) -> dict[str, Any]:
+    """Return what is shown above an affiliate's page, by queries that stay quick."""
     signals = FraudSignal.objects.filter(affiliate_id=affiliate.pk, status=FraudSignal.OPEN)
-    link = partial(_list_of, affiliate)
+    entries = LedgerEntry.objects.filter(affiliate_id=affiliate.pk).order_by("-created_at", "-id")
+    sales_query = {"affiliate_id": affiliate.pk}
     return {
         "balances": Balance.objects.filter(affiliate_id=affiliate.pk).order_by("currency"),
         "funnel": funnel_of(affiliate.pk).total,
         "sales": sales_of(affiliate, days=FUNNEL_DAYS),
         "period_days": FUNNEL_DAYS,
-        "entries": (
-            LedgerEntry.objects.filter(affiliate_id=affiliate.pk).order_by("-created_at", "-id")[
-                :LATEST
-            ]
-        ),
+        "entries": entries[:LATEST],
         "signals": signals.order_by("-created_at")[:LATEST],
         "signal_count": signals.count(),
-        "ledger_url": link("affiliates_ledgerentry"),
-        "commissions_url": link("affiliates_commission"),
-        "payouts_url": link("affiliates_payout"),
-        "signals_url": link("affiliates_fraudsignal"),
-        "sales_url": reverse(
-            "admin:enrollments_enrollment_changelist", query={"affiliate_id": affiliate.pk}
-        ),
+        "ledger_url": _list_url(affiliate, "affiliates_ledgerentry"),
+        "commissions_url": _list_url(affiliate, "affiliates_commission"),
+        "payouts_url": _list_url(affiliate, "affiliates_payout"),
+        "signals_url": _list_url(affiliate, "affiliates_fraudsignal"),
+        "sales_url": reverse("admin:enrollments_enrollment_changelist", query=sales_query),
     }
 
 
-def _list_of(affiliate: Affiliate, name: str) -> str:
+def _list_url(affiliate: Affiliate, name: str) -> str:
     return reverse(f"admin:{name}_changelist", query={"affiliate__id__exact": affiliate.pk})
 
 
 def _figures_page(page: AffiliateAdmin, request: HttpRequest) -> HttpResponse:
-    days = request.GET.get("days", "")
-    chosen = days if days in PERIODS else DEFAULT_PERIOD
-    figures = sales_figures(PERIODS[chosen])
-    kinds = [
-        (
-            kind,
-            *(
-                format_money(sum_, kind.currency)
-                for sum_ in (kind.revenue, kind.taken_back, kind.net)
-            ),
-        )
-        for kind in figures.kinds
+    asked = request.GET.get("days", "")
+    chosen = asked if asked in PERIODS else DEFAULT_PERIOD
+    periods = [
+        (name, f"{days} days" if days else "All time", name == chosen)
+        for name, days in PERIODS.items()
     ]
     context = {
         **page.admin_site.each_context(request),
         "opts": page.opts,
         "title": "Sales figures",
-        "periods": [
-            (name, f"{days} days" if days else "All time", name == chosen)
-            for name, days in PERIODS.items()
-        ],
-        "kinds": kinds,
-        "affiliates": [
-            (row, _sums(row.earned), _sums(row.taken_back)) for row in figures.affiliates
-        ],
+        "periods": periods,
+        "figures": sales_figures(PERIODS[chosen]),
         "most_affiliates": MOST_AFFILIATES,
     }
-    return render(request, "admin/affiliates/figures.html", context)
-
-
-def _sums(by_currency: dict[str, int]) -> list[str]:
-    return [format_money(amount, currency) for currency, amount in sorted(by_currency.items())]
+    return render(request, "admin/affiliates/sales_figures.html", context)

@@ -6,7 +6,7 @@ from unfold.decorators import display
 
 from affiliates import commissions
 from affiliates.models import Commission, LedgerEntry
-from maaledu.money import format_money, rate_text
+from maaledu.money import Money, rate_text
 from office.cells import day, enrollment_link, link
 from office.decisions import Decision
 from office.ledger import AccountAdmin, live_payout_of, payout_link
@@ -50,7 +50,7 @@ class CommissionAdmin(AccountAdmin):
         "affiliate",
         "course_title",
         "earned",
-        "taken_back",
+        "reversed_money",
         "left",
         "available_from",
         "hold",
@@ -58,20 +58,20 @@ class CommissionAdmin(AccountAdmin):
     list_filter = ("is_under_review", "is_disputed", "currency")
     search_help_text = "Code or e-mail address of an affiliate, or the whole id of an enrollment"
     id_fields = ("pk", "enrollment_id", "affiliate_id")
-    readonly_fields = ("earned", "taken_back", "left", "hold", "sale", "entries", "paid_in")
+    readonly_fields = ("earned", "reversed_money", "left", "hold", "sale", "entries", "paid_in")
     fields = (
-        *(
-            "created_at",
-            "affiliate",
-            "course_title",
-            "sale",
-            "earned",
-            "taken_back",
-            "left",
-            "available_at",
-            "hold",
-        ),
-        *("review_note", "paid_in", "entries"),
+        "created_at",
+        "affiliate",
+        "course_title",
+        "sale",
+        "earned",
+        "reversed_money",
+        "left",
+        "available_at",
+        "hold",
+        "review_note",
+        "paid_in",
+        "entries",
     )
     decisions = {"hold": HOLD, "release": RELEASE}
 
@@ -85,19 +85,17 @@ class CommissionAdmin(AccountAdmin):
 
     @admin.display(description="base x rate = commission", ordering="amount")
     def earned(self, commission: Commission) -> str:
-        base, rate = (
-            format_money(commission.base, commission.currency),
-            rate_text(commission.rate_basis_points),
-        )
-        return f"{base} x {rate} = {format_money(commission.amount, commission.currency)}"
+        base = Money(commission.base, commission.currency)
+        amount = Money(commission.amount, commission.currency)
+        return f"{base} x {rate_text(commission.rate_basis_points)} = {amount}"
 
     @admin.display(description="reversed", ordering="reversed")
-    def taken_back(self, commission: Commission) -> str:
-        return format_money(-commission.reversed, commission.currency)
+    def reversed_money(self, commission: Commission) -> Money:
+        return Money(-commission.reversed, commission.currency)
 
     @admin.display(description="net")
-    def left(self, commission: Commission) -> str:
-        return format_money(commission.net, commission.currency)
+    def left(self, commission: Commission) -> Money:
+        return Money(commission.net, commission.currency)
 
     @display(description="hold", label=HOLD_COLORS)
     def hold(self, commission: Commission) -> str:
@@ -118,14 +116,9 @@ class CommissionAdmin(AccountAdmin):
 
     @admin.display(description="paid in")
     def paid_in(self, commission: Commission) -> str:
-        """Requirement R161: whether a commission is paid is what the payouts say, never a mark of
-        its own.
-        """
-        return payout_link(
-            live_payout_of(
-                LedgerEntry.objects.get(source_key=f"commission:{commission.enrollment_id}")
-            )
-        )
+        """Only payouts say that a commission is paid: there is no mark to differ (R161)."""
+        entry = LedgerEntry.objects.get(source_key=f"commission:{commission.enrollment_id}")
+        return payout_link(live_payout_of(entry))
 
     def is_offered(self, decision: Decision, row: Commission) -> bool:
         return row.is_under_review == (decision is RELEASE)
@@ -134,6 +127,6 @@ class CommissionAdmin(AccountAdmin):
         return [
             ("Affiliate", str(commission.affiliate)),
             ("Base x rate", self.earned(commission)),
-            ("Net", self.left(commission)),
+            ("Net", str(self.left(commission))),
             ("Now", self.hold(commission)),
         ]

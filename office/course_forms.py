@@ -9,9 +9,7 @@ from maaledu.money import plain_amount
 
 
 class CourseForm(forms.ModelForm):
-    """A course whose price is typed and shown as people write it: 499.00 in dollars, 5000 in yen.
-    The model keeps minor units.
-    """
+    """A course whose price is typed as people write it: 499.00 in dollars, 5000 in yen."""
 
     price = forms.CharField(
         max_length=20,
@@ -32,9 +30,7 @@ class CourseForm(forms.ModelForm):
 
     @property
     def changed_data(self) -> list[str]:
-        """A price is its digits and its currency: 5000 is another number of minor units in dollars
-        than in yen.
-        """
+        """Count the price as changed with its currency: the same digits mean another amount."""
         changed = super().changed_data
         return [*changed, "price"] if "currency" in changed and "price" not in changed else changed
 

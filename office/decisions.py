@@ -70,6 +70,7 @@ class Decision:
     scope: str = ROWS
     template: str = "admin/decision.html"
     preview_fields: tuple[str, ...] = ()  # a change of these fetches the page's preview again
+    preview_label: str = ""  # of the button that does the same without JavaScript
 
     def make_form(self, rows: list[Any], data: Any) -> forms.Form:
         return self.form(data)

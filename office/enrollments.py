@@ -8,7 +8,7 @@ from unfold.decorators import action, display
 
 from enrollments import coupons, lms_jobs
 from enrollments.models import Enrollment, EnrollmentEvent
-from maaledu.money import format_money
+from maaledu.money import Money
 from office import refund_decision
 from office.base import ReadOnlyAdmin, ReadOnlyInline
 from office.decisions import Decision
@@ -60,36 +60,34 @@ class EnrollmentAdmin(ReadOnlyAdmin):
     ordering = ("-created_at",)
     list_select_related: list[str] = []
     fields = (
-        *(
-            "email",
-            "name",
-            "course_title",
-            "state",
-            "access",
-            "price",
-            "paid_at",
-            "kind",
-            "created_at",
-        ),
-        *("listed", "discount_percent", "grant_id", "payment_reference", "failure_code"),
-        *(
-            "course",
-            "course_slug",
-            "platform",
-            "lms_course",
-            "lms_enrollment",
-            "lms_synced",
-            "access_generation",
-        ),
-        *(
-            "progress_percent",
-            "progress_at",
-            "affiliate_id",
-            "referral_code",
-            "referral_outcome",
-            "commission_rate",
-            "updated_at",
-        ),
+        "email",
+        "name",
+        "course_title",
+        "state",
+        "access",
+        "price",
+        "paid_at",
+        "kind",
+        "created_at",
+        "listed",
+        "discount_percent",
+        "grant_id",
+        "payment_reference",
+        "failure_code",
+        "course",
+        "course_slug",
+        "platform",
+        "lms_course",
+        "lms_enrollment",
+        "lms_synced",
+        "access_generation",
+        "progress_percent",
+        "progress_at",
+        "affiliate_id",
+        "referral_code",
+        "referral_outcome",
+        "commission_rate",
+        "updated_at",
     )
     readonly_fields = fields
     inlines = (PaymentInline, EventInline)
@@ -105,8 +103,8 @@ class EnrollmentAdmin(ReadOnlyAdmin):
         return enrollment.lms_status
 
     @admin.display(description="price", ordering="amount")
-    def price(self, enrollment: Enrollment) -> str:
-        return format_money(enrollment.amount, enrollment.currency)
+    def price(self, enrollment: Enrollment) -> Money:
+        return Money(enrollment.amount, enrollment.currency)
 
     @admin.display(description="LMS platform")
     def platform(self, enrollment: Enrollment) -> str:
@@ -125,8 +123,8 @@ class EnrollmentAdmin(ReadOnlyAdmin):
         return enrollment.lms_synced_at
 
     @admin.display(description="list price")
-    def listed(self, enrollment: Enrollment) -> str:
-        return format_money(enrollment.list_price, enrollment.currency)
+    def listed(self, enrollment: Enrollment) -> Money:
+        return Money(enrollment.list_price, enrollment.currency)
 
     def has_refund_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
         return request.user.has_perm(refund_decision.PERMISSION)
@@ -138,17 +136,15 @@ class EnrollmentAdmin(ReadOnlyAdmin):
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
         enrollment = self.get_object(request, object_id)
         payments = enrollment.payments.filter(status=Payment.PAID) if enrollment else []
-        return (
-            super().get_actions_detail(request, object_id)
-            if any(payment.refundable for payment in payments)
-            else []
-        )
+        if not any(payment.refundable for payment in payments):
+            return []
+        return super().get_actions_detail(request, object_id)
 
     def is_offered(self, decision: Decision, row: Enrollment) -> bool:
+        if not super().is_offered(decision, row) or row.has_access:
+            return False
         is_refused = row.kind == Enrollment.KIND_GRANT and row.lms_status == Enrollment.LMS_FAILED
-        return super().is_offered(decision, row) and (
-            is_refused if decision is ROLL_BACK else not row.has_access
-        )
+        return decision is RETRY_SYNC or is_refused
 
 
 @admin.register(EnrollmentEvent)

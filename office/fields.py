@@ -8,14 +8,14 @@ from unfold.widgets import INPUT_CLASSES
 from maaledu.storable import is_storable
 
 
-def _date_input() -> forms.DateInput:
+def date_input() -> forms.DateInput:
     return forms.DateInput(
         format="%Y-%m-%d", attrs={"type": "date", "class": " ".join(INPUT_CLASSES)}
     )
 
 
-class Words(forms.CharField):
-    """Some words that every database can store."""
+class StorableText(forms.CharField):
+    """A text that every database can store: PostgreSQL takes no NUL, for example."""
 
     def to_python(self, value: Any) -> str:
         text = (super().to_python(value) or "").replace("\r\n", "\n")

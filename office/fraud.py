@@ -38,8 +38,7 @@ CONFIRM = Decision(
     form=NoteForm,
     entry_field="note",
     consequence=(
-        "It is what it looks like. Nothing else changes by itself: suspend the affiliate if"
-        " need be."
+        "The suspicion is true. Nothing else changes by itself: suspend the affiliate if needed."
     ),
 )
 
@@ -55,7 +54,7 @@ LOOK = Decision(
     permission="review",
     done="looked",
     consequence=(
-        "The sales of the last months are gone through, as every night. It refuses nothing and"
+        "The sales of the last months are searched, as every night. It refuses nothing and"
         " changes no sale."
     ),
     run_by=NOBODY,
@@ -65,9 +64,7 @@ LOOK = Decision(
 
 @admin.register(FraudSignal)
 class FraudSignalAdmin(ReadOnlyAdmin):
-    """Newest first. A signal refuses nothing; suspending the affiliate, which holds what is unpaid,
-    is one click further.
-    """
+    """Newest first. A signal refuses nothing; it links to the suspension of the affiliate."""
 
     list_display = ("created_at", "kind", "state", "affiliate", "detail", "reviewed_by")
     list_filter = ("status", "kind")
@@ -95,13 +92,11 @@ class FraudSignalAdmin(ReadOnlyAdmin):
         return link(url, f"Suspend {signal.affiliate}")
 
     def facts(self, signal: FraudSignal) -> list[tuple[str, str]]:
-        reviewed = (
-            f"{signal.status} by {signal.reviewed_by}: {signal.note}"
-            if signal.reviewed_by
-            else signal.status
-        )
+        status = signal.status
+        if signal.reviewed_by:
+            status = f"{status} by {signal.reviewed_by}: {signal.note}"
         return [
             ("Affiliate", str(signal.affiliate)),
             ("Detail", signal.detail),
-            ("Status", reviewed),
+            ("Status", status),
         ]

@@ -5,7 +5,6 @@ from django import forms
 from django.conf import settings
 from django.utils import timezone
 from unfold.widgets import (
-    INPUT_CLASSES,
     UnfoldAdminIntegerFieldWidget,
     UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
@@ -16,7 +15,8 @@ from courses.discounts import MAX_PERCENT, MIN_PERCENT
 from grants.applications import Decision
 from grants.models import Grant, Program
 from maaledu.amounts import read_amount
-from maaledu.money import format_money, plain_amount
+from maaledu.money import Money, plain_amount
+from office.fields import date_input
 
 LONGEST_LIFETIME = timedelta(days=3650)
 NO_PROGRAM = "None: no budget is charged"
@@ -24,12 +24,6 @@ NO_PROGRAM = "None: no budget is charged"
 
 def _default_expiry() -> date:
     return timezone.now().date() + settings.GRANT_DEFAULT_LIFETIME
-
-
-def _date_input() -> forms.DateInput:
-    return forms.DateInput(
-        format="%Y-%m-%d", attrs={"type": "date", "class": " ".join(INPUT_CLASSES)}
-    )
 
 
 def _note() -> forms.CharField:
@@ -49,7 +43,7 @@ class DecisionForm(forms.Form):
         help_text="10 to 100; 100 is free.",
         widget=UnfoldAdminIntegerFieldWidget,
     )
-    expires_on = forms.DateField(initial=_default_expiry, widget=_date_input())
+    expires_on = forms.DateField(initial=_default_expiry, widget=date_input())
     program = forms.ModelChoiceField(
         Program.objects.filter(is_active=True),
         required=False,
@@ -66,9 +60,7 @@ class DecisionForm(forms.Form):
         return day
 
     def program_chosen(self) -> Program | None:
-        """Return the program in the form as it stands; None where none is chosen, or none that
-        there is.
-        """
+        """Return the program now in the form; None for none, and for one that does not exist."""
         try:
             chosen: Program | None = self.fields["program"].clean(self["program"].value())
         except forms.ValidationError:
@@ -94,7 +86,7 @@ class RejectionForm(forms.Form):
 
 
 class ExtensionForm(forms.Form):
-    expires_on = forms.DateField(initial=_default_expiry, widget=_date_input())
+    expires_on = forms.DateField(initial=_default_expiry, widget=date_input())
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
@@ -102,8 +94,9 @@ class ExtensionForm(forms.Form):
 
 
 class ProgramForm(forms.ModelForm):
-    """A program's budget as people write it: 500.00 in dollars, 500 in yen. Not less than what is
-    committed already.
+    """A program whose budget is typed as people write it: 500.00 in dollars, 500 in yen.
+
+    A budget is never less than what is committed already.
     """
 
     budget_amount = forms.CharField(
@@ -129,13 +122,11 @@ class ProgramForm(forms.ModelForm):
 
     @property
     def changed_data(self) -> list[str]:
-        """A budget is its digits and its currency, as a course's price is."""
+        """Count the budget as changed with its currency: the same digits mean another amount."""
         changed = super().changed_data
-        return (
-            [*changed, "budget_amount"]
-            if "currency" in changed and "budget_amount" not in changed
-            else changed
-        )
+        if "currency" in changed and "budget_amount" not in changed:
+            return [*changed, "budget_amount"]
+        return changed
 
     def clean_budget_amount(self) -> int | None:
         typed = self.cleaned_data["budget_amount"]
@@ -145,24 +136,23 @@ class ProgramForm(forms.ModelForm):
         if amount < 0:
             raise forms.ValidationError("The budget has to be 0 or more.", code="min_value")
         if "budget_amount" in self.changed_data and amount < self.instance.committed_amount:
-            committed = format_money(self.instance.committed_amount, self.instance.currency)
-            raise forms.ValidationError(
-                f"{committed} is committed already: not less, or revoke coupons first.",
-                code="committed",
-            )
+            committed = Money(self.instance.committed_amount, self.instance.currency)
+            raise _committed(f"{committed} is")
         return amount
 
     def clean_budget_grants(self) -> int | None:
         grants: int | None = self.cleaned_data["budget_grants"]
         committed = self.instance.committed_grants
         if grants is not None and "budget_grants" in self.changed_data and grants < committed:
-            raise forms.ValidationError(
-                f"{committed} are committed already: not less, or revoke coupons first.",
-                code="committed",
-            )
+            raise _committed(f"{committed} are")
         return grants
 
 
+def _committed(what: str) -> forms.ValidationError:
+    sentence = f"{what} committed already: not less, or revoke coupons first."
+    return forms.ValidationError(sentence, code="committed")
+
+
 def end_of(day: date) -> datetime:
-    """Return the last second of a day: a coupon is good on the whole of its last day."""
+    """Return the last second of a day: a coupon is valid on the whole of its last day."""
     return datetime.combine(day, time(23, 59, 59), tzinfo=timezone.get_current_timezone())

@@ -12,17 +12,12 @@ from django.utils.dateformat import format as format_date
 from django.utils.timesince import timesince
 from unfold.decorators import display
 
-from affiliates import commissions
-from courses.discounts import discounted
-from courses.models import Course
-from grants import applications
-from grants.figures import budget_left
 from grants.models import Grant, GrantEvent
 from maaledu.csv import csv_response
-from maaledu.money import format_money
+from maaledu.money import Money
 from office.base import ReadOnlyAdmin, ReadOnlyInline
-from office.decisions import ONE_ROW, Decision
-from office.grant_forms import NO_PROGRAM, DecisionForm, ExtensionForm, RejectionForm
+from office.grant_decisions import APPROVE, EXTEND, REISSUE, REJECT, REVOKE
+from office.grant_forms import NO_PROGRAM
 from office.refusals import RefusalInline
 
 STATE_COLORS = {
@@ -48,95 +43,6 @@ EXPORTED = (
 )
 
 
-TEMPLATE = "admin/grants/decision.html"
-
-
-# --- the decisions --------------------------------------------------------------------------------
-class Approval(Decision):
-    """Says what the grants would cost, each of them, and whose budget pays; nobody's is said as
-    clearly as somebody's.
-    """
-
-    def context(self, request: HttpRequest, rows: list[Grant], form: Any) -> dict[str, Any]:
-        rate, program = commissions.highest_rate(), form.program_chosen()
-        pays = f"{program.name} pays; it has left: {budget_left(program)}." if program else ""
-        previews = [preview(grant.course, form, rate) for grant in rows]
-        return {"previews": previews, "pays": pays, "preview_label": "Show what it costs"}
-
-
-def preview(course: Course, form: DecisionForm, rate: int) -> dict[str, Any]:
-    """Return what a grant would cost at the percentage in the form, and the warnings about it, up
-    to this commission rate.
-    """
-    typed = form["percent"].value()
-    percent = (
-        int(typed)
-        if str(typed).isascii() and str(typed).isdigit() and 10 <= int(typed) <= 100
-        else 100
-    )
-    price = discounted(course.price, percent, course.currency)
-    return {
-        "course": course.title,
-        "percent": percent,
-        "list_price": format_money(price.list_price, price.currency),
-        "cost": format_money(price.discount, price.currency),
-        "to_pay": format_money(price.to_pay, price.currency),
-        "warnings": applications.warnings_about(
-            price, percent, commission=commissions.commission_at(price, rate)
-        ),
-    }
-
-
-APPROVE = Approval(
-    "Approve",
-    run=applications.approve,
-    permission="decide",
-    done="approved",
-    form=DecisionForm,
-    statuses=(Grant.PENDING,),
-    template=TEMPLATE,
-    preview_fields=("percent", "program"),
-)
-REJECT = Decision(
-    "Reject",
-    run=applications.reject,
-    permission="decide",
-    done="rejected",
-    form=RejectionForm,
-    statuses=(Grant.PENDING,),
-    template=TEMPLATE,
-)
-REISSUE = Decision(
-    "Reissue code",
-    run=applications.reissue,
-    permission="decide",
-    done="reissued",
-    statuses=(Grant.APPROVED,),
-    template=TEMPLATE,
-    scope=ONE_ROW,
-)
-EXTEND = Decision(
-    "Extend",
-    run=applications.extend,
-    permission="decide",
-    done="extended",
-    form=ExtensionForm,
-    statuses=(Grant.APPROVED,),
-    template=TEMPLATE,
-    scope=ONE_ROW,
-)
-REVOKE = Decision(
-    "Revoke",
-    run=applications.revoke,
-    permission="decide",
-    done="revoked",
-    statuses=(Grant.APPROVED,),
-    template=TEMPLATE,
-    scope=ONE_ROW,
-)
-
-
-# --- the page -------------------------------------------------------------------------------------
 class GrantEventInline(ReadOnlyInline):
     model = GrantEvent
     fields = ("created_at", "what", "actor", "note")
@@ -145,9 +51,7 @@ class GrantEventInline(ReadOnlyInline):
 
 @admin.register(Grant)
 class GrantAdmin(ReadOnlyAdmin):
-    """Oldest first, with the days left to answer. Every decision calls the same function as
-    everything else.
-    """
+    """The queue of applications, oldest first, with the days left to answer."""
 
     list_display = (
         "name",
@@ -177,16 +81,14 @@ class GrantAdmin(ReadOnlyAdmin):
     exclude = ("price_at_approval", "committed_amount")
 
     @admin.display(description="price at approval")
-    def approved_at_price(self, grant: Grant) -> str:
-        return (
-            ""
-            if grant.price_at_approval is None
-            else format_money(grant.price_at_approval, grant.currency)
-        )
+    def approved_at_price(self, grant: Grant) -> Money | str:
+        if grant.price_at_approval is None:
+            return ""
+        return Money(grant.price_at_approval, grant.currency)
 
     @admin.display(description="held of the budget")
-    def held_of_budget(self, grant: Grant) -> str:
-        return format_money(grant.committed_amount, grant.currency) if grant.holds_budget else ""
+    def held_of_budget(self, grant: Grant) -> Money | str:
+        return Money(grant.committed_amount, grant.currency) if grant.holds_budget else ""
 
     @display(description="status", ordering="status", label=STATE_COLORS)
     def state(self, grant: Grant) -> str:
@@ -194,7 +96,9 @@ class GrantAdmin(ReadOnlyAdmin):
 
     @admin.display(description="paid from", ordering="program")
     def paid_from(self, grant: Grant) -> str:
-        return (grant.program.name if grant.program else NO_PROGRAM) if grant.code else ""
+        if not grant.code:
+            return ""
+        return grant.program.name if grant.program else NO_PROGRAM
 
     @admin.display(description="days left", ordering="answer_due_on")
     def days_left(self, grant: Grant) -> str:
@@ -206,18 +110,16 @@ class GrantAdmin(ReadOnlyAdmin):
     def facts(self, grant: Grant) -> list[tuple[str, str]]:
         facts = [("E-mail", grant.email), ("Applied", self._applied(grant))]
         if grant.code:
-            facts.append(
-                ("Coupon", f"{grant.code}, {grant.percent} %, good until {_day(grant.expires_at)}")
-            )
+            until = _day(grant.expires_at)
+            facts.append(("Coupon", f"{grant.code}, {grant.percent} %, valid until {until}"))
         return facts
 
     def _applied(self, grant: Grant) -> str:
-        due = (
-            f"; the answer is due on {_day(grant.answer_due_on)} ({self.days_left(grant)})"
-            if grant.status == Grant.PENDING
-            else ""
-        )
-        return f"{_day(grant.created_at)}, {timesince(grant.created_at)} ago{due}"
+        applied = f"{_day(grant.created_at)}, {timesince(grant.created_at)} ago"
+        if grant.status != Grant.PENDING:
+            return applied
+        due = f"{_day(grant.answer_due_on)} ({self.days_left(grant)})"
+        return f"{applied}; the answer is due on {due}"
 
     def has_export_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("grants.export_grant")

@@ -1,6 +1,4 @@
-"""An affiliate's account as staff read it: the ledger, the balances, the payouts. Nothing here is
-added, edited or deleted.
-"""
+"""An affiliate's account as staff read it: ledger and balances, which nobody edits."""
 
 from uuid import UUID
 
@@ -11,7 +9,7 @@ from django.urls import reverse
 from unfold.decorators import display
 
 from affiliates.models import Affiliate, Balance, LedgerEntry, Payout, PayoutItem
-from maaledu.money import rate_text
+from maaledu.money import Money, rate_text
 from office.base import ReadOnlyAdmin
 from office.cells import day, enrollment_link, link, url_of
 
@@ -34,8 +32,7 @@ MOST_FOUND = 100
 class AccountAdmin(ReadOnlyAdmin):
     """What belongs to an affiliate, found by the affiliate's code or address.
 
-    The affiliates are looked up first: a million rows are not joined and scanned to find one of
-    them.
+    The affiliates are looked up first, so that a search does not join and scan a million rows.
     """
 
     search_fields = ("affiliate__code", "affiliate__email")
@@ -49,10 +46,9 @@ class AccountAdmin(ReadOnlyAdmin):
         text = search_term.strip()
         if not text:
             return queryset, False
-        owners = Affiliate.objects.filter(
-            Q(code__iexact=text) | Q(email__icontains=text)
-        ).values_list("pk", flat=True)[:MOST_FOUND]
-        return queryset.filter(self.named_by(text) | Q(affiliate_id__in=list(owners))), False
+        affiliates = Affiliate.objects.filter(Q(code__iexact=text) | Q(email__icontains=text))
+        owners = list(affiliates.values_list("pk", flat=True)[:MOST_FOUND])
+        return queryset.filter(self.named_by(text) | Q(affiliate_id__in=owners)), False
 
     def named_by(self, text: str) -> Q:
         """Return which rows a whole id names."""
@@ -66,27 +62,27 @@ class AccountAdmin(ReadOnlyAdmin):
 # --- the ledger and its sums ----------------------------------------------------------------------
 @admin.register(LedgerEntry)
 class LedgerEntryAdmin(AccountAdmin):
-    list_display = ("created_at", "affiliate", "what", "amount_display", "available_from", "note")
+    list_display = ("created_at", "affiliate", "what", "money", "available_from", "note")
     list_filter = ("kind", "currency")
     search_help_text = (
         "Code or e-mail address of an affiliate, source key, or a whole id of a sale, a payout or"
         " an entry"
     )
     id_fields = ("pk", "enrollment_id", "payout_id")
-    readonly_fields = ("what", "amount_display", "arithmetic", "sale", "payout", "paid_in")
+    readonly_fields = ("what", "money", "arithmetic", "sale", "payout", "paid_in")
     fields = (
-        *(
-            "created_at",
-            "what",
-            "affiliate",
-            "amount_display",
-            "arithmetic",
-            "available_at",
-            "paid_in",
-            "sale",
-            "payout",
-        ),
-        *("source_key", "created_by", "note"),
+        "created_at",
+        "what",
+        "affiliate",
+        "money",
+        "arithmetic",
+        "available_at",
+        "paid_in",
+        "sale",
+        "payout",
+        "source_key",
+        "created_by",
+        "note",
     )
 
     def named_by(self, text: str) -> Q:
@@ -97,8 +93,8 @@ class LedgerEntryAdmin(AccountAdmin):
         return entry.kind, entry.get_kind_display()
 
     @admin.display(description="amount", ordering="amount")
-    def amount_display(self, entry: LedgerEntry) -> str:
-        return entry.amount_display
+    def money(self, entry: LedgerEntry) -> Money:
+        return Money(entry.amount, entry.currency)
 
     @admin.display(description="available from", ordering="available_at")
     def available_from(self, entry: LedgerEntry) -> str:
@@ -106,11 +102,10 @@ class LedgerEntryAdmin(AccountAdmin):
 
     @admin.display(description="base x rate")
     def arithmetic(self, entry: LedgerEntry) -> str:
-        return (
-            f"{entry.base_display} x {rate_text(entry.rate_basis_points)}"
-            if entry.rate_basis_points is not None
-            else ""
-        )
+        if entry.base is None or entry.rate_basis_points is None:
+            return ""
+        base = Money(entry.base, entry.currency)
+        return f"{base} x {rate_text(entry.rate_basis_points)}"
 
     @admin.display(description="sale")
     def sale(self, entry: LedgerEntry) -> str:
@@ -118,11 +113,9 @@ class LedgerEntryAdmin(AccountAdmin):
 
     @admin.display(description="payout")
     def payout(self, entry: LedgerEntry) -> str:
-        return (
-            payout_link(Payout.objects.filter(pk=entry.payout_id).first())
-            if entry.payout_id
-            else ""
-        )
+        if not entry.payout_id:
+            return ""
+        return payout_link(Payout.objects.filter(pk=entry.payout_id).first())
 
     @admin.display(description="paid in")
     def paid_in(self, entry: LedgerEntry) -> str:
@@ -141,37 +134,44 @@ def payout_link(payout: Payout | None) -> str:
 
 @admin.register(Balance)
 class BalanceAdmin(AccountAdmin):
-    list_display = ("affiliate", "pending_sum", "payable_sum", "paid_sum", "held_sum", "explained")
+    list_display = (
+        "affiliate",
+        "pending_money",
+        "payable_money",
+        "paid_money",
+        "held_money",
+        "explained",
+    )
     list_filter = ("currency",)
     ordering = ("-payable",)
     id_fields = ("pk", "affiliate_id")
-    readonly_fields = ("pending_sum", "payable_sum", "paid_sum", "held_sum", "explained")
+    readonly_fields = ("pending_money", "payable_money", "paid_money", "held_money", "explained")
     fields = (
         "affiliate",
-        "pending_sum",
-        "payable_sum",
-        "paid_sum",
-        "held_sum",
+        "pending_money",
+        "payable_money",
+        "paid_money",
+        "held_money",
         "matured_through",
         "matures_at",
         "explained",
     )
 
     @admin.display(description="pending", ordering="pending")
-    def pending_sum(self, balance: Balance) -> str:
-        return balance.pending_display
+    def pending_money(self, balance: Balance) -> Money:
+        return Money(balance.pending, balance.currency)
 
     @admin.display(description="payable", ordering="payable")
-    def payable_sum(self, balance: Balance) -> str:
-        return balance.payable_display
+    def payable_money(self, balance: Balance) -> Money:
+        return Money(balance.payable, balance.currency)
 
     @admin.display(description="paid", ordering="paid")
-    def paid_sum(self, balance: Balance) -> str:
-        return balance.paid_display
+    def paid_money(self, balance: Balance) -> Money:
+        return Money(balance.paid, balance.currency)
 
     @admin.display(description="on hold", ordering="held")
-    def held_sum(self, balance: Balance) -> str:
-        return balance.held_display
+    def held_money(self, balance: Balance) -> Money:
+        return Money(balance.held, balance.currency)
 
     @admin.display(description="made of")
     def explained(self, balance: Balance) -> str:
@@ -180,6 +180,3 @@ class BalanceAdmin(AccountAdmin):
             "currency__exact": balance.currency,
         }
         return link(reverse("admin:affiliates_ledgerentry_changelist", query=filters), "Entries")
-
-
-# --- payouts --------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from maaledu.work.items import DEAD, PENDING
 from office.base import QueueAdmin, ReadOnlyAdmin, ReadOnlyInline
 from office.decisions import NOBODY, Decision, Outcome
 
-BRING_BACK = Decision(
+RETRY_JOB = Decision(
     "Retry now",
     run=dead_letters.bring_back,
     permission="replay",
@@ -64,7 +64,7 @@ class SyncAttemptInline(ReadOnlyInline):
 
 @admin.register(SyncJob)
 class SyncJobAdmin(QueueAdmin):
-    decisions = {"retry_now": BRING_BACK}
+    decisions = {"retry_now": RETRY_JOB}
     list_display = (
         "email",
         "course_id",

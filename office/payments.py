@@ -4,7 +4,7 @@ from django.contrib import admin
 from unfold.decorators import display
 
 from enrollments.models import Enrollment
-from maaledu.money import format_money
+from maaledu.money import Money
 from office import refund_decision, refunds
 from office.base import QueueAdmin, ReadOnlyAdmin, ReadOnlyInline
 from office.decisions import Decision
@@ -27,8 +27,8 @@ class PaymentInline(ReadOnlyInline):
     readonly_fields = fields
 
     @admin.display(description="amount")
-    def price(self, payment: Payment) -> str:
-        return format_money(payment.amount, payment.currency)
+    def price(self, payment: Payment) -> Money:
+        return Money(payment.amount, payment.currency)
 
 
 @admin.register(Payment)
@@ -61,18 +61,16 @@ class PaymentAdmin(ReadOnlyAdmin):
         return payment.status
 
     @admin.display(description="amount", ordering="amount")
-    def price(self, payment: Payment) -> str:
-        return format_money(payment.amount, payment.currency)
+    def price(self, payment: Payment) -> Money:
+        return Money(payment.amount, payment.currency)
 
     @admin.display(description="received")
-    def received(self, payment: Payment) -> str:
-        return format_money(
-            payment.amount_received or 0, payment.currency_received or payment.currency
-        )
+    def received(self, payment: Payment) -> Money:
+        return Money(payment.amount_received or 0, payment.currency_received or payment.currency)
 
     @admin.display(description="left to refund")
-    def left(self, payment: Payment) -> str:
-        return format_money(payment.refundable, payment.currency_received or payment.currency)
+    def left(self, payment: Payment) -> Money:
+        return Money(payment.refundable, payment.currency_received or payment.currency)
 
     def is_offered(self, decision: Decision, row: Payment) -> bool:
         return row.refundable > 0

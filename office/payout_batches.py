@@ -14,7 +14,7 @@ from accounts.models import User
 from affiliates import payees
 from affiliates.models import Affiliate, Payout, PayoutBatch
 from affiliates.payouts import sum_of
-from maaledu.money import format_money
+from maaledu.money import Money
 from office.base import ReadOnlyAdmin
 from office.decisions import Decision
 from office.ledger import STATE_COLORS
@@ -34,15 +34,13 @@ RECIPIENTS = {Affiliate.BANK: "the bank", Affiliate.PAYPAL: "PayPal"}
 
 @admin.register(PayoutBatch)
 class PayoutBatchAdmin(ReadOnlyAdmin):
-    """Drafted by one, released by another: the desk shows which of the steps is next, and `payouts`
-    decides.
-    """
+    """Drafted by one, released by another: a batch offers the steps that are possible next."""
 
     list_display = (
         "payable_on",
         "state",
         "method",
-        "lines",
+        "count",
         "total",
         "drafted_by",
         "released_by",
@@ -53,8 +51,8 @@ class PayoutBatchAdmin(ReadOnlyAdmin):
     ordering = ("-created_at",)
     readonly_fields = (
         "state",
-        "least",
-        "lines",
+        "minimum_money",
+        "count",
         "total",
         "drafted",
         "released",
@@ -62,8 +60,8 @@ class PayoutBatchAdmin(ReadOnlyAdmin):
         "paid",
         "cancelled",
     )
-    fields = ("state", "method", "payable_on", "least", "lines", "total", "drafted")
-    fields_once_done = ["released", "exported", "paid", "cancelled"]
+    fields = ("state", "method", "payable_on", "minimum_money", "count", "total", "drafted")
+    fields_once_done = ("released", "exported", "paid", "cancelled")
     decisions = {
         "draft": DRAFT,
         "release": RELEASE,
@@ -71,23 +69,23 @@ class PayoutBatchAdmin(ReadOnlyAdmin):
         "paid": PAID,
         "cancel": CANCEL,
     }
-    change_form_outer_before_template = "admin/affiliates/payout_lines.html"
+    change_form_outer_before_template = "admin/affiliates/batch_payouts.html"
 
     @display(description="status", ordering="status", label=STATE_COLORS)
     def state(self, batch: PayoutBatch) -> str:
         return batch.status
 
     @admin.display(description="minimum")
-    def least(self, batch: PayoutBatch) -> str:
-        return format_money(batch.minimum, batch.currency)
+    def minimum_money(self, batch: PayoutBatch) -> Money:
+        return Money(batch.minimum, batch.currency)
 
     @admin.display(description="payouts")
-    def lines(self, batch: PayoutBatch) -> int:
+    def count(self, batch: PayoutBatch) -> int:
         return _totals(batch)[0]
 
     @admin.display(description="total")
-    def total(self, batch: PayoutBatch) -> str:
-        return format_money(_totals(batch)[1], batch.currency)
+    def total(self, batch: PayoutBatch) -> Money:
+        return Money(_totals(batch)[1], batch.currency)
 
     @admin.display(description="drafted")
     def drafted(self, batch: PayoutBatch) -> str:
@@ -103,24 +101,20 @@ class PayoutBatchAdmin(ReadOnlyAdmin):
 
     @admin.display(description="paid")
     def paid(self, batch: PayoutBatch) -> str:
-        return (
-            f"{_who_and_when(batch.paid_by, batch.paid_at)}, reference {batch.reference}"
-            if batch.paid_by
-            else ""
-        )
+        if not batch.paid_by:
+            return ""
+        return f"{_who_and_when(batch.paid_by, batch.paid_at)}, reference {batch.reference}"
 
     @admin.display(description="cancelled")
     def cancelled(self, batch: PayoutBatch) -> str:
         return f"by {batch.cancelled_by}: {batch.cancel_reason}" if batch.cancelled_by else ""
 
     def get_fields(self, request: HttpRequest, obj: PayoutBatch | None = None) -> list[str]:
-        return [
-            *self.fields,
-            *(name for name in self.fields_once_done if obj and getattr(self, name)(obj)),
-        ]
+        done = [name for name in self.fields_once_done if obj and getattr(self, name)(obj)]
+        return [*self.fields, *done]
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
-        """One query for the sums of a page of batches, not one for each."""
+        """Read the sums of a page of batches by one query, not by one for each."""
         changelist = super().get_changelist_instance(request)
         totals = totals_of(changelist.result_list)
         for batch in changelist.result_list:
@@ -136,32 +130,24 @@ class PayoutBatchAdmin(ReadOnlyAdmin):
         batch = self.get_object(request, object_id)
         if batch is None:
             raise Http404
-        return super().change_view(
-            request, object_id, form_url, {**(extra_context or {}), **_shown(batch, request.user)}
-        )
+        context = {**(extra_context or {}), **_context(batch, request.user)}
+        return super().change_view(request, object_id, form_url, context)
 
     def variant(self, decision: Decision, row: PayoutBatch) -> Decision:
         if decision is CANCEL and row.exported_at:
             return CANCEL_WITH_FILE
-        return (
-            replace(EXPORT, label=f"{EXPORT.label} for {RECIPIENTS[row.method]}")
-            if decision is EXPORT
-            else decision
-        )
+        if decision is EXPORT:
+            return replace(EXPORT, label=f"{EXPORT.label} for {RECIPIENTS[row.method]}")
+        return decision
 
     def facts(self, batch: PayoutBatch) -> list[tuple[str, str]]:
         count, amount = totals_of([batch])[batch.pk]
+        payable_on = format_date(batch.payable_on, "F j, Y")
         facts = [
-            (
-                "Batch",
-                (
-                    f"{batch.get_method_display()}, payable on"
-                    f" {format_date(batch.payable_on, 'F j, Y')}"
-                ),
-            ),
+            ("Batch", f"{batch.get_method_display()}, payable on {payable_on}"),
             ("Status", batch.status),
             ("Payouts", str(count)),
-            ("Total", format_money(amount, batch.currency)),
+            ("Total", str(Money(amount, batch.currency))),
             ("Drafted", _who_and_when(batch.drafted_by, batch.created_at)),
             ("Released", _who_and_when(batch.released_by, batch.released_at)),
             ("File downloaded", _who_and_when(batch.exported_by, batch.exported_at)),
@@ -169,13 +155,13 @@ class PayoutBatchAdmin(ReadOnlyAdmin):
         return [(label, value) for label, value in facts if value]
 
 
-def _shown(batch: PayoutBatch, user: Any) -> dict[str, Any]:
-    """Return what stands above the page of a batch."""
-    lines = list(batch.payouts.select_related("affiliate").order_by("created_at", "pk"))
+def _context(batch: PayoutBatch, user: Any) -> dict[str, Any]:
+    """Return what is shown above the fields of a batch: its payouts, and who must wait."""
+    payouts = list(batch.payouts.select_related("affiliate").order_by("created_at", "pk"))
     return {
-        "sum": sum_of([payout for payout in lines if payout.status != Payout.CANCELLED], batch),
-        "lines": [(payout, STATE_COLORS[payout.status]) for payout in lines],
-        "waiting": payees.words_about([payout for payout in lines if payees.waits(payout)]),
+        "sum": sum_of([each for each in payouts if each.status != Payout.CANCELLED], batch),
+        "payouts": [(each, STATE_COLORS[each.status]) for each in payouts],
+        "waiting": payees.words_about([each for each in payouts if payees.waits(each)]),
         "is_own_draft": batch.status == PayoutBatch.DRAFT and batch.drafted_by_id == user.pk,
         "may_cancel": user.has_perm("affiliates.settle_payoutbatch"),
     }

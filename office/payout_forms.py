@@ -12,15 +12,15 @@ from unfold.widgets import (
 
 from affiliates.errors import FileWasMade
 from affiliates.models import Affiliate
-from maaledu.money import CURRENCIES, format_money
-from office.fields import Words, _date_input
+from maaledu.money import CURRENCIES, Money
+from office.fields import StorableText, date_input
 
 MAX_REASON = 150  # with the address of whoever says so, it fits into a note
 
 
 def _currencies() -> list[tuple[str, str]]:
     return [
-        (code, f"{code.upper()}, from {format_money(settings.PAYOUT_MINIMUM, code)}")
+        (code, f"{code.upper()}, from {Money(settings.PAYOUT_MINIMUM, code)}")
         for code in CURRENCIES
     ]
 
@@ -44,7 +44,7 @@ class DraftForm(forms.Form):
     )
     payable_on = forms.DateField(
         initial=_today,
-        widget=_date_input(),
+        widget=date_input(),
         help_text="What had become payable by the end of this day (UTC) is paid.",
     )
 
@@ -59,15 +59,13 @@ class DraftForm(forms.Form):
 
 
 class ReleaseForm(forms.Form):
-    """`seen` is what the batch came to when its page was shown: nobody releases what they have not
-    looked at.
-    """
+    """`seen` is the batch's count and sum on the page: nobody releases what they did not see."""
 
     seen = forms.CharField(widget=forms.HiddenInput)
 
 
 class ReferenceForm(forms.Form):
-    reference = Words(
+    reference = StorableText(
         max_length=80,
         error_messages={"required": "Enter the reference of the bank or of PayPal."},
         help_text="What the bank or PayPal calls this payment. Affiliates see it.",
@@ -76,7 +74,7 @@ class ReferenceForm(forms.Form):
 
 
 class ReasonForm(forms.Form):
-    reason = Words(
+    reason = StorableText(
         max_length=MAX_REASON,
         error_messages={"required": "Say why: colleagues read it later."},
         help_text="For colleagues; it is kept.",
@@ -91,12 +89,12 @@ def _tick(label: str) -> forms.BooleanField:
 
 
 class NotSentForm(ReasonForm):
-    """To call off a batch whose file was made: it must not be paid by the bank as well."""
+    """Cancels a batch whose file was made: the bank must not pay it as well."""
 
     not_sent = _tick("The file was not sent to the bank or to PayPal")
 
 
 class NotPaidForm(ReasonForm):
-    """To take one payout back out of such a batch."""
+    """Cancels one payout of such a batch."""
 
     not_sent = _tick("This payout was not sent to the bank or to PayPal, or it came back")

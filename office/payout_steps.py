@@ -21,13 +21,10 @@ from office.payout_forms import DraftForm, NotSentForm, ReasonForm, ReferenceFor
 
 
 def totals_of(batches: Iterable[PayoutBatch]) -> dict[UUID, tuple[int, int]]:
-    """Return how many payouts each batch has, without the cancelled ones, and what they come to in
-    minor units.
-    """
-    rows = Payout.objects.filter(batch_id__in=[batch.pk for batch in batches]).exclude(
-        status=Payout.CANCELLED
-    )
-    sums = rows.order_by().values("batch_id").annotate(count=Count("pk"), amount=Sum("amount"))
+    """Return the count and the sum (minor units) of each batch's payouts but the cancelled ones."""
+    payouts_of = Payout.objects.filter(batch_id__in=[batch.pk for batch in batches])
+    live = payouts_of.exclude(status=Payout.CANCELLED)
+    sums = live.order_by().values("batch_id").annotate(count=Count("pk"), amount=Sum("amount"))
     found = {row["batch_id"]: (row["count"], row["amount"]) for row in sums}
     return {batch.pk: found.get(batch.pk, (0, 0)) for batch in batches}
 
@@ -38,16 +35,12 @@ def _seen(batch: PayoutBatch) -> str:
 
 
 def _why_not_release(batch: PayoutBatch, by: Any) -> str:
-    """Return why this person cannot release the batch, "" where they can: `payouts.release` refuses
-    by the same rules.
-    """
+    """Return why this person cannot release the batch, by the rules of `payouts.release`; or ""."""
     if batch.drafted_by_id == by.pk:
         return SamePerson.message
     try:
-        refuse_own(
-            (payout.affiliate for payout in batch.payouts.select_related("affiliate")),
-            by=by.get_username(),
-        )
+        payees_of = batch.payouts.select_related("affiliate")
+        refuse_own((payout.affiliate for payout in payees_of), by=by.get_username())
     except OwnAccount as error:
         return error.message
     return ""
@@ -82,19 +75,15 @@ def _cancel(batch: PayoutBatch, *, by: User, reason: str, not_sent: bool = False
 
 
 def _export(batch: PayoutBatch, *, by: User) -> Outcome:
-    """Hand out the accounts in the clear: by POST, so that each time leaves its entry in the
-    history.
-    """
+    """Return the file with the accounts in the clear; each download leaves a history entry."""
     file = payout_files.make_file(batch, by=by)
     response = csv_response(file.name, file.rows)
     response["Cache-Control"] = "no-store"
     return Outcome(f"downloaded {file.name}", response=response)
 
 
-class Releasing(Decision):
-    """Says why this person cannot release the batch: `payouts.release` refuses by the same
-    rules.
-    """
+class ReleaseDecision(Decision):
+    """Says before the form is sent why this person cannot release the batch."""
 
     def make_form(self, rows: list[PayoutBatch], data: Any) -> ReleaseForm:
         return ReleaseForm(data, initial={"seen": _seen(rows[0])})
@@ -103,8 +92,8 @@ class Releasing(Decision):
         return {"refusal": _why_not_release(rows[0], request.user)}
 
 
-class Paying(Decision):
-    """Says which of the payees nobody is to pay now: `affiliates` refuses by the same rule."""
+class PayoutDecision(Decision):
+    """Says before the form is sent which payees must not be paid now."""
 
     def context(self, request: HttpRequest, rows: list[PayoutBatch], form: Any) -> dict[str, Any]:
         return {"refusal": payees.words_about(payees.waiting(rows[0]))}
@@ -120,7 +109,7 @@ DRAFT = Decision(
     run_by=USER,
     scope=LIST,
 )
-RELEASE = Releasing(
+RELEASE = ReleaseDecision(
     "Release",
     run=_release,
     permission="release",
@@ -134,7 +123,7 @@ RELEASE = Releasing(
     run_by=USER,
     scope=ONE_ROW,
 )
-EXPORT = Paying(
+EXPORT = PayoutDecision(
     "Download the file",
     run=_export,
     permission="export",
@@ -147,13 +136,13 @@ EXPORT = Paying(
     run_by=USER,
     scope=ONE_ROW,
 )
-PAID = Paying(
+PAID = PayoutDecision(
     "Mark paid",
     run=_mark_paid,
     permission="settle",
     done="marked paid",
     form=ReferenceForm,
-    consequence="Each affiliate is told by e-mail that their money is on its way.",
+    consequence="Each affiliate gets an e-mail that their money is on its way.",
     statuses=(PayoutBatch.RELEASED,),
     run_by=USER,
     scope=ONE_ROW,

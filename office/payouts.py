@@ -11,7 +11,7 @@ from accounts.models import User
 from affiliates import payout_files, payouts
 from affiliates.errors import PayoutRefused
 from affiliates.models import Payout, PayoutItem
-from maaledu.money import format_money
+from maaledu.money import Money
 from office.base import ReadOnlyInline
 from office.cells import day, enrollment_link, link, url_of
 from office.decisions import ONE_ROW, USER, Decision, Outcome
@@ -22,8 +22,8 @@ from office.payout_forms import NotPaidForm, ReasonForm
 def _cancel(payout: Payout, *, by: User, reason: str, not_sent: bool = False) -> Outcome:
     if not payouts.cancel(payout, by=by, reason=reason, not_sent=not_sent):
         raise PayoutRefused("This payout is cancelled already.")
-    payee = payout.payee_name or payout.details_hint
-    return Outcome(f"cancelled: {payout.amount_display} to {payee}: {reason}")
+    amount, payee = _money(payout), payout.payee_name or payout.details_hint
+    return Outcome(f"cancelled: {amount} to {payee}: {reason}")
 
 
 CANCEL = Decision(
@@ -55,7 +55,7 @@ class ItemInline(ReadOnlyInline):
 
     model = PayoutItem
     verbose_name_plural = "entries"
-    fields = ("sale", "entry_link", "booked", "amount_display")
+    fields = ("sale", "entry_link", "booked", "money")
     readonly_fields = fields
     show_change_link = False
     hide_title = True
@@ -77,23 +77,23 @@ class ItemInline(ReadOnlyInline):
         return enrollment_link(item.entry.enrollment_id, item.entry.note)
 
     @admin.display(description="amount")
-    def amount_display(self, item: PayoutItem) -> str:
-        return format_money(item.amount, item.entry.currency)
+    def money(self, item: PayoutItem) -> Money:
+        return Money(item.amount, item.entry.currency)
 
 
 @admin.register(Payout)
 class PayoutAdmin(AccountAdmin):
-    """One line of a batch; also found by the id that the bank and PayPal know it by."""
+    """One payout of a batch; also found by the id that the bank and PayPal know it by."""
 
-    list_display = ("created_at", "affiliate", "amount_sum", "state", "batch", "details_hint")
+    list_display = ("created_at", "affiliate", "money", "state", "batch", "details_hint")
     list_filter = ("status", "currency")
     search_help_text = "Code or e-mail address of an affiliate, the id in the file, or a whole id"
     id_fields = ("pk", "batch_id", "affiliate_id")
     list_select_related = ("affiliate", "batch")
-    readonly_fields = ("amount_sum", "state", "payment_id")
+    readonly_fields = ("money", "state", "payment_id")
     fields = (
         "state",
-        "amount_sum",
+        "money",
         "affiliate",
         "payee_name",
         "details_hint",
@@ -113,8 +113,8 @@ class PayoutAdmin(AccountAdmin):
         return payout.status
 
     @admin.display(description="amount", ordering="amount")
-    def amount_sum(self, payout: Payout) -> str:
-        return payout.amount_display
+    def money(self, payout: Payout) -> Money:
+        return _money(payout)
 
     @admin.display(description="id in the file")
     def payment_id(self, payout: Payout) -> str:
@@ -126,8 +126,12 @@ class PayoutAdmin(AccountAdmin):
     def facts(self, payout: Payout) -> list[tuple[str, str]]:
         return [
             ("Affiliate", str(payout.affiliate)),
-            ("Amount", f"{payout.amount_display}, {payout.entry_count} entries"),
+            ("Amount", f"{_money(payout)}, {payout.entry_count} entries"),
             ("Account", f"{payout.payee_name} {payout.details_hint}"),
             ("Batch", str(payout.batch)),
             ("Status", payout.status),
         ]
+
+
+def _money(payout: Payout) -> Money:
+    return Money(payout.amount, payout.currency)

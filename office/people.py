@@ -14,9 +14,7 @@ ONLY_SUPERUSERS = ("is_staff", "is_superuser", "groups", "user_permissions")
 
 @admin.register(User)
 class UserAdmin(EditAdmin):
-    """People. Nobody's password is shown or set here: it is reset by its owner, with a code sent to
-    the address.
-    """
+    """Nobody's password is shown or set here: its owner resets it by a code sent to the address."""
 
     list_display = ("email", "name", "is_active", "is_staff", "date_joined")
     list_filter = ("is_active", "is_staff")
@@ -41,10 +39,10 @@ class UserAdmin(EditAdmin):
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         """Only a superuser may touch an account that may do more than look at a course."""
-        privileged = obj is not None and (obj.is_superuser or obj.is_staff)
-        return super().has_change_permission(request, obj) and (
-            request.user.is_superuser or not privileged
-        )
+        is_privileged = obj is not None and (obj.is_superuser or obj.is_staff)
+        if is_privileged and not request.user.is_superuser:
+            return False
+        return super().has_change_permission(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return False
@@ -72,8 +70,9 @@ class GroupAdmin(ModelAdmin):
 
 @admin.register(EmailAddress)
 class EmailAddressAdmin(ReadOnlyAdmin):
-    """Which addresses their owners have proved. What was bought is shown by it, so nobody sets it
-    by hand.
+    """Addresses and whether they are verified; nobody sets that by hand.
+
+    A verified address shows its owner every course that was bought with it.
     """
 
     list_display = ("email", "verified", "primary")

@@ -16,8 +16,9 @@ from office.grant_forms import ProgramForm
 
 @admin.register(Program)
 class ProgramAdmin(EditAdmin):
-    """The funds; above their list, how the whole desk stands. The currency is fixed with the first
-    grant.
+    """Budgets, with the figures of all grants above the list.
+
+    The first grant fixes a program's currency.
     """
 
     form = ProgramForm
@@ -54,9 +55,8 @@ class ProgramAdmin(EditAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        return super().changelist_view(
-            request, {**(extra_context or {}), "figures": figures().rows()}
-        )
+        context = {**(extra_context or {}), "figures": figures().rows()}
+        return super().changelist_view(request, context)
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         try:

@@ -10,8 +10,8 @@ from unfold.widgets import (
 
 from maaledu.amounts import read_amount
 from maaledu.db import new_id
-from maaledu.money import format_money, plain_amount
-from office.fields import Words
+from maaledu.money import Money, plain_amount
+from office.fields import StorableText
 from payments.errors import RefundTooLarge
 from payments.models import Payment, Refund
 
@@ -19,8 +19,9 @@ NOT_COMPLETE = "This form is not complete. Please open it anew."
 
 
 class RefundForm(forms.Form):
-    """A refund of one payment, prefilled with all that is left of it. `key` makes that one form is
-    one refund.
+    """A refund of one payment, prefilled with all that is left of it.
+
+    `key` makes one form one refund, however often it is sent.
     """
 
     key = forms.UUIDField(widget=forms.HiddenInput, initial=new_id)
@@ -31,16 +32,16 @@ class RefundForm(forms.Form):
         ),
     )
     reason = forms.ChoiceField(
-        choices=Refund.REASONS, widget=UnfoldAdminSelectWidget, help_text="Told to Stripe."
+        choices=Refund.REASONS, widget=UnfoldAdminSelectWidget, help_text="Passed on to Stripe."
     )
-    note = Words(
+    note = StorableText(
         max_length=300,
         required=False,
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 2}),
         help_text="For colleagues only.",
     )
     gives_coupon_back = forms.BooleanField(
-        required=False, widget=UnfoldBooleanWidget, label="Make the coupon good again"
+        required=False, widget=UnfoldBooleanWidget, label="Reinstate the coupon"
     )
 
     def __init__(self, data: Any = None, *, payment: Payment) -> None:
@@ -48,15 +49,11 @@ class RefundForm(forms.Form):
         self.left = payment.refundable
         is_duplicate = payment.review_reason == Payment.DUPLICATE
         reason = Refund.REASONS[1 if is_duplicate else 0][0]
-        super().__init__(
-            data, initial={"amount": plain_amount(self.left, self.currency), "reason": reason}
-        )
+        amount = plain_amount(self.left, self.currency)
+        super().__init__(data, initial={"amount": amount, "reason": reason})
+        most = Money(self.left, self.currency)
         self.fields["amount"].label = f"Amount in {self.currency.upper()}"
-        self.fields[
-            "amount"
-        ].help_text = (
-            f"At most {format_money(self.left, self.currency)}, what is left of the payment."
-        )
+        self.fields["amount"].help_text = f"At most {most}, what is left of the payment."
         if not (payment.enrollment.grant_id and payment.is_fulfilling):
             del self.fields["gives_coupon_back"]
 
@@ -75,16 +72,12 @@ class RefundForm(forms.Form):
         return data
 
     def mark_excess(self) -> None:
-        """Say at the field that the amount is more than is left: for a preview, as a refund itself
-        is refused by its own rule.
-        """
+        """Say at the field of a preview that the amount is too large, as a refund would."""
         if self.is_valid() and self.cleaned_data["amount"] > self.left:
             self.add_error("amount", RefundTooLarge.message)
 
     def amount_typed(self) -> int | None:
-        """Return the amount in the form as it stands, in minor units; None where it cannot be
-        read.
-        """
+        """Return the amount now in the form, in minor units; None where it cannot be read."""
         try:
             return read_amount(str(self["amount"].value() or ""), self.currency)
         except forms.ValidationError:

@@ -3,7 +3,7 @@
 from django.contrib import admin
 from unfold.decorators import display
 
-from maaledu.money import format_money
+from maaledu.money import Money
 from office.base import ReadOnlyAdmin, ReadOnlyInline
 from office.cells import link, url_of
 from payments.models import Dispute, Refund
@@ -27,7 +27,7 @@ class RefundInline(ReadOnlyInline):
     model = Refund
     fields = (
         "created_at",
-        "amount_display",
+        "money",
         "state",
         "requested_by",
         "stripe_refund_id",
@@ -41,15 +41,15 @@ class RefundInline(ReadOnlyInline):
         return refund.status
 
     @admin.display(description="amount")
-    def amount_display(self, refund: Refund) -> str:
-        return refund.amount_display
+    def money(self, refund: Refund) -> Money:
+        return Money(refund.amount, refund.currency)
 
 
 class DisputeInline(ReadOnlyInline):
     model = Dispute
     fields = (
         "created_at",
-        "amount_display",
+        "money",
         "state",
         "stripe_status",
         "reason",
@@ -64,34 +64,32 @@ class DisputeInline(ReadOnlyInline):
         return dispute.status
 
     @admin.display(description="amount")
-    def amount_display(self, dispute: Dispute) -> str:
-        return format_money(dispute.amount, dispute.currency)
+    def money(self, dispute: Dispute) -> Money:
+        return Money(dispute.amount, dispute.currency)
 
 
 class ReversalAdmin(ReadOnlyAdmin):
-    """What a refund and a dispute have in common: an amount of one payment, known by its enrollment
-    and by Stripe's ids.
-    """
+    """What a refund and a dispute have in common: an amount of one payment, and its enrollment."""
 
     id_fields = ("pk", "payment_id", "payment__enrollment_id")
     list_select_related = ("payment__enrollment",)
-    readonly_fields = ("price", "place")
+    readonly_fields = ("money", "enrollment")
     exclude = ("amount",)
     ordering = ("-created_at",)
 
     @admin.display(description="amount", ordering="amount")
-    def price(self, reversal: Refund | Dispute) -> str:
-        return format_money(reversal.amount, reversal.currency)
+    def money(self, reversal: Refund | Dispute) -> Money:
+        return Money(reversal.amount, reversal.currency)
 
     @admin.display(description="enrollment")
-    def place(self, reversal: Refund | Dispute) -> str:
+    def enrollment(self, reversal: Refund | Dispute) -> str:
         payment = reversal.payment
         return link(url_of(payment.enrollment), payment.enrollment) if payment else ""
 
 
 @admin.register(Refund)
 class RefundAdmin(ReversalAdmin):
-    list_display = ("created_at", "state", "price", "place", "asked_by", "stripe_refund_id")
+    list_display = ("created_at", "state", "money", "enrollment", "requester", "stripe_refund_id")
     list_filter = ("status", "source", "reason", "currency")
     search_fields = (
         "stripe_refund_id",
@@ -105,8 +103,8 @@ class RefundAdmin(ReversalAdmin):
     def state(self, refund: Refund) -> str:
         return refund.status
 
-    @admin.display(description="asked for by", ordering="requested_by")
-    def asked_by(self, refund: Refund) -> str:
+    @admin.display(description="requested by", ordering="requested_by")
+    def requester(self, refund: Refund) -> str:
         return refund.requested_by or IN_STRIPE
 
 
@@ -115,8 +113,8 @@ class DisputeAdmin(ReversalAdmin):
     list_display = (
         "created_at",
         "state",
-        "price",
-        "place",
+        "money",
+        "enrollment",
         "stripe_status",
         "reason",
         "evidence_due_by",

@@ -1,6 +1,4 @@
-"""Refused codes with their true reasons, which staff see and buyers never do; also on the page of
-the grant whose code it was.
-"""
+"""Refused codes with their true reasons, which staff see and buyers never do."""
 
 from django.contrib import admin
 

@@ -1,5 +1,4 @@
-"""How sales and the affiliates stand: counters per kind of enrollment and per affiliate, balances,
-what waits for staff.
+"""Figures of sales per kind of enrollment and per affiliate, balances, and what waits for staff.
 
 A sale belongs to the day of its checkout, a commission to the day it was earned. Everything is
 counted by the database, and for the affiliates with the most sales only. Source: requirement R190.
@@ -17,27 +16,32 @@ from django.utils import timezone
 
 from affiliates.models import Affiliate, Balance, Commission, FraudSignal, PayoutBatch, ReferralDay
 from enrollments.models import SALE_COUNTS, SOLD, Enrollment
-from maaledu.money import format_money, percent
+from maaledu.money import Money, percent
 from payments.models import Payment, Refund
 
 MOST_AFFILIATES = 50
 KIND, CURRENCY = "payment__enrollment__kind", "currency"
+BALANCE_LABELS = {"pending": "pending", "payable": "payable", "paid": "paid", "held": "on hold"}
 
 
 @dataclass(frozen=True)
 class KindFigures:
-    """The enrollments of one kind in one currency; `revenue` and `taken_back` in minor units."""
+    """The enrollments of one kind in one currency; `revenue` and `reversed` in minor units.
+
+    `refunded` counts those that were refunded in full or lost to a dispute; `reversed` has partial
+    refunds in it as well.
+    """
 
     kind: str
     currency: str
     count: int
-    undone: int
+    refunded: int
     revenue: int
-    taken_back: int
+    reversed: int
 
     @property
     def net(self) -> int:
-        return self.revenue - self.taken_back
+        return self.revenue - self.reversed
 
     @property
     def name(self) -> str:
@@ -46,29 +50,27 @@ class KindFigures:
 
 @dataclass(frozen=True)
 class Sales:
-    """How many purchases an affiliate brought: all, those that were paid for, and those of them
-    that were undone.
-    """
+    """How many enrollments an affiliate brought: all, the paid ones, and the refunded of those."""
 
     referrals: int = 0
     paid: int = 0
-    undone: int = 0
+    refunded: int = 0
 
     @property
     def refund_rate(self) -> str:
-        return percent(self.undone, self.paid)
+        return percent(self.refunded, self.paid)
 
 
 @dataclass
 class AffiliateFigures:
-    """One affiliate's period; `earned` and `taken_back` in minor units by currency."""
+    """The figures of one affiliate; `earned` and `reversed` are minor units by currency."""
 
     affiliate: Affiliate
     sales: Sales
     visits: int = 0
     checkouts: int = 0
     earned: dict[str, int] = field(default_factory=dict)
-    taken_back: dict[str, int] = field(default_factory=dict)
+    reversed: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def _as_json(row: AffiliateFigures) -> dict[str, Any]:
         **asdict(row.sales),
         "refund_rate": row.sales.refund_rate,
         "earned": row.earned,
-        "taken_back": row.taken_back,
+        "reversed": row.reversed,
     }
 
 
@@ -113,8 +115,9 @@ def _since(days: int | None) -> Any:
 
 # --- by kind --------------------------------------------------------------------------------------
 def _kinds(sold: Q, since: Any) -> list[KindFigures]:
-    """A place that was undone took all of its price with it, by refunds or a dispute; the others
-    what was refunded of it.
+    """Count by kind and currency.
+
+    A refunded enrollment reverses its whole price; a paid one what was refunded of it in part.
     """
     totals: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     rows = (
@@ -124,20 +127,20 @@ def _kinds(sold: Q, since: Any) -> list[KindFigures]:
         .annotate(rows=Count("pk"), total=Sum("amount"))
     )
     for row in rows:
-        undone = row["status"] == Enrollment.REFUNDED
+        refunded = row["status"] == Enrollment.REFUNDED
         revenue = row["total"] or 0
         found = {
             "count": row["rows"],
-            "undone": row["rows"] * undone,
+            "refunded": row["rows"] * refunded,
             "revenue": revenue,
-            "taken_back": revenue * undone,
+            "reversed": revenue * refunded,
         }
         totals[row["kind"], row["currency"]].update(found)
     for row in _partial_refunds(since):
-        totals[row[KIND], row[CURRENCY]]["taken_back"] += row["total"]
+        totals[row[KIND], row[CURRENCY]]["reversed"] += row["total"]
     return [
         KindFigures(
-            kind, currency, total["count"], total["undone"], total["revenue"], total["taken_back"]
+            kind, currency, total["count"], total["refunded"], total["revenue"], total["reversed"]
         )
         for (kind, currency), total in sorted(totals.items())
     ]
@@ -177,13 +180,11 @@ def _affiliates(sold: Q, since: Any) -> list[AffiliateFigures]:
         key: AffiliateFigures(known[key], brought) for key, brought in sales.items() if key in known
     }
     for row in _funnels(list(found), since):
-        found[row["affiliate_id"]].visits, found[row["affiliate_id"]].checkouts = (
-            row["seen"],
-            row["begun"],
-        )
+        found[row["affiliate_id"]].visits = row["seen"]
+        found[row["affiliate_id"]].checkouts = row["begun"]
     for row in _commissions(list(found), since):
         found[row["affiliate_id"]].earned[row["currency"]] = row["earned"]
-        found[row["affiliate_id"]].taken_back[row["currency"]] = row["back"]
+        found[row["affiliate_id"]].reversed[row["currency"]] = row["back"]
     return list(found.values())
 
 
@@ -201,7 +202,7 @@ def _commissions(ids: Sequence[UUID], since: Any) -> Any:
     rows = Commission.objects.filter(affiliate_id__in=ids)
     of_period = rows.filter(created_at__gte=since) if since else rows
     return (
-        of_period.order_by()
+        of_period.order_by("currency")
         .values("affiliate_id", "currency")
         .annotate(earned=Sum("amount"), back=Sum("reversed"))
     )
@@ -214,24 +215,16 @@ def sales_of(affiliate: Affiliate, *, days: int) -> Sales:
 
 # --- now ------------------------------------------------------------------------------------------
 def affiliate_figures() -> list[tuple[str, str]]:
-    """Return how the affiliates stand now, label and value of each figure, for a page or a
-    terminal.
-    """
+    """Return label and value of each figure of the affiliates now, for a page or a terminal."""
+    signals = FraudSignal.objects.filter(status=FraudSignal.OPEN)
+    drafts = PayoutBatch.objects.filter(status=PayoutBatch.DRAFT)
+    released = PayoutBatch.objects.filter(status=PayoutBatch.RELEASED)
     return [
         *((f"affiliates {status}", str(number)) for status, number in _by_status().items()),
         *(figure for balance in _balances() for figure in _of_balance(balance)),
-        (
-            "fraud signals to review",
-            str(FraudSignal.objects.filter(status=FraudSignal.OPEN).count()),
-        ),
-        (
-            "payout batches to release",
-            str(PayoutBatch.objects.filter(status=PayoutBatch.DRAFT).count()),
-        ),
-        (
-            "payout batches to mark paid",
-            str(PayoutBatch.objects.filter(status=PayoutBatch.RELEASED).count()),
-        ),
+        ("fraud signals to review", str(signals.count())),
+        ("payout batches to release", str(drafts.count())),
+        ("payout batches to mark paid", str(released.count())),
     ]
 
 
@@ -242,22 +235,14 @@ def _by_status() -> dict[str, int]:
 
 
 def _balances() -> Any:
-    sums = {
-        name: Sum(column)
-        for name, column in (
-            ("waiting", "pending"),
-            ("owed", "payable"),
-            ("sent", "paid"),
-            ("kept", "held"),
-        )
-    }
+    # The sums have other names than the columns: an annotation must not be named like a field.
+    sums = {f"{column}_sum": Sum(column) for column in BALANCE_LABELS}
     return Balance.objects.order_by("currency").values("currency").annotate(**sums)
 
 
 def _of_balance(row: dict[str, Any]) -> list[tuple[str, str]]:
-    code = row["currency"].upper()
-    labels = {"waiting": "pending", "owed": "payable", "sent": "paid", "kept": "on hold"}
+    currency = row["currency"]
     return [
-        (f"{label} in {code}", format_money(row[name], row["currency"]))
-        for name, label in labels.items()
+        (f"{label} in {currency.upper()}", str(Money(row[f"{column}_sum"], currency)))
+        for column, label in BALANCE_LABELS.items()
     ]

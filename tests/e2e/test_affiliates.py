@@ -250,7 +250,7 @@ def test_refunds_take_the_commission_back(
 
     office = open_refund(staff, email)
     expect(office.get_by_label("Amount in USD")).to_have_value("249.50")
-    expect(office.get_by_text("The place ends, and access is taken away.")).to_be_visible()
+    expect(office.get_by_text("The enrollment ends, and access is revoked.")).to_be_visible()
     refund(office)
     expect_entries(
         partner.page, ("Reversal", "−$24.95"), ("Reversal", "−$24.95"), ("Commission", "$49.90")

@@ -605,7 +605,7 @@ def test_a_batch_costs_the_same_however_many_payouts_it_has(office: Client) -> N
             owed()
         batch = batch_in(PayoutBatch.PAID)
         with statements() as asked:
-            assert len(office.get(url(batch)).context["lines"]) == payees
+            assert len(office.get(url(batch)).context["payouts"]) == payees
         costs.append(len(asked))
     assert costs[0] == costs[1]
 

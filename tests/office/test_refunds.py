@@ -73,7 +73,7 @@ def pay(sandbox: Sandbox, payment: Payment, **more: object) -> Payment:
 
 
 def pay_again(sandbox: Sandbox, payment: Payment) -> Payment:
-    """Pay a second time for the same place: it is set aside as a duplicate."""
+    """Pay a second time for the same enrollment: it is set aside as a duplicate."""
     second = make_payment(payment.enrollment, stripe_session_id=None, checkout_url="")
     session = gateway.create_session(
         checkout_sessions.session_params(payment.enrollment, second),
@@ -212,7 +212,7 @@ def test_a_second_payment_is_refunded_in_one_click_and_the_place_stays(
     second = pay_again(sandbox, payment)
     assert second.review_reason == "duplicate"
     page = text_of(staff.get(url(second)))
-    assert "This payment was set aside: no place and no commission depends on it." in page
+    assert "This payment was set aside: no enrollment and no commission depends on it." in page
     form = prefilled(staff, second)
     assert (form["amount"], form["reason"]) == ("499.00", "duplicate")
     staff.post(url(second), form)
@@ -251,7 +251,7 @@ def test_a_full_refund_makes_the_coupon_good_again_where_staff_say_so(
     grant = make_coupon(percent=50)
     payment = buy(sandbox, course=grant.course, email=HOLDER, coupon=grant.code)
     page = text_of(staff.get(url(payment)))
-    assert "Make the coupon good again" in page
+    assert "Reinstate the coupon" in page
     assert "The coupon stays used." in page
     ask(staff, payment, gives_coupon_back="on")
     grant.refresh_from_db()
@@ -293,11 +293,11 @@ def test_looking_at_the_page_changes_nothing(staff: Client, sandbox: Sandbox) ->
         (
             "499.00",
             [
-                "The place ends, and access is taken away.",
+                "The enrollment ends, and access is revoked.",
                 "$49.90 of the commission of $49.90 for Ada's club",
             ],
         ),
-        ("166.33", ["The place stays.", "$16.63 of the commission of $49.90"]),
+        ("166.33", ["The enrollment stays.", "$16.63 of the commission of $49.90"]),
         ("499.01", ["Nothing: that is not an amount that can be refunded."]),
         ("nonsense", ["Nothing: that is not an amount that can be refunded."]),
     ],
@@ -308,7 +308,7 @@ def test_the_preview_tells_what_follows_and_changes_nothing(
     payment = buy(sandbox, make_affiliate())
     page = preview(staff, payment, amount)
     assert [sentence for sentence in said if sentence not in page] == []
-    assert ("buyer@example.com is told by e-mail" in page) == (amount in ("499.00", "166.33"))
+    assert ("buyer@example.com gets an e-mail" in page) == (amount in ("499.00", "166.33"))
     assert (Refund.objects.count(), sums(payment)) == (0, (0, 49900))
 
 

@@ -52,7 +52,7 @@ def give_back(enrollment: Enrollment, amount: int | None = None) -> None:
 
 def kinds(days: int | None = None) -> list[tuple]:
     return [
-        (row.kind, row.currency, row.count, row.undone, row.revenue, row.taken_back, row.net)
+        (row.kind, row.currency, row.count, row.refunded, row.revenue, row.reversed, row.net)
         for row in sales_figures(days).kinds
     ]
 
@@ -65,9 +65,9 @@ def by_affiliate(days: int | None = None) -> dict[str, tuple]:
             row.checkouts,
             row.sales.referrals,
             row.sales.paid,
-            row.sales.undone,
+            row.sales.refunded,
             row.earned,
-            row.taken_back,
+            row.reversed,
         )
         for row in rows
     }
@@ -225,8 +225,8 @@ def test_the_command_prints_the_figures_for_people_and_for_programs(db: None, ca
     give_back(sales[0])
     call_command("sales_figures")
     assert capsys.readouterr().out.splitlines() == [
-        "Paid in USD: 2 sold, 1 undone, revenue $200.00, taken back $100.00",
-        f"{affiliate.code}: 2 referrals, 2 paid, 1 undone (50.0 %), earned $20.00",
+        "Paid in USD: 2 sold, 1 refunded, revenue $200.00, reversed $100.00",
+        f"{affiliate.code}: 2 referrals, 2 paid, 1 refunded (50.0 %), earned $20.00",
     ]
     call_command("sales_figures", "--json", "--days", "30")
     assert json.loads(capsys.readouterr().out) == {
@@ -236,9 +236,9 @@ def test_the_command_prints_the_figures_for_people_and_for_programs(db: None, ca
                 "kind": "paid",
                 "currency": "usd",
                 "count": 2,
-                "undone": 1,
+                "refunded": 1,
                 "revenue": 20000,
-                "taken_back": 10000,
+                "reversed": 10000,
             }
         ],
         "affiliates": [
@@ -249,10 +249,10 @@ def test_the_command_prints_the_figures_for_people_and_for_programs(db: None, ca
                 "checkouts": 0,
                 "referrals": 2,
                 "paid": 2,
-                "undone": 1,
+                "refunded": 1,
                 "refund_rate": "50.0 %",
                 "earned": {"usd": 2000},
-                "taken_back": {"usd": 1000},
+                "reversed": {"usd": 1000},
             }
         ],
     }

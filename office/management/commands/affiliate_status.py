@@ -5,7 +5,7 @@ from office.sales_figures import affiliate_figures
 
 class Command(BaseCommand):
     help = (
-        "Shows how the affiliates stand: how many in each state, balances, fraud signals to review,"
+        "Shows the affiliates' figures: how many in each state, balances, fraud signals to review,"
         " payouts to release."
     )
 

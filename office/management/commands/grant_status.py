@@ -4,9 +4,7 @@ from grants.figures import figures
 
 
 class Command(BaseCommand):
-    help = (
-        "Shows how the grants desk stands: applications, coupons, refusals by true reason, budgets."
-    )
+    help = "Shows the grants' figures: applications, coupons, refusals by true reason, budgets."
 
     def handle(self, *args, **options) -> None:
         for label, value in figures().rows():

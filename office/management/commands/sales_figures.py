@@ -2,8 +2,8 @@ import json
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from maaledu.money import format_money
-from office.sales_figures import sales_figures
+from maaledu.money import Money
+from office.sales_figures import AffiliateFigures, KindFigures, sales_figures
 
 
 class Command(BaseCommand):
@@ -11,7 +11,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
-            "--days", type=int, help="of the last so many days (default: all there ever was)"
+            "--days", type=int, help="of the last so many days (default: of all time)"
         )
         parser.add_argument(
             "--json", action="store_true", help="for programs: amounts in minor units"
@@ -26,24 +26,22 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps(figures.as_json()))
             return
         for kind in figures.kinds:
-            revenue, back = (
-                format_money(amount, kind.currency) for amount in (kind.revenue, kind.taken_back)
-            )
-            counts = f"{kind.count} sold, {kind.undone} undone"
-            self.stdout.write(
-                f"{kind.name} in {kind.currency.upper()}: {counts}, revenue {revenue}, taken back"
-                f" {back}"
-            )
+            self.stdout.write(_of_kind(kind))
         for row in figures.affiliates:
-            earned = (
-                ", ".join(
-                    format_money(amount, currency)
-                    for currency, amount in sorted(row.earned.items())
-                )
-                or "nothing"
-            )
-            counts = (
-                f"{row.sales.referrals} referrals, {row.sales.paid} paid, {row.sales.undone} undone"
-                f" ({row.sales.refund_rate})"
-            )
-            self.stdout.write(f"{row.affiliate.code}: {counts}, earned {earned}")
+            self.stdout.write(_of_affiliate(row))
+
+
+def _of_kind(kind: KindFigures) -> str:
+    counts = f"{kind.count} sold, {kind.refunded} refunded"
+    revenue = Money(kind.revenue, kind.currency)
+    back = Money(kind.reversed, kind.currency)
+    currency = kind.currency.upper()
+    return f"{kind.name} in {currency}: {counts}, revenue {revenue}, reversed {back}"
+
+
+def _of_affiliate(row: AffiliateFigures) -> str:
+    sales = row.sales
+    counts = f"{sales.referrals} referrals, {sales.paid} paid, {sales.refunded} refunded"
+    earned = [str(Money(amount, currency)) for currency, amount in row.earned.items()]
+    sums = ", ".join(earned) or "nothing"
+    return f"{row.affiliate.code}: {counts} ({sales.refund_rate}), earned {sums}"

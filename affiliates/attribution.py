@@ -1,8 +1,6 @@
-"""Whose link a buyer came through: a signed cookie, 30 days, last click; resolved at checkout and
-kept as a fact.
+"""Whose link a buyer came through: a signed cookie, resolved at checkout.
 
-Source: decisions, "attribution". Whatever is wrong with a cookie or an affiliate, it is no reason
-to stop a purchase.
+Source: decisions, "attribution". No fault of a cookie or an affiliate stops a purchase.
 """
 
 import logging
@@ -29,17 +27,15 @@ SALT = "affiliates.referral"
 PARTNER_SALT = "affiliates.partner"
 MAX_COOKIE_LENGTH = 300
 HIDDEN = "~"
-NOBODY = "-" * LENGTH  # as long as a code, and none
+NOBODY = "-" * LENGTH  # as long as a code, and nobody's
 FIRST_CLICK = "first_click"
 CREDITED, SELF, INACTIVE, UNKNOWN = "credited", "self", "inactive", "unknown"
-UNNAMED = "unnamed"  # only shown, never kept
+UNNAMED = "unnamed"  # only shown, never stored
 
 
 @dataclass(frozen=True)
 class Click:
-    """What a request says about where its buyer came from: the code, and hashes that are only
-    compared.
-    """
+    """Where a request's buyer came from: the code, and hashes that are only compared."""
 
     code: str
     network_key: str = ""
@@ -49,9 +45,7 @@ class Click:
 
 @dataclass(frozen=True)
 class Referral:
-    """What a checkout copies onto the enrollment: the affiliate who is credited, or why nobody
-    is.
-    """
+    """What a checkout copies onto the enrollment: who is credited, or why nobody is."""
 
     outcome: str
     affiliate: Affiliate | None = None
@@ -65,61 +59,55 @@ class Referral:
 
 # --- the cookie -----------------------------------------------------------------------------------
 def seal(code: str) -> str:
-    """Return the cookie's text: the code and the moment, signed. Nothing in it is about the
-    visitor.
-    """
+    """Return the cookie's text: the code and the time, signed, and nothing about the visitor."""
     return signing.TimestampSigner(salt=SALT).sign(code)
 
 
 def hide(text: str) -> str:
-    """Return a sealed text so that nobody can read it: the cookie of an old link, which names an
-    address.
+    """Return the cookie of an old link, which names an address: the text, encrypted.
 
-    It looks the same whether the address is an affiliate's or not ("" for nobody's): it is no way
-    to find that out.
+    It looks the same for an affiliate's address and for nobody's (""); otherwise anybody could
+    find out who is an affiliate.
     """
     return HIDDEN + encipher({"ref": text or seal(NOBODY)}).rstrip("=")
 
 
 def read(cookie: str) -> str:
-    """Return the code in a cookie of ours that is not over; "" for any other text, whatever it
-    is.
-    """
+    """Return the code in a valid cookie of ours; "" for any other text, whatever it is."""
     return normalize_code(_open(cookie)[0])
 
 
 def is_hidden(cookie: str) -> bool:
-    """Whether it is a good cookie of ours that an old link has left, be it nobody's."""
+    """Whether it is a valid cookie that an old link has set, nobody's included."""
     return cookie.startswith(HIDDEN) and bool(_open(cookie)[0])
 
 
 def _open(cookie: str) -> tuple[str, str]:
-    """Return the code that was sealed and the text it was sealed as; ("", "") for what is not ours,
-    or over.
-    """
+    """Return the signed code and its signed text; ("", "") for what is not ours or has expired."""
     if not cookie or len(cookie) > MAX_COOKIE_LENGTH:
         return "", ""
+    signer = signing.TimestampSigner(salt=SALT)
     try:
-        text = _uncover(cookie)
-        return signing.TimestampSigner(salt=SALT).unsign(
-            text, max_age=settings.ATTRIBUTION_LIFETIME
-        ), text
+        text = _decrypted(cookie)
+        return signer.unsign(text, max_age=settings.ATTRIBUTION_LIFETIME), text
     except (signing.BadSignature, CannotOpen, ValueError):
         return "", ""
 
 
-def _uncover(cookie: str) -> str:
+def _decrypted(cookie: str) -> str:
     if not cookie.startswith(HIDDEN):
         return cookie
-    covered = cookie.removeprefix(HIDDEN)
-    return str(unseal(covered + "=" * (-len(covered) % 4)).get("ref", ""))
+    encrypted = cookie.removeprefix(HIDDEN)
+    padding = "=" * (-len(encrypted) % 4)
+    return str(unseal(encrypted + padding).get("ref", ""))
 
 
 def next_cookie(cookie: str, affiliate: Affiliate | None, *, by_address: bool) -> str:
-    """Return what a click makes of the cookie that is there; "" where it leaves it alone.
+    """Return the cookie to set after a click; "" where the present one stays.
 
     The last click counts, or the first one as long as its affiliate is active; an address that is
-    nobody's counts for nothing. What an old link has decided, and whether it has, stays hidden.
+    nobody's changes nothing. Once an old link was followed the cookie stays encrypted, so that it
+    never shows whether the address was an affiliate's.
     """
     if affiliate and not _keeps_first(cookie):
         text = seal(affiliate.code)
@@ -135,19 +123,15 @@ def _keeps_first(cookie: str) -> bool:
 
 
 def seal_partner(code: str) -> str:
-    """Return the text of the cookie that marks the affiliate's own browser, for the review of sales
-    made in it.
-    """
+    """Return the cookie that marks an affiliate's own browser, to flag sales made in it."""
     return signing.Signer(salt=PARTNER_SALT).sign(code)
 
 
 def read_partner(cookie: str) -> str:
+    if not 0 < len(cookie) <= MAX_COOKIE_LENGTH:
+        return ""
     try:
-        return (
-            signing.Signer(salt=PARTNER_SALT).unsign(cookie)
-            if 0 < len(cookie) <= MAX_COOKIE_LENGTH
-            else ""
-        )
+        return signing.Signer(salt=PARTNER_SALT).unsign(cookie)
     except signing.BadSignature:
         return ""
 
@@ -157,11 +141,9 @@ def network_key(request: HttpRequest) -> str:
 
 
 def click_of(request: HttpRequest, *, code: str = "") -> Click | None:
-    """Return where this request's buyer came from, or None when no link of an affiliate brought
-    them.
+    """Return the click that brought this request's buyer; None when there was none.
 
-    A `code` that the request itself names goes before the cookie; who is buying is the same either
-    way.
+    A `code` that the request itself names takes precedence over the cookie's.
     """
     code = code or read(request.COOKIES.get(settings.REFERRAL_COOKIE_NAME, ""))
     if not code:
@@ -173,18 +155,16 @@ def click_of(request: HttpRequest, *, code: str = "") -> Click | None:
 
 # --- who it is ------------------------------------------------------------------------------------
 def address_in(text: str) -> str:
-    """Return the e-mail address that an old link names, "" for what cannot be one."""
+    """Return the e-mail address that an old link names; "" for what cannot be one."""
     try:
-        # a plus that nobody encoded is read as a space
+        # A plus sign that was not encoded in the link arrives as a space.
         return normalize_email(text.strip().replace(" ", "+")) if "@" in text else ""
     except ValidationError:
         return ""
 
 
 def find(text: str) -> Affiliate | None:
-    """Return the affiliate that a link names, by code or, in old links, by e-mail; None for
-    anything else.
-    """
+    """Return the affiliate that a link names, by code or, in old links, by e-mail; or None."""
     if email := address_in(text):
         return Affiliate.objects.filter(email=email).first()
     code = normalize_code(text)
@@ -192,11 +172,9 @@ def find(text: str) -> Affiliate | None:
 
 
 def resolve(click: Click, *, email: str) -> Referral:
-    """Return who is credited with the purchase of this buyer (`email` in its normal form), and what
-    to look at.
+    """Return who is credited with a purchase by `email` (in its normal form), with signals.
 
-    Nobody is credited for a purchase of their own: same account, one of its addresses, or a plus or
-    dot variant of one, or the address that they are paid at.
+    Nobody is credited with their own purchase (`is_self`).
     """
     affiliate = Affiliate.objects.filter(code=click.code).first()
     if affiliate is None:
@@ -215,23 +193,25 @@ def _signals(affiliate: Affiliate, click: Click) -> tuple[str, ...]:
 
 
 def is_self(affiliate: Affiliate, *, email: str, user: User | None = None) -> bool:
+    """Whether the buyer is the affiliate, by account or by address.
+
+    An address counts if it is one of the account's, a plus or dot variant of one, or the one that
+    the affiliate is paid at.
+    """
     if user is not None and user.pk == affiliate.user_id:
         return True
     wanted = alias_key(email)
     if wanted == affiliate.alias_key or _is_payee(affiliate, email):
         return True
-    addresses = EmailAddress.objects.filter(user_id=affiliate.user_id).values_list(
-        "email", flat=True
-    )
-    return any(alias_key(address) == wanted for address in addresses)
+    rows = EmailAddress.objects.filter(user_id=affiliate.user_id)
+    return any(alias_key(address) == wanted for address in rows.values_list("email", flat=True))
 
 
 def _is_payee(affiliate: Affiliate, email: str) -> bool:
-    """Whether this address, or what it is a variant of, is the PayPal account that the affiliate is
-    paid at (contracts, I8).
+    """Whether the affiliate is paid at this PayPal address or at one it varies (contracts, I8).
 
-    The account itself stays sealed, so a variant that the affiliate gave as their account is only
-    known by its own text.
+    The account is stored as a hash only. So if it is a variant itself, another variant of the same
+    address is not recognized.
     """
     local, _, domain = email.strip().lower().rpartition("@")
     forms = {f"{local}@{domain}", f"{local.partition('+')[0]}@{domain}", alias_key(email)}
@@ -239,9 +219,7 @@ def _is_payee(affiliate: Affiliate, email: str) -> bool:
 
 
 def alias_key(email: str) -> str:
-    """Return the address without what mail servers ignore, to compare only (decisions: e-mail
-    normal form).
-    """
+    """Return the address without what mail servers ignore, only to compare (decisions: e-mail)."""
     local, _, domain = email.strip().lower().rpartition("@")
     plain = local.partition("+")[0].replace(".", "")
     return f"{plain or local}@{'gmail.com' if domain == 'googlemail.com' else domain}"

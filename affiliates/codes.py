@@ -1,6 +1,4 @@
-"""Referral codes: opaque, short enough to say aloud, without letters that are mistaken for one
-another.
-"""
+"""Referral codes: opaque, short enough to say aloud, without letters that look alike."""
 
 import secrets
 

@@ -3,9 +3,7 @@ from maaledu.errors import AppError
 
 class LedgerIsAppendOnly(AppError):
     code = "LEDGER_APPEND_ONLY"
-    message = (
-        "An entry of the ledger is never changed or deleted. Write another one that puts it right."
-    )
+    message = "An entry of the ledger is never changed or deleted. Correct it by another entry."
     http_status = 409
 
 

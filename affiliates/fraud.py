@@ -1,4 +1,4 @@
-"""Signals for people to look at. Nothing here refuses a purchase, a commission or a payout."""
+"""Signals for people to review. Nothing here refuses a purchase, a commission or a payout."""
 
 from uuid import UUID
 
@@ -12,14 +12,14 @@ def note(
     affiliate: Affiliate, kind: str, *, key: str, detail: str, enrollment_id: UUID | None = None
 ) -> bool:
     """Record a signal once for each key, and return whether this call did."""
-    defaults = {
-        "affiliate": affiliate,
-        "kind": kind,
-        "detail": detail[:300],
-        "enrollment_id": enrollment_id,
-    }
     _, created = FraudSignal.objects.get_or_create(
-        dedupe_key=f"{kind}:{key}"[:120], defaults=defaults
+        dedupe_key=f"{kind}:{key}"[:120],
+        defaults={
+            "affiliate": affiliate,
+            "kind": kind,
+            "detail": detail[:300],
+            "enrollment_id": enrollment_id,
+        },
     )
     return created
 

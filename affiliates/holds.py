@@ -1,9 +1,8 @@
-"""What is on hold of an account: of each sale in doubt, what no payout has taken out of the
-balance.
+"""What is on hold of an account: the part of each sale in doubt that no payout has taken.
 
-A sale is in doubt while it is disputed or under review. What went out with a released or paid
-payout cannot be held back any more; when that payout is cancelled it is on hold again. Source:
-decisions, "refunds and disputes".
+A sale is in doubt while it is disputed or under review. What a released or paid payout has taken
+cannot be held back any more; when that payout is cancelled it is on hold again. Source: decisions,
+"refunds and disputes".
 """
 
 from collections import Counter
@@ -19,31 +18,24 @@ IN_DOUBT = Q(is_disputed=True) | Q(is_under_review=True)
 
 def sales_in_doubt(affiliate_id: UUID) -> set[UUID]:
     """Return the enrollments whose commission is disputed or under review."""
-    return set(
-        Commission.objects.filter(IN_DOUBT, affiliate_id=affiliate_id).values_list(
-            "enrollment_id", flat=True
-        )
-    )
+    rows = Commission.objects.filter(IN_DOUBT, affiliate_id=affiliate_id)
+    return set(rows.values_list("enrollment_id", flat=True))
 
 
 def parts(affiliate_id: UUID, currency: str) -> dict[UUID, int]:
-    """Return by enrollment what is on hold, in minor units: never less than 1, for a hold keeps no
-    debt back.
-    """
+    """Return what is on hold by enrollment, in minor units; never a debt, so at least 1 of each."""
     rows = Commission.objects.filter(IN_DOUBT, affiliate_id=affiliate_id, currency=currency)
     nets = {commission.enrollment_id: commission.net for commission in rows}
+    if not nets:
+        return {}
     taken: Counter[UUID | None] = Counter()
-    for enrollment_id, amount in (
-        items_booked(nets).values_list("entry__enrollment_id", "amount") if nets else ()
-    ):
+    for enrollment_id, amount in booked_items(nets).values_list("entry__enrollment_id", "amount"):
         taken[enrollment_id] += amount
     return {key: net - taken[key] for key, net in nets.items() if net > taken[key]}
 
 
-def items_booked(enrollment_ids: Collection[UUID]) -> QuerySet[PayoutItem]:
-    """Return what released and paid payouts took of these sales: as the balance does, which a mere
-    draft leaves alone.
-    """
+def booked_items(enrollment_ids: Collection[UUID]) -> QuerySet[PayoutItem]:
+    """Return what released and paid payouts took of these sales; a draft takes nothing yet."""
     return PayoutItem.objects.filter(
         is_live=True,
         payout__status__in=Payout.BOOKED,
@@ -52,10 +44,10 @@ def items_booked(enrollment_ids: Collection[UUID]) -> QuerySet[PayoutItem]:
 
 
 def recount(affiliate_id: UUID, currency: str) -> None:
-    """Have the balance say what is on hold now.
+    """Compute anew what the balance has on hold.
 
-    For transactions that have written to this balance before: whoever else books on it is done by
-    then, or waits for them.
+    Only for transactions that have locked this balance: a payout booked at the same time would be
+    counted as not taken yet.
     """
     held = sum(parts(affiliate_id, currency).values())
     balance = Balance.objects.filter(affiliate_id=affiliate_id, currency=currency)

@@ -1,8 +1,7 @@
-"""The ledger's own guard in the database: UPDATE, DELETE, REPLACE (SQLite) and TRUNCATE
-(PostgreSQL) raise, whoever asks.
+"""The ledger's triggers: UPDATE, DELETE, REPLACE (SQLite) and TRUNCATE (PostgreSQL) raise.
 
-MongoDB has nothing of the kind; there the model and the admin refuse, and `verify_invariants` would
-see it.
+MongoDB has no triggers; there the model and the admin refuse, and `verify_invariants` detects a
+change.
 """
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -17,17 +16,18 @@ POSTGRESQL = (
     f"""CREATE OR REPLACE TRIGGER {TABLE}_no_truncate BEFORE TRUNCATE ON {TABLE}
     FOR EACH STATEMENT EXECUTE FUNCTION {TABLE}_refuse()""",
 )
-# REPLACE deletes without a word to the triggers of DELETE, so an INSERT over an entry that is there
-# is refused before.
+# REPLACE deletes without firing the trigger of DELETE, so this one refuses an INSERT that would
+# replace an entry.
 SQLITE_REPLACES = "id = NEW.id OR source_key = NEW.source_key OR rowid = NEW.rowid"
 SQLITE = (
     *(
-        f"CREATE TRIGGER IF NOT EXISTS {TABLE}_no_{verb.lower()} BEFORE {verb} ON {TABLE} BEGIN"
+        f"CREATE TRIGGER IF NOT EXISTS {TABLE}_no_{change.lower()} BEFORE {change} ON {TABLE} BEGIN"
         f" SELECT RAISE(ABORT, '{REFUSAL}'); END"
-        for verb in ("UPDATE", "DELETE")
+        for change in ("UPDATE", "DELETE")
     ),
     f"""CREATE TRIGGER IF NOT EXISTS {TABLE}_no_replace BEFORE INSERT ON {TABLE}
-    WHEN EXISTS (SELECT 1 FROM {TABLE} WHERE {SQLITE_REPLACES}) BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END""",  # noqa: S608 our own names
+    WHEN EXISTS (SELECT 1 FROM {TABLE} WHERE {SQLITE_REPLACES})
+    BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END""",  # noqa: S608 our own names
 )
 REMOVAL = {
     "postgresql": (
@@ -36,14 +36,14 @@ REMOVAL = {
         f"DROP FUNCTION IF EXISTS {TABLE}_refuse()",
     ),
     "sqlite": tuple(
-        f"DROP TRIGGER IF EXISTS {TABLE}_no_{verb}" for verb in ("update", "delete", "replace")
+        f"DROP TRIGGER IF EXISTS {TABLE}_no_{change}" for change in ("update", "delete", "replace")
     ),
 }
 STATEMENTS = {"postgresql": POSTGRESQL, "sqlite": SQLITE}
 
 
 def install(connection: BaseDatabaseWrapper) -> None:
-    """Put the triggers in place, where the engine has any; again does no harm."""
+    """Create the triggers where the engine has any; calling it again changes nothing."""
     _run(connection, STATEMENTS.get(connection.vendor, ()))
 
 

@@ -1,17 +1,15 @@
-"""The one way an entry gets into the ledger, and the balances that move with it in the same
-transaction.
+"""The one way to write to the ledger: an entry and its balance change in one transaction.
 
-An earning stands in `pending` until its `available_at` has passed and `mature` has moved it; which
-of the two sums an entry belongs to is decided by the balance row itself, inside the UPDATE, so that
-no entry is counted in both or neither.
+An earning is counted in `pending` until `mature` moves it to `payable`, after its `available_at`.
+The UPDATE of the balance itself decides which of the two it is added to, by `matured_through`, so
+that no entry is counted in both or in neither.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
 from uuid import UUID
 
-from django.db.models import DateTimeField, F, Sum, Value
+from django.db.models import DateTimeField, F, QuerySet, Sum, Value
 from django.db.models.functions import Coalesce, Least
 from django.utils import timezone
 
@@ -23,15 +21,27 @@ from maaledu.db import atomic
 MATURED_AT_ONCE = 500
 
 
+@dataclass(frozen=True)
+class Adjustment:
+    """A correction in signed minor units; `note` says why, and each `key` is booked once."""
+
+    key: str
+    amount: int
+    currency: str
+    by: str
+    note: str
+
+
+# --- writing --------------------------------------------------------------------------------------
 @atomic
 def write(entry: LedgerEntry) -> LedgerEntry:
-    """Insert the entry and move its balance, together.
+    """Insert the entry and change its balance, together.
 
     Raises IntegrityError when its cause is booked already, and BalanceTooLow for a payout that
-    payable does not cover.
+    `payable` does not cover.
     """
     entry.save()
-    while not _move(entry):
+    while not _change_balance(entry):
         ensure_balance(entry.affiliate_id, entry.currency)
     return entry
 
@@ -41,89 +51,37 @@ def ensure_balance(affiliate_id: UUID, currency: str) -> Balance:
     return balance
 
 
-def _move(entry: LedgerEntry) -> bool:
-    """Move the balance, and return False where there is none yet."""
+def _change_balance(entry: LedgerEntry) -> bool:
+    """Add the entry to its balance, and return False where there is no balance yet."""
     balance = Balance.objects.filter(affiliate_id=entry.affiliate_id, currency=entry.currency)
-    common: dict[str, Any] = {"version": F("version") + 1}
+    version = F("version") + 1
     if entry.kind in LedgerEntry.PAYMENTS:
-        return _move_payment(balance, entry, common)
+        return _change_paid(balance, entry)
     earliest = Value(entry.available_at, output_field=DateTimeField())
     matures_at = Least(Coalesce(F("matures_at"), earliest), earliest)
-    pending = balance.filter(matured_through__lt=entry.available_at)
-    if pending.update(pending=F("pending") + entry.amount, matures_at=matures_at, **common):
+    pending, payable = F("pending") + entry.amount, F("payable") + entry.amount
+    immature = balance.filter(matured_through__lt=entry.available_at)
+    if immature.update(pending=pending, matures_at=matures_at, version=version):
         return True
-    return bool(
-        balance.filter(matured_through__gte=entry.available_at).update(
-            payable=F("payable") + entry.amount, **common
-        )
-    )
+    mature = balance.filter(matured_through__gte=entry.available_at)
+    return mature.update(payable=payable, version=version) == 1
 
 
-def _move_payment(balance: Any, entry: LedgerEntry, common: dict[str, Any]) -> bool:
+def _change_paid(balance: QuerySet[Balance], entry: LedgerEntry) -> bool:
     covered = balance.filter(payable__gte=-entry.amount)
-    if covered.update(payable=F("payable") + entry.amount, paid=F("paid") - entry.amount, **common):
+    payable, paid = F("payable") + entry.amount, F("paid") - entry.amount
+    if covered.update(payable=payable, paid=paid, version=F("version") + 1):
         return True
     raise BalanceTooLow(affiliate=str(entry.affiliate_id), amount=-entry.amount)
 
 
-def take_turn(affiliate_id: UUID, currency: str) -> None:
-    """Write to a balance before anything of it is read: whoever else books on it is done by then,
-    or waits for us.
+def lock_row(affiliate_id: UUID, currency: str) -> None:
+    """Lock the balance by writing to it, before anything of this account is read.
+
+    Two transactions that read first could each see a balance or a hold that the other is changing.
     """
-    Balance.objects.filter(affiliate_id=affiliate_id, currency=currency).update(
-        version=F("version") + 1
-    )
-
-
-def mature() -> int:
-    """Move what has become available from pending to payable, and return how many balances
-    moved.
-    """
-    due = (
-        Balance.objects.filter(matures_at__lte=timezone.now())
-        .order_by("matures_at")
-        .values_list("pk", flat=True)
-    )
-    return sum(mature_balance(pk) for pk in due[:MATURED_AT_ONCE])
-
-
-@atomic
-def mature_balance(pk: UUID) -> bool:
-    """Move one balance's available entries to payable, unless it changes meanwhile: then the next
-    sweep does it.
-    """
-    now, balance = timezone.now(), Balance.objects.get(pk=pk)
-    entries = LedgerEntry.objects.of(balance.affiliate_id, balance.currency).earnings()
-    available = entries.filter(available_at__gt=balance.matured_through, available_at__lte=now)
-    amount = available.aggregate(total=Sum("amount"))["total"] or 0
-    following = (
-        entries.filter(available_at__gt=now)
-        .order_by("available_at")
-        .values_list("available_at", flat=True)
-        .first()
-    )
-    # The version makes sure that no entry was written between the sum and this.
-    unchanged = Balance.objects.filter(pk=pk, version=balance.version)
-    moved = {"pending": F("pending") - amount, "payable": F("payable") + amount}
-    return (
-        unchanged.update(
-            **moved, matured_through=now, matures_at=following, version=F("version") + 1
-        )
-        == 1
-    )
-
-
-@dataclass(frozen=True)
-class Adjustment:
-    """What no sale explains: `amount` in signed minor units, `note` says why, `key` makes that it
-    is booked once.
-    """
-
-    key: str
-    amount: int
-    currency: str
-    by: str
-    note: str
+    rows = Balance.objects.filter(affiliate_id=affiliate_id, currency=currency)
+    rows.update(version=F("version") + 1)
 
 
 @atomic
@@ -150,9 +108,40 @@ def adjust(affiliate: Affiliate, adjustment: Adjustment) -> bool:
     return True
 
 
-def available_from(moment: datetime, hold_for: Any) -> datetime:
-    """Return when an earning of this moment becomes payable, in the milliseconds that every engine
-    keeps.
+# --- maturing -------------------------------------------------------------------------------------
+def available_from(moment: datetime, hold_for: timedelta) -> datetime:
+    """Return when an earning of this moment becomes payable, in whole milliseconds.
+
+    MongoDB keeps no more than milliseconds; with microseconds the engines would disagree.
     """
     exact = moment + hold_for
     return exact.replace(microsecond=exact.microsecond // 1000 * 1000)
+
+
+def mature() -> int:
+    """Move what has become available from pending to payable; return how many balances changed."""
+    due = Balance.objects.filter(matures_at__lte=timezone.now()).order_by("matures_at")
+    return sum(mature_balance(pk) for pk in due.values_list("pk", flat=True)[:MATURED_AT_ONCE])
+
+
+@atomic
+def mature_balance(pk: UUID) -> bool:
+    """Move one balance's available entries to payable, unless it changes meanwhile.
+
+    In that case it stays due, and the next sweep does it.
+    """
+    now, balance = timezone.now(), Balance.objects.get(pk=pk)
+    entries = LedgerEntry.objects.of(balance.affiliate_id, balance.currency).earnings()
+    available = entries.filter(available_at__gt=balance.matured_through, available_at__lte=now)
+    amount = available.aggregate(total=Sum("amount"))["total"] or 0
+    later = entries.filter(available_at__gt=now).order_by("available_at")
+    # An entry that is written between the sum and this UPDATE raises the version: without the
+    # check its amount would stay in pending for good.
+    rows = Balance.objects.filter(pk=pk, version=balance.version).update(
+        pending=F("pending") - amount,
+        payable=F("payable") + amount,
+        matured_through=now,
+        matures_at=later.values_list("available_at", flat=True).first(),
+        version=F("version") + 1,
+    )
+    return rows == 1

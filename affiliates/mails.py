@@ -1,4 +1,4 @@
-"""What an affiliate is told; each message once for its cause."""
+"""Messages to an affiliate, each staged once for its cause."""
 
 from typing import Any
 
@@ -6,30 +6,17 @@ from django.conf import settings
 from django.urls import reverse
 
 from affiliates.models import Affiliate, Payout, PayoutBatch
-from maaledu.money import format_money, rate_text
+from maaledu.money import Money, rate_text
 from notifications import outgoing
 
-WELCOME, APPLIED, DETAILS_CHANGED = (
-    "affiliate_welcome",
-    "affiliate_applied",
-    "affiliate_details_changed",
-)
-PAID_OUT = "affiliate_payout"
+WELCOME, APPLIED = "affiliate_welcome", "affiliate_applied"
+DETAILS_CHANGED, PAID_OUT = "affiliate_details_changed", "affiliate_payout"
 MINIMUM_SHOWN_IN = "usd"
 
 
 def stage(kind: str, affiliate: Affiliate, *, key: str = "") -> bool:
-    """Stage a message to where the account is reached now. No account number is ever in it, only
-    its hint.
-    """
-    to, dedupe_key = affiliate.user.email, f"{kind}:{affiliate.pk}:{key}"
-    return outgoing.stage(
-        kind=kind, to=to, dedupe_key=dedupe_key[:120], context=mail_context(affiliate)
-    )
-
-
-def mail_context(affiliate: Affiliate) -> dict[str, Any]:
-    return {
+    """Stage a message to the account's present address. It holds no account number, only a hint."""
+    context = {
         "customer_name": affiliate.name,
         "code": affiliate.code,
         "link": affiliate.link,
@@ -41,23 +28,27 @@ def mail_context(affiliate: Affiliate) -> dict[str, Any]:
         "details_link": settings.SITE_URL + reverse("affiliate_details"),
         **terms(),
     }
+    dedupe_key = f"{kind}:{affiliate.pk}:{key}"[:120]
+    return outgoing.stage(
+        kind=kind, to=affiliate.user.email, dedupe_key=dedupe_key, context=context
+    )
 
 
 def terms() -> dict[str, Any]:
-    """Return the program's figures as they are set, in words."""
+    """Return the program's terms, as the settings say."""
     return {
         "attribution_days": settings.ATTRIBUTION_LIFETIME.days,
         "hold_days": settings.COMMISSION_HOLD.days,
-        "minimum": format_money(settings.PAYOUT_MINIMUM, MINIMUM_SHOWN_IN),
+        "minimum": str(Money(settings.PAYOUT_MINIMUM, MINIMUM_SHOWN_IN)),
     }
 
 
 def stage_payout(payout: Payout, batch: PayoutBatch) -> bool:
-    """Say what was paid out, to where, and with which reference; once for each payout."""
+    """Stage the message about a payout that was made: amount, account and reference."""
     paid_at = batch.paid_at
     context = {
         "payee_name": payout.payee_name or payout.affiliate.name,
-        "amount": payout.amount_display,
+        "amount": str(Money(payout.amount, payout.currency)),
         "method": batch.get_method_display(),
         "hint": payout.details_hint,
         "reference": batch.reference,

@@ -1,5 +1,6 @@
-"""Becoming an affiliate, and what staff decide about one. Each move is one guarded UPDATE, its
-message in the same transaction.
+"""Becoming an affiliate, and what staff decide about one.
+
+Each decision is one guarded UPDATE, with its message in the same transaction.
 """
 
 import logging
@@ -25,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Joining:
-    """What somebody who joins tells us; the terms are accepted by whoever makes one of these."""
+    """What somebody enters to join; whoever constructs one has accepted the terms."""
 
     name: str
     tax_country: str
@@ -37,10 +38,10 @@ def has_verified_address(user: User) -> bool:
 
 
 def join(user: User, joining: Joining, *, network_key: str = "") -> Affiliate:
-    """Make an affiliate of an account, active at once or applied as AFFILIATE_AUTO_APPROVE says,
-    and send them word of it.
+    """Make an affiliate of an account and send them a message.
 
-    Raises AddressNotVerified, and AlreadyAffiliate for a second time.
+    They are active at once or have applied, as AFFILIATE_AUTO_APPROVE says. Raises
+    AddressNotVerified, and AlreadyAffiliate for a second time.
     """
     if not has_verified_address(user):
         raise AddressNotVerified
@@ -59,9 +60,8 @@ def join(user: User, joining: Joining, *, network_key: str = "") -> Affiliate:
         _insert(affiliate)
     except IntegrityError as error:
         raise AlreadyAffiliate from error
-    logger.info(
-        "affiliate joined", extra={"affiliate": str(affiliate.pk), "status": affiliate.status}
-    )
+    facts = {"affiliate": str(affiliate.pk), "status": affiliate.status}
+    logger.info("affiliate joined", extra=facts)
     return affiliate
 
 
@@ -75,10 +75,12 @@ def _insert(affiliate: Affiliate) -> None:
 
 
 def approve(affiliate: Affiliate, *, by: str) -> bool:
-    """Approve or reinstate, and welcome whoever was never active before; return whether this call
-    did.
+    """Approve or reinstate; return whether this call did.
+
+    Whoever was never active before gets the welcome message.
     """
-    # Read before the transaction, which may run twice: the first run has set it on this object.
+    # Read before the transaction, which may run twice: the first run sets it on this object, and
+    # the second one would send no welcome.
     done = _approve(affiliate, is_first_time=affiliate.activated_at is None)
     return _log("approved", affiliate, by=by, done=done)
 
@@ -92,7 +94,7 @@ def _approve(affiliate: Affiliate, *, is_first_time: bool) -> bool:
 
 
 def suspend(affiliate: Affiliate, *, by: str, reason: str) -> bool:
-    """Stop attribution and hold whatever is unpaid; return whether this call did."""
+    """Stop attribution and hold what is unpaid; return whether this call did."""
     done = transition(affiliate, Affiliate.SUSPENDED, status_reason=reason[:300])
     return _log("suspended", affiliate, by=by, done=done)
 
@@ -110,16 +112,13 @@ def _log(what: str, affiliate: Affiliate, *, by: str, done: bool) -> bool:
 
 
 def change_details(affiliate: Affiliate, details: PayoutDetails) -> bool:
-    """Have later drafts paid to this account and send its owner a message; return whether it is
-    another one.
+    """Set the account of later drafts and send a message; return whether it is another one.
 
-    What is drafted already keeps its own.
+    Payouts that are drafted already keep their account.
     """
     fields = details.fields()
-    if all(
-        getattr(affiliate, name) == fields[name]
-        for name in ("payout_method", "payee_name", "payout_key")
-    ):
+    compared = ("payout_method", "payee_name", "payout_key")
+    if all(getattr(affiliate, name) == fields[name] for name in compared):
         return False
     _change_details(affiliate, fields, key=str(new_id()))
     return True
@@ -135,8 +134,9 @@ def _change_details(affiliate: Affiliate, fields: dict[str, Any], *, key: str) -
 
 
 def change_rate(affiliate: Affiliate, basis_points: int, *, by: str) -> bool:
-    """Set the rate of sales attributed from now on, in basis points; return whether that is another
-    one. Raises OwnAccount.
+    """Set the rate of later attributions, in basis points; return whether it is another one.
+
+    Raises OwnAccount.
     """
     refuse_own([affiliate], by=by)
     rows = Affiliate.objects.filter(pk=affiliate.pk).exclude(rate_basis_points=basis_points)
@@ -144,8 +144,6 @@ def change_rate(affiliate: Affiliate, basis_points: int, *, by: str) -> bool:
 
 
 def remember_network(affiliate: Affiliate, network_key: str) -> None:
-    """Keep the keyed hash of where the affiliate was last seen, to compare with where their sales
-    come from.
-    """
+    """Store the keyed hash of the affiliate's network, to compare with those of their buyers."""
     if affiliate.network_key != network_key:
         Affiliate.objects.filter(pk=affiliate.pk).update(network_key=network_key)

@@ -1,8 +1,6 @@
-"""`?ref=<code>` on any page: counted, kept in a cookie of ours, and taken out of the address before
-the page is looked up.
+"""`?ref=<code>` on any page: counted, kept in a cookie, and removed from the request's address.
 
-It stands outside the cache of public pages, so that those stay the same bytes for everybody, link
-or no link.
+It runs before the cache of public pages, so that these are the same bytes with and without it.
 """
 
 import logging
@@ -25,11 +23,12 @@ logger = logging.getLogger(__name__)
 
 PARAMETER = "ref"
 MAX_QUERY_LENGTH = 32 * 1024
-# Programs by their own word, among them those that fetch a link which somebody shares; Cubot makes
-# telephones.
+# Programs that say so, among them those that fetch a link which somebody shares. Cubot is a brand
+# of telephones.
 ROBOT = re.compile(
-    r"(?<!cu)bot\b|crawl|spider|slurp|preview|fetch|scan|monitor|headless|lighthouse|archiver|embedly|iframely|externalhit"
-    r"|externalagent|^whatsapp|curl|wget|python|java/|go-http|okhttp|httpclient|axios|undici|libwww",
+    r"(?<!cu)bot\b|crawl|spider|slurp|preview|fetch|scan|monitor|headless|lighthouse|archiver"
+    r"|embedly|iframely|externalhit|externalagent|^whatsapp|curl|wget|python|java/|go-http|okhttp"
+    r"|httpclient|axios|undici|libwww",
     re.IGNORECASE,
 )
 PREFETCH_HEADERS = ("HTTP_SEC_PURPOSE", "HTTP_PURPOSE", "HTTP_X_PURPOSE", "HTTP_X_MOZ")
@@ -38,26 +37,21 @@ COURSE_PATH = re.compile(r"/courses/([a-z0-9-]{1,140})/")
 
 @dataclass(frozen=True)
 class Followed:
-    """Whose link a visitor came through, if anybody's, and the cookie to set; none where an earlier
-    one counts.
-    """
+    """Whose link a visitor came through, if anybody's, and the cookie to set, if any."""
 
     affiliate: Affiliate | None
     cookie: str
 
 
 class ReferralMiddleware:
-    """Take the referral out of the request's address, and put it into the answer's cookie."""
+    """Move the referral from the request's address to a cookie of the response."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        named = (
-            _take_out(request)
-            if request.method in ("GET", "HEAD") and not _is_redirected(request)
-            else None
-        )
+        is_page = request.method in ("GET", "HEAD") and not _is_redirected(request)
+        named = _pop_referral(request) if is_page else None
         if named is None:
             return self.get_response(request)
         followed = follow(request, named)
@@ -66,16 +60,12 @@ class ReferralMiddleware:
 
 
 def _is_redirected(request: HttpRequest) -> bool:
-    """A visitor who is sent on to https comes back with the whole address; the cookie would be lost
-    on this answer.
-    """
+    """Whether the visitor is redirected to https, and comes back with the whole address."""
     return settings.SECURE_SSL_REDIRECT and not request.is_secure()
 
 
-def _take_out(request: HttpRequest) -> str | None:
-    """Return what the last `ref` says, and leave the rest of the address as it was written; None
-    where there is none.
-    """
+def _pop_referral(request: HttpRequest) -> str | None:
+    """Remove every `ref` from the query and return the last one's value, None without one."""
     query = request.META.get("QUERY_STRING", "")
     if f"{PARAMETER}=" not in query or len(query) > MAX_QUERY_LENGTH:
         return None
@@ -93,11 +83,10 @@ def _course_shown(request: HttpRequest, response: HttpResponseBase) -> str:
 
 
 def follow(request: HttpRequest, named: str) -> Followed | None:
-    """Return whose link a visitor came through, and let this request know it already; None for
-    nobody's code.
+    """Return whose link a visitor came through, and set the cookie on this request as well.
 
-    An address that is nobody's is answered like any other. Whatever goes wrong here goes into the
-    log: nobody's page fails for it.
+    None for a code that is nobody's; an address that is nobody's is answered like any other. A
+    database error is logged, and the page is shown all the same.
     """
     if is_robot(request):
         return None
@@ -119,9 +108,7 @@ def follow(request: HttpRequest, named: str) -> Followed | None:
 
 
 def _find(request: HttpRequest, named: str, *, by_address: bool) -> Affiliate | None:
-    """Return the active affiliate that a link names; nobody for whoever tries out more addresses
-    than the limit allows.
-    """
+    """Return the active affiliate of a link, none beyond the limit of addresses per visitor."""
     try:
         if by_address:
             enforce_limit(request, "referral_address", client_network(request))
@@ -134,12 +121,9 @@ def _find(request: HttpRequest, named: str, *, by_address: bool) -> Affiliate | 
 def keep(
     request: HttpRequest, response: HttpResponseBase, followed: Followed | None, course_slug: str
 ) -> HttpResponseBase:
-    """Count the visit and put the cookie on the answer to a link, which is for this one visitor in
-    any case.
-
-    Also the answer to a program is: kept by somebody's cache, it would be given to the next visitor
-    without the cookie.
-    """
+    """Count the visit and set the cookie on the response to a link."""
+    # Also without a cookie: a shared cache would give a robot's response to the next visitor, who
+    # would then get none.
     response["Cache-Control"] = "private, no-store"
     if followed and followed.affiliate:
         _count(request, followed.affiliate, course_slug)
@@ -157,9 +141,7 @@ def _count(request: HttpRequest, affiliate: Affiliate, course_slug: str) -> None
 
 
 def is_robot(request: HttpRequest) -> bool:
-    """Whether nobody is looking: a program by its own name, a prefetch, or a look at the headers
-    alone.
-    """
+    """Whether no person is looking: a program by its name, a prefetch, or a HEAD request."""
     agent = request.META.get("HTTP_USER_AGENT", "")
     purposes = " ".join(request.META.get(name, "") for name in PREFETCH_HEADERS).lower()
     return (
@@ -180,3 +162,8 @@ def set_cookie(response: HttpResponseBase, name: str, text: str) -> None:
         httponly=True,
         samesite="Lax",
     )
+
+
+def mark_browser(response: HttpResponseBase, affiliate: Affiliate) -> None:
+    """Mark the affiliate's own browser, to flag sales made in it."""
+    set_cookie(response, settings.PARTNER_COOKIE_NAME, attribution.seal_partner(affiliate.code))

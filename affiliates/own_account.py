@@ -1,4 +1,4 @@
-"""Nobody decides about money of their own: whoever works in the office may be an affiliate, too.
+"""Nobody decides about their own money: a member of staff may be an affiliate, too.
 
 Source: decisions, "payouts": no step that lets money out is one person's alone.
 """
@@ -12,10 +12,9 @@ from affiliates.models import Affiliate
 
 
 def refuse_own(affiliates: Iterable[Affiliate], *, by: str) -> None:
-    """Raise OwnAccount where one of these is whoever has the address `by`: the rule of
-    self-referral, `attribution.is_self`.
-    """
-    user = User.objects.filter(email=by.strip().lower()).first()
+    """Raise OwnAccount where one of these is the person with the address `by` (`is_self`)."""
+    email = by.strip().lower()
+    user = User.objects.filter(email=email).first()
     for affiliate in affiliates:
-        if is_self(affiliate, email=by.strip().lower(), user=user):
+        if is_self(affiliate, email=email, user=user):
             raise OwnAccount(affiliate=str(affiliate.pk), by=by)

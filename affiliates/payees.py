@@ -1,5 +1,4 @@
-"""Whose money may go out: an affiliate's who is active. What is released for another one waits
-until staff decide.
+"""Only an active affiliate is paid: a payout released for another one waits until staff decide.
 
 Source: decisions, "payouts": suspending holds what is unpaid.
 """
@@ -10,32 +9,27 @@ from django.utils import timezone
 
 from affiliates.errors import PayeeNotActive
 from affiliates.models import Affiliate, Payout, PayoutBatch
+from maaledu.money import Money
 
 MOST_NAMED = 5
 
 
 def waiting(batch: PayoutBatch) -> list[Payout]:
     """Return the released payouts of a batch whose affiliate is not active."""
-    released = (
-        batch.payouts.filter(status=Payout.RELEASED)
-        .select_related("affiliate")
-        .order_by("affiliate_id")
-    )
-    return [payout for payout in released if waits(payout)]
+    released = batch.payouts.filter(status=Payout.RELEASED).select_related("affiliate")
+    return [payout for payout in released.order_by("affiliate_id") if is_waiting(payout)]
 
 
-def waits(payout: Payout) -> bool:
+def is_waiting(payout: Payout) -> bool:
     return payout.status == Payout.RELEASED and not payout.affiliate.is_active
 
 
-def words_about(payouts: Collection[Payout]) -> str:
-    """Return which payouts wait and what can be done, for whoever works on their batch; "" for
-    none.
-    """
+def describe_waiting(payouts: Collection[Payout]) -> str:
+    """Return a sentence about the payouts that wait and what staff can do; "" for none."""
     if not payouts:
         return ""
     named = [
-        f"{payout.affiliate} is {payout.affiliate.status}, {payout.amount_display}"
+        f"{payout.affiliate} is {payout.affiliate.status}, {Money(payout.amount, payout.currency)}"
         for payout in list(payouts)[:MOST_NAMED]
     ]
     more = f", and {len(payouts) - MOST_NAMED} more" if len(payouts) > MOST_NAMED else ""
@@ -47,15 +41,16 @@ def words_about(payouts: Collection[Payout]) -> str:
 
 def refuse_waiting(payouts: Collection[Payout]) -> None:
     if payouts:
-        raise PayeeNotActive(words_about(payouts), payouts=[str(payout.pk) for payout in payouts])
+        ids = [str(payout.pk) for payout in payouts]
+        raise PayeeNotActive(describe_waiting(payouts), payouts=ids)
 
 
 def stays_active(payout: Payout) -> bool:
-    """Whether the affiliate is active, and nobody suspends them before this transaction has ended.
-    The payout learns their status.
-    """
-    rows = Affiliate.objects.filter(pk=payout.affiliate_id)
-    if rows.filter(status=Affiliate.ACTIVE).update(updated_at=timezone.now()):
+    """Whether the affiliate is active until this transaction ends; refresh the status if not."""
+    # A write, not a read: it locks the row, so that nobody suspends the affiliate before the
+    # payout is recorded as paid.
+    rows = Affiliate.objects.filter(pk=payout.affiliate_id, status=Affiliate.ACTIVE)
+    if rows.update(updated_at=timezone.now()):
         return True
     payout.affiliate.refresh_from_db(fields=["status"])
     return False

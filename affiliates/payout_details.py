@@ -1,4 +1,4 @@
-"""Where an affiliate's money goes: checked, sealed, and shown only in part."""
+"""Where an affiliate's money goes: checked, encrypted, and shown only in part."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,9 +18,7 @@ class InvalidIban(ValueError):
 
 @dataclass(frozen=True)
 class PayoutDetails:
-    """`account` is an IBAN for a bank transfer, an address for PayPal, and "" for "decide
-    later".
-    """
+    """`account` is an IBAN for a bank transfer, an address for PayPal, "" for "decide later"."""
 
     method: str
     payee_name: str = ""
@@ -37,7 +35,7 @@ class PayoutDetails:
         return ""
 
     def fields(self) -> dict[str, Any]:
-        """Return the columns that hold this, the account sealed."""
+        """Return the columns that hold these details, with the account encrypted."""
         return {
             "payout_method": self.method,
             "payee_name": self.payee_name,
@@ -48,14 +46,12 @@ class PayoutDetails:
 
 
 def account_key(method: str, account: str) -> str:
-    """Return the keyed hash by which equal accounts are told, and nothing else."""
+    """Return a keyed hash, equal for equal accounts and of no other use."""
     return fingerprint("payout", f"{method}:{account}")
 
 
 def read_iban(text: str) -> str:
-    """Return the IBAN in its plain form, with its country's layout and its check digits right.
-    Raises InvalidIban.
-    """
+    """Return an IBAN in its plain form. Raises InvalidIban for a wrong layout or check digits."""
     try:
         return iban.validate(text)
     except InvalidNumber as error:
@@ -63,5 +59,5 @@ def read_iban(text: str) -> str:
 
 
 def account_in(sealed: str) -> str:
-    """Return the account number or address that was sealed. Raises CannotOpen."""
+    """Return the IBAN or address that was encrypted. Raises CannotOpen."""
     return str(unseal(sealed)["account"])

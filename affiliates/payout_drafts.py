@@ -1,7 +1,7 @@
 """Drafting a payout batch: who is due how much, from the ledger.
 
-An entry is in at most one live payout: a unique row says so, so two drafts at once share none.
-Source: decisions, "payouts".
+A unique row allows an entry one live payout, so two drafts at once share none. Source: decisions,
+"payouts".
 """
 
 from collections import defaultdict
@@ -27,9 +27,7 @@ MOST_PAYOUTS = 500
 
 @dataclass(frozen=True)
 class Run:
-    """What a batch is for: a currency, a method, and the day by whose end (UTC) an entry has to be
-    available.
-    """
+    """What a batch pays: one currency, one method, what is available by the end of a day (UTC)."""
 
     currency: str
     method: str
@@ -41,12 +39,11 @@ class Run:
 
 
 def draft(run: Run, *, by: User) -> PayoutBatch:
-    """Draft payouts for every active affiliate who is owed the minimum or more. Raises
-    NothingToPay.
+    """Draft a payout to every active affiliate who is owed the minimum. Raises NothingToPay.
 
-    Each affiliate's payout is one transaction, so a draft that is cut off leaves a smaller batch.
-    An affiliate whose entries another draft takes at this moment is left to that one, and nothing
-    joins a batch that is no draft any more.
+    Each payout is a transaction of its own, so a draft that is cut off leaves a smaller batch. An
+    affiliate whose entries another draft takes at this moment is left to that one, and nothing is
+    added to a batch that is no draft any more.
     """
     while ledger.mature() >= ledger.MATURED_AT_ONCE:
         pass
@@ -67,10 +64,9 @@ def draft(run: Run, *, by: User) -> PayoutBatch:
 
 def _candidates(run: Run) -> list[UUID]:
     owed = Balance.objects.filter(currency=run.currency, payable__gte=_least())
-    payees = owed.filter(
-        affiliate__status=Affiliate.ACTIVE, affiliate__payout_method=run.method
-    ).exclude(affiliate__payout_sealed="")
-    return list(payees.order_by("-payable", "pk").values_list("affiliate_id", flat=True))
+    active = owed.filter(affiliate__status=Affiliate.ACTIVE, affiliate__payout_method=run.method)
+    payees = active.exclude(affiliate__payout_sealed="").order_by("-payable", "pk")
+    return list(payees.values_list("affiliate_id", flat=True))
 
 
 def _least() -> int:
@@ -113,13 +109,13 @@ def _draft_one(batch: PayoutBatch, affiliate_id: UUID, run: Run) -> Payout | Non
 
 
 def _is_open(batch: PayoutBatch) -> bool:
-    """Write the batch with its first payout, so that a draft that finds nothing leaves none; later,
-    see that it is a draft still.
+    """Whether the batch is a draft; insert it with its first payout.
 
-    A write, not a look: whoever releases or cancels the batch waits for this payout, or this payout
-    for them.
+    A draft that finds nothing to pay leaves no batch that way.
     """
     rows = PayoutBatch.objects.filter(pk=batch.pk)
+    # A write, not a read: whoever releases or cancels the batch waits for this payout, or this
+    # payout for them. Otherwise it could be added to a batch that is released.
     if rows.filter(status=PayoutBatch.DRAFT).update(updated_at=timezone.now()) == 1:
         return True
     if rows.exists():
@@ -129,9 +125,9 @@ def _is_open(batch: PayoutBatch) -> bool:
 
 
 def _due(affiliate_id: UUID, run: Run) -> list[LedgerEntry]:
-    """Return what to pay, sale by sale. One that is on hold, or available too late, waits.
+    """Return the entries to pay, without sales that are on hold or available too late.
 
-    Unless what is left of it lowers the balance: neither a hold nor a date makes more go out.
+    A sale that lowers the balance is never left out: a hold or a date must not make more go out.
     """
     sales: dict[UUID, list[LedgerEntry]] = defaultdict(list)
     for entry in _unpaid(affiliate_id, run.currency):
@@ -151,13 +147,8 @@ def _due(affiliate_id: UUID, run: Run) -> list[LedgerEntry]:
 
 
 def _unpaid(affiliate_id: UUID, currency: str) -> QuerySet[LedgerEntry]:
-    """Return the earnings that have become payable, as the balance counts them, and are in no live
-    payout.
-    """
-    through = Balance.objects.values_list("matured_through", flat=True).get(
-        affiliate_id=affiliate_id, currency=currency
-    )
-    payable = (
-        LedgerEntry.objects.of(affiliate_id, currency).earnings().filter(available_at__lte=through)
-    )
+    """Return the earnings that the balance counts as payable and that no live payout has."""
+    balance = Balance.objects.get(affiliate_id=affiliate_id, currency=currency)
+    earnings = LedgerEntry.objects.of(affiliate_id, currency).earnings()
+    payable = earnings.filter(available_at__lte=balance.matured_through)
     return payable.exclude(payout_items__is_live=True).order_by("created_at", "pk")

@@ -1,14 +1,12 @@
-"""The files that the bank and PayPal take: one line for each payout of a released batch, with the
-account unsealed.
+"""The files that the bank and PayPal take: one row for each payout of a released batch.
 
 PayPal reads five columns and no heading: recipient, amount, currency, an id of at most 30
-characters, a note (developer.paypal.com, Payouts Web). The bank's file has a heading; its
-end-to-end id is the same one.
+characters, a note (developer.paypal.com, Payouts Web). The bank's file has a heading and the
+holder's name in front; its end-to-end id is the same id.
 """
 
 import binascii
 from base64 import b32decode, b32encode
-from collections.abc import Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -24,7 +22,7 @@ from maaledu.csv import safe_cell
 from maaledu.db import atomic
 from maaledu.money import plain_amount
 
-BANK_HEADING = ("payee_name", "iban", "amount", "currency", "end_to_end_id", "remittance_text")
+BANK_HEADING = ["payee_name", "iban", "amount", "currency", "end_to_end_id", "remittance_text"]
 EXPORTED = (PayoutBatch.RELEASED, PayoutBatch.PAID)
 PADDING = "======"  # what base32 appends to 16 bytes
 
@@ -32,18 +30,18 @@ PADDING = "======"  # what base32 appends to 16 bytes
 @dataclass(frozen=True)
 class PayoutFile:
     name: str
-    rows: list[tuple[str, ...]]
+    rows: list[list[str]]
 
 
 @atomic
 def make_file(batch: PayoutBatch, *, by: User) -> PayoutFile:
-    """Return the file of a released or paid batch, without the payouts that were cancelled, and
-    note on the batch that it was made.
+    """Return the file of a released or paid batch, and record on the batch that it was made.
 
-    Raises PayoutRefused, PayeeNotActive, CannotOpen.
+    Cancelled payouts are left out. Raises PayoutRefused, PayeeNotActive, CannotOpen.
     """
     exported = PayoutBatch.objects.filter(pk=batch.pk, status__in=EXPORTED)
-    # Noted before anything is read: whoever cancels a payout is done by now, or finds the note.
+    # Recorded before anything is read: whoever cancels a payout at this moment is done by now, or
+    # finds the record. Otherwise a cancelled payout could be in a file at the bank.
     if not exported.update(exported_by=by, exported_at=timezone.now(), updated_at=timezone.now()):
         batch.refresh_from_db(fields=["status"])
         raise PayoutRefused(
@@ -52,35 +50,27 @@ def make_file(batch: PayoutBatch, *, by: User) -> PayoutFile:
     payees.refuse_waiting(payees.waiting(batch))
     payouts = batch.payouts.filter(status__in=EXPORTED).order_by("created_at", "pk")
     if batch.method == Affiliate.BANK:
-        rows = [BANK_HEADING, *(_bank_row(payout, batch) for payout in payouts)]
+        rows = [BANK_HEADING, *([payout.payee_name, *_row(payout, batch)] for payout in payouts)]
     else:
-        rows = [_paypal_row(payout, batch) for payout in payouts]
-    return PayoutFile(
-        f"payouts-{batch.method}-{batch.currency}-{batch.payable_on}-{batch.pk.hex[-8:]}.csv", rows
-    )
+        rows = [_row(payout, batch) for payout in payouts]
+    name = f"payouts-{batch.method}-{batch.currency}-{batch.payable_on}-{batch.pk.hex[-8:]}.csv"
+    return PayoutFile(name, rows)
 
 
-def _bank_row(payout: Payout, batch: PayoutBatch) -> tuple[str, ...]:
-    return (
-        payout.payee_name,
+def _row(payout: Payout, batch: PayoutBatch) -> list[str]:
+    return [
         _account(payout),
-        *_money(payout),
+        plain_amount(payout.amount, payout.currency),
+        payout.currency.upper(),
         payment_id(payout.pk),
-        _note(batch),
-    )
-
-
-def _paypal_row(payout: Payout, batch: PayoutBatch) -> tuple[str, ...]:
-    return (_account(payout), *_money(payout), payment_id(payout.pk), _note(batch))
-
-
-def _money(payout: Payout) -> Iterator[str]:
-    return iter((plain_amount(payout.amount, payout.currency), payout.currency.upper()))
+        f"{settings.SITE_NAME} affiliate payout {batch.payable_on}",
+    ]
 
 
 def _account(payout: Payout) -> str:
-    """An account is written as it is or not at all: one that a spreadsheet would run, and quoted,
-    would be another one.
+    """Return the account as it is. Raises PayoutRefused for one that a spreadsheet would run.
+
+    Quoted for the spreadsheet, it would be another account.
     """
     account = account_in(payout.details_sealed)
     if safe_cell(account) != account:
@@ -91,21 +81,13 @@ def _account(payout: Payout) -> str:
     return account
 
 
-def _note(batch: PayoutBatch) -> str:
-    return f"{settings.SITE_NAME} affiliate payout {batch.payable_on}"
-
-
 def payment_id(pk: UUID) -> str:
-    """Return by what the bank and PayPal know a payout: its key in 26 characters, capitals and
-    digits.
-    """
+    """Return a payout's id for the bank and PayPal: its key in 26 capitals and digits."""
     return b32encode(pk.bytes).decode().rstrip("=")
 
 
 def payout_of(text: str) -> UUID | None:
-    """Return the payout that a payment id names, also when typed in small letters; None where it
-    names none.
-    """
+    """Return the payout with this payment id, in capitals or small letters; None without one."""
     try:
         return UUID(bytes=b32decode(text.strip() + PADDING, casefold=True))
     except (binascii.Error, ValueError):

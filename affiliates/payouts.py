@@ -1,7 +1,7 @@
 """Paying affiliates: one person drafts (`payout_drafts`), another releases, then it is marked paid.
 
-Releasing books the payout, guarded by the balance; what is cancelled comes back. Source: decisions,
-"payouts".
+A release books each payout, guarded by the balance; a cancellation books it back. Source:
+decisions, "payouts".
 """
 
 import logging
@@ -17,10 +17,10 @@ from django.utils import timezone
 from accounts.models import User
 from affiliates import holds, ledger, mails, payees
 from affiliates.errors import FileWasMade, PayoutRefused, SamePerson
-from affiliates.models import Affiliate, Balance, LedgerEntry, Payout, PayoutBatch, PayoutItem
+from affiliates.models import Balance, LedgerEntry, Payout, PayoutBatch, PayoutItem
 from affiliates.own_account import refuse_own
 from maaledu.db import atomic, transition
-from maaledu.money import format_money
+from maaledu.money import Money
 
 logger = logging.getLogger(__name__)
 
@@ -30,9 +30,7 @@ CHANGED = "The affiliate's sales or account changed after the draft."
 # --- releasing ------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Released:
-    """How a release went: what goes out, and what was cancelled because it is not covered any
-    more.
-    """
+    """The payouts of a release that go out, and those that were cancelled as not covered."""
 
     payouts: list[Payout]
     cancelled: list[Payout]
@@ -40,26 +38,15 @@ class Released:
 
 @atomic
 def release(batch: PayoutBatch, *, by: User) -> Released:
-    """Commit to a drafted batch, and book its payouts. Raises SamePerson, OwnAccount, and
-    PayoutRefused when it is not a draft.
+    """Release a drafted batch and book its payouts. Raises SamePerson, OwnAccount, PayoutRefused.
 
-    A payout that the affiliate's balance, holds or status no longer carry is cancelled instead, and
-    its entries are free. Where none is left, so is the batch.
+    A payout that the affiliate's balance, holds or status no longer cover is cancelled instead,
+    which frees its entries. Where none is left, so is the batch.
     """
-    if not transition(
-        batch,
-        PayoutBatch.RELEASED,
-        only=~Q(drafted_by=by),
-        released_by=by,
-        released_at=timezone.now(),
-    ):
+    now, another = timezone.now(), ~Q(drafted_by=by)
+    if not transition(batch, PayoutBatch.RELEASED, only=another, released_by=by, released_at=now):
         raise _not_released(batch, by)
-    # By affiliate, as every release does: two of them wait for each other's balances in one order.
-    payouts = list(
-        batch.payouts.filter(status=Payout.DRAFT)
-        .select_related("affiliate")
-        .order_by("affiliate_id")
-    )
+    payouts = _by_affiliate(batch, Payout.DRAFT)
     refuse_own((payout.affiliate for payout in payouts), by=by.get_username())
     going = [
         payout for payout in payouts if _is_covered(payout) and transition(payout, Payout.RELEASED)
@@ -77,24 +64,27 @@ def release(batch: PayoutBatch, *, by: User) -> Released:
 
 def _not_released(batch: PayoutBatch, by: User) -> PayoutRefused:
     drafted_by = PayoutBatch.objects.values_list("drafted_by_id", flat=True).get(pk=batch.pk)
-    return (
-        SamePerson(batch=str(batch.pk))
-        if drafted_by == by.pk
-        else PayoutRefused(f"This batch is {batch.status} already.")
-    )
+    if drafted_by == by.pk:
+        return SamePerson(batch=str(batch.pk))
+    return PayoutRefused(f"This batch is {batch.status} already.")
+
+
+def _by_affiliate(batch: PayoutBatch, status: str) -> list[Payout]:
+    """Return the batch's payouts, in the one order in which every step locks rows of affiliates.
+
+    In two orders, two steps could each wait for a row that the other one has locked.
+    """
+    payouts = batch.payouts.filter(status=status).select_related("affiliate__user")
+    return list(payouts.order_by("affiliate_id"))
 
 
 def _is_covered(payout: Payout) -> bool:
-    """Whether the account carries this payout, and goes on to: whoever else books on it waits from
-    here on.
-    """
-    ledger.take_turn(payout.affiliate_id, payout.currency)
+    """Whether the account covers this payout, and does until this transaction ends."""
+    # Before the reads: a reversal or a hold that is booked meanwhile waits for this transaction.
+    ledger.lock_row(payout.affiliate_id, payout.currency)
     items = payout.items.filter(is_live=True).values_list("amount", flat=True)
-    if (
-        payout.affiliate.status != Affiliate.ACTIVE
-        or sum(items) != payout.amount
-        or _has_held_sales(payout)
-    ):
+    is_unchanged = payout.affiliate.is_active and sum(items) == payout.amount
+    if not is_unchanged or _has_held_sales(payout):
         return False
     balance = Balance.objects.filter(affiliate_id=payout.affiliate_id, currency=payout.currency)
     return balance.filter(payable__gte=payout.amount).exists()
@@ -102,38 +92,30 @@ def _is_covered(payout: Payout) -> bool:
 
 def _has_held_sales(payout: Payout) -> bool:
     on_hold = holds.sales_in_doubt(payout.affiliate_id)
+    if not on_hold:
+        return False
     parts: Counter[UUID | None] = Counter()
-    if on_hold:
-        items = payout.items.filter(entry__enrollment_id__in=on_hold).values_list(
-            "entry__enrollment_id", "amount"
-        )
-        for enrollment_id, amount in items:
-            parts[enrollment_id] += amount
+    items = payout.items.filter(entry__enrollment_id__in=on_hold)
+    for enrollment_id, amount in items.values_list("entry__enrollment_id", "amount"):
+        parts[enrollment_id] += amount
     return any(amount > 0 for amount in parts.values())
 
 
-# --- paid, or called off --------------------------------------------------------------------------
+# --- paid, or cancelled ---------------------------------------------------------------------------
 @atomic
 def mark_paid(batch: PayoutBatch, *, by: User, reference: str) -> list[Payout]:
-    """Record that the bank or PayPal has paid a released batch, and tell each affiliate once;
-    return its payouts.
+    """Record that a released batch was paid, send each affiliate a message, return its payouts.
 
-    Raises PayoutRefused, PayeeNotActive.
+    `reference` is the bank's or PayPal's. Raises PayoutRefused, PayeeNotActive.
     """
-    reference = reference.strip()[:80]
+    now, reference = timezone.now(), reference.strip()[:80]
     if not reference:
         raise PayoutRefused("Enter the reference of the bank or of PayPal.")
-    if not transition(
-        batch, PayoutBatch.PAID, paid_by=by, paid_at=timezone.now(), reference=reference
-    ):
+    if not transition(batch, PayoutBatch.PAID, paid_by=by, paid_at=now, reference=reference):
         raise PayoutRefused(
             f"This batch is {batch.status}; only a released one can be marked paid."
         )
-    released = list(
-        batch.payouts.filter(status=Payout.RELEASED)
-        .select_related("affiliate__user")
-        .order_by("affiliate_id")
-    )
+    released = _by_affiliate(batch, Payout.RELEASED)
     payees.refuse_waiting([payout for payout in released if not payees.stays_active(payout)])
     paid = [payout for payout in released if transition(payout, Payout.PAID)]
     if not paid:
@@ -148,22 +130,18 @@ def mark_paid(batch: PayoutBatch, *, by: User, reference: str) -> list[Payout]:
 def cancel_batch(
     batch: PayoutBatch, *, by: User, reason: str, not_sent: bool = False
 ) -> list[Payout]:
-    """Call a batch off before it is paid; its entries are free for the next one. Raises
-    PayoutRefused.
+    """Cancel a batch before it is paid, which frees its entries; return the cancelled payouts.
 
-    Once its file was made it may be at the bank: then whoever cancels has to say that it is
-    `not_sent`. Raises FileWasMade.
+    Once its file was made it may be at the bank: whoever cancels has to say that it was `not_sent`.
+    Raises PayoutRefused, FileWasMade.
     """
-    only = Q() if not_sent else Q(exported_at=None)
+    only, reason = Q() if not_sent else Q(exported_at=None), reason[:300]
     if not transition(
-        batch, PayoutBatch.CANCELLED, only=only, cancelled_by=by, cancel_reason=reason[:300]
+        batch, PayoutBatch.CANCELLED, only=only, cancelled_by=by, cancel_reason=reason
     ):
-        can_be_cancelled = batch.status in PayoutBatch.TRANSITIONS[PayoutBatch.CANCELLED]
-        raise (
-            FileWasMade
-            if can_be_cancelled
-            else PayoutRefused(f"This batch is {batch.status} and cannot be cancelled.")
-        )
+        if batch.status in PayoutBatch.TRANSITIONS[PayoutBatch.CANCELLED]:
+            raise FileWasMade
+        raise PayoutRefused(f"This batch is {batch.status} and cannot be cancelled.")
     live = list(batch.payouts.exclude(status=Payout.CANCELLED).order_by("affiliate_id"))
     cancelled = [payout for payout in live if _cancel(payout, by=by, reason=reason)]
     log_payouts("cancelled", batch, cancelled, by)
@@ -172,13 +150,12 @@ def cancel_batch(
 
 @atomic
 def cancel(payout: Payout, *, by: User, reason: str, not_sent: bool = False) -> bool:
-    """Take one payout back, also one that the bank returned; return whether this call did. Its
-    entries are free again.
+    """Cancel one payout, also one that the bank sent back; return whether this call did.
 
-    Once the file of its batch was made, whoever cancels has to say that it is `not_sent`, or came
+    Once the file of its batch was made, whoever cancels has to say that it was `not_sent`, or sent
     back. Raises FileWasMade.
     """
-    # A write, not a look: a file that is being made is finished by now, or waits for us.
+    # A write, not a read: a file that is being made is finished by now, or waits for us.
     batch = PayoutBatch.objects.filter(Q() if not_sent else Q(exported_at=None), pk=payout.batch_id)
     is_free = batch.update(updated_at=timezone.now()) == 1
     if not is_free and Payout.objects.filter(pk=payout.pk, status__in=Payout.LIVE).exists():
@@ -189,13 +166,11 @@ def cancel(payout: Payout, *, by: User, reason: str, not_sent: bool = False) -> 
 def _cancel(payout: Payout, *, by: User, reason: str) -> bool:
     if not _free(payout, reason=reason):
         return False
-    # Looked at after the move: a release that was quicker has booked it by now.
+    # Read after the move: a release that was quicker has booked it by now.
     if LedgerEntry.objects.filter(source_key=_key(payout, LedgerEntry.PAYOUT)).exists():
         _book(payout, LedgerEntry.PAYOUT_CANCELLED, payout.amount, by=by)
-    logger.info(
-        "payout cancelled",
-        extra={"payout": str(payout.pk), "amount": payout.amount, "by": str(by.pk)},
-    )
+    facts = {"payout": str(payout.pk), "amount": payout.amount, "by": str(by.pk)}
+    logger.info("payout cancelled", extra=facts)
     return True
 
 
@@ -211,6 +186,7 @@ def _key(payout: Payout, kind: str) -> str:
 
 
 def _book(payout: Payout, kind: str, amount: int, *, by: User) -> None:
+    entries = "entry" if payout.entry_count == 1 else "entries"
     entry = LedgerEntry(
         affiliate_id=payout.affiliate_id,
         kind=kind,
@@ -220,10 +196,7 @@ def _book(payout: Payout, kind: str, amount: int, *, by: User) -> None:
         source_key=_key(payout, kind),
         available_at=ledger.available_from(timezone.now(), timedelta()),
         created_by=by.get_username(),
-        note=(
-            f"{payout.details_hint} ({payout.entry_count}"
-            f" {'entry' if payout.entry_count == 1 else 'entries'})"
-        ),
+        note=f"{payout.details_hint} ({payout.entry_count} {entries})",
     )
     ledger.write(entry)
     holds.recount(payout.affiliate_id, payout.currency)
@@ -231,15 +204,12 @@ def _book(payout: Payout, kind: str, amount: int, *, by: User) -> None:
 
 def log_payouts(what: str, batch: PayoutBatch, payouts: Iterable[Payout], by: User) -> None:
     amount = sum(payout.amount for payout in payouts)
-    logger.info(
-        "payouts %s", what, extra={"batch": str(batch.pk), "amount": amount, "by": str(by.pk)}
-    )
+    facts = {"batch": str(batch.pk), "amount": amount, "by": str(by.pk)}
+    logger.info("payouts %s", what, extra=facts)
 
 
-def sum_of(lines: Iterable[Payout], batch: PayoutBatch) -> str:
-    """Return how many payouts these are and what they come to, in words: "2 payouts, $130.00"."""
-    amounts = [line.amount for line in lines]
-    return (
-        f"{len(amounts)} {'payout' if len(amounts) == 1 else 'payouts'},"
-        f" {format_money(sum(amounts), batch.currency)}"
-    )
+def sum_of(payouts: Iterable[Payout], batch: PayoutBatch) -> str:
+    """Return how many payouts these are and what they add up to: "2 payouts, $130.00"."""
+    amounts = [payout.amount for payout in payouts]
+    noun = "payout" if len(amounts) == 1 else "payouts"
+    return f"{len(amounts)} {noun}, {Money(sum(amounts), batch.currency)}"

@@ -1,8 +1,8 @@
 """The funnel, counted as it happens: one visit for each visitor and day, checkouts, purchases.
 
-A visitor is a keyed hash of address, browser and day: it cannot be turned back, and tomorrow it is
-another one. Browsers are told apart as far as a household or an office needs it: one address is at
-most so many visitors, whatever it sends.
+A visitor is a keyed hash of address, browser and day, so it is another one tomorrow. The browser
+distinguishes people of one household or office; one address is at most
+MOST_VISITORS_OF_ONE_ADDRESS visitors, whatever it sends.
 """
 
 from datetime import date, timedelta
@@ -29,9 +29,8 @@ def today() -> date:
 def visitor_key(affiliate_id: UUID, day: date, network: str, user_agent: str) -> str:
     digest = blake2b(user_agent.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     browser = int.from_bytes(digest) % MOST_VISITORS_OF_ONE_ADDRESS
-    return salted_hmac(
-        "affiliates.visit", f"{affiliate_id}|{day}|{network}|{browser}", algorithm="sha256"
-    ).hexdigest()
+    text = f"{affiliate_id}|{day}|{network}|{browser}"
+    return salted_hmac("affiliates.visit", text, algorithm="sha256").hexdigest()
 
 
 def record(affiliate_id: UUID, course_slug: str, *, network: str, user_agent: str) -> bool:
@@ -41,24 +40,22 @@ def record(affiliate_id: UUID, course_slug: str, *, network: str, user_agent: st
         return False
     try:
         return _record(affiliate_id, course_slug, key)
-    except IntegrityError:  # the same visitor's other tab was faster
+    except IntegrityError:  # the same visitor's other tab was quicker
         return False
 
 
 @atomic
 def _record(affiliate_id: UUID, course_slug: str, key: str) -> bool:
-    day = today()
-    ReferralVisit(
-        affiliate_id=affiliate_id, course_slug=course_slug, day=day, visitor_key=key
-    ).save(force_insert=True)
+    visit = ReferralVisit(
+        affiliate_id=affiliate_id, course_slug=course_slug, day=today(), visitor_key=key
+    )
+    visit.save(force_insert=True)
     _count(affiliate_id, course_slug, NO_CURRENCY, visits=1)
     return True
 
 
 def count_checkout(affiliate_id: UUID, course_slug: str, currency: str) -> bool:
-    """Count a checkout that began; return whether it is the first of the day for this affiliate,
-    course and currency.
-    """
+    """Count a checkout; return whether it is the day's first of this course and currency."""
     return _count(affiliate_id, course_slug, currency, checkouts=1)
 
 
@@ -82,6 +79,6 @@ def _count(affiliate_id: UUID, course_slug: str, currency: str, **more: int) -> 
 
 
 def forget_old() -> int:
-    """Delete the visits past their retention; the counts of the day stay. Return how many."""
+    """Delete the visits past their retention and return how many; the counts of the day stay."""
     limit: date = today() - timedelta(days=settings.REFERRAL_VISITS_KEPT.days)
     return ReferralVisit.objects.filter(day__lt=limit).delete()[0]

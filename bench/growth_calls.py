@@ -46,9 +46,8 @@ def _page() -> Callable[[], object]:
 
 
 def _explained(key: str) -> Callable[[], object]:
-    account = _account()
-    figure = entries.figure_of(account, key, "usd")
-    return lambda: entries.entries_of(figure)
+    balance = entries.balance_of(_account(), key, "usd")
+    return lambda: entries.entries_of(balance, key)
 
 
 def _deep() -> Callable[[], object]:

@@ -204,7 +204,7 @@ def _commission(enrollment: Enrollment, past: Past) -> Commission:
         base=past.course.price,
         rate_basis_points=RATE,
         amount=amount,
-        reversed=commissions.taken_back(amount, refunded=past.refunded, paid=past.course.price),
+        reversed=commissions.reversed_part(amount, refunded=past.refunded, paid=past.course.price),
         currency=enrollment.currency,
         steps=1 if past.refunded else 0,
         is_disputed=past.is_disputed,

@@ -101,7 +101,7 @@ def summary_of(affiliate: Affiliate) -> dict[str, Any]:
     sales_query = {"affiliate_id": affiliate.pk}
     return {
         "balances": Balance.objects.filter(affiliate_id=affiliate.pk).order_by("currency"),
-        "funnel": funnel_of(affiliate.pk).total,
+        "funnel": funnel_of(affiliate.pk)["total"],
         "sales": sales_of(affiliate, days=FUNNEL_DAYS),
         "period_days": FUNNEL_DAYS,
         "entries": entries[:LATEST],

@@ -42,7 +42,7 @@ def percent_in(form: DecisionForm) -> int:
 def preview(course: Course, percent: int, rate: int) -> dict[str, Any]:
     """Return a grant's cost and the warnings about it, for a commission of at most this rate."""
     price = discounted(course.price, percent, course.currency)
-    commission = commissions.commission_at(price, rate)
+    commission = commissions.earned(price.list_price, rate, paid=price.to_pay)
     return {
         "course": course.title,
         "list_price": Money(price.list_price, price.currency),

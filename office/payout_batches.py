@@ -161,7 +161,7 @@ def _context(batch: PayoutBatch, user: Any) -> dict[str, Any]:
     return {
         "sum": sum_of([each for each in payouts if each.status != Payout.CANCELLED], batch),
         "payouts": [(each, STATE_COLORS[each.status]) for each in payouts],
-        "waiting": payees.words_about([each for each in payouts if payees.waits(each)]),
+        "waiting": payees.describe_waiting([each for each in payouts if payees.is_waiting(each)]),
         "is_own_draft": batch.status == PayoutBatch.DRAFT and batch.drafted_by_id == user.pk,
         "may_cancel": user.has_perm("affiliates.settle_payoutbatch"),
     }

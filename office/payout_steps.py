@@ -96,7 +96,7 @@ class PayoutDecision(Decision):
     """Says before the form is sent which payees must not be paid now."""
 
     def context(self, request: HttpRequest, rows: list[PayoutBatch], form: Any) -> dict[str, Any]:
-        return {"refusal": payees.words_about(payees.waiting(rows[0]))}
+        return {"refusal": payees.describe_waiting(payees.waiting(rows[0]))}
 
 
 DRAFT = Decision(

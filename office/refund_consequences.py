@@ -61,8 +61,8 @@ def _commission_step(commission: Commission, payment: Payment, amount: int) -> i
     another sum than the whole commission.
     """
     paid, committed = payment.amount_received or 0, payment.refund_committed
-    before = commissions.taken_back(commission.amount, refunded=committed, paid=paid)
-    after = commissions.taken_back(commission.amount, refunded=committed + amount, paid=paid)
+    before = commissions.reversed_part(commission.amount, refunded=committed, paid=paid)
+    after = commissions.reversed_part(commission.amount, refunded=committed + amount, paid=paid)
     return max(after - max(before, commission.reversed), 0)
 
 

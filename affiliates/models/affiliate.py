@@ -11,10 +11,10 @@ from maaledu.money import BASIS_POINTS
 
 
 class Affiliate(models.Model):
-    """Somebody who sends buyers: their code, their rate, and where their money goes, sealed.
+    """Somebody who sends buyers: their code, their rate, and their payout account, encrypted.
 
-    The address is the account's, copied in; `rate_basis_points` is what the next attribution copies
-    onto an enrollment.
+    `email` is copied from the account; the next attribution copies `rate_basis_points` onto its
+    enrollment.
     """
 
     APPLIED, ACTIVE, SUSPENDED, CLOSED = "applied", "active", "suspended", "closed"
@@ -25,11 +25,7 @@ class Affiliate(models.Model):
         CLOSED: [APPLIED, ACTIVE, SUSPENDED],
     }
     PAYPAL, BANK, LATER = "paypal", "bank", "later"
-    METHODS = [
-        (PAYPAL, "PayPal"),
-        (BANK, "Bank transfer"),
-        (LATER, "Decide later"),
-    ]
+    METHODS = [(PAYPAL, "PayPal"), (BANK, "Bank transfer"), (LATER, "Decide later")]
     PAYABLE_METHODS = METHODS[:2]
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -50,10 +46,7 @@ class Affiliate(models.Model):
     payout_sealed = models.TextField(blank=True, help_text="IBAN or PayPal address, encrypted.")
     payout_hint = models.CharField(max_length=80, blank=True, help_text="What may be shown of it.")
     payout_key = models.CharField(
-        max_length=64,
-        blank=True,
-        db_index=True,
-        help_text="Keyed hash: tells equal accounts, nothing else.",
+        max_length=64, blank=True, db_index=True, help_text="Keyed hash, to find equal accounts."
     )
     tax_country = models.CharField(max_length=2)
     terms_accepted_at = models.DateTimeField()
@@ -83,7 +76,7 @@ class Affiliate(models.Model):
 
     @property
     def link(self) -> str:
-        """The link to the catalogue that brings its visitors to this affiliate."""
+        """Return the link to the catalogue that credits this affiliate."""
         return settings.SITE_URL + reverse("referral", args=[self.code])
 
     def link_to(self, course_slug: str) -> str:

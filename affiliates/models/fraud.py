@@ -6,9 +6,7 @@ from maaledu.db import new_id
 
 
 class FraudSignal(models.Model):
-    """Something about an affiliate's sales that a person should look at. It refuses nothing by
-    itself.
-    """
+    """Something about an affiliate's sales for a person to review; it refuses nothing by itself."""
 
     SAME_ADDRESS, SAME_DEVICE, ALIAS_EMAIL = "same_address", "same_device", "alias_email"
     ONE_ADDRESS, REFUND_RATE, GRANTS_ONLY, SHARED_ACCOUNT = (

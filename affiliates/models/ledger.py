@@ -6,11 +6,14 @@ from django.utils import timezone
 from affiliates.errors import LedgerIsAppendOnly
 from affiliates.models.affiliate import Affiliate
 from maaledu.db import new_id
-from maaledu.money import CURRENCY_CHOICES, format_money
+from maaledu.money import CURRENCY_CHOICES, Money
+
+# In the note of a reversal, between the course and the reason.
+REASON_SEPARATOR = ": "
 
 
 class LedgerQuerySet(models.QuerySet["LedgerEntry"]):
-    """Insert and read. What an entry got wrong, another entry puts right."""
+    """Insert and read only: a mistake is corrected by another entry."""
 
     def update(self, **changes: Any) -> NoReturn:
         raise LedgerIsAppendOnly
@@ -32,12 +35,11 @@ class LedgerQuerySet(models.QuerySet["LedgerEntry"]):
 
 
 class LedgerEntry(models.Model):
-    """One line of an affiliate's account, in signed minor units: plus is owed to the affiliate.
-    Insert only.
+    """One entry of an affiliate's account, insert only.
 
-    `source_key` names the cause and is unique, so that no cause is booked twice. An earning counts
-    as payable from `available_at` on. The database itself refuses UPDATE and DELETE where it can
-    (`affiliates.immutability`).
+    The amount is signed, in minor units; a positive one is owed to the affiliate. `source_key`
+    names the cause and is unique, so that no cause is booked twice. An earning is payable from
+    `available_at` on. SQLite and PostgreSQL refuse UPDATE and DELETE (`affiliates.immutability`).
     """
 
     COMMISSION, REVERSAL, ADJUSTMENT = "commission", "reversal", "adjustment"
@@ -53,8 +55,8 @@ class LedgerEntry(models.Model):
     ]
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    # No index of its own: those below begin with it, and one more would only cost each entry
-    # another write.
+    # No index of its own: two of those below begin with it, and another one would slow every
+    # insert.
     affiliate = models.ForeignKey(
         Affiliate, on_delete=models.PROTECT, related_name="entries", db_index=False
     )
@@ -72,6 +74,8 @@ class LedgerEntry(models.Model):
     created_by = models.CharField(max_length=140)
     note = models.CharField(max_length=300, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    # Not a column: the affiliate's pages set it (`Account.mark_pending`).
+    is_pending: bool
 
     objects = LedgerQuerySet.as_manager()
 
@@ -81,8 +85,8 @@ class LedgerEntry(models.Model):
         indexes = [
             models.Index(fields=["affiliate", "-created_at", "-id"]),
             models.Index(fields=["affiliate", "currency", "available_at"]),
-            # Few among very many: without an index of their own the planner looks for them in the
-            # whole history.
+            # Payouts are few among many entries: without this index PostgreSQL scans the whole
+            # history to find them.
             models.Index(
                 fields=["affiliate", "currency", "-created_at", "-id"],
                 condition=models.Q(kind__in=["payout", "payout_cancelled"]),
@@ -92,7 +96,7 @@ class LedgerEntry(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_kind_display()} {self.amount_display}"
+        return f"{self.get_kind_display()} {Money(self.amount, self.currency)}"
 
     def save(self, *args: Any, **options: Any) -> None:
         if not self._state.adding:
@@ -103,22 +107,30 @@ class LedgerEntry(models.Model):
         raise LedgerIsAppendOnly
 
     @property
-    def amount_display(self) -> str:
-        return format_money(self.amount, self.currency)
+    def is_earning(self) -> bool:
+        return self.kind in self.EARNINGS
 
     @property
-    def base_display(self) -> str:
-        return format_money(self.base, self.currency) if self.base is not None else ""
+    def name(self) -> str:
+        """Return the kind as affiliates read it; a positive reversal reinstates a commission."""
+        is_reinstated = self.kind == self.REVERSAL and self.amount > 0
+        return "Reinstatement" if is_reinstated else self.get_kind_display()
+
+    @property
+    def subject(self) -> str:
+        """Return the course of a sale, the reason of an adjustment or the account of a payout."""
+        if self.kind != self.REVERSAL:
+            return self.note
+        course, separator, _reason = self.note.rpartition(REASON_SEPARATOR)
+        return course if separator else self.note
 
 
 class Balance(models.Model):
-    """What the entries of one affiliate and currency add up to, moved in the same transaction as
-    each entry.
+    """The sums of one affiliate's entries in one currency, changed in each entry's transaction.
 
-    `pending + payable` is the sum of all entries and `-paid` that of the payouts; `held` is counted
-    in the first two and on hold: sales in doubt that no booked payout has taken
-    (`affiliates.holds`). Entries up to `matured_through` stand in `payable`. Every change raises
-    `version`.
+    `pending + payable` is the sum of all entries and `-paid` that of the payouts. `held` is the
+    part of them that is on hold (`affiliates.holds`). Entries available up to `matured_through`
+    are counted in `payable`. Every change increments `version`.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -146,34 +158,25 @@ class Balance(models.Model):
         indexes = [models.Index(fields=["currency", "payable"])]
 
     def __str__(self) -> str:
-        return (
-            f"{self.pending_display} pending, {self.payable_display} payable, {self.paid_display}"
-            " paid"
+        pending, payable, paid = (
+            Money(amount, self.currency) for amount in (self.pending, self.payable, self.paid)
         )
+        return f"{pending} pending, {payable} payable, {paid} paid"
 
     @property
-    def pending_display(self) -> str:
-        return format_money(self.pending, self.currency)
+    def earned(self) -> int:
+        """Return everything earned less what was reversed, in minor units.
 
-    @property
-    def payable_display(self) -> str:
-        return format_money(self.payable, self.currency)
-
-    @property
-    def paid_display(self) -> str:
-        return format_money(self.paid, self.currency)
-
-    @property
-    def held_display(self) -> str:
-        return format_money(self.held, self.currency)
+        A payout only moves an amount from payable to paid, so the three together are what was
+        earned.
+        """
+        return self.pending + self.payable + self.paid
 
 
 class Commission(models.Model):
-    """What one sale earned and how much of it was taken back: one row per enrollment, beside its
-    ledger entries.
+    """What one sale earned and how much of that is reversed: one row for each enrollment.
 
-    Reversals are a target: `reversed` says how much is taken back in all, and an entry is written
-    for each step there.
+    `reversed` is the total that its reversal entries in the ledger add up to.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -208,7 +211,7 @@ class Commission(models.Model):
         permissions = (("review_commission", "Can hold and release commissions"),)
 
     def __str__(self) -> str:
-        return f"{format_money(self.net, self.currency)} for {self.course_title}"
+        return f"{Money(self.net, self.currency)} for {self.course_title}"
 
     @property
     def net(self) -> int:

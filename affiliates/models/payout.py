@@ -6,16 +6,14 @@ from accounts.models import User
 from affiliates.models.affiliate import Affiliate
 from affiliates.models.ledger import LedgerEntry
 from maaledu.db import new_id
-from maaledu.money import CURRENCY_CHOICES, format_money
+from maaledu.money import CURRENCY_CHOICES, Money
 
 DRAFT, RELEASED, PAID, CANCELLED = "draft", "released", "paid", "cancelled"
 STATUSES = [(status, status) for status in (DRAFT, RELEASED, PAID, CANCELLED)]
 
 
 class PayoutBatch(models.Model):
-    """A run of payouts in one currency by one method: drafted by one person, released by another,
-    then marked paid.
-    """
+    """Payouts in one currency by one method: drafted by one person, released by another, paid."""
 
     DRAFT, RELEASED, PAID, CANCELLED = DRAFT, RELEASED, PAID, CANCELLED
     TRANSITIONS = {
@@ -64,7 +62,7 @@ class PayoutBatch(models.Model):
         verbose_name = "payout batch"
         verbose_name_plural = "payout batches"
         constraints = [
-            # MongoDB does not enforce these two; the guard of `payouts.release` holds everywhere.
+            # MongoDB does not enforce these two; the WHERE of `payouts.release` does so everywhere.
             models.CheckConstraint(
                 condition=Q(released_by=None) | ~Q(released_by=F("drafted_by")),
                 name="released_by_another_person",
@@ -93,9 +91,7 @@ class PayoutBatch(models.Model):
 
 
 class Payout(models.Model):
-    """What one affiliate gets in one batch: the sum of its items. Where the money goes is copied in
-    at the draft.
-    """
+    """What one affiliate gets in one batch: the sum of its items, to the account of the draft."""
 
     DRAFT, RELEASED, PAID, CANCELLED = DRAFT, RELEASED, PAID, CANCELLED
     TRANSITIONS = {
@@ -133,17 +129,11 @@ class Payout(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.amount_display} ({self.status})"
-
-    @property
-    def amount_display(self) -> str:
-        return format_money(self.amount, self.currency)
+        return f"{Money(self.amount, self.currency)} ({self.status})"
 
 
 class PayoutItem(models.Model):
-    """One ledger entry in one payout. While `is_live`, the entry can be in no other: the database
-    says so.
-    """
+    """One ledger entry in one payout; a unique index allows it one row where `is_live`."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     payout = models.ForeignKey(Payout, on_delete=models.PROTECT, related_name="items")
@@ -160,4 +150,4 @@ class PayoutItem(models.Model):
         ]
 
     def __str__(self) -> str:
-        return format_money(self.amount, self.payout.currency)
+        return str(Money(self.amount, self.payout.currency))

@@ -6,9 +6,7 @@ from maaledu.db import new_id
 
 
 class ReferralVisit(models.Model):
-    """One visitor who came through a link on one day. The visitor is a hash that changes every day;
-    nothing else is kept.
-    """
+    """One visitor of a link on one day, known only by a hash that is another one the next day."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     affiliate = models.ForeignKey(Affiliate, on_delete=models.PROTECT, related_name="visits")
@@ -28,14 +26,14 @@ class ReferralVisit(models.Model):
 
 
 class ReferralDay(models.Model):
-    """What one affiliate's links did on one day for one course: the funnel, counted as it happens.
+    """One affiliate's funnel of one day and course, counted as it happens.
 
-    Visits have no currency; checkouts, purchases and earnings stand under that of the purchase.
+    Visits are counted under no currency, the others under that of the purchase.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    # No index of its own: the constraint's begins with it and goes on with the day; by this one all
-    # years would be read.
+    # No index of its own: the constraint's begins with affiliate and day. With an index of the
+    # affiliate alone the planner would read the days of all years.
     affiliate = models.ForeignKey(
         Affiliate, on_delete=models.PROTECT, related_name="days", db_index=False
     )

@@ -1,5 +1,6 @@
-"""The affiliate program for programs (requirement R148): one's own figures, and joining. CSRF
-protection stays on.
+"""The affiliate program as JSON (requirement R148): one's own figures, and joining.
+
+CSRF protection stays on.
 """
 
 from typing import Any
@@ -9,20 +10,19 @@ from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_POST, require_safe
 
 from affiliates.errors import AlreadyAffiliate, NotAnAffiliate, SignInNeeded
+from affiliates.middleware import mark_browser
 from affiliates.models import Affiliate, Balance
 from affiliates.pages.forms import JoinForm
-from affiliates.pages.program import affiliate_of, join, remember_browser
+from affiliates.pages.program import affiliate_of, join
 from maaledu.http import read_json
 from maaledu.limits import limit
-from maaledu.money import format_money, rate_text
+from maaledu.money import Money, rate_text
 
 
 @require_safe
 @limit("api")
 def affiliate_figures(request: HttpRequest) -> HttpResponse:
-    """The signed-in affiliate's code, link, status, rate, and what each currency's account comes
-    to.
-    """
+    """The signed-in affiliate's code, link, status, rate, and balance in each currency."""
     _needs_sign_in(request)
     affiliate = affiliate_of(request)
     if affiliate is None:
@@ -34,10 +34,10 @@ def affiliate_figures(request: HttpRequest) -> HttpResponse:
 @limit("affiliate_signup")
 @sensitive_variables("body", "form")
 def register_affiliate(request: HttpRequest) -> HttpResponse:
-    """`{"name", "taxCountry", "payoutMethod", "paypalEmail"?, "payeeName"?, "iban"?,
-    "acceptTerms"}` -> 201 and one's figures.
+    """Join the program, and answer 201 with one's figures.
 
-    Everything else in the body is ignored.
+    The body: `{"name", "taxCountry", "payoutMethod", "paypalEmail"?, "payeeName"?, "iban"?,
+    "acceptTerms"}`; everything else in it is ignored.
     """
     _needs_sign_in(request)
     if affiliate_of(request):
@@ -46,7 +46,9 @@ def register_affiliate(request: HttpRequest) -> HttpResponse:
     if not form.is_valid():
         raise form.refusal()
     affiliate = join(request, form)
-    return remember_browser(JsonResponse(figures_of(affiliate), status=201), affiliate)
+    response = JsonResponse(figures_of(affiliate), status=201)
+    mark_browser(response, affiliate)
+    return response
 
 
 def _needs_sign_in(request: HttpRequest) -> None:
@@ -55,9 +57,7 @@ def _needs_sign_in(request: HttpRequest) -> None:
 
 
 def figures_of(affiliate: Affiliate) -> dict[str, Any]:
-    """Return an affiliate's own figures for programs: amounts in minor units, and as a reader
-    expects them.
-    """
+    """Return an affiliate's figures: amounts in minor units, and as a reader expects them."""
     balances = Balance.objects.filter(affiliate_id=affiliate.pk).order_by("currency")
     return {
         "code": affiliate.code,
@@ -76,9 +76,9 @@ def _balance(balance: Balance) -> dict[str, Any]:
     sums = ("pending", "payable", "paid", "held")
     return {
         "currency": balance.currency,
-        **{name: _money(getattr(balance, name), balance.currency) for name in sums},
+        **{name: _amount(getattr(balance, name), balance.currency) for name in sums},
     }
 
 
-def _money(amount: int, currency: str) -> dict[str, Any]:
-    return {"amount": amount, "display": format_money(amount, currency)}
+def _amount(amount: int, currency: str) -> dict[str, Any]:
+    return {"amount": amount, "display": str(Money(amount, currency))}

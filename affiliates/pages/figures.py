@@ -1,14 +1,14 @@
-"""What an affiliate's dashboard shows, in at most four statements, which cost the same however long
-the history is.
+"""What an affiliate's dashboard shows, in at most four statements, however long the history is.
 
-The balances are read as they stand, never added up here: requirements R081 and R197 allow figures
-five minutes old, these are exact. The funnel is counted by the day as it happens
-(`affiliates.visits`).
+The balances are stored sums, so the figures are exact; requirements R081 and R197 would allow them
+to be five minutes old. The funnel is counted by the day as it happens (`affiliates.visits`).
 """
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
@@ -16,17 +16,17 @@ from django.conf import settings
 from affiliates import visits
 from affiliates.models import Affiliate, Balance, LedgerEntry, ReferralDay
 from courses.models import Course
-from maaledu.money import format_money, percent
+from maaledu.money import percent
 from maaledu.paging import NEWEST_FIRST
 
 FUNNEL_DAYS = 90
-COURSES_AT_ONCE = 12
 ANY_PAGE = "Courses page and others"
 
 
+# --- the account ----------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Account:
-    """An affiliate with their running balances, one for each currency they have earned in."""
+    """An affiliate with their balances, one for each currency they have earned in."""
 
     affiliate: Affiliate
     balances: list[Balance]
@@ -34,39 +34,27 @@ class Account:
     def balance(self, currency: str) -> Balance | None:
         return next((balance for balance in self.balances if balance.currency == currency), None)
 
-    def is_pending(self, entry: LedgerEntry) -> bool:
-        """Whether the entry stands in `pending`, by the rule of `affiliates.ledger`: the balance
-        itself decides.
-        """
-        balance = self.balance(entry.currency)
-        is_earning = entry.kind in LedgerEntry.EARNINGS
-        return is_earning and (balance is None or entry.available_at > balance.matured_through)
+    def mark_pending(self, entries: Iterable[LedgerEntry]) -> list[LedgerEntry]:
+        """Set `is_pending` on these entries, by the rule of `affiliates.ledger`; return them."""
+        marked = list(entries)
+        for entry in marked:
+            balance = self.balance(entry.currency)
+            is_mature = balance is not None and entry.available_at <= balance.matured_through
+            entry.is_pending = entry.is_earning and not is_mature
+        return marked
 
 
 def account_of(user_id: UUID) -> Account | None:
-    """Return the account of this user, in one statement once something was earned and in two
-    before; None without one.
+    """Return the affiliate account of this user, None without one.
+
+    It takes one statement once something was earned, and two before.
     """
-    balances = list(
-        Balance.objects.filter(affiliate__user_id=user_id)
-        .select_related("affiliate")
-        .order_by("currency")
-    )
-    affiliate = (
-        balances[0].affiliate if balances else Affiliate.objects.filter(user_id=user_id).first()
-    )
-    return Account(affiliate, balances) if affiliate else None
-
-
-def earned(balance: Balance) -> int:
-    """Return everything earned less what was taken back, in minor units: payouts only move it from
-    payable to paid.
-    """
-    return balance.pending + balance.payable + balance.paid
-
-
-def payout_minimum(currency: str) -> str:
-    return format_money(settings.PAYOUT_MINIMUM, currency)
+    rows = Balance.objects.filter(affiliate__user_id=user_id).select_related("affiliate")
+    balances = list(rows.order_by("currency"))
+    if balances:
+        return Account(balances[0].affiliate, balances)
+    affiliate = Affiliate.objects.filter(user_id=user_id).first()
+    return Account(affiliate, []) if affiliate else None
 
 
 # --- the funnel -----------------------------------------------------------------------------------
@@ -99,73 +87,54 @@ class Steps:
         return percent(self.purchases, self.visits)
 
 
-@dataclass(frozen=True)
-class CourseSteps:
-    title: str
-    steps: Steps
+def funnel_of(affiliate_id: UUID) -> dict[str, Any]:
+    """Return the funnel of the last FUNNEL_DAYS days, in two statements.
 
-
-@dataclass(frozen=True)
-class Funnel:
-    """The last FUNNEL_DAYS days: in all, of each course (the best first), and of every day (the
-    oldest first).
-    """
-
-    total: Steps
-    courses: list[CourseSteps]
-    days: list[tuple[date, Steps]]
-
-
-def funnel_of(affiliate_id: UUID) -> Funnel:
-    """Return the funnel in two statements. What it reads is bounded by the days and the courses,
-    not by the history.
+    `total` is all of it, `courses` each course's title and part, the best first, and `days` each
+    day and its part, the oldest first. The rows read grow with days and courses, not the history.
     """
     today = visits.today()
     first = today - timedelta(days=FUNNEL_DAYS - 1)
     rows = ReferralDay.objects.filter(affiliate_id=affiliate_id, day__gte=first)
     by_day: defaultdict[date, Steps] = defaultdict(Steps)
     by_course: defaultdict[str, Steps] = defaultdict(Steps)
-    for day, slug, *counts in rows.values_list(
-        "day", "course_slug", "visits", "checkouts", "purchases"
-    ):
-        by_day[day] += Steps(*counts)
-        by_course[slug] += Steps(*counts)
+    counts = rows.values_list("day", "course_slug", "visits", "checkouts", "purchases")
+    for day, slug, visited, checked_out, purchased in counts:
+        steps = Steps(visited, checked_out, purchased)
+        by_day[day] += steps
+        by_course[slug] += steps
     days = [first + timedelta(days=number) for number in range(FUNNEL_DAYS)]
-    return Funnel(
-        sum(by_day.values(), Steps()), _named(by_course), [(day, by_day[day]) for day in days]
-    )
+    return {
+        "total": sum(by_day.values(), Steps()),
+        "courses": _best_first(by_course),
+        "days": [(day, by_day[day]) for day in days],
+    }
 
 
-def _named(by_course: dict[str, Steps]) -> list[CourseSteps]:
+def _best_first(by_course: dict[str, Steps]) -> list[tuple[str, Steps]]:
     slugs = [slug for slug in by_course if slug]
-    titles = (
-        dict(Course.objects.filter(slug__in=slugs).values_list("slug", "title")) if slugs else {}
-    )
-    found = [
-        CourseSteps(titles.get(slug, slug) or ANY_PAGE, steps) for slug, steps in by_course.items()
-    ]
-    return sorted(
-        found, key=lambda course: (-course.steps.purchases, -course.steps.visits, course.title)
-    )
+    rows = Course.objects.filter(slug__in=slugs).values_list("slug", "title") if slugs else ()
+    titles = {"": ANY_PAGE, **dict(rows)}
+    found = [(titles.get(slug, slug), steps) for slug, steps in by_course.items()]
+    return sorted(found, key=_rank)
+
+
+def _rank(course: tuple[str, Steps]) -> tuple[int, int, str]:
+    title, steps = course
+    return -steps.purchases, -steps.visits, title
 
 
 # --- the dashboard --------------------------------------------------------------------------------
-@dataclass(frozen=True)
-class Dashboard:
-    account: Account
-    funnel: Funnel
-    latest: list[LedgerEntry]
+def dashboard_of(account: Account) -> dict[str, Any]:
+    """Return what the dashboard shows besides the account, in three statements.
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing has happened yet: no entry ever, no visit lately."""
-        return not self.account.balances and self.funnel.total == Steps()
-
-
-def dashboard_of(account: Account) -> Dashboard:
-    """Return what the dashboard shows besides the account, in three statements; without a balance
-    there are no entries.
+    `is_empty`: there was no entry ever and no visit lately.
     """
-    entries = LedgerEntry.objects.filter(affiliate_id=account.affiliate.pk).order_by(*NEWEST_FIRST)
-    latest = list(entries[: settings.PAGE_SIZE]) if account.balances else []
-    return Dashboard(account, funnel_of(account.affiliate.pk), latest)
+    funnel = funnel_of(account.affiliate.pk)
+    rows = LedgerEntry.objects.filter(affiliate_id=account.affiliate.pk).order_by(*NEWEST_FIRST)
+    latest = rows[: settings.PAGE_SIZE] if account.balances else []  # no balance, no entries
+    return {
+        "funnel": funnel,
+        "entries": account.mark_pending(latest),
+        "is_empty": not account.balances and funnel["total"] == Steps(),
+    }

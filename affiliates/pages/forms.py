@@ -1,6 +1,4 @@
-"""What somebody who joins tells us, and where their money is to go. No rate, no status, no code:
-those are the server's.
-"""
+"""The forms of joining and of the payout details. They never read a rate, a status or a code."""
 
 import functools
 import unicodedata
@@ -37,27 +35,24 @@ WRONG_IBAN = (
 
 @functools.cache
 def countries() -> list[tuple[str, str]]:
-    """Return every country's code and the name that people use for it, in the order of a
-    dictionary.
-    """
+    """Return every country's code and common name, sorted by name without accents."""
     names = [
         (country.alpha_2, getattr(country, "common_name", country.name))
         for country in pycountry.countries
     ]
-    return sorted(names, key=lambda country: _without_accents(country[1]))
+    return sorted(names, key=_without_accents)
 
 
-def _without_accents(name: str) -> str:
-    return "".join(
-        c for c in unicodedata.normalize("NFKD", name) if not unicodedata.combining(c)
-    ).casefold()
+def _without_accents(country: tuple[str, str]) -> str:
+    characters = unicodedata.normalize("NFKD", country[1])
+    return "".join(c for c in characters if not unicodedata.combining(c)).casefold()
 
 
 def _choices() -> list[tuple[str, str]]:
     return [("", "Choose a country"), *countries()]
 
 
-def _plain(text: str) -> str:
+def _payee_name(text: str) -> str:
     name = " ".join(text.split())
     if not name.isprintable():
         raise forms.ValidationError("Enter a name without control characters.", code="invalid")
@@ -65,8 +60,8 @@ def _plain(text: str) -> str:
 
 
 def _paypal(text: str) -> str:
-    """An address that a spreadsheet would run as a formula cannot be written into a payout file."""
     address = normalize_email(text)
+    # A spreadsheet would run it as a formula, so it could not be written to a payout file.
     if address.startswith(("=", "+", "-", "@")):
         raise forms.ValidationError(
             "Enter an address that begins with a letter or a digit.", code="invalid"
@@ -86,15 +81,9 @@ def _text(**attrs: str) -> forms.TextInput:
 
 
 class PayoutForm(PersonForm):
-    """How somebody wants to be paid. Only what the chosen method needs is read; the rest may be
-    anything.
-    """
+    """How somebody wants to be paid; only the fields of the chosen method are read."""
 
-    READERS = {
-        "paypal_email": _paypal,
-        "payee_name": _plain,
-        "iban": _iban,
-    }
+    READERS = {"paypal_email": _paypal, "payee_name": _payee_name, "iban": _iban}
 
     method = forms.ChoiceField(
         choices=Affiliate.METHODS,
@@ -155,15 +144,7 @@ class PayoutForm(PersonForm):
 
 
 class JoinForm(PayoutForm):
-    field_order = (
-        "name",
-        "tax_country",
-        "method",
-        "paypal_email",
-        "payee_name",
-        "iban",
-        "accept_terms",
-    )
+    # In the order of the page, which is that of the messages as well.
     JSON_NAMES = {
         "name": "name",
         "tax_country": "taxCountry",
@@ -173,6 +154,7 @@ class JoinForm(PayoutForm):
         "iban": "iban",
         "accept_terms": "acceptTerms",
     }
+    field_order = tuple(JSON_NAMES)
 
     name = forms.CharField(
         max_length=MAX_SHOWN_NAME,
@@ -198,15 +180,13 @@ class JoinForm(PayoutForm):
 
     @classmethod
     def of_json(cls, body: dict[str, Any]) -> "JoinForm":
-        """Read what a program sends: text for every field, and a real `true` for the terms;
-        anything else counts as missing.
-        """
+        """Read a JSON body: text for every field and `true` for the terms, else it is missing."""
         texts = {field: body.get(name) for field, name in cls.JSON_NAMES.items()}
         known = {field: text for field, text in texts.items() if isinstance(text, str)}
         return cls({**known, "accept_terms": texts["accept_terms"] is True})
 
     def refusal(self) -> InvalidJoining:
-        """Return the form's errors as one refusal: all of them in words, and by field."""
+        """Return the form's errors as one refusal, with all messages together and by field."""
         messages = {
             self.JSON_NAMES.get(name, name): [str(message) for message in errors]
             for name, errors in self.errors.items()

@@ -1,46 +1,28 @@
-"""The link builder: an affiliate's own link to every course on sale, and what a sale of it
-earns.
-"""
+"""The link builder: an affiliate's link to every course on sale, and what a sale of it earns."""
 
-from dataclasses import dataclass
+from typing import Any
 
 from affiliates.models import Affiliate
 from courses.models import Course
-from courses.searching import clean_query
-from maaledu.money import format_money, share
-from maaledu.paging import paginate
+from maaledu.money import Money, share
+from maaledu.paging import Page, paginate
 
 
-@dataclass(frozen=True)
-class CourseLink:
-    course: Course
-    url: str
-    earns: str
+def build(affiliate: Affiliate, *, query: str = "", cursor: str = "") -> Page:
+    """Return a page of links to the courses on sale with every word of `query`, newest first.
 
-
-@dataclass(frozen=True)
-class Shelf:
-    """One page of links; `query` is what was searched for, as it was understood."""
-
-    query: str
-    links: list[CourseLink]
-    next_cursor: str
-
-
-def build(affiliate: Affiliate, *, query: str = "", cursor: str = "") -> Shelf:
-    """Return the links to the courses on sale that contain every word of `query`, newest first.
     Raises BadCursor.
     """
-    words = clean_query(query)
-    page = paginate(Course.objects.on_sale().search(words).for_cards(), cursor=cursor)
-    return Shelf(words, [_link(affiliate, course) for course in page.rows], page.next_cursor)
+    page = paginate(Course.objects.on_sale().search(query).for_cards(), cursor=cursor)
+    links = [_link(affiliate, course) for course in page.rows]
+    return Page(links, page.next_cursor, page.has_more)
 
 
-def _link(affiliate: Affiliate, course: Course) -> CourseLink:
+def _link(affiliate: Affiliate, course: Course) -> dict[str, Any]:
     """A free course earns nothing (decisions: commission), but its link works and is counted."""
     earned = share(course.price, affiliate.rate_basis_points)
-    return CourseLink(
-        course,
-        affiliate.link_to(course.slug),
-        format_money(earned, course.currency) if earned else "",
-    )
+    return {
+        "course": course,
+        "url": affiliate.link_to(course.slug),
+        "earns": Money(earned, course.currency) if earned else "",
+    }

@@ -1,4 +1,4 @@
-"""The affiliate program's own page, joining it, and saying where the money is to go."""
+"""The affiliate program's page, joining it, and changing the payout details."""
 
 from typing import Any, cast
 
@@ -17,20 +17,25 @@ from django.views.decorators.http import require_safe
 from accounts.models import User
 from affiliates import attribution, mails, memberships, middleware
 from affiliates.attribution import FIRST_CLICK
-from affiliates.commissions import CAPPED, Sale, amount_of
+from affiliates.commissions import CAPPED, earned
 from affiliates.errors import AlreadyAffiliate
 from affiliates.models import Affiliate
 from affiliates.pages.forms import JoinForm, PayoutForm
 from courses.discounts import discounted
-from maaledu.db import new_id
 from maaledu.limits import limit
-from maaledu.money import format_money, rate_text
+from maaledu.money import Money, rate_text
 from maaledu.public_pages import public_page
 
 EXAMPLE_PRICE, EXAMPLE_CURRENCY, EXAMPLE_GRANT = 49900, "usd", 50
-# Kept out of error reports; nothing logs them either.
+# Django leaves these fields out of error reports; nothing logs them either.
 ACCOUNTS = ("iban", "paypal_email", "payee_name")
-KNOWN_ALREADY = "You are in the affiliate program already."
+WELCOME = (
+    "Welcome to the affiliate program. Your link works from now on; we have sent it to you by"
+    " e-mail as well."
+)
+APPLIED = (
+    "Thank you, we have your application. You get an e-mail as soon as somebody has looked at it."
+)
 
 
 @require_safe
@@ -50,27 +55,17 @@ def _program_facts() -> dict[str, Any]:
     }
 
 
-def _example() -> dict[str, str]:
-    """A course sold with a grant: the commission is reckoned by the very function that books it."""
+def _example() -> dict[str, Any]:
+    """Return a sale with a grant, its commission by the function that books commissions."""
     price = discounted(EXAMPLE_PRICE, EXAMPLE_GRANT, EXAMPLE_CURRENCY)
-    sale = Sale(
-        enrollment_id=new_id(),
-        affiliate_id=new_id(),
-        course_slug="",
-        course_title="",
-        base=price.list_price,
-        rate_basis_points=settings.AFFILIATE_RATE_BASIS_POINTS,
-        amount_paid=price.to_pay,
-        currency=price.currency,
-    )
-    amounts = {
-        "list_price": price.list_price,
-        "discount": price.list_price - price.to_pay,
-        "paid": price.to_pay,
-        "earned": amount_of(sale),
+    rate = settings.AFFILIATE_RATE_BASIS_POINTS
+    return {
+        "list_price": Money(price.list_price, price.currency),
+        "grant": f"{EXAMPLE_GRANT} %",
+        "discount": Money(price.discount, price.currency),
+        "paid": Money(price.to_pay, price.currency),
+        "earned": Money(earned(price.list_price, rate, paid=price.to_pay), price.currency),
     }
-    shown = {name: format_money(amount, price.currency) for name, amount in amounts.items()}
-    return {**shown, "grant": f"{EXAMPLE_GRANT} %"}
 
 
 def affiliate_of(request: HttpRequest) -> Affiliate | None:
@@ -82,9 +77,7 @@ def affiliate_of(request: HttpRequest) -> Affiliate | None:
 @method_decorator(login_required, name="dispatch")
 @method_decorator(sensitive_post_parameters(*ACCOUNTS), name="dispatch")
 class JoinView(View):
-    """Becoming an affiliate, for somebody signed in whose address is confirmed (requirement
-    R067).
-    """
+    """Joining the program, for a user with a confirmed address (requirement R067)."""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if memberships.has_verified_address(cast("User", request.user)):
@@ -111,11 +104,13 @@ class JoinView(View):
             if not affiliate_of(request):
                 raise
             return self.known_already(request)
-        messages.success(request, _welcome(affiliate))
-        return remember_browser(redirect("affiliate_dashboard"), affiliate)
+        messages.success(request, WELCOME if affiliate.is_active else APPLIED)
+        response = redirect("affiliate_dashboard")
+        middleware.mark_browser(response, affiliate)
+        return response
 
     def known_already(self, request: HttpRequest) -> HttpResponse:
-        messages.info(request, KNOWN_ALREADY)
+        messages.info(request, AlreadyAffiliate.message)
         return redirect("affiliate_dashboard")
 
     def page(self, request: HttpRequest, form: JoinForm, *, status: int = 200) -> HttpResponse:
@@ -130,30 +125,10 @@ def join(request: HttpRequest, form: JoinForm) -> Affiliate:
     )
 
 
-def _welcome(affiliate: Affiliate) -> str:
-    if affiliate.is_active:
-        return (
-            "Welcome to the affiliate program. Your link works from now on; we have sent it to you"
-            " by e-mail as well."
-        )
-    return (
-        "Thank you, we have your application. You get an e-mail as soon as somebody has looked"
-        " at it."
-    )
-
-
-def remember_browser(response: HttpResponse, affiliate: Affiliate) -> HttpResponse:
-    """Mark the affiliate's own browser, for the review of sales that are made in it."""
-    middleware.set_cookie(
-        response, settings.PARTNER_COOKIE_NAME, attribution.seal_partner(affiliate.code)
-    )
-    return response
-
-
 @method_decorator(login_required, name="dispatch")
 @method_decorator(sensitive_post_parameters(*ACCOUNTS), name="dispatch")
 class DetailsView(View):
-    """Where the money goes: shown in part, and changed by whoever has just given the password."""
+    """The payout details: shown in part, and changed only right after entering the password."""
 
     @method_decorator(reauthentication_required)
     def get(self, request: HttpRequest) -> HttpResponse:
@@ -168,8 +143,8 @@ class DetailsView(View):
         try:
             return self.change(request)
         except ReauthenticationRequired:
-            # Left to allauth, the form's whole content would be kept in the session, account number
-            # and all.
+            # Caught here because allauth would store the whole form in the session, account number
+            # included.
             messages.warning(
                 request,
                 "Please enter the new details once more: too much time has passed since you gave"

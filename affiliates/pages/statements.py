@@ -1,11 +1,11 @@
-"""An affiliate's account month by month, in UTC: what was owed before, each entry, what was owed
-after.
+"""An affiliate's account by month, in UTC: what was owed before, each entry, what was owed after.
 
-The opening balance is computed back from the running balance: what is owed now less every entry
-since. One statement reads both, so that an entry written meanwhile is in both or in neither.
+The opening balance is computed back from the present balance, by subtracting every entry since.
+One statement reads both, so that an entry written meanwhile is in both or in neither.
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -17,16 +17,15 @@ from django.utils.dateformat import format as format_date
 
 from affiliates.errors import StatementNotFound
 from affiliates.models import Balance, LedgerEntry
-from affiliates.pages.entry_rows import Line, line
 from affiliates.pages.figures import Account
-from maaledu.money import format_money, plain_amount, rate_text
+from maaledu.money import Money, plain_amount, rate_text
 
 WRITTEN = re.compile(r"([0-9]{4})-([0-9]{2})")
 MONTHS_AT_ONCE = 12
 ENTRIES_ON_A_PAGE = 500
 STREAMED_AT_ONCE = 1000
 OLDEST_FIRST = ("created_at", "id")
-COLUMNS = (
+COLUMNS = [
     "Time (UTC)",
     "Kind",
     "What",
@@ -37,7 +36,7 @@ COLUMNS = (
     "Currency",
     "Payable from",
     "Entry",
-)
+]
 
 
 # --- months ---------------------------------------------------------------------------------------
@@ -48,8 +47,8 @@ class Month:
 
     @classmethod
     def of(cls, moment: datetime) -> "Month":
-        there = moment.astimezone(UTC)
-        return cls(there.year, there.month)
+        in_utc = moment.astimezone(UTC)
+        return cls(in_utc.year, in_utc.month)
 
     def __str__(self) -> str:
         return f"{self.year:04d}-{self.number:02d}"
@@ -73,9 +72,7 @@ class Month:
 
 
 def read_month(account: Account, text: str) -> Month:
-    """Return the month an address names: from that of joining to this one. Raises StatementNotFound
-    for anything else.
-    """
+    """Return an address's month, from that of joining to this one. Raises StatementNotFound."""
     written = WRITTEN.fullmatch(text)
     month = Month(int(written[1]), int(written[2])) if written else None
     first, last = Month.of(account.affiliate.created_at), Month.of(timezone.now())
@@ -87,11 +84,9 @@ def read_month(account: Account, text: str) -> Month:
 def months_with_entries(
     account: Account, *, before: Month | None = None
 ) -> tuple[list[Month], bool]:
-    """Return up to MONTHS_AT_ONCE months in which there are entries, the latest first, and whether
-    there are older ones.
+    """Return up to MONTHS_AT_ONCE months with entries, latest first, and whether there are more.
 
-    It leaps from month to month along the index, so that it costs the same however many entries a
-    month has.
+    Each month takes one read along the index, however many entries it has.
     """
     found: list[Month] = []
     until = before.start if before else None
@@ -109,174 +104,106 @@ def _latest_month(account: Account, until: datetime | None) -> Month | None:
 
 
 # --- one month ------------------------------------------------------------------------------------
-@dataclass(frozen=True)
-class Movement:
-    """What the entries of one kind add up to in the month."""
+def sections(account: Account, month: Month) -> list[dict[str, Any]]:
+    """Return the month in each currency in which something was owed or booked.
 
-    kind: str
-    count: int
-    amount_display: str
-
-
-@dataclass(frozen=True)
-class Section:
-    """The month in one currency; `lines` are the first ENTRIES_ON_A_PAGE of its `count` entries."""
-
-    currency: str
-    opening: int
-    closing: int
-    count: int
-    movements: list[Movement]
-    lines: list[Line]
-
-    @property
-    def opening_display(self) -> str:
-        return format_money(self.opening, self.currency)
-
-    @property
-    def closing_display(self) -> str:
-        return format_money(self.closing, self.currency)
-
-    @property
-    def is_complete(self) -> bool:
-        return len(self.lines) == self.count
-
-
-def sections(account: Account, month: Month) -> list[Section]:
-    """Return the month in each currency in which something was owed or booked."""
-    openings = opening_balances(account, month)
-    totals = _totals(account, month)
-    found = [
-        _section(account, month, currency, (opening, totals))
-        for currency, opening in openings.items()
-    ]
-    return [section for section in found if section.count or section.opening]
-
-
-def opening_balances(account: Account, month: Month) -> dict[str, int]:
-    """Return what was owed when the month began, pending and payable together, in minor units by
-    currency.
+    `entries` are the first ENTRIES_ON_A_PAGE of `count` entries.
     """
+    movements = _movements(account, month)
+    return [
+        _section(account, month, opening=opening, movements=movements[opening.currency])
+        for opening in opening_balances(account, month)
+        if opening.amount or movements[opening.currency]
+    ]
+
+
+def _section(
+    account: Account, month: Month, *, opening: Money, movements: list[dict[str, Any]]
+) -> dict[str, Any]:
+    currency = opening.currency
+    entries = _entries(account, month, currency)[:ENTRIES_ON_A_PAGE] if movements else []
+    closing = opening.amount + sum(movement["amount"].amount for movement in movements)
+    return {
+        "currency": currency,
+        "opening": opening,
+        "closing": Money(closing, currency),
+        "movements": movements,
+        "count": sum(movement["count"] for movement in movements),
+        "entries": account.mark_pending(entries),
+    }
+
+
+def _movements(account: Account, month: Month) -> dict[str, list[dict[str, Any]]]:
+    """Return by currency what the entries of each kind add up to in the month."""
+    rows = _entries(account, month).values("currency", "kind")
+    totals = list(rows.annotate(total=Sum("amount"), entries=Count("pk")))
+    found: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    for kind, name in LedgerEntry.KINDS:
+        for row in totals:
+            if row["kind"] == kind:
+                amount = Money(row["total"], row["currency"])
+                movement = {"name": name, "count": row["entries"], "amount": amount}
+                found[row["currency"]].append(movement)
+    return found
+
+
+def opening_balances(account: Account, month: Month) -> list[Money]:
+    """Return what was owed when the month began, pending and payable together, by currency."""
     entries = LedgerEntry.objects.filter(
         affiliate_id=OuterRef("affiliate_id"), currency=OuterRef("currency")
     )
-    since = (
-        entries.filter(created_at__gte=month.start)
-        .order_by()
-        .values("currency")
-        .annotate(total=Sum("amount"))
-        .values("total")
-    )
-    balances = (
-        Balance.objects.filter(affiliate_id=account.affiliate.pk)
-        .annotate(since=Subquery(since))
-        .order_by("currency")
-    )
-    return {
-        balance.currency: balance.pending + balance.payable - (balance.since or 0)
-        for balance in balances
-    }
+    later = entries.filter(created_at__gte=month.start).values("currency")
+    since = later.annotate(total=Sum("amount")).values("total")
+    balances = Balance.objects.filter(affiliate_id=account.affiliate.pk).order_by("currency")
+    return [
+        Money(balance.pending + balance.payable - (balance.since or 0), balance.currency)
+        for balance in balances.annotate(since=Subquery(since))
+    ]
 
 
-def _entries(account: Account, month: Month) -> QuerySet[LedgerEntry]:
-    return LedgerEntry.objects.filter(
+def _entries(account: Account, month: Month, currency: str = "") -> QuerySet[LedgerEntry]:
+    rows = LedgerEntry.objects.filter(
         affiliate_id=account.affiliate.pk, created_at__gte=month.start, created_at__lt=month.end
     )
-
-
-Totals = dict[tuple[str, str], tuple[int, int]]
-
-
-def _totals(account: Account, month: Month) -> Totals:
-    """Return the sum and the number of the month's entries by currency and kind."""
-    rows = (
-        _entries(account, month)
-        .order_by()
-        .values("currency", "kind")
-        .annotate(total=Sum("amount"), entries=Count("pk"))
-    )
-    return {(row["currency"], row["kind"]): (row["total"], row["entries"]) for row in rows}
-
-
-def _section(account: Account, month: Month, currency: str, sums: tuple[int, Totals]) -> Section:
-    opening, totals = sums
-    here = {
-        kind: totals[currency, kind]
-        for kind, _name in LedgerEntry.KINDS
-        if (currency, kind) in totals
-    }
-    names = dict(LedgerEntry.KINDS)
-    movements = [
-        Movement(names[kind], count, format_money(total, currency))
-        for kind, (total, count) in here.items()
-    ]
-    entries = (
-        _entries(account, month)
-        .filter(currency=currency)
-        .order_by(*OLDEST_FIRST)[:ENTRIES_ON_A_PAGE]
-        if here
-        else []
-    )
-    return Section(
-        currency=currency,
-        opening=opening,
-        closing=opening + sum(total for total, _count in here.values()),
-        count=sum(count for _total, count in here.values()),
-        movements=movements,
-        lines=[line(entry, account) for entry in entries],
-    )
+    return rows.filter(currency=currency).order_by(*OLDEST_FIRST) if currency else rows
 
 
 # --- as CSV ---------------------------------------------------------------------------------------
-def csv_rows(account: Account, month: Month) -> Iterator[tuple[Any, ...]]:
-    """Yield the month as rows: for each currency the opening balance, every entry, and the closing
-    balance.
+def csv_rows(account: Account, month: Month) -> Iterator[list[Any]]:
+    """Yield the month as rows: in each currency the opening balance, each entry, the closing one.
 
-    Amounts stand under credit or debit without a sign, because a spreadsheet takes a leading minus
-    for a formula.
+    Credit and debit have no sign: a spreadsheet would take a leading minus for a formula.
     """
     yield COLUMNS
-    for currency, opening in opening_balances(account, month).items():
-        yield _balance_row("Opening balance", month.start, opening, currency)
-        closing = opening
-        entries = _entries(account, month).filter(currency=currency).order_by(*OLDEST_FIRST)
-        for entry in entries.iterator(STREAMED_AT_ONCE):
+    for opening in opening_balances(account, month):
+        yield _balance_row("Opening balance", month.start, opening)
+        closing = opening.amount
+        for entry in _entries(account, month, opening.currency).iterator(STREAMED_AT_ONCE):
             closing += entry.amount
-            yield _entry_row(line(entry, account))
-        yield _balance_row("Closing balance", min(month.end, timezone.now()), closing, currency)
+            yield _entry_row(entry)
+        until = min(month.end, timezone.now())
+        yield _balance_row("Closing balance", until, Money(closing, opening.currency))
 
 
-def _balance_row(name: str, moment: datetime, amount: int, currency: str) -> tuple[Any, ...]:
-    return (
-        _time(moment),
-        name,
-        "",
-        "",
-        "",
-        *_credit_and_debit(amount, currency),
-        currency.upper(),
-        "",
-        "",
-    )
+def _balance_row(name: str, moment: datetime, balance: Money) -> list[Any]:
+    credit, debit = _credit_and_debit(balance.amount, balance.currency)
+    return [_time(moment), name, "", "", "", credit, debit, balance.currency.upper(), "", ""]
 
 
-def _entry_row(shown: Line) -> tuple[Any, ...]:
-    entry = shown.entry
-    base = plain_amount(entry.base, entry.currency) if entry.base is not None else ""
-    rate = rate_text(entry.rate_basis_points) if entry.rate_basis_points is not None else ""
-    payable_from = _time(entry.available_at) if shown.is_earning else ""
-    amounts = _credit_and_debit(entry.amount, entry.currency)
-    return (
+def _entry_row(entry: LedgerEntry) -> list[Any]:
+    credit, debit = _credit_and_debit(entry.amount, entry.currency)
+    return [
         _time(entry.created_at),
-        shown.kind,
-        shown.title,
-        base,
-        rate,
-        *amounts,
+        entry.name,
+        entry.subject,
+        plain_amount(entry.base, entry.currency) if entry.base is not None else "",
+        rate_text(entry.rate_basis_points) if entry.rate_basis_points is not None else "",
+        credit,
+        debit,
         entry.currency.upper(),
-        payable_from,
+        _time(entry.available_at) if entry.is_earning else "",
         entry.pk,
-    )
+    ]
 
 
 def _credit_and_debit(amount: int, currency: str) -> tuple[str, str]:

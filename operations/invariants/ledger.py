@@ -166,7 +166,7 @@ def _miscredited(enrollment: Enrollment, commission: Commission | None) -> str:
         is_over = enrollment.status == Enrollment.REFUNDED and not commission.net
         return "" if is_over else "has a commission and no payment"
     outcome = reversals.outcome_of(payment)
-    back = commissions.taken_back(
+    back = commissions.reversed_part(
         commission.amount, refunded=outcome.reversed_amount, paid=outcome.paid
     )
     return (

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from affiliates.commissions import Sale, amount_of, taken_back
+from affiliates.commissions import Sale, reversed_part
 from tests.affiliates.sale_model import half_up
 
 AMOUNTS = st.integers(1, 10**9)
@@ -31,13 +31,13 @@ def sale_of(base: int, rate: int, paid: int) -> Sale:
     ],
 )
 def test_the_worked_figures_hold(base: int, rate: int, paid: int, earned: int) -> None:
-    assert amount_of(sale_of(base, rate, paid)) == earned
+    assert sale_of(base, rate, paid).commission == earned
 
 
 @given(AMOUNTS, st.integers(0, 10_000), AMOUNTS)
 @hypothesis_settings(max_examples=500, deadline=None)
 def test_a_commission_is_base_times_rate_half_up(base: int, rate: int, paid: int) -> None:
-    assert amount_of(sale_of(base, rate, paid)) == half_up(Fraction(base * rate, 10_000))
+    assert sale_of(base, rate, paid).commission == half_up(Fraction(base * rate, 10_000))
 
 
 @given(AMOUNTS, st.lists(AMOUNTS, min_size=1, max_size=8))
@@ -51,7 +51,7 @@ def test_the_parts_of_any_refunds_add_up_to_the_commission(
     paid, refunded, steps = sum(parts), 0, []
     for part in parts:
         refunded += part
-        back = taken_back(commission, refunded=refunded, paid=paid)
+        back = reversed_part(commission, refunded=refunded, paid=paid)
         assert back == min(commission, half_up(Fraction(commission * refunded, paid)))
         steps.append(back - sum(steps))
     assert all(step >= 0 for step in steps)
@@ -63,4 +63,4 @@ def test_the_parts_of_any_refunds_add_up_to_the_commission(
 def test_no_more_than_the_commission_is_ever_taken_back(
     commission: int, paid: int, refunded: int
 ) -> None:
-    assert 0 <= taken_back(commission, refunded=refunded, paid=paid) <= commission
+    assert 0 <= reversed_part(commission, refunded=refunded, paid=paid) <= commission

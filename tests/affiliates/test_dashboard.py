@@ -16,11 +16,11 @@ from django.utils import timezone
 from affiliates import ledger, memberships
 from affiliates.models import Affiliate, LedgerEntry, ReferralDay
 from affiliates.pages import chart, entries, figures
-from affiliates.pages.entry_rows import Arithmetic
+from affiliates.pages.arithmetic import Arithmetic
 from affiliates.pages.figures import Account, Steps
 from affiliates.payout_details import PayoutDetails
 from maaledu import money
-from maaledu.money import rate_text
+from maaledu.money import Money, rate_text
 from maaledu.paging import paginate
 from tests.affiliates.history import (
     BROWSER,
@@ -59,7 +59,7 @@ def entries_on_all_pages(client: Client, address: str) -> list[LedgerEntry]:
     while address:
         page = client.get(address)
         assert page.status_code == 200
-        found += [line.entry for line in page.context["lines"]]
+        found += page.context["entries"]
         address = f"{ENTRIES}{page.context['next_url']}" if page.context["next_url"] else ""
     return found
 
@@ -149,10 +149,10 @@ def test_half_the_price_with_a_grant_earns_ten_percent_of_the_whole(client: Clie
     partner = signed_in(affiliate)
     page = partner.get(DASHBOARD)
     assert "Pending $49.90" in text_of(page)
-    (line,) = page.context["lines"]
-    told = text_of(partner.get(f"{ENTRIES}{line.entry.pk}/"))
-    assert "10 % of $499.00 (the price before any discount) = $49.90" in told
-    assert "249.50" not in told
+    (entry,) = page.context["entries"]
+    detail = text_of(partner.get(f"{ENTRIES}{entry.pk}/"))
+    assert "10 % of $499.00 (the price before any discount) = $49.90" in detail
+    assert "249.50" not in detail
 
 
 def test_every_figure_is_the_sum_of_the_entries_that_explain_it(settings):
@@ -161,12 +161,12 @@ def test_every_figure_is_the_sum_of_the_entries_that_explain_it(settings):
     adjust(other, 777, "other")
     partner = signed_in(affiliate)
     for balance in account_of(affiliate).balances:
-        for key, figure in entries.figures_of(balance).items():
+        for key in entries.NAMES:
             shown = entries_on_all_pages(
                 partner, f"{ENTRIES}?figure={key}&currency={balance.currency}"
             )
             sign = -1 if key == "paid" else 1
-            assert sign * sum(entry.amount for entry in shown) == figure.amount, (
+            assert sign * sum(entry.amount for entry in shown) == getattr(balance, key), (
                 key,
                 balance.currency,
             )
@@ -179,7 +179,7 @@ def test_every_figure_is_the_sum_of_the_entries_that_explain_it(settings):
     adjustments = sum(range(100, 125))
     assert (dollars.pending, dollars.paid, dollars.held) == (4990, 9980, 4990)
     assert dollars.payable == 4990 - 1663 + adjustments
-    assert figures.earned(dollars) == 4990 * 4 - 1663 + adjustments
+    assert dollars.earned == 4990 * 4 - 1663 + adjustments
 
 
 def test_the_dashboard_links_each_figure_to_its_explanation(settings):
@@ -191,10 +191,10 @@ def test_the_dashboard_links_each_figure_to_its_explanation(settings):
     assert len(links) == 5 + 4  # dollars have something on hold, euros have not
     for link in links:
         answer = partner.get(link.replace("&amp;", "&"))
-        figure = answer.context["figure"]
-        assert f"<h1>{figure.name}: " in answer.content.decode()
-        assert figure.amount_display in text_of(answer)
-        assert figure.amount_display in page
+        name, amount = answer.context["name"], str(answer.context["amount"])
+        assert f"<h1>{name}: " in answer.content.decode()
+        assert amount in text_of(answer)
+        assert amount in page
 
 
 def test_a_negative_balance_is_explained(client: Client, settings):
@@ -227,7 +227,7 @@ def test_a_payout_shows_what_it_paid_for(settings):
         ("commission", 4990),
     ]
     told = text_of(partner.get(f"{ENTRIES}{paid_for[0].pk}/"))
-    assert f"{payout.amount_display} to DE•• •••• 3000, sent on" in told
+    assert f"{Money(payout.amount, payout.currency)} to DE•• •••• 3000, sent on" in told
     assert "SEPA-7" in told
     booked = LedgerEntry.objects.get(kind=LedgerEntry.PAYOUT)
     assert "Payout of −$99.80" in text_of(partner.get(f"{ENTRIES}{booked.pk}/"))
@@ -254,7 +254,7 @@ def test_an_entry_tells_its_whole_story(client: Client):
     taken = text_of(partner.get(f"{ENTRIES}{reversal.pk}/"))
     assert "Reversal of −$6.67 Project Finance" in taken
     assert (
-        "Your commission of $20.00 is taken back in the same proportion: $6.67 with this entry"
+        "Your commission of $20.00 is reversed in the same proportion: $6.67 with this entry"
         in taken
     )
     assert "6666" not in taken
@@ -272,7 +272,7 @@ def test_a_reversal_that_was_undone_says_so(client: Client):
         ),
     )
     given_back = LedgerEntry.objects.get(kind=LedgerEntry.REVERSAL, amount__gt=0)
-    assert "Reversal undone of $49.90" in text_of(
+    assert "Reinstatement of $49.90" in text_of(
         signed_in(affiliate).get(f"{ENTRIES}{given_back.pk}/")
     )
 
@@ -352,12 +352,12 @@ def test_the_funnel_counts_visits_checkouts_and_purchases_by_course(client: Clie
     sell(client, affiliate, course)
     page = signed_in(affiliate).get(DASHBOARD)
     funnel = page.context["funnel"]
-    assert funnel.total == Steps(visits=4, checkouts=0, purchases=1)
-    assert [(row.title, row.steps, row.steps.rate) for row in funnel.courses] == [
+    assert funnel["total"] == Steps(visits=4, checkouts=0, purchases=1)
+    assert [(title, steps, steps.rate) for title, steps in funnel["courses"]] == [
         ("Data Analysis", Steps(3, 0, 1), "33.3 %"),
         (figures.ANY_PAGE, Steps(1, 0, 0), "0.0 %"),
     ]
-    assert funnel.days[-1] == (timezone.now().date(), funnel.total)
+    assert funnel["days"][-1] == (timezone.now().date(), funnel["total"])
     assert "Data Analysis 3 0 1 33.3 %" in text_of(page)
 
 
@@ -374,8 +374,9 @@ def test_the_funnel_is_that_of_the_last_ninety_days_and_of_this_partner():
             affiliate=owner, day=today - timedelta(days=age), course_slug="", visits=visits
         )
     funnel = figures.funnel_of(affiliate.pk)
-    assert funnel.total == Steps(visits=11)
-    assert (len(funnel.days), funnel.days[0], funnel.days[-1]) == (
+    days = funnel["days"]
+    assert funnel["total"] == Steps(visits=11)
+    assert (len(days), days[0], days[-1]) == (
         90,
         (today - timedelta(days=89), Steps(10)),
         (today, Steps(1)),
@@ -387,7 +388,7 @@ def test_a_course_that_is_gone_keeps_its_line():
     ReferralDay.objects.create(
         affiliate=affiliate, day=timezone.now().date(), course_slug="gone", visits=2
     )
-    assert [row.title for row in figures.funnel_of(affiliate.pk).courses] == ["gone"]
+    assert [title for title, _steps in figures.funnel_of(affiliate.pk)["courses"]] == ["gone"]
 
 
 @pytest.mark.parametrize(
@@ -447,16 +448,20 @@ def test_a_chart_stands_on_its_baseline_and_reaches_the_top_on_the_best_day():
         "Visits",
         [(first + timedelta(days=number), count) for number, count in enumerate([0, 1, 400, 200])],
     )
-    assert [(column.x, column.y, column.height) for column in drawn.columns] == [
+    assert [(column["x"], column["y"], column["height"]) for column in drawn["columns"]] == [
         (11, 98, 2),
         (21, 0, 100),
         (31, 50, 50),
     ]
-    assert (drawn.width, drawn.highest) == (40, 400)
-    assert drawn.summary == "Visits: 601 in 4 days, most on Nov 3: 400."
-    assert chart.draw("Visits", [(first, 0)]) == chart.Chart(
-        "Visits", 10, 0, [], "Visits: none in these 1 days."
-    )
+    assert (drawn["width"], drawn["highest"]) == (40, 400)
+    assert drawn["summary"] == "Visits: 601 in 4 days, most on Nov 3: 400."
+    assert chart.draw("Visits", [(first, 0)]) == {
+        "name": "Visits",
+        "width": 10,
+        "highest": 0,
+        "columns": [],
+        "summary": "Visits: none in these 1 days.",
+    }
 
 
 # --- a new partner --------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from affiliates.models import Affiliate, Balance, Payout, PayoutBatch
 from affiliates.pages import entries
 from affiliates.pages.figures import account_of
 from enrollments.models import Enrollment
+from maaledu.money import Money
 from operations import invariants
 from payments.models import Payment
 from tests.affiliates.history import signed_in
@@ -63,12 +64,13 @@ def assert_on_hold(affiliate: Affiliate, amount: int) -> None:
     assert balance_of(affiliate)[3] == amount
     account = account_of(affiliate.user_id)
     assert account
-    figure = entries.figure_of(account, entries.HELD, "usd")
-    assert sum(entry.amount for entry in entries.entries_of(figure).rows) == amount
+    balance = entries.balance_of(account, entries.HELD, "usd")
+    shown_entries = entries.entries_of(balance, entries.HELD).rows
+    assert sum(entry.amount for entry in shown_entries) == amount
     page = shown(affiliate, DASHBOARD)
+    held = Money(balance.held, balance.currency)
     assert (
-        f"{figure.amount_display} is on hold while a dispute or a review is decided; until then it"
-        " counts as" in page
+        f"{held} is on hold while a dispute or a review is decided; until then it counts as" in page
     ) == bool(amount)
     assert ("on hold" in page) == bool(amount)
     assert invariants.verify() == []

@@ -100,8 +100,8 @@ def test_a_month_begins_and_ends_at_midnight_utc():
     ):
         page = partner.get(f"{LIST}{month}/")
         (section,) = page.context["sections"]
-        assert (section.opening, section.closing) == (opening, closing)
-        assert [line.entry.amount for line in section.lines] == amounts
+        assert (section["opening"].amount, section["closing"].amount) == (opening, closing)
+        assert [entry.amount for entry in section["entries"]] == amounts
         assert "All times are UTC" in text_of(page)
 
 
@@ -113,9 +113,9 @@ def test_each_month_opens_with_what_the_one_before_closed_with(settings):
     closing = 0
     for month in reversed(months):
         (section,) = statements.sections(account, month)
-        assert section.opening == closing
-        assert section.closing == section.opening + sum(line.entry.amount for line in section.lines)
-        closing = section.closing
+        assert section["opening"].amount == closing
+        closing += sum(entry.amount for entry in section["entries"])
+        assert section["closing"].amount == closing
     balance = account.balance("usd")
     assert balance
     assert closing == balance.pending + balance.payable
@@ -126,13 +126,16 @@ def test_the_running_month_closes_with_the_balance_of_now_in_every_currency(sett
     affiliate = make_affiliate()
     live_through(affiliate, settings)
     page = signed_in(affiliate).get(f"{LIST}{this_month()}/")
-    closings = {section.currency: section.closing for section in page.context["sections"]}
+    closings = {
+        section["currency"]: section["closing"].amount for section in page.context["sections"]
+    }
     assert closings == {
         balance.currency: balance.pending + balance.payable for balance in Balance.objects.all()
     }
     dollars = page.context["sections"][1]
     assert {
-        movement.kind: (movement.count, movement.amount_display) for movement in dollars.movements
+        movement["name"]: (movement["count"], str(movement["amount"]))
+        for movement in dollars["movements"]
     } == {
         "Commission": (5, "$249.50"),
         "Reversal": (2, "−$66.53"),
@@ -140,7 +143,7 @@ def test_the_running_month_closes_with_the_balance_of_now_in_every_currency(sett
         "Payout": (1, "−$99.80"),
     }
     assert "Balance now" in text_of(page)
-    assert dollars.is_complete
+    assert len(dollars["entries"]) == dollars["count"]
 
 
 def test_a_month_with_very_many_entries_shows_the_first_and_names_the_file(monkeypatch):
@@ -151,7 +154,7 @@ def test_a_month_with_very_many_entries_shows_the_first_and_names_the_file(monke
     partner = signed_in(affiliate)
     page = partner.get(f"{LIST}{this_month()}/")
     assert "These are the first 3 of 5 entries" in text_of(page)
-    assert page.context["sections"][0].closing == 500
+    assert page.context["sections"][0]["closing"].amount == 500
     assert len(rows_of(partner.get(f"{LIST}{this_month()}.csv"))) == 5 + 2
 
 
@@ -161,7 +164,7 @@ def test_only_ones_own_entries_are_in_it(settings):
     adjust(other, 100, "other")
     partner = signed_in(other)
     (section,) = partner.get(f"{LIST}{this_month()}/").context["sections"]
-    assert [line.entry.amount for line in section.lines] == [100]
+    assert [entry.amount for entry in section["entries"]] == [100]
     assert len(rows_of(partner.get(f"{LIST}{this_month()}.csv"))) == 1 + 2
 
 

@@ -11,6 +11,7 @@ from accounts.models import User
 from affiliates.models import Affiliate, Balance, Commission, LedgerEntry, PayoutBatch, ReferralDay
 from enrollments.models import Enrollment
 from lms_sync.models import SyncJob
+from maaledu.money import Money
 from notifications.models import Email
 from operations import queues
 from payments.models import Dispute, Refund
@@ -106,10 +107,10 @@ def test_every_page_of_the_dashboard_shows_it(client: Client):
     page = client.get("/affiliates/dashboard/").content.decode()
     balance = Balance.objects.get()
     for shown in (
-        balance.pending_display,
-        balance.payable_display,
-        balance.paid_display,
-        f"{balance.held_display} is on hold",
+        str(Money(balance.pending, balance.currency)),
+        str(Money(balance.payable, balance.currency)),
+        str(Money(balance.paid, balance.currency)),
+        f"{Money(balance.held, balance.currency)} is on hold",
     ):
         assert shown in page
     month = PayoutBatch.objects.get().released_at

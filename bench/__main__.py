@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import growth
+from bench import growth, replays
 from bench.report import report
 from bench.run import Run
 from script.servers import Services
@@ -30,11 +30,18 @@ def main() -> None:
         action="store_true",
         help="only this: an affiliate's pages as the ledger grows to a million entries",
     )
+    parser.add_argument(
+        "--replays",
+        action="store_true",
+        help="only this: fifty thousand webhooks in any order, each several times",
+    )
     options = parser.parse_args()
     services, directory = Services(), Path(tempfile.mkdtemp(prefix="maaledu-bench-"))
     try:
         if options.growth:
             sys.exit(0 if growth.run(services) else 1)
+        if options.replays:
+            sys.exit(0 if replays.run(services) else 1)
         for engine in options.engine or ENGINES:
             _run(Run(engine, services, directory), options.rounds)
     finally:

@@ -48,7 +48,7 @@ class Module:
 
 @functools.cache
 def product() -> list[Module]:
-    """Every module of the product, without migrations."""
+    """Every module of the product, without migrations, read once."""
     paths = [
         path
         for package in PACKAGES

@@ -1,6 +1,6 @@
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from django.db import connection, connections
 from pytest_django.fixtures import Settings
 
 from affiliates import immutability
+from tests.any_engine import watched
 from tests.cleaning import empty_database
 from tests.engines import url_of_test_database
 from tests.faults import Faults
@@ -33,6 +34,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if others:
         config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if item not in others]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """A test that is run on SQLite alone because of its mark does nothing for which that would not
+    be enough.
+    """
+    with watched(item):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -36,3 +36,6 @@ INSTALLED_APPS = [*INSTALLED_APPS, "tests.dbapp"]
 ALLOWED_HOSTS = ["*"]
 PUBLIC_PAGE_RECHECK = timedelta(0)
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+# Otherwise WhiteNoise lists every static file again for each test client; it serves the same files
+# either way.
+WHITENOISE_AUTOREFRESH = True

@@ -5,6 +5,8 @@ import pytest
 from tests.architecture import BANS, Module, functions, import_violations, product
 from tests.duplicates import duplicates
 
+pytestmark = pytest.mark.no_database
+
 LONGEST_FUNCTION = 40
 MEDIAN_FUNCTION = 8
 NINETIETH_PERCENTILE = 25

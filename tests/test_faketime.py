@@ -11,6 +11,8 @@ import pytest
 
 from tests.faketime import Clock, remove_leftovers
 
+pytestmark = pytest.mark.no_database
+
 # Says the time for each line it is given, by itself and by a child that it forks for the purpose.
 ASKED = """
 import os, sys, threading, time

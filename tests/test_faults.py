@@ -11,7 +11,7 @@ from django.db import connection
 
 from tests.dbapp.models import Account, Note
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 # Two single writes, then two in one transaction. After an error it goes on with the next step, as a
 # server would.

@@ -6,7 +6,11 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import cache
 
+import pytest
+
 from tests.architecture import ROOT
+
+pytestmark = pytest.mark.no_database
 
 PAGE = ROOT / "docs" / "requirements.md"
 LAST = 229

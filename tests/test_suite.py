@@ -1,9 +1,25 @@
-"""What script/test runs beside one engine only may be left out on the others."""
+"""Every test keeps to its mark: what script/test runs on SQLite only may be left out on the other
+engines.
+"""
+
+import shutil
+from pathlib import Path
 
 import pytest
+from django.db import DatabaseError, connection
 
-from script.suite import WITHOUT_DATABASE
+from accounts.models import User
+from script.files import project_files
+from tests.any_engine import (
+    DependsOnEngine,
+    asked_on_any_engine_alone,
+    is_marked,
+    kind_of,
+    plain_statements_only,
+)
+from tests.concurrency import race
 from tests.engines import ROOT
+from tests.statements import statements
 
 
 def uses_database(item: pytest.Item) -> bool:
@@ -15,28 +31,109 @@ def uses_database(item: pytest.Item) -> bool:
     )
 
 
-def test_what_runs_beside_one_engine_only_does_not_touch_the_database(
-    request: pytest.FixtureRequest,
-):
-    listed = [item for item in request.session.items if item.nodeid.startswith(WITHOUT_DATABASE)]
-    assert [item.nodeid for item in listed if uses_database(item)] == []
+def is_whole(config: pytest.Config) -> bool:
+    """Whether this is the part of script/test that runs everything on SQLite, in one process."""
+    folders = [Path(argument).resolve() for argument in config.args]
+    selected = config.option.markexpr or config.option.keyword or hasattr(config, "workerinput")
+    return connection.vendor == "sqlite" and folders == [ROOT / "tests"] and not selected
 
 
-@pytest.mark.parametrize("path", WITHOUT_DATABASE)
-def test_what_is_left_out_by_name_exists(path: str):
-    file, _, name = path.partition("::")
-    assert (ROOT / file).exists()
-    assert not name or f"\ndef {name}(" in (ROOT / file).read_text()
+# --- no_database ----------------------------------------------------------------------------------
+def test_what_is_marked_as_without_a_database_has_none(request: pytest.FixtureRequest) -> None:
+    items = [item for item in request.session.items if is_marked(item, "no_database")]
+    assert [item.nodeid for item in items if uses_database(item)] == []
 
 
-def test_control_a_test_with_a_database_is_noticed(db: None, request: pytest.FixtureRequest):
+def test_control_a_test_with_a_database_is_noticed(
+    db: None, request: pytest.FixtureRequest
+) -> None:
     assert uses_database(request.node)
 
 
 @pytest.mark.django_db
-def test_control_a_test_with_the_mark_is_noticed(request: pytest.FixtureRequest):
+def test_control_a_test_with_the_mark_is_noticed(request: pytest.FixtureRequest) -> None:
     assert uses_database(request.node)
 
 
-def test_control_a_test_without_a_database_is_not_taken_for_one(request: pytest.FixtureRequest):
+def test_control_a_test_without_a_database_is_not_taken_for_one(
+    request: pytest.FixtureRequest,
+) -> None:
     assert not uses_database(request.node)
+
+
+# --- any_engine: tests/conftest.py holds every marked test to it while it runs --------------------
+def test_no_statement_is_asked_by_tests_for_any_engine_alone(
+    request: pytest.FixtureRequest,
+) -> None:
+    """Only a run of everything shows it. A statement that is listed here needs a test, or
+    `every_engine` on the one named.
+    """
+    alone = asked_on_any_engine_alone() if is_whole(request.config) else {}
+    assert alone == {}
+
+
+def test_a_test_for_any_engine_may_read_and_write(db: None) -> None:
+    with plain_statements_only():
+        User.objects.create_user("ada@example.com")
+        assert User.objects.filter(email="ada@example.com").exists()
+
+
+def test_control_a_race_is_noticed(db: None) -> None:
+    with pytest.raises(DependsOnEngine, match="a race"), plain_statements_only():
+        race(lambda _: User.objects.count(), threads=2)
+
+
+def test_control_a_count_of_statements_is_noticed(db: None) -> None:
+    with pytest.raises(DependsOnEngine, match="counted"), plain_statements_only(), statements():
+        User.objects.count()
+
+
+@pytest.mark.engines("sqlite", "postgres")
+def test_control_what_the_database_refuses_is_noticed(db: None) -> None:
+    with (
+        pytest.raises(DependsOnEngine, match="refuses"),
+        plain_statements_only(),
+        connection.cursor() as cursor,
+    ):
+        cursor.execute("SELECT nothing FROM nowhere")
+    with pytest.raises(DatabaseError), connection.cursor() as cursor:
+        cursor.execute("SELECT nothing FROM nowhere")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("SELECT a, b FROM t WHERE c = %s LIMIT 21", "SELECT a FROM t WHERE c = %s LIMIT 1", True),
+        ("SELECT a FROM t WHERE c IN (%s)", "SELECT a FROM t WHERE c IN (%s, %s)", True),
+        ("UPDATE t SET a = %s WHERE c = %s", "UPDATE t SET b = %s, a = %s WHERE c = %s", True),
+        ("SELECT a FROM t WHERE c = %s", "SELECT a FROM t WHERE c >= %s", False),
+        ("SELECT a FROM t", "SELECT SUM(a) FROM t", False),
+        ("SELECT a FROM t ORDER BY a", "SELECT a FROM t", False),
+        ("UPDATE t SET a = %s WHERE c = %s", "UPDATE t SET a = %s WHERE b = %s", False),
+    ],
+)
+def test_statements_are_alike_where_an_engine_has_the_same_to_do(
+    one: str, other: str, same: bool
+) -> None:
+    assert (kind_of(one) == kind_of(other)) is same
+
+
+# --- the files of the project, with git or without ------------------------------------------------
+def test_files_that_gitignore_names_are_not_the_projects(tmp_path: Path) -> None:
+    for name in (
+        "app/a.py",
+        "app/__pycache__/a.pyc",
+        ".venv/lib/b.py",
+        "var/c.py",
+        ".env",
+        "shop.sqlite3",
+        "d.txt",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    shutil.copy(ROOT / ".gitignore", tmp_path)
+    assert [str(path.relative_to(tmp_path)) for path in project_files(tmp_path)] == [
+        ".gitignore",
+        "app/a.py",
+        "d.txt",
+    ]

@@ -4,6 +4,8 @@ from django.core.exceptions import ValidationError
 from accounts.emails import MAX_EMAIL_LENGTH, normalize_email
 from accounts.models import User
 
+pytestmark = pytest.mark.any_engine
+
 
 @pytest.mark.parametrize(
     ("typed", "normal"),

@@ -4,6 +4,8 @@ from django.test import Client
 from accounts.models import User
 from tests.accounts.conftest import EMAIL, PASSWORD, code_in, sign_in
 
+pytestmark = pytest.mark.any_engine
+
 RESET, CONFIRM, COMPLETE = (
     "/accounts/password/reset/",
     "/accounts/password/reset/confirm/",

@@ -11,6 +11,8 @@ from accounts.models import User
 from tests.accounts.conftest import EMAIL, PASSWORD, sign_in
 from tests.concurrency import race
 
+pytestmark = pytest.mark.any_engine
+
 ELSEWHERE = [
     "//evil.example",
     "///evil.example",
@@ -246,6 +248,7 @@ def test_the_lock_opens_by_itself(amina, settings, monkeypatch):
     assert answers[-1] == 302
 
 
+@pytest.mark.every_engine
 def test_attempts_at_the_same_moment_do_not_slip_through(amina):
     statuses = race(
         lambda n: sign_in(Client(), EMAIL, "wrong", REMOTE_ADDR=f"203.0.113.{n}").status_code,

@@ -7,6 +7,8 @@ from maaledu import settings as product
 from notifications.models import Email
 from tests.accounts.conftest import EMAIL, PASSWORD, code_in, sign_in
 
+pytestmark = pytest.mark.any_engine
+
 CONFIRM = "/accounts/confirm-email/"
 
 
@@ -91,6 +93,7 @@ def test_page_and_message_say_how_long_a_code_works(visitor, mailoutbox):
     ]
 
 
+@pytest.mark.every_engine
 def test_a_code_works_only_in_the_session_that_asked_for_it(visitor, mailoutbox):
     sign_up(visitor, "new@example.com")
     stranger = Client()
@@ -98,6 +101,7 @@ def test_a_code_works_only_in_the_session_that_asked_for_it(visitor, mailoutbox)
     assert not EmailAddress.objects.filter(verified=True).exists()
 
 
+@pytest.mark.every_engine
 def test_a_code_is_spent_by_its_use(visitor, mailoutbox):
     sign_up(visitor, "new@example.com")
     code = code_in(mailoutbox[0])
@@ -107,6 +111,7 @@ def test_a_code_is_spent_by_its_use(visitor, mailoutbox):
     assert "_auth_user_id" not in visitor.session
 
 
+@pytest.mark.every_engine
 def test_signing_up_with_a_known_address_looks_the_same_and_tells_its_owner(
     amina, visitor, mailoutbox
 ):
@@ -165,6 +170,7 @@ def test_a_weak_password_is_refused(visitor, mailoutbox, password):
     assert User.objects.count() == 0
 
 
+@pytest.mark.every_engine
 def test_nobody_makes_himself_staff(visitor, mailoutbox):
     form = {
         "email": "new@example.com",
@@ -212,6 +218,7 @@ def add_address(visitor: Client, email: str, password: str = PASSWORD):
     )
 
 
+@pytest.mark.every_engine
 def test_a_second_address_counts_once_it_is_verified(amina, visitor, mailoutbox):
     sign_in(visitor)
     add_address(visitor, "Second@Example.com")
@@ -222,6 +229,7 @@ def test_a_second_address_counts_once_it_is_verified(amina, visitor, mailoutbox)
     assert amina.email == EMAIL
 
 
+@pytest.mark.every_engine
 def test_a_sole_confirmed_address_is_shown_without_buttons_that_lead_nowhere(amina, visitor):
     visitor.force_login(amina)
     buttons = ("action_primary", "action_send", "action_remove")
@@ -240,6 +248,7 @@ def test_a_stolen_session_adds_no_address(amina, visitor, mailoutbox):
     assert not EmailAddress.objects.filter(email="thief@example.com").exists()
 
 
+@pytest.mark.every_engine
 def test_anothers_verified_address_stays_theirs_even_with_the_code(amina, visitor, mailoutbox):
     visitor.force_login(User.objects.create_superuser("other@example.com", PASSWORD))
     add_address(visitor, EMAIL)

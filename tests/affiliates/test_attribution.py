@@ -23,6 +23,8 @@ from maaledu import vault
 from tests.affiliates.make import make_affiliate, make_user
 from tests.statements import statements
 
+pytestmark = pytest.mark.any_engine
+
 CODE = "abcdefgh"
 OTHER = "hgfedcba"
 
@@ -420,12 +422,14 @@ def test_a_purchase_from_the_affiliates_address_or_device_is_credited_and_shown_
         assert (referral.outcome, referral.signals) == ("credited", signals)
 
 
+@pytest.mark.every_engine
 def test_an_affiliate_without_a_known_address_matches_nobody_without_one():
     affiliate = make_affiliate()
     type(affiliate).objects.update(network_key="")
     assert resolve(Click(affiliate.code, ""), email="buyer@example.com").signals == ()
 
 
+@pytest.mark.every_engine
 def test_whom_a_purchase_is_credited_to_takes_two_statements():
     affiliate = make_affiliate()
     with statements() as asked:

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from affiliates.commissions import Sale, reversed_part
 from tests.affiliates.sale_model import half_up
 
+pytestmark = pytest.mark.any_engine
+
 AMOUNTS = st.integers(1, 10**9)
 
 

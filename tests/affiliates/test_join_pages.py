@@ -26,6 +26,8 @@ from tests.factories import make_course, make_pending
 from tests.grants.make import make_coupon
 from tests.statements import statements
 
+pytestmark = pytest.mark.any_engine
+
 JOIN, DETAILS, REGISTER = (
     "/affiliates/join/",
     "/affiliates/payout-details/",
@@ -129,6 +131,7 @@ def test_every_figure_on_it_is_a_setting(client, db, settings):
         assert old not in page, old
 
 
+@pytest.mark.every_engine
 def test_it_is_the_same_for_everybody_kept_and_asks_the_database_nothing(client, ada):
     affiliate = make_affiliate()
     with statements() as first:
@@ -331,6 +334,7 @@ def test_a_second_time_leads_to_the_dashboard_and_changes_nothing(ada):
     assert (list(Affiliate.objects.values()), Email.objects.count()) == before
 
 
+@pytest.mark.every_engine
 def test_an_address_that_another_affiliate_joined_with_is_refused_with_words(ada):
     """Grace moved on from this address; its next owner is not she."""
     grace = make_affiliate("grace@example.com")
@@ -577,6 +581,7 @@ def test_a_program_joins_and_reads_its_figures(ada):
     assert list(Email.objects.values_list("kind", flat=True)) == ["affiliate_welcome"]
 
 
+@pytest.mark.every_engine
 def test_figures_are_minor_units_and_what_a_reader_expects_by_currency(client, ada):
     affiliate = make_affiliate_of(ada)
     sell(client, affiliate)

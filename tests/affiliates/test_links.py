@@ -17,6 +17,8 @@ from tests.affiliates.make import make_affiliate
 from tests.factories import make_course
 from tests.statements import statements
 
+pytestmark = pytest.mark.any_engine
+
 LINKS = "/affiliates/links/"
 COOKIE = django_settings.REFERRAL_COOKIE_NAME
 
@@ -62,6 +64,7 @@ def test_each_link_that_is_shown_leads_to_its_course():
     assert visitor().get(path_of(affiliate.link)).headers["Location"] == "/"
 
 
+@pytest.mark.every_engine
 def test_links_are_searched_and_come_in_pages():
     affiliate = make_affiliate()
     for number in range(23):
@@ -80,6 +83,7 @@ def test_links_are_searched_and_come_in_pages():
     assert "No course on sale contains all the words" in nothing
 
 
+@pytest.mark.every_engine
 def test_the_builder_takes_two_statements_however_many_courses_there_are():
     affiliate = make_affiliate()
     for _ in range(5):

@@ -24,6 +24,8 @@ from tests.affiliates.make import IBAN, make_user
 from tests.factories import completed, deliver, make_pending, refund_of, refunded
 from tests.sandbox_client import Sandbox
 
+pytestmark = pytest.mark.any_engine
+
 PAYLOAD = '<svg onload=alert(1)>"&amp;'
 KINDS = [
     "affiliate_welcome",

@@ -21,6 +21,8 @@ from maaledu.vault import CannotOpen
 from tests.affiliates.make import IBAN, make_affiliate, make_staff
 from tests.affiliates.payday import PAYPAL, batch_in, draft, earn, owed
 
+pytestmark = pytest.mark.any_engine
+
 FORMULAS = [
     "=cmd|' /C calc'!A0",
     "+1+1",
@@ -158,6 +160,7 @@ def test_details_sealed_with_a_lost_key_stop_the_file():
         make_file(batch, by=make_staff())
 
 
+@pytest.mark.every_engine
 def test_a_file_that_was_made_is_noted_on_its_batch_and_one_that_was_not_is_not():
     owed()
     batch, first, second = released(), make_staff(), make_staff()
@@ -186,7 +189,17 @@ def test_an_id_is_short_enough_for_paypal_and_leads_back_to_the_payout():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "BANK-1", "A" * 25, "A" * 27, "A" * 40, "é" * 26, str(uuid4()), "0" * 26]
+    "text",
+    [
+        "",
+        "BANK-1",
+        "A" * 25,
+        "A" * 27,
+        "A" * 40,
+        "é" * 26,
+        "67e29089-4270-43c3-bf36-f0702c822d0a",
+        "0" * 26,
+    ],
 )
 def test_what_is_no_id_names_no_payout(text: str):
     assert payout_files.payout_of(text) is None

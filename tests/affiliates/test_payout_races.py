@@ -3,9 +3,9 @@ twice, none lost.
 """
 
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,6 +31,7 @@ from tests.affiliates.payday import (
 from tests.affiliates.test_ledger import balance_of
 from tests.concurrency import kinds, race, winners
 from tests.faults import Faults
+from tests.system.driver import Driver
 
 THREADS = 8
 ROUNDS = 5
@@ -294,19 +295,23 @@ def test_drafts_releases_refunds_and_holds_at_once_never_pay_more_than_is_owed()
 
 # --- cut off --------------------------------------------------------------------------------------
 @pytest.fixture
-def cut(start: Callable[..., Any], faults: Faults) -> Callable[..., int]:
+def cut(
+    process_env: dict[str, str], faults: Faults, tmp_path: Path
+) -> Iterator[Callable[..., int]]:
     """Return a function that runs the command in a process of its own and kills it at its n-th
     write.
     """
+    driver = Driver({**process_env, **faults.environment}, tmp_path / "driver.log")
 
     def run_once(at: int, *arguments: str) -> int:
         faults.arm(at)
-        process = start([sys.executable, "manage.py", "payouts", *arguments], **faults.environment)
-        code = process.wait_end(60)
+        told = driver.run("command", arguments=["payouts", *arguments])
         faults.disarm()
-        return code
+        assert not told.raised, told
+        return told.exit
 
-    return run_once
+    yield run_once
+    driver.stop()
 
 
 def writes_of(cut: Callable[..., int], faults: Faults, *arguments: str) -> int:
@@ -314,6 +319,7 @@ def writes_of(cut: Callable[..., int], faults: Faults, *arguments: str) -> int:
     return len(faults.writes)
 
 
+@pytest.mark.slow
 def test_a_draft_that_is_killed_at_any_write_leaves_a_smaller_batch_or_none(cut, faults: Faults):
     affiliates, staff, colleague = [owed(60_000), owed(70_000, 1990)], make_staff(), make_staff()
     command = ("draft", "--currency", "usd", "--method", "bank", "--by", staff.email)
@@ -340,6 +346,7 @@ def test_a_draft_that_is_killed_at_any_write_leaves_a_smaller_batch_or_none(cut,
     assert [balance_of(affiliate) for affiliate in affiliates] == [(0, 6000, 0, 0), (0, 7199, 0, 0)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["release", "paid", "cancel"])
 def test_a_step_that_is_killed_at_any_write_is_done_whole_or_not_at_all(
     cut, faults: Faults, step: str

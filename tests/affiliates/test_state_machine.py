@@ -51,6 +51,8 @@ from tests.factories import (
     refunded,
 )
 
+pytestmark = pytest.mark.slow
+
 PRICES = (49900, 19999, 5001, 99)
 
 

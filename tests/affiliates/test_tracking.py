@@ -26,6 +26,8 @@ from tests.concurrency import race
 from tests.factories import make_course
 from tests.statements import statements
 
+pytestmark = pytest.mark.any_engine
+
 PUBLIC = "public, max-age=60"
 PRIVATE = "private, no-store"
 
@@ -97,6 +99,7 @@ def test_in_production_the_cookie_is_secure(settings):
         )
 
 
+@pytest.mark.every_engine
 def test_a_visitor_who_is_sent_on_to_https_brings_the_link_along(settings):
     """The cookie of an answer over http would be refused by the browser."""
     settings.SECURE_SSL_REDIRECT = True
@@ -187,6 +190,7 @@ def test_the_last_click_counts():
     assert attribution.read(client.cookies["ref"].value) == second.code
 
 
+@pytest.mark.every_engine
 def test_the_first_click_counts_where_the_setting_says_so(settings):
     settings.ATTRIBUTION_MODEL = "first_click"
     first, second = make_affiliate(), make_affiliate()
@@ -465,6 +469,7 @@ def test_searching_and_paging_work_with_a_link(settings):
 # --- the cached page ------------------------------------------------------------------------------
 
 
+@pytest.mark.every_engine
 def test_the_kept_page_is_served_as_it_is_and_asked_of_the_database_no_second_time():
     affiliate, course = make_affiliate(), make_course()
     for path in ("/", course.get_absolute_url(), "/help/"):
@@ -572,6 +577,7 @@ def test_tomorrow_is_another_day():
     assert ReferralVisit.objects.get().visitor_key in keys
 
 
+@pytest.mark.every_engine
 def test_many_tabs_at_once_are_one_visit():
     affiliate = make_affiliate()
     for day in range(3):
@@ -585,6 +591,7 @@ def test_many_tabs_at_once_are_one_visit():
     assert (ReferralVisit.objects.count(), funnel()) == (3, [("", 3)])
 
 
+@pytest.mark.every_engine
 def test_many_visitors_at_once_are_all_counted():
     affiliate = make_affiliate()
     race(
@@ -705,6 +712,7 @@ def test_nothing_about_the_visitor_is_kept():
     }  # fmt: skip
 
 
+@pytest.mark.every_engine
 def test_visits_are_forgotten_after_their_time_and_the_counts_stay():
     affiliate = make_affiliate()
     visitor().get(f"/?ref={affiliate.code}")
@@ -717,6 +725,7 @@ def test_visits_are_forgotten_after_their_time_and_the_counts_stay():
 # --- trouble --------------------------------------------------------------------------------------
 
 
+@pytest.mark.every_engine
 @pytest.mark.parametrize(
     "lost",
     [(Affiliate,), (ReferralVisit,), (ReferralDay,), (Affiliate, ReferralVisit, ReferralDay)],

@@ -10,6 +10,9 @@ from courses.cover_palette import PALETTES
 from courses.covers import COMPOSITIONS, draw_cover
 from courses.models import Course
 
+pytestmark = pytest.mark.no_database
+
+
 SVG = "{http://www.w3.org/2000/svg}"
 EVERY_COMPOSITION = [
     pytest.param(art, palette, id=f"{category}-{art.__name__}-{number}")

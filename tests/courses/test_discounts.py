@@ -6,6 +6,8 @@ from courses.discounts import discounted, undiscounted
 from grants.codes import ALPHABET, new_code, normalize_code
 from maaledu.money import CURRENCIES
 
+pytestmark = pytest.mark.any_engine
+
 
 @pytest.mark.parametrize(
     ("price", "percent", "discount", "to_pay"),

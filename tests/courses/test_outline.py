@@ -1,4 +1,8 @@
+import pytest
+
 from courses.outline import Instructor, Module, read_instructors, read_lines, read_modules
+
+pytestmark = pytest.mark.no_database
 
 
 def test_blank_lines_and_spaces_do_not_count():

@@ -10,7 +10,7 @@ from maaledu.db import transition
 from tests import tables
 from tests.factories import make_course
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_engine]
 COMPLETE = {"description": "About it.", "outcomes": "Do it", "syllabus": "One\n- a"}
 MOVES = {"published": publish, "archived": archive}
 
@@ -81,6 +81,7 @@ def test_a_course_on_sale_cannot_be_moved_to_a_platform_without_a_driver():
     assert "Take the course off sale first" in caught.value.message_dict["lms_platform"][0]
 
 
+@pytest.mark.every_engine
 def test_what_was_put_on_sale_before_on_a_platform_without_a_driver_is_not_on_sale_any_more():
     stranded, good = make_course(), make_course()
     Course.objects.filter(pk=stranded.pk).update(

@@ -9,6 +9,8 @@ from django.conf import settings
 from django.template.loader import render_to_string
 from django.urls import reverse
 
+pytestmark = pytest.mark.any_engine
+
 TEMPLATES = Path(settings.BASE_DIR, "templates")
 PAGES = sorted(
     path.relative_to(TEMPLATES).as_posix()

@@ -12,7 +12,7 @@ from demo.courses import seed_courses
 from tests.factories import make_course
 from tests.statements import statements
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_engine]
 MAX_PAGE_WEIGHT = 150_000
 
 
@@ -29,6 +29,7 @@ def text_of(client: Client, address: str, status: int = 200) -> str:
     return response.content.decode()
 
 
+@pytest.mark.every_engine
 def test_the_front_page_shows_the_courses_on_sale_and_leads_to_the_rest(client):
     seed_courses()
     page = text_of(client, "/")
@@ -67,6 +68,7 @@ def test_the_catalogue_weighs_less_than_150_kb_without_images(client):
     assert len(page.encode()) + sum(asset.stat().st_size for asset in assets) < MAX_PAGE_WEIGHT
 
 
+@pytest.mark.every_engine
 def test_public_pages_take_at_most_two_statements_and_none_from_the_cache(client):
     course = make_course()
     make_course()
@@ -114,6 +116,7 @@ def test_public_pages_are_the_same_bytes_for_everybody(client, django_user_model
         assert "Cookie" not in mine.get("Vary", "")
 
 
+@pytest.mark.every_engine
 @pytest.mark.parametrize(
     "query",
     [
@@ -159,6 +162,7 @@ def test_free_text_in_an_address_is_not_found(client, path):
     assert client.get(path).status_code in (400, 404)
 
 
+@pytest.mark.every_engine
 def test_an_empty_shop_and_an_empty_search_say_so(client):
     assert "No courses are on sale yet" in text_of(client, "/")
     make_course()

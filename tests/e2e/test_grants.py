@@ -135,7 +135,9 @@ def test_what_is_left_under_the_minimum_is_free(
     expect(office.get_by_text("To find better work <b>in my town</b>.")).to_be_visible()
     office.get_by_label("Percent").fill("99")
     office.get_by_label("Percent").press("Tab")
-    expect(office.get_by_text("under Stripe's minimum: the enrollment will be free")).to_be_visible()
+    expect(
+        office.get_by_text("under Stripe's minimum: the enrollment will be free")
+    ).to_be_visible()
     expect(office.get_by_text("No budget is charged: without a program")).to_be_visible()
     inspector.look(office, "office-approve", taps=False)
     office.get_by_role("button", name="Approve").click()

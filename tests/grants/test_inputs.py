@@ -25,6 +25,8 @@ from tests.factories import make_course
 from tests.grants.make import HOLDER, STAFF, make_application, make_coupon
 from tests.payments.test_webhooks import statements
 
+pytestmark = pytest.mark.any_engine
+
 MEBIBYTE = 1024 * 1024
 TOKEN = re.compile(r'name="csrfmiddlewaretoken" value="[^"]+"|nonce-[\w+/=-]+|[0-9a-f-]{36}')
 
@@ -110,6 +112,7 @@ KINDS: dict[str, tuple[Callable[[Grant], None], dict[str, str]]] = {
 }
 
 
+@pytest.mark.every_engine
 @pytest.mark.breaks_invariants
 def test_every_refusal_is_one_answer_to_the_byte_and_one_amount_of_work(db: None) -> None:
     """Requirement R062: what a guesser sees does not depend on why a code is refused; staff see the
@@ -224,6 +227,7 @@ def test_a_check_without_the_forms_token_is_refused(db: None) -> None:
     assert check(Client(enforce_csrf_checks=True), grant).status_code == 403
 
 
+@pytest.mark.every_engine
 @pytest.mark.parametrize(
     "typed",
     ["A" * 65, "M" * 100_000, "MAAL\0AAAA", "", "   "],
@@ -503,6 +507,7 @@ def test_only_a_course_on_sale_with_a_price_can_be_applied_for(
     assert Grant.objects.count() == 0
 
 
+@pytest.mark.every_engine
 def test_a_known_and_an_unknown_address_get_the_same_answer(db: None) -> None:
     course = make_course()
     make_application(course, email="ada@example.com")
@@ -518,6 +523,7 @@ def test_a_known_and_an_unknown_address_get_the_same_answer(db: None) -> None:
     assert Grant.objects.filter(email="ada@example.com").count() == 1
 
 
+@pytest.mark.every_engine
 def test_one_address_may_apply_for_two_courses_and_again_after_an_answer(db: None) -> None:
     course = make_course()
     apply(Client(), course)

@@ -40,6 +40,8 @@ from tests.cleaning import empty_database
 from tests.factories import completed, deliver, expired, make_course, refunded
 from tests.grants.make import STAFF, refund, refuse_place, run_out, with_session
 
+pytestmark = pytest.mark.slow
+
 EMAILS = ("ada@example.com", "bob@example.com", "cyn@example.com")
 BUDGET, PLACES = 120_000, 4
 STRIPE_MINIMUM = 50

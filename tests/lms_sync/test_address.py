@@ -11,6 +11,8 @@ from lms_sync.platforms.address import check_base_url, check_key, check_resolved
 from lms_sync.platforms.sockets import open_socket
 from tests.lms_sync.rawserver import raw_server
 
+pytestmark = pytest.mark.no_database
+
 
 @pytest.fixture
 def production(settings: Settings) -> Settings:

@@ -22,6 +22,8 @@ from lms_sync.errors import (
 from lms_sync.platforms.client import Answer
 from lms_sync.platforms.frappe_answers import message_text, read_id, retry_after, value
 
+pytestmark = pytest.mark.no_database
+
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 HTML = b"<!doctype html><html><body><h1>Internal Server Error</h1></body></html>"
 

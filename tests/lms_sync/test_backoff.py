@@ -5,6 +5,8 @@ from django.conf import settings
 
 from lms_sync.backoff import backoff
 
+pytestmark = pytest.mark.no_database
+
 MINUTE = timedelta(minutes=1)
 
 

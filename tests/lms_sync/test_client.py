@@ -18,6 +18,8 @@ from lms_sync.platforms.frappe_answers import value
 from tests.lms_sync.rawserver import drip, raw_server, response
 from tests.processes import free_port
 
+pytestmark = pytest.mark.no_database
+
 PONG = response(b'{"message":"pong"}')
 MIB = 1024 * 1024
 

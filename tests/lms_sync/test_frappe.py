@@ -24,7 +24,7 @@ from tests.concurrency import race
 from tests.lms_sync.rawserver import raw_server, response
 from tests.sandbox_client import Sandbox
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_engine]
 EMAIL, COURSE = "asha@example.com", "free-course"
 INSERT = "POST /api/resource/LMS Enrollment"
 READ = "GET /api/resource/LMS Enrollment"
@@ -427,6 +427,7 @@ def test_the_whole_delivery_ends_within_its_budget(sandbox: Sandbox, impatient: 
     assert sum((e.duration for e in platform.client.journal), timedelta(0)) < timedelta(seconds=2.1)
 
 
+@pytest.mark.every_engine
 def test_many_workers_enrolling_different_learners_leave_one_row_each(sandbox: Sandbox) -> None:
     def step(number: int) -> str:
         return enroll(f"learner{number}@example.com")

@@ -18,7 +18,7 @@ from lms_sync.platforms.frappe_confirm import FrappeConfirm, confirmation, major
 from tests.lms_sync.rawserver import raw_server, response
 from tests.sandbox_client import Sandbox
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_engine]
 EMAIL, COURSE = "asha@example.com", "free-course"
 CONFIRM = "POST /api/method/lms.lms.payment_confirmation.confirm_payment"
 

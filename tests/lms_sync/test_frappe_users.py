@@ -21,7 +21,7 @@ from lms_sync.platforms.frappe_users import CREATION_LOCK, ensure_user, names, u
 from tests.concurrency import race
 from tests.sandbox_client import Sandbox
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_engine]
 CREATE = "POST /api/resource/User"
 EMAIL = "asha@example.com"
 
@@ -185,12 +185,14 @@ def test_an_answer_about_another_user_is_not_believed(sandbox: Sandbox) -> None:
     assert not user_exists(frappe_client(timedelta(seconds=5)), EMAIL)
 
 
+@pytest.mark.every_engine
 def test_one_address_in_two_jobs_at_once_makes_one_user(sandbox: Sandbox) -> None:
     sandbox.lms(user_latency=0.2)
     assert race(lambda _: ensure(), threads=4) == [None] * 4
     assert users(sandbox) == [EMAIL]
 
 
+@pytest.mark.every_engine
 def test_users_are_created_one_at_a_time_and_so_without_deadlock(sandbox: Sandbox) -> None:
     sandbox.lms(user_latency=0.1, user_deadlocks=True)
     assert race(lambda number: ensure(f"learner{number}@example.com"), threads=8) == [None] * 8
@@ -198,6 +200,7 @@ def test_users_are_created_one_at_a_time_and_so_without_deadlock(sandbox: Sandbo
     assert {call["status"] for call in sandbox.calls("lms", CREATE)} == {200}
 
 
+@pytest.mark.every_engine
 def test_the_control_without_the_lock_does_deadlock(sandbox: Sandbox) -> None:
     """The harness sees what the lock prevents."""
     sandbox.lms(user_latency=0.3, user_deadlocks=True)

@@ -12,7 +12,7 @@ from tests.factories import make_course
 from tests.processes import free_port
 from tests.sandbox_client import Sandbox
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_engine]
 
 
 def check(**options: str) -> str:
@@ -37,6 +37,7 @@ def give_roles(sandbox: Sandbox, *roles: str) -> None:
         sandbox.lms(users=[{"email": "bot@example.com", **more}])
 
 
+@pytest.mark.every_engine
 def test_a_good_connection_passes_every_step(sandbox: Sandbox) -> None:
     give_roles(sandbox, "System Manager", "Moderator", "LMS Student")
     make_course(slug="free-course", title="Free course")
@@ -123,6 +124,7 @@ def test_published_courses_of_a_platform_without_a_driver_are_named(sandbox: San
     ] == [("lms_sync.W003", True)]
 
 
+@pytest.mark.every_engine
 def test_the_check_before_the_start_names_them_too(sandbox: Sandbox) -> None:
     stranded(make_course(slug="b-run"), "course-v1:A+B+1")
     err = io.StringIO()

@@ -4,6 +4,8 @@ import pytest
 
 from lms_sync.redaction import MAX_KEPT, printable, redact
 
+pytestmark = pytest.mark.no_database
+
 SECRETS = ("k3yk3y:s3cr3ts3cr3t", "k3yk3y", "s3cr3ts3cr3t")
 
 

@@ -2,6 +2,8 @@ import pytest
 
 from maaledu.addresses import blur_address, client_address, client_network, is_own_path
 
+pytestmark = pytest.mark.no_database
+
 
 def ask(rf, remote="10.0.0.9", forwarded=None):
     headers = {} if forwarded is None else {"HTTP_X_FORWARDED_FOR": forwarded}

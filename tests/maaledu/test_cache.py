@@ -7,6 +7,8 @@ from django.core.cache import caches
 from maaledu.cache import Cooldown
 from tests.processes import free_port
 
+pytestmark = pytest.mark.no_database
+
 
 @pytest.fixture
 def lost(settings, monkeypatch):

@@ -13,6 +13,8 @@ from maaledu.settings import INSECURE_DETAILS_KEY
 from tests.engines import ROOT
 from tests.processes import python
 
+pytestmark = pytest.mark.no_database
+
 GOOD = {
     "MAALEDU_ENV": "production",
     "SECRET_KEY": "k9X7mQ2pLr8vT4wZ6yB1nC5dF3gH0jS-aUeIoRtYuMnBvCxZqWp",
@@ -46,6 +48,7 @@ def run(command: list[str], **changes: str | None) -> subprocess.CompletedProces
     )
 
 
+@pytest.mark.slow
 def test_a_good_production_environment_passes_every_check():
     checked = run(python("manage.py", "check", "--deploy", "--fail-level", "WARNING"))
     assert (checked.returncode, checked.stdout.strip()) == (
@@ -54,10 +57,12 @@ def test_a_good_production_environment_passes_every_check():
     )
 
 
+@pytest.mark.slow
 def test_the_web_server_starts_with_a_good_environment():
     assert run(python("-W", "ignore", "-c", "import maaledu.wsgi")).returncode == 0
 
 
+@pytest.mark.slow
 def test_the_web_server_does_not_start_with_an_empty_one_and_says_everything_at_once():
     started = run(
         python("-W", "ignore", "-c", "import maaledu.wsgi"),
@@ -89,6 +94,7 @@ def test_neither_a_worker_nor_a_command_starts_unsafely(command):
     assert "Set STRIPE_SECRET_KEY" in started.stderr
 
 
+@pytest.mark.slow
 def test_production_speaks_to_the_port_of_a_mail_server_that_was_named_only():
     shown = run(
         python(
@@ -100,6 +106,7 @@ def test_production_speaks_to_the_port_of_a_mail_server_that_was_named_only():
     assert shown.stdout.split() == ["587", "True", "False"]
 
 
+@pytest.mark.slow
 def test_what_is_no_number_is_named():
     assert (
         "Set LMS_WORKER_THREADS to a number; “three” is none."
@@ -262,6 +269,7 @@ def test_a_reverse_proxy_nobody_mentioned_is_warned_about(production):
     assert "maaledu.W002" in [message.id for message in check_environment()]
 
 
+@pytest.mark.every_engine
 def test_the_database_of_this_run_can_do_what_is_asked_of_it(db):
     assert check_database(databases=["default"]) == []
 

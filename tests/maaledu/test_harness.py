@@ -49,6 +49,7 @@ def test_what_django_made_at_the_start_stays(django_user_model):
     assert Permission.objects.count() == before > 0
 
 
+@pytest.mark.slow
 def test_a_real_process_writes_into_this_tests_database(start):
     process = start(
         [sys.executable, "-c", WRITE_A_NOTE], DJANGO_SETTINGS_MODULE="tests.settings_of_process"
@@ -58,6 +59,7 @@ def test_a_real_process_writes_into_this_tests_database(start):
     assert [note.text for note in Note.objects.all()] == ["from a process"]
 
 
+@pytest.mark.slow
 def test_a_real_process_is_waited_for_and_killed_with_its_group(start):
     port = free_port()
     process = start([sys.executable, "-c", SERVE, str(port)])
@@ -67,6 +69,7 @@ def test_a_real_process_is_waited_for_and_killed_with_its_group(start):
     assert not process.running
 
 
+@pytest.mark.slow
 def test_a_process_that_ends_too_early_shows_what_it_said(start):
     process = start([sys.executable, "-c", "raise SystemExit('no database')"])
     with pytest.raises(AssertionError, match="no database"):

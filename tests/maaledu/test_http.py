@@ -7,6 +7,8 @@ from django.test import Client
 from maaledu.errors import BadRequest
 from maaledu.http import read_json
 
+pytestmark = pytest.mark.any_engine
+
 JSON = "application/json"
 
 

@@ -5,8 +5,10 @@ import time
 import pytest
 from django.test import Client
 
-from maaledu.cache import Rest
+from maaledu.cache import Cooldown
 from tests.processes import free_port
+
+pytestmark = pytest.mark.no_database
 
 HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 
@@ -124,7 +126,7 @@ def test_attempts_at_the_same_moment_are_all_counted(probe, settings):
 
 
 def test_limits_are_open_while_the_cache_is_down(probe, settings, monkeypatch):
-    monkeypatch.setattr(Rest, "until", 0.0)
+    monkeypatch.setattr(Cooldown, "until", 0.0)
     settings.CACHES = {
         "default": {
             "BACKEND": "maaledu.cache.ForgivingRedisCache",

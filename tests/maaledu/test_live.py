@@ -8,6 +8,8 @@ import pytest
 
 from tests.processes import free_port, python
 
+pytestmark = [pytest.mark.any_engine, pytest.mark.slow]
+
 FORM = "application/x-www-form-urlencoded"
 
 

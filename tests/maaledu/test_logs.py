@@ -10,6 +10,8 @@ from django.conf import settings as django_settings
 from maaledu.logs import HIDDEN, LONGEST_TEXT, Redactor, configure
 from maaledu.version import VERSION
 
+pytestmark = pytest.mark.no_database
+
 SECRETS = [
     "sk_" + "live_51Abcdefghij",
     "whsec_" + "abcdefghijklmnop",

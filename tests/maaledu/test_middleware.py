@@ -9,6 +9,8 @@ from django.test import Client
 from maaledu.logs import ACCESS, AccessFormatter, Redactor
 from maaledu.version import VERSION
 
+pytestmark = pytest.mark.any_engine
+
 UNSAFE = ("'unsafe-inline'", "'unsafe-hashes'", " *", "data: script", "http:")
 
 

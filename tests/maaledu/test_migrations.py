@@ -14,6 +14,8 @@ from django.db import connection
 from tests.engines import ROOT, url_of_test_database
 from tests.processes import Proc
 
+pytestmark = pytest.mark.slow
+
 COMPARE = """
 import django
 django.setup()

@@ -2,6 +2,8 @@ import pytest
 
 from maaledu.money import format_money, plain_amount
 
+pytestmark = pytest.mark.no_database
+
 
 @pytest.mark.parametrize(
     ("amount", "currency", "shown", "plain"),

@@ -8,6 +8,8 @@ import pytest
 from tests.maaledu.test_checks import GOOD, run
 from tests.processes import free_port, python
 
+pytestmark = [pytest.mark.any_engine, pytest.mark.slow]
+
 HTTPS = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.7"}
 HOST = {"Host": "learn.example.com"}
 

@@ -6,6 +6,8 @@ from maaledu.db import atomic
 from maaledu.public_pages import MOST_CACHED, bump_public_pages
 from tests.maaledu.probe_urls import Renderings
 
+pytestmark = pytest.mark.any_engine
+
 PUBLIC = "public, max-age=60"
 
 

@@ -8,6 +8,8 @@ import pytest
 from maaledu.errors import AppError
 from maaledu.rows import RowsFailed, for_each_row
 
+pytestmark = pytest.mark.no_database
+
 
 class Down(AppError):
     code = "DOWN"

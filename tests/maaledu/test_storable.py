@@ -9,6 +9,8 @@ import pytest
 
 from maaledu.storable import DEEPEST, storable
 
+pytestmark = pytest.mark.no_database
+
 CASES = {
     "plain": ({"a": [1, "é", None, True, 0.5, {"b": ""}]}, []),
     "the ends of 64 bits": ([2**63 - 1, -(2**63) + 1], []),

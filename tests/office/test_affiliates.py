@@ -23,6 +23,8 @@ from tests.factories import deliver, dispute_of, disputed, make_course
 from tests.office.test_lists import member
 from tests.office.test_refunds import BOSS, signed_in, staff, text_of
 
+pytestmark = pytest.mark.any_engine
+
 __all__ = ["staff"]
 
 LIST = "/admin/affiliates/affiliate/"
@@ -90,6 +92,7 @@ def test_approving_makes_them_active_and_welcomes_them(staff: Client) -> None:
     )
 
 
+@pytest.mark.every_engine
 def test_suspending_reinstating_and_closing_keep_the_reason_and_who(staff: Client) -> None:
     affiliate = make_affiliate()
     do(staff, affiliate, "suspend")
@@ -155,6 +158,7 @@ def test_a_rate_that_is_none_is_refused(staff: Client, wrong: str) -> None:
     assert (facts_of(affiliate), LogEntry.objects.count()) == (unchanged, 0)
 
 
+@pytest.mark.every_engine
 def test_a_balance_is_adjusted_with_a_note_by_an_entry(staff: Client) -> None:
     affiliate = make_affiliate()
     do(staff, affiliate, "adjust")
@@ -192,6 +196,7 @@ def test_an_adjustment_that_is_sent_twice_is_booked_once(staff: Client) -> None:
     assert (balance_of(affiliate), LogEntry.objects.count()) == ((0, -150, 0, 0), 1)
 
 
+@pytest.mark.every_engine
 def test_a_double_click_on_an_adjustment_books_once(staff: Client) -> None:
     affiliate = make_affiliate()
     answers = race(
@@ -241,6 +246,7 @@ def test_suspending_and_closing_take_a_reason(staff: Client, verb: str, reason: 
     assert (affiliate.status, LogEntry.objects.count()) == ("active", 0)
 
 
+@pytest.mark.every_engine
 def test_many_are_decided_after_a_confirmation(staff: Client) -> None:
     affiliates = [applied(email=f"a{number}@example.com") for number in range(2)] + [
         make_affiliate()
@@ -300,6 +306,7 @@ def test_suspending_after_the_draft_cancels_the_payout_at_its_release(staff: Cli
 
 
 # --- what is shown --------------------------------------------------------------------------------
+@pytest.mark.every_engine
 def test_the_page_shows_how_the_affiliate_stands_and_never_the_account(staff: Client) -> None:
     affiliate = make_affiliate()
     _, payment = sell(Client(), affiliate, make_course(price=49900))
@@ -341,6 +348,7 @@ def test_the_page_shows_how_the_affiliate_stands_and_never_the_account(staff: Cl
         assert affiliate.payout_sealed not in text_of(shown)
 
 
+@pytest.mark.every_engine
 def test_an_affiliate_is_found_by_name_address_code_and_id(staff: Client) -> None:
     affiliate = make_affiliate("ada@example.com", name="Ada's club")
     make_affiliate("eve@example.com", name="Eve")

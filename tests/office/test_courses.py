@@ -8,7 +8,7 @@ from courses.models import Course
 from tests.concurrency import beside_save
 from tests.factories import make_course
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_engine]
 COMPLETE = {"description": "About it.", "outcomes": "Do it", "syllabus": "One\n- a"}
 LIST = "admin:courses_course_changelist"
 
@@ -26,6 +26,7 @@ def run(client, action: str, *courses: Course) -> str:
     return client.post(reverse(LIST), data, follow=True).content.decode()
 
 
+@pytest.mark.every_engine
 def test_the_list_the_form_and_the_search_open(staff):
     course = make_course(title="Bookkeeping")
     assert staff.get(reverse("admin:courses_course_add")).status_code == 200
@@ -38,6 +39,7 @@ def test_the_list_the_form_and_the_search_open(staff):
     )
 
 
+@pytest.mark.every_engine
 def test_publishing_reports_what_it_did_and_leaves_a_log_entry(staff):
     draft, done = make_course(status="draft", **COMPLETE), make_course(**COMPLETE)
     page = run(staff, "publish", draft, done)
@@ -177,6 +179,7 @@ def test_a_new_course_has_the_price_that_was_typed(staff):
     assert Course.objects.get().price == 49900
 
 
+@pytest.mark.every_engine
 def test_who_may_only_look_sees_the_price_and_not_its_minor_units(client, django_user_model):
     clerk = django_user_model.objects.create_user(
         "clerk@example.org", "correct horse battery", is_staff=True
@@ -190,6 +193,7 @@ def test_who_may_only_look_sees_the_price_and_not_its_minor_units(client, django
     assert "49900" not in page
 
 
+@pytest.mark.every_engine
 @pytest.mark.parametrize(("status", "left"), [("draft", 0), ("published", 1), ("archived", 1)])
 def test_only_a_draft_can_be_deleted(staff, status, left):
     course = make_course(status=status)
@@ -197,6 +201,7 @@ def test_only_a_draft_can_be_deleted(staff, status, left):
     assert Course.objects.count() == left
 
 
+@pytest.mark.every_engine
 def test_an_edit_leaves_alone_what_others_write_meanwhile(staff, monkeypatch):
     """Taken off sale, renamed, and given another course in the LMS by colleagues: an edit of the
     effort undoes none of it.

@@ -34,6 +34,8 @@ from tests.grants.make import HOLDER, make_application, make_coupon
 from tests.office.test_lists import act, member
 from tests.sandbox_client import Sandbox
 
+pytestmark = pytest.mark.any_engine
+
 BOSS = "boss@example.com"
 LIST = "/admin/grants/grant/"
 APPROVAL = {"decide": "1", "percent": "50", "program": "", "note": "Welcome."}
@@ -142,6 +144,7 @@ def test_approving_makes_a_coupon_mails_it_and_says_who_did_it(staff: Client) ->
     assert Email.objects.filter(kind="grant_approved", to=HOLDER).count() == 1
 
 
+@pytest.mark.every_engine
 def test_rejecting_gives_the_reason_and_the_note(staff: Client) -> None:
     grant = make_application()
     assert staff.post(url(grant, "reject"), REJECTION).status_code == 302
@@ -158,6 +161,7 @@ def test_rejecting_gives_the_reason_and_the_note(staff: Client) -> None:
     assert GrantEvent.objects.filter(what="rejected: criteria", actor=BOSS).count() == 1
 
 
+@pytest.mark.every_engine
 def test_reissue_extend_and_revoke_change_an_unused_coupon(staff: Client) -> None:
     grant = make_coupon()
     old = grant.code
@@ -271,6 +275,7 @@ def test_an_outsider_is_sent_to_sign_in(db: None) -> None:
     assert Grant.objects.get().status == "pending"
 
 
+@pytest.mark.every_engine
 def test_many_are_approved_after_a_confirmation(staff: Client) -> None:
     grants = applicants(4)
     applications.reject(grants[0], by="other@example.com", reason="budget")
@@ -290,6 +295,7 @@ def test_many_are_rejected_after_a_confirmation(staff: Client) -> None:
     assert Email.objects.filter(kind="grant_rejected").count() == 2
 
 
+@pytest.mark.every_engine
 def test_a_bulk_approval_stops_at_the_budget(staff: Client) -> None:
     program = Program.objects.create(name="Fund", currency="usd", budget_amount=50_000)
     text = bulk(
@@ -301,6 +307,7 @@ def test_a_bulk_approval_stops_at_the_budget(staff: Client) -> None:
     assert (program.committed_amount, program.committed_grants) == (49_900, 2)
 
 
+@pytest.mark.every_engine
 def test_a_budget_refusal_is_shown_and_changes_nothing(staff: Client) -> None:
     program = Program.objects.create(name="Fund", currency="usd", budget_amount=24_949)
     answer = staff.post(url(make_application(), "approve"), approval(program=str(program.pk)))
@@ -441,6 +448,7 @@ def try_code(email: str, code: str, course: Course) -> int:
     )
 
 
+@pytest.mark.every_engine
 def test_staff_see_the_true_reason_on_the_grants_page_and_in_the_list(staff: Client) -> None:
     grant = make_coupon()
     other = make_course()
@@ -498,6 +506,7 @@ def test_a_race_that_is_lost_is_kept_with_its_grant(
     )
 
 
+@pytest.mark.every_engine
 def test_nobody_reads_refusals_without_the_permission_and_nobody_writes_them(db: None) -> None:
     grant = make_coupon()
     try_code("thief@example.com", grant.code, grant.course)
@@ -517,6 +526,7 @@ def test_nobody_reads_refusals_without_the_permission_and_nobody_writes_them(db:
     assert Refusal.objects.get().reason == "foreign"
 
 
+@pytest.mark.every_engine
 def test_guessing_fills_no_table_and_pushes_no_other_refusal_out(settings) -> None:
     """The counts keep every one of them; of the rows the newest stay, guesses apart from codes that
     there are.
@@ -549,6 +559,7 @@ def test_guessing_fills_no_table_and_pushes_no_other_refusal_out(settings) -> No
     assert refusals.forget_surplus() == 0
 
 
+@pytest.mark.every_engine
 def test_refusals_go_after_ninety_days(db: None) -> None:
     days = (89, 91)
     old = [
@@ -578,6 +589,7 @@ def test_an_address_is_kept_masked(email: str, shown: str) -> None:
     assert refusals.masked(email) == shown
 
 
+@pytest.mark.every_engine
 def test_the_desk_shows_who_used_a_coupon_when_and_for_which_place(
     staff: Client, sandbox: Sandbox
 ) -> None:
@@ -660,6 +672,7 @@ def test_ordinary_cells_are_exported_as_they_are() -> None:
     ]
 
 
+@pytest.mark.every_engine
 def test_the_export_takes_its_own_permission(db: None) -> None:
     grant = make_application()
     answer = act(member("view_grant", "decide_grant"), "grants/grant", "export", grant.pk)

@@ -20,7 +20,7 @@ from lms_sync.models import DeadLetter, PlatformState, SyncAttempt, SyncJob
 from tests.sandbox_client import Sandbox
 
 # Jobs and letters here lack the purchases that they would belong to.
-pytestmark = [pytest.mark.django_db, pytest.mark.breaks_invariants]
+pytestmark = [pytest.mark.django_db, pytest.mark.breaks_invariants, pytest.mark.any_engine]
 PAGES = ["syncjob", "syncattempt", "deadletter", "platformstate"]
 
 
@@ -80,6 +80,7 @@ def worker_with(*codenames: str) -> Client:
     return client
 
 
+@pytest.mark.every_engine
 @pytest.mark.parametrize("page", PAGES)
 def test_lists_and_rows_can_be_looked_at_but_not_added_changed_or_deleted(
     boss: Client, page: str
@@ -131,6 +132,7 @@ def test_the_attempts_of_a_job_are_on_its_page(boss: Client) -> None:
     )
 
 
+@pytest.mark.every_engine
 def test_retry_now_makes_waiting_jobs_due_and_replays_dead_ones(boss: Client) -> None:
     waiting, dead, running = make_job(1), make_letter(2).job, make_job(3, "running")
     assert act(boss, "syncjob", "retry_now", waiting, dead, running) == "2 retried, 1 skipped."
@@ -149,6 +151,7 @@ def test_replay_reports_what_it_did_and_twice_changes_nothing(boss: Client) -> N
     assert SyncJob.objects.filter(status="pending").count() == 3
 
 
+@pytest.mark.every_engine
 def test_dismiss_closes_letters(boss: Client) -> None:
     letter = make_letter()
     assert act(boss, "deadletter", "dismiss", letter) == "1 dismissed, 0 skipped."
@@ -228,6 +231,7 @@ def test_an_empty_queue_says_so_in_two_words(boss: Client) -> None:
     assert "Nothing found." in boss.get(url("deadletter"), {"q": "nobody"}).content.decode()
 
 
+@pytest.mark.every_engine
 def test_probe_now_says_whether_the_lms_answers(boss: Client, sandbox: Sandbox) -> None:
     state = breaker.state_of("frappe")
     assert act(boss, "platformstate", "probe_now", state) == "frappe answers."

@@ -18,6 +18,8 @@ from tests.affiliates.make import make_staff
 from tests.affiliates.payday import PAYPAL, batch_in, owed
 from tests.affiliates.rivals import rival_before
 
+pytestmark = pytest.mark.any_engine
+
 BOSS = "boss@example.com"
 PAGES = [
     model
@@ -92,6 +94,7 @@ def everything() -> dict[str, Any]:
     return {named(model): list(model._base_manager.order_by("pk").values()) for model in PAGES}
 
 
+@pytest.mark.every_engine
 @pytest.mark.parametrize("model", PAGES, ids=named)
 def test_no_page_writes_a_row_back(office: Client, model: Any) -> None:
     """A form that saves what it was shown would undo what was booked since: there is none."""
@@ -136,6 +139,7 @@ def test_a_decision_about_an_affiliate_leaves_alone_what_changed_since_it_was_re
     assert before["payout_method"] == "paypal"
 
 
+@pytest.mark.every_engine
 def test_a_decision_about_a_commission_or_a_signal_leaves_alone_what_changed_since_it_was_read(
     db: None,
 ) -> None:
@@ -157,6 +161,7 @@ def test_a_decision_about_a_commission_or_a_signal_leaves_alone_what_changed_sin
     assert FraudSignal.objects.get().detail == "Two courses"
 
 
+@pytest.mark.every_engine
 @pytest.mark.engines("sqlite", "postgres")
 def test_a_decision_in_the_office_keeps_what_changed_while_its_form_was_sent(
     office: Client,

@@ -26,6 +26,8 @@ from tests.factories import deliver, dispute_of, disputed
 from tests.office.test_lists import act, member
 from tests.statements import statements
 
+pytestmark = pytest.mark.any_engine
+
 BATCHES = "/admin/affiliates/payoutbatch/"
 LINES = "/admin/affiliates/payout/"
 LEDGER = "/admin/affiliates/ledgerentry/"
@@ -177,6 +179,7 @@ def test_a_batch_shows_its_payouts_with_masked_accounts_and_who_did_what_when(
     assert "$131.99" not in listed
 
 
+@pytest.mark.every_engine
 def test_a_payout_lists_each_of_its_entries_with_a_link(office: Client) -> None:
     affiliate = owed(60_000, 1990)
     batch = draft()
@@ -189,6 +192,7 @@ def test_a_payout_lists_each_of_its_entries_with_a_link(office: Client) -> None:
     assert "$1.99" in page
 
 
+@pytest.mark.every_engine
 def test_a_payout_is_found_by_affiliate_by_the_id_in_the_file_and_by_its_own(
     office: Client,
 ) -> None:
@@ -275,6 +279,7 @@ def test_a_release_tells_what_was_cancelled_because_it_is_not_covered(office: Cl
 
 
 # --- paid, cancelled, downloaded ------------------------------------------------------------------
+@pytest.mark.every_engine
 def test_marking_paid_tells_each_affiliate_once(office: Client, boss: User) -> None:
     ada, bo = owed(60_000), owed(70_000, name="Bo")
     batch = batch_in(PayoutBatch.RELEASED)
@@ -515,6 +520,7 @@ def test_money_is_not_added_edited_or_deleted_by_hand_by_anybody(
     assert LogEntry.objects.count() == 0
 
 
+@pytest.mark.every_engine
 def test_the_ledger_is_searched_and_filtered(office: Client) -> None:
     affiliate, _ = owed(60_000), owed(70_000)
     batch_in(PayoutBatch.RELEASED)
@@ -534,6 +540,7 @@ def test_the_ledger_is_searched_and_filtered(office: Client) -> None:
     assert found(currency__exact="eur") == found(q="nobody at all") == set()
 
 
+@pytest.mark.every_engine
 def test_an_entry_is_explained_on_its_page(office: Client) -> None:
     affiliate = owed(49900, 60_000)
     draft()
@@ -550,6 +557,7 @@ def test_an_entry_is_explained_on_its_page(office: Client) -> None:
         assert shown in page, shown
 
 
+@pytest.mark.every_engine
 def test_a_balance_leads_to_the_entries_it_is_made_of(office: Client) -> None:
     affiliate, _ = owed(60_000), owed()
     page = text_of(office.get(BALANCES, {"q": affiliate.code}))
@@ -560,6 +568,7 @@ def test_a_balance_leads_to_the_entries_it_is_made_of(office: Client) -> None:
     assert [row.pk for row in listed] == [affiliate.entries.get().pk]
 
 
+@pytest.mark.every_engine
 def test_a_commission_shows_its_arithmetic_and_where_it_was_paid(office: Client) -> None:
     affiliate = owed(60_000, 19_999)
     ((_, payment),) = earn(affiliate, 49900)
@@ -584,6 +593,7 @@ def test_a_commission_shows_its_arithmetic_and_where_it_was_paid(office: Client)
     ] == [paid.pk]
 
 
+@pytest.mark.every_engine
 @pytest.mark.parametrize("page", [BATCHES, LINES, LEDGER, BALANCES, COMMISSIONS])
 def test_a_list_costs_the_same_however_long_it_is(office: Client, page: str) -> None:
     owed()
@@ -598,6 +608,7 @@ def test_a_list_costs_the_same_however_long_it_is(office: Client, page: str) -> 
     assert len(many) == len(few)
 
 
+@pytest.mark.every_engine
 def test_a_batch_costs_the_same_however_many_payouts_it_has(office: Client) -> None:
     costs = []
     for payees in (1, 4):
@@ -641,6 +652,7 @@ def test_a_commission_is_held_with_a_reason_and_released_again(office: Client, b
     assert amounts(PayoutBatch.objects.get()) == [6000]
 
 
+@pytest.mark.every_engine
 def test_many_commissions_are_held_at_once_after_a_confirmation(office: Client) -> None:
     owed(60_000, 70_000, 80_000)
     first, *others = Commission.objects.order_by("amount")
@@ -682,6 +694,7 @@ def told(capsys: Any, *arguments: str) -> str:
     return capsys.readouterr().out
 
 
+@pytest.mark.every_engine
 def test_a_batch_is_paid_from_the_command_line_by_two_persons(boss: User, capsys) -> None:
     affiliate, colleague = owed(), make_staff(email="colleague@example.com")
     drafted = told(

@@ -8,6 +8,8 @@ from accounts.models import User
 from tests.accounts.conftest import PASSWORD, sign_in
 from tests.concurrency import beside_save
 
+pytestmark = pytest.mark.any_engine
+
 LIST, ADD = "/admin/accounts/user/", "/admin/accounts/user/add/"
 
 
@@ -40,6 +42,7 @@ def form(user: User, **changes: str) -> dict[str, str]:
     return {"name": user.name, "is_active": "on", **changes}
 
 
+@pytest.mark.every_engine
 def test_the_office_is_entered_through_the_sign_in_everybody_uses(visitor):
     assert visitor.get("/admin/")["Location"] == "/admin/login/?next=/admin/"
     assert (
@@ -134,6 +137,7 @@ def test_nobody_is_deleted(boss, amina):
     assert User.objects.filter(pk=amina.pk).exists()
 
 
+@pytest.mark.every_engine
 def test_nobody_is_declared_verified_by_hand(boss, amina):
     address = EmailAddress.objects.get(user=amina)
     EmailAddress.objects.update(verified=False)

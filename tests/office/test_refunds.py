@@ -36,6 +36,8 @@ from tests.office.test_lists import member
 from tests.sandbox_client import Sandbox
 from tests.statements import statements
 
+pytestmark = pytest.mark.any_engine
+
 BOSS = "boss@example.com"
 SENT_BEFORE = "This form was sent before"
 TOO_MUCH = "That is more than is left of this payment."
@@ -196,6 +198,7 @@ def test_the_enrollment_leads_to_the_payment_that_stands_for_it(
     )
 
 
+@pytest.mark.every_engine
 def test_a_place_without_a_payment_has_nothing_to_refund(staff: Client) -> None:
     enrollment, payment = make_pending()
     answer = staff.get(f"/admin/enrollments/enrollment/{enrollment.pk}/refund/", follow=True)
@@ -352,6 +355,7 @@ def test_the_commission_is_reversed_by_what_the_preview_said(
 
 
 # --- twice, at once, not at all -------------------------------------------------------------------
+@pytest.mark.every_engine
 def test_a_form_that_is_sent_twice_refunds_once(staff: Client, sandbox: Sandbox) -> None:
     payment = buy(sandbox)
     form = {**prefilled(staff, payment), "amount": "100.00"}
@@ -368,6 +372,7 @@ def test_a_form_that_is_sent_twice_refunds_once(staff: Client, sandbox: Sandbox)
     assert len(sandbox.calls("stripe", "POST /v1/refunds")) == 1
 
 
+@pytest.mark.every_engine
 def test_a_double_click_on_a_partial_refund_refunds_once(staff: Client, sandbox: Sandbox) -> None:
     payment = buy(sandbox)
     form = {**prefilled(staff, payment), "amount": "100.00"}
@@ -380,6 +385,7 @@ def test_a_double_click_on_a_partial_refund_refunds_once(staff: Client, sandbox:
     )
 
 
+@pytest.mark.every_engine
 def test_of_two_staff_at_once_one_refunds_and_the_other_is_told(
     staff: Client, sandbox: Sandbox
 ) -> None:
@@ -404,6 +410,7 @@ def test_the_second_of_two_full_refunds_is_refused_with_a_sentence(
     assert (answer.status_code, sums(payment), Refund.objects.count()) == (200, (49900, 0), 1)
 
 
+@pytest.mark.every_engine
 def test_a_key_of_another_payments_refund_refunds_nothing(staff: Client, sandbox: Sandbox) -> None:
     first, second = buy(sandbox), buy(sandbox, email="other@example.com")
     form = prefilled(staff, first)
@@ -511,6 +518,7 @@ def test_while_stripe_is_down_the_refund_is_requested_and_made_later(
     assert len(sandbox.state()["refunds"]) == 1
 
 
+@pytest.mark.every_engine
 def test_an_answer_that_was_lost_is_not_a_second_refund(
     staff: Client, sandbox: Sandbox, settings
 ) -> None:
@@ -613,6 +621,7 @@ def test_a_payment_that_is_not_there_is_not_found(staff: Client, wrong: str) -> 
         assert staff.get(f"/admin/{model}/{wrong}/refund/").status_code == 404
 
 
+@pytest.mark.every_engine
 def test_refunds_and_disputes_are_listed_found_by_stripes_ids_and_read_only(staff: Client) -> None:
     enrollment, payment = sell(Client(), make_affiliate())
     deliver(Client(), refunded(refund_of(payment, 100)))
@@ -654,6 +663,7 @@ def test_refunds_that_wait_for_their_sale_are_listed_too(staff: Client) -> None:
     deliver(Client(), completed(payment))
 
 
+@pytest.mark.every_engine
 @pytest.mark.parametrize(
     "model",
     ["payments/refund", "payments/dispute", "affiliates/affiliate", "affiliates/fraudsignal"],

@@ -32,6 +32,8 @@ from tests.factories import (
     unpaid,
 )
 
+pytestmark = pytest.mark.slow
+
 EMAILS = ("ada@example.com", "bob@example.com")
 
 

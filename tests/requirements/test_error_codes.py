@@ -12,6 +12,8 @@ from maaledu.errors import AppError
 from maaledu.http import error_response
 from tests.requirements.test_everywhere import OURS
 
+pytestmark = pytest.mark.no_database
+
 STATUSES = {
     400: {
         "BAD_CURSOR",

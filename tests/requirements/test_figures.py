@@ -14,6 +14,8 @@ from maaledu import money
 from maaledu import settings as product
 from tests.architecture import ROOT
 
+pytestmark = pytest.mark.no_database
+
 FIGURES: dict[str, Any] = {
     "SESSION_COOKIE_AGE": 7 * 24 * 3600,  # R018
     "SUPPORT_EMAIL": "support@devhb.com",  # R011

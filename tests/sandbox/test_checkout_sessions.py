@@ -9,6 +9,8 @@ import stripe
 
 from tests.sandbox_client import STRIPE_KEY
 
+pytestmark = pytest.mark.no_database
+
 ALWAYS = {
     "adaptive_pricing",
     "after_expiration",

@@ -6,6 +6,8 @@ from html.parser import HTMLParser
 import pytest
 import requests
 
+pytestmark = pytest.mark.no_database
+
 
 class Forms(HTMLParser):
     """Reads the forms of a page as a browser without script would send them."""

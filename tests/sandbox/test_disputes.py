@@ -11,6 +11,8 @@ import stripe
 from tests.sandbox.conftest import always_sent
 from tests.sandbox_client import wait_until
 
+pytestmark = pytest.mark.no_database
+
 OPENED = ["charge.dispute.created", "charge.dispute.funds_withdrawn"]
 NOBODY_KNOWS = "arbitration_in_atlantis"
 

@@ -11,6 +11,8 @@ import stripe
 from sandbox.faults import AFTER_WORK, NO_WORK
 from tests.sandbox.conftest import AUTH, message
 
+pytestmark = pytest.mark.no_database
+
 ENROLL = "POST /api/resource/LMS Enrollment"
 
 

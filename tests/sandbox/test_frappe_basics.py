@@ -12,6 +12,8 @@ import requests
 from tests.sandbox.conftest import message
 from tests.sandbox_client import LMS_KEY
 
+pytestmark = pytest.mark.no_database
+
 ENROLLMENTS = "/api/resource/LMS%20Enrollment"
 CONFIRM = "/api/method/lms.lms.payment_confirmation.confirm_payment"
 

@@ -9,6 +9,8 @@ import pytest
 
 from tests.sandbox.conftest import message
 
+pytestmark = pytest.mark.no_database
+
 ENROLLMENTS = "/api/resource/LMS%20Enrollment"
 USERS = "/api/resource/User"
 MANY = "/api/method/frappe.client.insert_many"

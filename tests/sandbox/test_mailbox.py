@@ -9,6 +9,8 @@ import requests
 
 from tests.sandbox_client import wait_until
 
+pytestmark = pytest.mark.no_database
+
 
 def letter(to="lea@x.test", subject="Your course is ready"):
     mail = EmailMessage()

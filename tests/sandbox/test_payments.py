@@ -8,6 +8,8 @@ import requests
 
 from tests.sandbox_client import wait_until
 
+pytestmark = pytest.mark.no_database
+
 GOOD, DECLINED, LATER_GOOD, LATER_BAD = (
     "4242 4242 4242 4242",
     "4000 0000 0000 0002",

@@ -16,6 +16,8 @@ import stripe
 
 from tests.sandbox_client import ROOT, STRIPE_KEY, Sandbox, wait_until
 
+pytestmark = [pytest.mark.no_database, pytest.mark.slow]
+
 
 def run(*arguments, **environment):
     """Run the command to its end; it must not serve."""

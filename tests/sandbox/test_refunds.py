@@ -11,6 +11,8 @@ import stripe
 from tests.sandbox.conftest import always_sent
 from tests.sandbox_client import wait_until
 
+pytestmark = pytest.mark.no_database
+
 MADE = ["refund.created", "charge.refunded", "refund.updated", "charge.refund.updated"]
 ENDED = ["refund.updated", "charge.refund.updated"]
 

@@ -3,6 +3,8 @@
 import pytest
 import stripe
 
+pytestmark = pytest.mark.no_database
+
 KNOWN_TO_CHECKOUT = [
     ("email_invalid", stripe.InvalidRequestError, 400, "email_invalid", "customer_email"),
     ("amount_too_small", stripe.InvalidRequestError, 400, "amount_too_small", None),

@@ -6,6 +6,8 @@ import stripe
 
 from tests.sandbox_client import STRIPE_KEY
 
+pytestmark = pytest.mark.no_database
+
 RESTRICTED = "rk_test_shop1234"
 
 

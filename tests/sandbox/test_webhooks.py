@@ -10,6 +10,8 @@ import stripe
 
 from tests.sandbox_client import WEBHOOK_SECRET, wait_until
 
+pytestmark = pytest.mark.no_database
+
 
 @pytest.fixture
 def session(client, order):

@@ -17,6 +17,8 @@ from tests.enrollments.test_provisioning import buy, run_lms_job
 from tests.factories import async_failed, completed, deliver, expired, make_pending, unpaid
 from tests.sandbox_client import Sandbox
 
+pytestmark = pytest.mark.any_engine
+
 
 def page(client: Client, enrollment: Enrollment) -> str:
     answer = client.get(enrollment.get_absolute_url())
@@ -239,6 +241,7 @@ def test_a_page_that_waits_for_the_lms_asks_less_the_longer_it_waits(
     ] == [2, 5, 15, 60, 60]
 
 
+@pytest.mark.every_engine
 @pytest.mark.parametrize("failed", [True, False], ids=["refused", "bank at work"])
 def test_a_page_that_waits_for_people_asks_slowly_and_then_slower(
     buyer: Client, failed: bool
@@ -278,6 +281,7 @@ def test_a_throttled_learner_reads_when_it_goes_on(buyer: Client, sandbox: Sandb
     assert f"{job.next_attempt_at:%H:%M} UTC" in page(buyer, enrollment)
 
 
+@pytest.mark.every_engine
 def test_the_page_asks_just_after_the_next_try_and_never_in_vain_before(buyer: Client) -> None:
     enrollment = buy(buyer)
     for seconds, poll in ((1, 2), (8, 9), (40, 41), (3000, 60)):

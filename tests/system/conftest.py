@@ -25,31 +25,6 @@ from tests.system.driver import Driver
 from tests.system.leaks import leaks_in
 from tests.system.shop import CeleryShop, Shop
 
-HERE = Path(__file__).parent
-NAMES = {"sqlite": "sqlite", "postgresql": "postgres", "mongodb": "mongodb"}
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line(
-        "markers", "engines(*names): runs only on these of sqlite, postgres and mongodb"
-    )
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out, rather than skip, what is not meant for the engine of this run."""
-    engine = NAMES[connection.vendor]
-    meant_for_others = [
-        item for item in items if item.path.is_relative_to(HERE) and not _is_for(item, engine)
-    ]
-    if meant_for_others:
-        config.hook.pytest_deselected(items=meant_for_others)
-        items[:] = [item for item in items if item not in meant_for_others]
-
-
-def _is_for(item: pytest.Item, engine: str) -> bool:
-    mark = item.get_closest_marker("engines")
-    return mark is None or engine in mark.args
-
 
 @pytest.fixture(scope="session")
 def sandbox_process() -> Iterator[Sandbox]:

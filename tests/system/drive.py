@@ -97,11 +97,19 @@ def webhook(body: str, signature: str) -> dict[str, Any]:
 
 def worker() -> dict[str, Any]:
     """Run whatever is due, as cron does."""
-    call_command("run_due_work", stdout=sys.stderr)
+    return command(["run_due_work"])
+
+
+def command(arguments: list[str]) -> dict[str, Any]:
+    """Run one of manage.py's commands."""
+    call_command(*arguments, stdout=sys.stderr)
     return {"status": 0}
 
 
-STEPS = {step.__name__: step for step in (checkout, checkouts, naive_redemptions, webhook, worker)}
+STEPS = {
+    step.__name__: step
+    for step in (checkout, checkouts, naive_redemptions, webhook, worker, command)
+}
 
 
 def main() -> None:

@@ -18,12 +18,12 @@ from grants.applications import Application, Decision
 from grants.models import Grant, Program
 from operations import invariants
 from payments.models import Payment
-from tests.faults import KINDS, Faults
+from tests.faults import Faults
 from tests.payments.test_checkout import age
 from tests.sandbox_client import Sandbox
 from tests.system.books import AT_MOST_TWICE, ONCE, assert_bought_once, let_time_pass
 from tests.system.driver import Driver, Told
-from tests.system.test_write_sweep import EMAIL, Purchase, is_after_the_mail
+from tests.system.test_write_sweep import EMAIL, WAYS, Purchase, is_after_the_mail
 
 pytestmark = pytest.mark.django_db
 PARTIAL, FREE = 50, 100
@@ -117,7 +117,7 @@ def begin(
     return lambda percent: GrantPurchase(driver, survivor, sandbox, faults, percent=percent)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", WAYS)
 @pytest.mark.parametrize(("percent", "step"), CUTS, ids=IDS)
 def test_a_purchase_with_a_coupon_survives_a_cut_at_every_write(
     begin, faults: Faults, percent: int, step: str, kind: str
@@ -149,7 +149,7 @@ def test_an_answer_about_a_coupon_that_nobody_hears_is_given_again(
     purchase.check()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", WAYS)
 @pytest.mark.parametrize("percent", [PARTIAL, FREE])
 def test_no_coupon_is_reserved_for_ever_nor_lost_if_its_holder_does_not_come_back(
     begin, faults: Faults, percent: int, kind: str

@@ -11,6 +11,7 @@ import signal
 from collections.abc import Callable, Mapping
 
 import pytest
+from django.db import connection
 
 from enrollments.models import Enrollment
 from payments.models import Payment
@@ -25,6 +26,10 @@ pytestmark = pytest.mark.django_db
 SLUG, EMAIL = "data-with-care", "ada@example.com"
 STEPS = ("checkout", "webhook", "worker")
 ROUNDS = 8
+# A sweep takes several times as long on MongoDB's wire. Two ways stay there: a process that dies,
+# and a write whose answer is lost, after which nobody knows what was written. What the others mean
+# there is held by tests/maaledu/test_db_mongodb.py.
+WAYS = KINDS if connection.vendor != "mongodb" else ("kill", "lost")
 
 
 class Purchase:
@@ -97,7 +102,7 @@ def buy(driver: Driver, survivor: Driver, sandbox: Sandbox, faults: Faults) -> C
     return lambda cut, at, kind: Purchase(driver, survivor, sandbox, faults).buy(cut, at, kind)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", WAYS)
 @pytest.mark.parametrize("step", STEPS)
 def test_a_purchase_survives_a_cut_at_every_write(
     buy, sandbox: Sandbox, faults: Faults, step: str, kind: str

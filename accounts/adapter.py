@@ -1,6 +1,4 @@
-"""Where allauth meets our rules: one spelling of an address, one idea of who is asking, no way off
-this site, our words.
-"""
+"""Our rules for allauth's pages: normal form of addresses, limits, redirects, and messages."""
 
 from typing import Any
 
@@ -30,8 +28,7 @@ class AccountAdapter(DefaultAccountAdapter):
         ),
         "max_email_addresses": "An account has at most %d e-mail addresses.",
         "rate_limited": "Please wait a few seconds and try again.",
-        # Also what somebody reads whose password is right, but whose last code was sent a moment
-        # ago.
+        # Also shown to somebody whose password is right, but whose last code was sent a moment ago.
         "too_many_login_attempts": "Please wait a few seconds and try again.",
         "unknown_email": "There is no account with this e-mail address.",
     }
@@ -48,11 +45,12 @@ class AccountAdapter(DefaultAccountAdapter):
     def authenticate(self, request: HttpRequest, **credentials: Any) -> User | None:
         """Check a password under the address's normal form, however it was typed."""
         return super().authenticate(
-            request, **{**credentials, "email": _spelled(credentials.get("email", ""))}
+            request, **{**credentials, "email": _normal_or_as_typed(credentials.get("email", ""))}
         )
 
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
-        """Count the attempt against the account, known or not, whatever address it comes from.
+        """Count the attempt against the account, known or not, from whatever network address.
+
         Raises RateLimited.
         """
         enforce_limit(request, "login_account", credentials["email"])
@@ -61,7 +59,7 @@ class AccountAdapter(DefaultAccountAdapter):
         super().send_mail(template_prefix, email, {**context, "site": site_facts()})
 
 
-def _spelled(email: str) -> str:
+def _normal_or_as_typed(email: str) -> str:
     try:
         return normalize_email(email)
     except ValidationError:

@@ -1,5 +1,6 @@
-"""The normal form of an e-mail address: trimmed, lower case, domain in IDNA (decisions: e-mail
-normal form).
+"""The normal form of an e-mail address: trimmed, lower case, domain in IDNA.
+
+Source: decisions, e-mail normal form.
 """
 
 import idna

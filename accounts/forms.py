@@ -1,6 +1,4 @@
-"""Who somebody is, on every form; and allauth's forms in our words for an address that cannot be
-one.
-"""
+"""The fields that say who somebody is, and allauth's forms with our message for a bad address."""
 
 from typing import Any
 
@@ -11,7 +9,7 @@ from django.forms import EmailField
 from accounts.emails import INVALID, normalize_email
 
 
-class OurWords:
+class OurEmailMessage:
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for field in self.fields.values():  # type: ignore[attr-defined]
@@ -19,19 +17,19 @@ class OurWords:
                 field.error_messages["invalid"] = INVALID
 
 
-class LoginForm(OurWords, allauth_forms.LoginForm):
+class LoginForm(OurEmailMessage, allauth_forms.LoginForm):
     pass
 
 
-class SignupForm(OurWords, allauth_forms.SignupForm):
+class SignupForm(OurEmailMessage, allauth_forms.SignupForm):
     pass
 
 
-class AddEmailForm(OurWords, allauth_forms.AddEmailForm):
+class AddEmailForm(OurEmailMessage, allauth_forms.AddEmailForm):
     pass
 
 
-class ResetPasswordForm(OurWords, allauth_forms.ResetPasswordForm):
+class ResetPasswordForm(OurEmailMessage, allauth_forms.ResetPasswordForm):
     pass
 
 
@@ -39,9 +37,7 @@ MAX_NAME_LENGTH = 140
 
 
 class PersonForm(forms.Form):
-    """Who somebody is: the address in its normal form, the name on one line, wherever a form asks
-    for them.
-    """
+    """A form that asks for an address, kept in its normal form, and a name, kept on one line."""
 
     def clean_email(self) -> str:
         return normalize_email(self.cleaned_data["email"])

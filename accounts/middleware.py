@@ -5,8 +5,9 @@ from django.template.response import TemplateResponse
 
 
 class OurSiteMiddleware:
-    """Keep the name `site` for what every page of ours says about the shop: allauth's views put a
-    host name there.
+    """Keep `site` in a page's context for what we say about the shop.
+
+    allauth's views put Django's Site there, which is a host name.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:

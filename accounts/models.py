@@ -18,8 +18,9 @@ class UserManager(BaseUserManager["User"]):
         return user
 
     def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
-        """Make a superuser whose address counts as verified: whoever may run this command has the
-        keys to the house.
+        """Make a superuser whose address counts as verified.
+
+        Whoever may call this has access to the database anyway.
         """
         user = self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
         EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
@@ -30,8 +31,9 @@ class UserManager(BaseUserManager["User"]):
 
 
 class User(AbstractBaseUser, PermissionsMixin):
-    """A person who signs in by e-mail. A buyer needs none: purchases are shown to whoever has
-    verified their address.
+    """A person who signs in by e-mail.
+
+    A buyer needs no account: purchases are shown to whoever has verified their address.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)

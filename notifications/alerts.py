@@ -25,9 +25,7 @@ def alert_staff(*, key: str, subject: str, lines: list[str]) -> None:
 
 
 def _short(key: str) -> str:
-    """Return a key as it is, or where it is too long for its column, one that no other long key
-    shares.
-    """
+    """Return a key as it is, or cut and with its hash where it is too long for its column."""
     if len(key) <= LONGEST_KEY:
         return key
     return f"{key[: LONGEST_KEY - 33]}~{hashlib.blake2b(key.encode(), digest_size=16).hexdigest()}"

@@ -7,8 +7,9 @@ class BrokenTemplate(AppError):
 
 
 class MailUnavailable(AppError):
-    """The mail server did not answer, or said "later": nothing about this message, so it uses up no
-    attempt.
+    """The mail server did not answer, or refuses everything for now.
+
+    That says nothing about this message, so it uses up no attempt.
     """
 
     code = "MAIL_UNAVAILABLE"
@@ -24,8 +25,9 @@ class MailDeferred(AppError):
 
 
 class MailUncertain(AppError):
-    """The connection was lost while the message was handed over: it may have arrived, so it is not
-    sent without end.
+    """The connection was lost while the message was handed over.
+
+    The message may have arrived, so each try uses up an attempt.
     """
 
     code = "MAIL_UNCERTAIN"

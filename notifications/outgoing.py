@@ -8,6 +8,7 @@ import contextlib
 import smtplib
 from datetime import timedelta
 from email.utils import parseaddr
+from functools import partial
 from typing import Any
 
 from anymail.exceptions import AnymailAPIError, AnymailRecipientsRefused
@@ -84,9 +85,7 @@ SAFE_DEFAULTS = {
 
 
 def stage(*, kind: str, to: str, dedupe_key: str, context: dict[str, Any]) -> bool:
-    """Put a message into the outbox unless its cause has one already, and return whether this call
-    did.
-    """
+    """Put a message into the outbox unless its cause has one already; return whether this did."""
     _, created = Email.objects.get_or_create(
         dedupe_key=dedupe_key, defaults={"kind": kind, "to": to, "context": context}
     )
@@ -95,30 +94,28 @@ def stage(*, kind: str, to: str, dedupe_key: str, context: dict[str, Any]) -> bo
 
 
 def send(email: Email) -> Finish:
-    """Hand the message to the mail server and return what records that.
+    """Hand the message to the mail server, and return the call that records it.
 
-    Raises MailUnavailable, MailDeferred, MailUncertain, MailRefused.
+    Raises BrokenTemplate, MailUnavailable, MailDeferred, MailUncertain, MailRefused.
     """
     message = compose(email)
     _hand_over(message)
+    return partial(_record, email, message)
 
-    def record() -> None:
-        changes: dict[str, Any] = {
-            "sent_at": timezone.now(),
-            "subject": message.subject,
-            "message_id": message_id(email),
-        }
-        if email.kind == ACCOUNT:
-            changes["context"] = {}
-        Email.objects.filter(pk=email.pk).update(**changes)
 
-    return record
+def _record(email: Email, message: EmailMultiAlternatives) -> None:
+    changes: dict[str, Any] = {
+        "sent_at": timezone.now(),
+        "subject": message.subject,
+        "message_id": message_id(email),
+    }
+    if email.kind == ACCOUNT:
+        changes["context"] = {}
+    Email.objects.filter(pk=email.pk).update(**changes)
 
 
 def compose(email: Email) -> EmailMultiAlternatives:
-    """Render the message. Raises BrokenTemplate for whatever a template or its variables do
-    wrong.
-    """
+    """Render the message. Raises BrokenTemplate for any fault of a template or its variables."""
     try:
         subject, text, html = _rendered(email)
     except TEMPLATE_FAULTS as error:
@@ -182,7 +179,8 @@ def _hand_over(message: EmailMultiAlternatives) -> None:
     except (smtplib.SMTPException, OSError) as error:
         raise MailUncertain(f"{type(error).__name__}") from error
     finally:
-        # a server that took the message may be rude about "bye"
+        # A server that took the message may answer QUIT with an error: taken for a failure, it
+        # would send the message a second time.
         with contextlib.suppress(smtplib.SMTPException, OSError):
             backend.close()
 
@@ -197,7 +195,7 @@ def _recipient_code(error: Exception) -> int:
 
 
 def _refusal(code: int) -> MailRefused | MailDeferred | MailUnavailable:
-    if code == 421:  # the whole server says "not now"
+    if code == 421:  # the server closes every connection for now
         return MailUnavailable(f"SMTP {code}")
     return MailRefused(f"SMTP {code}") if code >= 500 else MailDeferred(f"SMTP {code}")
 
@@ -215,9 +213,7 @@ def _api_refusal(error: AnymailAPIError) -> MailRefused | MailUnavailable | Mail
 
 
 def claimable() -> Q:
-    """Let through only as many as this minute's allowance has room for (`EMAIL_MAX_PER_MINUTE`, 0 =
-    no limit of ours).
-    """
+    """Let through only as many as `EMAIL_MAX_PER_MINUTE` still allows; 0 means no limit of ours."""
     if not settings.EMAIL_MAX_PER_MINUTE:
         return Q()
     now = timezone.now()

@@ -20,9 +20,9 @@ def backoff(attempts: int) -> timedelta | None:
 
 
 def on_dead(email: Email, error: AppError) -> None:
-    """Tell staff once that a message is dead; a dead alert itself is only logged, or it would beget
-    another.
-    """
+    """Alert staff once that a message is dead."""
+    # A dead alert makes no further alert: with the mail server down that one would die as well,
+    # and so on without end.
     if email.kind == outgoing.STAFF_ALERT:
         return
     alerts.alert_staff(
@@ -31,7 +31,7 @@ def on_dead(email: Email, error: AppError) -> None:
         lines=[
             f"To: {email.to}",
             f"Reason: {email.last_error}",
-            "Repair the cause, then replay it in the admin.",
+            "Fix the cause, then replay it in the admin.",
         ],
     )
 

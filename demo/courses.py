@@ -16,14 +16,13 @@ DATA = Path(__file__).with_name("demo_courses.json")
 
 
 def seed_courses() -> int:
-    """Ensure that every demo course is in the catalogue, with the texts of the file, and return how
-    many there are.
+    """Ensure that every demo course exists with the texts of the file; return how many there are.
 
-    Safe to run twice: a course is known by its slug, and what staff have since published or
-    archived stays so. The first in the file is made last, because the catalogue shows the newest
-    first.
+    Safe to run twice: a course is found by its slug, and what staff have since published or
+    archived stays so.
     """
     entries = json.loads(DATA.read_text(encoding="utf-8"))
+    # The first in the file is made last, because the catalogue shows the newest first.
     for entry in reversed(entries):
         _ensure(entry.pop("slug"), entry.pop("status", Course.Status.PUBLISHED), _fields(entry))
     return len(entries)
@@ -40,9 +39,7 @@ def _ensure(slug: str, status: str, fields: dict[str, Any]) -> None:
 
 
 def _fields(entry: dict[str, Any]) -> dict[str, Any]:
-    """Return the model's fields: the file keeps lists, the model keeps the text that staff
-    write.
-    """
+    """Return the model's fields: the file holds lists, the model the text that staff write."""
     modules = [
         [title, *(f"- {lesson}" for lesson in lessons)]
         for title, lessons in entry["modules"].items()

@@ -1,8 +1,7 @@
-"""The past of the demo's affiliate: four months of referred sales, what came of them, and one
-payout.
+"""The history of the demo's affiliate: four months of referred sales, and one payout.
 
-Written with the moments at which it would have happened, so that the pages have something to show.
-The seed is fixed, so every demo tells the same.
+The rows carry the moments at which it would have happened, so that the pages have something to
+show. The random numbers have a fixed seed: every demo shows the same.
 """
 
 import random
@@ -29,8 +28,9 @@ from affiliates.models import (
 from affiliates.payout_details import PayoutDetails
 from courses.models import Course
 from demo import sales
-from demo.sales import Past
+from demo.sales import DemoSale
 from maaledu.db import atomic
+from notifications.models import Email
 
 EMAIL, NAME = "partner@maaledu.example", "The Open Reading Room"
 CURRENCY = "usd"
@@ -38,7 +38,7 @@ RELEASED_AFTER = timedelta(hours=3)
 PAID_AFTER = timedelta(days=2)
 JOINED, FIRST_SALE, SALES, DAYS_BETWEEN, FUNNEL_DAYS = 124, 117, 25, 5, 90
 DRAFTED = 36  # days ago, like the others; sales before 66 were payable by then
-SHELF = (
+RECOMMENDED = (
     "data-analysis-foundations",
     "sql-for-everyday-questions",
     "reading-financial-statements",
@@ -50,19 +50,18 @@ SHELF = (
 )
 
 
-def shelf() -> list[Course]:
+def recommended_courses() -> list[Course]:
     """Return the courses that the affiliate recommends, as far as they are on sale."""
     return list(
         Course.objects.on_sale()
-        .filter(slug__in=SHELF, currency=CURRENCY, price__gt=0)
+        .filter(slug__in=RECOMMENDED, currency=CURRENCY, price__gt=0)
         .order_by("slug")
     )
 
 
 @atomic
 def write(courses: Sequence[Course], password: str, *, staff: Sequence[User]) -> bool:
-    """Write the affiliate and their past, unless the account is there; return whether this call
-    did.
+    """Write the affiliate and their history, unless the account exists; return whether this did.
 
     The payout was drafted by the first of the two persons and released by the second.
     """
@@ -70,11 +69,11 @@ def write(courses: Sequence[Course], password: str, *, staff: Sequence[User]) ->
         return False
     now, chance = timezone.now().replace(microsecond=0), random.Random(EMAIL)
     affiliate = _join(password, now)
-    pasts = [_past(number, courses, now, chance=chance) for number in range(SALES)]
-    for past in pasts:
-        sales.write(affiliate, past, by=staff[1])
+    demo_sales = [_demo_sale(number, courses, now, chance=chance) for number in range(SALES)]
+    for sale in demo_sales:
+        sales.write(affiliate, sale, by=staff[1])
     _pay_out(affiliate, now - timedelta(days=DRAFTED), staff=staff)
-    _write_funnel(affiliate, pasts, courses, chance=chance)
+    _write_funnel(affiliate, demo_sales, courses, chance=chance)
     return True
 
 
@@ -94,23 +93,27 @@ def _join(password: str, now: datetime) -> Affiliate:
         "activated_at": joined_at,
     }
     Affiliate.objects.filter(pk=affiliate.pk).update(**since)
+    for email in Email.objects.filter(to=EMAIL):
+        sales.settle(email, joined_at, sent_at=joined_at)
     affiliate.refresh_from_db()
     return affiliate
 
 
-def _past(number: int, courses: Sequence[Course], now: datetime, *, chance: random.Random) -> Past:
+def _demo_sale(
+    number: int, courses: Sequence[Course], now: datetime, *, chance: random.Random
+) -> DemoSale:
     days = FIRST_SALE - number * DAYS_BETWEEN + chance.randrange(4)
     at = (now - timedelta(days=max(days, 1))).replace(
         hour=chance.randrange(7, 22), minute=chance.randrange(60)
     )
-    return Past(number, chance.choice(courses), at)
+    return DemoSale(number, chance.choice(courses), at)
 
 
 # --- the payout and the funnel --------------------------------------------------------------------
 def _pay_out(affiliate: Affiliate, drafted_at: datetime, *, staff: Sequence[User]) -> None:
-    """Pay what had become payable. Not by `payouts.draft`: that pays every affiliate, also those
-    whom a visitor made.
-    """
+    """Write the payout of what had become payable by then."""
+    # Not by `payout_drafts.draft`: that drafts for every affiliate, those that a visitor of the
+    # demo made included.
     entries = list(LedgerEntry.objects.filter(affiliate=affiliate, available_at__lte=drafted_at))
     released_at, paid_at = drafted_at + RELEASED_AFTER, drafted_at + PAID_AFTER
     batch = PayoutBatch(
@@ -170,37 +173,38 @@ def _payout(batch: PayoutBatch, affiliate: Affiliate, entries: Sequence[LedgerEn
 
 
 def _write_funnel(
-    affiliate: Affiliate, sales: Sequence[Past], courses: Sequence[Course], *, chance: random.Random
+    affiliate: Affiliate,
+    demo_sales: Sequence[DemoSale],
+    courses: Sequence[Course],
+    *,
+    chance: random.Random,
 ) -> None:
-    """Write visits for every day and the checkouts that some of them led to, with each purchase on
-    the day of its sale.
-    """
+    """Write the visits of each day, and the checkouts and purchases that some of them led to."""
     seen: Counter[tuple[date, str]] = Counter()
     begun: Counter[tuple[date, str]] = Counter(
-        (past.paid_at.date(), past.course.slug) for past in sales
+        (sale.paid_at.date(), sale.course.slug) for sale in demo_sales
     )
     for number in range(FUNNEL_DAYS):
-        day, slugs = (
-            visits.today() - timedelta(days=number),
-            ["", *(course.slug for course in chance.sample(courses, min(3, len(courses))))],
-        )
+        day = visits.today() - timedelta(days=number)
+        seen_courses = chance.sample(courses, min(3, len(courses)))
+        slugs = ["", *(course.slug for course in seen_courses)]
         for slug in slugs:
             seen[day, slug] += chance.randrange(1, 7) + (FUNNEL_DAYS - number) // 30
         begun[day, slugs[-1]] += number % 4 == 1 and slugs[-1] != ""
     for (day, slug), count in begun.items():
         seen[day, slug] += 2 * count
-    _save_funnel(affiliate, sales, seen, begun=begun)
+    _save_funnel(affiliate, demo_sales, seen, begun=begun)
 
 
 def _save_funnel(
     affiliate: Affiliate,
-    sales: Sequence[Past],
+    demo_sales: Sequence[DemoSale],
     seen: Counter[tuple[date, str]],
     *,
     begun: Counter[tuple[date, str]],
 ) -> None:
     bought: Counter[tuple[date, str]] = Counter(
-        (past.paid_at.date(), past.course.slug) for past in sales
+        (sale.paid_at.date(), sale.course.slug) for sale in demo_sales
     )
     earned: Counter[tuple[date, str]] = Counter()
     for commission in Commission.objects.filter(affiliate=affiliate):

@@ -1,7 +1,6 @@
-"""One sale of the demo's affiliate: the place, its payment and commission, and what was taken back
-of them.
+"""One sale of the demo's affiliate: enrollment, payment, commission, and a refund or dispute.
 
-Nothing is asked of Stripe, the LMS or the mail server: payments are written as received, jobs and
+Stripe, the LMS and the mail server are not asked: payments are written as received, jobs and
 e-mails as done.
 """
 
@@ -53,8 +52,8 @@ LAST_NAMES = ("Okafor", "Silva", "Novak", "Haddad", "Lindqvist", "Moreau", "Tana
 
 
 @dataclass(frozen=True)
-class Past:
-    """One sale of the history: `number` is its place in it."""
+class DemoSale:
+    """One sale of the history; `number` counts them from the oldest."""
 
     number: int
     course: Course
@@ -83,28 +82,23 @@ class Past:
         return self.number == DISPUTED
 
 
-def write(affiliate: Affiliate, past: Past, *, by: User) -> None:
-    """Write the sale as it stands today, within the caller's transaction; its refund was asked for
-    by `by`.
-    """
-    enrollment = _enroll(affiliate, past)
-    payment = _pay(enrollment, past)
-    _earn(enrollment, past)
-    if past.refunded:
-        _refund(payment, past, by)
-    if past.is_disputed:
-        _dispute(payment, past)
+def write(affiliate: Affiliate, sale: DemoSale, *, by: User) -> None:
+    """Write the sale as it is today, within the caller's transaction; `by` made its refund."""
+    enrollment = _enroll(affiliate, sale)
+    payment = _pay(enrollment, sale)
+    _earn(enrollment, sale)
+    if sale.refunded:
+        _refund(payment, sale, by)
+    if sale.is_disputed:
+        _dispute(payment, sale)
 
 
-def _enroll(affiliate: Affiliate, past: Past) -> Enrollment:
-    course, moments = (
-        past.course,
-        {"updated_at": past.paid_at, "paid_at": past.paid_at, "lms_synced_at": past.paid_at},
-    )
+def _enroll(affiliate: Affiliate, sale: DemoSale) -> Enrollment:
+    course = sale.course
     enrollment = Enrollment(
         course=course,
-        email=f"{past.learner.lower().replace(' ', '.')}{past.number}@example.com",
-        name=past.learner,
+        email=f"{sale.learner.lower().replace(' ', '.')}{sale.number}@example.com",
+        name=sale.learner,
         kind=Enrollment.KIND_PAID,
         course_title=course.title,
         course_slug=course.slug,
@@ -120,35 +114,35 @@ def _enroll(affiliate: Affiliate, past: Past) -> Enrollment:
         commission_rate=RATE,
         status=Enrollment.PAID,
         lms_status=Enrollment.LMS_SUCCESS,
-        lms_enrollment_id=f"demo-{past.number}",
-        payment_reference=f"pi_demo_{past.number}",
-        created_at=past.paid_at - AT_CHECKOUT_FOR,
-        **moments,
+        lms_enrollment_id=f"demo-{sale.number}",
+        payment_reference=f"pi_demo_{sale.number}",
+        created_at=sale.paid_at - AT_CHECKOUT_FOR,
+        updated_at=sale.paid_at,
+        paid_at=sale.paid_at,
+        lms_synced_at=sale.paid_at,
     )
     enrollment.save(force_insert=True)
-    _trace(enrollment, Enrollment.PENDING, past.paid_at)
-    _give_access(enrollment, past)
+    _record(enrollment, Enrollment.PENDING, sale.paid_at)
+    _give_access(enrollment, sale)
     return enrollment
 
 
-def _give_access(enrollment: Enrollment, past: Past) -> None:
+def _give_access(enrollment: Enrollment, sale: DemoSale) -> None:
     lms_jobs.stage_job(enrollment)
     job = SyncJob.objects.get(dedupe_key=lms_jobs.job_key(enrollment))
-    _finish(job, past.paid_at, lms_enrollment_id=enrollment.lms_enrollment_id)
+    settle(job, sale.paid_at, lms_enrollment_id=enrollment.lms_enrollment_id)
     mails.stage_confirmation(enrollment)
     confirmation = Email.objects.get(dedupe_key=f"{mails.PURCHASE_CONFIRMATION}:{enrollment.pk}")
-    _finish(confirmation, past.paid_at, sent_at=past.paid_at)
+    settle(confirmation, sale.paid_at, sent_at=sale.paid_at)
 
 
-def _finish(item: SyncJob | Email, at: datetime, **changes: Any) -> None:
-    """Say of a job or e-mail of this transaction that it was done back then, so that no worker
-    takes it up.
-    """
+def settle(item: SyncJob | Email, at: datetime, **changes: Any) -> None:
+    """Settle a job or e-mail of this transaction as done back then, so that no worker claims it."""
     transition(item, RUNNING, fence=1)
     transition(item, DONE, created_at=at, updated_at=at, finished_at=at, **changes)
 
 
-def _trace(enrollment: Enrollment, before: str, at: datetime) -> None:
+def _record(enrollment: Enrollment, before: str, at: datetime) -> None:
     EnrollmentEvent(
         enrollment=enrollment,
         from_status=before,
@@ -158,7 +152,7 @@ def _trace(enrollment: Enrollment, before: str, at: datetime) -> None:
     ).save()
 
 
-def _pay(enrollment: Enrollment, past: Past) -> Payment:
+def _pay(enrollment: Enrollment, sale: DemoSale) -> Payment:
     payment = Payment(
         enrollment=enrollment,
         status=Payment.PAID,
@@ -166,51 +160,50 @@ def _pay(enrollment: Enrollment, past: Past) -> Payment:
         currency=enrollment.currency,
         amount_received=enrollment.amount,
         currency_received=enrollment.currency,
-        refund_committed=past.refunded,
-        idempotency_key=f"checkout-demo-{past.number}",
-        stripe_session_id=f"cs_demo_{past.number}",
+        refund_committed=sale.refunded,
+        idempotency_key=f"checkout-demo-{sale.number}",
+        stripe_session_id=f"cs_demo_{sale.number}",
         stripe_payment_intent_id=enrollment.payment_reference,
-        expires_at=past.paid_at + settings.STRIPE_SESSION_LIFETIME,
+        expires_at=sale.paid_at + settings.STRIPE_SESSION_LIFETIME,
         created_at=enrollment.created_at,
-        updated_at=past.paid_at,
-        paid_at=past.paid_at,
+        updated_at=sale.paid_at,
+        paid_at=sale.paid_at,
     )
     payment.save(force_insert=True)
     return payment
 
 
-def _earn(enrollment: Enrollment, past: Past) -> None:
-    """Book what `commissions` would have booked at the time; the ledger takes no changes of a date
-    afterwards.
-    """
-    commission = _commission(enrollment, past)
+def _earn(enrollment: Enrollment, sale: DemoSale) -> None:
+    """Book what `commissions` would have booked at the time."""
+    # Not booked today and dated back: the ledger refuses every change of an entry.
+    commission = _commission(enrollment, sale)
     commission.save(force_insert=True)
-    ledger.write(_entry(commission, LedgerEntry.COMMISSION, commission.amount, at=past.paid_at))
+    ledger.write(_entry(commission, LedgerEntry.COMMISSION, commission.amount, at=sale.paid_at))
     if commission.reversed:
         ledger.write(
-            _entry(commission, LedgerEntry.REVERSAL, -commission.reversed, at=past.refunded_at)
+            _entry(commission, LedgerEntry.REVERSAL, -commission.reversed, at=sale.refunded_at)
         )
     if commission.is_held:
         holds.recount(commission.affiliate_id, commission.currency)
 
 
-def _commission(enrollment: Enrollment, past: Past) -> Commission:
-    amount = share(past.course.price, RATE)
+def _commission(enrollment: Enrollment, sale: DemoSale) -> Commission:
+    amount = share(sale.course.price, RATE)
     return Commission(
         enrollment_id=enrollment.pk,
         affiliate_id=cast("UUID", enrollment.affiliate_id),
         course_slug=enrollment.course_slug,
         course_title=enrollment.course_title,
-        base=past.course.price,
+        base=sale.course.price,
         rate_basis_points=RATE,
         amount=amount,
-        reversed=commissions.reversed_part(amount, refunded=past.refunded, paid=past.course.price),
+        reversed=commissions.reversed_part(amount, refunded=sale.refunded, paid=sale.course.price),
         currency=enrollment.currency,
-        steps=1 if past.refunded else 0,
-        is_disputed=past.is_disputed,
-        available_at=past.paid_at + HOLD,
-        created_at=past.paid_at,
-        updated_at=past.refunded_at if past.refunded else past.paid_at,
+        steps=1 if sale.refunded else 0,
+        is_disputed=sale.is_disputed,
+        available_at=sale.paid_at + HOLD,
+        created_at=sale.paid_at,
+        updated_at=sale.refunded_at if sale.refunded else sale.paid_at,
     )
 
 
@@ -232,15 +225,15 @@ def _entry(commission: Commission, kind: str, amount: int, *, at: datetime) -> L
     )
 
 
-# --- what was taken back --------------------------------------------------------------------------
-def _refund(payment: Payment, past: Past, by: User) -> None:
-    at = past.refunded_at
+# --- refunds and disputes -------------------------------------------------------------------------
+def _refund(payment: Payment, sale: DemoSale, by: User) -> None:
+    at = sale.refunded_at
     refund = Refund(
         payment=payment,
         payment_intent_id=payment.stripe_payment_intent_id,
-        stripe_refund_id=f"re_demo_{past.number}",
-        idempotency_key=f"refund-demo-{past.number}",
-        amount=past.refunded,
+        stripe_refund_id=f"re_demo_{sale.number}",
+        idempotency_key=f"refund-demo-{sale.number}",
+        amount=sale.refunded,
         currency=payment.currency,
         status=Refund.SUCCEEDED,
         reason=Refund.REASONS[0][0],
@@ -253,25 +246,23 @@ def _refund(payment: Payment, past: Past, by: User) -> None:
     if refund.amount == payment.amount:
         _end(payment.enrollment, at)
     payment_mails.stage_refund(payment, refund)
-    _finish(
-        Email.objects.get(dedupe_key=f"{payment_mails.REFUND_MADE}:{refund.pk}"), at, sent_at=at
-    )
+    settle(Email.objects.get(dedupe_key=f"{payment_mails.REFUND_MADE}:{refund.pk}"), at, sent_at=at)
 
 
 def _end(enrollment: Enrollment, at: datetime) -> None:
     transition(enrollment, Enrollment.REFUNDED, access_generation=1, updated_at=at)
-    _trace(enrollment, Enrollment.PAID, at)
+    _record(enrollment, Enrollment.PAID, at)
     lms_jobs.ensure_revocation(enrollment)
-    _finish(SyncJob.objects.get(dedupe_key=lms_jobs.revocation_key(enrollment)), at)
+    settle(SyncJob.objects.get(dedupe_key=lms_jobs.revocation_key(enrollment)), at)
     transition(enrollment, Enrollment.LMS_REVOKED, field="lms_status", updated_at=at)
 
 
-def _dispute(payment: Payment, past: Past) -> None:
-    at = past.paid_at + DISPUTED_AFTER
+def _dispute(payment: Payment, sale: DemoSale) -> None:
+    at = sale.paid_at + DISPUTED_AFTER
     dispute = Dispute(
         payment=payment,
         payment_intent_id=payment.stripe_payment_intent_id,
-        stripe_dispute_id=f"du_demo_{past.number}",
+        stripe_dispute_id=f"du_demo_{sale.number}",
         amount=payment.amount,
         currency=payment.currency,
         status=Dispute.OPEN,

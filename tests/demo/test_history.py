@@ -1,4 +1,4 @@
-"""The demo's affiliate: one command gives them a past, once, and nothing of it is left to do."""
+"""The demo's affiliate: one command writes their history once, and leaves nothing to the worker."""
 
 from datetime import timedelta
 

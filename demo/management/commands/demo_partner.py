@@ -21,7 +21,7 @@ class Command(BaseCommand):
                 " run in production."
             )
         staff = [user for email in STAFF for user in User.objects.filter(email=email)]
-        courses = history.shelf()
+        courses = history.recommended_courses()
         if len(staff) < len(STAFF) or not courses:
             raise CommandError("The demo's courses and staff are missing: run seed_demo first.")
         made = history.write(courses, PASSWORD, staff=staff)

@@ -83,12 +83,13 @@ def test_control_a_race_is_noticed(db: None) -> None:
         race(lambda _: User.objects.count(), threads=2)
 
 
+@pytest.mark.engines("sqlite")
 def test_control_a_count_of_statements_is_noticed(db: None) -> None:
     with pytest.raises(DependsOnEngine, match="counted"), plain_statements_only(), statements():
         User.objects.count()
 
 
-@pytest.mark.engines("sqlite", "postgres")
+@pytest.mark.engines("sqlite")
 def test_control_what_the_database_refuses_is_noticed(db: None) -> None:
     with (
         pytest.raises(DependsOnEngine, match="refuses"),

@@ -245,7 +245,7 @@ def _refund(payment: Payment, sale: DemoSale, by: User) -> None:
     refund.save(force_insert=True)
     if refund.amount == payment.amount:
         _end(payment.enrollment, at)
-    payment_mails.stage_refund(payment, refund)
+    payment_mails.stage_refund(refund)
     settle(Email.objects.get(dedupe_key=f"{payment_mails.REFUND_MADE}:{refund.pk}"), at, sent_at=at)
 
 

@@ -10,7 +10,7 @@ class InvalidCheckout(AppError):
 class AlreadyEnrolled(AppError):
     code = "ALREADY_ENROLLED"
     message = (
-        "This e-mail address already has a place in this course. Your confirmation e-mail has the"
+        "This e-mail address is already enrolled in this course. Your confirmation e-mail has the"
         " link to it."
     )
     http_status = 409
@@ -35,9 +35,7 @@ class CheckoutUnavailable(AppError):
 
 
 class StripeUnavailable(AppError):
-    """Stripe did not answer, or answered that it cannot now; what it did in the meantime is
-    unknown.
-    """
+    """Stripe did not answer, or answered that it cannot now; what it did is unknown."""
 
     code = "STRIPE_UNAVAILABLE"
     message = "The payment service is unavailable."

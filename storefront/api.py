@@ -16,11 +16,11 @@ from storefront.forms import CheckoutForm
 @require_POST
 @limit("checkout")
 def start_checkout(request: HttpRequest) -> HttpResponse:
-    """`{"courseId", "email", "name"?, "referralCode"?, "acceptTerms"}` -> where to pay. Everything
-    else in the body is ignored.
+    """Start a checkout, and answer with the address to pay at.
 
-    The status page's address opens a place to whoever has it, so it is told only to who has just
-    begun the checkout.
+    The body is `{"courseId", "email", "name"?, "couponCode"?, "referralCode"?, "acceptTerms"}`;
+    everything else in it is ignored. The address of the status page shows the enrollment to whoever
+    has it, so only who has just started the checkout gets it.
     """
     body = read_json(request)
     fields = {

@@ -1,10 +1,9 @@
-"""How often a coupon code may be tried: per client address, and more slowly per e-mail over all
-addresses.
+"""How often a coupon code may be tried: per client address, and more slowly per e-mail address.
 
-The slow limit is not for whoever came through the link of the grant's e-mail: strangers could use
-it up with the address alone, and keep its holder from the coupon for a day. The page gives the
-link's visitor a proof, which lets through this one code with this one address, so that there is
-nothing to guess with it.
+The slow limit does not count visitors from the link in the grant's e-mail. Strangers, who need only
+the address, could use it up and keep its holder from the coupon for a day. The page gives the
+link's visitor a proof, which exempts this one code with this one address, so that nothing can be
+guessed with it.
 """
 
 from collections.abc import Mapping
@@ -18,10 +17,9 @@ from maaledu.limits import enforce_limit
 
 
 def count_coupon_check(request: HttpRequest, tried: Mapping[str, str]) -> None:
-    """Count a try of a code, hit or miss, for the client's address and, without a proof, more
-    slowly for the e-mail.
+    """Count a try of a code for the client's address and, without a proof, for the e-mail.
 
-    `tried` holds `email` in its normal form, `coupon`, and `proof` where there is one. Raises
+    `tried` holds `email` in its normal form, `coupon`, and `proof` when there is one. Raises
     RateLimited.
     """
     email = tried["email"]
@@ -31,7 +29,7 @@ def count_coupon_check(request: HttpRequest, tried: Mapping[str, str]) -> None:
 
 
 def proof_of(email: str, code: str) -> str:
-    """Return what shows that this address and this code came together out of a grant's link."""
+    """Return the proof that this address and this code came from a grant's link together."""
     return salted_hmac(
         "storefront.coupon_limits", f"{normalize_code(code)} {email}", algorithm="sha256"
     ).hexdigest()

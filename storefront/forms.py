@@ -12,9 +12,7 @@ JSON_NAMES = {"accept_terms": "acceptTerms", "coupon": "couponCode"}
 
 
 class CouponField(forms.CharField):
-    """A code as somebody typed it: text, never the text of a list or a number that a program
-    sent.
-    """
+    """A code as somebody typed it; a list or a number from a program is refused, not converted."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(
@@ -28,9 +26,7 @@ class CouponField(forms.CharField):
 
 
 class ProofField(forms.CharField):
-    """What the page itself filled in for whoever came through a grant's link; anything else is as
-    good as none.
-    """
+    """The proof that the page fills in after a grant's link; anything malformed counts as none."""
 
     def __init__(self) -> None:
         super().__init__(required=False, max_length=64, widget=forms.HiddenInput)
@@ -43,7 +39,7 @@ class ProofField(forms.CharField):
 
 
 class CouponForm(PersonForm):
-    """A coupon to try: it is bound to an address, so it takes both."""
+    """A coupon to try, with the e-mail address that it is bound to."""
 
     email = forms.CharField(
         max_length=MAX_EMAIL_LENGTH,
@@ -54,7 +50,7 @@ class CouponForm(PersonForm):
 
 
 class CheckoutForm(PersonForm):
-    """What a buyer tells us. No price, no currency, no status: those are the server's."""
+    """The buyer's details. Price, currency and status are the server's, never the form's."""
 
     email = forms.CharField(
         max_length=MAX_EMAIL_LENGTH,
@@ -84,9 +80,7 @@ class CheckoutForm(PersonForm):
     )
 
     def refusal(self) -> InvalidCheckout:
-        """Return the form's errors as one refusal, for callers that want JSON: the first in words,
-        all of them by field.
-        """
+        """Return the form's errors as one refusal for JSON: joined, and by field."""
         messages = {
             JSON_NAMES.get(name, name): [str(message) for message in errors]
             for name, errors in self.errors.items()

@@ -1,6 +1,4 @@
-"""What a learner is told about an enrollment, in words: derived from the rows on every look, stored
-nowhere.
-"""
+"""What the status page says about an enrollment: derived from the rows each time, never stored."""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -19,8 +17,8 @@ from payments import settlement
 from payments.models import Payment
 
 POLL_FAST, POLL_SLOW, POLL_SLOWEST = 2, 15, 60
-# How often a page asks, in seconds, while the step it waits for is younger than this; older ones
-# ask the slowest.
+# The seconds between two requests of a page while the step it waits for is younger than this.
+# Pages that wait longer ask the slowest.
 PACES = (
     (timedelta(minutes=2), POLL_FAST),
     (timedelta(minutes=10), 5),
@@ -61,9 +59,7 @@ def latest_payment(enrollment: Enrollment) -> Payment | None:
 
 
 def describe(enrollment: Enrollment, payment: Payment | None = None) -> StatusView:
-    """Return the page's state, headline and steps for one enrollment; `payment` is its latest one,
-    if it has any.
-    """
+    """Return the page's state, headline and steps; `payment` is the enrollment's latest one."""
     if enrollment.status == Enrollment.PAID:
         return _paid(enrollment)
     if enrollment.status == Enrollment.PENDING:
@@ -77,8 +73,8 @@ def _pending(enrollment: Enrollment, payment: Payment | None) -> StatusView:
             state="processing",
             headline="Your payment is on its way",
             detail=(
-                "Your bank needs a little longer for this method. Your place is held; we will"
-                " e-mail you when it is done."
+                "Your bank needs a little longer for this method. Your enrollment is reserved; we"
+                " will e-mail you when it is done."
             ),
             steps=_steps(CURRENT, TODO, TODO),
             poll=True,
@@ -89,7 +85,7 @@ def _pending(enrollment: Enrollment, payment: Payment | None) -> StatusView:
         headline="Waiting for your payment",
         detail=(
             "As soon as the payment service confirms it, this page says so. If you have paid"
-            " already, there is no need to pay again."
+            " already, you need not pay again."
         ),
         steps=_steps(CURRENT, TODO, TODO),
         retry_url=payment.checkout_url if payment else "",
@@ -99,8 +95,9 @@ def _pending(enrollment: Enrollment, payment: Payment | None) -> StatusView:
 
 
 def _pace(enrollment: Enrollment, next_try_at: datetime | None = None) -> int:
-    """Return after how many seconds to ask again: the later the older, and not before the next try
-    can have changed anything.
+    """Return after how many seconds to ask again: more for an older step.
+
+    Never before the next try, which is the first moment when anything can have changed.
     """
     now = timezone.now()
     age = now - (enrollment.paid_at or enrollment.created_at)
@@ -111,7 +108,7 @@ def _pace(enrollment: Enrollment, next_try_at: datetime | None = None) -> int:
 
 def _steps(paid: str, access: str, ready: str, enrollment: Enrollment | None = None) -> list[Step]:
     first = _received(enrollment) if enrollment else "Payment"
-    second = "Your place is set up" if access == DONE else "Setting up your place"
+    second = "Your course is set up" if access == DONE else "Setting up your course"
     return [
         Step(first, paid, enrollment.paid_at if enrollment else None),
         Step(second, access, enrollment.lms_synced_at if enrollment else None),
@@ -125,7 +122,7 @@ def _paid(enrollment: Enrollment) -> StatusView:
             state="ready",
             headline="Your course is ready",
             detail=(
-                f"{enrollment.email} has a place in {enrollment.course_title}. We have sent the"
+                f"{enrollment.email} is enrolled in {enrollment.course_title}. We have sent the"
                 " details to that address."
             ),
             steps=_steps(DONE, DONE, DONE, enrollment),
@@ -142,7 +139,7 @@ def _paid(enrollment: Enrollment) -> StatusView:
     return StatusView(
         state="paid_setting_up",
         headline=_received(enrollment),
-        detail="We are setting up your place in the learning platform. This takes a few seconds.",
+        detail="We are setting up your course in the learning platform. This takes a few seconds.",
         steps=_steps(DONE, CURRENT, TODO, enrollment),
         poll=True,
         poll_seconds=_pace(enrollment),
@@ -150,22 +147,21 @@ def _paid(enrollment: Enrollment) -> StatusView:
 
 
 def _is_refused(enrollment: Enrollment, job: SyncJob | None) -> bool:
-    """The job says so, which staff may have brought back since the place was marked."""
+    """Whether the LMS refused for good. The job decides: staff may have replayed it since."""
     return job.status == DEAD if job else enrollment.lms_status == Enrollment.LMS_FAILED
 
 
 def _next_try(job: SyncJob | None) -> datetime | None:
-    """When the job is tried next; none while it is overdue, for want of a worker."""
-    return (
-        job.next_attempt_at
-        if job and job.next_attempt_at > timezone.now() - A_FEW_SECONDS
-        else None
-    )
+    """Return when the job is tried next; None while it is overdue because no worker is free."""
+    if job is None or job.next_attempt_at <= timezone.now() - A_FEW_SECONDS:
+        return None
+    return job.next_attempt_at
 
 
 def _is_slow(enrollment: Enrollment, job: SyncJob | None) -> bool:
-    """It failed before, waits for longer than a few seconds, such as for a limit of the LMS, or is
-    not done after minutes.
+    """Whether the job failed before, waits for longer than a few seconds, or is minutes old.
+
+    A job waits, for instance, when the LMS has a limit on new users.
     """
     now = timezone.now()
     waits = job is not None and (job.attempts > 0 or job.next_attempt_at > now + A_FEW_SECONDS)
@@ -173,9 +169,8 @@ def _is_slow(enrollment: Enrollment, job: SyncJob | None) -> bool:
 
 
 def _received(enrollment: Enrollment) -> str:
-    return (
-        "Enrollment received" if enrollment.kind in Enrollment.UNPAID_KINDS else "Payment received"
-    )
+    is_unpaid = enrollment.kind in Enrollment.UNPAID_KINDS
+    return "Enrollment received" if is_unpaid else "Payment received"
 
 
 def _attention(enrollment: Enrollment) -> StatusView:
@@ -183,8 +178,8 @@ def _attention(enrollment: Enrollment) -> StatusView:
         state="attention",
         headline="We are looking into your enrollment",
         detail=(
-            "Your place is safe, but the learning platform did not accept it. Our team has been"
-            " told and will write to you."
+            "Your enrollment is safe, but the learning platform did not accept it. Our team knows"
+            " about it and will write to you."
         ),
         steps=_steps(DONE, PROBLEM, TODO, enrollment),
         support_email=settings.SUPPORT_EMAIL,
@@ -200,8 +195,8 @@ def _unavailable(
         state="lms_unavailable",
         headline=_received(enrollment),
         detail=(
-            "The learning platform is not answering just now. Your place is safe: we go on trying,"
-            " and e-mail you when it is ready."
+            "The learning platform is not answering just now. Your enrollment is safe: we keep"
+            " trying, and e-mail you when your course is ready."
         ),
         steps=_steps(DONE, CURRENT, TODO, enrollment),
         unavailable_since=since,
@@ -217,7 +212,7 @@ def _retrying(enrollment: Enrollment, next_attempt_at: datetime | None) -> Statu
         state="retrying",
         headline=_received(enrollment),
         detail=(
-            "Setting up your place takes longer than usual. We go on trying, and e-mail you when it"
+            "Setting up your course takes longer than usual. We keep trying, and e-mail you when it"
             " is ready."
         ),
         steps=_steps(DONE, CURRENT, TODO, enrollment),
@@ -246,20 +241,20 @@ OVER = {
     ),
     settlement.SUPERSEDED: (
         "Another payment was used",
-        "An earlier payment for this course arrived after all, and your place comes from that one.",
+        "An earlier payment for this course arrived after all, and you are enrolled by that one.",
     ),
     settlement.AMOUNT_MISMATCH: (
         "We are looking into your payment",
         (
-            "We received a payment that is not the one we asked for. Our team has been told and"
+            "We received a payment that is not the one we asked for. Our team knows about it and"
             " will write to you."
         ),
     ),
     coupons.LMS_REFUSED: (
-        "Your place could not be set up",
+        "Your course could not be set up",
         (
-            "The learning platform did not accept it, and we have taken it back. Your grant's"
-            " coupon is good again, and you can retry."
+            "The learning platform did not accept the enrollment, so we cancelled it. You can use"
+            " your grant's coupon again, and retry."
         ),
     ),
 }
@@ -274,16 +269,16 @@ def _over(enrollment: Enrollment) -> StatusView:
         headline, detail = "Refunded", "This enrollment was refunded and has ended."
     else:
         headline, detail = OVER.get(enrollment.failure_code, OTHERWISE)
-    puzzling = enrollment.failure_code == settlement.AMOUNT_MISMATCH
-    final = (
-        puzzling
+    is_mismatch = enrollment.failure_code == settlement.AMOUNT_MISMATCH
+    is_final = (
+        is_mismatch
         or enrollment.failure_code == settlement.SUPERSEDED
         or enrollment.status == Enrollment.REFUNDED
     )
     return StatusView(
-        state="attention" if puzzling else enrollment.status,
+        state="attention" if is_mismatch else enrollment.status,
         headline=headline,
         detail=detail,
-        retry_url="" if final else reverse("checkout", args=[enrollment.course_slug]),
+        retry_url="" if is_final else reverse("checkout", args=[enrollment.course_slug]),
         support_email=settings.SUPPORT_EMAIL,
     )

@@ -180,12 +180,12 @@ def test_a_change_of_details_says_what_to_do_if_it_was_somebody_else(settings):
     [
         (
             {},
-            ["the whole price", "your place in the course has ended"],
+            ["the whole price", "your enrollment in the course has ended"],
             ["a part of", "does not change"],
         ),
         (
             {"is_whole": False},
-            ["a part of the price", "your place in the course has ended"],
+            ["a part of the price", "your enrollment in the course has ended"],
             ["the whole", "does not change"],
         ),
         (

@@ -92,7 +92,7 @@ def test_a_refused_enrollment_tells_the_learner_that_staff_know(visitor: Visitor
     sandbox.fault("lms", "417", "POST /api/resource/LMS Enrollment")
     buy(page, "operations-management-in-practice", email)
     expect_state(page, "attention")
-    expect(status(page)).to_contain_text("Our team has been told")
+    expect(status(page)).to_contain_text("Our team knows about it")
     assert (
         len(
             wait_until(

@@ -224,7 +224,7 @@ def test_a_second_purchase_of_the_same_course_is_refused_before_payment(
     page.goto("/checkout/designing-assessments/")
     fill_checkout(page, email.upper())
     page.get_by_role("button", name="Continue to payment").click()
-    expect(page.get_by_role("alert")).to_contain_text("already has a place in this course")
+    expect(page.get_by_role("alert")).to_contain_text("is already enrolled in this course")
     assert (
         len([session for session in sandbox.sessions() if session["customer_email"] == email]) == 1
     )

@@ -163,7 +163,7 @@ def test_a_paid_place_is_refused_a_second_time(buyer: Client) -> None:
     deliver(buyer, completed(payment))
     answer = post(buyer, enrollment.course_slug, email=enrollment.email.upper())
     assert answer.status_code == 409
-    assert "already has a place" in answer.content.decode()
+    assert "is already enrolled" in answer.content.decode()
     json_answer = post_json(buyer, courseId=enrollment.course_slug, email=enrollment.email)
     assert (json_answer.status_code, json_answer.json()["code"]) == (409, "ALREADY_ENROLLED")
     assert (Enrollment.objects.count(), Payment.objects.count()) == (1, 1)

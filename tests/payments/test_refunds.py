@@ -947,7 +947,9 @@ def test_each_refund_is_one_mail_that_says_how_much_and_whether_the_place_is_ove
     sent = sandbox.mails(BUYER)
     assert len(sent) == 2
     assert all(enrollment.course_title in mail["text"] for mail in sent)
-    assert sorted(mail["text"].count("your place in the course has ended") for mail in sent) == [
+    assert sorted(
+        mail["text"].count("your enrollment in the course has ended") for mail in sent
+    ) == [
         0,
         1,
     ]

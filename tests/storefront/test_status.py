@@ -83,14 +83,14 @@ def test_a_step_is_called_done_only_when_it_is(buyer: Client, sandbox: Sandbox) 
     enrollment = buy(buyer)
     assert [step.label for step in describe(enrollment).steps] == [
         "Payment received",
-        "Setting up your place",
+        "Setting up your course",
         "Course ready",
     ]
     run_lms_job()
     enrollment.refresh_from_db()
     assert [step.label for step in describe(enrollment).steps] == [
         "Payment received",
-        "Your place is set up",
+        "Your course is set up",
         "Course ready",
     ]
 

@@ -99,7 +99,7 @@ class Migration(migrations.Migration):
                     models.CharField(
                         blank=True,
                         db_index=True,
-                        help_text="Keyed hash: tells equal accounts, nothing else.",
+                        help_text="Keyed hash, to find equal accounts.",
                         max_length=64,
                     ),
                 ),

@@ -84,6 +84,7 @@ def is_hidden(cookie: str) -> bool:
 
 def _open(cookie: str) -> tuple[str, str]:
     """Return the signed code and its signed text; ("", "") for what is not ours or has expired."""
+    # Before any cryptography, so that a huge cookie costs nothing.
     if not cookie or len(cookie) > MAX_COOKIE_LENGTH:
         return "", ""
     signer = signing.TimestampSigner(salt=SALT)
@@ -203,6 +204,7 @@ def is_self(affiliate: Affiliate, *, email: str, user: User | None = None) -> bo
     wanted = alias_key(email)
     if wanted == affiliate.alias_key or _is_payee(affiliate, email):
         return True
+    # Last, because it takes a statement.
     rows = EmailAddress.objects.filter(user_id=affiliate.user_id)
     return any(alias_key(address) == wanted for address in rows.values_list("email", flat=True))
 

@@ -2,7 +2,7 @@
 
 import secrets
 
-ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
+ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # without i, l, o, 0 and 1
 LENGTH = 8
 MAX_TYPED_LENGTH = 24
 

@@ -12,6 +12,7 @@ def note(
     affiliate: Affiliate, kind: str, *, key: str, detail: str, enrollment_id: UUID | None = None
 ) -> bool:
     """Record a signal once for each key, and return whether this call did."""
+    # The unique key decides: two requests at once leave one signal.
     _, created = FraudSignal.objects.get_or_create(
         dedupe_key=f"{kind}:{key}"[:120],
         defaults={

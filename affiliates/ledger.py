@@ -41,6 +41,7 @@ def write(entry: LedgerEntry) -> LedgerEntry:
     `payable` does not cover.
     """
     entry.save()
+    # The first entry in a currency finds no balance, which another transaction may create first.
     while not _change_balance(entry):
         ensure_balance(entry.affiliate_id, entry.currency)
     return entry

@@ -57,6 +57,8 @@ def join(user: User, joining: Joining, *, network_key: str = "") -> Affiliate:
         **joining.details.fields(),
     )
     try:
+        # No look before: of two forms sent at once both would find no affiliate, and one would fail
+        # all the same.
         _insert(affiliate)
     except IntegrityError as error:
         raise AlreadyAffiliate from error
@@ -117,6 +119,7 @@ def change_details(affiliate: Affiliate, details: PayoutDetails) -> bool:
     Payouts that are drafted already keep their account.
     """
     fields = details.fields()
+    # The keyed hash stands for the account, whose encrypted text is another one each time.
     compared = ("payout_method", "payee_name", "payout_key")
     if all(getattr(affiliate, name) == fields[name] for name in compared):
         return False
@@ -145,5 +148,6 @@ def change_rate(affiliate: Affiliate, basis_points: int, *, by: str) -> bool:
 
 def remember_network(affiliate: Affiliate, network_key: str) -> None:
     """Store the keyed hash of the affiliate's network, to compare with those of their buyers."""
+    # Every page of an affiliate calls this; it writes only what has changed.
     if affiliate.network_key != network_key:
         Affiliate.objects.filter(pk=affiliate.pk).update(network_key=network_key)

@@ -67,6 +67,7 @@ def _is_redirected(request: HttpRequest) -> bool:
 def _pop_referral(request: HttpRequest) -> str | None:
     """Remove every `ref` from the query and return the last one's value, None without one."""
     query = request.META.get("QUERY_STRING", "")
+    # Nearly every request ends here, without parsing its query.
     if f"{PARAMETER}=" not in query or len(query) > MAX_QUERY_LENGTH:
         return None
     parts = query.split("&")

@@ -45,6 +45,7 @@ def draft(run: Run, *, by: User) -> PayoutBatch:
     affiliate whose entries another draft takes at this moment is left to that one, and nothing is
     added to a batch that is no draft any more.
     """
+    # Whatever has become available by now belongs in this draft, not in the next one.
     while ledger.mature() >= ledger.MATURED_AT_ONCE:
         pass
     batch = PayoutBatch(

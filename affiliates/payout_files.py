@@ -83,6 +83,7 @@ def _account(payout: Payout) -> str:
 
 def payment_id(pk: UUID) -> str:
     """Return a payout's id for the bank and PayPal: its key in 26 capitals and digits."""
+    # A UUID in its usual form has 36 characters; PayPal takes 30, and SEPA 35.
     return b32encode(pk.bytes).decode().rstrip("=")
 
 

@@ -43,6 +43,7 @@ def release(batch: PayoutBatch, *, by: User) -> Released:
     A payout that the affiliate's balance, holds or status no longer cover is cancelled instead,
     which frees its entries. Where none is left, so is the batch.
     """
+    # In the WHERE, where the engines without CHECK constraints enforce it as well.
     now, another = timezone.now(), ~Q(drafted_by=by)
     if not transition(batch, PayoutBatch.RELEASED, only=another, released_by=by, released_at=now):
         raise _not_released(batch, by)
@@ -135,6 +136,7 @@ def cancel_batch(
     Once its file was made it may be at the bank: whoever cancels has to say that it was `not_sent`.
     Raises PayoutRefused, FileWasMade.
     """
+    # In the WHERE: the file may be made between a page that was shown and this decision.
     only, reason = Q() if not_sent else Q(exported_at=None), reason[:300]
     if not transition(
         batch, PayoutBatch.CANCELLED, only=only, cancelled_by=by, cancel_reason=reason

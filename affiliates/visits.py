@@ -27,6 +27,7 @@ def today() -> date:
 
 
 def visitor_key(affiliate_id: UUID, day: date, network: str, user_agent: str) -> str:
+    # A header may hold lone surrogates, which strict UTF-8 refuses.
     digest = blake2b(user_agent.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     browser = int.from_bytes(digest) % MOST_VISITORS_OF_ONE_ADDRESS
     text = f"{affiliate_id}|{day}|{network}|{browser}"
@@ -36,6 +37,7 @@ def visitor_key(affiliate_id: UUID, day: date, network: str, user_agent: str) ->
 def record(affiliate_id: UUID, course_slug: str, *, network: str, user_agent: str) -> bool:
     """Count this visitor, once a day for each affiliate; return whether this call did."""
     key = visitor_key(affiliate_id, today(), network, user_agent)
+    # Most clicks are repeated ones: for these a read is cheaper than an INSERT that fails.
     if ReferralVisit.objects.filter(visitor_key=key).exists():
         return False
     try:
@@ -68,6 +70,8 @@ def _count(affiliate_id: UUID, course_slug: str, currency: str, **more: int) -> 
     rows = ReferralDay.objects.filter(
         affiliate_id=affiliate_id, day=today(), course_slug=course_slug, currency=currency
     )
+    # Added by the database, so that two requests at once lose no count; only the first of a day
+    # finds no row.
     changes = {name: F(name) + number for name, number in more.items()}
     if rows.update(**changes):
         return False

@@ -92,6 +92,7 @@ def payout_of(account: Account, text: str) -> Payout:
 def entries_of_payout(payout: Payout, *, cursor: str = "") -> Page:
     """Return a page of the entries that a payout pays. Raises BadCursor."""
     items = PayoutItem.objects.filter(payout_id=payout.pk).select_related("entry")
+    # By key, which has an index: the items of a payout were all made at one moment.
     page = paginate(items, cursor=cursor, order=("-id",))
     return Page([item.entry for item in page.rows], page.next_cursor, page.has_more)
 

@@ -49,6 +49,7 @@ def account_of(user_id: UUID) -> Account | None:
 
     It takes one statement once something was earned, and two before.
     """
+    # The balances bring their affiliate along, which saves every page a statement.
     rows = Balance.objects.filter(affiliate__user_id=user_id).select_related("affiliate")
     balances = list(rows.order_by("currency"))
     if balances:

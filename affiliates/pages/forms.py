@@ -119,6 +119,7 @@ class PayoutForm(PersonForm):
     def clean(self) -> dict[str, Any]:
         needed = NEEDED.get(self.cleaned_data.get("method", ""), ())
         for field in self.READERS:
+            # What was typed for another method is dropped, and its errors with it.
             if field not in needed:
                 self.errors.pop(field, None)
                 self.cleaned_data[field] = ""
@@ -181,6 +182,7 @@ class JoinForm(PayoutForm):
     @classmethod
     def of_json(cls, body: dict[str, Any]) -> "JoinForm":
         """Read a JSON body: text for every field and `true` for the terms, else it is missing."""
+        # The checkbox itself would take nearly any text for a tick.
         texts = {field: body.get(name) for field, name in cls.JSON_NAMES.items()}
         known = {field: text for field, text in texts.items() if isinstance(text, str)}
         return cls({**known, "accept_terms": texts["accept_terms"] is True})

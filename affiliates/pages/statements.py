@@ -64,6 +64,7 @@ class Month:
     @property
     def end(self) -> datetime:
         """Return the first moment that is not in it."""
+        # For December 12 // 12 is one year on, and 12 % 12 + 1 is January.
         return datetime(self.year + self.number // 12, self.number % 12 + 1, 1, tzinfo=UTC)
 
     @property

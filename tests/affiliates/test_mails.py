@@ -156,7 +156,7 @@ def test_the_welcome_says_what_the_link_earns_and_how_payouts_work():
             "abcd2345",
         ):
             assert said in part, said
-        assert "have not said yet" not in part
+        assert "have not chosen yet" not in part
 
 
 def test_the_welcome_reminds_whoever_wanted_to_decide_later():

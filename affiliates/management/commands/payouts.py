@@ -32,11 +32,13 @@ class Command(BaseCommand):
             "--payable-on", type=date.fromisoformat, help="YYYY-MM-DD, today without it"
         )
         release = steps.add_parser("release", help="release what somebody else drafted")
-        paid = steps.add_parser("paid", help="mark a released batch paid, and tell the affiliates")
+        paid = steps.add_parser(
+            "paid", help="mark a released batch paid and send each affiliate a message"
+        )
         paid.add_argument(
             "--reference", required=True, help="what the bank or PayPal calls the payment"
         )
-        cancel = steps.add_parser("cancel", help="call off a batch that is not paid")
+        cancel = steps.add_parser("cancel", help="cancel a batch that is not paid")
         cancel.add_argument("--reason", required=True)
         cancel.add_argument(
             "--not-sent",
@@ -80,20 +82,16 @@ def _draft(options: dict, by: User) -> tuple[PayoutBatch, str]:
 def _release(options: dict, by: User) -> tuple[PayoutBatch, str]:
     batch = PayoutBatch.objects.get(pk=options["batch"])
     released = payouts.release(batch, by=by)
-    stopped = (
-        f"; not covered any more and cancelled: {sum_of(released.cancelled, batch)}"
-        if released.cancelled
-        else ""
-    )
-    return batch, f"released: {sum_of(released.payouts, batch)}{stopped}"
+    done = f"released: {sum_of(released.payouts, batch)}"
+    if released.cancelled:
+        done += f"; not covered any more and cancelled: {sum_of(released.cancelled, batch)}"
+    return batch, done
 
 
 def _paid(options: dict, by: User) -> tuple[PayoutBatch, str]:
     batch = PayoutBatch.objects.get(pk=options["batch"])
-    return (
-        batch,
-        f"paid: {sum_of(payouts.mark_paid(batch, by=by, reference=options['reference']), batch)}",
-    )
+    paid = payouts.mark_paid(batch, by=by, reference=options["reference"])
+    return batch, f"paid: {sum_of(paid, batch)}"
 
 
 def _cancel(options: dict, by: User) -> tuple[PayoutBatch, str]:

@@ -273,7 +273,7 @@ def test_a_learner_whose_bank_took_the_money_back_is_told_that_the_place_has_end
     enrollment, _payment = make_pending()
     mails.stage_enrollment_ended(enrollment)
     message = outgoing.compose(Email.objects.get())
-    assert message.subject == f"Your place has ended: {enrollment.course_title}"
+    assert message.subject == f"Your enrollment has ended: {enrollment.course_title}"
     assert "$499.00" in message.body
 
 

@@ -164,7 +164,7 @@ def test_a_free_place_is_rolled_back_when_its_holder_has_applied_again(buyer: Cl
     )
     message = outgoing.compose(Email.objects.get(kind="grant_rolled_back"))
     for text in (str(message.body), str(message.alternatives[0][0])):
-        assert "good again" not in text
+        assert "use the same code again" not in text
         assert grant.code not in text
         assert "your newer application counts" in text
 

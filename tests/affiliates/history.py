@@ -1,4 +1,4 @@
-"""Accounts with a past: by the product's own functions where the story matters, in bulk where only
+"""Accounts with a past: by the product's own functions where the events matter, in bulk where only
 the size does.
 """
 
@@ -63,8 +63,8 @@ def live_through(affiliate: Affiliate, settings: Any) -> Payout:
     deliver(client, disputed(dispute_of(doubtful)))
     ledger.mature()
     settings.COMMISSION_HOLD = timedelta(days=30)
-    _, undone = sell(client, affiliate, course)
-    deliver(client, refunded(refund_of(undone)))
+    _, refunded_sale = sell(client, affiliate, course)
+    deliver(client, refunded(refund_of(refunded_sale)))
     sell(client, affiliate, course)
     sell(client, affiliate, make_course(price=19999, currency="eur", title="Project Finance"))
     for number in range(25):

@@ -15,7 +15,7 @@ def half_up(value: Fraction) -> int:
 
 @dataclass
 class SaleModel:
-    """Facts only, each as far as it has got; the order in which they were told leaves no trace.
+    """Facts only, each as far as it has got; the order in which they arrived leaves no trace.
     Amounts in minor units.
     """
 
@@ -26,12 +26,12 @@ class SaleModel:
     is_under_review: bool = False
     gone: int = 0  # what went out with payouts that were not called off
 
-    def hear_refund(self, refund_id: str, amount: int, status: str) -> None:
+    def record_refund(self, refund_id: str, amount: int, status: str) -> None:
         before = self.refunds.get(refund_id, (amount, ""))[1]
         if REFUND_RANKS[status] > REFUND_RANKS.get(before, 0):
             self.refunds[refund_id] = (amount, status)
 
-    def hear_dispute(self, status: str) -> None:
+    def record_dispute(self, status: str) -> None:
         to = DISPUTE_MEANING.get(status, "")
         if DISPUTE_RANKS[to] > DISPUTE_RANKS[self.dispute]:
             self.dispute = to
@@ -45,7 +45,7 @@ class SaleModel:
         return sum(amount for amount, status in self.refunds.values() if status != "failed")
 
     @property
-    def is_undone(self) -> bool:
+    def is_reversed(self) -> bool:
         return self.dispute == "lost" or self.refunded >= self.paid
 
     @property
@@ -53,7 +53,7 @@ class SaleModel:
         """What the affiliate keeps of the commission."""
         back = (
             self.commission
-            if self.is_undone
+            if self.is_reversed
             else half_up(Fraction(self.commission * self.refunded, self.paid))
         )
         return self.commission - back

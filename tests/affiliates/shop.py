@@ -36,8 +36,8 @@ def check_out(client: Client, course: Course, *, email: str = BUYER, **more: str
     return client.post(f"/checkout/{course.slug}/", {"email": email, "accept_terms": "on", **more})
 
 
-def tell(sandbox: Sandbox, client: Client | None = None) -> list[str]:
-    """Deliver, signed, every event of Stripe's that we were not told yet; return their types."""
+def deliver_events(sandbox: Sandbox, client: Client | None = None) -> list[str]:
+    """Deliver, signed, every event of Stripe that did not arrive yet; return their types."""
     known = set(StripeEvent.objects.values_list("event_id", flat=True))
     news = [event for event in sandbox.state()["events"] if event["id"] not in known]
     for event in news:
@@ -48,16 +48,14 @@ def tell(sandbox: Sandbox, client: Client | None = None) -> list[str]:
 def buy(
     sandbox: Sandbox, course: Course | None = None, *, through: Affiliate | None = None, **form: str
 ) -> tuple[Enrollment, Payment]:
-    """Buy in a clean browser, at Stripe too, and return the purchase as it is when Stripe has told
-    us.
-    """
+    """Buy in a clean browser, at Stripe too, and return the purchase after its events."""
     course, client = course or make_course(), visitor()
     if through:
         client.get(f"/r/{through.code}/{course.slug}/")
     assert check_out(client, course, **form).status_code == 302
     enrollment = Enrollment.objects.live().get(course=course, email=form.get("email", BUYER))
     sandbox.pay(enrollment.payments.get().stripe_session_id)
-    tell(sandbox, client)
+    deliver_events(sandbox, client)
     return fresh(enrollment), enrollment.payments.get()
 
 

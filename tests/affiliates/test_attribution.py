@@ -189,7 +189,7 @@ def test_hiding_a_cookie_again_makes_it_last_no_longer(settings):
     assert read(cookie) == ""
 
 
-def test_where_the_first_click_counts_a_later_one_does_not_tell_whether_an_old_link_was_anybodys(
+def test_where_the_first_click_counts_a_later_one_does_not_show_whether_an_old_link_was_anybodys(
     settings,
 ):
     settings.ATTRIBUTION_MODEL = "first_click"
@@ -380,7 +380,7 @@ def test_a_purchase_from_ones_own_account_is_not_credited_whatever_address_is_ty
     ],
 )
 def test_a_purchase_with_the_paypal_address_of_the_affiliate_is_their_own(account: str, email: str):
-    """Contracts, I8: the payout account; its variants as far as the keyed hash of it tells."""
+    """Contracts, I8: the payout account; its variants as far as its keyed hash shows."""
     affiliate = make_affiliate(
         "ada@example.com", details=PayoutDetails(Affiliate.PAYPAL, "", account)
     )

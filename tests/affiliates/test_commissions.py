@@ -62,7 +62,7 @@ def test_the_parts_of_any_refunds_add_up_to_the_commission(
 
 @given(AMOUNTS, AMOUNTS, st.integers(0, 10**9))
 @hypothesis_settings(max_examples=300, deadline=None)
-def test_no_more_than_the_commission_is_ever_taken_back(
+def test_no_more_than_the_commission_is_ever_reversed(
     commission: int, paid: int, refunded: int
 ) -> None:
     assert 0 <= reversed_part(commission, refunded=refunded, paid=paid) <= commission

@@ -84,15 +84,15 @@ def test_a_stranger_is_asked_to_sign_in_and_others_are_led_to_the_program(addres
 
 
 @pytest.mark.parametrize(
-    ("move", "told"),
+    ("move", "notice"),
     [
         (None, "We are looking at your application"),
         (memberships.suspend, "Your affiliate account is suspended"),
         (memberships.close, "Your affiliate account is closed"),
     ],
 )
-def test_a_partner_who_is_not_active_is_told_so_and_sees_the_figures_all_the_same(
-    client: Client, settings, move, told: str
+def test_a_partner_who_is_not_active_reads_so_and_sees_the_figures_all_the_same(
+    client: Client, settings, move, notice: str
 ):
     settings.AFFILIATE_AUTO_APPROVE = move is not None
     affiliate = make_affiliate()
@@ -100,12 +100,12 @@ def test_a_partner_who_is_not_active_is_told_so_and_sees_the_figures_all_the_sam
     if move:
         assert move(affiliate, by="staff@example.com", reason="Only for our own eyes.")
     page = text_of(signed_in(affiliate).get(DASHBOARD))
-    assert told in page
+    assert notice in page
     assert "$49.90" in page
     assert "Only for our own eyes" not in page
 
 
-def test_an_active_partner_is_told_nothing_of_the_kind():
+def test_an_active_partner_sees_no_such_notice():
     page = text_of(signed_in(make_affiliate()).get(DASHBOARD))
     assert not any(word in page for word in ("suspended", "closed", "looking at your application"))
 
@@ -226,31 +226,31 @@ def test_a_payout_shows_what_it_paid_for(settings):
         ("commission", 4990),
         ("commission", 4990),
     ]
-    told = text_of(partner.get(f"{ENTRIES}{paid_for[0].pk}/"))
-    assert f"{Money(payout.amount, payout.currency)} to DE•• •••• 3000, sent on" in told
-    assert "SEPA-7" in told
+    detail = text_of(partner.get(f"{ENTRIES}{paid_for[0].pk}/"))
+    assert f"{Money(payout.amount, payout.currency)} to DE•• •••• 3000, sent on" in detail
+    assert "SEPA-7" in detail
     booked = LedgerEntry.objects.get(kind=LedgerEntry.PAYOUT)
     assert "Payout of −$99.80" in text_of(partner.get(f"{ENTRIES}{booked.pk}/"))
 
 
 # --- one entry ------------------------------------------------------------------------------------
-def test_an_entry_tells_its_whole_story(client: Client):
+def test_an_entry_shows_its_sale_its_arithmetic_and_its_payout(client: Client):
     affiliate = make_affiliate()
     _, payment = sell(client, affiliate, make_course(price=19999, title="Project Finance"))
     deliver(client, refunded(refund_of(payment, 6666)))
     commission, reversal = LedgerEntry.objects.order_by("created_at", "pk")
     partner = signed_in(affiliate)
-    told = text_of(partner.get(f"{ENTRIES}{commission.pk}/"))
+    detail = text_of(partner.get(f"{ENTRIES}{commission.pk}/"))
     assert (
         "10 % of $199.99 (the price before any discount) = $19.999, rounded half up to $20.00"
-        in told
+        in detail
     )
     assert (
         f"Becomes payable {commission.available_at:%B} {commission.available_at.day},"
-        f" {commission.available_at.year}" in told
+        f" {commission.available_at.year}" in detail
     )
-    assert "not in one yet" in told
-    assert "All of it together leaves you $13.33 of this sale" in told
+    assert "not in one yet" in detail
+    assert "All of it together leaves you $13.33 of this sale" in detail
     taken = text_of(partner.get(f"{ENTRIES}{reversal.pk}/"))
     assert "Reversal of −$6.67 Project Finance" in taken
     assert (
@@ -260,7 +260,7 @@ def test_an_entry_tells_its_whole_story(client: Client):
     assert "6666" not in taken
 
 
-def test_a_reversal_that_was_undone_says_so(client: Client):
+def test_a_reinstated_commission_says_so(client: Client):
     affiliate = make_affiliate()
     _, payment = sell(client, affiliate)
     refund = refund_of(payment)
@@ -271,9 +271,9 @@ def test_a_reversal_that_was_undone_says_so(client: Client):
             {**refund, "status": "failed", "failure_reason": "lost_or_stolen_card"}, "refund.failed"
         ),
     )
-    given_back = LedgerEntry.objects.get(kind=LedgerEntry.REVERSAL, amount__gt=0)
+    reinstatement = LedgerEntry.objects.get(kind=LedgerEntry.REVERSAL, amount__gt=0)
     assert "Reinstatement of $49.90" in text_of(
-        signed_in(affiliate).get(f"{ENTRIES}{given_back.pk}/")
+        signed_in(affiliate).get(f"{ENTRIES}{reinstatement.pk}/")
     )
 
 
@@ -290,8 +290,8 @@ def test_a_capped_commission_says_so(client: Client, settings):
     settings.COMMISSION_CAP = "amount_paid"
     affiliate = make_affiliate()
     sell(client, affiliate, make_course(price=49900), amount=2495)
-    told = text_of(signed_in(affiliate).get(f"{ENTRIES}{LedgerEntry.objects.get().pk}/"))
-    assert "= $49.90, limited to the $24.95 that the buyer paid" in told
+    detail = text_of(signed_in(affiliate).get(f"{ENTRIES}{LedgerEntry.objects.get().pk}/"))
+    assert "= $49.90, limited to the $24.95 that the buyer paid" in detail
 
 
 def test_somebody_elses_entry_and_payout_are_not_there(settings):
@@ -383,7 +383,7 @@ def test_the_funnel_is_that_of_the_last_ninety_days_and_of_this_partner():
     )
 
 
-def test_a_course_that_is_gone_keeps_its_line():
+def test_a_course_that_is_gone_keeps_its_row():
     affiliate = make_affiliate()
     ReferralDay.objects.create(
         affiliate=affiliate, day=timezone.now().date(), course_slug="gone", visits=2
@@ -465,7 +465,7 @@ def test_a_chart_stands_on_its_baseline_and_reaches_the_top_on_the_best_day():
 
 
 # --- a new partner --------------------------------------------------------------------------------
-def test_a_new_partner_is_told_what_to_do_first():
+def test_a_new_partner_reads_what_to_do_first():
     affiliate = memberships.join(
         make_user(), memberships.Joining("New", "DE", PayoutDetails(Affiliate.LATER))
     )

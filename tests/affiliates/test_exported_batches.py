@@ -83,8 +83,8 @@ def test_the_office_shows_who_made_the_file_and_asks_for_the_tick(office: Client
     )
     change = text_of(office.get(f"{url}change/"))
     assert ("file downloaded" in change.lower(), when in change) == (True, True)
-    for verb in ("cancel", "paid", "release"):
-        assert when in text_of(office.get(f"{url}{verb}/")), verb
+    for decision in ("cancel", "paid", "release"):
+        assert when in text_of(office.get(f"{url}{decision}/")), decision
     page = text_of(office.get(f"{url}cancel/"))
     assert "everybody in it would be paid twice" in page
     assert "The file was not sent to the bank or to PayPal" in page

@@ -220,16 +220,16 @@ def test_two_addresses_are_two_signals(db: None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("number", "undone", "noted"),
+    ("number", "refunds", "noted"),
     [(5, 2, True), (10, 3, True), (7, 2, False), (4, 4, False), (5, 1, False)],
 )
-def test_a_high_refund_rate_is_noted_where_there_are_sales_enough_to_tell(
-    db: None, number: int, undone: int, noted: bool
+def test_a_high_refund_rate_is_noted_where_there_are_enough_sales(
+    db: None, number: int, refunds: int, noted: bool
 ) -> None:
-    undo(sold(make_affiliate(), number)[:undone])
+    undo(sold(make_affiliate(), number)[:refunds])
     assert fraud_review.review() == int(noted)
     assert signals() == (
-        [("refund_rate", f"{undone} of {number} paid sales refunded in 90 days")] if noted else []
+        [("refund_rate", f"{refunds} of {number} paid sales refunded in 90 days")] if noted else []
     )
 
 
@@ -338,39 +338,39 @@ def signal_of(affiliate: Affiliate | None = None) -> FraudSignal:
     return FraudSignal.objects.latest("created_at")
 
 
-def url(signal: FraudSignal, verb: str) -> str:
-    return f"{LIST}{signal.pk}/{verb}/"
+def url(signal: FraudSignal, decision: str) -> str:
+    return f"{LIST}{signal.pk}/{decision}/"
 
 
-def bulk(client: Client, verb: str, rows: list[FraudSignal], **typed: str):
-    chosen = {"action": verb, "_selected_action": [str(row.pk) for row in rows]}
+def bulk(client: Client, decision: str, rows: list[FraudSignal], **typed: str):
+    chosen = {"action": decision, "_selected_action": [str(row.pk) for row in rows]}
     return client.post(LIST, {**chosen, **typed}, follow=True)
 
 
-@pytest.mark.parametrize(("verb", "status"), [("clear", "cleared"), ("confirm", "confirmed")])
+@pytest.mark.parametrize(("decision", "status"), [("clear", "cleared"), ("confirm", "confirmed")])
 def test_a_signal_is_decided_with_a_note_and_who_did_it(
-    staff: Client, verb: str, status: str
+    staff: Client, decision: str, status: str
 ) -> None:
     signal = signal_of()
-    page = staff.get(url(signal, verb))
+    page = staff.get(url(signal, decision))
     assert (page.status_code, FraudSignal.objects.get().status) == (200, "open")
     assert "Course one" in text_of(page)
-    assert staff.post(url(signal, verb), {"note": "Called them"}).status_code == 302
+    assert staff.post(url(signal, decision), {"note": "Called them"}).status_code == 302
     signal.refresh_from_db()
     assert (signal.status, signal.reviewed_by, signal.note) == (status, BOSS, "Called them")
     assert signal.reviewed_at is not None
     entry = LogEntry.objects.get()
     assert (entry.object_id, entry.change_message) == (str(signal.pk), f"{status}: Called them")
     assert "somebody else may have decided already" in text_of(
-        staff.post(url(signal, verb), {"note": ""})
+        staff.post(url(signal, decision), {"note": ""})
     )
     assert LogEntry.objects.count() == 1
 
 
-def test_a_decision_can_be_taken_back(staff: Client) -> None:
+def test_a_decision_can_be_changed(staff: Client) -> None:
     signal = signal_of()
-    for verb in ("clear", "confirm", "clear"):
-        assert staff.post(url(signal, verb), {"note": ""}).status_code == 302
+    for decision in ("clear", "confirm", "clear"):
+        assert staff.post(url(signal, decision), {"note": ""}).status_code == 302
     assert (FraudSignal.objects.get().status, LogEntry.objects.count()) == ("cleared", 3)
 
 
@@ -424,9 +424,9 @@ def test_staff_without_the_permission_get_403_and_change_nothing(db: None) -> No
     signal = signal_of()
     clerk = member("view_fraudsignal", "review_affiliate")
     assert clerk.get(LIST).status_code == 200
-    for verb in ("clear", "confirm"):
-        assert clerk.get(url(signal, verb)).status_code == 403
-        assert clerk.post(url(signal, verb), {"note": "x"}).status_code == 403
+    for decision in ("clear", "confirm"):
+        assert clerk.get(url(signal, decision)).status_code == 403
+        assert clerk.post(url(signal, decision), {"note": "x"}).status_code == 403
     assert clerk.post(f"{LIST}look/").status_code == 403
     bulk(clerk, "clear", [signal], decide="1")
     assert (FraudSignal.objects.get().status, LogEntry.objects.count()) == ("open", 0)

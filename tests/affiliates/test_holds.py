@@ -136,7 +136,7 @@ def test_a_hold_goes_with_its_sale_when_that_becomes_payable(settings):
     assert_on_hold(affiliate, 10_000)
 
 
-def test_what_is_taken_back_of_a_sale_is_not_on_hold():
+def test_what_is_reversed_of_a_sale_is_not_on_hold():
     affiliate, enrollment, payment = sold()
     review(enrollment, hold=True)
     refund(payment, 30_000)
@@ -159,14 +159,14 @@ def test_a_debt_is_not_on_hold():
     assert_on_hold(affiliate, 0)
 
 
-def test_what_is_given_back_of_a_sale_that_was_paid_out_is_on_hold():
+def test_what_is_reinstated_of_a_sale_that_was_paid_out_is_on_hold():
     """Of the sale 60.00 are out for good: its commission less a reversal. The refund fails after
     all, and 40.00 come back.
     """
     affiliate, enrollment, payment = sold()
     batch_in(PayoutBatch.PAID)
-    told = refund_of(payment, 40_000)
-    deliver(Client(), refunded(told))
+    object_ = refund_of(payment, 40_000)
+    deliver(Client(), refunded(object_))
     earn(affiliate, 100_000)
     assert [payout.amount for payout in payouts.release(draft(), by=make_staff()).payouts] == [6000]
     review(enrollment, hold=True)
@@ -174,7 +174,8 @@ def test_what_is_given_back_of_a_sale_that_was_paid_out_is_on_hold():
     deliver(
         Client(),
         refunded(
-            {**told, "status": "failed", "failure_reason": "lost_or_stolen_card"}, "refund.failed"
+            {**object_, "status": "failed", "failure_reason": "lost_or_stolen_card"},
+            "refund.failed",
         ),
     )
     assert balance_of(affiliate) == (0, 4000, 16_000, 4000)
@@ -191,9 +192,11 @@ def test_only_the_sales_in_doubt_are_on_hold_and_each_currency_by_itself():
 
 
 def against(first: Callable[[], Any], second: Callable[[], Any]) -> None:
-    told = race(lambda number: (first, second)[number % 2](), threads=2)
+    outcomes = race(lambda number: (first, second)[number % 2](), threads=2)
     assert [
-        each for each in told if isinstance(each, Exception) and not isinstance(each, PayoutRefused)
+        each
+        for each in outcomes
+        if isinstance(each, Exception) and not isinstance(each, PayoutRefused)
     ] == []
 
 

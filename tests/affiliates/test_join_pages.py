@@ -1,4 +1,4 @@
-"""The program's page, joining, payout details, the endpoints for programs, and what a buyer is told
+"""The program's page, joining, payout details, the endpoints for programs, and what a buyer sees
 of a referral.
 """
 
@@ -475,7 +475,7 @@ def test_payout_details_show_the_hint_and_never_the_account(ada):
     assert answer["Cache-Control"] == "no-store"
 
 
-def test_payout_details_are_changed_and_their_owner_is_told(ada):
+def test_payout_details_are_changed_and_their_owner_gets_a_message(ada):
     affiliate = make_affiliate_of(ada)
     answer = confirmed(ada).post(
         DETAILS, {"method": "bank", "payee_name": "Ada L. Partner", "iban": OTHER_IBAN}, follow=True
@@ -654,7 +654,7 @@ def test_reading_the_figures_is_limited_like_the_rest(ada, settings):
     assert [client.get("/api/affiliate").status_code for _ in range(3)] == [404, 404, 429]
 
 
-# --- what a buyer is told -------------------------------------------------------------------------
+# --- what a buyer sees ---------------------------------------------------------------------------
 def checkout_of(affiliate: Affiliate | None, client: Client | None = None) -> str:
     client = client or Client()
     if affiliate:
@@ -672,7 +672,7 @@ def test_the_name_of_the_affiliate_cannot_be_code():
     assert "<svg onload" not in page
 
 
-def test_a_buyer_with_a_link_of_their_own_is_told_so_kindly(ada):
+def test_a_buyer_with_a_link_of_their_own_reads_so(ada):
     page = checkout_of(make_affiliate_of(ada), signed_in(ada))
     assert (
         "This is your own link. You can buy as usual; your own purchases earn no commission."
@@ -729,7 +729,7 @@ def test_a_page_that_is_shown_again_says_whose_link_it_is_by_the_address_that_wa
         assert "own link" not in page
 
 
-def test_an_old_link_names_nobody_and_is_only_told_to_be_ones_own_by_ones_own_account(ada):
+def test_an_old_link_names_nobody_and_only_ones_own_account_sees_that_it_is_ones_own(ada):
     affiliate = make_affiliate_of(ada)
     path = f"/checkout/{make_course().slug}/"
     guest, known = visitor(), signed_in(ada)
@@ -741,7 +741,7 @@ def test_an_old_link_names_nobody_and_is_only_told_to_be_ones_own_by_ones_own_ac
         assert "own link" not in page
 
 
-def test_the_status_page_tells_a_buyer_whose_own_link_it_was(client):
+def test_the_status_page_says_that_the_link_was_the_buyers_own(client):
     own, _ = make_pending(referral_outcome="self")
     others, _ = make_referred(make_affiliate())
     inactive, _ = make_pending(referral_outcome="inactive")

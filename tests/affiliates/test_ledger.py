@@ -192,7 +192,7 @@ def test_a_cause_that_is_booked_already_is_an_integrity_error(client: Client):
 
 
 @pytest.mark.engines("sqlite", "postgres")
-def test_the_triggers_can_be_taken_away_and_put_back(client: Client):
+def test_the_triggers_can_be_removed_and_installed_again(client: Client):
     sell(client, make_affiliate())
     immutability.remove(connection)
     with transaction.atomic(), connection.cursor() as cursor:

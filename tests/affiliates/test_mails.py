@@ -1,4 +1,4 @@
-"""What affiliates and learners are told by e-mail: whole, in text and HTML, with every name escaped
+"""The e-mails to affiliates and learners: whole, in text and HTML, with every name escaped
 and no account in clear.
 """
 
@@ -226,7 +226,7 @@ def partner(user: User, details: PayoutDetails) -> Affiliate:
     return memberships.join(user, Joining("Ada's club", "DE", details))
 
 
-def test_what_affiliates_are_told_reaches_them_and_holds_no_account(sandbox: Sandbox, settings):
+def test_messages_to_affiliates_reach_them_and_hold_no_account(sandbox: Sandbox, settings):
     settings.AFFILIATE_AUTO_APPROVE = False
     affiliate = partner(
         make_user("ada@example.com"), PayoutDetails(Affiliate.BANK, "Ada Partner", IBAN)
@@ -250,7 +250,7 @@ def test_what_affiliates_are_told_reaches_them_and_holds_no_account(sandbox: San
         assert secret not in everything
 
 
-def test_a_learner_is_told_of_a_refund_once(client, sandbox: Sandbox):
+def test_a_learner_gets_one_message_about_a_refund(client, sandbox: Sandbox):
     enrollment, payment = make_pending(name="Grace")
     deliver(client, completed(payment))
     drain(LMS_JOBS)

@@ -209,7 +209,7 @@ def test_one_account_of_two_affiliates_is_noted_for_review_and_refuses_nobody():
     assert Affiliate.objects.filter(status="active").count() == 2
 
 
-def test_other_details_are_told_to_their_owner_each_time_and_the_same_ones_not():
+def test_other_details_send_their_owner_a_message_each_time_and_the_same_ones_none():
     user = make_user("ada@example.com")
     affiliate = memberships.join(user, asked())
     Email.objects.all().delete()

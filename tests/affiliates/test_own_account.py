@@ -151,11 +151,11 @@ def test_nobody_holds_or_releases_a_commission_of_their_own(
     before = facts()
     with pytest.raises(OwnAccount):
         commissions.review(commission.enrollment_id, hold=hold, by=BOSS, note="For me")
-    verb = "hold" if hold else "release"
+    decision = "hold" if hold else "release"
     typed = {"decide": "1", "reason": "For me"}
-    page = office.post(f"{OFFICE}/commission/{commission.pk}/{verb}/", typed)
+    page = office.post(f"{OFFICE}/commission/{commission.pk}/{decision}/", typed)
     assert WORDS in page.content.decode()
-    chosen = {**typed, "action": verb, "_selected_action": [str(commission.pk)]}
+    chosen = {**typed, "action": decision, "_selected_action": [str(commission.pk)]}
     done = "held for" if hold else "released from"
     assert (
         f"0 {done} review, 1 skipped"

@@ -93,12 +93,12 @@ def test_the_office_shows_which_payout_waits_and_what_to_do(office: Client):
     gone, _, batch = suspended_after_the_release()
     url = f"{BATCHES}{batch.pk}/"
     before = state()
-    for verb, typed in (("change", None), ("export", {}), ("paid", {"reference": "BANK-1"})):
-        page = text_of(office.get(f"{url}{verb}/"))
-        assert f"Gone ({gone.code}) is suspended, $60.00. Cancel that payout" in page, verb
+    for decision, typed in (("change", None), ("export", {}), ("paid", {"reference": "BANK-1"})):
+        page = text_of(office.get(f"{url}{decision}/"))
+        assert f"Gone ({gone.code}) is suspended, $60.00. Cancel that payout" in page, decision
         assert 'name="decide"' not in page
         if typed is not None:
-            answer = office.post(f"{url}{verb}/", typed)
+            answer = office.post(f"{url}{decision}/", typed)
             assert (answer.status_code, answer.has_header("Content-Disposition")) == (200, False)
             assert "is suspended, $60.00" in text_of(answer)
             assert IBAN not in text_of(answer)
@@ -155,12 +155,12 @@ def test_suspending_and_marking_paid_at_once_does_one_after_the_other(boss: User
         def suspend(affiliate: Affiliate = affiliate) -> bool:
             return memberships.suspend(affiliate, by="staff@example.com", reason="Now")
 
-        told = race(lambda thread, steps=(mark_paid, suspend): steps[thread](), threads=2)
-        assert set(kinds(told)) <= {"ok", "PayeeNotActive"}, told
+        outcomes = race(lambda thread, steps=(mark_paid, suspend): steps[thread](), threads=2)
+        assert set(kinds(outcomes)) <= {"ok", "PayeeNotActive"}, outcomes
         batch.refresh_from_db()
-        assert told[1] is True
+        assert outcomes[1] is True
         assert (
             batch.status
             == batch.payouts.get().status
-            == ("released" if isinstance(told[0], PayeeNotActive) else "paid")
+            == ("released" if isinstance(outcomes[0], PayeeNotActive) else "paid")
         )

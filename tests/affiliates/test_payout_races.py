@@ -72,11 +72,11 @@ def pay_what_is_left(staff: User, colleague: User) -> None:
 def test_many_who_draft_at_once_share_no_entry():
     affiliates = [owed(60_000 + 10_000 * number, 7_000) for number in range(5)]
     staff = [make_staff() for _ in range(THREADS)]
-    told = race(lambda number: payout_drafts.draft(run(), by=staff[number]), threads=THREADS)
-    assert set(kinds(told)) <= {"ok", "NothingToPay"}, told
+    outcomes = race(lambda number: payout_drafts.draft(run(), by=staff[number]), threads=THREADS)
+    assert set(kinds(outcomes)) <= {"ok", "NothingToPay"}, outcomes
     live = live_entries()
     assert (len(live), len(set(live)), PayoutItem.objects.count()) == (10, 10, 10)
-    assert PayoutBatch.objects.count() == kinds(told)["ok"]
+    assert PayoutBatch.objects.count() == kinds(outcomes)["ok"]
     assert sorted(Payout.objects.values_list("amount", flat=True)) == [
         earned_by(affiliate) for affiliate in affiliates
     ]
@@ -118,13 +118,13 @@ def test_the_control_a_draft_that_looks_and_then_writes_takes_an_entry_twice():
 def test_of_many_who_release_at_once_one_wins_and_each_payout_is_booked_once():
     affiliates = [owed(60_000), owed(70_000)]
     batch, staff = draft(), [make_staff() for _ in range(THREADS)]
-    told = race(
+    outcomes = race(
         lambda number: payouts.release(PayoutBatch.objects.get(), by=staff[number]), threads=THREADS
     )
-    assert kinds(told) == {"ok": 1, "PayoutRefused": THREADS - 1}
+    assert kinds(outcomes) == {"ok": 1, "PayoutRefused": THREADS - 1}
     batch.refresh_from_db()
     assert batch.released_by == next(
-        by for by, each in zip(staff, told, strict=True) if not isinstance(each, Exception)
+        by for by, each in zip(staff, outcomes, strict=True) if not isinstance(each, Exception)
     )
     assert [payments_to(affiliate) for affiliate in affiliates] == [
         [("payout", -6000)],
@@ -136,13 +136,13 @@ def test_who_drafted_does_not_slip_in_among_many_who_release():
     owed()
     staff, colleague = make_staff(), make_staff()
     draft(staff)
-    told = race(
+    outcomes = race(
         lambda number: payouts.release(
             PayoutBatch.objects.get(), by=colleague if number == 0 else staff
         ),
         threads=THREADS,
     )
-    assert kinds(told) == {"ok": 1, "SamePerson": THREADS - 1}
+    assert kinds(outcomes) == {"ok": 1, "SamePerson": THREADS - 1}
     assert PayoutBatch.objects.get().released_by == colleague
 
 
@@ -150,13 +150,13 @@ def test_of_many_who_mark_paid_at_once_one_wins():
     owed()
     batch_in(PayoutBatch.RELEASED)
     staff = [make_staff() for _ in range(THREADS)]
-    told = race(
+    outcomes = race(
         lambda number: payouts.mark_paid(
             PayoutBatch.objects.get(), by=staff[number], reference=f"BANK-{number}"
         ),
         threads=THREADS,
     )
-    assert kinds(told) == {"ok": 1, "PayoutRefused": THREADS - 1}
+    assert kinds(outcomes) == {"ok": 1, "PayoutRefused": THREADS - 1}
 
 
 # --- one against the other ------------------------------------------------------------------------
@@ -164,11 +164,11 @@ def against(first: Callable[[], Any], second: Callable[[], Any]) -> list[Any]:
     """Run two steps at once, several threads of each; a refusal is an answer, anything else that is
     raised is not.
     """
-    told = race(lambda number: (first, second)[number % 2](), threads=4)
-    assert all(isinstance(each, PayoutRefused) for each in told if isinstance(each, Exception)), (
-        told
-    )
-    return told
+    outcomes = race(lambda number: (first, second)[number % 2](), threads=4)
+    assert all(
+        isinstance(each, PayoutRefused) for each in outcomes if isinstance(each, Exception)
+    ), outcomes
+    return outcomes
 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["payout", "batch"])
@@ -281,8 +281,8 @@ def test_drafts_releases_refunds_and_holds_at_once_never_pay_more_than_is_owed()
                 with suppress(PayoutRefused):
                     payouts.release(batch, by=colleague)
 
-    told = race(work, threads=THREADS)
-    assert kinds(told) == {"ok": THREADS}, told
+    outcomes = race(work, threads=THREADS)
+    assert kinds(outcomes) == {"ok": THREADS}, outcomes
     live = live_entries()
     assert len(live) == len(set(live))
     pay_what_is_left(staff, colleague)
@@ -305,10 +305,10 @@ def cut(
 
     def run_once(at: int, *arguments: str) -> int:
         faults.arm(at)
-        told = driver.run("command", arguments=["payouts", *arguments])
+        finished = driver.run("command", arguments=["payouts", *arguments])
         faults.disarm()
-        assert not told.raised, told
-        return told.exit
+        assert not finished.raised, finished
+        return finished.exit
 
     yield run_once
     driver.stop()

@@ -81,7 +81,7 @@ class AffiliateBusiness(RuleBasedStateMachine):
         for price in (49900, 19999):
             self.sell(price=price, percent=0, settled=True)
 
-    def tell(self, event: dict[str, Any]) -> None:
+    def deliver(self, event: dict[str, Any]) -> None:
         self.sent.append(event)
         assert deliver(self.client, event).status_code == 200
 
@@ -102,7 +102,7 @@ class AffiliateBusiness(RuleBasedStateMachine):
             enrollment, payment = make_referred(
                 self.affiliate, make_course(price=price), amount=amount
             )
-            self.tell(completed(payment))
+            self.deliver(completed(payment))
         self.known[enrollment.pk] = Sale(
             amount, half_up(Fraction(price, 10)), payment=payment, is_settled=settled
         )
@@ -117,9 +117,9 @@ class AffiliateBusiness(RuleBasedStateMachine):
         sale = self.known[key]
         amount = min(max(sale.paid * share // 100, 1), sale.paid - sale.committed)
         if amount:
-            told = refund_of(sale.payment, amount, status=status)
-            sale.hear_refund(told["id"], amount, status)
-            self.tell(refunded(told))
+            refund = refund_of(sale.payment, amount, status=status)
+            sale.record_refund(refund["id"], amount, status)
+            self.deliver(refunded(refund))
 
     @rule(key=sales, pick=st.integers(0, 5), status=st.sampled_from(list(REFUND_RANKS)))
     def refund_goes_on(self, key: Any, pick: int, status: str) -> None:
@@ -129,10 +129,10 @@ class AffiliateBusiness(RuleBasedStateMachine):
             return
         refund_id = sorted(sale.refunds)[pick % len(sale.refunds)]
         amount, _ = sale.refunds[refund_id]
-        self.tell(
+        self.deliver(
             refunded(refund_of(sale.payment, amount, id=refund_id, status=status), "refund.updated")
         )
-        sale.hear_refund(refund_id, amount, status)
+        sale.record_refund(refund_id, amount, status)
 
     @rule(
         key=sales,
@@ -149,8 +149,8 @@ class AffiliateBusiness(RuleBasedStateMachine):
     )
     def dispute(self, key: Any, status: str) -> None:
         sale = self.known[key]
-        self.tell(disputed(dispute_of(sale.payment, status), "charge.dispute.updated"))
-        sale.hear_dispute(status)
+        self.deliver(disputed(dispute_of(sale.payment, status), "charge.dispute.updated"))
+        sale.record_dispute(status)
 
     @rule(key=sales, hold=st.booleans())
     def review(self, key: Any, hold: bool) -> None:
@@ -300,7 +300,7 @@ class AffiliateBusiness(RuleBasedStateMachine):
             assert booked == sale.left == Commission.objects.get(enrollment_id=key).net
             assert 0 <= booked <= sale.commission
             status = Enrollment.objects.values_list("status", flat=True).get(pk=key)
-            assert status == (Enrollment.REFUNDED if sale.is_undone else Enrollment.PAID)
+            assert status == (Enrollment.REFUNDED if sale.is_reversed else Enrollment.PAID)
 
 
 @pytest.mark.django_db

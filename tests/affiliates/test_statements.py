@@ -240,7 +240,7 @@ def test_a_month_knows_its_edges(
 
 
 # --- the file -------------------------------------------------------------------------------------
-def test_the_file_holds_the_month_line_by_line(client: Client):
+def test_the_file_holds_the_month_entry_by_entry(client: Client):
     affiliate = make_affiliate()
     sell(client, affiliate, make_course(price=49900, title="Data Analysis"), amount=24950)
     adjust(affiliate, -150, "fee")

@@ -325,7 +325,7 @@ def old_link(address: str, client: Client | None = None, path: str = "/"):
     return (client or visitor()).get(path, {"ref": address})
 
 
-def test_an_old_link_does_not_tell_whether_its_address_is_an_affiliates():
+def test_an_old_link_does_not_show_whether_its_address_is_an_affiliates():
     """Neither by the cookie, nor by what later pages make of it; the page itself is the kept
     one.
     """

@@ -29,7 +29,7 @@ from payments.refund_requests import Request
 from payments.webhooks import EVENTS
 from tests.affiliates.make import make_affiliate
 from tests.affiliates.rivals import rival_before
-from tests.affiliates.shop import buy, drained, fresh, in_lms, provision, tell, visitor
+from tests.affiliates.shop import buy, deliver_events, drained, fresh, in_lms, provision, visitor
 from tests.affiliates.test_ledger import balance_of
 from tests.concurrency import race
 from tests.factories import (
@@ -117,18 +117,18 @@ def test_a_partial_refund_leaves_access_alone(sandbox: Sandbox):
 def test_a_lost_dispute_takes_access_away_and_an_open_or_won_one_does_not(sandbox: Sandbox):
     enrollment, payment = with_access(sandbox)
     dispute = sandbox.dispute(payment.stripe_payment_intent_id)
-    tell(sandbox)
+    deliver_events(sandbox)
     drained()
     assert (state(enrollment), in_lms(sandbox, enrollment)) == (("paid", "success"), 1)
     sandbox.close_dispute(dispute["id"], "lost")
-    tell(sandbox)
+    deliver_events(sandbox)
     drained()
     assert (state(enrollment), in_lms(sandbox, enrollment)) == (("refunded", "revoked"), 0)
     assert Email.objects.filter(kind="enrollment_ended").count() == 1
     won, payment = buy(sandbox, make_course())
     dispute = sandbox.dispute(payment.stripe_payment_intent_id)
     sandbox.close_dispute(dispute["id"], "won")
-    tell(sandbox)
+    deliver_events(sandbox)
     drained()
     assert (state(won), in_lms(sandbox, won)) == (("paid", "success"), 1)
 
@@ -262,7 +262,7 @@ def test_a_refund_that_fails_gives_access_back_by_a_new_job_and_sends_no_second_
     drained()
     assert in_lms(sandbox, enrollment) == 0
     sandbox.fail_refund(made.stripe_refund_id)
-    tell(sandbox)
+    deliver_events(sandbox)
     assert state(enrollment) == ("paid", "pending")
     drained()
     assert (state(enrollment), in_lms(sandbox, enrollment), confirmations()) == (
@@ -286,7 +286,7 @@ def test_a_job_from_before_that_runs_late_does_not_undo_what_came_after(
     enrollment, payment = with_access(sandbox) if late == "revoke" else buy(sandbox)
     made = refund(payment)
     sandbox.fail_refund(made.stripe_refund_id)
-    tell(sandbox)
+    deliver_events(sandbox)
     old = SyncJob.objects.filter(action=late).earliest("created_at")
     SyncJob.objects.filter(pk=old.pk).update(next_attempt_at=timezone.now() + timedelta(hours=1))
     drain(LMS_JOBS)
@@ -318,7 +318,7 @@ def test_an_old_job_that_knows_an_lms_id_of_before_does_not_claim_access_with_it
     drain(LMS_JOBS)
     assert in_lms(sandbox, enrollment) == 0
     sandbox.fail_refund(made.stripe_refund_id)
-    tell(sandbox)
+    deliver_events(sandbox)
     SyncJob.objects.exclude(pk=old.pk).filter(status="pending").update(
         next_attempt_at=timezone.now() + timedelta(hours=1)
     )
@@ -412,7 +412,7 @@ def test_a_refund_that_fails_after_a_second_purchase_marks_the_first_payment_as_
     second, other = buy(sandbox, first.course, through=affiliate)
     drained()
     sandbox.fail_refund(made.stripe_refund_id)
-    tell(sandbox)
+    deliver_events(sandbox)
     drained()
     assert (state(first), state(second), in_lms(sandbox, second)) == (
         ("refunded", "revoked"),
@@ -435,7 +435,7 @@ def test_a_refund_that_fails_after_a_second_purchase_marks_the_first_payment_as_
         "A refund failed after its enrollment had ended",
     ]
     refund(payment)
-    tell(sandbox)
+    deliver_events(sandbox)
     drained()
     assert (state(first)[0], state(second), in_lms(sandbox, second)) == (
         "refunded",
@@ -455,7 +455,7 @@ def test_a_refund_that_fails_while_the_learner_is_at_a_new_checkout_gives_the_pl
     client.post(f"/checkout/{first.course_slug}/", {"email": first.email, "accept_terms": "on"})
     second = Enrollment.objects.get(status="pending")
     sandbox.fail_refund(made.stripe_refund_id)
-    tell(sandbox)
+    deliver_events(sandbox)
     drained()
     assert (state(first), state(second)[0], in_lms(sandbox, first)) == (
         ("paid", "success"),
@@ -465,7 +465,7 @@ def test_a_refund_that_fails_while_the_learner_is_at_a_new_checkout_gives_the_pl
     if paid_anyway:
         other = second.payments.get()
         sandbox.pay(other.stripe_session_id)
-        tell(sandbox)
+        deliver_events(sandbox)
         assert (fresh(other).review_reason, state(first), state(second)[0]) == (
             "duplicate",
             ("paid", "success"),
@@ -573,7 +573,7 @@ def test_a_job_that_waits_for_its_turn_looks_at_the_place_again(sandbox: Sandbox
         made = refund(payment)
         if place == "given back":
             sandbox.fail_refund(made.stripe_refund_id)
-            tell(sandbox)
+            deliver_events(sandbox)
         return drain(LMS_JOBS)
 
     with rival_before('SELECT "lms_sync_synclock"', change) as ran:

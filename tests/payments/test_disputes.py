@@ -10,7 +10,7 @@ from django.test import Client
 from payments import reconcile
 from payments.models import Dispute, Payment
 from tests.affiliates.make import make_affiliate, make_staff, sell
-from tests.affiliates.shop import buy, tell
+from tests.affiliates.shop import buy, deliver_events
 from tests.factories import deliver, dispute_of, disputed
 from tests.sandbox_client import Sandbox
 
@@ -126,7 +126,7 @@ def test_a_dispute_from_before_moments_were_kept_takes_the_next_word(client: Cli
 def test_the_nightly_look_keeps_the_word_that_no_event_brought(sandbox: Sandbox):
     _, payment = buy(sandbox, through=make_affiliate())
     sandbox.dispute(payment.stripe_payment_intent_id)
-    tell(sandbox)
+    deliver_events(sandbox)
     sandbox.close_dispute(Dispute.objects.get().stripe_dispute_id, "under_review")
     since = timedelta(hours=48)
     Dispute.objects.update(reported_at=datetime.fromtimestamp(START, UTC))

@@ -33,9 +33,9 @@ from tests.affiliates.shop import (
     BUYER,
     buy,
     check_out,
+    deliver_events,
     fresh,
     is_broken,
-    tell,
     visitor,
     without_tables,
 )
@@ -112,7 +112,7 @@ def test_an_affiliate_who_ended_between_click_and_checkout_is_not_credited(sandb
     assert b"Referred by" not in client.get(f"/checkout/{course.slug}/").content
     assert check_out(client, course).status_code == 302
     sandbox.pay(Payment.objects.get().stripe_session_id)
-    tell(sandbox)
+    deliver_events(sandbox)
     enrollment = Enrollment.objects.get()
     assert (enrollment.status, facts(enrollment)) == ("paid", (None, "", "inactive", None, None))
     assert (Commission.objects.count(), LedgerEntry.objects.count()) == (0, 0)
@@ -154,7 +154,7 @@ def test_nobody_is_credited_with_a_purchase_of_their_own_and_it_goes_through(
             == 201
         )
     sandbox.pay(Payment.objects.get().stripe_session_id)
-    tell(sandbox)
+    deliver_events(sandbox)
     enrollment = Enrollment.objects.get()
     assert (enrollment.status, facts(enrollment)) == ("paid", (None, "", "self", None, None))
     assert (Commission.objects.count(), ReferralDay.objects.exclude(checkouts=0).count()) == (0, 0)
@@ -253,7 +253,7 @@ def test_the_rate_is_the_one_at_checkout(sandbox: Sandbox):
     check_out(came_by(affiliate), course)
     memberships.change_rate(affiliate, 5000, by="tests")
     sandbox.pay(Payment.objects.get().stripe_session_id)
-    tell(sandbox)
+    deliver_events(sandbox)
     assert (LedgerEntry.objects.get().amount, LedgerEntry.objects.get().rate_basis_points) == (
         4990,
         1000,
@@ -295,7 +295,7 @@ def buy_with_grant(
     enrollment = Enrollment.objects.get(course=course)
     if enrollment.status == Enrollment.PENDING:
         sandbox.pay(enrollment.payments.get().stripe_session_id)
-        tell(sandbox)
+        deliver_events(sandbox)
     return fresh(enrollment)
 
 
@@ -369,7 +369,7 @@ def test_the_funnel_counts_visit_checkout_and_purchase(sandbox: Sandbox):
         if number:
             check_out(client, course, email=f"buyer{number}@example.com")
     sandbox.pay(sandbox.sessions()[0]["id"])
-    tell(sandbox)
+    deliver_events(sandbox)
     days = ReferralDay.objects.filter(course_slug=course.slug).order_by("currency")
     counted = list(days.values_list("currency", "visits", "checkouts", "purchases", "earned"))
     assert counted == [("", 3, 0, 0, 0), ("usd", 0, 2, 1, 4990)]
@@ -468,7 +468,7 @@ def test_a_checkout_goes_through_without_the_affiliates_tables(
         )
     assert enrollment.affiliate_id == (None if Affiliate in lost else affiliate.pk)
     sandbox.pay(payment.stripe_session_id)
-    tell(sandbox)
+    deliver_events(sandbox)
     assert fresh(enrollment).status == "paid"
 
 

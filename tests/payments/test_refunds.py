@@ -24,7 +24,7 @@ from payments.refund_requests import Request
 from payments.webhooks import EVENTS
 from tests.affiliates.make import make_affiliate, make_referred, sell
 from tests.affiliates.rivals import rival_before
-from tests.affiliates.shop import BUYER, buy, check_out, fresh, long_ago, tell, visitor
+from tests.affiliates.shop import BUYER, buy, check_out, deliver_events, fresh, long_ago, visitor
 from tests.affiliates.test_ledger import balance_of
 from tests.concurrency import kinds, race
 from tests.factories import (
@@ -137,7 +137,7 @@ def test_stripes_events_about_our_own_refund_change_nothing_more(sandbox: Sandbo
         len(mails()),
         SyncJob.objects.count(),
     )
-    assert tell(sandbox) == [
+    assert deliver_events(sandbox) == [
         "refund.created",
         "charge.refunded",
         "refund.updated",
@@ -361,7 +361,7 @@ def test_a_lost_answer_is_told_by_the_webhook_too(sandbox: Sandbox):
     enrollment, payment = buy(sandbox)
     sandbox.fault("stripe", "lost_answer", "POST /v1/refunds", times=1)
     refund = ask(payment)
-    tell(sandbox)
+    deliver_events(sandbox)
     assert (fresh(refund).status, rows()) == ("succeeded", [(49900, "succeeded", "staff")])
     assert (standing(enrollment), resume()) == (("refunded", 49900), 0)
 
@@ -492,12 +492,12 @@ def test_a_pending_refund_takes_effect_when_it_succeeds_and_is_put_back_when_it_
     enrollment, payment = buy(sandbox, through=affiliate)
     sandbox.stripe(refund_status="pending")
     refund = ask(payment)
-    tell(sandbox)
+    deliver_events(sandbox)
     assert (fresh(refund).status, standing(enrollment), mails()) == ("pending", ("paid", 49900), [])
     assert balance_of(affiliate) == (4990, 0, 0, 0)
     name = fresh(refund).stripe_refund_id
     sandbox.settle_refund(name)
-    tell(sandbox)
+    deliver_events(sandbox)
     assert (fresh(refund).status, standing(enrollment), len(mails())) == (
         "succeeded",
         ("refunded", 49900),
@@ -505,7 +505,7 @@ def test_a_pending_refund_takes_effect_when_it_succeeds_and_is_put_back_when_it_
     )
     assert balance_of(affiliate) == (0, 0, 0, 0)
     sandbox.fail_refund(name)
-    tell(sandbox)
+    deliver_events(sandbox)
     assert (fresh(refund).status, fresh(refund).failure_reason) == ("failed", "lost_or_stolen_card")
     assert (standing(enrollment), fresh(payment).refundable, len(mails())) == (
         ("paid", 0),
@@ -534,7 +534,7 @@ def test_a_pending_refund_that_does_not_succeed_changes_nothing_and_can_be_asked
     sandbox.stripe(refund_status="pending")
     refund = ask(payment)
     getattr(sandbox, ending)(fresh(refund).stripe_refund_id)
-    tell(sandbox)
+    deliver_events(sandbox)
     assert (fresh(refund).status, standing(enrollment), mails()) == ("failed", ("paid", 0), [])
     assert alerts() == ["A refund failed: the buyer does not have the money"]
     sandbox.stripe(refund_status="succeeded")
@@ -549,7 +549,7 @@ def test_a_partial_refund_that_fails_after_the_last_one_gives_the_place_back(san
     ask(payment, 29900)
     assert standing(enrollment) == ("refunded", 49900)
     sandbox.fail_refund(first.stripe_refund_id)
-    tell(sandbox)
+    deliver_events(sandbox)
     assert standing(enrollment) == ("paid", 29900)
     assert Commission.objects.get().reversed == 2990
     ask(payment, 20000)
@@ -569,11 +569,11 @@ def test_a_refund_made_in_the_dashboard_is_recorded_just_the_same(sandbox: Sandb
     affiliate = make_affiliate()
     enrollment, payment = buy(sandbox, through=affiliate)
     sandbox.refund_in_dashboard(payment.stripe_payment_intent_id, 9900)
-    tell(sandbox)
+    deliver_events(sandbox)
     assert (rows(), standing(enrollment)) == ([(9900, "succeeded", "stripe")], ("paid", 9900))
     assert Commission.objects.get().reversed == 990
     sandbox.refund_in_dashboard(payment.stripe_payment_intent_id, reason="duplicate")
-    tell(sandbox)
+    deliver_events(sandbox)
     assert (rows(), standing(enrollment)) == (
         [(9900, "succeeded", "stripe"), (40000, "succeeded", "stripe")],
         ("refunded", 49900),
@@ -592,7 +592,7 @@ def test_the_dashboard_and_staff_together_cannot_refund_more_than_was_paid(sandb
     ask(payment)
     sandbox.heal()
     sandbox.refund_in_dashboard(payment.stripe_payment_intent_id)
-    tell(sandbox)
+    deliver_events(sandbox)
     assert standing(enrollment) == ("refunded", 99800)
     resume()
     assert rows() == [(49900, "failed", "staff"), (49900, "succeeded", "stripe")]
@@ -624,7 +624,7 @@ def test_what_no_event_told_is_found_at_night(sandbox: Sandbox):
         reconcile.record_missed_refunds(since=since),
         reconcile.record_missed_disputes(since=since),
     ) == (0, 0)
-    tell(sandbox)
+    deliver_events(sandbox)
     assert (len(rows()), len(mails()), fresh(other).status) == (2, 2, "paid")
 
 
@@ -831,7 +831,7 @@ def paid_twice(sandbox: Sandbox) -> tuple[Enrollment, Payment, Payment]:
         key=lambda session: session["metadata"]["enrollment_id"] != str(enrollment.pk),
     ):
         sandbox.pay(session["id"])
-        tell(sandbox)
+        deliver_events(sandbox)
     second = Payment.objects.get(review_reason=Payment.DUPLICATE)
     return fresh(enrollment), enrollment.payments.get(), second
 
@@ -840,7 +840,7 @@ def test_the_refund_of_a_payment_too_many_leaves_the_place_alone(sandbox: Sandbo
     """Contracts, lesson 5: refund that payment, and never the ticket."""
     enrollment, first, second = paid_twice(sandbox)
     assert ask(second).status == "succeeded"
-    tell(sandbox)
+    deliver_events(sandbox)
     assert at_stripe(sandbox) == [(49900, "succeeded")]
     assert (fresh(enrollment).status, fresh(first).refund_committed, fresh(second).refundable) == (
         "paid",
@@ -861,7 +861,7 @@ def test_a_payment_of_another_amount_is_refunded_as_far_as_it_was_received(sandb
     check_out(visitor(), course)
     enrollment, payment = Enrollment.objects.get(), Payment.objects.get()
     sandbox.pay(payment.stripe_session_id, amount_total=20000)
-    tell(sandbox)
+    deliver_events(sandbox)
     payment.refresh_from_db()
     assert (payment.review_reason, payment.amount_received, payment.refundable) == (
         "amount_mismatch",
@@ -910,7 +910,7 @@ def test_a_coupon_given_back_and_used_again_is_not_given_back_twice(sandbox: San
     first, payment = buy(sandbox, course, email=HOLDER, coupon=grant.code)
     ask(payment, gives_coupon_back=True)
     second, _ = buy(sandbox, course, email=HOLDER, coupon=grant.code)
-    tell(sandbox)
+    deliver_events(sandbox)
     for event in list(sandbox.state()["events"]):
         deliver(Client(), {**event, "id": f"{event['id']}_again"})
     assert (fresh(grant).status, fresh(grant).enrollment_id) == (Grant.REDEEMED, second.pk)
@@ -923,7 +923,7 @@ def test_a_coupon_given_back_is_used_up_again_when_the_refund_fails(sandbox: San
     enrollment, payment = buy(sandbox, course, email=HOLDER, coupon=grant.code)
     refund = ask(payment, gives_coupon_back=True)
     sandbox.fail_refund(refund.stripe_refund_id)
-    tell(sandbox)
+    deliver_events(sandbox)
     assert (fresh(enrollment).status, fresh(grant).status, fresh(grant).enrollment_id) == (
         "paid",
         Grant.REDEEMED,
@@ -938,7 +938,7 @@ def test_each_refund_is_one_mail_that_says_how_much_and_whether_the_place_is_ove
     enrollment, payment = buy(sandbox)
     ask(payment, 20000)
     ask(payment, 29900)
-    tell(sandbox)
+    deliver_events(sandbox)
     assert [(mail["amount"], mail["is_whole"], mail["is_over"]) for mail in mails()] == [
         ("$200.00", False, False),
         ("$299.00", False, True),

@@ -91,12 +91,12 @@ class Story:
             return
         told = refund_of(payment, amount)
         for status in dice.choice(REFUNDS):
-            sale.hear_refund(told["id"], amount, status)
+            sale.record_refund(told["id"], amount, status)
             self.events.append(refunded({**told, "status": status}, "refund.updated"))
 
     def _dispute(self, sale: SaleModel, payment: Payment, dice: random.Random) -> None:
         for status in dice.choice(DISPUTES):
-            sale.hear_dispute(status)
+            sale.record_dispute(status)
             self.events.append(disputed(dispute_of(payment, status), "charge.dispute.updated"))
 
 
@@ -209,7 +209,7 @@ def assert_end(story: Story) -> None:
         key: sale.left for key, sale in story.sales.items()
     }
     ended = set(Enrollment.objects.filter(status=Enrollment.REFUNDED).values_list("pk", flat=True))
-    assert ended == {key for key, sale in story.sales.items() if sale.is_undone}
+    assert ended == {key for key, sale in story.sales.items() if sale.is_reversed}
     assert Enrollment.objects.filter(status=Enrollment.PAID).count() == len(story.sales) - len(
         ended
     )

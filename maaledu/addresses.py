@@ -1,6 +1,4 @@
-"""Who is asking, and where an answer may send them: network addresses that cannot be made up, paths
-that stay here.
-"""
+"""The network address of a visitor, which they cannot forge, and redirects that stay here."""
 
 import functools
 import ipaddress
@@ -16,9 +14,9 @@ UNKNOWN = "unknown"
 def client_address(request: HttpRequest) -> str:
     """Return the visitor's address: the one that the outermost of our own proxies saw.
 
-    Proxies append to X-Forwarded-For, so with n trusted ones it is the n-th entry from the right;
-    what stands left of it is whatever the sender made up. With none, or a header that cannot be
-    theirs, it is the address of the connection.
+    Each proxy appends to X-Forwarded-For, so that with n trusted ones it is the n-th entry from the
+    right; the entries left of it are whatever the sender wrote. Without a proxy, or with fewer
+    entries than proxies, it is the address of the connection.
     """
     remote = _address(request.META.get("REMOTE_ADDR", "")) or UNKNOWN
     count = settings.TRUSTED_PROXY_COUNT
@@ -36,18 +34,14 @@ def client_network(request: HttpRequest) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def blur_address(address: str) -> str:
-    """Return the address without the part that tells one household from the next: enough to see
-    where load comes from.
-    """
+    """Return the network of an address: where load comes from, and not from which household."""
     if address == UNKNOWN:
         return address
     return str(ipaddress.ip_network(f"{address}/{48 if ':' in address else 24}", strict=False))
 
 
 def is_own_path(url: str) -> bool:
-    """Return whether a redirect to `url` stays on this site: a plain path, no host however it may
-    be disguised.
-    """
+    """Return whether a redirect to `url` stays on this site: a path, without any form of a host."""
     plain = url.startswith("/") and url.isprintable() and "\\" not in url
     return plain and url_has_allowed_host_and_scheme(url, allowed_hosts=None)
 

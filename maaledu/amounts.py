@@ -1,6 +1,4 @@
-"""Amounts as people type them: digits and a point, read exactly, in the currency's own number of
-decimals.
-"""
+"""Amounts as people type them, read exactly in the currency's own number of decimals."""
 
 import re
 
@@ -8,13 +6,11 @@ from django.core.exceptions import ValidationError
 
 from maaledu.money import exponent_of, plain_amount
 
-MOST_DIGITS = 10  # before the point; what is longer is a slip of the hand
+MOST_DIGITS = 10  # before the point; a longer number is a typing error
 
 
 def read_units(text: str, exponent: int) -> int:
-    """Return what was typed ("249.50") in units of its last decimal (24950), exactly. Raises
-    ValueError.
-    """
+    """Return "249.50" in units of its last decimal: 24950. Raises ValueError."""
     fraction = rf"(?:\.([0-9]{{1,{exponent}}}))?" if exponent else "()"
     typed = re.fullmatch(rf"(-?)([0-9]{{1,{MOST_DIGITS}}}){fraction}", text.strip())
     if typed is None:
@@ -24,8 +20,9 @@ def read_units(text: str, exponent: int) -> int:
 
 
 def read_amount(text: str, currency: str) -> int:
-    """Return an amount of money in minor units, exactly as typed. Raises ValidationError with an
-    example of how to type it.
+    """Return an amount of money in minor units, exactly as typed.
+
+    Raises ValidationError with an example of how to type it.
     """
     exponent = exponent_of(currency)
     try:

@@ -1,6 +1,4 @@
-"""Redis as a cache that may be lost: while it is down the shop is slower and its limits are open,
-but it is not closed.
-"""
+"""Redis as a cache that may be lost: while it is down, pages are slower and limits let through."""
 
 import logging
 import time
@@ -18,14 +16,16 @@ LEAVE_ALONE_SECONDS = 3.0
 
 
 class Cooldown:
-    """Until when this process leaves a lost Redis alone."""
+    """Until when this process does not ask a lost Redis."""
 
     until = 0.0
 
 
 class CoolingRedis(Redis):
-    """Raises ConnectionLost for any failure, and for a moment after one without asking: a hang must
-    not add up.
+    """A client that raises ConnectionLost for any failure.
+
+    After one it does so for LEAVE_ALONE_SECONDS without asking: a request reads the cache several
+    times, and would otherwise wait for each timeout.
     """
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
@@ -43,9 +43,9 @@ class CoolingRedis(Redis):
 
 
 class ForgivingRedisCache(RedisCache):
-    """A lost Redis reads as empty; `add` succeeds, so that a first attempt, and every one after it,
-    is let through.
+    """A cache that reads as empty while Redis is lost.
 
+    `add` succeeds and `incr` returns 1 then, so that a limit counts every attempt as the first.
     django-redis ignores ConnectionLost and returns None for it, except in `touch`, which raises it.
     """
 

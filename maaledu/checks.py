@@ -1,52 +1,23 @@
-"""What must be set before this may serve: each refusal is a sentence that says what to set. See
-`.env.example`.
+"""Django's system checks of this product, and the refusal to start where production is not safe."""
 
-The LMS's address and key are checked where they are understood, in lms_sync.checks.
-"""
-
-import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from email.utils import parseaddr
+from collections.abc import Iterator, Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
-from cryptography.fernet import Fernet
 from django.conf import settings
 from django.core import checks
 from django.core.checks import CheckMessage, Error, Info, Tags, run_checks
 from django.core.checks.messages import ERROR
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 from django.db import connections
 from django.db.utils import DatabaseError
-from django.http.request import validate_host
 
-ENVIRONMENTS = ("development", "production")
-RATE = re.compile(r"[1-9]\d*/[1-9]\d*[smhd]")
-SHORTEST_SECRET_KEY = 50
-LEAST_DIFFERENT_CHARACTERS = 10
-SHORTEST_CRON_SECRET = 20
-LMS_FAILURE_POLICIES = ("queue", "rollback")
-COMMISSION_CAPS = ("none", "amount_paid")
-ATTRIBUTION_MODELS = ("last_click", "first_click")
-HIGHEST_RATE = 10_000  # basis points: the whole price
-MOST = 10**9
-PORT_WITH_TLS_FROM_THE_START = 465
-SANDBOX_MAILBOX = 8702
-MAKE_A_KEY = (
-    'python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"'
-)
-LOCAL_DELIVERY = ("console", "locmem", "dummy", "filebased")
+from maaledu.setting_rules import ALWAYS, IN_PRODUCTION
+
 BOOT_FAILED = 3  # gunicorn takes this exit code of a worker as "do not try again"
-
-Rule = Callable[[], Iterator[str]]
 
 
 def check_environment(**_: Any) -> list[CheckMessage]:
-    """Check the settings that any environment needs, and in production those that it needs to be
-    safe.
-    """
+    """Check the settings that any environment needs, and what production needs besides."""
     rules = {**ALWAYS, **(IN_PRODUCTION if settings.PRODUCTION else {})}
     errors = [
         Error(sentence, id=f"maaledu.{number}")
@@ -57,7 +28,7 @@ def check_environment(**_: Any) -> list[CheckMessage]:
 
 
 def check_database(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
-    """Check that MongoDB can keep its word: without a replica set it has no transactions."""
+    """Check that MongoDB has transactions, which it has only as a replica set."""
     if not settings.MONGODB:
         return []
     try:
@@ -77,8 +48,9 @@ def check_database(databases: Sequence[str] | None = None, **_: Any) -> list[Che
 
 
 def refuse_unsafe_start() -> None:
-    """End this process, with every reason, where production is not set up safely. For entrances
-    that run no checks.
+    """End this process, with every reason, where production is not set up safely.
+
+    For gunicorn and Celery, which run no checks.
     """
     if not settings.PRODUCTION:
         return
@@ -89,259 +61,6 @@ def refuse_unsafe_start() -> None:
     if reasons:
         sys.stderr.write("\n- ".join(["MaalEdu does not start:", *reasons]) + "\n")
         raise SystemExit(BOOT_FAILED)
-
-
-# --- the rules ------------------------------------------------------------------------------------
-def _environment() -> Iterator[str]:
-    if settings.ENVIRONMENT not in ENVIRONMENTS:
-        yield (
-            f"Set MAALEDU_ENV to one of {', '.join(ENVIRONMENTS)}; “{settings.ENVIRONMENT}” is not"
-            " known."
-        )
-
-
-def _rates() -> Iterator[str]:
-    for name, rate in settings.RATE_LIMITS.items():
-        if not RATE.fullmatch(rate):
-            yield (
-                f"Set the rate limit “{name}” as a number and a period, such as 10/15m; “{rate}”"
-                " cannot be read."
-            )
-
-
-def _numbers() -> Iterator[str]:
-    for name, (value, least) in settings.NUMBERS.items():
-        if not least <= value < MOST:
-            yield f"Set {name} to {least} or more; it is {value}."
-
-
-def _proxies() -> Iterator[str]:
-    if settings.TRUSTED_PROXY_COUNT < 0:
-        yield "Set TRUSTED_PROXY_COUNT to the number of your own reverse proxies, 0 or more."
-
-
-def _grants() -> Iterator[str]:
-    if settings.FREE_GRANT_ON_LMS_FAILURE not in LMS_FAILURE_POLICIES:
-        yield f"Set FREE_GRANT_ON_LMS_FAILURE to {' or '.join(LMS_FAILURE_POLICIES)}."
-    if settings.GRANT_ANSWER_WORKING_DAYS < 1:
-        yield "Set GRANT_ANSWER_WORKING_DAYS to 1 or more."
-
-
-def _affiliates() -> Iterator[str]:
-    if settings.COMMISSION_CAP not in COMMISSION_CAPS:
-        yield f"Set COMMISSION_CAP to {' or '.join(COMMISSION_CAPS)}."
-    if settings.ATTRIBUTION_MODEL not in ATTRIBUTION_MODELS:
-        yield f"Set ATTRIBUTION_MODEL to {' or '.join(ATTRIBUTION_MODELS)}."
-    if settings.PAYOUT_MINIMUM < 0:
-        yield "Set PAYOUT_MINIMUM to an amount in minor units, 0 or more; 5000 is 50.00."
-    if not 0 <= settings.AFFILIATE_RATE_BASIS_POINTS <= HIGHEST_RATE:
-        yield f"Set AFFILIATE_RATE_BASIS_POINTS to 0 to {HIGHEST_RATE}; 1000 is 10 %."
-
-
-def _details_keys() -> Iterator[str]:
-    keys = settings.DETAILS_KEYS
-    if not keys or not all(_is_fernet_key(key) for key in keys):
-        yield (
-            "Set DETAILS_KEYS to a key that seals payout details, several parted by commas; make"
-            f" one: {MAKE_A_KEY}"
-        )
-    elif settings.INSECURE_DETAILS_KEY in keys:
-        yield (
-            "Set DETAILS_KEYS to keys of your own: the one of development is known to everybody."
-            f" Make one: {MAKE_A_KEY}"
-        )
-
-
-def _is_fernet_key(key: str) -> bool:
-    try:
-        Fernet(key)
-    except ValueError:
-        return False
-    return True
-
-
-def _course_link() -> Iterator[str]:
-    try:
-        link = settings.LMS_COURSE_URL.format(base_url="https://lms.example", course_id="a-course")
-    except (LookupError, ValueError):
-        link = ""
-    if urlsplit(link).scheme not in ("http", "https") or "a-course" not in link:
-        yield (
-            "Set LMS_COURSE_URL to the address of a course with {base_url} and {course_id} in it,"
-            " and nothing else in braces."
-        )
-
-
-def _cron() -> Iterator[str]:
-    if settings.CRON_SECRET and len(settings.CRON_SECRET) < SHORTEST_CRON_SECRET:
-        yield (
-            f"Set CRON_SECRET to a random text of at least {SHORTEST_CRON_SECRET} characters, or to"
-            " nothing: then the address is closed."
-        )
-
-
-def _secret_key() -> Iterator[str]:
-    key = settings.SECRET_KEY
-    weak = (
-        len(key) < SHORTEST_SECRET_KEY
-        or len(set(key)) < LEAST_DIFFERENT_CHARACTERS
-        or key.startswith("django-insecure")
-    )
-    if weak:
-        yield (
-            f"Set SECRET_KEY to a random text of at least {SHORTEST_SECRET_KEY} characters;"
-            " script/setup prints one."
-        )
-
-
-def _hosts() -> Iterator[str]:
-    if not settings.ALLOWED_HOSTS:
-        yield (
-            "Set ALLOWED_HOSTS to the names under which the shop is reached, such as"
-            " learn.example.com."
-        )
-    if "*" in settings.ALLOWED_HOSTS:
-        yield "Set ALLOWED_HOSTS to names; “*” lets anybody put a name of theirs into our links."
-
-
-def _site_url() -> Iterator[str]:
-    url = urlsplit(settings.SITE_URL)
-    if url.scheme != "https" or not url.hostname or url.path or url.query or url.username:
-        yield (
-            "Set SITE_URL to the shop's address, https and the host only, such as"
-            " https://learn.example.com."
-        )
-    elif settings.ALLOWED_HOSTS and not validate_host(url.hostname, settings.ALLOWED_HOSTS):
-        yield f"Put {url.hostname}, the host of SITE_URL, into ALLOWED_HOSTS as well."
-
-
-def _debug() -> Iterator[str]:
-    if settings.DEBUG:
-        yield "Set DEBUG to false: its error pages show settings and code to everybody."
-
-
-def _stripe_key() -> Iterator[str]:
-    key = settings.STRIPE_SECRET_KEY
-    if not re.match(r"(sk|rk)_(test|live)_\w", key):
-        yield "Set STRIPE_SECRET_KEY to the secret key of your Stripe account (sk_live_…)."
-    elif ("_live_" in key) != settings.STRIPE_LIVEMODE:
-        kind, mode = ("a live", "false") if "_live_" in key else ("a test", "true")
-        yield (
-            f"STRIPE_SECRET_KEY is {kind} key but STRIPE_LIVEMODE is {mode}: set both to the same"
-            " mode."
-        )
-
-
-def _stripe_webhook() -> Iterator[str]:
-    secrets = settings.STRIPE_WEBHOOK_SECRETS
-    if not secrets or not all(re.fullmatch(r"whsec_\S{10,}", secret) for secret in secrets):
-        yield (
-            "Set STRIPE_WEBHOOK_SECRET to the signing secret of your webhook endpoint (whsec_…),"
-            " several parted by commas."
-        )
-
-
-def _stripe_base() -> Iterator[str]:
-    if settings.STRIPE_API_BASE:
-        yield (
-            "Leave STRIPE_API_BASE empty: it is for the sandbox, and would take payments to"
-            " somebody else's server."
-        )
-
-
-def _lms_driver() -> Iterator[str]:
-    if settings.FRAPPE_DRIVER not in ("rest", "confirm_payment"):
-        yield "Set FRAPPE_DRIVER to rest or confirm_payment."
-
-
-def _staff() -> Iterator[str]:
-    if not settings.STAFF_ALERT_EMAILS or not all(
-        _is_address(email) for email in settings.STAFF_ALERT_EMAILS
-    ):
-        yield (
-            "Set STAFF_ALERT_EMAILS to the addresses of who is to be told when something needs a"
-            " person, parted by commas."
-        )
-
-
-def _senders() -> Iterator[str]:
-    sender = parseaddr(settings.DEFAULT_FROM_EMAIL)[1]
-    if not _is_address(sender) or sender.endswith(".example"):
-        yield (
-            "Set DEFAULT_FROM_EMAIL to an address of yours that your mail server may send from,"
-            " such as MaalEdu <courses@example.com>."
-        )
-    if not _is_address(settings.SUPPORT_EMAIL):
-        yield "Set SUPPORT_EMAIL to the address that learners may write to."
-
-
-def _is_address(text: str) -> bool:
-    try:
-        validate_email(text)
-    except ValidationError:
-        return False
-    return True
-
-
-def _delivery() -> Iterator[str]:
-    backend = settings.EMAIL_DELIVERY_BACKEND
-    if any(f".{name}." in backend for name in LOCAL_DELIVERY):
-        yield (
-            "Set EMAIL_DELIVERY_BACKEND to one that sends: SMTP, or"
-            " anymail.backends.sendgrid.EmailBackend."
-        )
-    if "sendgrid" in backend and not settings.ANYMAIL["SENDGRID_API_KEY"]:
-        yield "Set SENDGRID_API_KEY, or another EMAIL_DELIVERY_BACKEND."
-    if backend.endswith("smtp.EmailBackend"):
-        yield from _mail_server()
-
-
-def _mail_server() -> Iterator[str]:
-    if not settings.EMAIL_HOST:
-        yield "Set EMAIL_HOST to your mail server."
-    elif (
-        settings.EMAIL_HOST in ("127.0.0.1", "localhost") and settings.EMAIL_PORT == SANDBOX_MAILBOX
-    ):
-        yield (
-            "Set EMAIL_HOST and EMAIL_PORT to your mail server; they still point at the sandbox's"
-            " mailbox."
-        )
-    if settings.EMAIL_USE_TLS and settings.EMAIL_USE_SSL:
-        yield (
-            "Set one of EMAIL_USE_TLS (STARTTLS, port 587) and EMAIL_USE_SSL (TLS from the start,"
-            " port 465), not both."
-        )
-    elif settings.EMAIL_PORT == PORT_WITH_TLS_FROM_THE_START and not settings.EMAIL_USE_SSL:
-        yield (
-            "Set EMAIL_USE_SSL to true: port 465 speaks TLS from the start, and EMAIL_USE_TLS means"
-            " STARTTLS."
-        )
-
-
-ALWAYS: dict[str, Rule] = {
-    "E001": _environment,
-    "E002": _rates,
-    "E003": _proxies,
-    "E014": _grants,
-    "E016": _affiliates,
-    "E018": _numbers,
-    "E021": _course_link,
-}
-IN_PRODUCTION: dict[str, Rule] = {
-    "E004": _secret_key,
-    "E005": _hosts,
-    "E006": _site_url,
-    "E007": _debug,
-    "E008": _stripe_key,
-    "E009": _stripe_webhook,
-    "E010": _stripe_base,
-    "E011": _lms_driver,
-    "E012": _staff,
-    "E013": _delivery,
-    "E015": _cron,
-    "E017": _details_keys,
-    "E019": _senders,
-}
 
 
 def _advice() -> Iterator[CheckMessage]:

@@ -18,14 +18,14 @@ def safe_cell(value: Any) -> str:
 
 
 class _Line:
-    """What csv.writer needs of a file: it hands each line straight back."""
+    """The file that csv.writer writes to, which returns each line to its caller."""
 
     def write(self, line: str) -> str:
         return line
 
 
 def csv_response(filename: str, rows: Iterable[Iterable[Any]]) -> StreamingHttpResponse:
-    """Return rows as a download, line by line: a million of them need the memory of one."""
+    """Return rows as a download that is streamed line by line, in the memory of one line."""
     answer = StreamingHttpResponse(_lines(rows), content_type="text/csv; charset=utf-8")
     answer["Content-Disposition"] = f'attachment; filename="{filename}"'
     return answer

@@ -1,5 +1,4 @@
-"""What means the same on SQLite, PostgreSQL and MongoDB: guarded single-row writes, and
-transactions.
+"""Guarded single-row writes and transactions that mean the same on all three databases.
 
 Source: architecture, "Three databases, one rule"; contracts/reliability, section 6.
 """
@@ -35,9 +34,7 @@ RETRIED_SQLSTATES = {"40001", "40P01"}
 
 
 def new_id() -> uuid.UUID:
-    """Return a UUIDv7: unguessable enough for a key, and ordered by time, which keeps indexes
-    compact.
-    """
+    """Return a UUIDv7: hard to guess, and ordered by time, which keeps indexes compact."""
     return uuid_utils.compat.uuid7()
 
 
@@ -96,7 +93,7 @@ def atomic(block: Callable[P, T]) -> Callable[P, T]:
 
 
 class _Here(threading.local):
-    """This thread: is it inside an atomic function, and has one that joined it failed?"""
+    """Whether this thread is inside an atomic function, and whether an inner one has failed."""
 
     inside = False
     doomed = False
@@ -106,9 +103,7 @@ _here = _Here()
 
 
 class OutOfDate(Exception):
-    """Raised in an atomic function when a constraint says that what it has read is no longer so:
-    all of it runs again.
-    """
+    """Raised in an atomic function whose reads are out of date, so that all of it runs again."""
 
 
 def _join(call: Callable[[], T]) -> T:
@@ -133,8 +128,10 @@ def _until_no_conflict(call: Callable[[], T]) -> T:
 
 
 def _in_foreign_transaction() -> bool:
-    """Inside Django's own atomic (the admin has some) nothing is left to try again in; on MongoDB
-    that one does nothing.
+    """Return whether Django's own atomic, such as the admin's, is open around ours.
+
+    That transaction is lost with the conflict and cannot be run again from here. On MongoDB
+    Django's atomic does nothing.
     """
     return connection.in_atomic_block and connection.vendor != "mongodb"
 
@@ -145,7 +142,7 @@ def _sql_attempt(body: Callable[[], T]) -> T:
 
 
 def _body(call: Callable[[], T]) -> T:
-    """Run the function itself, and name the error that means another try."""
+    """Run the function, and turn the errors that mean another try into Conflict."""
     _here.inside, _here.doomed = True, False
     try:
         result = call()

@@ -1,6 +1,4 @@
-"""The base of every refusal. One class per reason lives in `<app>/errors.py`; this leaf knows only
-the shape.
-"""
+"""The base of every refusal, and those that belong to no app (the others: `<app>/errors.py`)."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -10,15 +8,15 @@ from typing import Any
 class AppError(Exception):
     """A refusal with a public code and message.
 
-    `details` are for logs and staff only; `message` is the one sentence a visitor reads, and
-    `public_details` what a program that called us may be told besides; `headers` go on the answer.
+    `message` is the sentence that a visitor reads, and `public_details` goes with it to a program
+    that called us; `details` are for logs and staff only. `headers` go on the response.
     """
 
     code = "INTERNAL_ERROR"
     message: str = "Something went wrong on our side."
     http_status = 500
     retryable = False
-    # Read by the work machine: when to try again, and whether this answer was about the job itself.
+    # Read by the work machine: when to try again, and whether the error is about the job itself.
     retry_after: timedelta | None = None
     consumes_attempt = True
 

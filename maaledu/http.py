@@ -1,6 +1,4 @@
-"""How the shop reads requests and answers refusals: one JSON reader, one error shape, one way to
-count attempts.
-"""
+"""Read the body of a request, and answer a refusal in one shape, as JSON or as a page."""
 
 import json
 import logging
@@ -61,7 +59,7 @@ def site_facts() -> dict[str, Any]:
 
 
 def site(request: HttpRequest) -> dict[str, Any]:
-    """Context processor: what every page may say about the shop; the same for every visitor."""
+    """Context processor: facts about the shop, which are the same for every visitor."""
     return {"shop": site_facts()}
 
 
@@ -117,12 +115,9 @@ def _strings(data: Any) -> Iterator[str]:
             waiting.extend(value)
 
 
-# --- limits ---------------------------------------------------------------------------------------
-
-
 # --- refusals -------------------------------------------------------------------------------------
 def error_response(request: HttpRequest, error: AppError) -> HttpResponse:
-    """Return the one shape of a refusal: JSON for machines, a page in our look for people."""
+    """Return a refusal as JSON for programs, and as a page of ours for people."""
     level = logging.WARNING if error.http_status >= 500 else logging.INFO
     logger.log(
         level,
@@ -134,9 +129,7 @@ def error_response(request: HttpRequest, error: AppError) -> HttpResponse:
 
 
 def add_error_headers(response: Response, error: AppError) -> Response:
-    """Say on a refusal when to come back; also for a view that shows the refusal within a page of
-    its own.
-    """
+    """Set the headers of a refusal; also for a view that shows it within a page of its own."""
     if error.retry_after:
         response["Retry-After"] = str(max(int(error.retry_after.total_seconds()), 1))
     for header, value in error.headers.items():
@@ -162,8 +155,10 @@ def _error_json(error: AppError) -> HttpResponse:
 
 
 def _error_page(request: HttpRequest, error: AppError) -> HttpResponse:
-    """Render without the request, so that a broken database or session cannot break the page that
-    says so.
+    """Return the error page, rendered without the request.
+
+    The request's context processors read the session and the user, which fails again while the
+    database is down.
     """
     facts = {
         "status": error.http_status,
@@ -205,15 +200,11 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def too_many_requests(request: HttpRequest) -> HttpResponse:
-    """Answer for allauth, whose own limits stand behind ours and tell no more than that they are
-    exceeded.
-    """
+    """Answer for allauth, which calls this when one of its own limits is exceeded."""
     return error_response(request, RateLimited())
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Answer what nobody foresaw; Django has logged it with its traceback. A lost database is worth
-    a retry.
-    """
+    """Answer an unexpected error, which Django has logged; a lost database may be retried."""
     lost_database = isinstance(sys.exc_info()[1], OperationalError | InterfaceError)
     return error_response(request, ServiceUnavailable() if lost_database else AppError())

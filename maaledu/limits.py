@@ -1,4 +1,4 @@
-"""How often something may be asked for: limits by client, by address, by coupon."""
+"""Limit how often something may be asked for: by client, by address, by coupon."""
 
 import functools
 import time
@@ -14,17 +14,14 @@ from maaledu.errors import AppError, RateLimited
 from maaledu.http import error_response
 
 View = Callable[..., HttpResponseBase]
-
-
 MINUTES_SAID_AS_HOURS = 90
 
 
 def limit(name: str, *, methods: Collection[str] | None = None) -> Callable[[View], View]:
-    """Let a client call the view only as often as RATE_LIMITS[name] says; every answer tells where
-    it stands.
+    """Let a client call the view as often as RATE_LIMITS[name] says, and name the limit in headers.
 
-    `methods` are the ones that count, all by default. Over the limit the answer is RateLimited and
-    the view is not run.
+    `methods` are the ones that count, all by default. Over the limit the response is RateLimited
+    and the view is not run.
     """
 
     def decorate(view: View) -> View:
@@ -41,22 +38,17 @@ def limit(name: str, *, methods: Collection[str] | None = None) -> Callable[[Vie
 
 
 def enforce_limit(request: HttpRequest, name: str, key: str) -> None:
-    """Count one attempt against RATE_LIMITS[name] for `key`, such as an account. Raises RateLimited
-    over the limit.
+    """Count one attempt against RATE_LIMITS[name] for `key`, such as an account.
+
+    Raises RateLimited over the limit.
     """
     _refuse_over(_count(request, name, key))
 
 
 def _count(request: HttpRequest, name: str, key: str) -> dict[str, int]:
-    """Count in one atomic step in the shared cache; a lost cache counts nothing, so lets through
-    (maaledu.cache).
-    """
-    return (
-        get_usage(
-            request, group=name, key=lambda *_: key, rate=settings.RATE_LIMITS[name], increment=True
-        )
-        or {}
-    )
+    """Count in one atomic step in the shared cache, which lets through while it is lost."""
+    rate = settings.RATE_LIMITS[name]
+    return get_usage(request, group=name, key=lambda *_: key, rate=rate, increment=True) or {}
 
 
 def _answer_within(
@@ -81,9 +73,7 @@ def _refuse_over(usage: dict[str, int]) -> None:
 
 
 def _in_words(seconds: int) -> str:
-    """Return a pause that is over for sure when it has been waited for: `a minute`, `15 minutes`,
-    `24 hours`.
-    """
+    """Return a pause in words, rounded up: `a minute`, `15 minutes`, `24 hours`."""
     minutes = -(-seconds // 60)
     if minutes > MINUTES_SAID_AS_HOURS:
         return f"{-(-minutes // 60)} hours"
@@ -91,7 +81,7 @@ def _in_words(seconds: int) -> str:
 
 
 def _limit_headers(usage: dict[str, int]) -> dict[str, str]:
-    """Return the state of a limit; the reset is a moment, in seconds since 1970."""
+    """Return the state of a limit; its reset is in seconds since 1970."""
     if not usage:
         return {}
     return {

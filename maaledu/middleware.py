@@ -1,6 +1,4 @@
-"""What every request passes: its id and log line, the kept public pages, our headers, our error
-shape.
-"""
+"""What every request passes: its id and log line, cached public pages, our headers, our errors."""
 
 import logging
 import re
@@ -33,9 +31,7 @@ HEADERS = {
 
 
 class RequestContextMiddleware:
-    """Give every request an id that all its log lines and its answer carry, and write its one
-    access line.
-    """
+    """Give a request an id, for its log lines and its response, and write its access line."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -73,9 +69,7 @@ def _write_access_line(
 
 
 class PublicPageMiddleware:
-    """Serve pages that are the same for everybody from the cache, before session, database and
-    everything else.
-    """
+    """Serve pages that are the same for everybody from the cache, before anything else runs."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -94,7 +88,7 @@ class PublicPageMiddleware:
 
 
 class SecurityHeadersMiddleware:
-    """Refuse what no view should ever see, and add the headers that Django has no setting for."""
+    """Refuse requests that no view can handle, and add headers that Django has no setting for."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
@@ -121,9 +115,7 @@ def _refusal(request: HttpRequest) -> AppError | None:
 
 
 def _drop_broken_session_cookie(request: HttpRequest) -> None:
-    """A session key is letters and digits; PostgreSQL would choke on others, such as NUL, where the
-    rest just misses.
-    """
+    """Remove a session cookie that is no key: PostgreSQL raises an error for one with a NUL."""
     name = settings.SESSION_COOKIE_NAME
     key = request.COOKIES.get(name, "")
     if key and not (key.isascii() and key.isalnum()):
@@ -131,20 +123,16 @@ def _drop_broken_session_cookie(request: HttpRequest) -> None:
 
 
 class ErrorMiddleware:
-    """Turn a refusal raised anywhere in a view into its answer; what nobody foresaw goes on to
-    handler500.
-    """
+    """Turn a refusal raised in a view into its response; any other error goes to handler500."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response = self.get_response(request)
-        return (
-            _explain_method(request, response)
-            if isinstance(response, HttpResponseNotAllowed)
-            else response
-        )
+        if isinstance(response, HttpResponseNotAllowed):
+            return _explain_method(request, response)
+        return response
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         return error_response(request, exception) if isinstance(exception, AppError) else None

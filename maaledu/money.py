@@ -1,5 +1,6 @@
-"""Money as integers in the currency's minor unit, and the one place that rounds. Source: decisions,
-"Figures".
+"""Money as integers in the currency's minor unit, and the one place that rounds.
+
+Source: decisions, "Figures".
 """
 
 from dataclasses import dataclass
@@ -47,9 +48,7 @@ class Money:
 
 
 def stripe_minimum(currency: str) -> int:
-    """Return Stripe's smallest charge in minor units; a price below it is free (decisions:
-    chargeable minimum).
-    """
+    """Return Stripe's smallest charge; a price below it is free (decisions: chargeable minimum)."""
     return CURRENCIES[currency].minimum
 
 
@@ -58,16 +57,15 @@ def is_chargeable(amount: int, currency: str) -> bool:
 
 
 def round_half_up(numerator: int, denominator: int) -> int:
-    """Return numerator/denominator rounded half up, for non-negative integers: the only rounding of
-    money there is.
+    """Return numerator/denominator, of integers that are not negative, rounded half up.
+
+    No other function rounds money.
     """
     return (2 * numerator + denominator) // (2 * denominator)
 
 
 def share(amount: int, basis_points: int) -> int:
-    """Return the share of `amount` (minor units) at a rate in basis points, half up: 199.99 at 1000
-    is 20.00.
-    """
+    """Return the share of `amount` at a rate in basis points, half up: 199.99 at 1000 is 20.00."""
     return round_half_up(amount * basis_points, BASIS_POINTS)
 
 
@@ -85,17 +83,13 @@ def format_money(amount: int, currency: str) -> str:
 
 
 def exponent_of(currency: str) -> int:
-    """Return how many decimals an amount has; none for a currency of somebody else's payment,
-    counted in its minor units.
-    """
+    """Return how many decimals an amount has; 0 for a currency that we do not sell in."""
     known = CURRENCIES.get(currency)
     return known.exponent if known else 0
 
 
 def plain_amount(amount: int, currency: str) -> str:
-    """Return an amount as it is typed and as programs read it, without sign of the currency or
-    separators: `1234.50`.
-    """
+    """Return an amount as it is typed and as programs read it: `1234.50`."""
     exponent = exponent_of(currency)
     whole, minor = divmod(abs(amount), 10**exponent)
     return f"{'-' * (amount < 0)}{whole}" + (f".{minor:0{exponent}d}" if exponent else "")

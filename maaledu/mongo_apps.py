@@ -1,6 +1,4 @@
-"""Django's and allauth's apps on MongoDB: their keys are ObjectIds there, so their migrations are
-in mongo_migrations/.
-"""
+"""Django's and allauth's apps on MongoDB, where their keys are ObjectIds (mongo_migrations/)."""
 
 from allauth.account.apps import AccountConfig
 from django.contrib.admin.apps import AdminConfig

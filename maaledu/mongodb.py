@@ -1,5 +1,4 @@
-"""A transaction on MongoDB, through `django-mongodb-backend`; `maaledu.db.atomic` tries it again by
-MongoDB's rules.
+"""One attempt at a transaction on MongoDB, which `maaledu.db.atomic` repeats after a conflict.
 
 Source: contracts/reliability, section 6.
 """
@@ -32,11 +31,10 @@ class Conflict(Exception):
 
 
 def attempt(body: Callable[[], T]) -> T:
-    """Run the body once in a transaction. Raises Conflict where the database dropped it in favor of
-    another one.
+    """Run the body once in a transaction.
 
-    The backend's own Atomic leaves its session behind when a commit fails (5.2.4); this one never
-    does.
+    Raises Conflict where the database dropped it in favor of another one. The backend's own Atomic
+    (5.2.4) leaves its session open when a commit fails; this function always ends it.
     """
     backend = _mongodb()
     _forget_session()
@@ -56,8 +54,10 @@ def attempt(body: Callable[[], T]) -> T:
 
 
 def _run_hooks(hooks: list[tuple[Any, Callable[[], object], bool]]) -> None:
-    """Django's own runner refuses to run inside its atomic, which the admin may have open without
-    any effect.
+    """Run what was left for after the commit.
+
+    Django's own runner refuses to run inside its atomic, which the admin may have open and which
+    does nothing on MongoDB.
     """
     for _, hook, robust in hooks:
         try:
@@ -69,7 +69,7 @@ def _run_hooks(hooks: list[tuple[Any, Callable[[], object], bool]]) -> None:
 
 
 def _mongodb() -> Any:
-    """The connection, with the attributes that only the MongoDB backend has."""
+    """Return the connection, with the attributes that only the MongoDB backend has."""
     return connection
 
 

@@ -1,7 +1,7 @@
-"""Tells workers that a queue has work. It never holds a request up and may be lost without harm.
+"""Notify workers that a queue has work, without delay for the caller and without harm if lost.
 
-In the embedded worker it wakes the queue's own thread; with a broker, a background thread sends one
-Celery message.
+In the embedded worker this wakes the queue's own thread; with a broker, a background thread sends
+one Celery message.
 """
 
 import logging
@@ -21,16 +21,12 @@ local_events: dict[str, threading.Event] = {}
 
 
 def notify_workers_on_commit(queue_name: str) -> None:
-    """Notify the workers once the present transaction is committed, or at once where there is
-    none.
-    """
+    """Notify the workers after the commit, or at once where there is no transaction."""
     transaction.on_commit(partial(notify_workers, queue_name))
 
 
 def notify_workers(queue_name: str) -> None:
-    """Wake the local thread of the queue, and leave the message for the sender thread; returns at
-    once.
-    """
+    """Wake the local thread of the queue, and have a Celery message sent; return at once."""
     local = local_events.get(queue_name)
     if local:
         local.set()
@@ -39,9 +35,7 @@ def notify_workers(queue_name: str) -> None:
 
 
 class _Sender:
-    """Sends what was left for it from a thread of its own, so that a broker that hangs holds up
-    nobody else.
-    """
+    """Sends messages from a thread of its own, so that a broker that hangs delays no request."""
 
     def __init__(self) -> None:
         self._waiting: set[str] = set()
@@ -60,6 +54,7 @@ class _Sender:
     def _run(self) -> None:
         while True:
             self._wake.wait()
+            # Cleared before the names are taken: one that is left meanwhile sets it again.
             self._wake.clear()
             for name in self._taken():
                 _send(name)

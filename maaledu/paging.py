@@ -1,8 +1,7 @@
-"""Cursor pages over any queryset: keyset, so a page costs the same however deep it is and no row is
-shown twice.
+"""Keyset pages over any queryset: each page costs the same, and no row is shown twice.
 
-Source: decisions, "pages of lists": default 20, at most 50. The cursor is signed: it cannot name a
-value we did not give out.
+Source: decisions, "pages of lists": default 20, at most 50. The cursor is signed, so that it holds
+only values that we gave out.
 """
 
 from collections.abc import Sequence
@@ -58,9 +57,7 @@ def paginate(
 
 
 def read_limit(text: str) -> int:
-    """Return the page size a visitor asked for: the default for anything that is not a small
-    number, at most 50.
-    """
+    """Return the page size a visitor asked for, at most 50; the default for anything unreadable."""
     if not (text.isascii() and text.isdigit() and len(text) < 4):
         return DEFAULT_LIMIT
     return min(int(text) or DEFAULT_LIMIT, MAX_LIMIT)
@@ -85,19 +82,18 @@ def _decode(cursor: str, order: Sequence[str]) -> list[str]:
 
 
 def _after(model: type[Model], order: Sequence[str], texts: list[str]) -> Q:
-    """Return the rows after the cursor: later in the first field, or level in it and later in the
+    """Match the rows after the cursor: later in the first field, or equal there and later in the
     next, and so on.
-
-    The bound of the first field is said once more by itself: a database enters an index there, and
-    not at an OR.
     """
-    bound, condition, level = Q(), Q(), Q()
+    # The bound of the first field is repeated by itself: a database can enter an index there, and
+    # not at the OR.
+    bound, condition, equal = Q(), Q(), Q()
     for name, text in zip(order, texts, strict=True):
         field, beyond = name.lstrip("-"), "lt" if name.startswith("-") else "gt"
         value = _read(_field(model, name), text)
         bound = bound or Q(**{f"{field}__{beyond}e": value})
-        condition |= level & Q(**{f"{field}__{beyond}": value})
-        level &= Q(**{field: value})
+        condition |= equal & Q(**{f"{field}__{beyond}": value})
+        equal &= Q(**{field: value})
     return bound & condition
 
 

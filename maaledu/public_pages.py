@@ -1,9 +1,8 @@
-"""Whole pages that are the same for every visitor, kept in the cache until something they show has
-changed.
+"""Cache whole pages that are the same for every visitor, until something they show has changed.
 
-An entry carries the version it was made under; `bump_public_pages` changes the version, and every
-older entry is dead. What a process has just read it believes for PUBLIC_PAGE_RECHECK, a second:
-that is how late another one's change may show.
+An entry carries the version it was made under; `bump_public_pages` changes the version, which makes
+every older entry invalid. A process uses an entry again for PUBLIC_PAGE_RECHECK, a second, without
+reading the version: a change made by another process may show that much later.
 """
 
 import functools
@@ -36,9 +35,7 @@ _cached: dict[str, tuple[float, Page]] = {}
 
 
 def public_page(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-    """Mark the view's GET answer as identical for every visitor: it may be kept and served without
-    running anything.
-    """
+    """Mark the view's GET response as identical for every visitor, so that it may be cached."""
 
     @functools.wraps(view)
     def marked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -50,7 +47,7 @@ def public_page(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResp
 
 
 def bump_public_pages() -> None:
-    """Let no page rendered before this transaction's commit be served again."""
+    """Make every page that was rendered before this transaction's commit invalid."""
     transaction.on_commit(_new_version)
 
 
@@ -60,18 +57,14 @@ def _new_version() -> None:
 
 
 def _first_version() -> str | None:
-    """Write a version down before the first page is rendered, unless somebody just did; None while
-    the cache is lost.
-    """
+    """Ensure that there is a version, and return it; None while the cache is lost."""
     caches["pages"].add(VERSION_KEY, uuid.uuid4().hex, None)
     return caches["pages"].get(VERSION_KEY)
 
 
 @dataclass
 class Slot:
-    """Where one address is kept: its key, the version now in force, and the page if there is a
-    current one.
-    """
+    """The entry of one address: its key, the version in force, and its page if that is valid."""
 
     key: str
     version: str | None
@@ -79,9 +72,7 @@ class Slot:
 
 
 def find(request: HttpRequest) -> Slot | None:
-    """Look an address up in one round trip at most; None when it is not for the cache. A lost cache
-    finds nothing.
-    """
+    """Look an address up in one round trip at most; None when it is not for the cache."""
     key = _key(request)
     if key is None:
         return None
@@ -107,7 +98,10 @@ def _keep_cached(key: str, page: Page) -> None:
 
 
 def keep(slot: Slot, response: HttpResponse) -> None:
-    """Store a page under the version that was in force before it was rendered."""
+    """Store a page under the version that was in force before it was rendered.
+
+    Under the version after it, a page rendered from data that changed meanwhile would be served.
+    """
     if slot.version is None or not _is_keepable(response):
         return
     lifetime = settings.PUBLIC_PAGE_LIFETIME.total_seconds()
@@ -145,9 +139,7 @@ def _key(request: HttpRequest) -> str | None:
 
 
 def _normal_query(query: str) -> str | None:
-    """Return the parameters in one order; None when there is one that no public page reads, or one
-    given twice.
-    """
+    """Return the parameters in one order; None for an unknown one, or one given twice."""
     pairs = parse_qsl(query, errors="replace")
     names = [name for name, _value in pairs]
     known = PARAMETERS.issuperset(names) and len(set(names)) == len(names)

@@ -1,4 +1,4 @@
-"""Going through many rows of which one may be odd: it is passed over, and named in the end."""
+"""Process many rows, where one that fails is skipped and named in the end."""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -20,11 +20,11 @@ class RowsFailed(AppError):
 def for_each_row(
     rows: Iterable[Any], do: Callable[[Any], int], *, outage: type[AppError] | tuple[()] = ()
 ) -> int:
-    """Do this for one row after the other, and return the sum of what it returned.
+    """Call `do` for one row after the other, and return the sum of what it returned.
 
-    A row that fails is logged with its traceback and keeps no other from its turn; in the end
-    RowsFailed names them all. Three rows in a row that fail with `outage` end it in peace: the
-    service asked is down, and the rest waits for next time.
+    A row that fails is logged with its traceback, and the others are still processed; in the end
+    RowsFailed names those that failed. After three rows in succession that fail with `outage` the
+    rest is left for the next call without an error, because the service asked is down.
     """
     done, unanswered, failed = 0, 0, []
     for row in rows:
@@ -45,5 +45,5 @@ def for_each_row(
 
 
 def _name(row: Any) -> str:
-    """Rows of ours go by their key, and what a service told us by its own id."""
+    """Return a row's kind and key, or the id of an object that a service sent."""
     return str(row.get("id", "")) if isinstance(row, dict) else f"{row._meta.verbose_name} {row.pk}"

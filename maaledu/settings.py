@@ -1,7 +1,7 @@
 """Every setting, grouped by topic. The environment is read here and nowhere else (django-environ).
 
-`.env.example` explains each variable. What production needs and does not get stops the start: see
-maaledu.checks.
+`.env.example` explains each variable. A setting that production needs and does not have stops the
+start: see maaledu.checks.
 """
 
 from datetime import timedelta
@@ -21,14 +21,12 @@ env.read_env(BASE_DIR / ".env")
 Number = TypeVar("Number", int, float)
 
 
-# what was read, and the least that makes sense: see maaledu.checks
+# What was read, and the smallest value that makes sense: see maaledu.setting_rules.
 NUMBERS: dict[str, tuple[float, float]] = {}
 
 
 def _number(name: str, default: Number, *, least: float | None = None) -> Number:
-    """Return a number; a variable that is there but empty, as compose files leave them, counts as
-    not set.
-    """
+    """Return a number; an empty variable, as compose files leave them, counts as not set."""
     given = env.str(name, default="")
     try:
         value = type(default)(given or default)
@@ -154,7 +152,7 @@ def _mongodb_database() -> dict:
     options = {
         "serverSelectionTimeoutMS": MONGODB_FIND_SERVER_SECONDS * 1000,
         "connectTimeoutMS": 3000,
-        # the driver's own default is to wait for ever
+        # The driver's own default is to wait for ever.
         "socketTimeoutMS": DATABASE_STATEMENT_SECONDS * 1000,
     }
     name = urlsplit(DATABASE_URL).path.strip("/") or "maaledu"
@@ -167,8 +165,8 @@ def _mongodb_database() -> dict:
 
 
 def _sqlite_database(config: dict) -> dict:
-    # FULL: a commit is on the disk when it returns, because money rests on it. The write lock is
-    # taken at BEGIN.
+    # FULL: a commit is on the disk when it returns, so that a power cut loses no payment. The write
+    # lock is taken at BEGIN: a transaction that reads first could not wait for it later.
     pragmas = "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
     options = {
         "transaction_mode": "IMMEDIATE",
@@ -216,8 +214,7 @@ if REDIS_URL:
     }
     CACHES = {"default": _redis, "pages": {**_redis, "KEY_PREFIX": "maaledu-pages"}}
 else:
-    # Apart, so that somebody who asks for many different pages cannot push the counters of the
-    # limits out.
+    # Two caches, so that many different pages cannot evict the counters of the limits.
     _memory = "django.core.cache.backends.locmem.LocMemCache"
     CACHES = {
         "default": {"BACKEND": _memory, "OPTIONS": {"MAX_ENTRIES": 50_000}},
@@ -226,7 +223,7 @@ else:
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default=REDIS_URL)
 RATELIMIT_USE_CACHE = "default"
 RATELIMIT_FAIL_OPEN = True
-# W027: MongoDB has no check constraints; what they say is guarded by the writes themselves
+# W027: MongoDB has no check constraints; the writes themselves hold what they say
 # (affiliates.payouts).
 SILENCED_SYSTEM_CHECKS = ["django_ratelimit.E003", "django_ratelimit.W001", "models.W027"]
 PUBLIC_PAGE_LIFETIME = timedelta(minutes=5)  # requirements R197: course list 5 min
@@ -267,9 +264,8 @@ ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_SESSION_REMEMBER = True
 ACCOUNT_LOGOUT_ON_GET = False
-# Ours stand before these (RATE_LIMITS, accounts.urls); what is left to allauth is what it counts by
-# mailbox or person. Of codes to one mailbox three may follow each other at once: sign up, ask
-# again, or cancel and sign in.
+# Our own limits come first (RATE_LIMITS, accounts.urls); allauth counts by mailbox or person only.
+# Three codes may go to one mailbox at once: sign up, ask again, or cancel and sign in.
 ACCOUNT_RATE_LIMITS = {
     "login": None,
     "login_failed": None,
@@ -287,7 +283,7 @@ LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "account"
 ACCOUNT_LOGOUT_REDIRECT_URL = "catalogue"
 SESSION_COOKIE_AGE = int(timedelta(days=7).total_seconds())  # requirement R018
-# not in the cache: signing out must hold while the cache is down
+# Not in the cache: signing out must hold while the cache is down.
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
 
 # --- Stripe ---------------------------------------------------------------------------------------
@@ -307,10 +303,10 @@ STRIPE_INTERACTIVE_SECONDS = (
 )
 STRIPE_MAX_RETRIES = _number("STRIPE_MAX_RETRIES", 1, least=0)
 STRIPE_SESSION_LIFETIME = timedelta(minutes=31)  # decisions: Stripe session
-# a session request may be repeated this long: expires_at stays >= 30 min ahead
+# A session request may be repeated this long: expires_at stays >= 30 min ahead.
 STRIPE_RESUME_WINDOW = timedelta(seconds=45)
 STRIPE_SIGNATURE_TOLERANCE = timedelta(seconds=300)
-# how long after the session's end the sweep asks Stripe about an unpaid enrollment
+# How long after the session's end the sweep asks Stripe about an unpaid enrollment.
 PENDING_GRACE = timedelta(minutes=2)
 
 # --- LMS ------------------------------------------------------------------------------------------
@@ -329,7 +325,7 @@ LMS_CONNECT_TIMEOUT = timedelta(seconds=3)
 LMS_TIMEOUT_WORKER = timedelta(seconds=_number("LMS_TIMEOUT_WORKER_SECONDS", 15.0, least=0.1))
 LMS_TIMEOUT_INTERACTIVE = timedelta(seconds=10)
 LMS_SECOND_ATTEMPT_AFTER = timedelta(seconds=2)  # decisions: immediate second attempt
-# decisions: backoff; doubled after each of the background attempts
+# Decisions, "backoff"; doubled after each of the background attempts.
 LMS_BACKOFF_BASE = timedelta(minutes=2)
 LMS_BACKOFF_LONGEST = timedelta(minutes=60)
 LMS_BACKGROUND_ATTEMPTS = 5
@@ -348,7 +344,7 @@ FREE_GRANT_ON_LMS_FAILURE = env.str("FREE_GRANT_ON_LMS_FAILURE", default="queue"
 CRON_SECRET = env.str("CRON_SECRET", default="")
 
 # --- affiliates (decisions: commission, commission life, payouts, attribution) --------------------
-# of a new affiliate; each has its own
+# Of a new affiliate; each has its own.
 AFFILIATE_RATE_BASIS_POINTS = _number("AFFILIATE_RATE_BASIS_POINTS", 1000)
 AFFILIATE_AUTO_APPROVE = env.bool("AFFILIATE_AUTO_APPROVE", default=True)
 COMMISSION_CAP = env.str("COMMISSION_CAP", default="none")  # none | amount_paid
@@ -359,11 +355,11 @@ ATTRIBUTION_MODEL = env.str("ATTRIBUTION_MODEL", default="last_click")  # last_c
 REFERRAL_VISITS_KEPT = timedelta(days=90)
 REFERRAL_COOKIE_NAME = "__Host-ref" if PRODUCTION else "ref"
 PARTNER_COOKIE_NAME = "__Host-partner" if PRODUCTION else "partner"
-# The first one seals, all of them open: put a new one in front to roll it. Made by `script/setup`.
+# The first key seals, all of them open: put a new one in front to roll it. Made by `script/setup`.
 INSECURE_DETAILS_KEY = "ZGV2ZWxvcG1lbnQtb25seS1rZXktbm90LWEtc2VjcmU="
 DETAILS_KEYS = env.list("DETAILS_KEYS", default=[] if PRODUCTION else [INSECURE_DETAILS_KEY])
 REVOKE_ON_REFUND = env.bool("REVOKE_ON_REFUND", default=True)
-# how long a refund that Stripe has not confirmed waits before it is asked about
+# How long a refund that Stripe has not confirmed waits before it is asked about.
 REFUND_RESUME_AFTER = timedelta(minutes=2)
 FRAUD_PURCHASES_OF_ONE_ADDRESS = 5
 FRAUD_REFUND_PERCENT = 30
@@ -377,7 +373,7 @@ WORK_MAX_LAPSES = 5
 WORK_POLL = timedelta(seconds=1)
 WORK_SWEEP_EVERY = timedelta(seconds=_number("WORK_SWEEP_SECONDS", 60.0, least=0.1))
 WORK_TICK = timedelta(seconds=2)  # how often beat has each queue looked at, notified or not
-# by the clock: an interval of a day would start anew with every deployment
+# By the clock: an interval of a day would start anew with every deployment.
 NIGHTLY_AT = {"hour": 3, "minute": 17}
 WORK_DRAIN_BUDGET = timedelta(seconds=5)
 WORK_KEEP_FINISHED = timedelta(days=90)
@@ -407,7 +403,7 @@ CELERY_BEAT_SCHEDULE = {
 }
 
 # --- e-mail ---------------------------------------------------------------------------------------
-# Everything Django or allauth sends goes into the outbox first; the worker hands it to the delivery
+# What Django or allauth sends goes into the outbox first; the worker gives it to the delivery
 # backend.
 EMAIL_BACKEND = "notifications.backend.OutboxBackend"
 EMAIL_DELIVERY_BACKEND = env.str(
@@ -480,7 +476,7 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 
-# The office's own interface computes expressions; only signed-in staff get to see it.
+# The office's interface evaluates expressions in the page; only signed-in staff see it.
 OFFICE_PATH = "/admin/"
 _htmx_indicator_style = "'sha256-bsV5JivYxvGywDAZ22EZJKBFip65Ng9xoJVLbBg7bdo='"
 OFFICE_SECURITY_POLICY = {
@@ -509,7 +505,7 @@ STORAGES = {
     },
 }
 WHITENOISE_USE_FINDERS = not PRODUCTION
-# the icons that browsers and phones ask for by themselves
+# The icons that browsers and phones request by themselves.
 WHITENOISE_ROOT = BASE_DIR / "static" / "root"
 
 # --- logs -----------------------------------------------------------------------------------------

@@ -1,5 +1,4 @@
-"""JSON that all three databases can keep: what one of them would refuse is replaced, and it is told
-where.
+"""Make JSON storable by all three databases, and name what was replaced.
 
 PostgreSQL takes no NUL and no lone surrogate, SQLite no NaN, MongoDB no integer beyond 64 bits and
 no document deeper than 100 levels. Source: contracts/reliability, section 4.
@@ -16,8 +15,7 @@ LONGEST_PATH = 200
 
 
 def storable(value: Any) -> tuple[Any, list[str]]:
-    """Return this JSON value as every engine keeps it, and the paths of what was replaced, mostly
-    none.
+    """Return this JSON value as every engine keeps it, and the paths of what was replaced.
 
     NUL and lone surrogates become U+FFFD, numbers that no column holds become their text, and what
     nests deeper than DEEPEST becomes null.

@@ -1,11 +1,10 @@
-"""The map of the site."""
+"""The addresses of the site, by dotted names: this module imports no app."""
 
 from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.urls import include, path
 
-# Staff sign in where everybody does, so that the same limits and the same verified address stand
-# before the office.
+# Staff sign in where everybody does, so that the same limits and the verified address apply.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
 urlpatterns = [

@@ -1,8 +1,7 @@
-"""Sealing what only a few may read: encrypted at rest with DETAILS_KEYS, which stand in the
-environment alone.
+"""Encrypt details at rest with DETAILS_KEYS, which are in the environment only.
 
-The first key seals, every one opens, so that a key is rolled by putting a new one in front (Fernet:
-AES-128-CBC with HMAC).
+The first key seals and each of them opens, so that a key is rolled by putting a new one in front
+(Fernet: AES-128-CBC with HMAC).
 """
 
 import json
@@ -37,7 +36,5 @@ def unseal(sealed: str) -> dict[str, Any]:
 
 
 def fingerprint(purpose: str, text: str) -> str:
-    """Return a keyed hash: equal for equal texts, and of no use to whoever has only the
-    database.
-    """
+    """Return a keyed hash: equal for equal texts, and useless without the key."""
     return salted_hmac(f"maaledu.vault.{purpose}", text, algorithm="sha256").hexdigest()

@@ -1,4 +1,4 @@
-"""The entrance of the web server, which runs no checks of its own."""
+"""The web server's application. Gunicorn runs no checks, so this module does."""
 
 import os
 

@@ -103,7 +103,7 @@ def _end(enrollment: Enrollment, outcome: PaymentOutcome, actor: str) -> bool:
             "enrollment refunded",
             extra={"enrollment": str(enrollment.pk), "actor": actor, "note": note},
         )
-    # Staff may have corrected the course's place in the LMS since this row was read.
+    # Staff may have corrected where the course is in the LMS since this row was read.
     enrollment.refresh_from_db(fields=["access_generation", "lms_platform", "lms_course_id"])
     if settings.REVOKE_ON_REFUND:
         lms_jobs.ensure_revocation(enrollment)

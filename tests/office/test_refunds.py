@@ -122,7 +122,7 @@ def sums(payment: Payment) -> tuple[int, int]:
 
 
 # --- what it does ---------------------------------------------------------------------------------
-def test_a_full_refund_ends_the_place_and_reverses_the_commission(
+def test_a_full_refund_ends_the_enrollment_and_reverses_the_commission(
     staff: Client, sandbox: Sandbox
 ) -> None:
     affiliate = make_affiliate()

@@ -45,7 +45,9 @@ def age(payment: Payment, by: timedelta) -> None:
     payment.refresh_from_db()
 
 
-def test_a_buyer_is_sent_to_stripe_with_a_place_held(buyer: Client, sandbox: Sandbox) -> None:
+def test_a_buyer_is_sent_to_stripe_with_a_pending_enrollment(
+    buyer: Client, sandbox: Sandbox
+) -> None:
     course = make_course(price=49900)
     answer = post(buyer, course.slug, email="  Ada@Example.COM ")
     enrollment, payment = Enrollment.objects.get(), Payment.objects.get()
@@ -107,9 +109,10 @@ def test_the_price_is_the_servers_whatever_the_body_says(buyer: Client, sandbox:
     assert set(Payment.objects.values_list("amount", "currency")) == {(49900, "usd")}
 
 
-def test_only_who_begins_a_checkout_is_told_where_its_place_is_seen(buyer: Client) -> None:
-    """The status page shows and cancels a place for anybody who has its address; an e-mail is no
-    proof of being its buyer.
+def test_only_who_starts_a_checkout_gets_the_address_of_its_status_page(buyer: Client) -> None:
+    """The status page shows an enrollment to anybody who has its address.
+
+    Knowing a buyer's e-mail address does not prove being the buyer.
     """
     course = make_course()
     first, second = (post_json(client, courseId=course.slug).json() for client in (buyer, Client()))
@@ -117,9 +120,7 @@ def test_only_who_begins_a_checkout_is_told_where_its_place_is_seen(buyer: Clien
     assert second == {"url": first["url"], "enrollmentId": first["enrollmentId"]}
 
 
-def test_a_checkout_that_stripe_refuses_is_told_to_staff_once_a_day(
-    buyer: Client, settings
-) -> None:
+def test_a_checkout_that_stripe_refuses_alerts_staff_once_a_day(buyer: Client, settings) -> None:
     settings.STRIPE_SECRET_KEY = "sk_test_revoked"
     course = make_course()
     answers = [post(buyer, course.slug, email=f"b{number}@example.com") for number in range(2)]
@@ -129,9 +130,7 @@ def test_a_checkout_that_stripe_refuses_is_told_to_staff_once_a_day(
     ]
 
 
-def test_a_stripe_that_does_not_answer_is_not_told_to_staff(
-    buyer: Client, sandbox: Sandbox
-) -> None:
+def test_a_stripe_that_does_not_answer_alerts_nobody(buyer: Client, sandbox: Sandbox) -> None:
     sandbox.fault("stripe", "503", "POST /v1/checkout/sessions")
     assert post(buyer, make_course().slug).status_code == 503
     assert not Email.objects.exists()
@@ -158,7 +157,7 @@ def test_many_tabs_at_once_get_one_session(buyer: Client, sandbox: Sandbox) -> N
     assert (Enrollment.objects.get().status, len(sandbox.sessions())) == ("pending", 1)
 
 
-def test_a_paid_place_is_refused_a_second_time(buyer: Client) -> None:
+def test_a_paid_enrollment_is_refused_a_second_time(buyer: Client) -> None:
     enrollment, payment = make_pending()
     deliver(buyer, completed(payment))
     answer = post(buyer, enrollment.course_slug, email=enrollment.email.upper())
@@ -370,7 +369,7 @@ def test_the_eleventh_checkout_in_the_window_is_refused_with_its_headers(
     assert Enrollment.objects.count() == 10
 
 
-def test_turning_back_releases_the_place(buyer: Client, sandbox: Sandbox) -> None:
+def test_turning_back_cancels_the_enrollment(buyer: Client, sandbox: Sandbox) -> None:
     course = make_course()
     post(buyer, course.slug)
     enrollment = Enrollment.objects.get()
@@ -382,7 +381,9 @@ def test_turning_back_releases_the_place(buyer: Client, sandbox: Sandbox) -> Non
     assert Enrollment.objects.live().count() == 1
 
 
-def test_turning_back_after_paying_leads_to_the_place(buyer: Client, sandbox: Sandbox) -> None:
+def test_turning_back_after_paying_leads_to_the_status_page(
+    buyer: Client, sandbox: Sandbox
+) -> None:
     post(buyer, make_course().slug)
     enrollment = Enrollment.objects.get()
     sandbox.pay(sandbox.sessions()[0]["id"])
@@ -392,7 +393,7 @@ def test_turning_back_after_paying_leads_to_the_place(buyer: Client, sandbox: Sa
     assert enrollment.status == "paid"
 
 
-def test_turning_back_while_stripe_is_down_keeps_the_place_for_the_sweep(
+def test_turning_back_while_stripe_is_down_leaves_the_enrollment_to_the_sweep(
     buyer: Client, sandbox: Sandbox
 ) -> None:
     post(buyer, make_course().slug)
@@ -409,7 +410,7 @@ def test_turning_back_while_stripe_is_down_keeps_the_place_for_the_sweep(
     assert enrollment.status == "expired"
 
 
-def test_the_sweep_asks_stripe_before_it_ends_an_overdue_place(
+def test_the_sweep_asks_stripe_before_it_ends_an_overdue_enrollment(
     buyer: Client, sandbox: Sandbox
 ) -> None:
     for email in ("paid@example.com", "left@example.com"):
@@ -457,7 +458,7 @@ def test_a_delayed_payment_whose_event_was_lost_is_settled_by_the_sweep(
     }
 
 
-def test_a_place_cut_off_between_two_attempts_is_ended(buyer: Client) -> None:
+def test_an_enrollment_cut_off_between_two_attempts_is_ended(buyer: Client) -> None:
     enrollment, payment = make_pending()
     Payment.objects.filter(pk=payment.pk).update(status="failed")
     Enrollment.objects.filter(pk=enrollment.pk).update(
@@ -476,7 +477,7 @@ def test_coming_back_after_the_session_ended_starts_anew(buyer: Client, sandbox:
     assert sorted(Enrollment.objects.values_list("status", flat=True)) == ["expired", "pending"]
 
 
-def test_coming_back_after_an_unnoticed_payment_shows_the_place(
+def test_coming_back_after_an_unnoticed_payment_leads_to_the_enrollment(
     buyer: Client, sandbox: Sandbox
 ) -> None:
     course = make_course()
@@ -502,7 +503,7 @@ def test_the_success_page_asks_stripe_when_the_webhook_has_not_come(
     assert (SyncJob.objects.count(), EnrollmentEvent.objects.count()) == (1, 1)
 
 
-def test_a_payment_no_event_told_of_is_found_by_reconciliation(
+def test_a_payment_that_no_event_reported_is_found_by_reconciliation(
     buyer: Client, sandbox: Sandbox
 ) -> None:
     post(buyer, make_course().slug)
@@ -560,7 +561,7 @@ NO_SESSIONS = {
 
 @pytest.mark.parametrize("name", NO_SESSIONS)
 def test_a_session_that_cannot_be_paid_is_no_session(buyer: Client, settings, name: str) -> None:
-    """The buyer is told to try again, nothing stays reserved, and the reason is kept."""
+    """The buyer is asked to try again, nothing stays reserved, and the reason is kept."""
     settings.STRIPE_MAX_RETRIES = 0
     with raw_server([response(json.dumps(NO_SESSIONS[name]).encode())]) as server:
         settings.STRIPE_API_BASE = server.url
@@ -605,7 +606,7 @@ def test_somebody_elses_token_opens_nothing(buyer: Client) -> None:
         ),
     ],
 )
-def test_a_refused_body_is_told_what_is_wrong_with_which_field(
+def test_a_refused_body_is_answered_with_what_is_wrong_with_which_field(
     buyer: Client, body: dict, says: str, fields: set
 ) -> None:
     """Requirement R042."""

@@ -74,7 +74,7 @@ def post_json(client: Client, **body: Any) -> Any:
 # --- the facts ------------------------------------------------------------------------------------
 
 
-def test_the_referral_is_kept_on_the_enrollment_and_told_to_stripe(sandbox: Sandbox):
+def test_the_referral_is_kept_on_the_enrollment_and_sent_to_stripe(sandbox: Sandbox):
     """Requirements R040, R076."""
     affiliate, course = make_affiliate(rate=1250), make_course(price=49900)
     assert check_out(came_by(affiliate), course).status_code == 302
@@ -87,7 +87,7 @@ def test_the_referral_is_kept_on_the_enrollment_and_told_to_stripe(sandbox: Sand
     )
 
 
-def test_without_a_link_nothing_about_one_is_kept_or_told(sandbox: Sandbox):
+def test_without_a_link_nothing_about_one_is_kept_or_sent(sandbox: Sandbox):
     make_affiliate()
     check_out(visitor(), make_course())
     enrollment = Enrollment.objects.get()
@@ -260,7 +260,7 @@ def test_the_rate_is_the_one_at_checkout(sandbox: Sandbox):
     )
 
 
-def test_the_lms_is_told_the_code_where_the_customers_method_takes_it(sandbox: Sandbox, settings):
+def test_the_lms_is_sent_the_code_where_the_customers_method_takes_it(sandbox: Sandbox, settings):
     """Requirement R040."""
     settings.FRAPPE_DRIVER = "confirm_payment"
     sandbox.lms(server="custom")
@@ -273,11 +273,11 @@ def test_the_lms_is_told_the_code_where_the_customers_method_takes_it(sandbox: S
     ]
     drain(LMS_JOBS)
     calls = sandbox.calls("lms", "POST /api/method/lms.lms.payment_confirmation.confirm_payment")
-    told = {
+    sent = {
         body["user_email"]: body.get("referral_code")
         for body in (json.loads(call["body"]) for call in calls)
     }
-    assert told == {enrollment.email: affiliate.code, "direct@example.com": None}
+    assert sent == {enrollment.email: affiliate.code, "direct@example.com": None}
     assert fresh(enrollment).has_access
     sandbox.lms(server="A")
 
@@ -337,7 +337,7 @@ def test_a_commission_may_be_capped_at_what_was_paid(
 
 
 @pytest.mark.parametrize(("price", "percent"), [(49900, 100), (4900, 99)])
-def test_a_free_place_earns_nothing(sandbox: Sandbox, price: int, percent: int):
+def test_a_free_enrollment_earns_nothing(sandbox: Sandbox, price: int, percent: int):
     """100 %, and 49.00 at 99 %, which is under what Stripe takes."""
     affiliate = make_affiliate()
     enrollment = buy_with_grant(sandbox, affiliate, price=price, percent=percent)
@@ -382,7 +382,7 @@ def counted() -> list[tuple[int, int, int]]:
 
 
 @pytest.mark.parametrize(("price", "percent"), [(49900, 100), (4900, 99)])
-def test_the_funnel_counts_a_free_place_too(sandbox: Sandbox, price: int, percent: int):
+def test_the_funnel_counts_a_free_enrollment_too(sandbox: Sandbox, price: int, percent: int):
     """Requirement R083: the funnel and the office speak of the same sales."""
     affiliate = make_affiliate()
     enrollment = buy_with_grant(sandbox, affiliate, price=price, percent=percent)
@@ -403,7 +403,7 @@ def test_the_funnel_counts_a_free_course_and_a_sale_at_no_commission_once(sandbo
     assert (Commission.objects.count(), LedgerEntry.objects.count()) == (0, 0)
 
 
-def test_the_first_free_places_of_a_day_at_once_are_all_credited_and_counted():
+def test_the_first_free_enrollments_of_a_day_at_once_are_all_credited_and_counted():
     affiliate, course = make_affiliate(), make_course(price=0)
     clients = [came_by(affiliate) for _ in range(8)]
     answers = race(
@@ -419,7 +419,7 @@ def test_the_first_free_places_of_a_day_at_once_are_all_credited_and_counted():
     assert counted() == [(8, 8, 0)]
 
 
-def test_a_free_place_costs_four_statements_more_with_a_link(sandbox: Sandbox):
+def test_a_free_enrollment_costs_four_statements_more_with_a_link(sandbox: Sandbox):
     """The affiliate, their addresses, the checkout and the purchase; the first of a day makes the
     row that is counted in.
     """
@@ -472,7 +472,7 @@ def test_a_checkout_goes_through_without_the_affiliates_tables(
     assert fresh(enrollment).status == "paid"
 
 
-def test_a_free_place_is_made_without_the_affiliates_tables(sandbox: Sandbox):
+def test_a_free_enrollment_is_made_without_the_affiliates_tables(sandbox: Sandbox):
     affiliate, course = make_affiliate(), make_course(price=0)
     client = came_by(affiliate)
     with without_tables(Affiliate, ReferralDay, ReferralVisit, FraudSignal):
@@ -481,7 +481,7 @@ def test_a_free_place_is_made_without_the_affiliates_tables(sandbox: Sandbox):
 
 
 @pytest.mark.parametrize("ask", ["page", "json"])
-def test_a_free_place_is_made_and_credited_to_nobody_while_its_purchase_cannot_be_counted(ask: str):
+def test_a_free_enrollment_is_credited_to_nobody_while_its_purchase_cannot_be_counted(ask: str):
     """Requirement R041."""
     affiliate, course = make_affiliate(), make_course()
     grant, client = make_coupon(course, percent=100), came_by(affiliate)

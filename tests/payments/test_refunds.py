@@ -66,8 +66,8 @@ def rows() -> list[tuple[int, str, str]]:
     return list(Refund.objects.order_by("created_at").values_list("amount", "status", "source"))
 
 
-def standing(enrollment: Enrollment) -> tuple[str, int]:
-    """Return the place's status and how much of its payment is committed to refunds."""
+def state_of(enrollment: Enrollment) -> tuple[str, int]:
+    """Return the enrollment's status and how much of its payment is committed to refunds."""
     return (
         fresh(enrollment).status,
         Payment.objects.filter(enrollment=enrollment).latest("created_at").refund_committed,
@@ -96,7 +96,7 @@ def resume() -> int:
 # --- asked for by staff ---------------------------------------------------------------------------
 
 
-def test_a_full_refund_is_made_at_stripe_and_ends_the_place(sandbox: Sandbox):
+def test_a_full_refund_is_made_at_stripe_and_ends_the_enrollment(sandbox: Sandbox):
     affiliate = make_affiliate()
     enrollment, payment = buy(sandbox, through=affiliate)
     refund = ask(payment, note="As agreed by telephone")
@@ -114,7 +114,7 @@ def test_a_full_refund_is_made_at_stripe_and_ends_the_place(sandbox: Sandbox):
     [call] = asked(sandbox)
     assert call["idempotency_key"] == f"refund-{refund.pk}"
     assert sandbox.state()["refunds"][0]["metadata"] == {"refund_id": str(refund.pk)}
-    assert standing(enrollment) == ("refunded", 49900)
+    assert state_of(enrollment) == ("refunded", 49900)
     assert fresh(payment).refundable == 0
     assert balance_of(affiliate) == (0, 0, 0, 0)
     assert list(LedgerEntry.objects.order_by("created_at").values_list("kind", "amount")) == [
@@ -132,7 +132,7 @@ def test_stripes_events_about_our_own_refund_change_nothing_more(sandbox: Sandbo
     ask(payment)
     before = (
         rows(),
-        standing(enrollment),
+        state_of(enrollment),
         balance_of(affiliate),
         len(mails()),
         SyncJob.objects.count(),
@@ -145,7 +145,7 @@ def test_stripes_events_about_our_own_refund_change_nothing_more(sandbox: Sandbo
     ]
     assert (
         rows(),
-        standing(enrollment),
+        state_of(enrollment),
         balance_of(affiliate),
         len(mails()),
         SyncJob.objects.count(),
@@ -155,7 +155,7 @@ def test_stripes_events_about_our_own_refund_change_nothing_more(sandbox: Sandbo
     ) == {"Refund already recorded"}
 
 
-def test_partial_refunds_keep_the_place_until_the_last_cent(sandbox: Sandbox):
+def test_partial_refunds_keep_the_enrollment_until_the_last_cent(sandbox: Sandbox):
     affiliate = make_affiliate()
     enrollment, payment = buy(sandbox, through=affiliate)
     for part, left, reversed_ in ((16633, 33267, 1663), (16633, 16634, 3327), (16633, 1, 4990)):
@@ -164,7 +164,7 @@ def test_partial_refunds_keep_the_place_until_the_last_cent(sandbox: Sandbox):
         assert fresh(enrollment).status == "paid"
         assert Commission.objects.get().reversed == reversed_
     ask(payment, 1)
-    assert standing(enrollment) == ("refunded", 49900)
+    assert state_of(enrollment) == ("refunded", 49900)
     assert at_stripe(sandbox) == [
         (16633, "succeeded"),
         (16633, "succeeded"),
@@ -180,7 +180,7 @@ def test_more_than_was_paid_is_refused_and_not_asked_for(sandbox: Sandbox, amoun
     enrollment, payment = buy(sandbox)
     with pytest.raises(RefundTooLarge):
         ask(payment, amount)
-    assert (rows(), at_stripe(sandbox), asked(sandbox), standing(enrollment)) == (
+    assert (rows(), at_stripe(sandbox), asked(sandbox), state_of(enrollment)) == (
         [],
         [],
         [],
@@ -193,11 +193,11 @@ def test_more_than_the_rest_is_refused(sandbox: Sandbox):
     ask(payment, 40000)
     with pytest.raises(RefundTooLarge):
         ask(payment, 9901)
-    assert (at_stripe(sandbox), standing(enrollment)) == ([(40000, "succeeded")], ("paid", 40000))
+    assert (at_stripe(sandbox), state_of(enrollment)) == ([(40000, "succeeded")], ("paid", 40000))
     assert ask(payment, 9900).status == "succeeded"
     with pytest.raises(RefundTooLarge):
         ask(payment, 1)
-    assert (len(asked(sandbox)), standing(enrollment)) == (2, ("refunded", 49900))
+    assert (len(asked(sandbox)), state_of(enrollment)) == (2, ("refunded", 49900))
 
 
 @pytest.mark.parametrize("amount", [0, -1, -49900])
@@ -205,7 +205,7 @@ def test_nothing_or_less_is_no_refund(sandbox: Sandbox, amount: int):
     enrollment, payment = buy(sandbox)
     with pytest.raises(RefundNotPossible):
         ask(payment, amount)
-    assert (rows(), asked(sandbox), standing(enrollment)) == ([], [], ("paid", 0))
+    assert (rows(), asked(sandbox), state_of(enrollment)) == ([], [], ("paid", 0))
 
 
 @pytest.mark.parametrize("status", ["pending", "processing", "failed", "expired", "cancelled"])
@@ -215,7 +215,7 @@ def test_what_was_not_received_cannot_be_refunded(sandbox: Sandbox, status: str)
     for amount in (1, payment.amount):
         with pytest.raises(RefundNotPossible):
             ask(fresh(payment), amount)
-    assert (rows(), asked(sandbox), standing(enrollment)) == ([], [], ("pending", 0))
+    assert (rows(), asked(sandbox), state_of(enrollment)) == ([], [], ("pending", 0))
 
 
 def test_a_payment_without_payment_intent_cannot_be_refunded(sandbox: Sandbox, client: Client):
@@ -224,7 +224,7 @@ def test_a_payment_without_payment_intent_cannot_be_refunded(sandbox: Sandbox, c
     assert fresh(payment).stripe_payment_intent_id == ""
     with pytest.raises(RefundNotPossible):
         ask(fresh(payment))
-    assert (rows(), asked(sandbox), standing(enrollment)) == ([], [], ("paid", 0))
+    assert (rows(), asked(sandbox), state_of(enrollment)) == ([], [], ("paid", 0))
 
 
 def test_one_key_is_one_refund(sandbox: Sandbox):
@@ -233,7 +233,7 @@ def test_one_key_is_one_refund(sandbox: Sandbox):
     refund_requests.request(payment, wanted)
     with pytest.raises(RefundAskedBefore):
         refund_requests.request(payment, wanted)
-    assert (at_stripe(sandbox), standing(enrollment)) == ([(20000, "succeeded")], ("paid", 20000))
+    assert (at_stripe(sandbox), state_of(enrollment)) == ([(20000, "succeeded")], ("paid", 20000))
 
 
 # --- two at once ----------------------------------------------------------------------------------
@@ -243,7 +243,7 @@ def test_two_full_refunds_at_once_are_one(sandbox: Sandbox):
     enrollment, payment = buy(sandbox)
     results = race(lambda _: ask(payment), threads=2)
     assert kinds(results) == {"ok": 1, "RefundTooLarge": 1}
-    assert (at_stripe(sandbox), standing(enrollment), len(mails())) == (
+    assert (at_stripe(sandbox), state_of(enrollment), len(mails())) == (
         [(49900, "succeeded")],
         ("refunded", 49900),
         1,
@@ -256,7 +256,7 @@ def test_many_partial_refunds_at_once_are_never_more_than_was_paid(sandbox: Sand
     results = race(lambda _: ask(payment, 10000), threads=10)
     assert kinds(results) == {"ok": 4, "RefundTooLarge": 6}
     assert at_stripe(sandbox) == [(10000, "succeeded")] * 4
-    assert standing(enrollment) == ("paid", 40000)
+    assert state_of(enrollment) == ("paid", 40000)
     assert Commission.objects.get().reversed == 4000
     assert len(mails()) == 4
 
@@ -266,11 +266,11 @@ def test_one_key_sent_many_times_at_once_is_one_refund(sandbox: Sandbox):
     wanted = Request(10000, "requested_by_customer", STAFF)
     results = race(lambda _: refund_requests.request(payment, wanted), threads=8)
     assert kinds(results) == {"ok": 1, "RefundAskedBefore": 7}
-    assert (at_stripe(sandbox), standing(enrollment)) == ([(10000, "succeeded")], ("paid", 10000))
+    assert (at_stripe(sandbox), state_of(enrollment)) == ([(10000, "succeeded")], ("paid", 10000))
 
 
 def test_our_request_and_stripes_events_of_it_at_once_are_one_refund(sandbox: Sandbox):
-    """The answer of the API and the webhooks tell the same; whoever is first writes."""
+    """The answer of the API and the webhooks say the same; whichever is first writes."""
     affiliate = make_affiliate()
     for number in range(5):
         course, email = make_course(), f"b{number}@example.com"
@@ -278,14 +278,14 @@ def test_our_request_and_stripes_events_of_it_at_once_are_one_refund(sandbox: Sa
         sandbox.fault("stripe", "lost_answer", "POST /v1/refunds", times=1)
         refund = ask(payment)
         assert refund.status == "requested"
-        told = [
+        events = [
             event
             for event in sandbox.state()["events"]
             if event["type"].startswith(("refund", "charge.refund"))
         ]
         mine = [
             event
-            for event in told
+            for event in events
             if event["data"]["object"].get("payment_intent") == payment.stripe_payment_intent_id
         ]
         race(
@@ -293,7 +293,7 @@ def test_our_request_and_stripes_events_of_it_at_once_are_one_refund(sandbox: Sa
             threads=6,
         )
         drain(EVENTS)
-        assert standing(enrollment) == ("refunded", 49900)
+        assert state_of(enrollment) == ("refunded", 49900)
     assert rows() == [(49900, "succeeded", "staff")] * 5
     assert at_stripe(sandbox) == [(49900, "succeeded")] * 5
     assert (len(mails()), balance_of(affiliate)) == (5, (0, 0, 0, 0))
@@ -312,7 +312,7 @@ def test_a_refund_that_stripe_did_not_take_is_asked_for_again_with_the_same_key(
     sandbox.fault("stripe", mode, "POST /v1/refunds", seconds=2)
     refund = ask(payment)
     assert (refund.status, refund.stripe_refund_id) == ("requested", None)
-    assert (standing(enrollment), at_stripe(sandbox), mails(), balance_of(affiliate)[0]) == (
+    assert (state_of(enrollment), at_stripe(sandbox), mails(), balance_of(affiliate)[0]) == (
         ("paid", 49900),
         [],
         [],
@@ -326,7 +326,7 @@ def test_a_refund_that_stripe_did_not_take_is_asked_for_again_with_the_same_key(
     sandbox.heal()
     wait_until(lambda: resume() == 1)  # Stripe refuses a key whose request is still hanging
     assert {call["idempotency_key"] for call in asked(sandbox)} <= {f"refund-{refund.pk}", ""}
-    assert (at_stripe(sandbox), standing(enrollment), len(mails())) == (
+    assert (at_stripe(sandbox), state_of(enrollment), len(mails())) == (
         [(49900, "succeeded")],
         ("refunded", 49900),
         1,
@@ -350,25 +350,25 @@ def test_a_refund_whose_answer_was_lost_is_found_again_and_made_once(
         "succeeded",
         sandbox.state()["refunds"][0]["id"],
     )
-    assert (at_stripe(sandbox), standing(enrollment), len(mails())) == (
+    assert (at_stripe(sandbox), state_of(enrollment), len(mails())) == (
         [(49900, "succeeded")],
         ("refunded", 49900),
         1,
     )
 
 
-def test_a_lost_answer_is_told_by_the_webhook_too(sandbox: Sandbox):
+def test_a_lost_answer_is_recovered_by_the_webhook_too(sandbox: Sandbox):
     enrollment, payment = buy(sandbox)
     sandbox.fault("stripe", "lost_answer", "POST /v1/refunds", times=1)
     refund = ask(payment)
     deliver_events(sandbox)
     assert (fresh(refund).status, rows()) == ("succeeded", [(49900, "succeeded", "staff")])
-    assert (standing(enrollment), resume()) == (("refunded", 49900), 0)
+    assert (state_of(enrollment), resume()) == (("refunded", 49900), 0)
 
 
 def test_a_request_that_stripe_has_forgotten_is_not_sent_a_second_time(sandbox: Sandbox):
     """Stripe keeps a key for a day: after that the same request would be another refund. Staff are
-    told, and may ask anew.
+    alerted, and may ask anew.
     """
     enrollment, payment = buy(sandbox)
     sandbox.fault("stripe", "down", "POST /v1/refunds")
@@ -381,11 +381,11 @@ def test_a_request_that_stripe_has_forgotten_is_not_sent_a_second_time(sandbox: 
     long_ago(fresh(refund), timedelta(minutes=10))
     assert resume() == 1
     assert (len(asked(sandbox)), at_stripe(sandbox)) == (posts + 1, [])
-    assert (fresh(refund).status, standing(enrollment), mails()) == ("failed", ("paid", 0), [])
+    assert (fresh(refund).status, state_of(enrollment), mails()) == ("failed", ("paid", 0), [])
     assert alerts() == ["A refund was never made"]
     assert resume() == 0
     assert ask(payment).status == "succeeded"
-    assert (at_stripe(sandbox), standing(enrollment)) == (
+    assert (at_stripe(sandbox), state_of(enrollment)) == (
         [(49900, "succeeded")],
         ("refunded", 49900),
     )
@@ -397,7 +397,7 @@ def test_an_old_request_that_stripe_did_make_is_found_however_old_it_is(sandbox:
     refund = ask(payment)
     long_ago(refund, timedelta(days=3))
     assert resume() == 1
-    assert (fresh(refund).status, standing(enrollment), alerts()) == (
+    assert (fresh(refund).status, state_of(enrollment), alerts()) == (
         "succeeded",
         ("refunded", 49900),
         [],
@@ -419,7 +419,7 @@ def test_a_refund_that_stripe_made_of_a_request_given_up_is_recorded_for_itself(
     )
     deliver(client, refunded(refund_of(payment, metadata={"refund_id": str(refund.pk)})))
     assert rows() == [(49900, "failed", "staff"), (49900, "succeeded", "stripe")]
-    assert (standing(enrollment), balance_of(affiliate)) == (("refunded", 49900), (0, 0, 0, 0))
+    assert (state_of(enrollment), balance_of(affiliate)) == (("refunded", 49900), (0, 0, 0, 0))
 
 
 def test_one_request_that_stripe_refuses_does_not_keep_the_others_from_going_on(sandbox: Sandbox):
@@ -430,7 +430,7 @@ def test_one_request_that_stripe_refuses_does_not_keep_the_others_from_going_on(
     sandbox.heal()
     sandbox.dispute(sales[1][1].stripe_payment_intent_id)
     assert resume() == 2
-    assert [standing(enrollment) for enrollment, _ in sales] == [
+    assert [state_of(enrollment) for enrollment, _ in sales] == [
         ("refunded", 49900),
         ("paid", 0),
         ("refunded", 49900),
@@ -453,7 +453,7 @@ def test_a_refusal_leaves_a_failed_row_and_nothing_else(sandbox: Sandbox):
         None,
         True,
     )
-    assert (standing(enrollment), at_stripe(sandbox), mails(), balance_of(affiliate)[0]) == (
+    assert (state_of(enrollment), at_stripe(sandbox), mails(), balance_of(affiliate)[0]) == (
         ("paid", 0),
         [],
         [],
@@ -466,7 +466,7 @@ def test_a_payment_that_stripe_does_not_know_cannot_be_refunded(sandbox: Sandbox
     enrollment, payment = sell(client, make_affiliate())
     with pytest.raises(RefundNotPossible):
         ask(payment)
-    assert ([status for _, status, _ in rows()], standing(enrollment)) == (["failed"], ("paid", 0))
+    assert ([status for _, status, _ in rows()], state_of(enrollment)) == (["failed"], ("paid", 0))
 
 
 def test_a_wrong_key_refuses_the_request_and_keeps_a_running_one(sandbox: Sandbox, settings):
@@ -485,7 +485,7 @@ def test_a_wrong_key_refuses_the_request_and_keeps_a_running_one(sandbox: Sandbo
     )
 
 
-def test_a_pending_refund_takes_effect_when_it_succeeds_and_is_put_back_when_it_fails(
+def test_a_pending_refund_takes_effect_when_it_succeeds_and_is_reversed_when_it_fails(
     sandbox: Sandbox,
 ):
     affiliate = make_affiliate()
@@ -493,12 +493,12 @@ def test_a_pending_refund_takes_effect_when_it_succeeds_and_is_put_back_when_it_
     sandbox.stripe(refund_status="pending")
     refund = ask(payment)
     deliver_events(sandbox)
-    assert (fresh(refund).status, standing(enrollment), mails()) == ("pending", ("paid", 49900), [])
+    assert (fresh(refund).status, state_of(enrollment), mails()) == ("pending", ("paid", 49900), [])
     assert balance_of(affiliate) == (4990, 0, 0, 0)
     name = fresh(refund).stripe_refund_id
     sandbox.settle_refund(name)
     deliver_events(sandbox)
-    assert (fresh(refund).status, standing(enrollment), len(mails())) == (
+    assert (fresh(refund).status, state_of(enrollment), len(mails())) == (
         "succeeded",
         ("refunded", 49900),
         1,
@@ -507,7 +507,7 @@ def test_a_pending_refund_takes_effect_when_it_succeeds_and_is_put_back_when_it_
     sandbox.fail_refund(name)
     deliver_events(sandbox)
     assert (fresh(refund).status, fresh(refund).failure_reason) == ("failed", "lost_or_stolen_card")
-    assert (standing(enrollment), fresh(payment).refundable, len(mails())) == (
+    assert (state_of(enrollment), fresh(payment).refundable, len(mails())) == (
         ("paid", 0),
         49900,
         1,
@@ -519,7 +519,7 @@ def test_a_pending_refund_takes_effect_when_it_succeeds_and_is_put_back_when_it_
     ]
     for event in sandbox.state()["events"]:
         deliver(Client(), {**event, "id": f"{event['id']}_again"})
-    assert (fresh(refund).status, standing(enrollment), balance_of(affiliate)) == (
+    assert (fresh(refund).status, state_of(enrollment), balance_of(affiliate)) == (
         "failed",
         ("paid", 0),
         (4990, 0, 0, 0),
@@ -535,25 +535,25 @@ def test_a_pending_refund_that_does_not_succeed_changes_nothing_and_can_be_asked
     refund = ask(payment)
     getattr(sandbox, ending)(fresh(refund).stripe_refund_id)
     deliver_events(sandbox)
-    assert (fresh(refund).status, standing(enrollment), mails()) == ("failed", ("paid", 0), [])
+    assert (fresh(refund).status, state_of(enrollment), mails()) == ("failed", ("paid", 0), [])
     assert alerts() == ["A refund failed: the buyer does not have the money"]
     sandbox.stripe(refund_status="succeeded")
     ask(payment)
-    assert (standing(enrollment), len(mails())) == (("refunded", 49900), 1)
+    assert (state_of(enrollment), len(mails())) == (("refunded", 49900), 1)
 
 
-def test_a_partial_refund_that_fails_after_the_last_one_gives_the_place_back(sandbox: Sandbox):
+def test_a_partial_refund_that_fails_after_the_last_one_reinstates_the_enrollment(sandbox: Sandbox):
     affiliate = make_affiliate()
     enrollment, payment = buy(sandbox, through=affiliate)
     first = ask(payment, 20000)
     ask(payment, 29900)
-    assert standing(enrollment) == ("refunded", 49900)
+    assert state_of(enrollment) == ("refunded", 49900)
     sandbox.fail_refund(first.stripe_refund_id)
     deliver_events(sandbox)
-    assert standing(enrollment) == ("paid", 29900)
+    assert state_of(enrollment) == ("paid", 29900)
     assert Commission.objects.get().reversed == 2990
     ask(payment, 20000)
-    assert (standing(enrollment), balance_of(affiliate)) == (("refunded", 49900), (0, 0, 0, 0))
+    assert (state_of(enrollment), balance_of(affiliate)) == (("refunded", 49900), (0, 0, 0, 0))
     assert list(enrollment.events.values_list("to_status", flat=True)) == [
         "paid",
         "refunded",
@@ -570,11 +570,11 @@ def test_a_refund_made_in_the_dashboard_is_recorded_just_the_same(sandbox: Sandb
     enrollment, payment = buy(sandbox, through=affiliate)
     sandbox.refund_in_dashboard(payment.stripe_payment_intent_id, 9900)
     deliver_events(sandbox)
-    assert (rows(), standing(enrollment)) == ([(9900, "succeeded", "stripe")], ("paid", 9900))
+    assert (rows(), state_of(enrollment)) == ([(9900, "succeeded", "stripe")], ("paid", 9900))
     assert Commission.objects.get().reversed == 990
     sandbox.refund_in_dashboard(payment.stripe_payment_intent_id, reason="duplicate")
     deliver_events(sandbox)
-    assert (rows(), standing(enrollment)) == (
+    assert (rows(), state_of(enrollment)) == (
         [(9900, "succeeded", "stripe"), (40000, "succeeded", "stripe")],
         ("refunded", 49900),
     )
@@ -593,17 +593,17 @@ def test_the_dashboard_and_staff_together_cannot_refund_more_than_was_paid(sandb
     sandbox.heal()
     sandbox.refund_in_dashboard(payment.stripe_payment_intent_id)
     deliver_events(sandbox)
-    assert standing(enrollment) == ("refunded", 99800)
+    assert state_of(enrollment) == ("refunded", 99800)
     resume()
     assert rows() == [(49900, "failed", "staff"), (49900, "succeeded", "stripe")]
-    assert (standing(enrollment), at_stripe(sandbox), len(mails())) == (
+    assert (state_of(enrollment), at_stripe(sandbox), len(mails())) == (
         ("refunded", 49900),
         [(49900, "succeeded")],
         1,
     )
 
 
-def test_what_no_event_told_is_found_at_night(sandbox: Sandbox):
+def test_what_no_event_reported_is_found_at_night(sandbox: Sandbox):
     affiliate = make_affiliate()
     enrollment, payment = buy(sandbox, through=affiliate)
     other, other_payment = buy(sandbox, email="other@example.com")
@@ -615,7 +615,7 @@ def test_what_no_event_told_is_found_at_night(sandbox: Sandbox):
         reconcile.record_missed_refunds(since=since),
         reconcile.record_missed_disputes(since=since),
     ) == (2, 1)
-    assert (standing(enrollment), balance_of(affiliate), len(mails())) == (
+    assert (state_of(enrollment), balance_of(affiliate), len(mails())) == (
         ("refunded", 49900),
         (0, 0, 0, 0),
         2,
@@ -645,7 +645,7 @@ def test_a_refund_of_somebody_elses_payment_is_stored_and_changes_nothing(client
         ).status_code
         == 200
     )
-    assert (Refund.objects.get().payment_id, standing(enrollment), reconcile.attach_refunds()) == (
+    assert (Refund.objects.get().payment_id, state_of(enrollment), reconcile.attach_refunds()) == (
         None,
         ("paid", 0),
         0,
@@ -669,7 +669,7 @@ def test_what_is_no_refund_is_ignored(client: Client, name: str):
     enrollment, payment = sell(client, make_affiliate())
     answer = deliver(client, refunded({**refund_of(payment), **STRANGE[name]}))
     assert (answer.status_code, answer.json()["message"]) == (200, "Event ignored")
-    assert (rows(), standing(enrollment)) == ([], ("paid", 0))
+    assert (rows(), state_of(enrollment)) == ([], ("paid", 0))
 
 
 @pytest.mark.parametrize("status", ["", None, "reversed", "SUCCEEDED", 7, ["succeeded"]])
@@ -702,14 +702,14 @@ def test_whatever_stands_in_the_metadata_the_refund_is_recorded(client: Client, 
         deliver(client, refunded(refund_of(payment, metadata={"refund_id": key}))).status_code
         == 200
     )
-    assert (rows(), standing(enrollment)) == ([(49900, "succeeded", "stripe")], ("refunded", 49900))
+    assert (rows(), state_of(enrollment)) == ([(49900, "succeeded", "stripe")], ("refunded", 49900))
 
 
 @pytest.mark.parametrize("metadata", [None, [], "x", 7])
 def test_metadata_that_is_none_is_no_obstacle(client: Client, metadata: object):
     enrollment, payment = sell(client, make_affiliate())
     assert deliver(client, refunded(refund_of(payment, metadata=metadata))).status_code == 200
-    assert standing(enrollment) == ("refunded", 49900)
+    assert state_of(enrollment) == ("refunded", 49900)
 
 
 def test_our_id_in_the_metadata_of_another_payments_refund_is_not_believed(client: Client):
@@ -727,7 +727,7 @@ def test_our_id_in_the_metadata_of_another_payments_refund_is_not_believed(clien
     Payment.objects.filter(pk=payment.pk).update(refund_committed=100)
     deliver(client, refunded(refund_of(other, 5000, metadata={"refund_id": str(asked_for.pk)})))
     assert rows() == [(100, "requested", "staff"), (5000, "succeeded", "stripe")]
-    assert (fresh(other).refund_committed, standing(one)) == (5000, ("paid", 100))
+    assert (fresh(other).refund_committed, state_of(one)) == (5000, ("paid", 100))
 
 
 # --- before its sale ------------------------------------------------------------------------------
@@ -757,14 +757,14 @@ def test_whenever_the_sale_arrives_the_end_is_the_same(
         assert deliver(client, event).status_code == 200
         reconcile.attach_refunds()
     is_over = "failed" not in statuses
-    assert standing(enrollment) == (("refunded", 49900) if is_over else ("paid", 0))
+    assert state_of(enrollment) == (("refunded", 49900) if is_over else ("paid", 0))
     assert balance_of(affiliate) == (0 if is_over else 4990, 0, 0, 0)
     assert reconcile.attach_refunds() == 0
 
 
 @pytest.mark.engines("postgres")
 @pytest.mark.parametrize("what", ["refund", "dispute"])
-def test_what_is_told_of_it_while_it_is_joined_to_its_sale_is_not_forgotten(
+def test_what_is_reported_of_it_while_it_is_joined_to_its_sale_is_not_forgotten(
     client: Client, what: str
 ):
     """The event was read with a row that had no payment yet; the sweep joins the two before the
@@ -786,7 +786,7 @@ def test_what_is_told_of_it_while_it_is_joined_to_its_sale_is_not_forgotten(
     with rival_before(f'UPDATE "enrollments_{what}"', attach) as ran:
         deliver(client, second)
     assert ran == [1]
-    assert standing(enrollment) == (("paid", 0) if what == "refund" else ("refunded", 0))
+    assert state_of(enrollment) == (("paid", 0) if what == "refund" else ("refunded", 0))
     assert balance_of(affiliate) == (4990 if what == "refund" else 0, 0, 0, 0)
 
 
@@ -810,7 +810,7 @@ def test_sale_refund_and_sweep_at_once_end_the_same(client: Client):
         StripeEvent.objects.filter(status=PENDING).update(next_attempt_at=enrollment.created_at)
         drain(EVENTS)
         reconcile.attach_refunds()
-        assert standing(enrollment) == (("paid", 0) if number % 2 else ("refunded", 49900))
+        assert state_of(enrollment) == (("paid", 0) if number % 2 else ("refunded", 49900))
     assert set(StripeEvent.objects.values_list("status", flat=True)) == {DONE}
     assert balance_of(affiliate) == (3 * 4990, 0, 0, 0)
 
@@ -836,7 +836,7 @@ def paid_twice(sandbox: Sandbox) -> tuple[Enrollment, Payment, Payment]:
     return fresh(enrollment), enrollment.payments.get(), second
 
 
-def test_the_refund_of_a_payment_too_many_leaves_the_place_alone(sandbox: Sandbox):
+def test_the_refund_of_a_payment_too_many_leaves_the_enrollment_alone(sandbox: Sandbox):
     """Contracts, lesson 5: refund that payment, and never the ticket."""
     enrollment, first, second = paid_twice(sandbox)
     assert ask(second).status == "succeeded"
@@ -931,10 +931,12 @@ def test_a_coupon_given_back_is_used_up_again_when_the_refund_fails(sandbox: San
     )
 
 
-# --- what the learner is told ---------------------------------------------------------------------
+# --- the learner's e-mails ------------------------------------------------------------------------
 
 
-def test_each_refund_is_one_mail_that_says_how_much_and_whether_the_place_is_over(sandbox: Sandbox):
+def test_each_refund_is_one_mail_that_says_how_much_and_whether_the_enrollment_is_over(
+    sandbox: Sandbox,
+):
     enrollment, payment = buy(sandbox)
     ask(payment, 20000)
     ask(payment, 29900)
@@ -957,7 +959,7 @@ def test_each_refund_is_one_mail_that_says_how_much_and_whether_the_place_is_ove
     assert len(sandbox.mails(BUYER)) == 2
 
 
-def test_nothing_personal_of_staff_is_told_to_stripe(sandbox: Sandbox):
+def test_nothing_personal_of_staff_is_sent_to_stripe(sandbox: Sandbox):
     _, payment = buy(sandbox)
     ask(payment, note="Very difficult customer")
     [call] = asked(sandbox)

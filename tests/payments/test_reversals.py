@@ -22,7 +22,7 @@ def entries() -> list[tuple[str, int]]:
     return list(LedgerEntry.objects.order_by("created_at", "pk").values_list("kind", "amount"))
 
 
-def test_a_full_refund_ends_the_place_and_reverses_the_commission(client: Client):
+def test_a_full_refund_ends_the_enrollment_and_reverses_the_commission(client: Client):
     affiliate = make_affiliate()
     enrollment, payment = sell(client, affiliate)
     event = refunded(refund_of(payment))
@@ -55,7 +55,7 @@ def test_partial_refunds_add_up_to_the_whole_to_the_cent(client: Client):
     assert balance_of(affiliate) == (0, 0, 0, 0)
 
 
-def test_a_refund_that_fails_later_is_put_back(client: Client):
+def test_a_refund_that_fails_later_is_reversed(client: Client):
     affiliate = make_affiliate()
     enrollment, payment = sell(client, affiliate)
     refund = refund_of(payment)
@@ -76,7 +76,7 @@ def test_a_refund_that_fails_later_is_put_back(client: Client):
     assert balance_of(affiliate) == (4990, 0, 0, 0)
 
 
-def test_a_refund_told_before_its_sale_is_applied_when_the_sale_arrives(client: Client):
+def test_a_refund_reported_before_its_sale_is_applied_when_the_sale_arrives(client: Client):
     affiliate = make_affiliate()
     enrollment, payment = make_referred(affiliate)
     deliver(client, refunded(refund_of(payment)))

@@ -1,6 +1,4 @@
-"""What a session's state means for us, in whatever order it is told, however often, and however odd
-it is.
-"""
+"""What a session's state means, in whichever order its events arrive, and however odd they are."""
 
 import itertools
 import json
@@ -189,7 +187,7 @@ def assert_paid_once(enrollment: Enrollment) -> None:
     assert SyncJob.objects.filter(dedupe_key=f"enroll:{enrollment.pk}").count() == 1
 
 
-def test_two_attempts_that_are_paid_at_once_make_one_place_and_one_alert() -> None:
+def test_two_attempts_that_are_paid_at_once_make_one_enrollment_and_one_alert() -> None:
     for _ in range(6):
         enrollment, payments = two_attempts()
         events = [completed(payment) for payment in payments]
@@ -276,10 +274,10 @@ INTENTS = {
 
 @pytest.mark.parametrize("name", INTENTS)
 def test_what_is_no_payment_intent_is_not_recorded_as_one(client: Client, name: str) -> None:
-    told, kept = INTENTS[name]
+    sent, kept = INTENTS[name]
     enrollment, payment = make_pending()
     assert (
-        deliver(client, completed(payment, payment_intent=told)).json()["message"]
+        deliver(client, completed(payment, payment_intent=sent)).json()["message"]
         == "Event processed"
     )
     assert end_of(payment) == without_access(PAID)
@@ -349,7 +347,7 @@ FOREIGN = {
     "known", [True, False], ids=["a session we know", "a session we do not know yet"]
 )
 @pytest.mark.parametrize("name", FOREIGN)
-def test_a_session_that_names_no_payment_of_ours_is_kept_and_told_to_staff(
+def test_a_session_that_names_no_payment_of_ours_is_kept_and_alerts_staff(
     client: Client, name: str, known: bool
 ) -> None:
     _, payment = make_pending()
@@ -382,7 +380,7 @@ def test_an_event_that_cannot_be_known_again_is_refused(
 
 
 def poisoned() -> tuple[Payment, SyncJob]:
-    """A payment whose place cannot be made paid: somebody has written its job by hand."""
+    """A payment whose enrollment cannot be paid: somebody has written its job by hand."""
     enrollment, payment = make_pending()
     facts = {
         "platform": "frappe",
@@ -409,7 +407,7 @@ def alerts() -> list[str]:
 
 
 @pytest.mark.breaks_invariants
-def test_an_event_that_fails_for_good_is_told_to_staff_once_for_each_time_it_dies(
+def test_an_event_that_fails_for_good_alerts_staff_once_for_each_time_it_dies(
     client: Client,
 ) -> None:
     """Requirement R135: eight attempts, then a replay that fails as well, then one that does
@@ -443,7 +441,7 @@ def test_an_event_that_fails_for_good_is_told_to_staff_once_for_each_time_it_die
 
 
 @pytest.mark.breaks_invariants
-def test_an_event_that_loses_worker_after_worker_is_told_to_staff() -> None:
+def test_an_event_that_loses_worker_after_worker_alerts_staff() -> None:
     _, payment = make_pending()
     event = StripeEvent.objects.create(
         event_id="evt_1",
@@ -463,14 +461,14 @@ def test_what_is_kept_of_a_failure_names_no_value_of_the_row(client: Client) -> 
     payment, _ = poisoned()
     deliver(client, completed(payment))
     wear_out(StripeEvent.objects.get())
-    told = [
+    texts = [
         StripeEvent.objects.get().last_error,
         *(line for mail in Email.objects.all() for line in mail.context["lines"]),
     ]
-    assert "IntegrityError" in told[0]
+    assert "IntegrityError" in texts[0]
     assert [
         text
-        for text in told
+        for text in texts
         for secret in ("DETAIL", "dup key", f"enroll:{payment.enrollment_id}")
         if secret in text
     ] == []

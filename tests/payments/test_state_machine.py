@@ -51,9 +51,7 @@ class Shop(RuleBasedStateMachine):
 
     @rule(target=payments, email=st.sampled_from(EMAILS))
     def begin(self, email: str) -> Payment:
-        """What checkout writes: a new pending place where none is live, else the payment that is
-        there or a new attempt.
-        """
+        """What checkout writes: a pending enrollment when none is live, else its next payment."""
         live = Enrollment.objects.live().filter(email=email).first()
         if live is None:
             return make_pending(self.course, email=email)[1]
@@ -98,7 +96,7 @@ class Shop(RuleBasedStateMachine):
         assert invariants.verify() == []
 
     @invariant()
-    def who_paid_has_one_place_and_who_did_not_has_none(self) -> None:
+    def who_paid_is_enrolled_once_and_who_did_not_is_not(self) -> None:
         for email, paid in self.paid.items():
             assert Enrollment.objects.paid().filter(email=email).count() == min(1, len(paid)), email
 
@@ -114,7 +112,7 @@ class Shop(RuleBasedStateMachine):
 
 
 @pytest.mark.django_db
-def test_whatever_happens_in_whatever_order_who_paid_has_exactly_one_place() -> None:
+def test_whatever_happens_in_whatever_order_who_paid_is_enrolled_exactly_once() -> None:
     examples = 15 if connection.vendor == "mongodb" else 40
     run_state_machine_as_test(
         Shop,

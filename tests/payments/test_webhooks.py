@@ -205,7 +205,7 @@ def test_a_payment_after_the_end_of_the_session_is_honoured_and_flagged(client: 
     assert state(payment) == ("paid", "paid", "late", "", 1)
 
 
-def test_a_late_payment_takes_the_place_of_a_newer_unpaid_checkout(client: Client) -> None:
+def test_a_late_payment_replaces_a_newer_unpaid_checkout(client: Client) -> None:
     first, late = make_pending()
     deliver(client, expired(late))
     _, newer = make_pending(first.course, email=first.email)
@@ -219,7 +219,7 @@ def test_a_late_payment_takes_the_place_of_a_newer_unpaid_checkout(client: Clien
     assert state(newer) == ("cancelled", "paid", "duplicate", "SUPERSEDED", 0)
 
 
-def test_a_second_payment_for_a_place_is_kept_flagged_and_never_a_second_enrollment(
+def test_a_second_payment_in_a_course_is_kept_flagged_and_never_a_second_enrollment(
     client: Client,
 ) -> None:
     first, late = make_pending()
@@ -233,7 +233,7 @@ def test_a_second_payment_for_a_place_is_kept_flagged_and_never_a_second_enrollm
     assert SyncJob.objects.count() == 1
 
 
-def test_two_attempts_of_one_enrollment_paid_twice_keep_one_place(client: Client) -> None:
+def test_two_attempts_of_one_enrollment_paid_twice_stay_one_enrollment(client: Client) -> None:
     enrollment, first = make_pending()
     deliver(client, completed(first))
     second = factories.make_payment(enrollment, attempt=2)

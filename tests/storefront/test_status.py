@@ -141,7 +141,7 @@ def test_a_slow_set_up_names_the_next_try(buyer: Client, sandbox: Sandbox) -> No
     assert (view.state, view.next_attempt_at, view.poll) == ("retrying", job.next_attempt_at, True)
 
 
-def test_a_dead_letter_is_told_to_the_learner_as_it_is(
+def test_a_dead_letter_is_shown_to_the_learner_as_it_is(
     buyer: Client, sandbox: Sandbox, settings
 ) -> None:
     enrollment = buy(buyer)
@@ -207,7 +207,7 @@ def test_polling_slows_down_for_a_page_that_was_left_open(client: Client) -> Non
 
 
 def let_pass(enrollment: Enrollment, minutes: int) -> Enrollment:
-    """Return the place as it is so many minutes after it was paid."""
+    """Return the enrollment as it is so many minutes after it was paid."""
     paid_at = timezone.now() - timedelta(minutes=minutes)
     Enrollment.objects.filter(pk=enrollment.pk).update(created_at=paid_at, paid_at=paid_at)
     enrollment.refresh_from_db()

@@ -8,7 +8,7 @@ from payments import reconcile
 
 class Command(BaseCommand):
     help = (
-        "Goes through the sessions completed at Stripe and settles what no event told us. Safe to"
+        "Goes through the sessions completed at Stripe and settles what no event reported. Safe to"
         " repeat."
     )
 

@@ -7,16 +7,13 @@ down slows all of them down. Nothing is kept.
 """
 
 import os
-import subprocess
-import sys
 from dataclasses import dataclass, field
 from statistics import median
 
 import psycopg
 
-from bench.run import environment
+from bench.run import environment, manage
 from bench.serving import Probe
-from script.children import ROOT
 from script.servers import Services
 
 SIZES = (1_000, 100_000, 1_000_000)
@@ -24,8 +21,8 @@ MOST_STATEMENTS = 4
 MOST_GROWTH = 1.3
 ROUNDS, RUNS = 20, 20
 FILL_SECONDS = "600"
-# What the goals hold for; the page of the dashboard adds session and user, and the rest is told for
-# comparison.
+NO_SANDBOX = 9  # the port of nobody: these pages ask neither Stripe nor the LMS
+# The page of the dashboard adds session and user. COMPARED has no goals.
 GOALS = {
     "balance": MOST_STATEMENTS,
     "dashboard figures": MOST_STATEMENTS,
@@ -67,16 +64,16 @@ class Growth:
         """Make and fill a database for each size: one is migrated, the others are copies of it."""
         first = self.databases[SIZES[0]]
         self._ask_server(f"CREATE DATABASE {first}")
-        _run(self._env(first), "migrate", "--noinput")
+        manage(self._env(first), "migrate", "--noinput")
         for size in SIZES[1:]:
             self._ask_server(f"CREATE DATABASE {self.databases[size]} TEMPLATE {first}")
         for size, name in self.databases.items():
             env = {**self._env(name), "DATABASE_STATEMENT_SECONDS": FILL_SECONDS}
-            _run(env, "shell", "-c", f"from bench.growth_data import fill; fill({size})")
+            manage(env, "shell", "-c", f"from bench.growth_data import fill; fill({size})")
             self.probes[size] = Probe("bench.growth_calls", self._env(name))
 
     def _env(self, name: str) -> dict[str, str]:
-        return environment(f"{self.server}/{name}", 0, 0)
+        return environment(f"{self.server}/{name}", NO_SANDBOX, NO_SANDBOX)
 
     def _ask_server(self, statement: str) -> None:
         with psycopg.connect(f"{self.server}/postgres", autocommit=True) as connection:
@@ -98,16 +95,6 @@ class Growth:
             probe.stop()
         for name in self.databases.values():
             self._ask_server(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-
-
-def _run(env: dict[str, str], *command: str) -> None:
-    subprocess.run(
-        [sys.executable, "-m", "django", *command],
-        cwd=ROOT,
-        env=env,
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
 
 
 def report(found: dict[str, dict[int, Grown]]) -> tuple[list[str], bool]:

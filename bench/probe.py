@@ -39,17 +39,19 @@ def main() -> None:
 def _serve(answers: TextIO) -> None:
     application = get_wsgi_application()
     module = importlib.import_module(sys.argv[1])
-    steps = {
-        "make": lambda name, count: [
-            request.as_dict() for request in module.CASES[name].make(count)
-        ],
-        "count": lambda name, count: _count(application, module.CASES[name].make(count)),
-        "call": lambda name, count: _time(module.CALLS[name](count)),
-        "statements": lambda name, count: _count_calls(module.CALLS[name](count)),
-    }
     for line in sys.stdin:
         command = json.loads(line)
-        answers.write(json.dumps(steps[command["do"]](command["case"], command["count"])) + "\n")
+        name, count = command["case"], command["count"]
+        match command["do"]:
+            case "make":
+                answer: Any = [request.as_dict() for request in module.CASES[name].make(count)]
+            case "count":
+                answer = _count(application, module.CASES[name].make(count))
+            case "call":
+                answer = _time(module.CALLS[name](), count)
+            case "statements":
+                answer = _count_calls(module.CALLS[name](), count)
+        answers.write(json.dumps(answer) + "\n")
         answers.flush()
 
 
@@ -57,7 +59,7 @@ def _count(application: Callable, requests: list[Request]) -> dict[str, int]:
     """Count the statements and the committed transactions of the last of these requests."""
     for request in requests:
         with CaptureQueriesContext(connection) as captured:
-            response = application(_environ(request), lambda status, headers: None)
+            response = application(_environ(request), _start_response)
             list(response)
             response.close()
     texts = [query["sql"] for query in captured.captured_queries]
@@ -67,9 +69,13 @@ def _count(application: Callable, requests: list[Request]) -> dict[str, int]:
     }
 
 
-def _count_calls(calls: list[Callable[[], object]]) -> int:
-    """Count the statements of the last of these calls."""
-    for call in calls:
+def _start_response(status: str, headers: list[tuple[str, str]]) -> None:
+    """Take what WSGI hands a server beside the body, and drop it."""
+
+
+def _count_calls(call: Callable[[], object], count: int) -> int:
+    """Count the statements of the last of so many calls."""
+    for _ in range(count):
         with CaptureQueriesContext(connection) as captured:
             call()
     return sum(not query["sql"].startswith(MARKS) for query in captured.captured_queries)
@@ -94,11 +100,11 @@ def _environ(request: Request) -> dict[str, Any]:
     return environ
 
 
-def _time(calls: list[Callable[[], object]]) -> dict[str, Any]:
-    """Return the CPU time of each call on average, and the wall time of each, in microseconds."""
-    calls[0]()
+def _time(call: Callable[[], object], count: int) -> dict[str, Any]:
+    """Return the CPU time of a call on average, and the wall time of each but the first, in µs."""
+    call()
     wall, cpu_start = [], time.process_time_ns()
-    for call in calls[1:]:
+    for _ in range(count - 1):
         start = time.perf_counter_ns()
         call()
         wall.append((time.perf_counter_ns() - start) / 1000)

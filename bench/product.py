@@ -4,6 +4,7 @@ import time
 import uuid
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -75,9 +76,7 @@ def _coupon(*, percent: int) -> Grant:
 
 
 def _webhooks(count: int) -> list[Request]:
-    """Return the signed events of `count` sessions that are paid, each for a pending enrollment made
-    here.
-    """
+    """Return signed events of sessions that are paid, each for a pending enrollment made here."""
     return [signed("/api/webhook", _paid_session()) for _ in range(count)]
 
 
@@ -93,10 +92,8 @@ def _paid_session() -> dict[str, Any]:
     }
 
 
-def _stripe_calls(count: int) -> list[Callable[[], object]]:
-    """Return calls that create a session, which is what Stripe's SDK does in a checkout and nothing
-    else.
-    """
+def _stripe_call() -> Callable[[], object]:
+    """Return a call that creates a session, which is what Stripe's SDK does in a checkout."""
     payment = (
         Payment.objects.select_related("enrollment").filter(stripe_session_id__isnull=False).first()
     )
@@ -104,8 +101,11 @@ def _stripe_calls(count: int) -> list[Callable[[], object]]:
         **checkout_sessions.session_params(payment.enrollment, payment),
         "expires_at": int(time.time()) + 31 * 60,
     }
-    keys = [f"bench-{uuid.uuid4()}" for _ in range(count)]
-    return [lambda key=key: gateway.create_session(params, idempotency_key=key) for key in keys]
+    return partial(_create_session, params)
+
+
+def _create_session(params: dict[str, Any]) -> object:
+    return gateway.create_session(params, idempotency_key=f"bench-{uuid.uuid4()}")
 
 
 CASES = {
@@ -118,4 +118,4 @@ CASES = {
     "free checkout with a coupon": Case(_free_checkouts, status=302),
     "webhook, fulfilled": Case(_webhooks),
 }
-CALLS = {"Stripe's SDK alone": _stripe_calls}
+CALLS = {"Stripe's SDK alone": _stripe_call}

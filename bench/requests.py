@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 WEBHOOK_SECRET = b"whsec_sandbox"
@@ -34,14 +35,20 @@ class Case:
 
 
 def same_page(path: str) -> Case:
-    return Case(lambda count: [Request("GET", path)] * count)
+    return Case(partial(_page_requests, path))
 
 
 def new_page(path: str) -> Case:
-    """Return requests of one page under ever new addresses, so that no cache has it."""
-    return Case(
-        lambda count: [Request("GET", f"{path}?v={uuid.uuid4().hex[:8]}") for _ in range(count)]
-    )
+    """Return the case of a page that is asked for under ever new addresses: no cache has it."""
+    return Case(partial(_new_page_requests, path))
+
+
+def _page_requests(path: str, count: int) -> list[Request]:
+    return [Request("GET", path)] * count
+
+
+def _new_page_requests(path: str, count: int) -> list[Request]:
+    return [Request("GET", f"{path}?v={uuid.uuid4().hex[:8]}") for _ in range(count)]
 
 
 def signed(path: str, session: dict[str, Any]) -> Request:

@@ -11,13 +11,25 @@ from typing import Any
 import psycopg
 
 from bench import memory
-from bench.report import CHECKOUT, FREE_CHECKOUT, PAGE, SDK, WRITE, Measured
-from bench.serving import WARM_UP, Probe, Server
+from bench.report import (
+    CHECKOUT,
+    FREE_CHECKOUT,
+    PAGE,
+    PLAIN,
+    SDK,
+    WEBHOOK,
+    WRITE,
+    Measured,
+)
+from bench.serving import WARM_UP, Lane, Probe, Server, run_in_turn
 from script.children import ROOT, Child, choose_port, stop_all
 from script.servers import Services
 
 PAGES, WRITES = 300, 80
+CATALOGUE = "catalogue, cached"
+SHOP_PAGES = (CATALOGUE, "catalogue, uncached", "course page, cached", "course page, uncached")
 WORKER_SECONDS = 8
+SETTINGS = "DJANGO_SETTINGS_MODULE"
 
 
 @dataclass(frozen=True)
@@ -56,38 +68,36 @@ class Run:
         sandbox_port, smtp_port = choose_port(0), choose_port(0)
         bare_url, shop_url = self._databases
         self.env = environment(shop_url, sandbox_port, smtp_port)
-        bare = {
-            **self.env,
-            "DATABASE_URL": bare_url,
-            "DJANGO_SETTINGS_MODULE": "bench.bare.settings",
-        }
-        _manage(self.env, "migrate", "--noinput")
-        _manage(self.env, "seed_demo")
-        _manage(bare, "migrate", "--noinput", "--run-syncdb")
-        command = [
-            sys.executable,
-            "-m",
-            "sandbox",
-            "--port",
-            str(sandbox_port),
-            "--smtp-port",
-            str(smtp_port),
-        ]
-        self._keep(
-            Child(
-                "sandbox", command, env=self.env, log=self.directory / f"{self.engine}-sandbox.log"
-            )
-        ).wait_line("SANDBOX READY")
+        bare = {**self.env, SETTINGS: "bench.bare.settings", "DATABASE_URL": bare_url}
+        plain = {**self.env, SETTINGS: "bench.plain.settings"}
+        manage(self.env, "migrate", "--noinput")
+        manage(self.env, "seed_demo")
+        manage(bare, "migrate", "--noinput", "--run-syncdb")
+        self._start_sandbox(sandbox_port, smtp_port)
+        self._start_servers(bare, plain)
+        self.bare_probe = self._probe("bench.bare.cases", bare)
+        self.shop_probe = self._probe("bench.product", self.env)
+        self.plain_probe = self._probe("bench.product", plain)
+
+    def _start_sandbox(self, port: int, smtp_port: int) -> None:
+        ports = ["--port", str(port), "--smtp-port", str(smtp_port)]
+        log = self.directory / f"{self.engine}-sandbox.log"
+        command = [sys.executable, "-m", "sandbox", *ports]
+        self._keep(Child("sandbox", command, env=self.env, log=log)).wait_line("SANDBOX READY")
+
+    def _start_servers(self, bare: dict[str, str], plain: dict[str, str]) -> None:
         redis = {**self.env, "REDIS_URL": self.redis_url}
+        uncached = {**redis, SETTINGS: "bench.no_cached_page"}
         self.bare = self._server("bare", "bench.bare.wsgi", bare)
+        self.plain = self._server("plain", "maaledu.wsgi", plain)
         self.shop = self._server("shop", "maaledu.wsgi", self.env)
         self.shop_redis = self._server("shop-redis", "maaledu.wsgi", redis)
-        self.only_redis = self._server(
-            "only-redis",
-            "maaledu.wsgi",
-            {**redis, "DJANGO_SETTINGS_MODULE": "bench.no_cached_page"},
-        )
-        self.probes = [Probe("bench.bare.cases", bare), Probe("bench.product", self.env)]
+        self.only_redis = self._server("only-redis", "maaledu.wsgi", uncached)
+
+    def _probe(self, module: str, env: dict[str, str]) -> Probe:
+        probe = Probe(module, env)
+        self.probes.append(probe)
+        return probe
 
     def _keep(self, child: Child) -> Child:
         self.children.append(child)
@@ -101,37 +111,45 @@ class Run:
 
     def measure(self, rounds: int) -> dict[str, Measured]:
         """Let every server answer in turn, round after round."""
-        _, maker = self.probes
-        steps = self._steps()
+        groups = self._groups()
+        steps = [step for group in groups for step in group]
         found = {step.name: Measured() for step in steps}
         found[SDK] = Measured()
         for _ in range(rounds):
-            for step in steps:
-                requests = step.probe.ask("make", step.case, WARM_UP + step.count)
-                found[step.name].add(step.server.run(requests, step.status))
-            found[SDK].add(maker.ask("call", SDK, WRITES))
+            for group in groups:
+                answers = run_in_turn([self._lane(step) for step in group])
+                for step, answer in zip(group, answers, strict=True):
+                    found[step.name].add(answer)
+            found[SDK].add(self.shop_probe.ask("call", SDK, WRITES))
         for step in steps:
             self._count(step, found[step.name])
         return found
 
-    def _steps(self) -> list[Step]:
-        bare, maker = self.probes
-        shop = (
-            "catalogue, cached",
-            "catalogue, uncached",
-            "course page, cached",
-            "course page, uncached",
-        )
+    def _lane(self, step: Step) -> Lane:
+        requests = step.probe.ask("make", step.case, WARM_UP + step.count)
+        return Lane(step.server, requests, step.status)
+
+    def _groups(self) -> list[list[Step]]:
+        """Return the cases; a plain view answers request by request in turn with what it is
+        compared with.
+        """
+        bare, shop, plain = self.bare_probe, self.shop_probe, self.plain_probe
         return [
-            Step(PAGE, self.bare, bare, PAGE, PAGES),
-            Step(WRITE, self.bare, bare, WRITE, WRITES),
-            *(Step(name, self.shop, maker, name, PAGES) for name in shop),
-            Step("catalogue, cached, with Redis", self.shop_redis, maker, shop[0], PAGES),
-            Step("catalogue, from Redis each time", self.only_redis, maker, shop[0], PAGES),
-            Step(CHECKOUT, self.shop, maker, CHECKOUT, WRITES, status=302),
-            Step("coupon quote", self.shop, maker, "coupon quote", WRITES),
-            Step(FREE_CHECKOUT, self.shop, maker, FREE_CHECKOUT, WRITES, status=302),
-            Step("webhook, fulfilled", self.shop, maker, "webhook, fulfilled", WRITES),
+            [Step(PAGE, self.bare, bare, PAGE, PAGES)],
+            [Step(WRITE, self.bare, bare, WRITE, WRITES)],
+            *([Step(name, self.shop, shop, name, PAGES)] for name in SHOP_PAGES),
+            [Step("catalogue, cached, with Redis", self.shop_redis, shop, CATALOGUE, PAGES)],
+            [Step("catalogue, from Redis each time", self.only_redis, shop, CATALOGUE, PAGES)],
+            [Step("coupon quote", self.shop, shop, "coupon quote", WRITES)],
+            [Step(FREE_CHECKOUT, self.shop, shop, FREE_CHECKOUT, WRITES, status=302)],
+            [
+                Step(CHECKOUT, self.shop, shop, CHECKOUT, WRITES, status=302),
+                Step(PLAIN[CHECKOUT], self.plain, plain, CHECKOUT, WRITES, status=302),
+            ],
+            [
+                Step(WEBHOOK, self.shop, shop, WEBHOOK, WRITES),
+                Step(PLAIN[WEBHOOK], self.plain, plain, WEBHOOK, WRITES),
+            ],
         ]
 
     def _count(self, step: Step, measured: Measured) -> None:
@@ -172,7 +190,7 @@ def environment(url: str, sandbox_port: int, smtp_port: int) -> dict[str, str]:
     return {
         **os.environ,
         "MAALEDU_ENV": "development",
-        "DJANGO_SETTINGS_MODULE": "maaledu.settings",
+        SETTINGS: "maaledu.settings",
         "DATABASE_URL": url,
         "REDIS_URL": "",
         "CELERY_BROKER_URL": "",
@@ -194,7 +212,8 @@ def environment(url: str, sandbox_port: int, smtp_port: int) -> dict[str, str]:
     }
 
 
-def _manage(env: dict[str, str], *command: str) -> None:
+def manage(env: dict[str, str], *command: str) -> None:
+    """Run a management command, silently; raises CalledProcessError."""
     subprocess.run(
         [sys.executable, "-m", "django", *command],
         cwd=ROOT,

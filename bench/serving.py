@@ -5,6 +5,8 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -77,20 +79,8 @@ class Server:
             return False
         return True
 
-    def run(self, requests: list[Data], status: int) -> Data:
-        """Send the requests one after the other; return the CPU time of each on average and the
-        wall time of each, in µs.
-        """
-        for request in requests[:WARM_UP]:
-            self._expect(request, status)
-        wall, cpu_start = [], self._cpu_ns()
-        for request in requests[WARM_UP:]:
-            start = time.perf_counter_ns()
-            self._expect(request, status)
-            wall.append((time.perf_counter_ns() - start) / 1000)
-        return {"cpu": (self._cpu_ns() - cpu_start) / 1000 / len(wall), "wall": wall}
-
-    def _expect(self, request: Data, status: int) -> None:
+    def expect(self, request: Data, status: int) -> None:
+        """Send a request; raises RuntimeError when it is answered with another status."""
         got = self.send(request)
         if got != status:
             raise RuntimeError(
@@ -121,9 +111,56 @@ class Server:
         )
         return self._connection.getresponse()
 
-    def _cpu_ns(self) -> int:
+    def cpu_ns(self) -> int:
         """Return how long the worker's threads have been on a CPU (Linux; the first figure of
         schedstat).
         """
         tasks = Path(f"/proc/{self.worker}/task").iterdir()
         return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks)
+
+
+@dataclass(frozen=True)
+class Lane:
+    """The requests for one server, and what was read while it answered them, in nanoseconds: how
+    long each took, and the server's CPU time before each and at the end.
+    """
+
+    server: Server
+    requests: list[Data]
+    status: int
+    wall: list[int] = field(default_factory=list)
+    cpu: list[int] = field(default_factory=list)
+
+    def warm_up(self) -> None:
+        for request in self.requests[:WARM_UP]:
+            self.server.expect(request, self.status)
+
+    def send(self, request: Data) -> None:
+        # What a worker still does after its answer is part of the request: it shows in the next
+        # reading.
+        self.cpu.append(self.server.cpu_ns())
+        start = time.perf_counter_ns()
+        self.server.expect(request, self.status)
+        self.wall.append(time.perf_counter_ns() - start)
+
+    def result(self) -> Data:
+        """Return the CPU time of a request on average, and of each request both times, in µs."""
+        readings = [*self.cpu, self.server.cpu_ns()]
+        return {
+            "cpu": (readings[-1] - readings[0]) / 1000 / len(self.wall),
+            "each": [(after - before) / 1000 for before, after in pairwise(readings)],
+            "wall": [took / 1000 for took in self.wall],
+        }
+
+
+def run_in_turn(lanes: list[Lane]) -> list[Data]:
+    """Send every server a request in turn, until all are sent, and return each lane's result.
+
+    Turn by turn they meet the same load of the machine, so that their ratio does not depend on it.
+    """
+    for lane in lanes:
+        lane.warm_up()
+    for turn in zip(*(lane.requests[WARM_UP:] for lane in lanes), strict=True):
+        for lane, request in zip(lanes, turn, strict=True):
+            lane.send(request)
+    return [lane.result() for lane in lanes]

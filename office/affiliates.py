@@ -30,7 +30,7 @@ LATEST = 10
 class AffiliateAdmin(ReadOnlyAdmin):
     """Newest first. Of a bank account its hint is shown: only payout files have the account."""
 
-    list_before_template = "admin/affiliates/figures.html"
+    list_before_template = "admin/figures.html"
     change_form_outer_before_template = "admin/affiliates/affiliate_summary.html"
     list_display = ("name", "email", "code", "state", "rate", "payout_method", "created_at")
     list_filter = ("status", "payout_method", "tax_country")
@@ -73,7 +73,8 @@ class AffiliateAdmin(ReadOnlyAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        context = {**(extra_context or {}), "figures": affiliate_figures()}
+        figures = {"figures_title": "The affiliates now", "figures": affiliate_figures()}
+        context = {**(extra_context or {}), **figures}
         return super().changelist_view(request, context)
 
     def change_view(

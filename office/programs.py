@@ -22,7 +22,7 @@ class ProgramAdmin(EditAdmin):
     """
 
     form = ProgramForm
-    list_before_template = "admin/grants/figures.html"
+    list_before_template = "admin/figures.html"
     list_display = ("name", "currency", "budget", "committed", "left", "is_active")
     readonly_fields = ("committed", "left")
     fields = (
@@ -55,7 +55,8 @@ class ProgramAdmin(EditAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        context = {**(extra_context or {}), "figures": figures().rows()}
+        shown = {"figures_title": "The grants now", "figures": figures().rows()}
+        context = {**(extra_context or {}), **shown}
         return super().changelist_view(request, context)
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:

@@ -147,7 +147,7 @@ class ReadOnlyAdmin(DecidingAdmin):
             wanted = uuid.UUID(search_term.strip())
         except ValueError:
             return super().get_search_results(request, queryset, search_term)
-        by_id = [(field, wanted) for field in self.id_fields]
+        by_id: list[Any] = [(field, wanted) for field in self.id_fields]
         found = queryset.filter(models.Q.create(by_id, connector=models.Q.OR))
         if found.exists():
             return found, False

@@ -1,6 +1,6 @@
 """Decisions of staff, each declared once: label, form, permission and the function that runs it.
 
-    APPROVE = Decision("Approve", form=DecisionForm, run=applications.approve, permission="review")
+    APPROVE = Decision("Approve", form=DecisionForm, run=applications.approve, permission="decide")
 
 A page of the office lists its decisions under the names in their addresses:
 `decisions = {"approve": APPROVE}` (see `office.base.DecidingAdmin`). Each is offered on the page of

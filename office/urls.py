@@ -1,6 +1,4 @@
-"""Where the office's pages were before their models moved to another app: bookmarks and old e-mails
-still lead there.
-"""
+"""Redirects from the old addresses of models that moved: bookmarks and old e-mails use them."""
 
 from django.urls import re_path
 from django.views.generic import RedirectView

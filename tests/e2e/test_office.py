@@ -19,9 +19,7 @@ REFUSED_STYLE = "Applying inline style violates the following Content Security P
 
 
 def enter_office(visitor: Visitor, path: str, who: Person = STAFF) -> None:
-    """Ask for a page of the office as one of the staff, who signs in once in a run: an account may
-    do so ten times in 15 minutes.
-    """
+    """Open a page of the office as staff, who sign in once in a run: ten times are allowed."""
     if who in visitor.sessions:
         visitor.tolerated.append(REFUSED_STYLE)
         visitor.session = visitor.sessions[who]
@@ -47,9 +45,7 @@ def expect_sign_in(page: Page) -> None:
 
 
 def expect_office(page: Page, path: str, who: Person) -> None:
-    """Wait for this page itself, not for the form whose address names it as the next, and see that
-    it is theirs.
-    """
+    """Wait for this page itself, not for the sign-in form whose address names it as the next."""
     expect(page).to_have_url(re.compile(rf"^[^?]+{re.escape(urlsplit(path).path)}(\?|$)"))
     expect(page.get_by_text(who.email, exact=True).first).to_be_attached()
 

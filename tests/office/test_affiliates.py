@@ -29,7 +29,7 @@ __all__ = ["staff"]
 
 LIST = "/admin/affiliates/affiliate/"
 REASON = {"reason": "Ads with our name"}
-VERBS = {
+DECISIONS = {
     "approve": {},
     "suspend": REASON,
     "reinstate": {},
@@ -42,21 +42,21 @@ VERBS = {
         "note": "Bank fee",
     },
 }
-NOT_AS_IT_STANDS = "That is not possible as it stands now"
+DECIDED_ALREADY = "That is not possible as it stands now"
 
 
-def url(affiliate: Affiliate, verb: str) -> str:
-    return f"{LIST}{affiliate.pk}/{verb}/"
+def url(affiliate: Affiliate, decision: str) -> str:
+    return f"{LIST}{affiliate.pk}/{decision}/"
 
 
-def do(client: Client, affiliate: Affiliate, verb: str, **changes: str):
-    answer = client.post(url(affiliate, verb), {**VERBS[verb], **changes}, follow=True)
+def do(client: Client, affiliate: Affiliate, decision: str, **changes: str):
+    answer = client.post(url(affiliate, decision), {**DECISIONS[decision], **changes}, follow=True)
     affiliate.refresh_from_db()
     return answer
 
 
-def bulk(client: Client, verb: str, affiliates: list[Affiliate], **typed: str):
-    rows = {"action": verb, "_selected_action": [str(affiliate.pk) for affiliate in affiliates]}
+def bulk(client: Client, decision: str, affiliates: list[Affiliate], **typed: str):
+    rows = {"action": decision, "_selected_action": [str(affiliate.pk) for affiliate in affiliates]}
     return client.post(LIST, {**rows, **typed}, follow=True)
 
 
@@ -106,7 +106,7 @@ def test_suspending_reinstating_and_closing_keep_the_reason_and_who(staff: Clien
 
 
 @pytest.mark.parametrize(
-    ("before", "verb"),
+    ("before", "decision"),
     [
         *[(before, "approve") for before in ("active", "suspended", "closed")],
         *[(before, "suspend") for before in ("applied", "suspended", "closed")],
@@ -115,12 +115,12 @@ def test_suspending_reinstating_and_closing_keep_the_reason_and_who(staff: Clien
     ],
 )
 def test_a_decision_that_is_not_due_is_refused_and_changes_nothing(
-    staff: Client, before: str, verb: str
+    staff: Client, before: str, decision: str
 ) -> None:
     affiliate = make_affiliate()
     Affiliate.objects.filter(pk=affiliate.pk).update(status=before)
     unchanged = facts_of(affiliate)
-    assert NOT_AS_IT_STANDS in text_of(do(staff, affiliate, verb))
+    assert DECIDED_ALREADY in text_of(do(staff, affiliate, decision))
     assert (facts_of(affiliate), LogEntry.objects.count()) == (unchanged, 0)
 
 
@@ -200,7 +200,7 @@ def test_an_adjustment_that_is_sent_twice_is_booked_once(staff: Client) -> None:
 def test_a_double_click_on_an_adjustment_books_once(staff: Client) -> None:
     affiliate = make_affiliate()
     answers = race(
-        lambda _: signed_in(BOSS).post(url(affiliate, "adjust"), VERBS["adjust"]).status_code,
+        lambda _: signed_in(BOSS).post(url(affiliate, "adjust"), DECISIONS["adjust"]).status_code,
         threads=4,
     )
     assert sorted(answers) == [200, 200, 200, 302]
@@ -238,11 +238,11 @@ def test_an_adjustment_that_is_none_is_refused(staff: Client, wrong: dict) -> No
     )
 
 
-@pytest.mark.parametrize("verb", ["suspend", "close"])
+@pytest.mark.parametrize("decision", ["suspend", "close"])
 @pytest.mark.parametrize("reason", ["", "   ", "x" * 251], ids=["none", "blank", "long"])
-def test_suspending_and_closing_take_a_reason(staff: Client, verb: str, reason: str) -> None:
+def test_suspending_and_closing_take_a_reason(staff: Client, decision: str, reason: str) -> None:
     affiliate = make_affiliate()
-    assert do(staff, affiliate, verb, reason=reason).context["form"].errors
+    assert do(staff, affiliate, decision, reason=reason).context["form"].errors
     assert (affiliate.status, LogEntry.objects.count()) == ("active", 0)
 
 
@@ -307,7 +307,7 @@ def test_suspending_after_the_draft_cancels_the_payout_at_its_release(staff: Cli
 
 # --- what is shown --------------------------------------------------------------------------------
 @pytest.mark.every_engine
-def test_the_page_shows_how_the_affiliate_stands_and_never_the_account(staff: Client) -> None:
+def test_the_page_shows_the_affiliates_figures_and_never_the_account(staff: Client) -> None:
     affiliate = make_affiliate()
     _, payment = sell(Client(), affiliate, make_course(price=49900))
     deliver(Client(), disputed(dispute_of(payment, "lost")))
@@ -382,40 +382,43 @@ def test_the_page_offers_what_can_be_decided_now(
     affiliate = make_affiliate()
     Affiliate.objects.filter(pk=affiliate.pk).update(status=status)
     page = text_of(staff.get(f"{LIST}{affiliate.pk}/change/"))
-    assert {verb for verb in VERBS if url(affiliate, verb) in page} == offered
+    assert {decision for decision in DECISIONS if url(affiliate, decision) in page} == offered
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_looking_at_a_page_that_changes_something_changes_nothing(staff: Client, verb: str) -> None:
-    affiliate = applied() if verb == "approve" else make_affiliate()
+@pytest.mark.parametrize("decision", DECISIONS)
+def test_looking_at_a_page_that_changes_something_changes_nothing(
+    staff: Client, decision: str
+) -> None:
+    affiliate = applied() if decision == "approve" else make_affiliate()
     unchanged = facts_of(affiliate)
-    page = staff.get(url(affiliate, verb))
+    page = staff.get(url(affiliate, decision))
     assert (page.status_code, facts_of(affiliate), LogEntry.objects.count()) == (200, unchanged, 0)
     for text in (affiliate.email, affiliate.status, "10 %", "DE•• •••• 3000"):
         assert text in text_of(page)
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_staff_without_the_permission_get_403_and_change_nothing(db: None, verb: str) -> None:
-    affiliate = applied() if verb == "approve" else make_affiliate()
+@pytest.mark.parametrize("decision", DECISIONS)
+def test_staff_without_the_permission_get_403_and_change_nothing(db: None, decision: str) -> None:
+    affiliate = applied() if decision == "approve" else make_affiliate()
     unchanged = facts_of(affiliate)
-    theirs = "adjust_affiliate" if verb not in ("rate", "adjust") else "review_affiliate"
+    theirs = "adjust_affiliate" if decision not in ("rate", "adjust") else "review_affiliate"
     clerk = member("view_affiliate", "view_ledgerentry", theirs)
     assert clerk.get(f"{LIST}{affiliate.pk}/change/").status_code == 200
-    assert clerk.get(url(affiliate, verb)).status_code == 403
-    assert clerk.post(url(affiliate, verb), VERBS[verb]).status_code == 403
+    assert clerk.get(url(affiliate, decision)).status_code == 403
+    assert clerk.post(url(affiliate, decision), DECISIONS[decision]).status_code == 403
     assert (facts_of(affiliate), LogEntry.objects.count()) == (unchanged, 0)
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_staff_with_the_permission_can(db: None, verb: str) -> None:
-    affiliate = applied() if verb == "approve" else make_affiliate()
-    if verb == "reinstate":
+@pytest.mark.parametrize("decision", DECISIONS)
+def test_staff_with_the_permission_can(db: None, decision: str) -> None:
+    affiliate = applied() if decision == "approve" else make_affiliate()
+    if decision == "reinstate":
         Affiliate.objects.filter(pk=affiliate.pk).update(status="suspended")
     clerk = member(
-        "view_affiliate", "adjust_affiliate" if verb in ("rate", "adjust") else "review_affiliate"
+        "view_affiliate",
+        "adjust_affiliate" if decision in ("rate", "adjust") else "review_affiliate",
     )
-    assert do(clerk, affiliate, verb).redirect_chain[0][1] == 302
+    assert do(clerk, affiliate, decision).redirect_chain[0][1] == 302
     assert LogEntry.objects.get().user.email == "clerk@example.com"
 
 
@@ -428,9 +431,11 @@ def test_a_bulk_decision_without_the_permission_does_nothing(db: None) -> None:
 
 def test_a_forged_decision_is_refused(staff: Client) -> None:
     affiliate = make_affiliate()
-    for verb, typed in VERBS.items():
+    for decision, typed in DECISIONS.items():
         assert (
-            signed_in(BOSS, enforce_csrf_checks=True).post(url(affiliate, verb), typed).status_code
+            signed_in(BOSS, enforce_csrf_checks=True)
+            .post(url(affiliate, decision), typed)
+            .status_code
             == 403
         )
     affiliate.refresh_from_db()
@@ -460,22 +465,22 @@ def test_affiliates_and_signals_are_not_added_edited_or_deleted_by_hand(staff: C
 
 @pytest.mark.parametrize("wrong", ["nonsense", "00000000-0000-0000-0000-000000000000"])
 def test_an_affiliate_that_is_not_there_is_not_found(staff: Client, wrong: str) -> None:
-    for verb, typed in VERBS.items():
-        assert staff.get(f"{LIST}{wrong}/{verb}/").status_code == 404
-        assert staff.post(f"{LIST}{wrong}/{verb}/", typed).status_code == 404
+    for decision, typed in DECISIONS.items():
+        assert staff.get(f"{LIST}{wrong}/{decision}/").status_code == 404
+        assert staff.post(f"{LIST}{wrong}/{decision}/", typed).status_code == 404
 
 
 def test_an_affiliate_with_a_learners_account_only_is_no_staff(db: None) -> None:
     affiliate = make_affiliate()
     for client in (Client(), signed_in(affiliate.email)):
         assert client.get(LIST).status_code == 302
-        assert client.post(url(affiliate, "rate"), VERBS["rate"]).status_code == 302
+        assert client.post(url(affiliate, "rate"), DECISIONS["rate"]).status_code == 302
     affiliate.refresh_from_db()
     assert affiliate.rate_basis_points == 1000
 
 
-# --- how they stand -------------------------------------------------------------------------------
-def test_how_the_affiliates_stand_is_on_their_page_and_on_the_command_line(
+# --- their figures --------------------------------------------------------------------------------
+def test_the_figures_of_affiliates_are_on_their_page_and_on_the_command_line(
     staff: Client, capsys
 ) -> None:
     affiliate, other = make_affiliate(), make_affiliate("other@example.com")

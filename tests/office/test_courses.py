@@ -79,9 +79,7 @@ def test_a_learner_has_no_access(client, django_user_model):
 
 
 def change(client, course: Course, **typed: str):
-    """Change a course by its page, as a browser sends it: every field as it is shown, but for those
-    that were typed.
-    """
+    """Change a course by its page as a browser does: every field as shown, but the typed ones."""
     page = reverse("admin:courses_course_change", args=[course.pk])
     form = client.get(page).context["adminform"].form
     shown = {field.name: "" if field.value() is None else str(field.value()) for field in form}
@@ -203,9 +201,7 @@ def test_only_a_draft_can_be_deleted(staff, status, left):
 
 @pytest.mark.every_engine
 def test_an_edit_leaves_alone_what_others_write_meanwhile(staff, monkeypatch):
-    """Taken off sale, renamed, and given another course in the LMS by colleagues: an edit of the
-    effort undoes none of it.
-    """
+    """Colleagues take it off sale, rename and map it: an edit of the effort keeps all that."""
     course = make_course(title="Bookkeeping", **COMPLETE)
 
     def colleagues() -> str:

@@ -1,6 +1,4 @@
-"""Every decision of staff is declared with its permission, and the permission is asked for on the
-page of a row and in the list.
-"""
+"""Every decision of staff takes its permission, on the page of a row and in the list."""
 
 from collections.abc import Callable
 from typing import Any
@@ -218,7 +216,7 @@ def test_a_refusal_shows_what_was_typed_and_leaves_no_entry(db: None) -> None:
 
 
 def test_each_row_has_its_own_entry_and_a_refusal_says_why_once(db: None) -> None:
-    """Nobody holds what they earned themselves: the rest is held, and the reason is told once."""
+    """Nobody holds what they earned themselves: the rest is held, and the reason is given once."""
     owed()
     client = clerk("affiliates.view_commission", "affiliates.review_commission")
     own = owed()

@@ -1,6 +1,4 @@
-"""What staff do with applications and coupons in the admin, and what staff without the permission
-cannot.
-"""
+"""What staff do with applications and coupons, and what staff without the permission cannot."""
 
 import csv
 import io
@@ -58,8 +56,8 @@ def approval(**changes: str) -> dict[str, str]:
     return {**APPROVAL, "expires_on": in_days(30), **changes}
 
 
-def url(grant: Grant, verb: str) -> str:
-    return f"{LIST}{grant.pk}/{verb}/"
+def url(grant: Grant, decision: str) -> str:
+    return f"{LIST}{grant.pk}/{decision}/"
 
 
 def applicants(number: int, price: int = 49900) -> list[Grant]:
@@ -67,12 +65,12 @@ def applicants(number: int, price: int = 49900) -> list[Grant]:
     return [make_application(course, email=f"applicant{n}@example.com") for n in range(number)]
 
 
-def bulk(client: Client, verb: str, grants: list[Grant], **fields: str):
-    rows = {"action": verb, "_selected_action": [str(grant.pk) for grant in grants]}
+def bulk(client: Client, decision: str, grants: list[Grant], **fields: str):
+    rows = {"action": decision, "_selected_action": [str(grant.pk) for grant in grants]}
     return client.post(LIST, {**rows, **fields}, follow=True)
 
 
-def test_the_queue_is_sorted_by_age_and_tells_the_days_left(staff: Client) -> None:
+def test_the_queue_is_sorted_by_age_and_shows_the_days_left(staff: Client) -> None:
     young, old, late = applicants(3)
     today, now = timezone.now().date(), timezone.now()
     Grant.objects.filter(pk=old.pk).update(
@@ -87,11 +85,11 @@ def test_the_queue_is_sorted_by_age_and_tells_the_days_left(staff: Client) -> No
     assert text.index("3 days late") < text.index("1 days")
 
 
-@pytest.mark.parametrize("verb", ["approve", "reject", "reissue", "extend", "revoke"])
-def test_each_decision_is_shown_in_full_before_it_is_taken(staff: Client, verb: str) -> None:
-    grant = make_application() if verb in ("approve", "reject") else make_coupon()
+@pytest.mark.parametrize("decision", ["approve", "reject", "reissue", "extend", "revoke"])
+def test_each_decision_is_shown_in_full_before_it_is_taken(staff: Client, decision: str) -> None:
+    grant = make_application() if decision in ("approve", "reject") else make_coupon()
     before = Grant.objects.get().updated_at
-    page = staff.get(url(grant, verb))
+    page = staff.get(url(grant, decision))
     assert page.status_code == 200
     for text in (HOLDER, "A situation.", "A motivation.", grant.course.title):
         assert text in page.content.decode()
@@ -103,9 +101,9 @@ def test_a_grants_page_offers_what_may_be_decided_and_shows_its_money(staff: Cli
     def shown(grant: Grant) -> tuple[set[str], str]:
         text = staff.get(f"{LIST}{grant.pk}/change/").content.decode()
         return {
-            verb
-            for verb in ("approve", "reject", "reissue", "extend", "revoke")
-            if f'href="{url(grant, verb)}"' in text
+            decision
+            for decision in ("approve", "reject", "reissue", "extend", "revoke")
+            if f'href="{url(grant, decision)}"' in text
         }, text
 
     application, coupon = make_application(), make_coupon(make_course(price=119000), percent=50)
@@ -209,13 +207,15 @@ def test_a_second_decision_is_refused_with_a_sentence(staff: Client) -> None:
     assert (Grant.objects.get().status, LogEntry.objects.count()) == ("approved", 1)
 
 
-@pytest.mark.parametrize("verb", ["approve", "reject", "reissue", "extend", "revoke"])
+@pytest.mark.parametrize("decision", ["approve", "reject", "reissue", "extend", "revoke"])
 @pytest.mark.parametrize(
     "row", ["nonsense", "x" * 500, "0", "..%2f..", "a/b", "00000000-0000-7000-8000-000000000000"]
 )
-def test_a_decision_about_no_grant_at_all_is_not_found(staff: Client, verb: str, row: str) -> None:
-    assert staff.get(f"{LIST}{row}/{verb}/").status_code == 404
-    assert staff.post(f"{LIST}{row}/{verb}/", {**approval(), **REJECTION}).status_code == 404
+def test_a_decision_about_no_grant_at_all_is_not_found(
+    staff: Client, decision: str, row: str
+) -> None:
+    assert staff.get(f"{LIST}{row}/{decision}/").status_code == 404
+    assert staff.post(f"{LIST}{row}/{decision}/", {**approval(), **REJECTION}).status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -236,18 +236,18 @@ def test_the_other_pages_of_a_row_that_there_is_not_are_not_found_either(
     )
 
 
-@pytest.mark.parametrize("verb", ["approve", "reject", "reissue", "extend", "revoke"])
-def test_staff_without_the_permission_get_403_and_change_nothing(db: None, verb: str) -> None:
-    grant = make_application() if verb in ("approve", "reject") else make_coupon()
+@pytest.mark.parametrize("decision", ["approve", "reject", "reissue", "extend", "revoke"])
+def test_staff_without_the_permission_get_403_and_change_nothing(db: None, decision: str) -> None:
+    grant = make_application() if decision in ("approve", "reject") else make_coupon()
     client = member("view_grant")
     before = Grant.objects.values().get()
     form = {**approval(), **REJECTION}
     assert client.get(LIST).status_code == 200
     assert (
-        client.get(url(grant, verb)).status_code,
-        client.post(url(grant, verb), form).status_code,
+        client.get(url(grant, decision)).status_code,
+        client.post(url(grant, decision), form).status_code,
     ) == (403, 403)
-    bulk(client, verb, [grant], **form)
+    bulk(client, decision, [grant], **form)
     assert Grant.objects.values().get() == before
     assert LogEntry.objects.count() == 0
 
@@ -343,7 +343,7 @@ def test_two_presses_of_the_button_commit_the_budget_once(staff: Client) -> None
         (4900, 99, ["$49.00", "the enrollment will be free"]),
     ],
 )
-def test_the_preview_tells_the_cost_and_what_to_beware_of(
+def test_the_preview_shows_the_cost_and_what_to_beware_of(
     staff: Client, price: int, percent: int, shown: list[str]
 ) -> None:
     (grant,) = applicants(1, price)
@@ -372,9 +372,7 @@ def test_the_preview_tells_the_cost_and_what_to_beware_of(
 def test_the_loss_is_reckoned_at_the_highest_rate_that_a_sale_may_have(
     staff: Client, settings, rates: list[int], cap: str, percent: int, loss: str | None
 ) -> None:
-    """An affiliate may have a rate of their own, and somebody may join at the usual one; a capped
-    commission is no loss.
-    """
+    """An affiliate may have a rate above the usual one; a capped commission is no loss."""
     settings.COMMISSION_CAP = cap
     for rate in rates:
         make_affiliate(rate=rate)
@@ -462,8 +460,8 @@ def test_staff_see_the_true_reason_on_the_grants_page_and_in_the_list(staff: Cli
     )
     api = {"courseId": other.slug, "email": HOLDER, "acceptTerms": True, "couponCode": grant.code}
     assert Client().post("/api/checkout", api, content_type="application/json").status_code == 409
-    told = ("reason", "grant_id", "tried_by", "course_slug")
-    assert sorted(Refusal.objects.values_list(*told), key=str) == sorted(
+    shown = ("reason", "grant_id", "tried_by", "course_slug")
+    assert sorted(Refusal.objects.values_list(*shown), key=str) == sorted(
         [
             ("foreign", grant.pk, "t…@example.com", grant.course.slug),
             *[("other_course", grant.pk, "h…@example.com", other.slug)] * 3,
@@ -528,9 +526,7 @@ def test_nobody_reads_refusals_without_the_permission_and_nobody_writes_them(db:
 
 @pytest.mark.every_engine
 def test_guessing_fills_no_table_and_pushes_no_other_refusal_out(settings) -> None:
-    """The counts keep every one of them; of the rows the newest stay, guesses apart from codes that
-    there are.
-    """
+    """Counts keep them all; of the rows the newest stay, apart from those of codes that exist."""
     settings.REFUSALS_MOST = 20
     grant, now = make_coupon(), timezone.now()
     known = [
@@ -590,7 +586,7 @@ def test_an_address_is_kept_masked(email: str, shown: str) -> None:
 
 
 @pytest.mark.every_engine
-def test_the_desk_shows_who_used_a_coupon_when_and_for_which_place(
+def test_the_office_shows_who_used_a_coupon_when_and_for_which_enrollment(
     staff: Client, sandbox: Sandbox
 ) -> None:
     """Requirements R057, R209."""
@@ -614,7 +610,7 @@ def test_the_desk_shows_who_used_a_coupon_when_and_for_which_place(
     assert str(enrollment.pk) in staff.get(f"{LIST}{grant.pk}/change/").content.decode()
 
 
-def test_a_free_place_is_rolled_back_by_those_who_may_repair(
+def test_a_free_enrollment_is_rolled_back_by_those_who_may_repair(
     staff: Client, sandbox: Sandbox
 ) -> None:
     grant = make_coupon(percent=100)
@@ -723,7 +719,7 @@ def test_refusals_of_long_ago_are_not_in_the_figures(db: None) -> None:
     assert refusals.since(today - timedelta(days=30))[RefusalCount.UNKNOWN] == 1
 
 
-def test_staff_are_told_of_late_applications_once_a_day(db: None, sandbox: Sandbox) -> None:
+def test_staff_are_alerted_of_late_applications_once_a_day(db: None, sandbox: Sandbox) -> None:
     late = make_application()
     Grant.objects.filter(pk=late.pk).update(answer_due_on=timezone.now().date() - timedelta(days=1))
     make_application(email="early@example.com")

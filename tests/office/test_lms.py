@@ -1,6 +1,4 @@
-"""The back office of the sync: found by what staff know, nothing editable, each action with its
-right and its log entry.
-"""
+"""The LMS's jobs in the office: found by what staff know, and changed by decisions alone."""
 
 import re
 from datetime import timedelta

@@ -1,6 +1,4 @@
-"""The office's pages of affiliates and their money as pages: no address breaks them, and none of
-them edits a row.
-"""
+"""The office's pages of affiliates and money: no address breaks one, and none edits a row."""
 
 from collections.abc import Callable
 from typing import Any
@@ -48,11 +46,11 @@ def named(model: Any) -> str:
     return model._meta.model_name
 
 
-def page_of(model: Any, key: Any, verb: str = "change") -> str:
-    return f"/admin/affiliates/{named(model)}/{key}/{verb}/"
+def page_of(model: Any, key: Any, decision: str = "change") -> str:
+    return f"/admin/affiliates/{named(model)}/{key}/{decision}/"
 
 
-def verbs_of(model: Any) -> list[str]:
+def decisions_of(model: Any) -> list[str]:
     """Return the steps that the page of a row offers, by their addresses."""
     return list(admin.site._registry[model].actions_detail)
 
@@ -69,17 +67,17 @@ def test_these_are_all_the_pages() -> None:
 def test_a_row_that_is_not_there_is_not_found_whatever_the_address(
     office: Client, model: Any, key: str
 ) -> None:
-    for verb in ("change", "history", "delete", *verbs_of(model)):
+    for decision in ("change", "history", "delete", *decisions_of(model)):
         for answer in (
-            office.get(page_of(model, key, verb)),
-            office.post(page_of(model, key, verb), {"reason": "R"}),
+            office.get(page_of(model, key, decision)),
+            office.post(page_of(model, key, decision), {"reason": "R"}),
         ):
-            assert answer.status_code in (302, 400, 403, 404), (verb, answer.status_code)
+            assert answer.status_code in (302, 400, 403, 404), (decision, answer.status_code)
     assert LogEntry.objects.count() == 0
 
 
 @pytest.mark.parametrize("model", [each for each in PAGES if each is not PayoutBatch], ids=named)
-def test_staff_are_told_as_on_any_page(office: Client, model: Any) -> None:
+def test_staff_see_an_error_as_on_any_page(office: Client, model: Any) -> None:
     answer = office.get(page_of(model, "nonsense"), follow=True)
     assert "Perhaps it was deleted?" in answer.content.decode()
 

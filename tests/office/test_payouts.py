@@ -1,6 +1,4 @@
-"""What staff do with payouts, the ledger and commissions in the office and on the command line, and
-what they cannot.
-"""
+"""What staff can do with payouts, the ledger and commissions, also on the command line."""
 
 import csv
 import io
@@ -64,8 +62,8 @@ def office(boss: User) -> Client:
     return signed_in(boss)
 
 
-def url(batch: PayoutBatch, verb: str = "change") -> str:
-    return f"{BATCHES}{batch.pk}/{verb}/"
+def url(batch: PayoutBatch, decision: str = "change") -> str:
+    return f"{BATCHES}{batch.pk}/{decision}/"
 
 
 def text_of(answer: Any) -> str:
@@ -217,7 +215,9 @@ def test_a_batch_offers_the_steps_that_are_next_only(office: Client, status: str
     owed()
     page = text_of(office.get(url(batch_in(status))))
     offered = {
-        verb for verb in STEPS if f"/{verb}/" in page.replace("/payout/", "").replace(LINES, "")
+        decision
+        for decision in STEPS
+        if f"/{decision}/" in page.replace("/payout/", "").replace(LINES, "")
     }
     lines = {"cancel"} if status != PayoutBatch.CANCELLED else set()
     assert offered - lines == OFFERED[status] - lines
@@ -265,7 +265,7 @@ def test_a_batch_that_has_changed_since_it_was_shown_is_not_released(
     assert (state(), LogEntry.objects.count()) == (before, 0)
 
 
-def test_a_release_tells_what_was_cancelled_because_it_is_not_covered(office: Client) -> None:
+def test_a_release_says_what_was_cancelled_because_it_is_not_covered(office: Client) -> None:
     held = make_affiliate()
     ((sale, _),) = earn(held, 60_000)
     owed(70_000)
@@ -280,7 +280,7 @@ def test_a_release_tells_what_was_cancelled_because_it_is_not_covered(office: Cl
 
 # --- paid, cancelled, downloaded ------------------------------------------------------------------
 @pytest.mark.every_engine
-def test_marking_paid_tells_each_affiliate_once(office: Client, boss: User) -> None:
+def test_marking_paid_mails_each_affiliate_once(office: Client, boss: User) -> None:
     ada, bo = owed(60_000), owed(70_000, name="Bo")
     batch = batch_in(PayoutBatch.RELEASED)
     answer = office.post(url(batch, "paid"), {"reference": "BANK-77"}, follow=True)
@@ -402,23 +402,23 @@ ALL = [
 ]
 
 
-@pytest.mark.parametrize("verb", STEPS)
-def test_each_step_needs_its_own_permission(db: None, verb: str) -> None:
+@pytest.mark.parametrize("decision", STEPS)
+def test_each_step_needs_its_own_permission(db: None, decision: str) -> None:
     owed()
-    status, typed, permission = STEPS[verb]
+    status, typed, permission = STEPS[decision]
     batch = batch_in(status)
     client = member(*(each for each in ALL if each != permission))
     before = state()
     assert client.get(url(batch)).status_code == 200
     assert (
-        client.get(url(batch, verb)).status_code,
-        client.post(url(batch, verb), typed).status_code,
+        client.get(url(batch, decision)).status_code,
+        client.post(url(batch, decision), typed).status_code,
     ) == (403, 403)
     assert (state(), LogEntry.objects.count()) == (before, 0)
     User.objects.filter(email="clerk@example.com").delete()
     allowed = member("view_payoutbatch", permission)
-    assert allowed.get(url(batch, verb)).status_code == 200
-    assert allowed.post(url(batch, verb), typed).status_code in (200, 302)
+    assert allowed.get(url(batch, decision)).status_code == 200
+    assert allowed.post(url(batch, decision), typed).status_code in (200, 302)
     assert LogEntry.objects.count() == 1
 
 
@@ -452,24 +452,28 @@ def test_cancelling_one_payout_needs_its_permission(db: None) -> None:
     )
 
 
-@pytest.mark.parametrize("verb", [*STEPS, "draft"])
-def test_a_link_changes_nothing_whatever_it_says(office: Client, verb: str) -> None:
+@pytest.mark.parametrize("decision", [*STEPS, "draft"])
+def test_a_link_changes_nothing_whatever_it_says(office: Client, decision: str) -> None:
     owed()
-    batch = batch_in(STEPS[verb][0]) if verb in STEPS else None
-    page, typed = (url(batch, verb), STEPS[verb][1]) if batch else (f"{BATCHES}draft/", form())
+    batch = batch_in(STEPS[decision][0]) if decision in STEPS else None
+    page, typed = (
+        (url(batch, decision), STEPS[decision][1]) if batch else (f"{BATCHES}draft/", form())
+    )
     before = state()
     answer = office.get(page, {**typed, "decide": "1"})
     assert (answer.status_code, answer.has_header("Content-Disposition")) == (200, False)
     assert (state(), LogEntry.objects.count()) == (before, 0)
 
 
-@pytest.mark.parametrize("verb", [*STEPS, "draft"])
+@pytest.mark.parametrize("decision", [*STEPS, "draft"])
 def test_no_step_without_the_forms_token_or_a_sign_in(
-    office: Client, boss: User, verb: str
+    office: Client, boss: User, decision: str
 ) -> None:
     owed()
-    batch = batch_in(STEPS[verb][0]) if verb in STEPS else None
-    page, typed = (url(batch, verb), STEPS[verb][1]) if batch else (f"{BATCHES}draft/", form())
+    batch = batch_in(STEPS[decision][0]) if decision in STEPS else None
+    page, typed = (
+        (url(batch, decision), STEPS[decision][1]) if batch else (f"{BATCHES}draft/", form())
+    )
     before = state()
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(boss)
@@ -479,11 +483,11 @@ def test_no_step_without_the_forms_token_or_a_sign_in(
 
 
 @pytest.mark.parametrize("key", ["00000000-0000-7000-8000-000000000000", "nothing", "1"])
-@pytest.mark.parametrize("verb", ["change", *STEPS])
-def test_a_batch_that_is_not_there_is_not_found(office: Client, key: str, verb: str) -> None:
+@pytest.mark.parametrize("decision", ["change", *STEPS])
+def test_a_batch_that_is_not_there_is_not_found(office: Client, key: str, decision: str) -> None:
     answers = (
-        office.get(f"{BATCHES}{key}/{verb}/"),
-        office.post(f"{BATCHES}{key}/{verb}/", {"reason": "R", "reference": "R"}),
+        office.get(f"{BATCHES}{key}/{decision}/"),
+        office.post(f"{BATCHES}{key}/{decision}/", {"reason": "R", "reference": "R"}),
     )
     assert [answer.status_code for answer in answers] == [404, 404]
     assert office.post(f"{LINES}{key}/cancel/", {"reason": "R"}).status_code == 404
@@ -624,7 +628,11 @@ def test_a_batch_costs_the_same_however_many_payouts_it_has(office: Client) -> N
 # --- commissions under review ---------------------------------------------------------------------
 def offered(office: Client, commission: Commission) -> set[str]:
     page = text_of(office.get(f"{COMMISSIONS}{commission.pk}/change/"))
-    return {verb for verb in ("hold", "release") if f"{COMMISSIONS}{commission.pk}/{verb}/" in page}
+    return {
+        decision
+        for decision in ("hold", "release")
+        if f"{COMMISSIONS}{commission.pk}/{decision}/" in page
+    }
 
 
 def test_a_commission_is_held_with_a_reason_and_released_again(office: Client, boss: User) -> None:
@@ -668,28 +676,30 @@ def test_many_commissions_are_held_at_once_after_a_confirmation(office: Client) 
     assert LogEntry.objects.count() == 2
 
 
-@pytest.mark.parametrize("verb", ["hold", "release"])
-def test_reviewing_needs_its_permission(db: None, verb: str) -> None:
+@pytest.mark.parametrize("decision", ["hold", "release"])
+def test_reviewing_needs_its_permission(db: None, decision: str) -> None:
     owed()
     commission = Commission.objects.get()
-    if verb == "release":
+    if decision == "release":
         commissions.review(
             commission.enrollment_id, hold=True, by="boss@example.com", note="Looks odd"
         )
     before = Commission.objects.values().get()
     client = member("view_commission")
-    page, typed = f"{COMMISSIONS}{commission.pk}/{verb}/", {"decide": "1", "reason": "R"}
+    page, typed = f"{COMMISSIONS}{commission.pk}/{decision}/", {"decide": "1", "reason": "R"}
     assert (client.get(page).status_code, client.post(page, typed).status_code) == (403, 403)
-    act(client, "affiliates/commission", verb, commission.pk)
-    client.post(COMMISSIONS, {**typed, "action": verb, "_selected_action": [str(commission.pk)]})
+    act(client, "affiliates/commission", decision, commission.pk)
+    client.post(
+        COMMISSIONS, {**typed, "action": decision, "_selected_action": [str(commission.pk)]}
+    )
     assert Commission.objects.values().get() == before
     User.objects.filter(email="clerk@example.com").delete()
     assert member("view_commission", "review_commission").post(page, typed).status_code == 302
-    assert Commission.objects.get().is_under_review is (verb == "hold")
+    assert Commission.objects.get().is_under_review is (decision == "hold")
 
 
 # --- the command line -----------------------------------------------------------------------------
-def told(capsys: Any, *arguments: str) -> str:
+def output_of(capsys: Any, *arguments: str) -> str:
     call_command("payouts", *arguments)
     return capsys.readouterr().out
 
@@ -697,7 +707,7 @@ def told(capsys: Any, *arguments: str) -> str:
 @pytest.mark.every_engine
 def test_a_batch_is_paid_from_the_command_line_by_two_persons(boss: User, capsys) -> None:
     affiliate, colleague = owed(), make_staff(email="colleague@example.com")
-    drafted = told(
+    drafted = output_of(
         capsys, "draft", "--currency", "usd", "--method", "bank", "--by", "Boss@example.com"
     )
     batch = PayoutBatch.objects.get()
@@ -707,10 +717,10 @@ def test_a_batch_is_paid_from_the_command_line_by_two_persons(boss: User, capsys
         call_command("payouts", "release", str(batch.pk), "--by", boss.email)
     assert state() == before
     assert (
-        told(capsys, "release", str(batch.pk), "--by", colleague.email)
+        output_of(capsys, "release", str(batch.pk), "--by", colleague.email)
         == f"{batch.pk} released: 1 payout, $100.00\n"
     )
-    told(capsys, "paid", str(batch.pk), "--reference", "BANK-77", "--by", boss.email)
+    output_of(capsys, "paid", str(batch.pk), "--reference", "BANK-77", "--by", boss.email)
     batch.refresh_from_db()
     assert (batch.status, batch.reference, batch.drafted_by, batch.released_by) == (
         "paid",
@@ -726,7 +736,7 @@ def test_a_batch_is_paid_from_the_command_line_by_two_persons(boss: User, capsys
 def test_a_batch_is_cancelled_from_the_command_line(boss: User, capsys) -> None:
     affiliate = owed()
     batch = batch_in(PayoutBatch.RELEASED)
-    assert "cancelled: 1 payout, $100.00" in told(
+    assert "cancelled: 1 payout, $100.00" in output_of(
         capsys, "cancel", str(batch.pk), "--reason", "Wrong month", "--by", boss.email
     )
     assert balance_of(affiliate) == (0, 10_000, 0, 0)

@@ -163,7 +163,7 @@ def test_stripe_is_given_the_reason_that_staff_chose(
     assert Refund.objects.get().reason == reason
 
 
-def test_a_partial_refund_keeps_the_place_and_reverses_in_proportion(
+def test_a_partial_refund_keeps_the_enrollment_and_reverses_in_proportion(
     staff: Client, sandbox: Sandbox
 ) -> None:
     affiliate = make_affiliate()
@@ -185,7 +185,7 @@ def test_a_partial_refund_keeps_the_place_and_reverses_in_proportion(
     assert LogEntry.objects.count() == 2
 
 
-def test_the_enrollment_leads_to_the_payment_that_stands_for_it(
+def test_the_enrollment_leads_to_the_payment_that_paid_for_it(
     staff: Client, sandbox: Sandbox
 ) -> None:
     payment = buy(sandbox)
@@ -199,14 +199,14 @@ def test_the_enrollment_leads_to_the_payment_that_stands_for_it(
 
 
 @pytest.mark.every_engine
-def test_a_place_without_a_payment_has_nothing_to_refund(staff: Client) -> None:
+def test_an_enrollment_without_a_payment_has_nothing_to_refund(staff: Client) -> None:
     enrollment, payment = make_pending()
     answer = staff.get(f"/admin/enrollments/enrollment/{enrollment.pk}/refund/", follow=True)
     assert "there is nothing to refund" in text_of(answer)
     assert "There is nothing to refund." in text_of(staff.get(url(payment)))
 
 
-def test_a_second_payment_is_refunded_in_one_click_and_the_place_stays(
+def test_a_second_payment_is_refunded_in_one_click_and_the_enrollment_stays(
     staff: Client, sandbox: Sandbox
 ) -> None:
     """Decisions: double payment."""
@@ -248,7 +248,7 @@ def test_a_payment_of_another_amount_or_currency_is_refunded_as_it_was_received(
     assert (refund.amount, refund.currency, refund.status) == (received, currency, "succeeded")
 
 
-def test_a_full_refund_makes_the_coupon_good_again_where_staff_say_so(
+def test_a_full_refund_reinstates_the_coupon_where_staff_say_so(
     staff: Client, sandbox: Sandbox
 ) -> None:
     grant = make_coupon(percent=50)
@@ -272,7 +272,7 @@ def test_the_coupon_stays_used_unless_staff_say_so(staff: Client, sandbox: Sandb
     assert (grant.status, Enrollment.objects.get().status) == ("redeemed", "refunded")
 
 
-def test_without_a_coupon_there_is_none_to_make_good(staff: Client, sandbox: Sandbox) -> None:
+def test_without_a_coupon_there_is_none_to_reinstate(staff: Client, sandbox: Sandbox) -> None:
     payment = buy(sandbox)
     assert "coupon" not in text_of(staff.get(url(payment)))
     ask(staff, payment, gives_coupon_back="on")
@@ -305,7 +305,7 @@ def test_looking_at_the_page_changes_nothing(staff: Client, sandbox: Sandbox) ->
         ("nonsense", ["Nothing: that is not an amount that can be refunded."]),
     ],
 )
-def test_the_preview_tells_what_follows_and_changes_nothing(
+def test_the_preview_shows_what_follows_and_changes_nothing(
     staff: Client, sandbox: Sandbox, amount: str, said: list[str]
 ) -> None:
     payment = buy(sandbox, make_affiliate())
@@ -386,16 +386,16 @@ def test_a_double_click_on_a_partial_refund_refunds_once(staff: Client, sandbox:
 
 
 @pytest.mark.every_engine
-def test_of_two_staff_at_once_one_refunds_and_the_other_is_told(
+def test_of_two_staff_at_once_one_refunds_and_the_other_is_refused(
     staff: Client, sandbox: Sandbox
 ) -> None:
     payment = buy(sandbox)
     forms = [prefilled(staff, payment) for _ in range(2)]
     answers = race(lambda number: signed_in(BOSS).post(url(payment), forms[number]), threads=2)
     assert sorted(answer.status_code for answer in answers) == [200, 302]
-    told = next(answer for answer in answers if answer.status_code == 200)
-    assert TOO_MUCH in text_of(told)
-    assert told.context["facts"][-1] == ("Left", "$0.00")
+    refused = next(answer for answer in answers if answer.status_code == 200)
+    assert TOO_MUCH in text_of(refused)
+    assert refused.context["facts"][-1] == ("Left", "$0.00")
     assert (sums(payment), Refund.objects.count(), LogEntry.objects.count()) == ((49900, 0), 1, 1)
 
 
@@ -548,7 +548,7 @@ def test_a_refund_that_the_bank_takes_its_time_for_is_on_its_way(
     assert "Requested, not yet confirmed" in text_of(staff.get(url(payment)))
 
 
-def test_a_disputed_payment_is_refused_in_words_and_put_back(
+def test_a_disputed_payment_is_refused_in_words_and_stays_refundable(
     staff: Client, sandbox: Sandbox
 ) -> None:
     payment = buy(sandbox, make_affiliate())

@@ -1,6 +1,4 @@
-"""The sales figures: counted exactly, for the office and for the command line (requirement
-R190).
-"""
+"""The sales figures are counted exactly, for the office and the command line (R190)."""
 
 import json
 from datetime import timedelta
@@ -91,7 +89,7 @@ def test_each_kind_is_counted_in_its_currency(client: Client, sandbox) -> None:
     ]
 
 
-def test_refunds_and_lost_disputes_are_taken_off_exactly(db: None) -> None:
+def test_refunds_and_lost_disputes_are_subtracted_exactly(db: None) -> None:
     give_back(bought(price=10000))
     give_back(bought(price=10000), 2500)
     parts = bought(price=10000)

@@ -30,7 +30,7 @@ class LedgerQuerySet(models.QuerySet["LedgerEntry"]):
     def earnings(self) -> "LedgerQuerySet":
         return self.filter(kind__in=LedgerEntry.EARNINGS)
 
-    def movements_of_money(self) -> "LedgerQuerySet":
+    def payments(self) -> "LedgerQuerySet":
         return self.filter(kind__in=LedgerEntry.PAYMENTS)
 
 

@@ -24,7 +24,7 @@ def check_payouts() -> list[str]:
     )
     found = [f"entry {row['entry_id']} is in {row['rows']} live payouts" for row in shared]
     booked: Counter[UUID | None] = Counter()
-    for entry in LedgerEntry.objects.movements_of_money().order_by().iterator(BATCH):
+    for entry in LedgerEntry.objects.payments().order_by().iterator(BATCH):
         booked[entry.payout_id] += entry.amount
     for payout in Payout.objects.select_related("batch").order_by().iterator(BATCH):
         problems = _problems(payout, booked[payout.pk])

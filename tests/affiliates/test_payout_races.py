@@ -57,7 +57,7 @@ def earned_by(affiliate: Affiliate) -> int:
 
 
 def payments_to(affiliate: Affiliate) -> list[tuple[str, int]]:
-    entries = LedgerEntry.objects.of(affiliate.pk, "usd").movements_of_money()
+    entries = LedgerEntry.objects.of(affiliate.pk, "usd").payments()
     return list(entries.order_by("created_at", "pk").values_list("kind", "amount"))
 
 

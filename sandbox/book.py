@@ -28,6 +28,8 @@ KEPT = (
     "refunds",
     "disputes",
     "events",
+    "owed",
+    "endpoints",
     "answers",
     "timers",
     "docs",
@@ -60,6 +62,8 @@ class Book:
             self.refunds: dict[str, Record] = {}
             self.disputes: dict[str, Record] = {}
             self.events: dict[str, Record] = {}
+            self.owed: dict[str, list[str]] = {}
+            self.endpoints: dict[str, Record] = {}
             self.answers: dict[str, Record] = {}
             self.timers: list[Record] = []
             self.deliveries: deque[Record] = deque(maxlen=CALLS_KEPT)

@@ -19,9 +19,11 @@ from sandbox import (
 )
 from sandbox.control_page import show, switch
 from sandbox.control_stripe_account import StripeAccountControl
+from sandbox.control_stripe_webhooks import StripeWebhooksControl
 from sandbox.frappe_documents import add_course
 from sandbox.mailbox import receive
 from sandbox.options import REFUND_STATUSES, SERVERS
+from sandbox.stripe_endpoints import DISABLED, ENABLED, PAYLOADS
 from sandbox.stripe_errors import StripeRefusal
 from sandbox.wire import Request, Response, json_response, pick, read_json
 from sandbox.world import LmsKey, World, roles_of
@@ -38,7 +40,11 @@ WEBHOOK_SETTINGS = (
     "retry_base",
     "timeout",
     "api_version",
+    "default_version",
+    "status",
+    "payload",
 )
+WEBHOOK_CHOICES = {"status": (ENABLED, DISABLED), "payload": PAYLOADS}
 
 
 class Control:
@@ -67,6 +73,7 @@ class Control:
             ("POST", r"/control/stripe/refunds/([^/]+)/(succeed|fail|cancel)", self.end_refund),
             ("POST", r"/control/mail", self.mail),
             *StripeAccountControl(world).routes,
+            *StripeWebhooksControl(world).routes,
         ]
 
     def handle(self, request: Request) -> Response:
@@ -149,6 +156,9 @@ class Control:
         ``order``.
         """
         hooks = self.world.webhooks
+        for name, allowed in WEBHOOK_CHOICES.items():
+            if data.get(name, allowed[0]) not in allowed:
+                raise ValueError(f"{name} must be one of {', '.join(allowed)}")
         for name, value in pick(data, *WEBHOOK_SETTINGS).items():
             setattr(hooks, name, type(getattr(hooks, name))(value))
         if "events" in data:

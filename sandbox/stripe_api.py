@@ -21,6 +21,7 @@ from sandbox.stripe_forms import decode
 from sandbox.stripe_lists import find, listing
 from sandbox.stripe_params import PAGE, fields, list_of, one_of, text
 from sandbox.stripe_reversals import Reversals
+from sandbox.stripe_webhook_endpoints import WebhookEndpoints
 from sandbox.wire import Header, Request, Response, json_response
 from sandbox.world import World
 
@@ -73,6 +74,10 @@ class StripeApi:
             ("GET", re.compile(r"/v1/charges"), self.list_charges),
             ("GET", re.compile(r"/v1/charges/([^/]+)"), self.get_charge),
             ("GET", re.compile(r"/v1/balance"), self.get_balance),
+        ]
+        self.routes += [
+            (method, re.compile(path), work)
+            for method, path, work in WebhookEndpoints(world).routes
         ]
 
     def handle(self, request: Request) -> Response:

@@ -23,13 +23,15 @@ def emit(
     fields said until now.
     """
     hooks = world.webhooks
+    listeners = hooks.listeners(kind)
     event = objects.event(
-        kind, data, int(world.book.now()), listened=hooks.listens_to(kind), request=request
+        kind, data, int(world.book.now()), listened=bool(listeners), request=request
     )
-    event["api_version"] = hooks.api_version or event["api_version"]
+    event |= {"api_version": hooks.default_version, "pending_webhooks": len(listeners)}
     if before is not None:
         event["data"]["previous_attributes"] = copy.deepcopy(before)
     world.book.events[event["id"]] = event
+    world.book.owed[event["id"]] = listeners
     world.book.dirty = True
     hooks.send(event)
     return event

@@ -5,27 +5,25 @@ delay and loss on demand.
 from __future__ import annotations
 
 import hashlib
-import heapq
 import hmac
-import itertools
 import json
 import random
 import threading
 import time
-from collections.abc import Callable
-from fnmatch import fnmatchcase
 from functools import partial
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any
 from urllib.parse import urlsplit
 
 from sandbox.book import Book
+from sandbox.due_queue import DueQueue
 from sandbox.options import Options
+from sandbox.stripe_endpoints import ENABLED, MAIN_ID, SNAPSHOT, is_for, rendered
+from sandbox.stripe_objects import API_VERSION
 
 WORKERS = 8
 THREE_DAYS = 3 * 24 * 3600
 ANSWER_KEPT = 500
-Job = Callable[[], None]
 
 
 def sign(payload: bytes, secret: str, timestamp: int) -> str:
@@ -37,18 +35,17 @@ def sign(payload: bytes, secret: str, timestamp: int) -> str:
 
 
 class Webhooks:
-    """The one endpoint that Stripe's stand-in knows, and the queue in front of it."""
+    """The endpoints that Stripe's stand-in sends events to, and the queue in front of them: the
+    main one of the options and the switches, and those that were created by the API.
+    """
 
     def __init__(self, book: Book, options: Options) -> None:
         self.book = book
-        self._queue: list[tuple[float, int, Job]] = []
-        self._ready = threading.Condition()
-        self._count = itertools.count()
+        self._queue = DueQueue(book, "webhook", WORKERS)
         self._first_answers: dict[str, threading.Event] = {}
+        self._unanswered: dict[str, set[str]] = {}
         self.held: list[str] = []
         self.configure_from(options)
-        for number in range(WORKERS):
-            threading.Thread(target=self._work, name=f"webhook-{number}", daemon=True).start()
 
     def configure_from(self, options: Options) -> None:
         """Put the endpoint back to what the command line says, with nothing held or queued."""
@@ -56,18 +53,46 @@ class Webhooks:
         self.types = options.webhook_events.split(",")
         self.retry_base, self.timeout = options.webhook_retry_base, options.webhook_timeout
         self.duplicates, self.delay, self.drop, self.hold = 1, 0.0, 0, False
-        self.api_version = ""
+        self.api_version = self.default_version = API_VERSION
+        self.status, self.payload, self.since = ENABLED, SNAPSHOT, int(self.book.now())
         self.held.clear()
-        with self._ready:
-            self._queue.clear()
+        self._queue.clear()
 
-    def listens_to(self, event_type: str) -> bool:
-        return bool(self.url or self.hold) and any(
-            fnmatchcase(event_type, pattern.strip()) for pattern in self.types
-        )
+    def main(self) -> dict[str, Any]:
+        """Return the main endpoint's record."""
+        return {
+            "id": MAIN_ID,
+            "url": self.url,
+            "secret": self.secret,
+            "enabled_events": [pattern.strip() for pattern in self.types],
+            "api_version": self.api_version or None,
+            "status": self.status,
+            "payload": self.payload,
+            "created": self.since,
+            "description": None,
+            "metadata": {},
+        }
+
+    def endpoints(self) -> list[dict[str, Any]]:
+        """Return every endpoint, the main one only if it has an address or will be given one."""
+        main = [self.main()] if self.url or self.hold else []
+        return [*main, *self.book.endpoints.values()]
+
+    def listeners(self, event_type: str) -> list[str]:
+        """Return the ids of the endpoints that get events of this type."""
+        return [
+            endpoint["id"]
+            for endpoint in self.endpoints()
+            if is_for(endpoint, event_type, self.default_version)
+        ]
+
+    def owing(self, event: dict[str, Any]) -> list[str]:
+        """Return the ids of the endpoints that have not taken this event yet."""
+        alone = [MAIN_ID] if event["pending_webhooks"] else []
+        return list(self.book.owed.get(event["id"], alone))
 
     def send(self, event: dict[str, Any]) -> None:
-        """Queue an event for the endpoint, as the switches have it."""
+        """Queue an event for its endpoints, as the switches have it."""
         if not event["pending_webhooks"]:
             return
         if self.hold:
@@ -80,8 +105,12 @@ class Webhooks:
             )
             return
         self._first_answers[event["id"]] = threading.Event()
-        for _ in range(self.duplicates):
-            self._later(self.delay, partial(self._attempt, event["id"], 1))
+        self._unanswered[event["id"]] = set(self.owing(event))
+        for endpoint in self.owing(event):
+            for _ in range(self.duplicates):
+                self._queue.put(
+                    self.book.now() + self.delay, partial(self._attempt, event["id"], endpoint, 1)
+                )
 
     def release(self, order: str | list[str] = "given", seed: int = 1) -> list[str]:
         """Send what was held, one after the other: given, reversed, shuffled or a list of event
@@ -90,7 +119,7 @@ class Webhooks:
         with self.book.lock:
             held, self.held, self.hold = self.held, [], False
         ids = list(order) if isinstance(order, list) else _ordered(held, order, seed)
-        self._later(0, partial(self._attempt_all, ids))
+        self._queue.put(0, partial(self._attempt_all, ids))
         return ids
 
     def wait_for_answer(self, event_id: str, seconds: float) -> bool:
@@ -111,7 +140,7 @@ class Webhooks:
 
         def run() -> None:
             barrier.wait()
-            results.append(self._post(self.book.events[event_id], attempt=1))
+            results.append(self._post(self.book.events[event_id], self._chosen(), attempt=1))
 
         threads = [threading.Thread(target=run, daemon=True) for _ in range(times)]
         for thread in threads:
@@ -124,71 +153,98 @@ class Webhooks:
         """Deliver events one after the other, as often as they are named, and return what came
         back.
         """
-        return [self._post(self.book.events[event_id], attempt=1) for event_id in event_ids]
+        return [
+            self._post(self.book.events[event_id], self._chosen(), attempt=1)
+            for event_id in event_ids
+        ]
+
+    def deliver_body(self, body: dict[str, Any]) -> dict[str, Any]:
+        """Deliver a body that is no event of the book, signed, and return what came back."""
+        return self._exchange(body, body, self._chosen(), attempt=1)
 
     def resume(self) -> None:
         """Queue what was undelivered when the sandbox was last stopped."""
         for event in self.book.events.values():
-            if self.url and event["pending_webhooks"]:
-                self._later(self.retry_base, partial(self._attempt, event["id"], 2))
+            for endpoint in self.owing(event):
+                self._queue.put(
+                    self.book.now() + self.retry_base,
+                    partial(self._attempt, event["id"], endpoint, 2),
+                )
 
-    def _later(self, seconds: float, job: Job) -> None:
-        with self._ready:
-            heapq.heappush(self._queue, (time.monotonic() + seconds, next(self._count), job))
-            self._ready.notify()
-
-    def _work(self) -> None:
-        while True:
-            self._next_job()()
-
-    def _next_job(self) -> Job:
-        with self._ready:
-            while not self._queue or self._queue[0][0] > time.monotonic():
-                self._ready.wait(self._queue[0][0] - time.monotonic() if self._queue else None)
-            return heapq.heappop(self._queue)[2]
+    def _chosen(self) -> dict[str, Any]:
+        """The endpoint for what is sent by request: the main one, or else the first that is."""
+        return next((each for each in self.endpoints() if each["url"]), self.main())
 
     def _attempt_all(self, event_ids: list[str]) -> None:
         for event_id in event_ids:
-            self._attempt(event_id, 1)
+            listeners = self.listeners(self.book.events[event_id]["type"])
+            for endpoint in listeners or [MAIN_ID]:
+                self._attempt(event_id, endpoint, 1)
 
-    def _attempt(self, event_id: str, number: int) -> None:
+    def _attempt(self, event_id: str, endpoint_id: str, number: int) -> None:
         event = self.book.events.get(event_id)
-        if event is None or (number > 1 and not event["pending_webhooks"]):
+        endpoint = next((each for each in self.endpoints() if each["id"] == endpoint_id), None)
+        if event is None or endpoint is None:
             return
-        result = self._post(event, number)
-        if number == 1 and event_id in self._first_answers:
-            self._first_answers.pop(event_id).set()
-        pause = self.retry_base * 2 ** (number - 1)
-        if result["outcome"] != "delivered" and pause <= THREE_DAYS:
-            self._later(pause, partial(self._attempt, event_id, number + 1))
+        if number > 1 and endpoint_id not in self.owing(event):
+            return
+        again = self.book.now() + self.retry_base * 2 ** (number - 1)
+        result = self._post(event, endpoint, number)
+        if result["outcome"] != "delivered" and again <= event["created"] + THREE_DAYS:
+            self._queue.put(again, partial(self._attempt, event_id, endpoint_id, number + 1))
+        if number == 1:
+            self._note_answer(event_id, endpoint_id)
 
-    def _post(self, event: dict[str, Any], attempt: int) -> dict[str, Any]:
+    def _note_answer(self, event_id: str, endpoint_id: str) -> None:
+        waiting = self._unanswered.get(event_id, set())
+        waiting.discard(endpoint_id)
+        if not waiting and event_id in self._first_answers:
+            self._first_answers.pop(event_id).set()
+
+    def _post(
+        self, event: dict[str, Any], endpoint: dict[str, Any], attempt: int
+    ) -> dict[str, Any]:
+        body = rendered(event, endpoint, self.default_version)
+        entry = self._exchange(event, body, endpoint, attempt=attempt)
+        if entry["outcome"] == "delivered":
+            with self.book.lock:
+                owing = [each for each in self.owing(event) if each != endpoint["id"]]
+                event["pending_webhooks"], self.book.dirty = len(owing), True
+                if event["id"] in self.book.events:
+                    self.book.owed[event["id"]] = owing
+        return entry
+
+    def _exchange(
+        self,
+        event: dict[str, Any],
+        body: dict[str, Any],
+        endpoint: dict[str, Any],
+        *,
+        attempt: int,
+    ) -> dict[str, Any]:
         started, status = time.monotonic(), 0
         try:
-            status, answer = self._request(json.dumps(event, indent=2).encode())
+            status, answer = self._request(json.dumps(body, indent=2).encode(), endpoint)
         except (OSError, HTTPException, ValueError) as error:
             answer = f"{type(error).__name__}: {error}"
-        delivered = status // 100 == 2
-        if delivered:
-            event["pending_webhooks"], self.book.dirty = 0, True
-        outcome = "delivered" if delivered else "failed"
         return self._log(
             event,
-            outcome,
+            "delivered" if status // 100 == 2 else "failed",
+            endpoint=endpoint["id"],
             attempt=attempt,
             status=status,
             answer=answer,
             ms=round((time.monotonic() - started) * 1000),
         )
 
-    def _request(self, body: bytes) -> tuple[int, str]:
-        parts = urlsplit(self.url)
+    def _request(self, body: bytes, endpoint: dict[str, Any]) -> tuple[int, str]:
+        parts = urlsplit(endpoint["url"])
         kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
         connection = kind(parts.hostname or "", parts.port, timeout=self.timeout)
         headers = {
             "Content-Type": "application/json; charset=utf-8",
             "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
-            "Stripe-Signature": sign(body, self.secret, int(self.book.now())),
+            "Stripe-Signature": sign(body, endpoint["secret"], int(self.book.now())),
         }
         try:
             connection.request(

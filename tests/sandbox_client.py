@@ -225,10 +225,19 @@ class Sandbox:
         )
 
     def webhooks(self, **settings: object) -> dict[str, Any]:
-        """Change the endpoint: url, secret, duplicates, delay, drop, hold, order, seed, events,
-        retry_base, api_version.
+        """Change the main endpoint: url, secret, events, api_version, status ("disabled"), payload
+        ("thin"); and all deliveries: duplicates, delay, drop, hold, order, seed, retry_base. The
+        account's own version is default_version; an empty api_version stands for that.
         """
         return dict(self.call("POST", "/control/webhooks", settings))
+
+    def ping(self) -> dict[str, Any]:
+        """Send v2.core.event_destination.ping and return the delivery with what came back."""
+        return dict(self.call("POST", "/control/stripe/ping", {}))
+
+    def send_thin_event(self, kind: str, **more: object) -> dict[str, Any]:
+        """Send a thin event of any type and return the delivery with what came back."""
+        return dict(self.call("POST", "/control/stripe/thin", {"type": kind, **more}))
 
     def stripe(self, **settings: object) -> dict[str, Any]:
         """Change Stripe: async_delay, webhook_wait, key, refund_status (how refunds begin:

@@ -88,7 +88,7 @@ def retry_now(enrollment: Enrollment, *, by: str = "staff") -> bool:
     if ensure_job(enrollment):
         return True
     job = SyncJob.objects.get(dedupe_key=job_key(enrollment))
-    is_due = dead_letters.bring_back(job, by=by)
+    is_due = dead_letters.retry(job, by=by)
     if is_due:
         notify.notify_workers_on_commit(QUEUE)
     return is_due

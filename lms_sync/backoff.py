@@ -8,10 +8,10 @@ from maaledu.work.queue import jittered
 
 
 def backoff(failures: int) -> timedelta | None:
-    """Return the pause after the n-th failed attempt: 2 s, then 2, 4, 8, 16, 32 min ±10 %; None
-    after the seventh.
+    """Return the pause after the n-th failed attempt, and None after the seventh.
 
-    The first attempt and the one after 2 s are not counted among the five background attempts.
+    2 s, then 2, 4, 8, 16, 32 min ±10 %. The first attempt and the one after 2 s are not counted
+    among the five background attempts.
     """
     if failures <= 1:
         return settings.LMS_SECOND_ATTEMPT_AFTER

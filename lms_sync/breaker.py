@@ -1,11 +1,10 @@
-"""The circuit breaker of each platform. Its state is a row, so all processes of all machines share
-it.
+"""The circuit breaker of each platform: a row, which all processes of all machines share.
 
-Three consecutive failures to answer open it for a minute; then one process, whoever wins the
-guarded UPDATE, probes. A green probe closes it, a red one opens it again. An answer that means a
-misconfiguration is checked by a probe at once: a red one parks the platform until it is green, a
-green one leaves the others alone. What the LMS says about one job (4xx) never counts. Source:
-decisions, "circuit breaker".
+Three consecutive failures to answer open it for a minute; then the one process that wins a guarded
+UPDATE probes. A probe that succeeds closes it, one that fails opens it again. An answer that means
+a misconfiguration is checked by a probe at once: if that fails, the platform is parked until a
+probe succeeds, else only this job is refused. What the LMS says about one job (4xx) never counts.
+Source: decisions, "circuit breaker".
 """
 
 import time
@@ -49,9 +48,7 @@ class Outage:
 
 
 def outage(name: str) -> Outage | None:
-    """Return since when a platform has not been answering and when it is asked again; None while it
-    answers.
-    """
+    """Return since when a platform does not answer and when it is probed; None while it answers."""
     state = PlatformState.objects.blocked().filter(name=name).first()
     return Outage(state.opened_at, state.retry_at) if state else None
 
@@ -61,16 +58,15 @@ def blocked_platforms() -> set[str]:
 
 
 def claimable() -> Q:
-    """Return which jobs may be claimed now: those of blocked platforms are left alone, and so use
-    up nothing.
-    """
+    """Match the jobs that may be claimed now: those of blocked platforms use up no attempt."""
     blocked = blocked_platforms()
     return ~Q(platform__in=blocked) if blocked else Q()
 
 
 def note_success(name: str, latency: timedelta) -> None:
-    """Take notice of a job that went well: it ends a row of failures, and the incident once staff
-    know of it.
+    """Count a job that succeeded: it ends a series of failures.
+
+    It ends the incident as well, unless staff must still be alerted of it.
     """
     now = timezone.now()
     changes = {
@@ -85,7 +81,7 @@ def note_success(name: str, latency: timedelta) -> None:
 
 
 def note_failure(name: str, error: LmsError) -> LmsError:
-    """Take notice of a failed call, and return the error the job shall be settled with.
+    """Count a failed call, and return the error that the job is to be settled with.
 
     A failure that belongs to an outage is returned as LmsDown, which uses up none of the job's
     attempts.
@@ -100,12 +96,11 @@ def note_failure(name: str, error: LmsError) -> LmsError:
 
 
 def note_misconfiguration(name: str, error: LmsMisconfigured) -> LmsError:
-    """Probe at once whether a job's answer is true of every job, and return the error the job shall
-    be settled with.
+    """Probe whether a misconfiguration concerns every job, and return the error to settle with.
 
-    A red probe parks the platform. After a green one only this step is refused, such as making a
-    user: staff are told, the other jobs go on, and this one is returned as LmsDenied, which uses up
-    its attempts and so ends as a dead letter.
+    A probe that fails parks the platform. If it succeeds, only this step is refused, such as
+    creating a user: staff are alerted, the other jobs go on, and this one is returned as LmsDenied,
+    which uses up its attempts and so ends as a dead letter.
     """
     try:
         ping(name)
@@ -133,8 +128,10 @@ def _count(name: str, error: LmsUnavailable) -> LmsError:
 
 
 def _block(rows: PlatformStateQuerySet, state: str, error: LmsError) -> bool:
-    """Open or park, and ask for one alert an incident: an incident lasts until a job succeeds, not
-    until a probe does.
+    """Open or park, and request one alert an incident; return whether this call did.
+
+    An incident lasts until a job succeeds: while an LMS answers probes and fails jobs, the breaker
+    closes and opens again and again, and staff get one alert.
     """
     now = timezone.now()
     kind = MISCONFIGURED if state == PARKED else UNAVAILABLE
@@ -142,9 +139,9 @@ def _block(rows: PlatformStateQuerySet, state: str, error: LmsError) -> bool:
         "state": state,
         "retry_at": now + pause(error),
         "probe_token": "",
+        "last_error": error.explanation[:MAX_ERROR],
         "updated_at": now,
     }
-    changes["last_error"] = error.explanation[:MAX_ERROR]
     rows.filter(opened_at=None).update(opened_at=now)
     announced = (
         rows.exclude(incident=kind).update(**changes, incident=kind, alert_pending=True) == 1
@@ -160,8 +157,9 @@ def pause(error: LmsError) -> timedelta:
 
 
 def probe_due(now: datetime | None = None) -> int:
-    """Probe each blocked platform whose time has come, once over all processes; return how many
-    answer again.
+    """Probe each blocked platform that is due, once over all processes.
+
+    Return how many answer again.
     """
     now = now or timezone.now()
     due = PlatformState.objects.to_be_probed(now)
@@ -172,13 +170,14 @@ def probe_now(name: str) -> bool:
     """Probe at once, blocked or not, and return whether the platform answers. For staff."""
     if state_of(name).is_blocked:
         return _probe(name, PlatformState.objects.in_state(name, [OPEN, PARKED]))
-    return _look(name)
+    return _ping_and_count(name)
 
 
 def watch(now: datetime | None = None) -> int:
-    """Ask each platform nothing was heard of for a minute whether it still answers, so that an
-    outage is noticed before a learner meets it (requirement R113); once over all processes. Return
-    how many were asked.
+    """Ping each platform that had no call for a minute, once over all processes.
+
+    So an outage is noticed before a learner meets it (requirement R113). Return how many were
+    asked.
     """
     now = now or timezone.now()
     quiet = PlatformState.objects.quiet(now)
@@ -188,12 +187,12 @@ def watch(now: datetime | None = None) -> int:
         if quiet.filter(name=name).update(retry_at=now + WATCH_EVERY)
     ]
     for name in names:
-        _look(name)
+        _ping_and_count(name)
     return len(names)
 
 
-def _look(name: str) -> bool:
-    """Ping a platform that is thought to answer, and count it when it does not."""
+def _ping_and_count(name: str) -> bool:
+    """Ping a platform whose breaker is closed, and return whether it answers."""
     try:
         latency = ping(name)
     except LmsError as error:
@@ -206,6 +205,8 @@ def _look(name: str) -> bool:
 
 
 def _probe(name: str, claimable_rows: PlatformStateQuerySet) -> bool:
+    # The token says that the row is still this probe's when it ends: another process may probe
+    # again once the lease has run out.
     token = uuid.uuid4().hex
     lease = settings.LMS_TIMEOUT_INTERACTIVE * (CALLS_IN_BUDGET + 1)
     claim = {"state": HALF_OPEN, "probe_token": token, "retry_at": timezone.now() + lease}
@@ -236,7 +237,7 @@ def _close(rows: PlatformStateQuerySet, latency: timedelta) -> bool:
 
 
 def ping(name: str, *, timeout: timedelta | None = None) -> timedelta:
-    """Return how long the platform took to say who we are; raises LmsError. Changes nothing."""
+    """Return how long the platform took to answer a ping, and change nothing. Raises LmsError."""
     started = time.monotonic()
     platform_for(name, timeout=timeout or settings.LMS_TIMEOUT_INTERACTIVE).ping()
     return timedelta(seconds=time.monotonic() - started)
@@ -247,24 +248,23 @@ def pending_alerts() -> list[PlatformState]:
 
 
 def clear_alert(state: PlatformState) -> bool:
-    """Take the alert of an incident, and return whether this call did: whoever gets True tells
-    staff, as `state` is now.
+    """Take the alert of an incident, and return whether this call did: its caller alerts staff.
 
-    Once an hour at most for each kind: what comes sooner waits for its hour, and is dropped if the
-    platform answers by then.
+    Once an hour at most for each kind: an alert that comes sooner waits for its hour, and is
+    dropped if the platform answers by then. `state` is read anew.
     """
     state.refresh_from_db()
     pending = PlatformState.objects.filter(pk=state.pk, alert_pending=True, incident=state.incident)
-    if state.incident and _take_alert(pending, f"{state.incident}_told_at"):
+    if state.incident and _take_alert(pending, f"{state.incident}_alerted_at"):
         return True
     pending.filter(state=CLOSED).update(alert_pending=False, incident="")
     return False
 
 
-def _take_alert(pending: PlatformStateQuerySet, told_at: str) -> bool:
+def _take_alert(pending: PlatformStateQuerySet, alerted_at: str) -> bool:
     now = timezone.now()
-    in_its_hour = Q(**{told_at: None}) | Q(**{f"{told_at}__lte": now - ALERT_EVERY})
-    return pending.filter(in_its_hour).update(**{told_at: now}, alert_pending=False) == 1
+    in_its_hour = Q(**{alerted_at: None}) | Q(**{f"{alerted_at}__lte": now - ALERT_EVERY})
+    return pending.filter(in_its_hour).update(**{alerted_at: now}, alert_pending=False) == 1
 
 
 def milliseconds(duration: timedelta) -> int:

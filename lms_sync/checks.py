@@ -1,5 +1,4 @@
-"""System checks: what production needs and does not get stops the start with a sentence that says
-what to set.
+"""System checks of the connection to the LMS: each says what to set.
 
 Those that read the database run with `migrate` and `check --database default`.
 """
@@ -18,9 +17,7 @@ from lms_sync.platforms.address import check_base_url, check_key
 
 
 def check_lms_settings(**_: Any) -> list[CheckMessage]:
-    """Refuse to start in production without an address and a key that can be right (requirements
-    R102, R103).
-    """
+    """Refuse a start in production without a valid address and key (requirements R102, R103)."""
     if not settings.PRODUCTION:
         return []
     return [
@@ -30,9 +27,7 @@ def check_lms_settings(**_: Any) -> list[CheckMessage]:
 
 
 def check_courses_have_drivers(**_: Any) -> list[CheckMessage]:
-    """Name the published courses that cannot be sold, because nothing connects us to their
-    platform.
-    """
+    """Name the published courses that cannot be sold, because their platform has no driver."""
     try:
         courses = list(
             apps.get_model("courses", "Course").objects.without_driver().order_by("slug")

@@ -1,6 +1,4 @@
-"""Which driver speaks to which platform, with the address and key of the settings, read at the
-call.
-"""
+"""The driver of each platform, with the address and key of the settings, read at each call."""
 
 from datetime import timedelta
 
@@ -36,8 +34,9 @@ def platform_for(
 
 
 def frappe_client(timeout: timedelta, journal: list[Exchange] | None = None) -> Client:
-    """Return a client for the configured Frappe; raises LmsMisconfigured when address or key cannot
-    be right.
+    """Return a client for the configured Frappe.
+
+    Raises LmsMisconfigured when the address or the key cannot be right.
     """
     base_url, key = settings.FRAPPE_LMS_BASE_URL.strip(), settings.FRAPPE_LMS_API_KEY.strip()
     check_base_url(base_url)

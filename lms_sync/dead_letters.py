@@ -1,6 +1,4 @@
-"""Jobs that will not be tried again by themselves: kept with their reason, until staff replay or
-dismiss them.
-"""
+"""Jobs that have no attempts left, kept with their reason until staff replay or dismiss them."""
 
 from typing import Any
 
@@ -25,10 +23,9 @@ DONE_AFTER_ALL = "The job was done after all."
 
 @atomic
 def ensure_dead_letter(job: SyncJob, error: AppError) -> DeadLetter:
-    """Make sure a job that has just died has one open letter that says why, and of which nobody was
-    told yet.
+    """Ensure that a job that is dead now has one open letter with the reason, still to be alerted.
 
-    Each call is a death: whatever became of an earlier letter, it is opened anew with the new
+    A job may be dead a second time after a replay: its letter is opened again then, with the new
     reason (requirement R135).
     """
     facts = _facts(job, error)
@@ -59,16 +56,15 @@ def _facts(job: SyncJob, error: AppError) -> dict[str, Any]:
 
 @atomic
 def replay(letter: DeadLetter, *, by: str, note: str = "") -> bool:
-    """Give the job a new life with all its attempts, and return whether this call did. Twice
-    changes nothing more.
+    """Replay the job of a letter with all its attempts, and return whether this call did.
 
-    `by` is the e-mail of the member of staff. The job is brought back by everyone who finds the
-    letter replayed, so a crash between the two writes heals at the next try. It goes to where its
-    course is in the LMS now.
+    A second call changes nothing. `by` is the e-mail of the member of staff. The job goes to where
+    its course is in the LMS now.
     """
     won = transition(
         letter, REPLAYED, resolved_by=by, resolved_at=timezone.now(), note=note[:MAX_NOTE]
     )
+    # Also where another call replayed the letter first: the job is replayed whoever won the letter.
     if letter.status == REPLAYED:
         follow_course(letter.job, by=by)
         items.replay(letter.job)
@@ -76,12 +72,11 @@ def replay(letter: DeadLetter, *, by: str, note: str = "") -> bool:
 
 
 @atomic
-def bring_back(job: SyncJob, *, by: str) -> bool:
-    """Make a waiting job due now, or replay a dead one with its letter; return whether this call
-    did either.
+def retry(job: SyncJob, *, by: str) -> bool:
+    """Make a waiting job due now, or replay a dead one with its letter.
 
-    The one way back for jobs, from the job, its letter and the enrollment alike. It goes to where
-    its course is in the LMS now.
+    Return whether this call did either. Staff reach it from the job and from the enrollment. The
+    job goes to where its course is in the LMS now.
     """
     follow_course(job, by=by)
     if items.retry_now(job):
@@ -93,8 +88,9 @@ def bring_back(job: SyncJob, *, by: str) -> bool:
 
 
 def conclude(job: SyncJob) -> bool:
-    """Close the open letter of a job that is done, and return whether there was one. Part of the
-    job's settlement.
+    """Close the open letter of a job that is done, and return whether there was one.
+
+    Call it in the transaction that settles the job.
     """
     return _close(job, [OPEN], by=WORKER, note=DONE_AFTER_ALL)
 
@@ -107,16 +103,14 @@ def _close(job: SyncJob, among: list[str], *, by: str, note: str) -> bool:
 
 
 def dismiss(letter: DeadLetter, *, by: str, note: str = "") -> bool:
-    """Close the letter without another try, and return whether this call did."""
+    """Close the letter without another attempt, and return whether this call did."""
     return transition(
         letter, DISMISSED, resolved_by=by, resolved_at=timezone.now(), note=note[:MAX_NOTE]
     )
 
 
 def mark_notified(letter: DeadLetter) -> bool:
-    """Take the alert about an open letter, and return whether this call did: whoever gets True
-    tells staff.
-    """
+    """Take the alert about an open letter; return whether this call did, whose caller sends it."""
     now = timezone.now()
     return (
         DeadLetter.objects.unannounced()

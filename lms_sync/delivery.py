@@ -1,6 +1,4 @@
-"""Deliver a job to its platform, once at a time for each learner and course, and keep a record of
-what was said.
-"""
+"""Deliver a job to its platform, one at a time for a learner and course, and record the calls."""
 
 import time
 from collections.abc import Callable
@@ -25,30 +23,31 @@ MAX_KEPT_OF_ONE_CALL = 1000
 MAX_KEPT = 4096
 
 
-def deliver(job: SyncJob, *, is_due: Callable[[], bool] = lambda: True) -> str:
-    """Make the LMS agree with the job, and return the id of the enrollment there ("" for a
-    revocation).
+def deliver(job: SyncJob, *, is_due: Callable[[], bool] | None = None) -> str:
+    """Make the LMS agree with the job, and return the id of its enrollment ("" for a revocation).
 
     Safe to run any number of times: an enrollment that exists is found, and a job that has its id
-    makes no call at all (requirement R124). Raises LmsError; LmsBusy and LmsParked mean that
-    nothing was sent.
+    makes no call at all (requirement R124). `is_due` is asked under the lock: where it says no,
+    nothing is sent. Raises LmsError; LmsBusy and LmsParked mean that nothing was sent.
     """
     if job.action == SyncJob.ENROLL and job.lms_enrollment_id:
         return job.lms_enrollment_id
     if breaker.state_of(job.platform).is_blocked:
         raise LmsParked
-    # Ends before the lease of the job does, so that whoever takes the job over finds the lock free.
+    # Ends before the lease of the job does, so that a worker that takes the job over finds the lock
+    # free.
     lease = settings.LMS_TIMEOUT_WORKER * CALLS_IN_BUDGET + settings.WORK_LEASE_MARGIN / 4
     try:
         with locks.held(f"{job.platform}:{job.course_id}:{job.email}", lease=lease):
-            return _attempt(job) if is_due() else ""
-    except LmsMisconfigured as error:  # outside the lock: the probe takes its own time
+            return _attempt(job) if is_due is None or is_due() else ""
+    except LmsMisconfigured as error:
+        # Outside the lock, because the probe may take longer than its lease.
         raise breaker.note_misconfiguration(job.platform, error) from error
 
 
 @dataclass
 class _Conversation:
-    """One delivery of a job while it goes on; `record` writes what was said."""
+    """The calls of one delivery while it goes on; `record` stores them."""
 
     job: SyncJob
     journal: list[Exchange] = field(default_factory=list)
@@ -123,9 +122,7 @@ def request_of(job: SyncJob) -> EnrollRequest:
 
 
 def _keep(job: SyncJob, enrollment_id: str) -> None:
-    """Store the id at once, so that a worker lost before the settle does not make the next one ask
-    again.
-    """
+    """Store the id at once, so that a lost worker does not make the next one create another."""
     if enrollment_id:
         job.lms_enrollment_id = enrollment_id
         SyncJob.objects.filter(pk=job.pk).update(lms_enrollment_id=enrollment_id)

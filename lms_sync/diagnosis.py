@@ -1,7 +1,6 @@
-"""Try the connection to the LMS step by step, and say in words what is wrong and what to do about
-it.
+"""Try the connection to the LMS step by step, and say what is wrong and what to do about it.
 
-The steps build on one another, so the first that fails ends the examination.
+The steps build on one another, so that the first one that fails is the last.
 """
 
 import socket
@@ -27,7 +26,7 @@ ADVICE = {
     "dns": "Check the spelling of FRAPPE_LMS_BASE_URL and this machine's name server.",
     "tls": "Renew the LMS's certificate, or add its issuer to this machine's certificate store.",
     "refused": "Start the LMS, or correct the port in FRAPPE_LMS_BASE_URL.",
-    "timeout": "Look whether the LMS is overloaded, or whether a firewall swallows the connection.",
+    "timeout": "Look whether the LMS is overloaded, or whether a firewall drops the connection.",
 }
 LOOK_AT_LMS = "Look at the LMS's own error log."
 
@@ -36,14 +35,12 @@ LOOK_AT_LMS = "Look at the LMS's own error log."
 class Result:
     step: str
     ok: bool
-    said: str
+    message: str
     advice: str = ""
 
 
 def examine(course: Course | None = None) -> Iterator[Result]:
-    """Yield one result a step: address, name, answer, key, roles, driver, where given one course,
-    and the catalogue.
-    """
+    """Yield one result a step: address, name, answer, key, roles, driver, course, catalogue."""
     for step, check in _steps(course):
         result = _run(step, check)
         yield result
@@ -68,14 +65,14 @@ def _steps(course: Course | None) -> list[tuple[str, Callable[[], str]]]:
 
 def _run(step: str, check: Callable[[], str]) -> Result:
     try:
-        return Result(step, ok=True, said=check())
+        return Result(step, ok=True, message=check())
     except LmsError as error:
         advice = (
             ADVICE.get(str(error.details.get("kind")), LOOK_AT_LMS)
             if isinstance(error, LmsUnavailable)
             else ""
         )
-        return Result(step, ok=False, said=error.explanation, advice=advice)
+        return Result(step, ok=False, message=error.explanation, advice=advice)
 
 
 def _address() -> str:
@@ -97,11 +94,9 @@ def _name() -> str:
 
 def _answer() -> str:
     client = frappe_client(settings.LMS_TIMEOUT_INTERACTIVE)
-    said = value(client.call("GET", PING), "message")
-    return (
-        f"ping was answered with {said!r} in"
-        f" {client.journal[-1].duration.total_seconds() * 1000:.0f} ms"
-    )
+    answer = value(client.call("GET", PING), "message")
+    milliseconds = client.journal[-1].duration.total_seconds() * 1000
+    return f"ping was answered with {answer!r} in {milliseconds:.0f} ms"
 
 
 def _key() -> str:
@@ -135,7 +130,7 @@ def _roles() -> str:
 
 
 def _roles_of(user: str) -> list[str]:
-    """The roles are in the user's own document; some servers leave them out."""
+    """Return the roles in the user's own document, none where the server leaves them out."""
     client = frappe_client(settings.LMS_TIMEOUT_INTERACTIVE)
     try:
         document = value(client.call("GET", f"{COLLECTION}/{quote(user, safe='@')}"), "data")
@@ -168,7 +163,7 @@ def _catalogue() -> str:
     ]
     if stranded:
         raise LmsMisconfigured(
-            "Published, and not on sale for want of a connection to their platform:"
+            "Published, and not on sale because their platform has no driver:"
             f" {', '.join(stranded)}."
         )
     return "every published course is on a platform we are connected to"

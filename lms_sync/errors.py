@@ -31,9 +31,7 @@ class LmsError(AppError):
 
 
 class LmsUnavailable(LmsError):
-    """No usable answer: unreachable, too slow, 5xx. Whether a write took effect is unknown until it
-    is read back.
-    """
+    """No usable answer: unreachable, too slow, 5xx. A write may have taken effect all the same."""
 
     code = "LMS_UNAVAILABLE"
     message = "The learning platform is not reachable at the moment."
@@ -48,9 +46,7 @@ class LmsUnreadable(LmsUnavailable):
 
 
 class LmsContended(LmsUnavailable):
-    """The LMS was changing the same record; about this request only, so it says nothing about the
-    platform.
-    """
+    """The LMS was changing the same record, which says nothing about the platform as a whole."""
 
     code = "LMS_CONTENDED"
     message = "The learning platform was changing the same record; it will be tried again."
@@ -58,9 +54,7 @@ class LmsContended(LmsUnavailable):
 
 
 class LmsDown(LmsUnavailable):
-    """The failure belongs to an outage the breaker has noticed: it is not this job's, so it uses up
-    no attempt.
-    """
+    """The failure belongs to an outage that the breaker has counted, so it uses up no attempt."""
 
     retry_after = timedelta(seconds=2)
     consumes_attempt = False
@@ -76,7 +70,7 @@ class LmsParked(LmsError):
 
 
 class LmsBusy(LmsError):
-    """Nothing was changed: another worker is dealing with the same learner and course."""
+    """Nothing was changed: another worker holds the lock of the same learner and course."""
 
     code = "LMS_BUSY"
     message = "Another worker is dealing with the same enrollment."
@@ -85,9 +79,7 @@ class LmsBusy(LmsError):
 
 
 class LmsThrottled(LmsError):
-    """The LMS asks for a pause. `retry_after` is kept between one second and one hour, whatever was
-    asked.
-    """
+    """The LMS asks for a pause; `retry_after` is limited to between one second and one hour."""
 
     code = "LMS_THROTTLED"
     message = "The learning platform asked us to slow down."
@@ -101,8 +93,9 @@ class LmsThrottled(LmsError):
 
 
 class LmsMisconfigured(LmsError):
-    """Address, key, roles or the customer's method are wrong: true of every job, so the platform is
-    parked and staff told.
+    """Address, key, roles or the customer's method are wrong, for every job.
+
+    The platform is parked, and staff are alerted.
     """
 
     code = "LMS_MISCONFIGURED"
@@ -112,9 +105,7 @@ class LmsMisconfigured(LmsError):
 
 
 class LmsDenied(LmsMisconfigured):
-    """A step was answered as misconfigured while the probe is green: about this job as far as we
-    know, so it uses up its attempts.
-    """
+    """A step was answered as misconfigured while the probe succeeds, so it uses up an attempt."""
 
     code = "LMS_DENIED"
     message = "The learning platform answers, but does not let us do this step."
@@ -123,7 +114,7 @@ class LmsDenied(LmsMisconfigured):
 
 
 class LmsRefused(LmsError):
-    """A definite no about this job; asking again gives the same answer."""
+    """The LMS refused this job; asking again gives the same answer."""
 
     code = "LMS_REFUSED"
     message = "The learning platform refused the enrollment."
@@ -152,9 +143,7 @@ class LmsDuplicate(LmsRefused):
 
 
 class LmsBrokenLink(LmsRefused):
-    """The course or the member of an enrollment does not exist; the text of the answer says
-    which.
-    """
+    """The course or the member of an enrollment does not exist; the text says which."""
 
     code = "LMS_BROKEN_LINK"
     message = "The learning platform does not know the course or the learner."

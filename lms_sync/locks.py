@@ -1,6 +1,4 @@
-"""A lock that is a row: held by one worker over all machines, and free again by itself when that
-worker is lost.
-"""
+"""A lock that is a row: held by one worker over all machines, for a lease at most."""
 
 import time
 import uuid
@@ -20,10 +18,10 @@ POLL_SECONDS = 0.1
 
 @contextmanager
 def held(name: str, *, lease: timedelta, wait: timedelta = timedelta(0)) -> Iterator[None]:
-    """Hold the lock inside the block, at most for `lease`; raises LmsBusy when somebody else still
-    has it after `wait`.
+    """Hold the lock inside the block, at most for `lease`.
 
-    Not for use inside a transaction: others must see the row.
+    Raises LmsBusy when another worker still has it after `wait`. Not for use inside a transaction,
+    where other workers do not see the row.
     """
     key, owner = sha256(name.encode()).hexdigest(), uuid.uuid4().hex
     give_up_at = time.monotonic() + wait.total_seconds()
@@ -44,7 +42,8 @@ def _acquire(key: str, owner: str, lease: timedelta) -> bool:
             key=key, defaults={"owner": owner, "until": now + lease}
         )
     except IntegrityError:
-        return False  # taken and given back between the two looks of get_or_create
+        # Another worker created the row and deleted it between the two reads of get_or_create.
+        return False
     if created or lock.until > now:
         return created
     return (
@@ -54,7 +53,5 @@ def _acquire(key: str, owner: str, lease: timedelta) -> bool:
 
 
 def forget_lapsed() -> int:
-    """Delete the locks of holders that were lost and that nobody has wanted since, and return how
-    many there were.
-    """
+    """Delete the locks of lost workers, and return how many there were."""
     return SyncLock.objects.filter(until__lt=timezone.now()).delete()[0]

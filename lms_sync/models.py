@@ -13,9 +13,7 @@ ALERT_EVERY = timedelta(hours=1)  # at most, for one platform and kind of incide
 
 
 class SyncJob(WorkItem):
-    """What the LMS has to be told: the outbox. Which cause it has is in `dedupe_key`; amounts and
-    ids are copied in.
-    """
+    """One change to make in the LMS, with its cause in `dedupe_key`; amounts and ids are copies."""
 
     ENROLL, REVOKE = "enroll", "revoke"
 
@@ -84,9 +82,7 @@ class DeadLetterQuerySet(models.QuerySet["DeadLetter"]):
 
 
 class DeadLetter(models.Model):
-    """A job that will not be tried again by itself, until staff replay or dismiss it: one for each
-    job.
-    """
+    """A job that has no attempts left, until staff replay or dismiss it: one for each job."""
 
     class Status(models.TextChoices):
         OPEN = "open", "Open"
@@ -94,7 +90,7 @@ class DeadLetter(models.Model):
         DISMISSED = "dismissed", "Dismissed"
 
     TRANSITIONS = {
-        # the job died again, whoever brought it back
+        # From each of them: the job was replayed, and is dead again.
         Status.OPEN: [Status.OPEN, Status.REPLAYED, Status.DISMISSED],
         Status.REPLAYED: [Status.OPEN, Status.DISMISSED],
         Status.DISMISSED: [Status.OPEN],
@@ -139,10 +135,10 @@ class PlatformStateQuerySet(models.QuerySet["PlatformState"]):
         return self.filter(state__in=PlatformState.BLOCKED)
 
     def quiet(self, now: datetime) -> "PlatformStateQuerySet":
-        """Those that answered when last heard of, which is a while ago, and are due for a look."""
-        unheard = Q(last_ok_at=None) | Q(last_ok_at__lte=now - WATCH_EVERY)
+        """Those whose breaker is closed, without a call for a minute, that are due for a ping."""
+        had_no_call = Q(last_ok_at=None) | Q(last_ok_at__lte=now - WATCH_EVERY)
         return self.filter(
-            unheard, Q(retry_at=None) | Q(retry_at__lte=now), state=PlatformState.State.CLOSED
+            had_no_call, Q(retry_at=None) | Q(retry_at__lte=now), state=PlatformState.State.CLOSED
         )
 
     def to_be_probed(self, now: datetime) -> "PlatformStateQuerySet":
@@ -153,9 +149,7 @@ class PlatformStateQuerySet(models.QuerySet["PlatformState"]):
 
 
 class PlatformState(models.Model):
-    """The circuit breaker of one platform, shared by all processes: every change is one guarded
-    UPDATE in `breaker`.
-    """
+    """The circuit breaker of one platform; each change is one guarded UPDATE in `breaker`."""
 
     class State(models.TextChoices):
         CLOSED = "closed", "Answering"
@@ -182,20 +176,20 @@ class PlatformState(models.Model):
     retry_at = models.DateTimeField(
         null=True,
         blank=True,
-        help_text="When the next probe, or the next look while it is quiet, is due.",
+        help_text="When the next probe is due, or the next ping while it is closed.",
     )
     probe_token = models.CharField(max_length=32, blank=True)
     incident = models.CharField(
         max_length=16, choices=Incident.choices, blank=True, help_text="Until a job succeeds."
     )
     alert_pending = models.BooleanField(
-        default=False, help_text="Staff have not been told of the incident yet."
+        default=False, help_text="Staff have not been alerted of the incident yet."
     )
-    unavailable_told_at = models.DateTimeField(
-        null=True, blank=True, help_text="When staff were last told that it is unavailable."
+    unavailable_alerted_at = models.DateTimeField(
+        null=True, blank=True, help_text="When staff were last alerted that it is unavailable."
     )
-    misconfigured_told_at = models.DateTimeField(
-        null=True, blank=True, help_text="When staff were last told that it is misconfigured."
+    misconfigured_alerted_at = models.DateTimeField(
+        null=True, blank=True, help_text="When staff were last alerted that it is misconfigured."
     )
     last_error = models.CharField(max_length=600, blank=True)
     last_ok_at = models.DateTimeField(null=True, blank=True)
@@ -217,7 +211,7 @@ class PlatformState(models.Model):
 
     @property
     def is_denying(self) -> bool:
-        """It answers the probe and refuses a step of some jobs all the same."""
+        """Whether it answers the probe and refuses a step of some jobs all the same."""
         return self.incident == self.Incident.MISCONFIGURED and not self.is_blocked
 
 

@@ -1,6 +1,4 @@
-"""What the LMS says about courses and learners, compared with what we sell. Requirements R030,
-R031.
-"""
+"""Compare the LMS's courses with ours, and read a learner's progress (requirements R030, R031)."""
 
 from dataclasses import dataclass
 
@@ -13,7 +11,7 @@ from lms_sync.errors import LmsMisconfigured, LmsRefused
 
 @dataclass(frozen=True)
 class Finding:
-    """Something about a published course that would keep its buyers out, or mislead them."""
+    """Something about a published course that would lock its buyers out, or mislead them."""
 
     course_slug: str
     problem: str
@@ -21,17 +19,14 @@ class Finding:
 
 
 def fetch_progress(*, platform: str, email: str, course_id: str) -> int:
-    """Return how far a learner is, 0 to 100. Frappe does not date a change of progress, so asking
-    is the only way.
-    """
+    """Return how far a learner is, 0 to 100."""
+    # Frappe keeps no date of a change of progress, so each enrollment is asked for by itself.
     driver = platform_for(platform, timeout=settings.LMS_TIMEOUT_INTERACTIVE)
     return driver.progress(email, course_id).percent
 
 
 def check_courses() -> list[Finding]:
-    """Return what is wrong with the LMS side of each published course; raises LmsUnavailable when
-    the LMS cannot be asked.
-    """
+    """Return what is wrong with each published course in the LMS. Raises LmsUnavailable."""
     return [
         finding
         for course in Course.objects.published().order_by("slug")
@@ -48,11 +43,6 @@ def check_course(course: Course) -> list[Finding]:
     if not facts.published:
         found.append(Finding(course.slug, "The course is not published in the LMS.", facts.title))
     if facts.title.casefold() != course.title.casefold():
-        found.append(
-            Finding(
-                course.slug,
-                f"The LMS calls it “{facts.title}”, we call it “{course.title}”.",
-                facts.title,
-            )
-        )
+        problem = f"The LMS calls it “{facts.title}”, we call it “{course.title}”."
+        found.append(Finding(course.slug, problem, facts.title))
     return found

@@ -1,19 +1,20 @@
-"""What may be kept of a conversation with the LMS: the facts, without secrets and without whole
-addresses and names.
-"""
+"""Make a call to the LMS fit to be stored: without secrets, whole addresses and names."""
 
 import re
 from collections.abc import Iterable
 
 MAX_KEPT = 4096
 HIDDEN = "[redacted]"
-_SECRET_NAMES = r"authorization|cookie|set-cookie|password|new_password|api_key|api_secret|secret|token|csrf_token|sid"  # noqa: S105 names, not values
+_CREDENTIALS = (
+    r"authorization|cookie|set-cookie|password|new_password|api_key|api_secret|secret|token"
+    r"|csrf_token|sid"
+)
 _PERSON_NAMES = (
     r"first_name|last_name|full_name|member_name|member_username|username|user_image|member_image"
 )
 _VALUE = r'"(?:[^"\\]|\\.)*"?|[^\s,;&}\]]+'
 _NAMED = re.compile(
-    rf"""(["']?\b(?:{_SECRET_NAMES}|{_PERSON_NAMES})["']?\s*[:=]\s*)({_VALUE})""", re.IGNORECASE
+    rf"""(["']?\b(?:{_CREDENTIALS}|{_PERSON_NAMES})["']?\s*[:=]\s*)({_VALUE})""", re.IGNORECASE
 )
 _SCHEMES = re.compile(r"\b(token|bearer|basic)\s+[\w\-.~+/=:]{6,}", re.IGNORECASE)
 _ADDRESS = re.compile(r"(?<![\w.+%'-])([\w+])[\w.+%'-]{0,139}?(@|%40)(?=[\w-])")
@@ -22,14 +23,12 @@ _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 
 
 def printable(text: str) -> str:
-    """Return the text without what a database or a terminal would choke on."""
+    """Return the text without characters that a database refuses or a terminal interprets."""
     return _UNPRINTABLE.sub("", text)
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """Hide keys, cookies, passwords, names and tracebacks, mask addresses, and keep at most 4
-    KB.
-    """
+    """Hide keys, cookies, passwords, names and tracebacks, mask addresses, and cut at 4 KB."""
     text = printable(text[: 4 * MAX_KEPT])
     for secret in secrets:
         if secret:

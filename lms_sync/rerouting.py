@@ -1,6 +1,4 @@
-"""Where a job goes: to what its course is called in the LMS by now, so that a wrong course id can
-be mended after the sale.
-"""
+"""Send a job to the present LMS course of its course, so that a wrong id can be corrected."""
 
 from django.utils import timezone
 
@@ -14,12 +12,11 @@ REROUTED = "rerouted"
 
 @atomic
 def follow_course(job: SyncJob, *, by: str) -> bool:
-    """Send a job that is brought back to where its course is in the LMS now, and return whether
-    that is another place.
+    """Point a job that is retried at the present LMS course of its course; return whether it moved.
 
-    Only a job to which the LMS gave no enrollment, and whose payload names the `course`: that of a
-    place which has, or had, access does not. What was changed, and by whom, is kept among the job's
-    attempts.
+    Only a job to which the LMS gave no enrollment, and whose payload names the `course`: the job of
+    an enrollment that has, or had, access names none. What was changed, and by whom, is kept among
+    the job's attempts.
     """
     named = str((job.payload or {}).get("course") or "")
     course = Course.objects.filter(pk=named).first() if named else None
@@ -44,7 +41,7 @@ def follow_course(job: SyncJob, *, by: str) -> bool:
         started_at=now,
         duration_ms=0,
         request=(
-            f"Nothing was sent. {by} brought the job back, and the course is now"
+            f"Nothing was sent. {by} retried the job, and the course is now"
             f" {course.lms_course_id} in {course.lms_platform} instead of {job.course_id} in"
             f" {job.platform}."
         ),

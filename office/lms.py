@@ -8,7 +8,7 @@ from office.decisions import NOBODY, Decision, Outcome
 
 RETRY_JOB = Decision(
     "Retry now",
-    run=dead_letters.bring_back,
+    run=dead_letters.retry,
     permission="replay",
     done="retried",
     statuses=(PENDING, DEAD),

@@ -49,7 +49,7 @@ class Migration(migrations.Migration):
                     "retry_at",
                     models.DateTimeField(
                         blank=True,
-                        help_text="When the next probe, or the next look while it is quiet, is due.",
+                        help_text="When the next probe is due, or the next ping while it is closed.",
                         null=True,
                     ),
                 ),
@@ -70,22 +70,22 @@ class Migration(migrations.Migration):
                 (
                     "alert_pending",
                     models.BooleanField(
-                        default=False, help_text="Staff have not been told of the incident yet."
+                        default=False, help_text="Staff have not been alerted of the incident yet."
                     ),
                 ),
                 (
-                    "unavailable_told_at",
+                    "unavailable_alerted_at",
                     models.DateTimeField(
                         blank=True,
-                        help_text="When staff were last told that it is unavailable.",
+                        help_text="When staff were last alerted that it is unavailable.",
                         null=True,
                     ),
                 ),
                 (
-                    "misconfigured_told_at",
+                    "misconfigured_alerted_at",
                     models.DateTimeField(
                         blank=True,
-                        help_text="When staff were last told that it is misconfigured.",
+                        help_text="When staff were last alerted that it is misconfigured.",
                         null=True,
                     ),
                 ),

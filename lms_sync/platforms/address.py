@@ -1,6 +1,8 @@
-"""Where the LMS may be. A base URL is checked when it is configured, and the addresses it resolves
-to at every connect, so that a name that later points inward is refused as well
-(contracts/reliability, row 83).
+"""Which address the LMS may have.
+
+A base URL is checked when it is configured, and the addresses that it resolves to at every connect,
+so that a name that later points into our network is refused as well (contracts/reliability, row
+83).
 """
 
 import ipaddress
@@ -18,9 +20,7 @@ _HOST_NAME = re.compile(
 
 
 def check_base_url(url: str) -> None:
-    """Raise LmsMisconfigured, with a sentence that says what to set, unless `url` can be the LMS's
-    base URL.
-    """
+    """Raise LmsMisconfigured, with what to set, unless `url` can be the LMS's base URL."""
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018 reading it validates it
@@ -32,8 +32,9 @@ def check_base_url(url: str) -> None:
 
 
 def check_key(key: str) -> None:
-    """Raise LmsMisconfigured unless the key has the form `key:secret`; Frappe takes a malformed one
-    for a guest's.
+    """Raise LmsMisconfigured unless the key has the form `key:secret`.
+
+    Frappe answers a malformed key as if a guest had asked, without an error.
     """
     name, _, secret = key.partition(":")
     if not name or not secret or not key.isascii() or not key.isprintable() or " " in key:
@@ -54,7 +55,7 @@ def _form_problem(url: str, parts: SplitResult) -> str:
         ("?" in url or "#" in url, "must not contain '?' or '#'."),
         (
             not url.isprintable() or " " in url or "\\" in url,
-            "contains a character that has no place in an address.",
+            "contains a character that no address has.",
         ),
     )
     return next((problem for failed, problem in checks if failed), "")
@@ -74,9 +75,7 @@ def _host_problem(parts: SplitResult) -> str:
 
 
 def check_resolved(host: str, addresses: Iterable[str]) -> None:
-    """Raise LmsMisconfigured when a host resolves to an address inside our own network and is not
-    listed as allowed.
-    """
+    """Raise LmsMisconfigured when a host resolves to a private address that is not allowed."""
     if not may_be_private(host) and any(is_private(address) for address in addresses):
         raise LmsMisconfigured(
             f"The host {host} resolves to a private address. List it in LMS_PRIVATE_HOSTS if that"
@@ -89,9 +88,7 @@ def may_be_private(host: str) -> bool:
 
 
 def is_private(host: str) -> bool:
-    """Tell whether a literal address is not a public one; an IPv4 address inside an IPv6 one counts
-    as itself.
-    """
+    """Return whether an address is not public; an IPv4 one inside an IPv6 one counts as itself."""
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:

@@ -1,6 +1,4 @@
-"""What every learning platform must be able to do. Drivers raise `lms_sync.errors.LmsError`
-subclasses and nothing else.
-"""
+"""What every driver of a learning platform does; it raises subclasses of LmsError only."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -46,12 +44,10 @@ class CourseFacts:
 
 class Platform(Protocol):
     def enroll(self, request: EnrollRequest) -> str:
-        """Make sure the learner is enrolled exactly once, and return the platform's id of the
-        enrollment.
-        """
+        """Ensure that the learner is enrolled exactly once; return the enrollment's id there."""
 
     def revoke(self, email: str, course_id: str) -> int:
-        """Make sure the learner is not enrolled, and return how many enrollments were removed."""
+        """Ensure that the learner is not enrolled, and return how many enrollments were removed."""
 
     def find(self, email: str, course_id: str) -> list[Found]:
         """Return the learner's enrollments in the course, oldest first: normally none or one."""
@@ -60,9 +56,7 @@ class Platform(Protocol):
         """Return how far the learner is; raises LmsNotEnrolled."""
 
     def ping(self) -> str:
-        """Return whom the platform takes us for; raises when it could not serve an enrollment
-        now.
-        """
+        """Return the user that our key belongs to; raise when no enrollment could be made now."""
 
     def course(self, course_id: str) -> CourseFacts:
         """Return the platform's facts about a course; raises LmsCourseUnknown."""

@@ -1,9 +1,8 @@
-"""One HTTP call to the LMS, from start to end within a limit of time and size, and a redacted note
-of it.
+"""One HTTP call to the LMS within a limit of time and size, and a redacted note of it.
 
-No cookie jar (a login cookie makes Frappe ask for a CSRF token), no redirects (the key would go
-along), no proxies or .netrc from the environment, no retries: whether to ask again is decided where
-the meaning of the call is known.
+No cookie jar (a login cookie makes Frappe ask for a CSRF token), no redirects (the key would be
+sent to their target), no proxies or .netrc from the environment, no retries: whether to ask again
+is decided where the meaning of the call is known.
 """
 
 import http.client
@@ -31,7 +30,7 @@ _threads = threading.local()
 
 
 @dataclass(frozen=True)
-class Ask:
+class Request:
     method: str
     path: str
     query: Mapping[str, str] | None
@@ -74,9 +73,7 @@ class Exchange:
 
 @dataclass
 class Client:
-    """Speaks to one base URL with one key. `timeout` is for a call, `budget` for all calls of this
-    client together.
-    """
+    """Calls one base URL with one key: `timeout` is for a call, `budget` for all its calls."""
 
     base_url: str
     authorization: str
@@ -89,24 +86,25 @@ class Client:
     def call(
         self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: str = ""
     ) -> Answer:
-        """Send one request and return the whole answer, whatever its status; raises LmsUnavailable
-        when there is none.
+        """Send one request and return the whole answer, whatever its status.
+
+        Raises LmsUnavailable when there is none.
         """
-        ask, began = Ask(method, path, query, body), time.monotonic()
+        request, began = Request(method, path, query, body), time.monotonic()
         try:
-            answer = self._send(ask)
+            answer = self._send(request)
         except FAILURES as error:
             failure = unavailable(error)
-            self._note(ask, failure.explanation, began=began)
+            self._note(request, failure.explanation, began=began)
             raise failure from error
         except LmsUnavailable as error:
-            self._note(ask, error.explanation, status=error.lms_status, began=began)
+            self._note(request, error.explanation, status=error.lms_status, began=began)
             raise
-        self._note(ask, answer.body.decode(errors="replace"), status=answer.status, began=began)
+        self._note(request, answer.body.decode(errors="replace"), status=answer.status, began=began)
         return answer
 
-    def _send(self, ask: Ask) -> Answer:
-        with total_deadline(self._seconds_left()), self._open(ask) as response:
+    def _send(self, request: Request) -> Answer:
+        with total_deadline(self._seconds_left()), self._open(request) as response:
             content = response.raw.read(MAX_BODY + 1, decode_content=True)
         if len(content) > MAX_BODY:
             raise LmsUnreadable(
@@ -114,13 +112,13 @@ class Client:
             )
         return Answer(response.status_code, response.headers, content)
 
-    def _open(self, ask: Ask) -> requests.Response:
+    def _open(self, request: Request) -> requests.Response:
         return session().request(
-            ask.method,
-            f"{self.base_url}{ask.path}",
-            params=ask.query,
-            data=ask.body.encode() or None,
-            headers=self._headers(ask.body),
+            request.method,
+            f"{self.base_url}{request.path}",
+            params=request.query,
+            data=request.body.encode() or None,
+            headers=self._headers(request.body),
             timeout=(settings.LMS_CONNECT_TIMEOUT.total_seconds(), self.timeout.total_seconds()),
             allow_redirects=False,
             stream=True,
@@ -142,11 +140,13 @@ class Client:
             raise TimeoutError("no time is left for another call")
         return min(left, self.timeout.total_seconds())
 
-    def _note(self, ask: Ask, answered: str, *, status: int | None = None, began: float) -> None:
+    def _note(
+        self, request: Request, answered: str, *, status: int | None = None, began: float
+    ) -> None:
         duration = timedelta(seconds=time.monotonic() - began)
         self.journal.append(
             Exchange(
-                redact(ask.text, self.secrets), redact(answered, self.secrets), status, duration
+                redact(request.text, self.secrets), redact(answered, self.secrets), status, duration
             )
         )
 
@@ -168,8 +168,9 @@ def _new_session() -> requests.Session:
 
 
 def unavailable(error: BaseException) -> LmsUnavailable:
-    """Say in words what kept the answer away. `kind` in the details is dns, tls, timeout, refused
-    or broken.
+    """Return the error that says why there is no answer.
+
+    `kind` in its details is dns, tls, timeout, refused or broken.
     """
     causes = _causes(error)
     for kind, types, words in _KINDS:
@@ -199,9 +200,7 @@ _KINDS: tuple[tuple[str, tuple[type[BaseException], ...], str], ...] = (
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    """Return the error and everything inside it: urllib3 and requests wrap one another as
-    arguments, causes and reasons.
-    """
+    """Return the error and all that it wraps, which urllib3 puts into arguments and reasons too."""
     found: list[BaseException] = []
     queue: list[object] = [error]
     while queue:

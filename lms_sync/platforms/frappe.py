@@ -1,7 +1,7 @@
 """The `rest` driver: a stock Frappe LMS, through its documents.
 
 The LMS does not keep (member, course) unique, so this driver does: ask first, create, and ask again
-whenever the answer is lost or a refusal. Source: contracts/frappe, sections 4, 5, 7 and 12.
+after a lost answer or a refusal. Source: contracts/frappe, sections 4, 5, 7 and 12.
 """
 
 import json
@@ -57,9 +57,7 @@ class FrappeRest:
         return read_id(document.get("name") if isinstance(document, dict) else None)
 
     def _enrolled_after_all(self, request: EnrollRequest, error: LmsError) -> str:
-        """Return the enrollment that exists in spite of the answer, or raise what the answer
-        meant.
-        """
+        """Return the enrollment that exists in spite of the error, or raise the error."""
         try:
             rows = self.find(request.email, request.course_id)
         except LmsError:
@@ -139,9 +137,7 @@ class FrappeRest:
 
 
 def _is_about(row: Any, email: str, course_id: str) -> bool:
-    """A server that ignores the filter must not make a stranger's enrollment pass for the
-    learner's.
-    """
+    """Return whether a row is the learner's: a server that ignores the filter returns others'."""
     if not isinstance(row, dict):
         return False
     return (
@@ -151,9 +147,7 @@ def _is_about(row: Any, email: str, course_id: str) -> bool:
 
 
 def _precise(error: LmsError, request: EnrollRequest) -> LmsError:
-    """Tell an unknown course, which stays unknown, from a member removed in this moment, whom the
-    next attempt creates.
-    """
+    """Say whether the course is unknown, for good, or the user, whom the next attempt creates."""
     if not isinstance(error, LmsBrokenLink):
         return error
     if request.email.lower() in error.reason.lower() and request.course_id not in error.reason:
@@ -162,9 +156,7 @@ def _precise(error: LmsError, request: EnrollRequest) -> LmsError:
 
 
 def read_percent(candidate: Any) -> int:
-    """Return progress as a whole percentage from 0 to 100, rounded down; raises LmsUnreadable for
-    what is no number.
-    """
+    """Return progress as a whole percentage, 0 to 100, rounded down. Raises LmsUnreadable."""
     try:
         return int(max(Decimal(0), min(Decimal(100), Decimal(str(candidate or 0)))))
     except (InvalidOperation, ValueError) as error:

@@ -1,5 +1,7 @@
-"""What an answer of Frappe means. Decided on status and `exc_type`, then on the text; never on the
-traceback, which a setting of the server hides. Source: contracts/frappe, sections 1, 4, 8.
+"""What an answer of Frappe means: decided on status and `exc_type`, then on the text.
+
+Never on the traceback, which a setting of the server hides. Source: contracts/frappe, sections 1,
+4, 8.
 """
 
 import json
@@ -86,9 +88,7 @@ RULES = (
 
 
 def value(answer: Answer, key: str) -> Any:
-    """Return what a good answer carries under `key` ("data" or "message"); raises the LmsError that
-    a bad one means.
-    """
+    """Return what a good answer has under `key`, data or message; raise what a bad one means."""
     payload = answer.json()
     good = 200 <= answer.status < 300 and isinstance(payload, dict) and key in payload
     if not good or "exc_type" in payload or "exc" in payload:
@@ -112,7 +112,7 @@ def meaning(answer: Answer, payload: Any) -> LmsError:
 
 
 def lacks_method(answer: Answer) -> bool:
-    """Tell whether Frappe says that it has no such method: 417, not 404."""
+    """Return whether Frappe says that it has no such method: by 417, not by 404."""
     payload = answer.json()
     return isinstance(payload, dict) and MISSING_METHOD.fits(
         answer.status, "", message_text(payload)
@@ -120,13 +120,11 @@ def lacks_method(answer: Answer) -> bool:
 
 
 def message_text(document: dict[str, Any]) -> str:
-    """Return the words of an error, from `_server_messages`: a JSON string with a list of JSON
-    strings, with HTML in them.
-    """
-    said = [_one_message(item) for item in _list_in(document.get("_server_messages"))]
-    if not said and document.get("_error_message"):
-        said = [str(document["_error_message"])]
-    return plain(" ".join(said))
+    """Return the text of an error: `_server_messages` is a JSON list of JSON strings with HTML."""
+    texts = [_one_message(item) for item in _list_in(document.get("_server_messages"))]
+    if not texts and document.get("_error_message"):
+        texts = [str(document["_error_message"])]
+    return plain(" ".join(texts))
 
 
 def plain(text: Any) -> str:
@@ -159,19 +157,16 @@ def _decoded(text: Any) -> Any:
 
 
 def _wait(answer: Answer) -> timedelta:
-    """Return how long to wait; a limit that names no time resets within the hour when it is the one
-    on new users (417).
-    """
-    return (
-        LONGEST_WAIT
-        if answer.status == 417
-        else retry_after(answer.headers.get("Retry-After", ""), timezone.now())
-    )
+    """Return how long to wait; the limit on new users (417) names no time, and lasts an hour."""
+    if answer.status == 417:
+        return LONGEST_WAIT
+    return retry_after(answer.headers.get("Retry-After", ""), timezone.now())
 
 
 def retry_after(header: str, now: datetime) -> timedelta:
-    """Read a Retry-After header, seconds or HTTP-date; what cannot be read counts as one minute,
-    absurd figures are cut.
+    """Return the pause of a Retry-After header, in seconds or a date, at most LONGEST_WAIT.
+
+    One that cannot be read counts as one minute.
     """
     ceiling = int(LONGEST_WAIT.total_seconds())
     try:

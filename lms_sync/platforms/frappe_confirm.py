@@ -41,9 +41,7 @@ class FrappeConfirm(FrappeRest):
         return result.get("success") is True and result.get("exists") is True
 
     def _result(self, method: str, path: str, *, body: str = "") -> dict[str, Any]:
-        """Return the method's own object, whether Frappe has wrapped it in `message` or a proxy has
-        unwrapped it.
-        """
+        """Return the method's own object, in `message` or, behind some proxies, bare."""
         answer = self.client.call(method, path, body=body)
         payload = answer.json()
         bare = answer.status == 200 and isinstance(payload, dict) and "success" in payload
@@ -63,8 +61,9 @@ class FrappeConfirm(FrappeRest):
         return user
 
     def _check_method(self) -> None:
-        """Look for the method's module through its harmless neighbor: whatever it answers, it is
-        there unless 417 says not.
+        """Raise unless the method is installed.
+
+        Another method of its module is called, which changes nothing: 417 says that there is none.
         """
         answer = self.client.call("GET", COURSE_INFO, query={"course_id": ""})
         if lacks_method(answer):
@@ -72,9 +71,7 @@ class FrappeConfirm(FrappeRest):
 
 
 def confirmation(request: EnrollRequest) -> str:
-    """Return the body as JSON text. The amount is in major units and never passes through a
-    float.
-    """
+    """Return the body as JSON text, with the amount in major units as an exact decimal."""
     known: dict[str, Any] = {
         "user_email": request.email,
         "course_id": request.course_id,

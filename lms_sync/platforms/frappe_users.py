@@ -1,8 +1,8 @@
 """Find or create the learner's user in Frappe. Source: contracts/frappe, section 3.
 
-One at a time over all workers, because concurrent creation deadlocks; always with a first name that
-has a letter or a digit in it, because without one Frappe hangs; always with a user name of its own,
-because two Ashas would collide.
+One at a time over all workers, because concurrent creation deadlocks in Frappe; always with a first
+name that has a letter or a digit in it, because without one Frappe hangs; always with a user name
+of its own, because the one that Frappe makes of the first name is taken by the second Asha.
 """
 
 import json
@@ -26,18 +26,19 @@ from lms_sync.platforms.frappe_answers import value
 COLLECTION = "/api/resource/User"
 CREATION_LOCK = "frappe:create-user"
 MAX_NAME = 140
-WAIT_FOR_TURN = timedelta(seconds=5)
+LONGEST_WAIT_FOR_LOCK = timedelta(seconds=5)
 LEASE_MARGIN = timedelta(seconds=15)
 FALLBACK_NAME = "Learner"
 
 
 def ensure_user(client: Client, email: str, *, full_name: str) -> None:
-    """Make sure the LMS has a user with this e-mail. Raises LmsBusy when other workers' creations
-    take too long.
+    """Ensure that the LMS has a user with this e-mail.
+
+    Raises LmsBusy when other workers hold the lock for too long.
     """
     if user_exists(client, email):
         return
-    with locks.held(CREATION_LOCK, lease=client.budget + LEASE_MARGIN, wait=WAIT_FOR_TURN):
+    with locks.held(CREATION_LOCK, lease=client.budget + LEASE_MARGIN, wait=LONGEST_WAIT_FOR_LOCK):
         _create(client, email, full_name)
 
 
@@ -59,7 +60,7 @@ def _create(client: Client, email: str, full_name: str) -> None:
 
 
 def _accept_if_created(client: Client, email: str, error: LmsError) -> None:
-    """A lost answer or a collision may hide a user that is there; only the LMS knows."""
+    """Raise the error unless the user exists, as it may after a lost answer or a collision."""
     if user_exists(client, email):
         return
     raise LmsContended(error.reason, **error.details) if isinstance(error, LmsDuplicate) else error

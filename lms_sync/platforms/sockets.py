@@ -54,8 +54,10 @@ class DeadlineSSLSocket(ssl.SSLSocket):
 
 
 def open_socket(host: str, port: int, *, timeout: float) -> socket.socket:
-    """Resolve, check every address, and connect to the first that answers: what was checked is what
-    is connected to.
+    """Resolve, check every address, and connect to the first that answers.
+
+    The connection is made to an address that was checked, never to the name, which may resolve to
+    another address a moment later.
     """
     found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
     check_resolved(host.strip("[]"), [str(target[0]) for *_, target in found])
@@ -116,9 +118,7 @@ class CheckedHTTPSPool(urllib3.connectionpool.HTTPSConnectionPool):
 
 
 class CheckedAdapter(HTTPAdapter):
-    """Sends through connections with a deadline and checked addresses, without retries of its
-    own.
-    """
+    """Sends through connections with a deadline and checked addresses, without retries."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         context = ssl.create_default_context()

@@ -49,9 +49,7 @@ def from_the_enrollment(enrollment: Enrollment) -> bool:
 
 
 def from_the_job(enrollment: Enrollment) -> bool:
-    return dead_letters.bring_back(
-        SyncJob.objects.get(dedupe_key=lms_jobs.job_key(enrollment)), by=BOSS
-    )
+    return dead_letters.retry(SyncJob.objects.get(dedupe_key=lms_jobs.job_key(enrollment)), by=BOSS)
 
 
 def from_the_letter(enrollment: Enrollment) -> bool:

@@ -290,7 +290,7 @@ def test_staff_are_told_of_one_kind_of_incident_once_an_hour(state: PlatformStat
     for _ in range(4):
         flap(state)
         assert [breaker.clear_alert(alert) for alert in breaker.pending_alerts()] == [False]
-    PlatformState.objects.update(unavailable_told_at=timezone.now() - timedelta(minutes=61))
+    PlatformState.objects.update(unavailable_alerted_at=timezone.now() - timedelta(minutes=61))
     assert [breaker.clear_alert(alert) for alert in breaker.pending_alerts()] == [True]
     assert breaker.pending_alerts() == []
 

@@ -148,7 +148,7 @@ def test_a_dismissed_letter_leaves_the_job_dead_and_may_still_be_replayed() -> N
 def test_a_job_that_is_brought_back_takes_its_letter_along(status: str) -> None:
     letter = letter_of(dead_job())
     DeadLetter.objects.update(status=status)
-    assert dead_letters.bring_back(letter.job, by="boss@example.com")
+    assert dead_letters.retry(letter.job, by="boss@example.com")
     letter.refresh_from_db()
     assert (letter.status, letter.resolved_by, letter.note) == (
         "replayed",
@@ -162,7 +162,7 @@ def test_a_job_that_is_brought_back_takes_its_letter_along(status: str) -> None:
 def test_a_job_that_neither_waits_nor_is_dead_is_not_brought_back(status: str) -> None:
     letter = letter_of(dead_job())
     SyncJob.objects.update(status=status)
-    assert not dead_letters.bring_back(letter.job, by="boss@example.com")
+    assert not dead_letters.retry(letter.job, by="boss@example.com")
     assert (SyncJob.objects.get().status, DeadLetter.objects.get().status) == (status, "open")
 
 
@@ -171,7 +171,7 @@ def test_a_waiting_job_is_due_at_once_and_keeps_its_attempts() -> None:
     SyncJob.objects.update(
         status=PENDING, attempts=3, next_attempt_at=job.created_at + timedelta(hours=1)
     )
-    assert dead_letters.bring_back(job, by="boss@example.com")
+    assert dead_letters.retry(job, by="boss@example.com")
     assert (
         SyncJob.objects.due(timezone.now()).count(),
         SyncJob.objects.get().attempts,
@@ -182,7 +182,7 @@ def test_a_waiting_job_is_due_at_once_and_keeps_its_attempts() -> None:
 def test_a_job_of_which_many_want_a_new_life_has_one_and_an_open_letter_no_more() -> None:
     job = letter_of(dead_job()).job
     results = race(
-        lambda n: dead_letters.bring_back(SyncJob.objects.get(pk=job.pk), by=f"{n}@example.com"),
+        lambda n: dead_letters.retry(SyncJob.objects.get(pk=job.pk), by=f"{n}@example.com"),
         threads=6,
     )
     assert winners(results) >= 1

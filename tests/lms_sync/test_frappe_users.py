@@ -216,7 +216,7 @@ def test_the_control_without_the_lock_does_deadlock(sandbox: Sandbox) -> None:
 def test_who_waits_too_long_for_the_turn_is_told_to_come_back(
     sandbox: Sandbox, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(frappe_users, "WAIT_FOR_TURN", timedelta(seconds=0.2))
+    monkeypatch.setattr(frappe_users, "LONGEST_WAIT_FOR_LOCK", timedelta(seconds=0.2))
     with locks.held(CREATION_LOCK, lease=timedelta(minutes=1)):
         assert isinstance(refused(), LmsBusy)
     assert sandbox.calls("lms", CREATE) == []

@@ -41,7 +41,7 @@ def replay(job: SyncJob) -> bool:
 
 
 def bring_back(job: SyncJob) -> bool:
-    return dead_letters.bring_back(job, by=BOSS)
+    return dead_letters.retry(job, by=BOSS)
 
 
 @pytest.mark.parametrize("way", [replay, bring_back])

@@ -97,7 +97,7 @@ def test_an_outage_that_lasts_is_told_as_soon_as_its_hour_comes(
     sweep()
     assert len(alerts()) == 1
     an_hour_ago = timezone.now() - timedelta(minutes=61)
-    PlatformState.objects.update(unavailable_told_at=an_hour_ago)
+    PlatformState.objects.update(unavailable_alerted_at=an_hour_ago)
     sweep()
     assert len(alerts()) == 2
     sandbox.heal()

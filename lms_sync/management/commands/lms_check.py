@@ -36,6 +36,6 @@ class Command(BaseCommand):
 
     def _show(self, result: Result) -> None:
         mark = self.style.SUCCESS("ok     ") if result.ok else self.style.ERROR("PROBLEM")
-        self.stdout.write(f"{mark} {result.step}: {result.said}")
+        self.stdout.write(f"{mark} {result.step}: {result.message}")
         if result.advice:
             self.stdout.write(f"        {result.advice}")

@@ -102,7 +102,7 @@ def test_somebody_who_cancels_and_signs_in_at_once_gets_a_new_code(visitor, mail
         assert len(mailoutbox) == number
 
 
-def test_whose_password_is_right_is_not_told_of_failed_attempts(visitor, mailoutbox):
+def test_whose_password_is_right_reads_nothing_of_failed_attempts(visitor, mailoutbox):
     User.objects.create_user("new@example.com", PASSWORD)
     for _ in range(3):
         sign_in(Client(), "new@example.com")

@@ -35,7 +35,7 @@ def test_filters_are_written_back_into_an_address():
 
 
 @pytest.fixture
-def shelf(db):
+def courses_on_sale(db):
     make_course(slug="sql", category="data", level="beginner", price=14900)
     make_course(slug="ml", category="data", level="advanced", price=119000)
     make_course(slug="aid", category="health", level="beginner", price=4900)
@@ -62,29 +62,29 @@ def slugs(found) -> set[str]:
         (Filters(category="creative"), set()),
     ],
 )
-def test_filters_narrow_what_is_on_sale(shelf, filters, found):
+def test_filters_narrow_what_is_on_sale(courses_on_sale, filters, found):
     catalogue = browse(filters)
     assert slugs(catalogue) == found
     assert catalogue.total == len(found)
 
 
-def test_every_price_is_in_exactly_one_band(shelf):
+def test_every_price_is_in_exactly_one_band(courses_on_sale):
     found = [slug for band in PRICE_BANDS for slug in slugs(browse(Filters(price=band)))]
     assert sorted(found) == ["aid", "ml", "security", "sql", "yen"]
 
 
-def test_counts_by_subject_leave_the_chosen_subject_out(shelf):
+def test_counts_by_subject_leave_the_chosen_subject_out(courses_on_sale):
     catalogue = browse(Filters(category="health", level="beginner"))
     assert catalogue.counts == {"data": 2, "health": 1, "business": 1}
     assert catalogue.total == 1
 
 
-def test_the_total_counts_all_pages(shelf):
+def test_the_total_counts_all_pages(courses_on_sale):
     catalogue = browse(Filters(), limit=2)
     assert (len(catalogue.page.rows), catalogue.total, catalogue.page.has_more) == (2, 5, True)
 
 
-def test_a_page_of_the_catalogue_takes_two_statements(shelf):
+def test_a_page_of_the_catalogue_takes_two_statements(courses_on_sale):
     with statements() as found:
         browse(Filters(q="course", category="data", level="beginner", price="free"))
     assert len(found) == 2

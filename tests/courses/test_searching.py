@@ -28,7 +28,7 @@ def test_words_are_compared_without_case_and_once_each():
 
 
 @pytest.fixture
-def shelf(db):
+def courses_on_sale(db):
     make_course(
         slug="percent", title="100% cotton", summary="Weaving at home.", category="creative"
     )
@@ -81,16 +81,18 @@ def shelf(db):
         ("teaching", {"accents"}),
     ],
 )
-def test_every_word_is_looked_for_literally_in_title_summary_and_category(shelf, query, found):
+def test_every_word_is_looked_for_literally_in_title_summary_and_category(
+    courses_on_sale, query, found
+):
     assert set(Course.objects.search(query).values_list("slug", flat=True)) == found
 
 
-def test_an_empty_query_finds_everything(shelf):
+def test_an_empty_query_finds_everything(courses_on_sale):
     assert Course.objects.search(" \0 ").count() == 5
 
 
 @pytest.mark.parametrize("query", ["(a+)+$" * 17_000, "%" * 100_000, "a b " * 25_000])
-def test_a_huge_query_is_answered_quickly(shelf, query):
+def test_a_huge_query_is_answered_quickly(courses_on_sale, query):
     started = time.perf_counter()
     list(Course.objects.search(query))
     assert time.perf_counter() - started < 0.5

@@ -12,8 +12,7 @@ from tests.sandbox_client import Sandbox
 
 @pytest.fixture(autouse=True)
 def _invariants_hold(request: pytest.FixtureRequest, db: None) -> Iterator[None]:
-    """Whatever a test did, everything that must hold holds after it; a test that breaks one on
-    purpose says so.
+    """Check the invariants after a test; one that breaks an invariant on purpose is marked.
 
     What one thread does alone comes to the same on every engine, so it is asked about on SQLite.
     What is undecided between several, or cut off, is asked about on all three: here after a race,

@@ -1,5 +1,6 @@
-"""A job that died: told each time, brought back one way everywhere, closed when it is done, and
-mended where its course is wrong.
+"""A job that died: reported each time, retried in one way everywhere, and closed when it is done.
+
+A wrong course id is corrected, and the job follows it.
 """
 
 from collections.abc import Callable
@@ -60,18 +61,18 @@ WAYS = [from_the_enrollment, from_the_job, from_the_letter]
 
 
 def died(client: Client, **course: Any) -> Enrollment:
-    """Buy a course that the LMS refuses, and return the place after its job has died."""
+    """Buy a course that the LMS refuses, and return the enrollment after its job has died."""
     enrollment = buy(client, **course)
     assert run_lms_job().status == "dead"
     return enrollment
 
 
-# --- every death is told --------------------------------------------------------------------------
+# --- every death is reported ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dismissed", [False, True], ids=["open", "dismissed"])
 @pytest.mark.parametrize("bring_back", WAYS)
-def test_a_job_that_dies_again_is_told_again(
+def test_a_job_that_dies_again_is_reported_again(
     buyer: Client, lms: Sandbox, bring_back: Callable, dismissed: bool
 ) -> None:
     """Requirement R135, whichever way the job came back and whatever had become of its letter."""
@@ -163,7 +164,7 @@ def test_a_learner_whose_job_was_brought_back_reads_that_it_goes_on(
     assert (enrollment.lms_status, describe(enrollment).state) == ("retrying", "retrying")
 
 
-def test_a_free_place_whose_job_is_at_it_again_is_not_rolled_back(
+def test_a_free_enrollment_whose_job_is_at_it_again_is_not_rolled_back(
     buyer: Client, lms: Sandbox
 ) -> None:
     course = make_course()
@@ -182,11 +183,11 @@ def test_a_free_place_whose_job_is_at_it_again_is_not_rolled_back(
 
 
 @pytest.mark.parametrize("bring_back", WAYS)
-def test_a_mended_course_id_is_what_the_job_and_its_place_go_by(
+def test_a_corrected_course_id_is_what_the_job_and_its_enrollment_go_by(
     buyer: Client, lms: Sandbox, bring_back: Callable
 ) -> None:
     enrollment = died(buyer, lms_course_id="wrong-id")
-    mend("right-id")
+    correct("right-id")
     assert bring_back(enrollment)
     assert run_lms_job().status == "done"
     enrollment.refresh_from_db()
@@ -204,9 +205,11 @@ def test_a_mended_course_id_is_what_the_job_and_its_place_go_by(
     assert event.note == "In the LMS it is right-id in frappe, not wrong-id in frappe."
 
 
-def test_nothing_moves_by_itself_and_a_place_with_access_never(buyer: Client, lms: Sandbox) -> None:
+def test_nothing_moves_by_itself_and_an_enrollment_with_access_never(
+    buyer: Client, lms: Sandbox
+) -> None:
     enrollment = buy(buyer, lms_course_id="right-id")
-    mend("another-id")
+    correct("another-id")
     assert run_lms_job().status == "done"
     assert not from_the_enrollment(enrollment)
     assert not from_the_job(enrollment)
@@ -214,17 +217,15 @@ def test_nothing_moves_by_itself_and_a_place_with_access_never(buyer: Client, lm
     assert (enrollment.lms_course_id, SyncJob.objects.get().course_id) == ("right-id", "right-id")
 
 
-def test_access_that_is_given_back_is_given_where_it_was(buyer: Client, lms: Sandbox) -> None:
-    """The learner may be enrolled under the old id still: another one would make two places of
-    one.
-    """
+def test_access_that_is_given_again_is_given_where_it_was(buyer: Client, lms: Sandbox) -> None:
+    """The learner may be enrolled under the old id still: under another they would be twice."""
     enrollment = buy(buyer, lms_course_id="right-id")
     run_lms_job()
     payment = enrollment.payments.get()
-    told = refund_of(payment)
-    deliver(buyer, refunded(told))
-    deliver(buyer, refunded({**told, "status": "failed"}, "refund.failed"))
-    mend("another-id")
+    refund = refund_of(payment)
+    deliver(buyer, refunded(refund))
+    deliver(buyer, refunded({**refund, "status": "failed"}, "refund.failed"))
+    correct("another-id")
     enrollment.refresh_from_db()
     assert from_the_enrollment(enrollment)
     SyncJob.objects.filter(status="pending").update(next_attempt_at=timezone.now())
@@ -233,11 +234,11 @@ def test_access_that_is_given_back_is_given_where_it_was(buyer: Client, lms: San
     assert (enrollment.has_access, enrollment.lms_course_id) == (True, "right-id")
 
 
-def test_a_refund_after_the_mend_takes_access_away_where_it_was_given(
+def test_a_refund_after_the_correction_revokes_access_where_it_was_given(
     buyer: Client, lms: Sandbox
 ) -> None:
     enrollment = died(buyer, lms_course_id="wrong-id")
-    mend("right-id")
+    correct("right-id")
     from_the_enrollment(enrollment)
     assert run_lms_job().status == "done"
     deliver(buyer, refunded(refund_of(enrollment.payments.get())))
@@ -251,11 +252,11 @@ def test_a_refund_after_the_mend_takes_access_away_where_it_was_given(
 
 
 @pytest.mark.engines("postgres")
-def test_a_refund_that_read_the_place_before_the_mend_takes_access_away_where_it_is(
+def test_a_refund_that_read_the_enrollment_before_the_correction_revokes_access_where_it_is(
     buyer: Client, lms: Sandbox
 ) -> None:
     enrollment = died(buyer, lms_course_id="wrong-id")
-    mend("right-id")
+    correct("right-id")
     from_the_enrollment(enrollment)
     with rival_before(
         'UPDATE "enrollments_enrollment" SET "status"', lambda: drain(LMS_JOBS, limit=1)
@@ -271,9 +272,11 @@ def test_a_refund_that_read_the_place_before_the_mend_takes_access_away_where_it
     )
 
 
-def test_a_place_that_was_refunded_meanwhile_is_left_as_it_was(buyer: Client, lms: Sandbox) -> None:
+def test_an_enrollment_that_was_refunded_meanwhile_is_left_as_it_was(
+    buyer: Client, lms: Sandbox
+) -> None:
     enrollment = died(buyer, lms_course_id="wrong-id")
-    mend("right-id")
+    correct("right-id")
     from_the_letter(enrollment)
     deliver(buyer, refunded(refund_of(enrollment.payments.get())))
     SyncJob.objects.filter(status="pending").update(next_attempt_at=timezone.now())
@@ -287,7 +290,7 @@ def test_a_place_that_was_refunded_meanwhile_is_left_as_it_was(buyer: Client, lm
     assert DeadLetter.objects.get().status == "replayed"
 
 
-def mend(lms_course_id: str) -> None:
+def correct(lms_course_id: str) -> None:
     course = Course.objects.get()
     course.lms_course_id = lms_course_id
     course.save()
@@ -312,7 +315,7 @@ def test_a_course_of_a_platform_without_a_driver_cannot_be_bought(
     assert Enrollment.objects.count() == 0
 
 
-def test_who_had_bought_it_waits_visibly_and_gets_in_once_the_course_is_mended(
+def test_who_had_bought_it_waits_visibly_and_gets_in_once_the_course_is_corrected(
     buyer: Client, sandbox: Sandbox
 ) -> None:
     course = strand(make_course())

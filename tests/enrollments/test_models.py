@@ -70,7 +70,7 @@ def test_at_most_one_open_payment_for_each_enrollment() -> None:
         make_payment(enrollment, attempt=2)
 
 
-def test_a_live_place_in_another_course_or_of_another_person_is_no_obstacle() -> None:
+def test_a_live_enrollment_in_another_course_or_of_another_person_is_no_obstacle() -> None:
     enrollment, _ = make_pending()
     make_pending(enrollment.course)
     make_pending(make_course(), email=enrollment.email)
@@ -94,7 +94,7 @@ def test_what_is_spent_is_derived_from_paid_enrollments_per_currency() -> None:
     assert sorted(map(str, totals)) == ["$998.00", "€199.99"]
 
 
-def test_how_many_are_enrolled_is_counted_from_paid_places() -> None:
+def test_how_many_are_enrolled_is_counted_from_paid_enrollments() -> None:
     """Requirement R029."""
     course = make_course()
     for status in ENROLLMENT:
@@ -115,8 +115,10 @@ def test_a_malformed_email_does_not_pass_validation(bad: str) -> None:
 
 
 def test_lists_are_indexed_by_what_they_are_searched_and_sorted_by() -> None:
-    """Requirement R198: status, e-mail, course, compound (course, e-mail, status), created-at
-    descending, session, event id.
+    """Requirement R198.
+
+    Status, e-mail, course, compound (course, e-mail, status), created-at descending, session, event
+    id.
     """
     indexed = {tuple(index.fields) for index in Enrollment._meta.indexes}
     assert {

@@ -39,7 +39,9 @@ def run_lms_job(times: int = 1) -> SyncJob:
     return SyncJob.objects.get()
 
 
-def test_a_paid_place_becomes_access_and_then_one_email(buyer: Client, sandbox: Sandbox) -> None:
+def test_a_paid_enrollment_becomes_access_and_then_one_email(
+    buyer: Client, sandbox: Sandbox
+) -> None:
     enrollment = buy(buyer)
     assert drain(LMS_JOBS) == 1
     enrollment.refresh_from_db()
@@ -56,7 +58,9 @@ def test_a_paid_place_becomes_access_and_then_one_email(buyer: Client, sandbox: 
     assert mail[0]["message_id"] == Email.objects.get().message_id
 
 
-def test_a_free_place_is_made_at_once_and_has_an_lms_id(buyer: Client, sandbox: Sandbox) -> None:
+def test_a_free_enrollment_is_made_at_once_and_has_an_lms_id(
+    buyer: Client, sandbox: Sandbox
+) -> None:
     """Requirement R209."""
     course = make_course(price=0)
     buyer.post(f"/checkout/{course.slug}/", {"email": "free@example.com", "accept_terms": "on"})
@@ -86,9 +90,7 @@ def test_no_email_before_access_exists_and_one_when_it_does(
 def test_a_failed_attempt_is_tried_again_after_two_seconds_then_by_the_backoff(
     buyer: Client, sandbox: Sandbox, settings
 ) -> None:
-    """Decisions: 2 s, then 2, 4, 8, 16, 32 min within 10 %, seven attempts in all; R120-R122,
-    R210.
-    """
+    """Decisions: 2 s, then 2, 4, 8, 16, 32 min within 10 %, seven attempts; R120-R122, R210."""
     settings.LMS_BREAKER_FAILURES = 100
     buy(buyer)
     sandbox.fault("lms", "500")
@@ -111,7 +113,7 @@ def test_a_failed_attempt_is_tried_again_after_two_seconds_then_by_the_backoff(
     assert alert.context["subject"] == "Frappe sync permanently failed"
 
 
-def test_a_refusal_is_a_dead_letter_at_once_and_staff_are_told_once(
+def test_a_refusal_is_a_dead_letter_at_once_and_staff_are_alerted_once(
     buyer: Client, sandbox: Sandbox
 ) -> None:
     enrollment = buy(buyer)
@@ -145,7 +147,7 @@ def test_a_replayed_dead_letter_gives_access_and_one_email(buyer: Client, sandbo
     assert len(sandbox.enrollments(enrollment.email)) == 1
 
 
-def test_an_answer_lost_after_the_work_was_done_makes_no_second_place(
+def test_an_answer_lost_after_the_work_was_done_makes_no_second_enrollment(
     buyer: Client, sandbox: Sandbox
 ) -> None:
     enrollment = buy(buyer)
@@ -214,7 +216,7 @@ def test_a_wrong_key_parks_the_platform_and_tells_staff_once(
     assert Enrollment.objects.filter(lms_status="success").count() == 3
 
 
-def test_a_paid_place_without_a_job_is_repaired(buyer: Client) -> None:
+def test_a_paid_enrollment_without_a_job_is_repaired(buyer: Client) -> None:
     """Requirement R131."""
     enrollment = buy(buyer)
     SyncJob.objects.all().delete()
@@ -234,7 +236,9 @@ def test_retry_now_wakes_replays_or_makes_the_job_and_skips_the_rest(buyer: Clie
     assert not lms_jobs.retry_now(pending)
 
 
-def test_the_lms_is_told_what_paid_for_the_place(buyer: Client, sandbox: Sandbox, settings) -> None:
+def test_the_lms_gets_what_paid_for_the_enrollment(
+    buyer: Client, sandbox: Sandbox, settings
+) -> None:
     """Requirement R107, through the customer's own method."""
     settings.FRAPPE_DRIVER = "confirm_payment"
     sandbox.lms(server="custom")
@@ -322,7 +326,7 @@ def test_the_confirmation_names_the_learner_or_the_local_part_and_the_day_in_wor
     )
 
 
-def test_old_places_that_wait_for_staff_do_not_keep_a_new_one_from_its_repair(
+def test_old_enrollments_that_wait_for_staff_do_not_keep_a_new_one_from_its_repair(
     buyer: Client,
 ) -> None:
     """Requirement R131."""

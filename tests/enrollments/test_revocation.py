@@ -1,5 +1,6 @@
-"""Access after a refund: taken away by a job, given back by another, and in the end what the place
-says, in whatever order.
+"""Access after a refund: revoked by one job, given again by another.
+
+In whatever order they run, access ends as the enrollment says.
 """
 
 import random
@@ -147,7 +148,7 @@ def test_access_is_kept_where_the_setting_says_so(sandbox: Sandbox, settings):
     assert invariants.verify() == [f"check_ended_enrollments: {wrong}"]
 
 
-def test_the_status_page_of_a_refunded_place_says_so(sandbox: Sandbox):
+def test_the_status_page_of_a_refunded_enrollment_says_so(sandbox: Sandbox):
     enrollment, payment = with_access(sandbox)
     refund(payment)
     for _ in range(2):
@@ -231,9 +232,7 @@ def test_a_refund_while_access_is_being_given_ends_without_it(sandbox: Sandbox):
 
 
 def test_a_worker_lost_after_giving_access_does_not_bring_it_back(sandbox: Sandbox):
-    """It had stored the LMS's id and died before the settle; its job is run again after the
-    refund.
-    """
+    """The worker stored the LMS's id and died before the settle; the job runs after the refund."""
     enrollment, payment = with_access(sandbox)
     job = SyncJob.objects.get()
     Enrollment.objects.filter(pk=enrollment.pk).update(
@@ -250,7 +249,7 @@ def test_a_worker_lost_after_giving_access_does_not_bring_it_back(sandbox: Sandb
     )
 
 
-# --- given back -----------------------------------------------------------------------------------
+# --- reinstated -----------------------------------------------------------------------------------
 
 
 def test_a_refund_that_fails_gives_access_back_by_a_new_job_and_sends_no_second_confirmation(
@@ -302,9 +301,7 @@ def test_a_job_from_before_that_runs_late_does_not_undo_what_came_after(
 
 
 def test_an_old_job_that_knows_an_lms_id_of_before_does_not_claim_access_with_it(sandbox: Sandbox):
-    """Given, lost on the way to the settle, taken away, given back: the old job must not record
-    what is gone.
-    """
+    """Given, lost before the settle, revoked, given again: the old job must not record access."""
     enrollment, payment = with_access(sandbox)
     old = SyncJob.objects.get()
     Enrollment.objects.filter(pk=enrollment.pk).update(
@@ -446,7 +443,7 @@ def test_a_refund_that_fails_after_a_second_purchase_marks_the_first_payment_as_
 
 
 @pytest.mark.parametrize("paid_anyway", [False, True])
-def test_a_refund_that_fails_while_the_learner_is_at_a_new_checkout_gives_the_place_back(
+def test_a_refund_that_fails_while_the_learner_is_at_a_new_checkout_reinstates_the_enrollment(
     sandbox: Sandbox, paid_anyway: bool
 ):
     first, payment = with_access(sandbox)
@@ -541,15 +538,15 @@ def test_a_dead_job_of_a_refunded_enrollment_does_not_alert_about_a_missing_acce
     sandbox: Sandbox, settings
 ):
     enrollment, payment = buy(sandbox)
-    told = refunded(refund_of(payment, payment_intent=payment.stripe_payment_intent_id))
+    payload = refunded(refund_of(payment, payment_intent=payment.stripe_payment_intent_id))
     SyncJob.objects.update(email="not an address")
 
     def run(job: SyncJob) -> Finish | None:
-        """The refund arrives just after the job has looked at the place."""
+        """The refund arrives just after the job has looked at the enrollment."""
         try:
             return LMS_JOBS.run(job)
         finally:
-            deliver(Client(), told)
+            deliver(Client(), payload)
 
     drain(replace(LMS_JOBS, run=run), limit=1)
     lines = " ".join(Email.objects.get(kind="staff_alert").context["lines"])
@@ -562,24 +559,24 @@ def test_a_dead_job_of_a_refunded_enrollment_does_not_alert_about_a_missing_acce
 
 
 @pytest.mark.engines("sqlite", "postgres")
-@pytest.mark.parametrize("place", ["refunded", "given back"])
-def test_a_job_that_waits_for_its_turn_looks_at_the_place_again(sandbox: Sandbox, place: str):
-    """The place ends, and may be given back, between the job's look at it and its turn at the
-    LMS.
-    """
+@pytest.mark.parametrize("outcome", ["refunded", "reinstated"])
+def test_a_job_that_waits_for_its_turn_looks_at_the_enrollment_again(
+    sandbox: Sandbox, outcome: str
+):
+    """The enrollment ends, and may be reinstated, after the job's look and before its call."""
     enrollment, payment = buy(sandbox)
 
     def change() -> Any:
         made = refund(payment)
-        if place == "given back":
+        if outcome == "reinstated":
             sandbox.fail_refund(made.stripe_refund_id)
             deliver_events(sandbox)
         return drain(LMS_JOBS)
 
     with rival_before('SELECT "lms_sync_synclock"', change) as ran:
         drain(LMS_JOBS, limit=1)
-    assert ran == [1 if place == "refunded" else 2]
-    is_over = place == "refunded"
+    assert ran == [1 if outcome == "refunded" else 2]
+    is_over = outcome == "refunded"
     assert in_lms(sandbox, enrollment) == (0 if is_over else 1)
     assert len(sandbox.calls("lms", "POST /api/resource/LMS Enrollment")) == (0 if is_over else 1)
     drained()
@@ -588,7 +585,7 @@ def test_a_job_that_waits_for_its_turn_looks_at_the_place_again(sandbox: Sandbox
 
 
 @pytest.mark.engines("postgres")
-def test_a_refund_between_the_look_at_the_place_and_the_record_of_access_leaves_no_confirmation(
+def test_a_refund_between_the_look_and_the_record_of_access_leaves_no_confirmation(
     sandbox: Sandbox,
 ):
     enrollment, payment = buy(sandbox)
@@ -612,16 +609,16 @@ def test_a_refund_between_the_look_at_the_place_and_the_record_of_access_leaves_
 
 
 @pytest.mark.engines("postgres")
-def test_a_place_given_back_between_the_revocation_and_its_record_is_not_called_revoked(
+def test_an_enrollment_reinstated_between_the_revocation_and_its_record_is_not_called_revoked(
     sandbox: Sandbox,
 ):
     enrollment, payment = with_access(sandbox)
     made = refund(payment)
-    told = {**sandbox.state()["refunds"][0], "status": "failed"}
-    assert made.stripe_refund_id == told["id"]
+    payload = {**sandbox.state()["refunds"][0], "status": "failed"}
+    assert made.stripe_refund_id == payload["id"]
 
     def put_back() -> Any:
-        deliver(Client(), refunded(told, "refund.failed"))
+        deliver(Client(), refunded(payload, "refund.failed"))
         return fresh(enrollment).status
 
     with rival_before('UPDATE "enrollments_enrollment" SET "lms_status"', put_back) as ran:
@@ -641,15 +638,15 @@ ROUNDS = {"postgresql": 40}.get(connection.vendor, 12)
 
 
 def steps_of(dice: random.Random, payment: Payment) -> tuple[list[Any], bool]:
-    """Return what happens to one purchase, in no order, and whether its place is over then."""
-    told = refund_of(payment, payment_intent=payment.stripe_payment_intent_id)
+    """Return what happens to one purchase, unordered, and whether the enrollment ends."""
+    payload = refund_of(payment, payment_intent=payment.stripe_payment_intent_id)
     fate = dice.choice(["refunded", "failed", "partial", "lost", "won"])
     events = {
-        "refunded": [refunded(told), refunded(told, "refund.updated")],
-        "failed": [refunded(told), refunded({**told, "status": "failed"}, "refund.failed")],
+        "refunded": [refunded(payload), refunded(payload, "refund.updated")],
+        "failed": [refunded(payload), refunded({**payload, "status": "failed"}, "refund.failed")],
         "partial": [
-            refunded({**told, "amount": 100}),
-            refunded({**told, "id": f"{told['id']}2", "amount": payment.amount - 100}),
+            refunded({**payload, "amount": 100}),
+            refunded({**payload, "id": f"{payload['id']}2", "amount": payment.amount - 100}),
         ],
         "lost": [
             disputed(dispute_of(payment)),
@@ -690,7 +687,7 @@ def replay(job: SyncJob) -> bool:
 
 
 @pytest.mark.slow
-def test_refunds_workers_and_replays_at_once_end_in_what_the_place_says(sandbox: Sandbox):
+def test_refunds_workers_and_replays_at_once_end_in_what_the_enrollment_says(sandbox: Sandbox):
     """Contracts, F40 and I11: the final desired state wins."""
     dice, ends = random.Random(20261120), []
     affiliate = make_affiliate()

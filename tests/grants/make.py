@@ -41,9 +41,7 @@ def make_coupon(
 
 
 def open_checkout(grant: Grant) -> Payment:
-    """Return the open payment of a checkout with this coupon, as far as its rows go: Stripe is not
-    asked.
-    """
+    """Return the open payment of a checkout with this coupon; only rows, Stripe is not asked."""
     course = Course.objects.get(pk=grant.course_id)
     quote = redemption.quote(code=grant.code or "", email=grant.email, course=course)
     order = orders.Order(course, grant.email, "", quote.price, quote.grant)
@@ -60,24 +58,24 @@ def with_session(payment: Payment) -> Payment:
 
 
 def buy_with(grant: Grant) -> Payment:
-    """Return the payment of a place that was bought with this coupon."""
+    """Return the payment of an enrollment that was bought with this coupon."""
     payment = open_checkout(grant)
     deliver(Client(), completed(payment))
     return Payment.objects.get(pk=payment.pk)
 
 
 def refund(payment: Payment, *, gives_coupon_back: bool) -> dict[str, Any]:
-    """Have staff refund a payment in full and Stripe tell of it; return what it tells."""
+    """Have staff refund a payment in full; return the refund as Stripe's event shows it."""
     wanted = Request(
         payment.amount, "requested_by_customer", STAFF, gives_coupon_back=gives_coupon_back
     )
-    told = refund_of(
+    payload = refund_of(
         payment,
         payment_intent=payment.stripe_payment_intent_id,
         metadata={"refund_id": str(refund_requests.write(payment, wanted).pk)},
     )
-    assert deliver(Client(), refunded(told)).status_code == 200
-    return told
+    assert deliver(Client(), refunded(payload)).status_code == 200
+    return payload
 
 
 def run_out(grant: Grant) -> None:
@@ -85,6 +83,6 @@ def run_out(grant: Grant) -> None:
     Grant.objects.filter(pk=grant.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
 
 
-def refuse_place(enrollment: Enrollment) -> None:
-    """Let the LMS have refused this place for good, as far as its rows go."""
+def refuse_enrollment(enrollment: Enrollment) -> None:
+    """Write the rows of an enrollment that the LMS refused for good."""
     Enrollment.objects.filter(pk=enrollment.pk).update(lms_status=Enrollment.LMS_FAILED)

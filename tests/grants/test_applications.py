@@ -132,7 +132,7 @@ def test_a_budget_of_money_is_never_exceeded_also_by_many_at_once() -> None:
     assert Grant.objects.filter(status="pending").count() == 4
 
 
-def test_a_budget_of_places_is_never_exceeded() -> None:
+def test_a_budget_of_a_number_of_grants_is_never_exceeded() -> None:
     program = Program.objects.create(name="Seats", currency="usd", budget_grants=1)
     make_coupon(program=program)
     with pytest.raises(BudgetExceeded):
@@ -211,9 +211,9 @@ def test_holders_are_reminded_seven_days_and_one_day_before_once_each() -> None:
     assert far.status == "approved"
 
 
-@pytest.mark.parametrize(("days", "told"), [(3, [1]), (8, [7, 1]), (7, [1])])
+@pytest.mark.parametrize(("days", "reminded"), [(3, [1]), (8, [7, 1]), (7, [1])])
 def test_a_moment_to_remind_that_lay_before_the_approval_is_left_out(
-    days: int, told: list[int]
+    days: int, reminded: list[int]
 ) -> None:
     """The approval's own mail has just said until when the coupon is good."""
     now = timezone.now()
@@ -230,14 +230,12 @@ def test_a_moment_to_remind_that_lay_before_the_approval_is_left_out(
             expires_at=now + left, decided_at=grant.decided_at - passed
         )
         counts.append(reminders.send_reminders())
-    assert counts == [0, int(7 in told), int(1 in told)]
+    assert counts == [0, int(7 in reminded), int(1 in reminded)]
 
 
 @pytest.mark.breaks_invariants
-def test_who_applies_again_is_told_how_the_first_application_stands() -> None:
-    """The mail is true, and goes to the address itself; it holds nothing to be guessed or used by
-    whoever typed the address.
-    """
+def test_who_applies_again_gets_the_state_of_the_first_application() -> None:
+    """The mail is true, and goes to the address itself: whoever typed it learns nothing."""
     course = make_course()
     again = applications.Application("Somebody", HOLDER, "s", "m")
     grant = make_coupon(course)

@@ -1,5 +1,6 @@
-"""A program counts each coupon once: from its approval until it is given up for good, and again
-when it is used after all.
+"""A program counts each coupon once: from its approval until it is released for good.
+
+One that is used after all is counted again.
 """
 
 import pytest
@@ -18,8 +19,8 @@ pytestmark = pytest.mark.django_db
 HALF = 24950
 
 
-def fund(places: int = 3, amount: int | None = None) -> Program:
-    return Program.objects.create(name="Fund", budget_grants=places, budget_amount=amount)
+def fund(grants: int = 3, amount: int | None = None) -> Program:
+    return Program.objects.create(name="Fund", budget_grants=grants, budget_amount=amount)
 
 
 def counted(program: Program) -> tuple[int, int]:
@@ -28,9 +29,7 @@ def counted(program: Program) -> tuple[int, int]:
 
 
 def leave(grant: Grant):
-    """Have the holder turn up at Stripe too late: the checkout ends, the coupon's time too, and the
-    sweep has been by.
-    """
+    """End the checkout and expire the coupon of a holder who is about to pay too late."""
     payment = open_checkout(grant)
     deliver(Client(), expired(payment))
     run_out(grant)
@@ -42,7 +41,7 @@ def over_budget_alerts() -> int:
     return Email.objects.filter(dedupe_key__startswith="alert:over-budget:").count()
 
 
-def test_a_late_payment_takes_the_budget_again_that_the_expiry_gave_back() -> None:
+def test_a_late_payment_takes_the_budget_again_that_the_expiry_released() -> None:
     program = fund()
     grant = make_coupon(program=program)
     payment = leave(grant)
@@ -57,7 +56,7 @@ def test_a_late_payment_takes_the_budget_again_that_the_expiry_gave_back() -> No
     assert (counted(program), over_budget_alerts()) == ((1, HALF), 0)
 
 
-def test_expired_paid_late_given_back_and_expired_again_returns_the_budget_once() -> None:
+def test_expired_paid_late_reinstated_and_expired_again_releases_the_budget_once() -> None:
     program = fund()
     other = make_coupon(make_course(), email="other@example.com", program=program)
     grant = make_coupon(program=program)
@@ -75,12 +74,12 @@ def test_expired_paid_late_given_back_and_expired_again_returns_the_budget_once(
     )
 
 
-@pytest.mark.parametrize(("places", "amount"), [(1, None), (9, HALF)], ids=["places", "amount"])
+@pytest.mark.parametrize(("grants", "amount"), [(1, None), (9, HALF)], ids=["grants", "amount"])
 @pytest.mark.breaks_invariants
-def test_a_late_payment_without_room_keeps_its_place_is_counted_and_staff_are_told_once(
-    places: int, amount: int | None
+def test_a_late_payment_over_the_budget_is_kept_and_counted_and_staff_are_alerted_once(
+    grants: int, amount: int | None
 ) -> None:
-    program = fund(places, amount)
+    program = fund(grants, amount)
     grant = make_coupon(program=program)
     payment = leave(grant)
     second = make_coupon(grant.course, email="second@example.com", program=program)
@@ -103,10 +102,8 @@ def test_a_late_payment_before_the_expiry_leaves_the_budget_as_it_is() -> None:
     assert (fresh(grant).status, counted(program)) == ("redeemed", (1, HALF))
 
 
-def test_a_free_grants_place_counts_and_its_expiry_gives_it_back() -> None:
-    """Nothing to pay from the fund, one place: what says whether it is counted is not the
-    amount.
-    """
+def test_a_free_grant_counts_and_its_expiry_releases_it() -> None:
+    """The fund pays nothing for it: whether it is counted does not depend on the amount."""
     program = fund()
     grant = make_coupon(make_course(price=0), percent=100, program=program)
     assert (counted(program), fresh(grant).holds_budget) == ((1, 0), True)
@@ -114,7 +111,7 @@ def test_a_free_grants_place_counts_and_its_expiry_gives_it_back() -> None:
     assert (redemption.expire_overdue(), counted(program)) == (1, (0, 0))
 
 
-def test_revoking_gives_the_share_back_once() -> None:
+def test_revoking_releases_the_share_once() -> None:
     program = fund()
     grant = make_coupon(program=program)
     applications.revoke(grant, by=STAFF)
@@ -142,13 +139,13 @@ def test_one_program_with_wrong_books_does_not_stop_the_others_coupons_from_expi
 
 
 DAMAGES = {
-    "a place that is not counted": lambda grant, program: Grant.objects.filter(pk=grant.pk).update(
+    "a grant that is not counted": lambda grant, program: Grant.objects.filter(pk=grant.pk).update(
         holds_budget=False
     ),
-    "a place too many": lambda grant, program: Program.objects.update(committed_grants=2),
+    "a grant too many": lambda grant, program: Program.objects.update(committed_grants=2),
     "an amount too little": lambda grant, program: Program.objects.update(committed_amount=1),
     "a smaller budget": lambda grant, program: Program.objects.update(budget_grants=0),
-    "a paid place that is not counted": lambda grant, program: _forget(
+    "a paid enrollment that is not counted": lambda grant, program: _forget(
         buy_with(grant).enrollment.grant_id
     ),
     "a good coupon that is not counted": lambda grant, program: _forget(grant.pk),

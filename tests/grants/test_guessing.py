@@ -1,5 +1,6 @@
-"""Guessing codes: fifty addresses get nowhere, and no refusal tells by its size, its time or its
-work what was wrong.
+"""Guessing codes: fifty addresses find none, and no refusal reveals its reason.
+
+Not by its size, its time or its statements.
 """
 
 import logging
@@ -58,8 +59,7 @@ def course(db: None) -> Course:
 
 @pytest.fixture
 def ask(course: Course, settings) -> Callable[..., HttpResponse]:
-    """Return a way to try a code as the page's "Apply" does, without what Django's test client adds
-    to each request.
+    """Return a way to try a code as the page does, without what Django's test client adds.
 
     A forger writes addresses of his own to the left of the one that our proxy saw.
     """
@@ -81,9 +81,7 @@ def ask(course: Course, settings) -> Callable[..., HttpResponse]:
 # --- many codes -----------------------------------------------------------------------------------
 @pytest.mark.any_engine
 def test_ten_thousand_codes_from_fifty_addresses_find_nothing_out(ask, course: Course) -> None:
-    """Half of the guesses are made for the holder, half for ever new e-mails, and those with the
-    right code.
-    """
+    """Half of the guesses are for the holder, half for new e-mails with the right code."""
     grant = make_coupon(course)
     answered, for_holder, bodies = Counter(), 0, set()
     for number in range(CODES):
@@ -141,9 +139,7 @@ def as_reserved(course: Course) -> Grant:
 
 
 def kinds_of_refusal(course: Course) -> dict[str, tuple[str, str]]:
-    """Return an e-mail and a code for each kind; the last three are tried by the coupon's own
-    holder.
-    """
+    """Return an e-mail and a code for each kind; the holder of the coupon tries the last three."""
     return {
         "unknown": (STRANGER, "MAAL-AAAA-BBBB-CCCC"),
         "foreign": (STRANGER, make_coupon(course, email="other@example.com").code),
@@ -154,7 +150,7 @@ def kinds_of_refusal(course: Course) -> dict[str, tuple[str, str]]:
 
 
 @pytest.mark.breaks_invariants
-def test_no_refusal_tells_its_kind_by_body_statements_or_time(
+def test_no_refusal_reveals_its_kind_by_body_statements_or_time(
     ask, course: Course, settings
 ) -> None:
     settings.RATE_LIMITS = {
@@ -187,8 +183,9 @@ Times = dict[str, list[float]]
 def measured(
     ask: Callable[..., HttpResponse], kinds: dict[str, tuple[str, str]]
 ) -> tuple[Times, Times, set, dict[str, int]]:
-    """Ask for each kind equally often, in a new order each time; return CPU and wall times in µs,
-    answers, and statements.
+    """Ask for each kind equally often, in a new order each time.
+
+    Return CPU and wall times in µs, answers, and statements.
     """
     cpu, wall, answers = {kind: [] for kind in kinds}, {kind: [] for kind in kinds}, set()
     for _ in range(OF_EACH_KIND):

@@ -1,6 +1,4 @@
-"""Every move of a coupon leaves its row: what, by whom, for which place, and at which price if that
-has changed.
-"""
+"""Every move of a coupon leaves an event: what, by whom, for which enrollment, at which price."""
 
 import pytest
 from django.db import connection
@@ -23,7 +21,7 @@ from tests.grants.make import (
     make_coupon,
     open_checkout,
     refund,
-    refuse_place,
+    refuse_enrollment,
     run_out,
 )
 from tests.payments.test_webhooks import statements
@@ -38,7 +36,7 @@ def rows(grant: Grant) -> list[tuple[str, str, str]]:
     return list(found.values_list("what", "actor", "note"))[2:]
 
 
-def place_of(grant: Grant) -> Enrollment:
+def enrollment_of(grant: Grant) -> Enrollment:
     return Enrollment.objects.filter(grant_id=grant.pk).latest("created_at")
 
 
@@ -50,7 +48,7 @@ def post(grant: Grant) -> None:
     assert answer.status_code == 302
 
 
-def test_a_discounted_place_leaves_a_row_when_it_is_held_and_one_when_it_is_paid() -> None:
+def test_a_discounted_enrollment_leaves_a_row_when_it_is_held_and_one_when_it_is_paid() -> None:
     grant = make_coupon()
     payment = open_checkout(grant)
     event = completed(payment)
@@ -60,10 +58,10 @@ def test_a_discounted_place_leaves_a_row_when_it_is_held_and_one_when_it_is_paid
     assert rows(grant) == [("reserved", "checkout", note), ("redeemed", event["id"], note)]
 
 
-def test_a_free_place_leaves_one_row_for_the_one_move_it_is(buyer: Client) -> None:
+def test_a_free_enrollment_leaves_one_row_for_the_one_move_it_is(buyer: Client) -> None:
     grant = make_coupon(percent=100)
     post(grant)
-    assert rows(grant) == [("redeemed", "checkout", f"enrollment {place_of(grant).pk}")]
+    assert rows(grant) == [("redeemed", "checkout", f"enrollment {enrollment_of(grant).pk}")]
     assert fresh(grant).reserved_at == fresh(grant).redeemed_at
     assert fresh(grant).redeemed_by == HOLDER
 
@@ -94,8 +92,8 @@ def test_a_checkout_that_ends_a_late_payment_and_a_refund_leave_theirs() -> None
 def test_a_roll_back_and_an_expiry_leave_theirs(buyer: Client) -> None:
     grant = make_coupon(percent=100)
     post(grant)
-    refuse_place(place_of(grant))
-    coupons.roll_back(place_of(grant), by=STAFF)
+    refuse_enrollment(enrollment_of(grant))
+    coupons.roll_back(enrollment_of(grant), by=STAFF)
     run_out(grant)
     redemption.expire_overdue()
     assert [(what, actor) for what, actor, _ in rows(grant)] == [
@@ -116,7 +114,7 @@ def test_a_lost_race_leaves_no_row(buyer: Client) -> None:
     assert len(rows(grant)) == 1
 
 
-def test_the_desk_shows_the_moves() -> None:
+def test_the_office_shows_the_moves() -> None:
     grant = make_coupon()
     payment = buy_with(grant)
     staff = Client()
@@ -144,8 +142,9 @@ def test_the_desk_shows_the_moves() -> None:
 def test_a_price_that_moved_by_more_than_one_is_noted_when_the_coupon_is_taken(
     buyer: Client, currency: str, before: int, now: int, noted: str, percent: int
 ) -> None:
-    """Requirement R060; decisions, grant price: the percentage is the promise, and the budget stays
-    as it was committed.
+    """Requirement R060; decisions, grant price.
+
+    The percentage is the promise, and the budget stays as it was committed.
     """
     program = Program.objects.create(name="Fund", currency=currency, budget_grants=1)
     grant = make_coupon(
@@ -158,10 +157,10 @@ def test_a_price_that_moved_by_more_than_one_is_noted_when_the_coupon_is_taken(
         (
             "redeemed" if percent == 100 else "reserved",
             "checkout",
-            f"enrollment {place_of(grant).pk}{noted}",
+            f"enrollment {enrollment_of(grant).pk}{noted}",
         )
     ]
-    assert place_of(grant).list_price == now
+    assert enrollment_of(grant).list_price == now
     assert (fresh(program).committed_amount, fresh(grant).committed_amount) == (
         committed,
         committed,
@@ -185,9 +184,7 @@ def test_a_free_checkout_with_its_row_is_nine_statements(buyer: Client, price: i
 def test_a_discounted_checkout_is_eight_statements_and_its_webhook_too(
     buyer: Client, sandbox: Sandbox
 ) -> None:
-    """Three more than a checkout without a coupon (look-up, hold, row), two more than its webhook
-    (use, row).
-    """
+    """Three more than without a coupon at checkout (look-up, hold, event), two more by webhook."""
     grant = make_coupon()
     slug = grant.course.slug
     with CaptureQueriesContext(connection) as captured:

@@ -1,5 +1,6 @@
-"""Bad input at the application form and the coupon field: rows 37 to 45 of the table of bad input,
-and their neighbors.
+"""Bad input at the application form and the coupon field.
+
+Rows 37 to 45 of the table of bad input, and their neighbors.
 """
 
 import json
@@ -115,8 +116,9 @@ KINDS: dict[str, tuple[Callable[[Grant], None], dict[str, str]]] = {
 @pytest.mark.every_engine
 @pytest.mark.breaks_invariants
 def test_every_refusal_is_one_answer_to_the_byte_and_one_amount_of_work(db: None) -> None:
-    """Requirement R062: what a guesser sees does not depend on why a code is refused; staff see the
-    reason.
+    """Requirement R062.
+
+    What a guesser sees does not depend on why a code is refused; staff see the reason.
     """
     course = make_course()
     make_course(slug="other")
@@ -139,7 +141,7 @@ def test_every_refusal_is_one_answer_to_the_byte_and_one_amount_of_work(db: None
             .replace(sent["coupon"], "CODE")
             .replace(sent["email"], "WHO")
         )
-        told = {
+        known = {
             name: value
             for name, value in api.json().items()
             if name in ("success", "error", "code", "retryable", "details")
@@ -149,7 +151,7 @@ def test_every_refusal_is_one_answer_to_the_byte_and_one_amount_of_work(db: None
                 answer.status_code,
                 body,
                 api.status_code,
-                TOKEN.sub("", json.dumps(told)),
+                TOKEN.sub("", json.dumps(known)),
                 len(statements(captured)),
             )
         )
@@ -182,9 +184,7 @@ def test_the_whole_page_and_the_part_of_it_refuse_with_409_and_a_sentence(db: No
 
 
 def test_a_part_of_the_page_has_the_status_of_its_refusal(db: None, settings) -> None:
-    """Row 38: the sixth try is answered 429, and says when to come back; a form that is not filled
-    in is answered 400.
-    """
+    """Row 38: the sixth try is answered 429 with the time to wait, an empty form with 400."""
     settings.RATE_LIMITS = {**settings.RATE_LIMITS, "coupon": "5/15m"}
     cache.clear()
     grant = make_coupon()
@@ -276,9 +276,7 @@ def test_the_right_code_inside_a_list_buys_nothing(db: None) -> None:
 
 
 def test_somebody_elses_link_fills_in_and_gives_nothing_to_another_address(db: None) -> None:
-    """The link of a grant shows its holder's code to whoever has it; the code is good for the
-    holder's address alone.
-    """
+    """A grant's link shows its code to whoever has it; only the holder's address can use it."""
     grant = make_coupon(percent=100)
     assert (
         grant.code
@@ -316,7 +314,7 @@ def test_the_page_of_an_undecided_application_shows_no_code(db: None) -> None:
 
 
 # --- applying -------------------------------------------------------------------------------------
-def test_anybody_applies_and_is_told_by_email_with_a_link_to_follow(db: None) -> None:
+def test_anybody_applies_and_gets_an_email_with_a_link_to_follow(db: None) -> None:
     """Requirement R045."""
     course = make_course()
     answer = apply(Client(), course, email=" Ada@Example.COM ", name="  Ada   Applicant ")
@@ -380,7 +378,7 @@ def test_hostile_text_is_kept_as_text_and_shown_as_text(db: None) -> None:
     staff = Client()
     staff.force_login(User.objects.get())
     pages = {
-        "desk": staff.get(f"/admin/grants/grant/{grant.pk}/change/"),
+        "office": staff.get(f"/admin/grants/grant/{grant.pk}/change/"),
         "decision": staff.get(f"/admin/grants/grant/{grant.pk}/approve/"),
         "list": staff.get("/admin/grants/grant/"),
         "status": Client().get(f"/grants/{grant.token}/"),
@@ -450,9 +448,7 @@ def test_a_line_break_counts_as_one_character(db: None) -> None:
 
 
 def test_bytes_that_are_no_text_do_no_harm(db: None) -> None:
-    """A lone surrogate cannot be sent as UTF-8; the bytes that try to become a replacement
-    character.
-    """
+    """A lone surrogate cannot be sent as UTF-8: its bytes become a replacement character."""
     course = make_course()
     fields = {**form(), "situation": "SURROGATE"}
     body = "&".join(

@@ -1,5 +1,6 @@
-"""The link of the approval's mail: whoever came through it is not kept from the coupon by strangers
-who guess for its address.
+"""The link of the approval's mail.
+
+Whoever came through it is not kept from the coupon by strangers who guess for its address.
 """
 
 import re
@@ -64,9 +65,7 @@ def test_strangers_do_not_keep_the_holder_of_the_link_from_the_coupon(buyer: Cli
 
 
 def test_a_proof_is_of_one_address_and_one_code() -> None:
-    """With it nothing can be guessed: for another code or another address every try counts as
-    ever.
-    """
+    """It lets nobody guess: each try of another code or address counts as it did."""
     course = make_course()
     grant, other = make_coupon(course), make_coupon(course, email=OTHER)
     used_up_by_strangers(grant)

@@ -1,6 +1,4 @@
-"""The programs in the office: what is edited is saved and nothing else, also while grants are
-approved from them.
-"""
+"""The programs in the office: what is edited is saved and nothing else, also during approvals."""
 
 from datetime import timedelta
 from typing import Any

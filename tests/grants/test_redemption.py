@@ -87,7 +87,7 @@ def test_a_partial_grant_is_charged_to_the_cent(
 @pytest.mark.parametrize(
     ("price", "percent"), [(49900, 100), (4900, 99)], ids=["100 %", "under the minimum"]
 )
-def test_a_free_grant_is_a_paid_place_at_once_without_stripe(
+def test_a_free_grant_is_a_paid_enrollment_at_once_without_stripe(
     buyer: Client, sandbox: Sandbox, price: int, percent: int
 ) -> None:
     grant = make_coupon(make_course(price=price), percent=percent)
@@ -269,7 +269,7 @@ def test_a_coupon_entered_later_replaces_the_checkout_at_full_price(
 
 
 @pytest.mark.parametrize("percent", [50, 100])
-def test_many_at_once_get_one_place_for_one_coupon(
+def test_many_at_once_get_one_enrollment_for_one_coupon(
     buyer: Client, sandbox: Sandbox, percent: int
 ) -> None:
     grant = make_coupon(percent=percent)
@@ -295,9 +295,7 @@ def test_of_twenty_reservations_at_once_exactly_one_wins() -> None:
 
 @pytest.mark.breaks_invariants
 def test_the_control_a_naive_look_then_write_lets_several_win() -> None:
-    """The harness catches the bug: without the guard in the WHERE more than one of many believes to
-    have won.
-    """
+    """The harness catches the bug: without the guard in the WHERE more than one of many wins."""
     most = 0
     for number in range(5):
         grant = make_coupon(email=f"naive{number}@example.com")
@@ -375,7 +373,7 @@ def test_a_late_payment_supersedes_the_holders_newer_checkout_and_its_reservatio
     assert (grant.status, grant.enrollment_id) == ("redeemed", late.enrollment_id)
 
 
-def test_a_late_payment_whose_coupon_was_revoked_keeps_the_place_and_tells_staff(
+def test_a_late_payment_whose_coupon_was_revoked_keeps_the_enrollment_and_alerts_staff(
     buyer: Client,
 ) -> None:
     grant = make_coupon()
@@ -412,7 +410,7 @@ def test_the_price_is_the_courses_own_at_checkout_and_frozen_then(
     assert Enrollment.objects.get().amount == 30000
 
 
-def test_a_free_place_the_lms_refuses_is_kept_until_staff_roll_it_back(
+def test_a_free_enrollment_the_lms_refuses_is_kept_until_staff_roll_it_back(
     buyer: Client, sandbox: Sandbox
 ) -> None:
     grant = make_coupon(percent=100)
@@ -436,7 +434,7 @@ def test_a_free_place_the_lms_refuses_is_kept_until_staff_roll_it_back(
     assert post(buyer, grant).status_code == 302
 
 
-def test_the_policy_can_roll_a_refused_free_place_back_at_once(
+def test_the_policy_can_roll_a_refused_free_enrollment_back_at_once(
     buyer: Client, sandbox: Sandbox, settings
 ) -> None:
     settings.FREE_GRANT_ON_LMS_FAILURE = "rollback"
@@ -448,7 +446,7 @@ def test_the_policy_can_roll_a_refused_free_place_back_at_once(
     assert (Enrollment.objects.get().status, status_of(grant)) == ("failed", "approved")
 
 
-def test_a_place_that_was_rolled_back_is_not_made_by_a_replay(
+def test_an_enrollment_that_was_rolled_back_is_not_made_by_a_replay(
     buyer: Client, sandbox: Sandbox
 ) -> None:
     grant = make_coupon(percent=100)
@@ -527,15 +525,15 @@ def test_the_link_of_the_approval_mail_fills_the_checkout_in(buyer: Client) -> N
     )
 
 
-def test_the_lms_is_told_of_the_grant(buyer: Client) -> None:
+def test_the_lms_gets_the_grant_with_the_job(buyer: Client) -> None:
     """Requirement R061."""
     grant = make_coupon()
     post(buyer, grant)
     deliver(buyer, completed(Payment.objects.get()))
-    told = SyncJob.objects.get().payload
-    assert (told["original_amount"], told["discount_percentage"], told["grant_id"]) == (
+    payload = SyncJob.objects.get().payload
+    assert (payload["original_amount"], payload["discount_percentage"], payload["grant_id"]) == (
         49900,
         50,
         str(grant.pk),
     )
-    assert (told["enrollment_type"], told["amount"]) == ("partial_grant", 24950)
+    assert (payload["enrollment_type"], payload["amount"]) == ("partial_grant", 24950)

@@ -1,5 +1,6 @@
-"""Applicants, staff, buyers, Stripe, the LMS and time in any order Hypothesis thinks of; beside
-them a model that only counts.
+"""Applicants, staff, buyers, Stripe, the LMS and time in any order that Hypothesis finds.
+
+A model beside them only counts.
 """
 
 import contextlib
@@ -38,12 +39,12 @@ from payments import orders, settlement
 from payments.models import Payment, Refund, StripeEvent
 from tests.cleaning import empty_database
 from tests.factories import completed, deliver, expired, make_course, refunded
-from tests.grants.make import STAFF, refund, refuse_place, run_out, with_session
+from tests.grants.make import STAFF, refund, refuse_enrollment, run_out, with_session
 
 pytestmark = pytest.mark.slow
 
 EMAILS = ("ada@example.com", "bob@example.com", "cyn@example.com")
-BUDGET, PLACES = 120_000, 4
+BUDGET, GRANTS = 120_000, 4
 STRIPE_MINIMUM = 50
 GOOD_AGAIN = timedelta(days=14)
 COUNTED = (Grant.APPROVED, Grant.RESERVED, Grant.REDEEMED)
@@ -62,17 +63,16 @@ LEADS_TO = {
 
 
 def cost_of(price: int, percent: int) -> int:
-    """What a grant takes of a budget, in the test's own arithmetic: half up, and all of it where
-    too little is left to charge.
+    """What a grant takes of a budget, in the test's own arithmetic.
+
+    Half up, and all of the price where too little is left to charge.
     """
     discount = (2 * price * percent + 100) // 200
     return price if price - discount < STRIPE_MINIMUM else discount
 
 
 class GrantDesk(RuleBasedStateMachine):
-    """Checkout is taken as far as its rows: what Stripe would be asked is in
-    `tests/grants/test_redemption.py`.
-    """
+    """Only the rows of a checkout: `tests/grants/test_redemption.py` has the requests to Stripe."""
 
     applied = Bundle("applied")
     approved = Bundle("approved")
@@ -81,16 +81,16 @@ class GrantDesk(RuleBasedStateMachine):
 
     @initialize(target=approved)
     def open(self) -> Any:
-        """The desk opens with a coupon of each kind out, so that few steps lead far."""
+        """Start with a coupon of each kind approved, so that few steps lead far."""
         empty_database()
         self.client = Client()
         self.course = make_course(price=49900)
         self.program = Program.objects.create(
-            name="Fund", currency="usd", budget_amount=BUDGET, budget_grants=PLACES
+            name="Fund", currency="usd", budget_amount=BUDGET, budget_grants=GRANTS
         )
         # of the grants that the program pays, at the price of their approval
         self.costs: dict[UUID, int] = {}
-        self.dropped: set[UUID] = set()  # of those, the used ones that could not be made good again
+        self.dropped: set[UUID] = set()  # of those, the used ones that could not be reinstated
         self.was_overdrawn = False
         return multiple(self.grant(EMAILS[0], 50), self.grant(EMAILS[1], 100))
 
@@ -162,7 +162,7 @@ class GrantDesk(RuleBasedStateMachine):
     # --- buyers and Stripe ------------------------------------------------------------------------
     @rule(target=payments, key=approved)
     def check_out(self, key: UUID) -> Any:
-        """What checkout writes before Stripe is asked; a free place needs no more."""
+        """What checkout writes before Stripe is asked; a free enrollment needs no more."""
         grant = Grant.objects.get(pk=key)
         held = Enrollment.objects.live().of_buyer(self.course, grant.email).first()
         if held is None and grant.code:
@@ -182,9 +182,7 @@ class GrantDesk(RuleBasedStateMachine):
 
     @rule(key=payments)
     def is_paid(self, key: UUID) -> None:
-        """Perhaps late: after the checkout has ended, or its coupon expired, or somebody paid
-        already.
-        """
+        """Perhaps late: the checkout has ended, or its coupon expired, or somebody paid already."""
         deliver(self.client, completed(Payment.objects.get(pk=key)))
         self._note_counted_again(Payment.objects.get(pk=key))
 
@@ -197,9 +195,7 @@ class GrantDesk(RuleBasedStateMachine):
 
     @rule(target=payments, key=approved)
     def pays_too_late(self, key: UUID) -> Any:
-        """The checkout ends, then the coupon's time, then the sweep comes by, and then the
-        money.
-        """
+        """The checkout ends, the coupon expires, the sweep runs, and then the money arrives."""
         payment = self.check_out(key)
         if isinstance(payment, UUID):
             self.expires(payment)
@@ -215,7 +211,7 @@ class GrantDesk(RuleBasedStateMachine):
     def is_left(self, key: UUID) -> None:
         settlement.abandon(Payment.objects.get(pk=key), ends_as=Payment.CANCELLED, actor="test")
 
-    # --- places that are taken back ---------------------------------------------------------------
+    # --- enrollments that end ---------------------------------------------------------------------
     @rule(
         target=repaid,
         key=payments,
@@ -232,38 +228,40 @@ class GrantDesk(RuleBasedStateMachine):
             enrollment_id=payment.enrollment_id, status=Grant.REDEEMED
         ).first()
         is_blocked = used is not None and self._has_open(used)
-        told = refund(payment, gives_coupon_back=gives_back)
-        assert Refund.objects.get(stripe_refund_id=told["id"]).status == Refund.SUCCEEDED
+        payload = refund(payment, gives_coupon_back=gives_back)
+        assert Refund.objects.get(stripe_refund_id=payload["id"]).status == Refund.SUCCEEDED
         if payment.is_fulfilling:
             assert Enrollment.objects.get(pk=payment.enrollment_id).status == Enrollment.REFUNDED
             if used and gives_back:
                 self._comes_back(used, is_blocked=is_blocked)
-        return key, told
+        return key, payload
 
     @rule(what=consumes(repaid))
     def refund_fails(self, what: tuple[UUID, dict[str, Any]]) -> None:
-        key, told = what
-        deliver(self.client, refunded({**told, "status": "failed"}, "refund.failed"))
+        key, payload = what
+        deliver(self.client, refunded({**payload, "status": "failed"}, "refund.failed"))
         self._note_counted_again(Payment.objects.get(pk=key))
 
     @rule(key=approved, has_applied_again=st.booleans())
     def is_rolled_back(self, key: UUID, has_applied_again: bool) -> None:
-        place = Enrollment.objects.paid().filter(grant_id=key, kind=Enrollment.KIND_GRANT).first()
-        if place is None:
+        enrollment = (
+            Enrollment.objects.paid().filter(grant_id=key, kind=Enrollment.KIND_GRANT).first()
+        )
+        if enrollment is None:
             return
         grant = Grant.objects.get(pk=key)
         if has_applied_again:
             self.apply(grant.email)
         is_blocked = self._has_open(grant)
-        refuse_place(place)
-        assert coupons.roll_back(place, by=STAFF)
+        refuse_enrollment(enrollment)
+        assert coupons.roll_back(enrollment, by=STAFF)
         self._comes_back(grant, is_blocked=is_blocked)
         grant.refresh_from_db()
-        told = Email.objects.get(dedupe_key=f"grant_rolled_back:{key}:{place.pk}").context
-        assert told["is_reinstated"] == (not is_blocked)
+        payload = Email.objects.get(dedupe_key=f"grant_rolled_back:{key}:{enrollment.pk}").context
+        assert payload["is_reinstated"] == (not is_blocked)
         assert (
             is_blocked
-            or told["expires_on"]
+            or payload["expires_on"]
             == f"{grant.expires_at:%B} {grant.expires_at.day}, {grant.expires_at.year}"
         )
 
@@ -271,13 +269,14 @@ class GrantDesk(RuleBasedStateMachine):
         return Grant.objects.open().filter(course=self.course, email=grant.email).exists()
 
     def _comes_back(self, grant: Grant, *, is_blocked: bool) -> None:
-        """Good again, for a fortnight at least; or used for good, without being counted, if its
-        holder has a newer one open.
+        """It can be used again for two weeks at least, or stays used and is not counted.
+
+        The latter if its holder has a newer one open.
         """
-        place = grant.enrollment_id
+        enrollment = grant.enrollment_id
         grant.refresh_from_db()
         if is_blocked:
-            assert (grant.status, grant.enrollment_id) == (Grant.REDEEMED, place)
+            assert (grant.status, grant.enrollment_id) == (Grant.REDEEMED, enrollment)
             self.dropped.add(grant.pk)
         else:
             assert (grant.status, grant.enrollment_id) == (Grant.APPROVED, None)
@@ -285,7 +284,7 @@ class GrantDesk(RuleBasedStateMachine):
             self.dropped.discard(grant.pk)
 
     def _note_counted_again(self, payment: Payment) -> None:
-        """A coupon that a paid place has used is counted, whatever was before."""
+        """A coupon that a paid enrollment has used is counted, whatever was before."""
         used = Grant.objects.filter(
             enrollment_id=payment.enrollment_id, status=Grant.REDEEMED
         ).first()
@@ -303,7 +302,7 @@ class GrantDesk(RuleBasedStateMachine):
 
     def _is_overdrawn(self) -> bool:
         held = self._counted()
-        return sum(held) > BUDGET or len(held) > PLACES
+        return sum(held) > BUDGET or len(held) > GRANTS
 
     @invariant()
     def everything_holds(self) -> None:
@@ -327,7 +326,7 @@ class GrantDesk(RuleBasedStateMachine):
             )
 
     @invariant()
-    def staff_are_told_of_what_exceeds_the_budget(self) -> None:
+    def staff_are_alerted_of_what_exceeds_the_budget(self) -> None:
         """Only what has been paid can: no approval does (see `approve`)."""
         if hasattr(self, "program"):
             self.was_overdrawn = self.was_overdrawn or self._is_overdrawn()

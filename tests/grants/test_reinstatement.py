@@ -1,5 +1,6 @@
-"""A place is taken back, by a refund or a roll-back, and its coupon with it: it is good again, or
-stays used and staff know why.
+"""An enrollment ends by a refund or a roll-back, and its coupon can be used again.
+
+Or it stays used, and staff know why.
 """
 
 from collections.abc import Callable, Iterator
@@ -38,7 +39,7 @@ from tests.grants.make import (
     make_application,
     make_coupon,
     refund,
-    refuse_place,
+    refuse_enrollment,
     run_out,
 )
 from tests.sandbox_client import Sandbox
@@ -52,7 +53,7 @@ def alerts(key: str) -> int:
 
 
 def check_out(grant: Grant) -> Enrollment:
-    """Have the holder of a free grant take the place."""
+    """Have the holder of a free grant use it."""
     answer = Client().post(
         f"/checkout/{grant.course.slug}/",
         {"email": grant.email, "accept_terms": "on", "coupon": grant.code},
@@ -84,9 +85,9 @@ def test_a_refund_goes_through_when_its_holder_has_applied_again(is_decided: boo
     newer = make_application(grant.course)
     if is_decided:
         decide(newer, program)
-    told = refund(payment, gives_coupon_back=True)
+    payload = refund(payment, gives_coupon_back=True)
     for _ in range(2):
-        deliver(Client(), refunded(told, "refund.updated"))
+        deliver(Client(), refunded(payload, "refund.updated"))
     assert set(StripeEvent.objects.values_list("status", flat=True)) == {DONE}
     assert (Refund.objects.get().status, fresh(payment.enrollment).status) == (
         "succeeded",
@@ -104,7 +105,7 @@ def test_a_refund_goes_through_when_its_holder_has_applied_again(is_decided: boo
 
 
 def test_what_the_kept_coupon_held_pays_for_the_newer_application() -> None:
-    """The alert tells staff to decide the newer one: a program of one place has room for it."""
+    """The alert asks staff to decide the newer one: a program of one grant has room for it."""
     program = Program.objects.create(name="Fund", budget_grants=1)
     grant = make_coupon(make_course(), program=program)
     payment = buy_with(grant)
@@ -145,11 +146,11 @@ def test_the_refund_page_answers_when_the_coupon_cannot_come_back(sandbox: Sandb
     )
 
 
-def test_a_free_place_is_rolled_back_when_its_holder_has_applied_again(buyer: Client) -> None:
+def test_a_free_enrollment_is_rolled_back_when_its_holder_has_applied_again(buyer: Client) -> None:
     program = Program.objects.create(name="Fund", budget_grants=1)
     grant = make_coupon(percent=100, program=program)
     enrollment = check_out(grant)
-    refuse_place(enrollment)
+    refuse_enrollment(enrollment)
     make_application(grant.course)
     assert coupons.roll_back(enrollment, by=STAFF)
     assert not coupons.roll_back(enrollment, by=STAFF)
@@ -185,8 +186,9 @@ def test_the_policy_rolls_back_when_the_holder_has_applied_again(
 
 @contextmanager
 def rival_before_the_coupon_moves(act: Callable[[], Any]) -> Iterator[list[Any]]:
-    """Run `act` to its end, once, when the next coupon is about to be moved; yield a list that then
-    holds its result.
+    """Run `act` to its end, once, when the next coupon is about to be moved.
+
+    Yields a list that then holds its result.
     """
     if connection.vendor != "mongodb":
         with rival_before('UPDATE "grants_grant"', act) as ran:
@@ -211,9 +213,7 @@ def rival_before_the_coupon_moves(act: Callable[[], Any]) -> Iterator[list[Any]]
 def test_whoever_applies_between_the_look_and_the_write_makes_the_refund_look_again(
     buyer: Client,
 ) -> None:
-    """On SQLite whoever writes has the database to itself; MongoDB calls it a write conflict, after
-    which it runs again anyway.
-    """
+    """On SQLite one writer has the database; MongoDB runs it again after a write conflict."""
     grant = make_coupon()
     payment = buy_with(grant)
     with rival_before_the_coupon_moves(lambda: make_application(grant.course)) as ran:
@@ -258,9 +258,9 @@ def test_a_refund_that_fails_later_counts_the_kept_coupon_again() -> None:
     grant = make_coupon(program=program)
     payment = buy_with(grant)
     make_application(grant.course)
-    told = refund(payment, gives_coupon_back=True)
+    payload = refund(payment, gives_coupon_back=True)
     assert fresh(program).committed_grants == 0
-    deliver(Client(), refunded({**told, "status": "failed"}, "refund.failed"))
+    deliver(Client(), refunded({**payload, "status": "failed"}, "refund.failed"))
     assert (fresh(payment.enrollment).status, fresh(grant).status, fresh(grant).holds_budget) == (
         "paid",
         "redeemed",
@@ -269,19 +269,19 @@ def test_a_refund_that_fails_later_counts_the_kept_coupon_again() -> None:
     assert (fresh(program).committed_grants, fresh(program).committed_amount) == (1, 24950)
 
 
-# --- how long it is good again --------------------------------------------------------------------
+# --- how long it can be used again ----------------------------------------------------------------
 def test_a_coupon_rolled_back_after_its_date_is_good_for_a_fortnight_and_the_mail_says_so(
     buyer: Client,
 ) -> None:
     grant = make_coupon(percent=100)
     enrollment = check_out(grant)
-    refuse_place(enrollment)
+    refuse_enrollment(enrollment)
     run_out(grant)
     assert coupons.roll_back(enrollment, by=STAFF)
     until = fresh(grant).expires_at
     assert timedelta(days=13, hours=23) < until - timezone.now() <= timedelta(days=14)
-    told = Email.objects.get(kind="grant_rolled_back").context
-    assert (told["expires_on"], told["is_reinstated"]) == (
+    payload = Email.objects.get(kind="grant_rolled_back").context
+    assert (payload["expires_on"], payload["is_reinstated"]) == (
         f"{until:%B} {until.day}, {until.year}",
         True,
     )
@@ -289,7 +289,7 @@ def test_a_coupon_rolled_back_after_its_date_is_good_for_a_fortnight_and_the_mai
     assert check_out(grant).status == "paid"
 
 
-def test_a_coupon_given_back_with_a_refund_is_good_as_long_as_the_setting_says(settings) -> None:
+def test_a_coupon_reinstated_with_a_refund_is_valid_as_long_as_the_setting_says(settings) -> None:
     settings.COUPON_GIVE_BACK_LIFETIME = timedelta(days=3)
     grant = make_coupon()
     payment = buy_with(grant)
@@ -301,7 +301,7 @@ def test_a_coupon_given_back_with_a_refund_is_good_as_long_as_the_setting_says(s
     assert buy_with(fresh(grant)).status == "paid"
 
 
-def test_a_coupon_given_back_before_its_date_keeps_it() -> None:
+def test_a_coupon_reinstated_before_its_date_keeps_it() -> None:
     grant = make_coupon()
     payment = buy_with(grant)
     before = fresh(grant).expires_at

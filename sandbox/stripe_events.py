@@ -1,14 +1,25 @@
-"""Events: written into the book and handed to the webhooks."""
+"""Stripe's events: written into the book and handed to the webhooks, and listed by the API."""
 
 from __future__ import annotations
 
 import copy
 from typing import Any
 
-from sandbox import stripe_objects as objects
+from sandbox import stripe_objects
+from sandbox.stripe_lists import find, listing
+from sandbox.stripe_params import PAGE, fields, list_of, one_of, text
 from sandbox.world import World
 
 Record = dict[str, Any]
+LIST = fields(
+    {
+        **PAGE,
+        "type": text(),
+        "types": list_of(text(), 20),
+        "delivery_success": one_of("true", "false"),
+    }
+)
+SECONDS_KEPT = 30 * 24 * 3600
 
 
 def emit(
@@ -24,7 +35,7 @@ def emit(
     """
     hooks = world.webhooks
     listeners = hooks.listeners(kind)
-    event = objects.event(
+    event = stripe_objects.event(
         kind, data, int(world.book.now()), listened=bool(listeners), request=request
     )
     event |= {"api_version": hooks.default_version, "pending_webhooks": len(listeners)}
@@ -35,3 +46,28 @@ def emit(
     world.book.dirty = True
     hooks.send(event)
     return event
+
+
+class Events:
+    """The endpoints under /v1/events."""
+
+    def __init__(self, world: World) -> None:
+        self.book = world.book
+
+    def list(self, *, params: Record, who: Record) -> Record:
+        query = LIST(params, "")
+        types = set(query.get("types", [])) | ({query["type"]} if "type" in query else set())
+        oldest = self.book.now() - SECONDS_KEPT
+
+        def fits(event: Record) -> bool:
+            delivered = str(not event["pending_webhooks"]).lower()
+            return (
+                event["created"] >= oldest
+                and (not types or event["type"] in types)
+                and query.get("delivery_success", delivered) == delivered
+            )
+
+        return listing(self.book.events, "/v1/events", query, fits)
+
+    def get(self, event_id: str, *, params: Record, who: Record) -> Record:
+        return find(self.book.events, event_id, "event")

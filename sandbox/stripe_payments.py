@@ -6,8 +6,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandbox import stripe_objects as objects
+from sandbox import stripe_payment_objects, stripe_session_objects
 from sandbox.stripe_events import emit
+from sandbox.stripe_objects import new_id
 from sandbox.world import World
 
 Record = dict[str, Any]
@@ -106,7 +107,7 @@ def expire(world: World, session_id: str, request: Record | None = None) -> Reco
 def _apply(session: Record, changes: Record) -> None:
     email = changes.get("email") or session["customer_email"] or "buyer@example.com"
     name = changes.get("name") or "Sandbox Buyer"
-    session["customer_details"] = objects.customer_details(email, name, paid=True)
+    session["customer_details"] = stripe_session_objects.customer_details(email, name, paid=True)
     for field in ("amount_total", "currency", "livemode"):
         if field in changes:
             session[field] = changes[field]
@@ -115,7 +116,7 @@ def _apply(session: Record, changes: Record) -> None:
 def _intent(world: World, session: Record) -> Record:
     note = world.book.notes[session["id"]]
     if not note.get("intent"):
-        intent = objects.payment_intent(session, note, int(world.book.now()))
+        intent = stripe_payment_objects.payment_intent(session, note, int(world.book.now()))
         world.book.intents[intent["id"]] = intent
         note["intent"] = intent["id"]
     intent = world.book.intents[note["intent"]]
@@ -127,7 +128,7 @@ def _intent(world: World, session: Record) -> Record:
 
 def _charge(world: World, session: Record, method: Record) -> tuple[Record, Record]:
     intent = _intent(world, session)
-    charge = objects.charge(
+    charge = stripe_payment_objects.charge(
         intent, session["customer_details"], int(world.book.now()), method=method
     )
     world.book.charges[charge["id"]] = charge
@@ -183,7 +184,7 @@ def _succeed(world: World, intent: Record, charge: Record) -> list[Record]:
         paid=True,
         captured=True,
         amount_captured=charge["amount"],
-        balance_transaction=objects.new_id("txn"),
+        balance_transaction=new_id("txn"),
     )
     intent.update(status="succeeded", amount_received=charge["amount"], last_payment_error=None)
     return [

@@ -6,7 +6,7 @@ from typing import Any
 
 from sandbox import stripe_refunds
 from sandbox.stripe_errors import StripeRefusal
-from sandbox.stripe_lists import find, listing
+from sandbox.stripe_lists import EXPAND_ONLY, find, listing
 from sandbox.stripe_params import PAGE, anything, fields, integer, list_of, metadata, one_of, text
 from sandbox.world import World
 
@@ -32,7 +32,6 @@ NEW_REFUND = fields(
         ),
     },
 )
-ONE = fields({"expand": list_of(text())})
 OWNERS = ("charge", "payment_intent")
 MANY = fields({**PAGE, **dict.fromkeys(OWNERS, text())})
 
@@ -61,14 +60,14 @@ class Reversals:
         return self._page(self.book.refunds, "/v1/refunds", params)
 
     def get_refund(self, refund_id: str, *, params: Record, who: Record) -> Record:
-        return self._shown(find(self.book.refunds, refund_id, "refund"), ONE(params, ""))
+        return self._shown(find(self.book.refunds, refund_id, "refund"), EXPAND_ONLY(params, ""))
 
     def list_disputes(self, *, params: Record, who: Record) -> Record:
         return self._page(self.book.disputes, "/v1/disputes", params)
 
     def get_dispute(self, dispute_id: str, *, params: Record, who: Record) -> Record:
         return self._shown(
-            find(self.book.disputes, dispute_id, "dispute", "dispute"), ONE(params, "")
+            find(self.book.disputes, dispute_id, "dispute", "dispute"), EXPAND_ONLY(params, "")
         )
 
     def _charge_to_refund(self, checked: Record) -> Record:
@@ -85,10 +84,10 @@ class Reversals:
             )
         return self.book.charges[intent["latest_charge"]]
 
-    def _page(self, shelf: dict[str, Record], url: str, params: Record) -> Record:
+    def _page(self, records: dict[str, Record], url: str, params: Record) -> Record:
         query = MANY(params, "")
         page = listing(
-            shelf,
+            records,
             url,
             query,
             lambda item: all(item[name] == query[name] for name in OWNERS if name in query),
@@ -99,8 +98,8 @@ class Reversals:
 
     def _shown(self, item: Record, query: Record) -> Record:
         _check_expand(query)
-        shelves = {"charge": self.book.charges, "payment_intent": self.book.intents}
-        return {**item, **{name: shelves[name][item[name]] for name in query.get("expand", [])}}
+        sources = {"charge": self.book.charges, "payment_intent": self.book.intents}
+        return {**item, **{name: sources[name][item[name]] for name in query.get("expand", [])}}
 
 
 def _check_expand(query: Record) -> None:

@@ -43,7 +43,7 @@ def release(batch: PayoutBatch, *, by: User) -> Released:
     A payout that the affiliate's balance, holds or status no longer cover is cancelled instead,
     which frees its entries. Where none is left, so is the batch.
     """
-    # In the WHERE, where the engines without CHECK constraints enforce it as well.
+    # In the WHERE, so that it also holds on MongoDB, which has no CHECK constraints.
     now, another = timezone.now(), ~Q(drafted_by=by)
     if not transition(batch, PayoutBatch.RELEASED, only=another, released_by=by, released_at=now):
         raise _not_released(batch, by)

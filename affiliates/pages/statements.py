@@ -134,11 +134,14 @@ def _section(
     }
 
 
-def _movements(account: Account, month: Month) -> dict[str, list[dict[str, Any]]]:
+Movements = defaultdict[str, list[dict[str, Any]]]
+
+
+def _movements(account: Account, month: Month) -> Movements:
     """Return by currency what the entries of each kind add up to in the month."""
     rows = _entries(account, month).values("currency", "kind")
     totals = list(rows.annotate(total=Sum("amount"), entries=Count("pk")))
-    found: defaultdict[str, list[dict[str, Any]]] = defaultdict(list)
+    found: Movements = defaultdict(list)
     for kind, name in LedgerEntry.KINDS:
         for row in totals:
             if row["kind"] == kind:

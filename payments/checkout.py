@@ -81,13 +81,13 @@ def _look_up(course: Course, email: str, name: str, coupon: str) -> tuple[Checko
     order = partial(orders.order_for, course, email=email, name=name, coupon=coupon)
     running = _find_running(course, email)
     try:
-        return running, order(running=running and running.enrollment)
+        return running, order(running=running.enrollment if running else None)
     except CouponUnavailable:
         if running:
             raise
     # A second tab may have reserved the coupon after we looked for a running checkout.
     running = _find_running(course, email)
-    return running, order(running=running and running.enrollment)
+    return running, order(running=running.enrollment if running else None)
 
 
 def _find_running(course: Course, email: str) -> Checkout | None:

@@ -1,5 +1,8 @@
 """The e-mail about a refund: one for each refund that succeeded."""
 
+from typing import cast
+from uuid import UUID
+
 from enrollments.mails import purchase_context
 from enrollments.models import Enrollment
 from maaledu.money import Money
@@ -11,7 +14,7 @@ REFUND_MADE = "refund_made"
 
 def stage_refund(refund: Refund) -> bool:
     """Stage the e-mail that says how much is on its way back, and whether the enrollment ended."""
-    payment = Payment.objects.select_related("enrollment").get(pk=refund.payment_id)
+    payment = Payment.objects.select_related("enrollment").get(pk=cast("UUID", refund.payment_id))
     enrollment = payment.enrollment
     context = {
         **purchase_context(enrollment),

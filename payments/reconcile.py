@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.utils import timezone
@@ -27,6 +27,7 @@ RECONCILIATION = "reconciliation"
 PROCESSING_ASKED_EVERY = timedelta(hours=1)
 WAITS_FOR_PAYMENT = timedelta(days=35)
 MOST_WAITING = 1000
+Reversal = TypeVar("Reversal", Refund, Dispute)
 
 
 # --- payments whose time is over ------------------------------------------------------------------
@@ -97,7 +98,7 @@ def attach_disputes() -> int:
     return _attach_waiting(Dispute, disputes.apply)
 
 
-def _attach_waiting(model: type[Refund] | type[Dispute], apply: Callable[..., None]) -> int:
+def _attach_waiting(model: type[Reversal], apply: Callable[..., None]) -> int:
     waiting = model.objects.filter(
         payment=None, created_at__gt=timezone.now() - WAITS_FOR_PAYMENT
     ).order_by("-created_at")

@@ -119,6 +119,8 @@ def _flag_as_late(payment: Payment) -> bool:
 def _receive(payment: Payment, session: dict[str, Any], actor: str) -> bool:
     enrollment = payment.enrollment
     reason = _review_reason(payment, enrollment, session)
+    # The payment before the enrollment: of several reports of one session, only the one that wins
+    # this UPDATE alerts staff. The others still ensure what a fulfilled payment causes.
     first = transition(
         payment,
         Payment.PAID,

@@ -1,4 +1,4 @@
-"""Stripe's webhook: read the signed event, hand it on, answer."""
+"""Stripe's webhook: read the signed event, receive it, answer."""
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
@@ -11,9 +11,7 @@ from payments import gateway, webhooks
 @csrf_exempt  # the one exemption: Stripe signs the body instead
 @require_POST
 def stripe_webhook(request: HttpRequest) -> HttpResponse:
-    """Answer 200 for every event that is stored, seen before, or of no concern; 400 for what Stripe
-    did not sign.
-    """
+    """Answer 200 for an event that is stored, known or ignored, and 400 for a body not Stripe's."""
     body = read_body(request)
     event = gateway.read_event(body, request.headers.get("Stripe-Signature", ""))
     message = webhooks.receive(event)

@@ -57,7 +57,3 @@ class Refund(models.Model):
 
     def __str__(self) -> str:
         return f"{Money(self.amount, self.currency)} ({self.status})"
-
-    @property
-    def amount_display(self) -> str:
-        return str(Money(self.amount, self.currency))

@@ -1,8 +1,8 @@
-from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
+from django.utils.formats import date_format
 from unfold.dataclasses import UnfoldAction
 from unfold.decorators import action, display
 
@@ -119,8 +119,10 @@ class EnrollmentAdmin(ReadOnlyAdmin):
         return enrollment.lms_enrollment_id
 
     @admin.display(description="LMS synced at")
-    def lms_synced(self, enrollment: Enrollment) -> datetime | None:
-        return enrollment.lms_synced_at
+    def lms_synced(self, enrollment: Enrollment) -> str:
+        if enrollment.lms_synced_at is None:
+            return ""
+        return date_format(enrollment.lms_synced_at, "DATETIME_FORMAT")
 
     @admin.display(description="list price")
     def listed(self, enrollment: Enrollment) -> Money:

@@ -20,6 +20,8 @@ KIND_COLORS = {
     LedgerEntry.PAYOUT: "info",
     LedgerEntry.PAYOUT_CANCELLED: "warning",
 }
+# By the label: the page of an entry shows a pair of kind and label as that pair.
+LABEL_COLORS = {label: KIND_COLORS[kind] for kind, label in LedgerEntry.KINDS}
 STATE_COLORS = {
     Payout.DRAFT: "info",
     Payout.RELEASED: "warning",
@@ -88,9 +90,9 @@ class LedgerEntryAdmin(AccountAdmin):
     def named_by(self, text: str) -> Q:
         return super().named_by(text) | Q(source_key=text)
 
-    @display(description="kind", ordering="kind", label=KIND_COLORS)
-    def what(self, entry: LedgerEntry) -> tuple[str, str]:
-        return entry.kind, entry.get_kind_display()
+    @display(description="kind", ordering="kind", label=LABEL_COLORS)
+    def what(self, entry: LedgerEntry) -> str:
+        return entry.get_kind_display()
 
     @admin.display(description="amount", ordering="amount")
     def money(self, entry: LedgerEntry) -> Money:

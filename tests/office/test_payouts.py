@@ -559,6 +559,7 @@ def test_an_entry_is_explained_on_its_page(office: Client) -> None:
         f"{LINES}{payout.pk}/change/",
     ):
         assert shown in page, shown
+    assert "&#x27;commission&#x27;" not in page
 
 
 @pytest.mark.every_engine

@@ -22,6 +22,7 @@ class UserManager(BaseUserManager["User"]):
 
         Whoever may call this has access to the database anyway.
         """
+        # Without this row sign-in asks the first superuser for a code, before e-mail is set up.
         user = self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
         EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
         return user

@@ -72,6 +72,7 @@ def browse(filters: Filters, *, cursor: str = "", limit: int = DEFAULT_LIMIT) ->
         anywhere.filtered(category=filters.category).for_cards(), cursor=cursor, limit=limit
     )
     counts = _count_by_category(anywhere)
+    # From the counts, which saves a third query.
     total = counts.get(filters.category, 0) if filters.category else sum(counts.values())
     return Catalogue(page, total, counts)
 

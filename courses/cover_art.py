@@ -1,6 +1,7 @@
 """The compositions, two for each category: SVG elements that fit a canvas of 640 by 400."""
 
 import math
+from dataclasses import dataclass
 
 from courses.cover_dice import Dice
 from courses.cover_palette import Palette
@@ -117,18 +118,27 @@ def bookshelf(dice: Dice, palette: Palette) -> list[str]:
             shapes.append(_leaning_book(x, height, palette))
             x += 96
             continue
-        shapes += _book(dice, x, width, height, tones[(index + height) % len(tones)], palette)
+        book = Book(x, width, height, tones[(index + height) % len(tones)])
+        shapes += _standing_book(dice, palette, book)
         x += width + 5
     return [*shapes, box(0, 352, 640, 48, palette.deep)]
 
 
-def _book(dice: Dice, x: int, width: int, height: int, fill: str, palette: Palette) -> list[str]:
-    band = palette.ground if fill != palette.deep else palette.strong
-    top = 352 - height
+@dataclass(frozen=True)
+class Book:
+    x: int
+    width: int
+    height: int
+    fill: str
+
+
+def _standing_book(dice: Dice, palette: Palette, book: Book) -> list[str]:
+    band = palette.ground if book.fill != palette.deep else palette.strong
+    top = 352 - book.height
     return [
-        box(x, top, width, height, fill),
-        box(x, top + dice.between(22, 40), width, dice.pick((6, 10, 16)), band),
-        box(x, 352 - dice.between(34, 52), width, 5, band),
+        box(book.x, top, book.width, book.height, book.fill),
+        box(book.x, top + dice.between(22, 40), book.width, dice.pick((6, 10, 16)), band),
+        box(book.x, 352 - dice.between(34, 52), book.width, 5, band),
     ]
 
 

@@ -146,6 +146,7 @@ class Course(models.Model):
         return self.title
 
     def save(self, *args: Any, **kwargs: Any) -> None:
+        # Both are derived here, so that no way to save a course can leave them out of date.
         self._name_in_lms()
         self.search_text = fold(f"{self.title} {self.summary} {self.get_category_display()}")
         if kwargs.get("update_fields") is not None:

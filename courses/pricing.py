@@ -16,6 +16,7 @@ class PriceBand:
     upper: int | None
 
     def as_q(self) -> Q:
+        # Bands are in major units, prices in minor ones: 100 yen are 100, 100 dollars are 10000.
         condition = Q()
         for exponent in sorted({currency.exponent for currency in CURRENCIES.values()}):
             condition |= self._of_exponent(exponent)

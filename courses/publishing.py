@@ -28,6 +28,7 @@ def archive(course: Course) -> bool:
 
 def _move(course: Course, to: str) -> bool:
     won = transition(course, to)
+    # transition writes without save(), which would have made the cached pages invalid.
     if won:
         bump_public_pages()
     return won

@@ -18,6 +18,7 @@ def fold(text: str) -> str:
 
     Compatible characters are unified, and case is removed.
     """
+    # Not left to the databases: SQLite ignores case for ASCII letters only.
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 

@@ -90,6 +90,7 @@ def cover(request: HttpRequest, slug: str) -> HttpResponse:
 
     Its address carries a version, so that browsers may keep it for long.
     """
+    # Off sale as well: learners who bought the course still see its cover.
     shown = Course.objects.exclude(status=Course.Status.DRAFT).filter(slug=slug)
     category = shown.values_list("category", flat=True).first()
     if category is None:

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError
+from django.db.models import Q
 from django.utils import timezone
 
 from courses.discounts import MAX_PERCENT, MIN_PERCENT, Price, discounted
@@ -122,7 +123,9 @@ def approve(grant: Grant, decision: Decision, *, by: str) -> Grant:
         "decided_by": by,
         "decided_at": timezone.now(),
     }
-    if fresh.status != Grant.PENDING or not transition(fresh, Grant.APPROVED, **changes):
+    # Only from pending: a coupon that is released or reinstated becomes approved as well, and
+    # between the read and the UPDATE this grant may have become one.
+    if not transition(fresh, Grant.APPROVED, only=Q(status=Grant.PENDING), **changes):
         raise AlreadyDecided
     if decision.program:
         budgets.commit(decision.program, cost)
@@ -174,6 +177,7 @@ def reissue(grant: Grant, *, by: str) -> Grant:
     Raises AlreadyDecided.
     """
     fresh = Grant.objects.get(pk=grant.pk)
+    # Only with the code just read: of two clicks one would send a code that the other has ended.
     unused = Grant.objects.filter(pk=fresh.pk, status=Grant.APPROVED, code_number=fresh.code_number)
     changes = {
         "code": new_code(),
@@ -192,6 +196,7 @@ def reissue(grant: Grant, *, by: str) -> Grant:
 def revoke(grant: Grant, *, by: str, note: str = "") -> Grant:
     """End an unused coupon and release its share of the budget. Raises AlreadyDecided."""
     fresh = Grant.objects.get(pk=grant.pk)
+    # Read before the move clears it from the row.
     share = budgets.share_of(fresh)
     if not transition(fresh, Grant.REVOKED, **budgets.NOTHING_HELD):
         raise AlreadyDecided("Only an unused coupon can be revoked.")

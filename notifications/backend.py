@@ -16,6 +16,7 @@ class OutboxBackend(BaseEmailBackend):
                 outgoing.stage(
                     kind=outgoing.ACCOUNT,
                     to=address,
+                    # Each message of allauth's is its own cause: a second code is a second e-mail.
                     dedupe_key=f"{outgoing.ACCOUNT}:{uuid.uuid4()}",
                     context=_contents(message),
                 )

@@ -86,6 +86,7 @@ SAFE_DEFAULTS = {
 
 def stage(*, kind: str, to: str, dedupe_key: str, context: dict[str, Any]) -> bool:
     """Put a message into the outbox unless its cause has one already; return whether this did."""
+    # The caller's transaction holds the row: a message whose cause is rolled back is never sent.
     _, created = Email.objects.get_or_create(
         dedupe_key=dedupe_key, defaults={"kind": kind, "to": to, "context": context}
     )
@@ -203,6 +204,7 @@ def _refusal(code: int) -> MailRefused | MailDeferred | MailUnavailable:
 def _api_refusal(error: AnymailAPIError) -> MailRefused | MailUnavailable | MailUncertain:
     status = error.status_code
     if status is None:
+        # A connection that was never made is an outage; one that broke may have delivered.
         reached = not (
             error.__cause__ and isinstance(next(iter(error.__cause__.args), None), MaxRetryError)
         )
@@ -217,6 +219,7 @@ def claimable() -> Q:
     if not settings.EMAIL_MAX_PER_MINUTE:
         return Q()
     now = timezone.now()
+    # Running ones count as sent: several workers claim at once, each before the others' are sent.
     used = Email.objects.filter(
         Q(sent_at__gt=now - timedelta(minutes=1)) | Q(status=RUNNING)
     ).count()

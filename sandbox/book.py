@@ -27,6 +27,7 @@ KEPT = (
     "charges",
     "refunds",
     "disputes",
+    "warnings",
     "events",
     "owed",
     "endpoints",
@@ -61,6 +62,7 @@ class Book:
             self.charges: dict[str, Record] = {}
             self.refunds: dict[str, Record] = {}
             self.disputes: dict[str, Record] = {}
+            self.warnings: dict[str, Record] = {}
             self.events: dict[str, Record] = {}
             self.owed: dict[str, list[str]] = {}
             self.endpoints: dict[str, Record] = {}

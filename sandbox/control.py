@@ -12,6 +12,8 @@ from sandbox import (
     frappe_enrollments,
     frappe_users,
     stripe_disputes,
+    stripe_fraud,
+    stripe_later,
     stripe_objects,
     stripe_payments,
     stripe_refunds,
@@ -68,7 +70,7 @@ class Control:
             ("POST", r"/control/stripe/events", self.event),
             ("POST", r"/control/stripe/events/([^/]+)/deliver", self.deliver),
             ("POST", r"/control/stripe/deliveries", self.deliver_in_order),
-            ("POST", r"/control/stripe/charges/([^/]+)/(refund|dispute)", self.reverse),
+            ("POST", r"/control/stripe/charges/([^/]+)/(refund|dispute|warning)", self.reverse),
             ("POST", r"/control/stripe/disputes/([^/]+)", self.decide),
             ("POST", r"/control/stripe/refunds/([^/]+)/(succeed|fail|cancel)", self.end_refund),
             ("POST", r"/control/mail", self.mail),
@@ -106,6 +108,7 @@ class Control:
                 "charges": list(self.book.charges.values()),
                 "refunds": list(self.book.refunds.values()),
                 "disputes": list(self.book.disputes.values()),
+                "warnings": list(self.book.warnings.values()),
                 "events": list(self.book.events.values()),
                 "deliveries": list(self.book.deliveries),
                 "held": list(self.world.webhooks.held),
@@ -264,25 +267,39 @@ class Control:
         return stripe_payments.expire(self.world, session_id)
 
     def reverse(self, name: str, what: str, data: Data) -> Data:
-        """Refund a charge, named by itself or its payment intent, as in the dashboard; or have the
-        buyer's bank dispute it.
+        """Refund a charge, named by itself or its payment intent, as in the dashboard; have the
+        buyer's bank dispute it, or its issuer warn of fraud.
         """
         charge = self.book.charge_of(name)
-        work = stripe_refunds.dashboard_refund if what == "refund" else stripe_disputes.open_dispute
+        work = {
+            "refund": stripe_refunds.dashboard_refund,
+            "dispute": stripe_disputes.open_dispute,
+            "warning": stripe_fraud.open_warning,
+        }[what]
         return self._answered(data, lambda: work(self.world, charge, data))
 
     def decide(self, dispute_id: str, data: Data) -> Data:
-        """Bring a dispute to ``status``: any of Stripe's, or one that nobody knows yet."""
+        """Bring a dispute to ``status``: any of Stripe's, or one that nobody knows yet; its money
+        to where ``funds`` says; ``after`` so many seconds when given.
+        """
+        status, funds = str(data["status"]), str(data.get("funds", ""))
+        if "after" in data:
+            later = {"dispute": dispute_id, "status": status, "funds": funds}
+            return stripe_later.schedule(self.world, float(data["after"]), later)
         return self._answered(
-            data, lambda: stripe_disputes.decide(self.world, dispute_id, str(data["status"]))
+            data, lambda: stripe_disputes.decide(self.world, dispute_id, status, funds)
         )
 
     def end_refund(self, refund_id: str, how: str, data: Data) -> Data:
-        """Let a refund succeed, fail (``reason`` as Stripe's failure_reason) or be canceled."""
-        reason = str(data.get("reason", stripe_refunds.FAILURE))
+        """Let a refund succeed, fail (``reason`` as Stripe's failure_reason) or be canceled;
+        ``after`` so many seconds when given.
+        """
+        status, reason = stripe_refunds.ENDS[how], str(data.get("reason", stripe_refunds.FAILURE))
+        if "after" in data:
+            later = {"refund": refund_id, "status": status, "reason": reason}
+            return stripe_later.schedule(self.world, float(data["after"]), later)
         return self._answered(
-            data,
-            lambda: stripe_refunds.end(self.world, refund_id, stripe_refunds.ENDS[how], reason),
+            data, lambda: stripe_refunds.end(self.world, refund_id, status, reason)
         )
 
     def _answered(self, data: Data, work: Callable[[], Data]) -> Data:

@@ -22,7 +22,9 @@ class Options:
     state: str = ""
     webhook_url: str = ""
     webhook_secret: str = "whsec_sandbox"  # noqa: S105 -- the published secret of a sandbox
-    webhook_events: str = "checkout.session.*,refund.*,charge.refunded,charge.dispute.*"
+    webhook_events: str = (
+        "checkout.session.*,refund.*,charge.refunded,charge.dispute.*,radar.early_fraud_warning.*"
+    )
     webhook_retry_base: float = 1.0
     webhook_timeout: float = 10.0
     webhook_wait: float = 5.0

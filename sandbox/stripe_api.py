@@ -13,6 +13,7 @@ from sandbox.stripe_charges import Charges
 from sandbox.stripe_errors import StripeRefusal, fault_answer
 from sandbox.stripe_events import Events
 from sandbox.stripe_forms import decode
+from sandbox.stripe_fraud import FraudWarnings
 from sandbox.stripe_objects import API_VERSION, new_id
 from sandbox.stripe_reversals import Reversals
 from sandbox.stripe_sessions import Sessions
@@ -50,7 +51,10 @@ class StripeApi:
         ]
         self.routes += [
             (method, re.compile(path), work)
-            for method, path, work in WebhookEndpoints(world).routes
+            for method, path, work in (
+                *WebhookEndpoints(world).routes,
+                *FraudWarnings(world).routes,
+            )
         ]
 
     def handle(self, request: Request) -> Response:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from sandbox import stripe_fraud
 from sandbox.stripe_currency import exponent
 from sandbox.stripe_events import emit
 from sandbox.stripe_objects import new_id
@@ -30,7 +31,10 @@ REASONS = (
     "unrecognized",
 )
 CLOSED = ("won", "lost", "warning_closed")
-ANSWERED = ("under_review", "warning_under_review")
+ANSWERED = ("under_review", "warning_under_review", "appeal_under_review")
+# Where the money is to be: as the status has it, or as a test wants it.
+BY_STATUS, WITHDRAWN, REINSTATED, UNTOUCHED = "", "withdrawn", "reinstated", "untouched"
+FUNDS = (BY_STATUS, WITHDRAWN, REINSTATED, UNTOUCHED)
 NETWORK_CODES = {"fraudulent": "10.4", "product_not_received": "13.1"}
 EVIDENCE = (
     "access_activity_log",
@@ -68,10 +72,10 @@ FEE = 15
 
 def open_dispute(world: World, charge: Record, data: Record) -> Record:
     """Let the buyer's bank dispute a charge: the money goes at once, except for a ``warning_*``,
-    and the events are sent.
+    or as ``funds`` has it, and the events are sent.
 
-    Raises ValueError when there is nothing left to dispute or ``data`` (amount, reason, status) is
-    wrong.
+    Raises ValueError when there is nothing left to dispute or ``data`` (amount, reason, status,
+    funds) is wrong.
     """
     with world.book.lock:
         amount, reason = _checked(charge, data)
@@ -79,27 +83,30 @@ def open_dispute(world: World, charge: Record, data: Record) -> Record:
         dispute = _new(charge, amount, reason, status=status, now=int(world.book.now()))
         world.book.disputes[dispute["id"]] = dispute
         charge["disputed"] = True
-        _announce(
-            world, dispute, ["charge.dispute.created", *_move_funds(dispute, int(world.book.now()))]
-        )
+        moved = _move_funds(dispute, int(world.book.now()), str(data.get("funds", BY_STATUS)))
+        _announce(world, dispute, ["charge.dispute.created", *moved])
+        stripe_fraud.follow(world, charge)
         return dispute
 
 
-def decide(world: World, dispute_id: str, status: str) -> Record:
-    """Bring a dispute to another status, known or not, with its money and events. The status it has
-    already changes nothing.
+def decide(world: World, dispute_id: str, status: str, funds: str = BY_STATUS) -> Record:
+    """Bring a dispute to another status, known or not, with its events, and its money to where the
+    status or ``funds`` has it. The status it has already moves nothing but the money.
     """
     if not status:
         raise ValueError("status must not be empty")
+    _check_funds(funds)
     with world.book.lock:
-        dispute = world.book.disputes[dispute_id]
+        dispute, now = world.book.disputes[dispute_id], int(world.book.now())
         if dispute["status"] == status:
+            for kind in _move_funds(dispute, now, funds):
+                emit(world, kind, dispute)
             return dispute
         before = {name: dispute[name] for name in ("status", "is_charge_refundable")}
-        _follow(dispute, status)
+        _follow(dispute, status, now)
         before = {name: value for name, value in before.items() if dispute[name] != value}
         updated = [] if status in CLOSED else ["charge.dispute.updated"]
-        _announce(world, dispute, [*updated, *_move_funds(dispute, int(world.book.now()))], before)
+        _announce(world, dispute, [*updated, *_move_funds(dispute, now, funds)], before)
         return dispute
 
 
@@ -114,11 +121,13 @@ def disputes_of(world: World, charge: Record) -> list[Record]:
     ]
 
 
-def _follow(dispute: Record, status: str) -> None:
+def _follow(dispute: Record, status: str, now: int) -> None:
     """Set the status and what goes with it: an inquiry that escalates is a chargeback, one under
-    review has been answered.
+    review has been answered, an appeal has another date to answer by.
     """
     dispute |= {"status": status, "is_charge_refundable": _refundable(status)}
+    if status == "appeal_needs_response":
+        dispute["evidence_details"]["due_by"] = _due_by(status, now)
     if status in ANSWERED:
         dispute["evidence_details"] |= {
             "has_evidence": True,
@@ -149,19 +158,25 @@ def _checked(charge: Record, data: Record) -> tuple[int, str]:
         )
     if reason not in REASONS:
         raise ValueError(f"reason must be one of {', '.join(REASONS)}")
+    _check_funds(data.get("funds", BY_STATUS))
     return amount, reason
+
+
+def _check_funds(funds: object) -> None:
+    if funds not in FUNDS:
+        raise ValueError(f"funds must be one of {', '.join(FUNDS[1:])}")
 
 
 def _refundable(status: str) -> bool:
     return status == "won" or status.startswith("warning_")
 
 
-def _move_funds(dispute: Record, now: int) -> list[str]:
-    """Take the money or give it back, as the status has it, and return the event of that, if
-    any.
-    """
+def _move_funds(dispute: Record, now: int, funds: str) -> list[str]:
+    """Take the money or give it back, and return the event of that, if any."""
     taken = sum(entry["amount"] for entry in dispute["balance_transactions"]) < 0
-    if taken == (not _refundable(dispute["status"])):
+    by_status = not _refundable(dispute["status"])
+    wanted = {BY_STATUS: by_status, WITHDRAWN: True, REINSTATED: False, UNTOUCHED: taken}[funds]
+    if taken == wanted:
         return []
     dispute["balance_transactions"].append(_transaction(dispute, now, back=taken))
     return ["charge.dispute.funds_reinstated" if taken else "charge.dispute.funds_withdrawn"]
@@ -169,7 +184,9 @@ def _move_funds(dispute: Record, now: int) -> list[str]:
 
 def _transaction(dispute: Record, now: int, *, back: bool) -> Record:
     amount = dispute["amount"] if back else -dispute["amount"]
-    fee = 0 if back else FEE * 10 ** exponent(dispute["currency"])
+    # A dispute that was prevented costs no fee.
+    free = back or dispute["status"] == "prevented"
+    fee = 0 if free else FEE * 10 ** exponent(dispute["currency"])
     details = {
         "amount": fee,
         "application": None,
@@ -210,7 +227,7 @@ def _new(charge: Record, amount: int, reason: str, *, status: str, now: int) -> 
         "enhanced_eligibility_types": [],
         "evidence": {**dict.fromkeys(EVIDENCE), "enhanced_evidence": {}},
         "evidence_details": {
-            "due_by": (now // DAY + DAYS_TO_ANSWER + 1) * DAY - 1,
+            "due_by": _due_by(status, now),
             "enhanced_eligibility": {},
             "has_evidence": False,
             "past_due": False,
@@ -231,7 +248,14 @@ def _new(charge: Record, amount: int, reason: str, *, status: str, now: int) -> 
     }
 
 
+def _due_by(status: str, now: int) -> int:
+    """Until when an answer is taken; 0, as Stripe has it, where none is."""
+    return 0 if status == "prevented" else (now // DAY + DAYS_TO_ANSWER + 1) * DAY - 1
+
+
 def _case_type(status: str) -> str:
+    if status == "prevented":
+        return "resolution"
     return "inquiry" if status.startswith("warning_") else "chargeback"
 
 

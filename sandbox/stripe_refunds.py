@@ -7,7 +7,7 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
-from sandbox import stripe_disputes
+from sandbox import stripe_disputes, stripe_fraud
 from sandbox.stripe_errors import StripeRefusal
 from sandbox.stripe_events import emit
 from sandbox.stripe_objects import new_id
@@ -35,6 +35,7 @@ def refund(world: World, charge: Record, params: Record, request: Record | None 
         emit(world, "charge.refunded", charge, request, before=_add_refunded(charge, amount))
         if made["status"] == "succeeded" and made["destination_details"]["type"] == "card":
             _updated(world, made, _settled(made))
+        stripe_fraud.follow(world, charge)
         return dict(created["data"]["object"])
 
 

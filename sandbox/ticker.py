@@ -1,10 +1,10 @@
-"""The clock's work: sessions that expire and delayed payments that come to their end."""
+"""The clock's work: sessions that expire, and what was to happen to money by now."""
 
 from __future__ import annotations
 
 import threading
 
-from sandbox import stripe_payments
+from sandbox import stripe_later, stripe_payments
 from sandbox.world import World
 
 TICK = 0.5
@@ -37,7 +37,7 @@ def tick(world: World) -> None:
         due = [timer for timer in book.timers if timer["at"] <= now]
         book.timers = [timer for timer in book.timers if timer["at"] > now]
         for timer in due:
-            stripe_payments.settle(world, timer["session"], timer["outcome"])
+            stripe_later.run(world, timer)
         for session_id in world.take_expired(now):
             _expire(world, session_id)
 

@@ -173,12 +173,14 @@ class Sandbox:
         )
 
     def settle_refund(self, refund_id: str, **more: object) -> dict[str, Any]:
-        """Let a pending refund succeed; ``wait=5`` waits for the webhooks' answers."""
+        """Let a pending refund succeed; ``wait=5`` waits for the webhooks' answers, ``after=86400``
+        has it happen so many seconds later.
+        """
         return dict(self.call("POST", f"/control/stripe/refunds/{refund_id}/succeed", more))
 
     def fail_refund(self, refund_id: str, **more: object) -> dict[str, Any]:
-        """Let a refund fail, one that succeeded too; reason (Stripe's failure_reason) and
-        ``wait=5`` may be given.
+        """Let a refund fail, one that succeeded too; reason (Stripe's failure_reason), ``wait=5``
+        and ``after`` (seconds) may be given.
         """
         return dict(self.call("POST", f"/control/stripe/refunds/{refund_id}/fail", more))
 
@@ -187,18 +189,25 @@ class Sandbox:
         return dict(self.call("POST", f"/control/stripe/refunds/{refund_id}/cancel", more))
 
     def dispute(self, payment_intent: str, **more: object) -> dict[str, Any]:
-        """Let the buyer's bank dispute a payment; reason, amount, status ("warning_needs_response")
-        and ``wait=5`` may be given.
+        """Let the buyer's bank dispute a payment; reason, amount, status ("warning_needs_response",
+        "prevented"), funds ("withdrawn", "untouched") and ``wait=5`` may be given.
         """
         return dict(self.call("POST", f"/control/stripe/charges/{payment_intent}/dispute", more))
 
     def close_dispute(self, dispute_id: str, status: str, **more: object) -> dict[str, Any]:
-        """Bring a dispute to a status: won, lost, warning_closed, under_review, or any text;
-        ``wait=5`` waits for the answers.
+        """Bring a dispute to a status: won, lost, warning_closed, appeal_needs_response, or any
+        text; funds ("withdrawn", "reinstated", "untouched"), ``wait=5`` and ``after`` (seconds) may
+        be given.
         """
         return dict(
             self.call("POST", f"/control/stripe/disputes/{dispute_id}", {"status": status, **more})
         )
+
+    def warn_of_fraud(self, payment_intent: str, **more: object) -> dict[str, Any]:
+        """Let the card's issuer send an early fraud warning; fraud_type and ``wait=5`` may be
+        given.
+        """
+        return dict(self.call("POST", f"/control/stripe/charges/{payment_intent}/warning", more))
 
     def send_event(self, kind: str, data: dict[str, Any], **more: object) -> dict[str, Any]:
         """Send an event of any type; id, livemode, api_version, created and send=False may be

@@ -13,9 +13,8 @@ from sandbox.stripe_charges import Charges
 from sandbox.stripe_errors import StripeRefusal, fault_answer
 from sandbox.stripe_events import Events
 from sandbox.stripe_forms import decode
-from sandbox.stripe_fraud import FraudWarnings
 from sandbox.stripe_objects import API_VERSION, new_id
-from sandbox.stripe_reversals import Reversals
+from sandbox.stripe_reversals import WARNINGS, Reversals
 from sandbox.stripe_sessions import Sessions
 from sandbox.stripe_webhook_endpoints import WebhookEndpoints
 from sandbox.wire import Header, Request, Response, json_response
@@ -42,6 +41,8 @@ class StripeApi:
             ("GET", re.compile(r"/v1/refunds/([^/]+)"), reversals.get_refund),
             ("GET", re.compile(r"/v1/disputes"), reversals.list_disputes),
             ("GET", re.compile(r"/v1/disputes/([^/]+)"), reversals.get_dispute),
+            ("GET", re.compile(WARNINGS), reversals.list_warnings),
+            ("GET", re.compile(WARNINGS + r"/([^/]+)"), reversals.get_warning),
             ("GET", re.compile(r"/v1/events"), events.list),
             ("GET", re.compile(r"/v1/events/([^/]+)"), events.get),
             ("GET", re.compile(r"/v1/payment_intents/([^/]+)"), charges.get_intent),
@@ -51,10 +52,7 @@ class StripeApi:
         ]
         self.routes += [
             (method, re.compile(path), work)
-            for method, path, work in (
-                *WebhookEndpoints(world).routes,
-                *FraudWarnings(world).routes,
-            )
+            for method, path, work in WebhookEndpoints(world).routes
         ]
 
     def handle(self, request: Request) -> Response:

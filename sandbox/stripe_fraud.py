@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from sandbox.stripe_errors import StripeRefusal
 from sandbox.stripe_events import emit
-from sandbox.stripe_lists import find, listing
 from sandbox.stripe_objects import new_id
-from sandbox.stripe_params import PAGE, fields, list_of, text
 from sandbox.world import World
 
 Record = dict[str, Any]
@@ -22,10 +18,6 @@ FRAUD_TYPES = (
     "misc",
     "unauthorized_use_of_card",
 )
-OWNERS = ("charge", "payment_intent")
-ONE = fields({"expand": list_of(text())})
-MANY = fields({**PAGE, **dict.fromkeys(OWNERS, text())})
-PATH = "/v1/radar/early_fraud_warnings"
 
 
 def open_warning(world: World, charge: Record, data: Record) -> Record:
@@ -60,41 +52,6 @@ def follow(world: World, charge: Record) -> None:
             before = {"actionable": warning["actionable"]}
             warning["actionable"] = _is_actionable(charge)
             emit(world, "radar.early_fraud_warning.updated", warning, before=before)
-
-
-class FraudWarnings:
-    """The endpoints under /v1/radar/early_fraud_warnings."""
-
-    def __init__(self, world: World) -> None:
-        self.book = world.book
-        self.routes: list[tuple[str, str, Callable[..., object]]] = [
-            ("GET", PATH, self.list),
-            ("GET", PATH + r"/([^/]+)", self.retrieve),
-        ]
-
-    def list(self, *, params: Record, who: Record) -> Record:
-        query = MANY(params, "")
-        page = listing(
-            self.book.warnings,
-            PATH,
-            query,
-            lambda item: all(item[name] == query[name] for name in OWNERS if name in query),
-        )
-        expand = [name.removeprefix("data.") for name in query.get("expand", [])]
-        page["data"] = [self._shown(item, expand) for item in page["data"]]
-        return page
-
-    def retrieve(self, name: str, *, params: Record, who: Record) -> Record:
-        expand = ONE(params, "").get("expand", [])
-        warning = find(self.book.warnings, name, "early fraud warning", "early_fraud_warning")
-        return self._shown(warning, expand)
-
-    def _shown(self, warning: Record, expand: list[str]) -> Record:
-        places = {"charge": self.book.charges, "payment_intent": self.book.intents}
-        for name in expand:
-            if name not in places:
-                raise StripeRefusal(f"This property cannot be expanded ({name}).", param="expand")
-        return {**warning, **{name: places[name][warning[name]] for name in expand}}
 
 
 def _is_actionable(charge: Record) -> bool:

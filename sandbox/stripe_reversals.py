@@ -1,4 +1,4 @@
-"""The part of the API about money that goes back: refunds and disputes."""
+"""The part of the API about money that goes back: refunds, disputes, early fraud warnings."""
 
 from __future__ import annotations
 
@@ -33,11 +33,12 @@ NEW_REFUND = fields(
     },
 )
 OWNERS = ("charge", "payment_intent")
+WARNINGS = "/v1/radar/early_fraud_warnings"
 MANY = fields({**PAGE, **dict.fromkeys(OWNERS, text())})
 
 
 class Reversals:
-    """The endpoints under /v1/refunds and /v1/disputes."""
+    """The endpoints under /v1/refunds, /v1/disputes and /v1/radar/early_fraud_warnings."""
 
     def __init__(self, world: World) -> None:
         self.world, self.book = world, world.book
@@ -69,6 +70,13 @@ class Reversals:
         return self._shown(
             find(self.book.disputes, dispute_id, "dispute", "dispute"), EXPAND_ONLY(params, "")
         )
+
+    def list_warnings(self, *, params: Record, who: Record) -> Record:
+        return self._page(self.book.warnings, WARNINGS, params)
+
+    def get_warning(self, warning_id: str, *, params: Record, who: Record) -> Record:
+        found = find(self.book.warnings, warning_id, "early fraud warning", "early_fraud_warning")
+        return self._shown(found, EXPAND_ONLY(params, ""))
 
     def _charge_to_refund(self, checked: Record) -> Record:
         if "charge" in checked:

@@ -80,8 +80,8 @@ def atomic(block: Callable[P, T]) -> Callable[P, T]:
 
     The whole function runs again after a conflict that the database resolved against it, so it must
     be safe to run twice. A call inside another atomic function joins that one's transaction; when
-    the inner one fails the outer one cannot commit, whatever it catches. Network calls have no
-    place in here.
+    the inner one fails the outer one cannot commit, whatever it catches. Make no network call in
+    one: it would hold locks, and be made again after a conflict.
     """
 
     @functools.wraps(block)

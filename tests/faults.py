@@ -3,7 +3,7 @@ product.
 
 A process with `tests.settings_faulty` watches a plan file. While the file is there, each INSERT,
 UPDATE, DELETE and COMMIT is noted in the journal beside it; at the n-th one the process is killed,
-or is told an error, or loses its connection:
+or gets an error, or loses its connection:
 
     kill   SIGKILL instead of the write
     raise  the database refuses the write

@@ -19,8 +19,7 @@ Check = Callable[[], list[str]]
 def read_when_empty() -> dict[Check, frozenset[str]]:
     """Return which tables each check reads of an empty database.
 
-    While these are empty it asks the same and is told the same, so it finds what it found then:
-    nothing.
+    While these are empty it reads the same as then, and so it finds nothing.
     """
     assert filled_tables() == [], "ask before the first test writes anything"
     known, reads = set(tables()), {}

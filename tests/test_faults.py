@@ -113,7 +113,7 @@ FAILED_BEFORE = {
     2: [[1], ["both"], [2]],
     **{at: [[2], ["alone"], [1]] for at in (3, 4, 5)},
 }
-# The write was made: a single one stays, one inside a transaction is taken back with it, a commit
+# The write was made: a single one stays, one inside a transaction is rolled back with it, a commit
 # holds.
 FAILED_AFTER = {
     1: [[0], ["alone", "both"], [2]],
@@ -128,7 +128,7 @@ HEALED = [[], ["alone", "both"], [2]]
     ("kind", "expected"),
     [("raise", FAILED_BEFORE), ("drop", FAILED_BEFORE), ("lost", FAILED_AFTER)],
 )
-def test_an_error_is_told_once_and_the_process_goes_on(start, faults, kind, expected):
+def test_an_error_is_raised_once_and_the_process_goes_on(start, faults, kind, expected):
     command = [sys.executable, "-c", AT_EVERY_WRITE, str(faults.plan.parent), kind]
     process = start(command, **faults.environment)
     assert process.wait_end(60) == 0, process.output()

@@ -164,7 +164,7 @@ def test_a_good_answer_gives_its_value(status: int) -> None:
     assert value(Answer(status, {}, b'{"data": "ok"}'), "data") == "ok"
 
 
-def test_the_words_of_the_lms_are_decoded_twice_and_lose_their_markup() -> None:
+def test_the_text_of_the_lms_is_decoded_twice_and_loses_its_markup() -> None:
     body = json.loads(
         frappe_error("ValidationError", "Row <strong>#1</strong>:\n <details>no\x00pe</details>")
     )

@@ -1,6 +1,4 @@
-"""The breaker is one row for all processes: three failures open it, one probe tries, staff hear of
-it once.
-"""
+"""The breaker is one row for all processes: three failures open it, and one process probes."""
 
 import os
 import subprocess
@@ -120,7 +118,7 @@ def test_jobs_of_a_blocked_platform_are_not_claimable_and_others_are(state: Plat
 
 
 @pytest.mark.parametrize("blocked", PlatformState.BLOCKED)
-def test_each_blocked_state_keeps_jobs_back_and_tells_since_when(
+def test_each_blocked_state_keeps_jobs_back_and_says_since_when(
     state: PlatformState, blocked: str
 ) -> None:
     since = timezone.now().replace(microsecond=0)
@@ -254,7 +252,7 @@ def test_a_platform_without_a_driver_stays_parked() -> None:
     assert breaker.blocked_platforms() == {"openedx"}
 
 
-def test_staff_are_asked_to_be_told_once_an_incident_not_once_a_probe(
+def test_an_alert_is_pending_once_an_incident_not_once_a_probe(
     state: PlatformState, lms: RawServer
 ) -> None:
     fail(3)
@@ -284,7 +282,7 @@ def flap(state: PlatformState) -> None:
     fail(3)
 
 
-def test_staff_are_told_of_one_kind_of_incident_once_an_hour(state: PlatformState) -> None:
+def test_staff_are_alerted_of_one_kind_of_incident_once_an_hour(state: PlatformState) -> None:
     fail(3)
     assert breaker.clear_alert(state)
     for _ in range(4):
@@ -310,7 +308,7 @@ def test_an_alert_that_waits_for_its_hour_is_dropped_where_the_platform_answers_
     )
 
 
-def test_the_other_kind_of_incident_is_told_within_the_hour(state: PlatformState) -> None:
+def test_the_other_kind_of_incident_alerts_within_the_hour(state: PlatformState) -> None:
     fail(3)
     assert breaker.clear_alert(state)
     fail(1, LmsMisconfigured)
@@ -318,7 +316,7 @@ def test_the_other_kind_of_incident_is_told_within_the_hour(state: PlatformState
     assert state.incident == "misconfigured"
 
 
-def test_a_short_incident_keeps_its_name_until_staff_were_told(state: PlatformState) -> None:
+def test_a_short_incident_keeps_its_name_until_staff_were_alerted(state: PlatformState) -> None:
     fail(3)
     PlatformState.objects.update(state="closed")
     breaker.note_success(FRAPPE, timedelta(0))
@@ -362,7 +360,7 @@ def test_a_misconfiguration_parks_the_platform_unless_the_probe_is_green(
     assert "the key" in state.last_error
 
 
-def test_an_outage_that_turns_out_to_be_a_misconfiguration_is_told_as_well(
+def test_an_outage_that_turns_out_to_be_a_misconfiguration_alerts_as_well(
     state: PlatformState,
 ) -> None:
     fail(3)
@@ -422,9 +420,7 @@ def test_a_quiet_platform_is_asked_whether_it_still_answers_by_one_worker(
     assert breaker.watch() == 0
 
 
-def test_a_platform_that_was_just_heard_of_is_left_alone(
-    state: PlatformState, lms: RawServer
-) -> None:
+def test_a_platform_that_just_answered_is_left_alone(state: PlatformState, lms: RawServer) -> None:
     breaker.note_success(FRAPPE, timedelta(0))
     assert breaker.watch() == 0
     assert lms.requests == []

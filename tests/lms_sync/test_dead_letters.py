@@ -58,7 +58,7 @@ def test_errors_that_are_not_the_lmss_have_a_letter_too() -> None:
 
 
 @pytest.mark.parametrize("status", STATUSES)
-def test_a_job_has_one_letter_however_often_it_dies_and_each_death_is_told(status: str) -> None:
+def test_a_job_has_one_letter_however_often_it_dies_and_an_alert_each_time(status: str) -> None:
     """Requirement R135: also where nobody replayed the letter, or staff had dismissed it."""
     job = dead_job()
     letter = letter_of(job)
@@ -116,7 +116,7 @@ def test_a_replay_cut_between_its_two_writes_is_healed_by_the_next() -> None:
     assert SyncJob.objects.get().status == PENDING
 
 
-def test_a_job_that_dies_again_opens_its_letter_again_and_staff_are_told_again() -> None:
+def test_a_job_that_dies_again_opens_its_letter_again_and_staff_are_alerted_again() -> None:
     job = dead_job()
     letter = letter_of(job)
     assert dead_letters.mark_notified(letter)
@@ -212,7 +212,7 @@ def test_a_replayed_letter_cannot_be_dismissed() -> None:
     assert DeadLetter.objects.get().resolved_by == "boss@example.com"
 
 
-def test_staff_are_told_of_a_letter_once() -> None:
+def test_staff_are_alerted_of_a_letter_once() -> None:
     letter = letter_of(dead_job())
     assert winners(race(lambda _: dead_letters.mark_notified(letter), threads=6)) == 1
 

@@ -127,7 +127,7 @@ def test_no_answer_and_no_row_means_unavailable(custom: Sandbox, mode: str) -> N
     assert [enroll()] == rows(custom)
 
 
-def test_success_false_is_a_refusal_in_the_methods_words(custom: Sandbox) -> None:
+def test_success_false_is_a_refusal_with_the_methods_text(custom: Sandbox) -> None:
     error = refusal("no-such-course")
     assert type(error) is LmsRefused
     assert (error.reason, error.retryable, error.lms_status) == ("Course not found", False, 200)

@@ -90,7 +90,7 @@ def test_a_blank_name_does_not_hang_the_lms(sandbox: Sandbox, name: str) -> None
     assert users(sandbox) == ["+@example.com"]
 
 
-def test_user_names_are_unique_and_tell_nothing() -> None:
+def test_user_names_are_unique_and_show_nothing() -> None:
     made = {username(f"learner{number}@example.com") for number in range(1000)}
     assert len(made) == 1000
     assert username(EMAIL) == username(EMAIL)
@@ -142,7 +142,7 @@ def test_an_error_about_a_user_who_is_there_is_fine(sandbox: Sandbox, mode: str)
         ("417", LmsRefused),
     ],
 )
-def test_an_error_about_a_user_who_is_not_there_is_told(
+def test_an_error_about_a_user_who_is_not_there_is_raised(
     sandbox: Sandbox, mode: str, expected: type[LmsError]
 ) -> None:
     sandbox.fault("lms", mode, CREATE, times=1)
@@ -213,7 +213,7 @@ def test_the_control_without_the_lock_does_deadlock(sandbox: Sandbox) -> None:
     assert 500 in {call["status"] for call in sandbox.calls("lms", CREATE)}
 
 
-def test_who_waits_too_long_for_the_turn_is_told_to_come_back(
+def test_who_waits_too_long_for_the_lock_tries_later(
     sandbox: Sandbox, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(frappe_users, "LONGEST_WAIT_FOR_LOCK", timedelta(seconds=0.2))

@@ -42,7 +42,7 @@ def test_a_lock_is_given_back_also_when_the_work_fails() -> None:
     assert SyncLock.objects.count() == 0
 
 
-def test_whoever_comes_second_is_told_at_once() -> None:
+def test_whoever_comes_second_is_refused_at_once() -> None:
     with held("pair", lease=MINUTE):
         started = time.monotonic()
         with pytest.raises(LmsBusy) as caught, held("pair", lease=MINUTE):

@@ -1,6 +1,4 @@
-"""A wrong course id can be mended after the sale: a job that is brought back goes where its course
-is in the LMS now.
-"""
+"""A wrong course id can be corrected after the sale: a retried job goes where its course is now."""
 
 import uuid
 from collections.abc import Callable
@@ -40,11 +38,11 @@ def replay(job: SyncJob) -> bool:
     )
 
 
-def bring_back(job: SyncJob) -> bool:
+def retry(job: SyncJob) -> bool:
     return dead_letters.retry(job, by=BOSS)
 
 
-@pytest.mark.parametrize("way", [replay, bring_back])
+@pytest.mark.parametrize("way", [replay, retry])
 def test_a_job_that_is_brought_back_goes_where_its_course_is_now(
     course: Course, way: Callable[[SyncJob], bool]
 ) -> None:
@@ -62,19 +60,19 @@ def test_a_job_that_is_brought_back_goes_where_its_course_is_now(
         assert words in record.request
 
 
-def test_a_waiting_job_of_a_platform_without_a_driver_is_freed_by_mending_its_course(
+def test_a_waiting_job_of_a_platform_without_a_driver_is_freed_by_correcting_its_course(
     course: Course,
 ) -> None:
-    """Nothing claims the jobs of a parked platform, so the mend must come before the next try."""
+    """Nothing claims the jobs of a parked platform, so the retry must correct them first."""
     job = make_job(course, platform="openedx", course_id="course-v1:A+B+C", status=PENDING)
     PlatformState.objects.create(name="openedx", state="parked")
-    assert bring_back(job)
+    assert retry(job)
     assert SyncJob.objects.filter(platform="frappe", course_id="right-id").count() == 1
 
 
 def test_bringing_back_what_is_right_leaves_no_record(course: Course) -> None:
     job = make_job(course, course_id="right-id")
-    assert bring_back(job)
+    assert retry(job)
     assert SyncAttempt.objects.count() == 0
 
 

@@ -15,7 +15,7 @@ from tests.dbapp.models import Account, Claim, Note, Slot
 
 pytestmark = pytest.mark.django_db
 
-ROUNDS = 8
+REPEATS = 8
 PAIRS = [(start, to) for start in Slot.STATUSES for to in Slot.TRANSITIONS]
 
 
@@ -117,8 +117,8 @@ def test_another_field_has_exceptions_of_its_own():
     assert Slot.objects.get(pk=slot.pk).door == "open"
 
 
-@pytest.mark.parametrize("_round", range(ROUNDS))
-def test_of_many_who_take_one_slot_exactly_one_wins(_round):
+@pytest.mark.parametrize("_repeat", range(REPEATS))
+def test_of_many_who_take_one_slot_exactly_one_wins(_repeat):
     slot = Slot.objects.create()
 
     def take(number: int) -> bool:
@@ -147,8 +147,8 @@ def test_control_looking_before_saving_lets_everybody_win():
 # --- uniqueness -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("_round", range(ROUNDS))
-def test_of_many_who_create_the_live_row_exactly_one_does(_round):
+@pytest.mark.parametrize("_repeat", range(REPEATS))
+def test_of_many_who_create_the_live_row_exactly_one_does(_repeat):
     def create(number: int) -> Claim:
         return Claim.objects.create(key="course/ann", status=["pending", "paid"][number % 2])
 
@@ -173,8 +173,8 @@ def test_an_update_cannot_make_a_second_live_row():
     assert Claim.objects.get(pk=dead.pk).status == "failed"
 
 
-@pytest.mark.parametrize("_round", range(ROUNDS))
-def test_get_or_create_on_a_unique_column_makes_one_row_and_gives_it_to_all(_round):
+@pytest.mark.parametrize("_repeat", range(REPEATS))
+def test_get_or_create_on_a_unique_column_makes_one_row_and_gives_it_to_all(_repeat):
     results = race(lambda _: Account.objects.get_or_create(name="cash"), threads=12)
     assert kinds(results) == {"ok": 12}
     assert sum(created for _, created in results) == 1
@@ -222,7 +222,7 @@ def test_a_guarded_debit_never_overdraws():
     assert Account.objects.get().balance == 0
 
 
-def test_an_update_tells_how_many_rows_it_matched():
+def test_an_update_returns_how_many_rows_it_matched():
     account = Account.objects.create(name="cash", balance=1)
     assert Account.objects.filter(pk=account.pk).update(balance=1) == 1
     assert Account.objects.filter(pk=account.pk, balance=2).update(balance=1) == 0

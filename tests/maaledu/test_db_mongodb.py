@@ -138,9 +138,7 @@ def test_a_primary_that_steps_down_at_the_commit_leaves_one_row_or_an_error_and_
 
 
 def test_control_the_backends_own_atomic_stays_poisoned_and_ours_cleans_up_after_it():
-    """The defect of the backend (5.2.4) that `maaledu.db` works around; when this fails, it has
-    been mended there.
-    """
+    """A defect of the backend (5.2.4) that maaledu.db avoids; it is fixed when this fails."""
 
     @backend_atomic
     def lost() -> None:
@@ -166,7 +164,7 @@ def test_conflicts_that_go_on_for_ever_end_with_the_databases_error(monkeypatch)
 
 
 def test_a_conflict_arrives_as_an_empty_database_error_and_is_still_known():
-    """Two transactions on one row: the second is told at its write, without a word."""
+    """Two transactions on one row: the second fails at its write, with an empty error."""
     account = Account.objects.create(name="cash")
     seen: list[tuple[Any, ...]] = []
 

@@ -149,7 +149,7 @@ def test_a_wrong_method_answers_in_json_with_the_right_one(probe):
     )
 
 
-def test_an_unforeseen_failure_of_the_api_tells_nothing(probe):
+def test_an_unforeseen_failure_of_the_api_shows_nothing(probe):
     answer = probe.get("/api/probe/broken")
     assert (answer.status_code, answer.json()["code"], answer.json()["details"]) == (
         500,
@@ -181,7 +181,7 @@ def test_a_form_sent_from_another_origin_is_refused_with_a_valid_token_too(setti
     assert (own.status_code, foreign.status_code) == (200, 403)
 
 
-def test_the_error_page_is_told_even_when_its_template_is_broken(probe, settings, tmp_path):
+def test_the_error_page_is_shown_even_when_its_template_is_broken(probe, settings, tmp_path):
     (tmp_path / "error.html").write_text("{% if %}")
     settings.TEMPLATES = [{**settings.TEMPLATES[0], "DIRS": [tmp_path]}]
     answer = probe.get("/probe/broken")

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.no_database
 HEADERS = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset")
 
 
-def test_every_counted_answer_tells_where_the_limit_stands(probe):
+def test_every_counted_response_has_the_state_of_the_limit(probe):
     first, second = probe.post("/probe/counted"), probe.post("/probe/counted")
     assert (first.status_code, first["X-RateLimit-Limit"], first["X-RateLimit-Remaining"]) == (
         200,
@@ -40,14 +40,14 @@ def test_the_eleventh_attempt_is_refused_and_says_when_to_come_back(probe):
     [("1/20s", "a minute"), ("1/5m", "5 minutes"), ("1/1h", "60 minutes"), ("1/1d", "24 hours")],
     ids=str,
 )
-def test_a_person_is_told_how_long_to_wait(probe, settings, rate, words):
+def test_a_person_reads_how_long_to_wait(probe, settings, rate, words):
     """The window of a limit begins anew by the clock: what is left of it is said, rounded up, never
     more than all of it.
     """
     settings.RATE_LIMITS = {**settings.RATE_LIMITS, "checkout": rate}
     over = [probe.post("/probe/counted") for _ in range(3)][-1]
-    told = re.search(r"Try again in (a|\d+) (minute|minutes|hours)\.", over.content.decode())
-    number, unit = 1 if told[1] == "a" else int(told[1]), 3600 if told[2] == "hours" else 60
+    found = re.search(r"Try again in (a|\d+) (minute|minutes|hours)\.", over.content.decode())
+    number, unit = 1 if found[1] == "a" else int(found[1]), 3600 if found[2] == "hours" else 60
     assert (number - 1) * unit < int(over["Retry-After"]) <= number * unit
     assert number <= (1 if words == "a minute" else int(words.split()[0]))
 
@@ -69,7 +69,7 @@ def test_methods_that_do_not_count_carry_no_headers(probe):
     assert not any(answer.has_header(name) for name in HEADERS)
 
 
-def test_a_refusal_within_the_limit_tells_where_the_limit_stands(probe):
+def test_a_refusal_within_the_limit_has_the_state_of_the_limit(probe):
     answer = probe.get("/probe/counted-refusal")
     assert (answer.status_code, answer["X-RateLimit-Remaining"]) == (409, "9")
 

@@ -55,7 +55,7 @@ def test_what_a_stranger_can_send(port):
     _answers_head_without_a_body(port)
     _refuses_large_bodies(port)
     _refuses_smuggling(port)
-    _tells_little_about_itself(port)
+    _shows_little_about_itself(port)
 
 
 def _signs_in_at_most_ten_times(port: int) -> None:
@@ -129,7 +129,7 @@ def _refuses_smuggling(port: int) -> None:
     assert odd.startswith((b"HTTP/1.1 400", b"HTTP/1.1 501"))
 
 
-def _tells_little_about_itself(port: int) -> None:
+def _shows_little_about_itself(port: int) -> None:
     _status, headers, page = ask(port, "GET", "/nowhere")
     assert not re.search(r"\d", headers["server"])
     assert b"Traceback" not in page

@@ -137,13 +137,13 @@ REFUSALS = [
 ]
 
 
-@pytest.mark.parametrize(("told", "kept"), REFUSALS)
-def test_the_row_that_a_database_refused_does_not_reach_the_log(lines, told, kept):
+@pytest.mark.parametrize(("message", "kept"), REFUSALS)
+def test_the_row_that_a_database_refused_does_not_reach_the_log(lines, message, kept):
     try:
         try:
-            raise ValueError(told)
+            raise ValueError(message)
         except ValueError as error:
-            raise RuntimeError(told) from error
+            raise RuntimeError(message) from error
     except RuntimeError:
         logging.getLogger("any.logger").exception("failed")
     [line] = lines()

@@ -1,4 +1,4 @@
-"""One odd row keeps no other from its turn, and is not passed over in silence."""
+"""A row that fails stops no other, and is named in the end."""
 
 import logging
 from types import SimpleNamespace
@@ -61,7 +61,7 @@ def test_three_in_a_row_without_an_answer_end_it_in_peace() -> None:
     assert seen == [0, 1, 2, 3, 4, 5]
 
 
-def test_what_a_service_told_goes_by_its_own_id() -> None:
+def test_an_object_of_a_service_is_named_by_its_own_id() -> None:
     def refuse(_: dict) -> bool:
         raise ValueError
 

@@ -1,6 +1,4 @@
-"""What one of the databases would refuse is replaced, and it is told where; everything else is left
-exactly as it is.
-"""
+"""What one of the databases would refuse is replaced and named; the rest is left as it is."""
 
 import json
 import math

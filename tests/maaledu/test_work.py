@@ -157,7 +157,7 @@ def test_of_many_who_want_one_item_exactly_one_gets_it():
 # --- leases and fences ----------------------------------------------------------------------------
 
 
-def test_a_lapsed_lease_is_put_back_and_counted():
+def test_an_item_whose_lease_ran_out_is_due_again_and_counted():
     chore, fresh = claimed(), claimed()
     lapse(chore)
     assert reap(QUEUE) == 1
@@ -210,7 +210,7 @@ def test_an_item_that_waited_in_its_batch_gets_its_lease_renewed_before_it_runs(
     assert row(waited).status == DONE
 
 
-def test_an_item_whose_workers_are_lost_again_and_again_is_buried_unrun():
+def test_an_item_whose_workers_are_lost_again_and_again_ends_dead_without_a_run():
     chore = Chore.objects.create()
     for _ in range(settings.WORK_MAX_LAPSES + 1):
         assert claim_one(QUEUE, chore)
@@ -221,7 +221,7 @@ def test_an_item_whose_workers_are_lost_again_and_again_is_buried_unrun():
     assert row(chore).last_error.startswith("WORKER_LOST")
 
 
-def test_a_few_lost_workers_do_not_bury_an_item():
+def test_a_few_lost_workers_do_not_end_an_item():
     chore = Chore.objects.create(lapses=settings.WORK_MAX_LAPSES)
     assert drain(QUEUE) == 1
     assert row(chore).status == DONE
@@ -256,7 +256,7 @@ def test_where_the_finish_fails_nothing_is_settled_and_it_comes_again():
     assert stored.finished_at is None
 
 
-def test_where_the_finish_refuses_the_item_is_buried_and_nothing_else_written():
+def test_where_the_finish_refuses_the_item_is_dead_and_nothing_else_written():
     def finish() -> None:
         Account.objects.create(name="written by finish")
         raise Refused
@@ -277,7 +277,7 @@ def test_a_passing_failure_uses_an_attempt_up_and_waits_its_backoff():
     assert claim(QUEUE) == []
 
 
-def test_an_outage_uses_no_attempt_up_and_waits_as_told():
+def test_an_outage_uses_no_attempt_up_and_waits_as_asked():
     chore = claimed(attempts=2)
     before = timezone.now()
     run_item(replace(QUEUE, run=raising(Unreachable())), chore)
@@ -286,7 +286,7 @@ def test_an_outage_uses_no_attempt_up_and_waits_as_told():
     assert about(stored.next_attempt_at - before, timedelta(minutes=7))
 
 
-def test_the_last_attempt_buries_it():
+def test_after_the_last_attempt_it_is_dead():
     chore = claimed(attempts=2)
     run_item(replace(QUEUE, run=raising(Busy())), chore)
     stored = row(chore)
@@ -294,7 +294,7 @@ def test_the_last_attempt_buries_it():
     assert stored.finished_at is not None
 
 
-def test_being_told_when_to_come_back_does_not_make_attempts_endless():
+def test_a_retry_after_does_not_make_attempts_endless():
     error = Busy()
     error.retry_after = timedelta(minutes=1)
     chore = claimed(attempts=2)
@@ -302,21 +302,21 @@ def test_being_told_when_to_come_back_does_not_make_attempts_endless():
     assert row(chore).status == DEAD
 
 
-def test_a_refusal_buries_it_at_once_and_tells_the_queue_in_the_same_transaction():
-    told = []
+def test_a_refusal_makes_it_dead_and_calls_on_dead_in_the_same_transaction():
+    calls = []
 
     def on_dead(chore: Chore, error: AppError) -> None:
         Account.objects.create(name="alert")
-        told.append((chore.pk, chore.attempts, error.code))
+        calls.append((chore.pk, chore.attempts, error.code))
 
     chore = claimed()
     run_item(replace(QUEUE, run=raising(Refused()), on_dead=on_dead), chore)
     assert row(chore).status == DEAD
-    assert told == [(chore.pk, 1, "REFUSED")]
+    assert calls == [(chore.pk, 1, "REFUSED")]
     assert Account.objects.count() == 1
 
 
-def test_where_telling_about_a_dead_item_fails_it_is_not_buried_in_silence():
+def test_where_on_dead_fails_the_item_is_not_dead_either():
     def on_dead(*_: object) -> None:
         Account.objects.create(name="alert")
         raise ZeroDivisionError

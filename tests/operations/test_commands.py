@@ -28,7 +28,7 @@ def run(name: str, *arguments: str) -> str:
     return out.getvalue()
 
 
-def test_one_sweep_by_hand_takes_a_paid_place_to_its_email(
+def test_one_sweep_by_hand_takes_a_paid_enrollment_to_its_email(
     client: Client, sandbox: Sandbox
 ) -> None:
     enrollment, payment = make_pending()
@@ -54,7 +54,7 @@ def test_a_sweep_takes_up_what_a_lost_worker_held(client: Client, sandbox: Sandb
     assert (job.status, job.lapses, job.fence, job.attempts) == ("done", 1, 2, 0)
 
 
-def test_items_that_lose_worker_after_worker_are_buried(client: Client, sandbox: Sandbox) -> None:
+def test_items_that_lose_worker_after_worker_end_dead(client: Client, sandbox: Sandbox) -> None:
     _, payment = make_pending()
     deliver(client, completed(payment))
     SyncJob.objects.update(
@@ -66,7 +66,7 @@ def test_items_that_lose_worker_after_worker_are_buried(client: Client, sandbox:
     assert invariants.verify() == []
 
 
-def test_what_is_stuck_for_a_day_is_found_and_staff_are_told_once(
+def test_what_is_stuck_for_a_day_is_found_and_staff_are_alerted_once(
     client: Client, sandbox: Sandbox
 ) -> None:
     """Requirement R129."""
@@ -117,7 +117,7 @@ def test_unfinished_items_are_kept_however_old(client: Client) -> None:
     assert SyncJob.objects.count() == 1
 
 
-def test_the_nights_round_settles_checks_and_cleans(client: Client, sandbox: Sandbox) -> None:
+def test_the_nightly_steps_settle_check_and_clean(client: Client, sandbox: Sandbox) -> None:
     course = make_course(title="No Such Title")
     client.post(f"/checkout/{course.slug}/", {"email": "a@example.com", "accept_terms": "on"})
     sandbox.pay(Payment.objects.get().stripe_session_id)
@@ -135,12 +135,12 @@ def failing(name: str) -> tuple[str, str]:
     return out.getvalue(), str(failure.value)
 
 
-def tasks_told_of() -> list[str]:
+def tasks_alerted_of() -> list[str]:
     mails = Email.objects.filter(kind="staff_alert", dedupe_key__contains="step:")
     return sorted(mail.context["subject"].removeprefix("A regular task failed: ") for mail in mails)
 
 
-def test_the_nights_round_goes_on_without_stripe_and_lms(client: Client, sandbox: Sandbox) -> None:
+def test_the_nightly_steps_go_on_without_stripe_and_lms(client: Client, sandbox: Sandbox) -> None:
     """An outage passes, so nobody is called for it; the exit code says what is missing of this
     night.
     """
@@ -155,7 +155,7 @@ def test_the_nights_round_goes_on_without_stripe_and_lms(client: Client, sandbox
         " failed`."
     )
     assert "0 finished items deleted" in out
-    assert tasks_told_of() == []
+    assert tasks_alerted_of() == []
 
 
 def paid_at_stripe(sandbox: Sandbox, client: Client, email: str) -> Payment:
@@ -167,7 +167,7 @@ def paid_at_stripe(sandbox: Sandbox, client: Client, email: str) -> Payment:
 
 
 def spoil(payment: Payment) -> None:
-    """Make that its place cannot be made paid: somebody has written its job by hand."""
+    """Keep its enrollment from being made paid: its job exists already, written by hand."""
     facts = {
         "platform": "frappe",
         "email": "x@example.com",
@@ -181,9 +181,7 @@ def spoil(payment: Payment) -> None:
 def test_one_odd_payment_does_not_keep_the_others_from_being_found_at_night(
     client: Client, sandbox: Sandbox
 ) -> None:
-    """The odd one is neither the first nor the last that Stripe tells of, and every later step of
-    the night is made.
-    """
+    """The odd one is neither the first nor the last in Stripe's list; all later steps are run."""
     payments = [
         paid_at_stripe(sandbox, client, f"learner{number}@example.com") for number in range(3)
     ]
@@ -196,9 +194,9 @@ def test_one_odd_payment_does_not_keep_the_others_from_being_found_at_night(
         "paid",
     ]
     assert out.splitlines()[-1] == "0 finished items deleted"
-    assert tasks_told_of() == ["asking Stripe for payments"]
+    assert tasks_alerted_of() == ["asking Stripe for payments"]
     failing("nightly")
-    assert tasks_told_of() == ["asking Stripe for payments"], "once a day"
+    assert tasks_alerted_of() == ["asking Stripe for payments"], "once a day"
     [line, *_] = Email.objects.get(dedupe_key__contains="step:").context["lines"]
     assert line == f"ROWS_FAILED: 1 could not be worked on: {payments[1].stripe_session_id}."
 
@@ -225,7 +223,7 @@ def test_one_odd_payment_does_not_keep_the_other_overdue_ones_from_ending(
         "pending",
         "paid",
     ]
-    assert tasks_told_of() == ["ending overdue payments"]
+    assert tasks_alerted_of() == ["ending overdue payments"]
     [line, *_] = Email.objects.get(dedupe_key__contains="step:").context["lines"]
     assert (
         line == f"ROWS_FAILED: 2 could not be worked on: payment {payments[0].pk}, payment"
@@ -255,12 +253,12 @@ def test_a_chore_that_fails_keeps_neither_the_others_nor_the_queues_from_running
     left.refresh_from_db()
     assert left.status == "expired"
     assert len(sandbox.mails(enrollment.email)) == 1
-    assert tasks_told_of() == ["reminding holders of coupons"]
+    assert tasks_alerted_of() == ["reminding holders of coupons"]
     assert [record.exc_info[0] for record in caplog.records if record.message == "step failed"] == [
         ValueError
     ]
     failing("run_due_work")
-    assert tasks_told_of() == ["reminding holders of coupons"], "once a day"
+    assert tasks_alerted_of() == ["reminding holders of coupons"], "once a day"
 
 
 def test_a_stripe_that_is_down_ends_the_look_at_overdue_payments_after_three(
@@ -272,13 +270,13 @@ def test_a_stripe_that_is_down_ends_the_look_at_overdue_payments_after_three(
     sandbox.fault("stripe", "500")
     assert run("run_due_work").startswith("stripe: 0 run")
     assert len(sandbox.calls("stripe", "POST /v1/checkout/sessions/")) == 3
-    assert tasks_told_of() == []
+    assert tasks_alerted_of() == []
     sandbox.heal("stripe")
     run("run_due_work")
     assert set(Payment.objects.values_list("status", flat=True)) == {"expired"}
 
 
-def test_one_session_stripe_cannot_tell_of_does_not_keep_the_others_from_ending(
+def test_one_session_stripe_cannot_find_does_not_keep_the_others_from_ending(
     client: Client, sandbox: Sandbox
 ) -> None:
     payments = [make_pending()[1] for _ in range(3)]

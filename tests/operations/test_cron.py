@@ -1,6 +1,4 @@
-"""The address that a scheduler calls, the chores of the sweep, and what becomes of a place the LMS
-refuses.
-"""
+"""The address that a scheduler calls, the chores of the sweep, and what the LMS refused."""
 
 from collections import Counter
 from datetime import timedelta
@@ -144,7 +142,7 @@ def test_the_sweep_expires_and_reminds_without_any_scheduler(db: None) -> None:
 
 
 @pytest.mark.parametrize("policy", ["queue", "rollback"])
-def test_both_policies_for_a_place_the_lms_refuses_are_known(settings, policy: str) -> None:
+def test_both_policies_for_an_enrollment_the_lms_refuses_are_known(settings, policy: str) -> None:
     settings.FREE_GRANT_ON_LMS_FAILURE = policy
     assert check_environment() == []
 

@@ -71,7 +71,7 @@ def test_the_learning_platform_is_healthy_until_known_otherwise(client, db):
     )
 
 
-def test_an_outage_is_told_to_everybody_but_not_its_details(client, outage):
+def test_an_outage_is_shown_to_everybody_but_not_its_details(client, outage):
     answer = client.get("/api/health/frappe")
     assert (answer.status_code, answer.json()["status"], set(answer.json())) == (
         503,
@@ -81,7 +81,7 @@ def test_an_outage_is_told_to_everybody_but_not_its_details(client, outage):
     assert b"nginx" not in answer.content
 
 
-def test_a_learner_is_told_no_more_than_anybody(outage, django_user_model):
+def test_a_learner_sees_no_more_than_anybody(outage, django_user_model):
     learner = Client()
     learner.force_login(
         django_user_model.objects.create_user("learner@example.com", "long enough 1")
@@ -89,7 +89,7 @@ def test_a_learner_is_told_no_more_than_anybody(outage, django_user_model):
     assert set(learner.get("/api/health/frappe").json()) == {"status", "timestamp"}
 
 
-def test_staff_are_told_the_details_but_never_the_key(outage, django_user_model, settings):
+def test_staff_see_the_details_but_never_the_key(outage, django_user_model, settings):
     body = staff(django_user_model).get("/api/health/frappe").json()
     assert set(body) == {"status", "timestamp"} | DETAILS
     assert (body["baseUrl"], body["state"], body["lastError"]) == (

@@ -57,7 +57,7 @@ LONG_AGO = timedelta(hours=3)
 
 
 def bought(client: Client) -> Enrollment:
-    """A paid enrollment whose place has been made: the state in which everything holds."""
+    """A paid enrollment with access: the state in which everything holds."""
     enrollment, payment = make_pending()
     deliver(client, completed(payment))
     enrollment.refresh_from_db()

@@ -407,7 +407,7 @@ def test_every_check_is_shown_to_have_teeth():
 
 @contextmanager
 def without_constraint(model: Any, name: str) -> Iterator[None]:
-    """Take a constraint away; when it is put back the database is empty."""
+    """Drop a constraint; the database is emptied before it is restored."""
     constraint = next(
         constraint for constraint in model._meta.constraints if constraint.name == name
     )
@@ -522,8 +522,8 @@ def test_sales_while_the_books_are_checked_raise_no_alarm(books: Books):
 
 def test_a_damage_is_named_while_the_shop_goes_on(books: Books):
     pending_invented(books)
-    told = race(
+    results = race(
         lambda number: sell(Client(), make_affiliate()) if number else check_balances(),
         threads=2,
     )
-    assert [str(books.balance.pk) in line for line in told[0]] == [True]
+    assert [str(books.balance.pk) in line for line in results[0]] == [True]

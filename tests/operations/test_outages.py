@@ -1,6 +1,4 @@
-"""What staff are told of a platform that is down or misconfigured: each kind once an hour, in words
-that are true.
-"""
+"""How staff are alerted of a platform that is down or misconfigured: each kind once an hour."""
 
 from datetime import timedelta
 
@@ -28,16 +26,14 @@ def alerts() -> list[dict]:
 
 
 def sweep() -> None:
-    """What a minute brings: probes that are due, jobs that are due, and the sweep that tells
-    staff.
-    """
+    """Do what happens each minute: probes that are due, jobs that are due, alerts."""
     PlatformState.objects.filter(retry_at__isnull=False).update(retry_at=timezone.now())
     due_again()
     drain(LMS_JOBS)
     outages.announce()
 
 
-def test_a_step_the_key_may_not_do_is_told_once_and_ends_in_a_dead_letter_while_others_get_in(
+def test_a_step_the_key_may_not_do_alerts_once_and_ends_in_a_dead_letter_while_others_get_in(
     buyer: Client, sandbox: Sandbox
 ) -> None:
     denied = buy(buyer)
@@ -63,7 +59,7 @@ def test_a_step_the_key_may_not_do_is_told_once_and_ends_in_a_dead_letter_while_
     assert (denied.status, denied.lms_status) == ("paid", "failed")
 
 
-def test_a_platform_that_comes_and_goes_is_told_once_an_hour(
+def test_a_platform_that_comes_and_goes_alerts_once_an_hour(
     buyer: Client, sandbox: Sandbox, settings
 ) -> None:
     settings.LMS_BREAKER_FAILURES = 1
@@ -82,7 +78,7 @@ def test_a_platform_that_comes_and_goes_is_told_once_an_hour(
     assert SyncJob.objects.filter(status="done").count() == 4
 
 
-def test_an_outage_that_lasts_is_told_as_soon_as_its_hour_comes(
+def test_an_outage_that_lasts_alerts_as_soon_as_its_hour_comes(
     buyer: Client, sandbox: Sandbox, settings
 ) -> None:
     settings.LMS_BREAKER_FAILURES = 1

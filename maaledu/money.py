@@ -38,13 +38,22 @@ MINUS = "\u2212"
 
 @dataclass(frozen=True)
 class Money:
-    """An amount in the minor unit with its currency; as text it is what a reader expects."""
+    """An amount in the minor unit with its currency; its text is what a reader expects."""
 
     amount: int
     currency: str
 
     def __str__(self) -> str:
-        return format_money(self.amount, self.currency)
+        """Return it with a true minus sign: `$499.00`, `¥5,000`, `−$20.00`."""
+        known = CURRENCIES.get(self.currency)
+        sign = MINUS if self.amount < 0 else ""
+        # Stripe also sends payments of others on its account, in any currency: their minor unit is
+        # unknown here.
+        if known is None:
+            return f"{sign}{abs(self.amount)} {self.currency.upper()}"
+        whole, minor = divmod(abs(self.amount), 10**known.exponent)
+        decimals = f".{minor:0{known.exponent}d}" if known.exponent else ""
+        return f"{sign}{known.symbol}{whole:,}{decimals}"
 
 
 def stripe_minimum(currency: str) -> int:
@@ -67,19 +76,6 @@ def round_half_up(numerator: int, denominator: int) -> int:
 def share(amount: int, basis_points: int) -> int:
     """Return the share of `amount` at a rate in basis points, half up: 199.99 at 1000 is 20.00."""
     return round_half_up(amount * basis_points, BASIS_POINTS)
-
-
-def format_money(amount: int, currency: str) -> str:
-    """Return an amount as a reader expects it, with a true minus sign: `$499.00`, `¥5,000`,
-    `−$20.00`.
-    """
-    known = CURRENCIES.get(currency)
-    sign = MINUS if amount < 0 else ""
-    if known is None:  # a currency of somebody else's payment, told to us by Stripe
-        return f"{sign}{abs(amount)} {currency.upper()}"
-    whole, minor = divmod(abs(amount), 10**known.exponent)
-    decimals = f".{minor:0{known.exponent}d}" if known.exponent else ""
-    return f"{sign}{known.symbol}{whole:,}{decimals}"
 
 
 def exponent_of(currency: str) -> int:

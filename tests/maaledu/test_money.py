@@ -1,6 +1,6 @@
 import pytest
 
-from maaledu.money import format_money, plain_amount
+from maaledu.money import Money, plain_amount
 
 pytestmark = pytest.mark.no_database
 
@@ -17,4 +17,4 @@ pytestmark = pytest.mark.no_database
     ],
 )
 def test_readers_see_a_minus_sign_and_programs_a_hyphen(amount, currency, shown, plain):
-    assert (format_money(amount, currency), plain_amount(amount, currency)) == (shown, plain)
+    assert (str(Money(amount, currency)), plain_amount(amount, currency)) == (shown, plain)

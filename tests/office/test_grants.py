@@ -22,7 +22,7 @@ from enrollments.provisioning import LMS_JOBS
 from grants import applications, refusals
 from grants.models import Grant, GrantEvent, Program, Refusal, RefusalCount
 from maaledu.csv import safe_cell
-from maaledu.money import format_money
+from maaledu.money import Money
 from maaledu.work.queue import drain
 from notifications.models import Email
 from operations import queues
@@ -397,7 +397,7 @@ def test_the_warning_is_what_the_sale_then_loses(staff: Client) -> None:
         url(Grant.objects.get(), "approve"), {"preview": "1", "percent": "80"}
     ).content.decode()
     sale, _ = sell(Client(), affiliate, course, amount=9980, kind="partial_grant")
-    assert f"by {format_money(LedgerEntry.objects.get().amount - sale.amount, 'usd')}." in page
+    assert f"by {Money(LedgerEntry.objects.get().amount - sale.amount, 'usd')}." in page
 
 
 # --- whose budget pays ----------------------------------------------------------------------------

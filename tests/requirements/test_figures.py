@@ -85,10 +85,8 @@ def test_the_pauses_follow_their_settings(settings) -> None:
 def test_prices_are_in_dollars_unless_said_otherwise() -> None:
     """Requirement R012."""
     assert Course._meta.get_field("currency").default == "usd"
-    assert (money.format_money(49900, "usd"), money.format_money(24950, "usd")) == (
-        "$499.00",
-        "$249.50",
-    )
+    amounts = [money.Money(49900, "usd"), money.Money(24950, "usd")]
+    assert [str(amount) for amount in amounts] == ["$499.00", "$249.50"]
 
 
 def test_durations_are_not_written_down_in_the_processes() -> None:

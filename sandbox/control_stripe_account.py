@@ -1,4 +1,4 @@
-"""The control calls about the Stripe account: its keys, and what it is refused."""
+"""The control calls about the Stripe account: how it behaves, its keys, and its refusals."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox import stripe_keys
+from sandbox.options import REFUND_STATUSES
 from sandbox.stripe_settings import StripeKey
 from sandbox.world import World
 
@@ -18,11 +19,29 @@ class StripeAccountControl:
     def __init__(self, world: World) -> None:
         self.world = world
         self.routes: list[tuple[str, str, Callable[..., object]]] = [
+            ("POST", r"/control/stripe", self.stripe),
             ("POST", r"/control/stripe/keys", self.key),
             ("GET", r"/control/stripe/refusals", self.refusals),
             ("POST", r"/control/stripe/refusals", self.refuse),
             ("DELETE", r"/control/stripe/refusals", self.clear_refusals),
         ]
+
+    def stripe(self, data: Data) -> Data:
+        """Change how the Stripe stand-in behaves: ``async_delay``, ``webhook_wait``, ``key``, and
+        how refunds begin (``refund_status``).
+        """
+        options = self.world.options
+        if data.get("refund_status", options.refund_status) not in REFUND_STATUSES:
+            raise ValueError(f"refund_status must be one of {', '.join(REFUND_STATUSES)}")
+        options.refund_status = data.get("refund_status", options.refund_status)
+        options.async_delay = float(data.get("async_delay", options.async_delay))
+        options.webhook_wait = float(data.get("webhook_wait", options.webhook_wait))
+        options.stripe_key = str(data.get("key", options.stripe_key))
+        return {
+            "async_delay": options.async_delay,
+            "webhook_wait": options.webhook_wait,
+            "refund_status": options.refund_status,
+        }
 
     def key(self, data: Data) -> Data:
         """Add or change an API key: ``permissions`` make it a restricted one, ``expired`` ends it;

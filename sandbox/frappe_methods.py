@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sandbox import frappe_enrollments
 from sandbox.frappe_documents import Caller, find_course, find_user, permission_error
 from sandbox.frappe_envelope import FrappeError, server_messages
 from sandbox.frappe_query import parse
+from sandbox.frappe_resources import Resources
 from sandbox.frappe_rules import FIELDS
 from sandbox.wire import Request, truthy
 from sandbox.world import World
-
-if TYPE_CHECKING:
-    from sandbox.frappe_api import FrappeApi
 
 Record = dict[str, Any]
 CUSTOM = "lms.lms.payment_confirmation."
@@ -36,8 +34,8 @@ KNOWN_APPS = ("frappe", "lms")
 class Methods:
     """The table of methods; an unknown one is a 417 that names what could not be imported."""
 
-    def __init__(self, world: World, api: FrappeApi) -> None:
-        self.world, self.api = world, api
+    def __init__(self, world: World, resources: Resources) -> None:
+        self.world, self.resources = world, resources
         self.guest: dict[str, Callable[[Record, Caller], object]] = {
             "ping": lambda data, caller: "pong",
             "frappe.ping": lambda data, caller: "pong",
@@ -92,11 +90,11 @@ class Methods:
 
     def get_count(self, data: Record, caller: Caller) -> object:
         with self.world.book.lock:
-            return len(self.api.rows(_doctype(data), _text(data.get("filters")), caller))
+            return len(self.resources.rows(_doctype(data), _text(data.get("filters")), caller))
 
     def get_list(self, data: Record, caller: Caller) -> object:
         args = {name: _text(value) or "" for name, value in data.items()}
-        return self.api.find(_doctype(data), args, caller)
+        return self.resources.find(_doctype(data), args, caller)
 
     def insert_many(self, data: Record, caller: Caller) -> object:
         docs = data.get("docs", [])
@@ -107,7 +105,9 @@ class Methods:
             )
         if all(document.get("doctype") == "LMS Enrollment" for document in docs):
             return frappe_enrollments.insert_many(self.world, caller, docs)
-        return [self.api.insert(_doctype(document), document, caller)["name"] for document in docs]
+        return [
+            self.resources.insert(_doctype(document), document, caller)["name"] for document in docs
+        ]
 
     def confirm_payment(self, data: Record, caller: Caller) -> object:
         """Enroll a known user in a known course; business refusals are success false."""

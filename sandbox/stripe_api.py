@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from sandbox import faults, stripe_idempotency, stripe_keys
@@ -14,7 +15,7 @@ from sandbox.stripe_errors import StripeRefusal, fault_answer
 from sandbox.stripe_events import Events
 from sandbox.stripe_forms import decode
 from sandbox.stripe_objects import API_VERSION, new_id
-from sandbox.stripe_reversals import WARNINGS, Reversals
+from sandbox.stripe_reversals import Reversals
 from sandbox.stripe_sessions import Sessions
 from sandbox.stripe_webhook_endpoints import WebhookEndpoints
 from sandbox.wire import Header, Request, Response, json_response
@@ -28,31 +29,12 @@ class StripeApi:
 
     def __init__(self, world: World) -> None:
         self.world, self.book = world, world.book
-        charges, events = Charges(world), Events(world)
-        reversals, sessions = Reversals(world), Sessions(world)
-        self.routes: list[tuple[str, re.Pattern[str], Callable[..., object]]] = [
-            ("POST", re.compile(r"/v1/checkout/sessions"), sessions.create),
-            ("GET", re.compile(r"/v1/checkout/sessions"), sessions.list),
-            ("GET", re.compile(r"/v1/checkout/sessions/([^/]+)"), sessions.get),
-            ("GET", re.compile(r"/v1/checkout/sessions/([^/]+)/line_items"), sessions.line_items),
-            ("POST", re.compile(r"/v1/checkout/sessions/([^/]+)/expire"), sessions.expire),
-            ("POST", re.compile(r"/v1/refunds"), reversals.create_refund),
-            ("GET", re.compile(r"/v1/refunds"), reversals.list_refunds),
-            ("GET", re.compile(r"/v1/refunds/([^/]+)"), reversals.get_refund),
-            ("GET", re.compile(r"/v1/disputes"), reversals.list_disputes),
-            ("GET", re.compile(r"/v1/disputes/([^/]+)"), reversals.get_dispute),
-            ("GET", re.compile(WARNINGS), reversals.list_warnings),
-            ("GET", re.compile(WARNINGS + r"/([^/]+)"), reversals.get_warning),
-            ("GET", re.compile(r"/v1/events"), events.list),
-            ("GET", re.compile(r"/v1/events/([^/]+)"), events.get),
-            ("GET", re.compile(r"/v1/payment_intents/([^/]+)"), charges.get_intent),
-            ("GET", re.compile(r"/v1/charges"), charges.list_charges),
-            ("GET", re.compile(r"/v1/charges/([^/]+)"), charges.get_charge),
-            ("GET", re.compile(r"/v1/balance"), charges.get_balance),
-        ]
-        self.routes += [
-            (method, re.compile(path), work)
-            for method, path, work in WebhookEndpoints(world).routes
+        self.routes: list[tuple[str, str, Callable[..., object]]] = [
+            *Charges(world).routes,
+            *Events(world).routes,
+            *Reversals(world).routes,
+            *Sessions(world).routes,
+            *WebhookEndpoints(world).routes,
         ]
 
     def handle(self, request: Request) -> Response:
@@ -63,7 +45,7 @@ class StripeApi:
             stripe_keys.authenticate(self.world, request)
             fault = self.world.faults.choose("stripe", request.label)
             response = stripe_idempotency.run(
-                self.world, request, lambda: self._execute(request, request_id, fault)
+                self.world, request, partial(self._execute, request, request_id, fault)
             )
         except StripeRefusal as refusal:
             response = refusal.response(request_id)
@@ -103,7 +85,7 @@ class StripeApi:
         stripe_keys.authorize(self.world, request, params)
         self.world.stripe.refusals.strike(request.label)
         for method, pattern, work in self.routes:
-            match = pattern.fullmatch(request.path)
+            match = re.fullmatch(pattern, request.path)
             if match and method == request.method:
                 with self.book.lock:
                     return json_response(

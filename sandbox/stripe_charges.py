@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from sandbox.book import Book
@@ -18,6 +19,12 @@ class Charges:
 
     def __init__(self, world: World) -> None:
         self.book = world.book
+        self.routes: list[tuple[str, str, Callable[..., object]]] = [
+            ("GET", r"/v1/payment_intents/([^/]+)", self.get_intent),
+            ("GET", r"/v1/charges", self.list_charges),
+            ("GET", r"/v1/charges/([^/]+)", self.get_charge),
+            ("GET", r"/v1/balance", self.get_balance),
+        ]
 
     def get_intent(self, intent_id: str, *, params: Record, who: Record) -> Record:
         return expanded_intent(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 from sandbox import stripe_objects
@@ -53,6 +54,10 @@ class Events:
 
     def __init__(self, world: World) -> None:
         self.book = world.book
+        self.routes: list[tuple[str, str, Callable[..., object]]] = [
+            ("GET", r"/v1/events", self.list),
+            ("GET", r"/v1/events/([^/]+)", self.get),
+        ]
 
     def list(self, *, params: Record, who: Record) -> Record:
         query = LIST(params, "")

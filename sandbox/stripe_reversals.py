@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from sandbox import stripe_refunds
@@ -42,6 +43,15 @@ class Reversals:
 
     def __init__(self, world: World) -> None:
         self.world, self.book = world, world.book
+        self.routes: list[tuple[str, str, Callable[..., object]]] = [
+            ("POST", r"/v1/refunds", self.create_refund),
+            ("GET", r"/v1/refunds", self.list_refunds),
+            ("GET", r"/v1/refunds/([^/]+)", self.get_refund),
+            ("GET", r"/v1/disputes", self.list_disputes),
+            ("GET", r"/v1/disputes/([^/]+)", self.get_dispute),
+            ("GET", WARNINGS, self.list_warnings),
+            ("GET", WARNINGS + r"/([^/]+)", self.get_warning),
+        ]
 
     def create_refund(self, *, params: Record, who: Record) -> Record:
         checked = NEW_REFUND(params, "")

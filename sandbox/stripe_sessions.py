@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from sandbox import stripe_checkout_params, stripe_payments, stripe_session_objects
@@ -29,6 +30,13 @@ class Sessions:
 
     def __init__(self, world: World) -> None:
         self.world, self.book = world, world.book
+        self.routes: list[tuple[str, str, Callable[..., object]]] = [
+            ("POST", r"/v1/checkout/sessions", self.create),
+            ("GET", r"/v1/checkout/sessions", self.list),
+            ("GET", r"/v1/checkout/sessions/([^/]+)", self.get),
+            ("GET", r"/v1/checkout/sessions/([^/]+)/line_items", self.line_items),
+            ("POST", r"/v1/checkout/sessions/([^/]+)/expire", self.expire),
+        ]
 
     def create(self, *, params: Record, who: Record) -> Record:
         now = int(self.book.now())

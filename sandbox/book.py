@@ -11,6 +11,8 @@ from collections import deque
 from pathlib import Path
 from typing import Any
 
+from sandbox.wire import Request, Response
+
 Record = dict[str, Any]
 DOCTYPES = (
     "User",
@@ -83,7 +85,16 @@ class Book:
         """Return the sandbox's own time, which control calls can move ahead."""
         return time.time() + self.offset
 
-    def note_call(self, target: str, call: Record) -> None:
+    def note_call(self, target: str, request: Request, response: Response, facts: Record) -> None:
+        """Keep what was asked and answered, with the ``facts`` that only this target has."""
+        call = {
+            "call": request.label,
+            "query": request.query,
+            "status": response.status,
+            "transport": response.transport,
+            **facts,
+            "body": request.body[:2000].decode("utf-8", "replace"),
+        }
         with self.lock:
             self.calls.append({"target": target, "at": self.now(), **call})
             self.call_counts[target] = self.call_counts.get(target, 0) + 1

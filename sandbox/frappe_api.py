@@ -99,15 +99,8 @@ class FrappeApi:
             return answer({"data": shown(document)})
 
     def _note(self, request: Request, response: Response) -> None:
-        call = {
-            "call": request.label,
-            "query": request.query,
-            "status": response.status,
-            "transport": response.transport,
-        }
-        call["authorization"] = "yes" if request.headers.get("authorization") else "no"
-        call["body"] = request.body[:2000].decode("utf-8", "replace")
-        self.book.note_call("lms", call)
+        has_key = "yes" if request.headers.get("authorization") else "no"
+        self.book.note_call("lms", request, response, {"authorization": has_key})
 
 
 def read_body(request: Request) -> Record:

@@ -7,6 +7,15 @@ from typing import Any
 
 Record = dict[str, Any]
 STANDARD = ("name", "owner", "creation", "modified", "modified_by", "docstatus", "idx")
+REQUIRED_OF_PAYMENT = (
+    "member",
+    "billing_name",
+    "address",
+    "amount",
+    "currency",
+    "payment_for_document_type",
+    "payment_for_document",
+)
 FIELDS: dict[str, tuple[str, ...]] = {
     "User": (
         "email",
@@ -59,13 +68,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "role",
     ),
     "LMS Payment": (
-        "member",
-        "billing_name",
-        "address",
-        "amount",
-        "currency",
-        "payment_for_document_type",
-        "payment_for_document",
+        *REQUIRED_OF_PAYMENT,
         "source",
         "payment_id",
         "order_id",
@@ -84,15 +87,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
 }
 REQUIRED: dict[str, tuple[str, ...]] = {
     "LMS Course": ("title", "short_introduction", "description", "instructors"),
-    "LMS Payment": (
-        "member",
-        "billing_name",
-        "address",
-        "amount",
-        "currency",
-        "payment_for_document_type",
-        "payment_for_document",
-    ),
+    "LMS Payment": REQUIRED_OF_PAYMENT,
     "LMS Certificate": ("member", "course", "issue_date"),
     "LMS Course Progress": ("member", "lesson"),
 }

@@ -106,13 +106,8 @@ class StripeApi:
         return headers
 
     def _note(self, request: Request, response: Response) -> None:
-        call = {
-            "call": request.label,
-            "query": request.query,
-            "status": response.status,
-            "transport": response.transport,
+        facts = {
+            "version": request.headers.get("stripe-version", ""),
+            "idempotency_key": request.headers.get("idempotency-key", ""),
         }
-        call["version"] = request.headers.get("stripe-version", "")
-        call["idempotency_key"] = request.headers.get("idempotency-key", "")
-        call["body"] = request.body[:2000].decode("utf-8", "replace")
-        self.book.note_call("stripe", call)
+        self.book.note_call("stripe", request, response, facts)

@@ -13,28 +13,9 @@ from sandbox.world import World
 
 Record = dict[str, Any]
 OUTCOMES = ("paid", "delayed_success", "delayed_failure", "declined", "paid_late")
-CARD = {
-    "type": "card",
-    "card": {
-        "brand": "visa",
-        "country": "US",
-        "exp_month": 12,
-        "exp_year": 2034,
-        "funding": "credit",
-        "last4": "4242",
-    },
-}
-DECLINED_CARD = {
-    "type": "card",
-    "card": {
-        "brand": "visa",
-        "country": "US",
-        "exp_month": 12,
-        "exp_year": 2034,
-        "funding": "credit",
-        "last4": "0002",
-    },
-}
+VISA = {"brand": "visa", "country": "US", "exp_month": 12, "exp_year": 2034, "funding": "credit"}
+CARD = {"type": "card", "card": {**VISA, "last4": "4242"}}
+DECLINED_CARD = {"type": "card", "card": {**VISA, "last4": "0002"}}
 DEBIT = {
     "type": "us_bank_account",
     "us_bank_account": {"bank_name": "STRIPE TEST BANK", "last4": "6789"},

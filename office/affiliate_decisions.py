@@ -18,6 +18,7 @@ HELD = "Their link credits nobody from now on, and what is unpaid is held."
 
 
 def _approve(affiliate: Affiliate, *, by: str) -> bool:
+    # memberships.approve also reinstates, which is a decision of its own here.
     return affiliate.status == Affiliate.APPLIED and memberships.approve(affiliate, by=by)
 
 

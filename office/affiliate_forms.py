@@ -13,7 +13,7 @@ from maaledu.money import CURRENCY_CHOICES
 from office.fields import StorableText
 from office.refund_forms import NOT_COMPLETE
 
-HIGHEST_RATE = 5000  # basis points; more than half of the price is a slip of the hand
+HIGHEST_RATE = 5000  # basis points; more than half of the price is a typing error
 PERCENT_DECIMALS = 2
 
 

@@ -80,6 +80,7 @@ class DecidingAdmin(ModelAdmin):
         return [each for each in actions if self._is_shown(request, each.path, row)]
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        # A popup chooses a row for another page's form: nothing is decided in it.
         if IS_POPUP_VAR in request.GET:
             return {}
         actions = {}

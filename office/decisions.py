@@ -161,6 +161,7 @@ def _run(decision: Decision, request: HttpRequest, rows: list[Any], form: forms.
     text = form.cleaned_data.get(decision.entry_field)
     entry = f"{decision.done}: {text}" if text else decision.done
     outcome = result if isinstance(result, Outcome) else Outcome(entry)
+    # After the run, so that a decision that was refused leaves no entry.
     for row in [outcome.row] if outcome.row else rows:
         add_history(request, row, outcome.entry)
     return outcome

@@ -53,6 +53,7 @@ def _draft(*, by: User, currency: str, method: str, payable_on: date) -> Outcome
 
 
 def _release(batch: PayoutBatch, *, by: User, seen: str) -> Outcome:
+    # Without this, somebody releases a sum that is not the one on the page they looked at.
     if seen != _seen(batch):
         raise PayoutRefused(
             "This batch has changed since its page was opened. Please look at it again."

@@ -783,7 +783,7 @@ def test_what_is_reported_of_it_while_it_is_joined_to_its_sale_is_not_forgotten(
     deliver(client, first)
     deliver(client, completed(payment))
     attach = reconcile.attach_refunds if what == "refund" else reconcile.attach_disputes
-    with rival_before(f'UPDATE "enrollments_{what}"', attach) as ran:
+    with rival_before(f'UPDATE "payments_{what}"', attach) as ran:
         deliver(client, second)
     assert ran == [1]
     assert state_of(enrollment) == (("paid", 0) if what == "refund" else ("refunded", 0))

@@ -118,9 +118,12 @@ class Control:
         return {"reset": True}
 
     def clock(self, data: Data) -> Data:
-        """Move the sandbox's clock ahead and do what becomes due."""
+        """Move the clock by ``advance`` seconds, or put it ``ahead`` of the real one by so many
+        (behind it when negative), and do what becomes due.
+        """
         with self.book.lock:
-            self.book.offset += float(data["advance"])
+            offset = float(data.get("ahead", self.book.offset))
+            self.book.offset = offset + float(data.get("advance", 0))
             self.book.dirty = True
         ticker.tick(self.world)
         return {"now": self.book.now()}

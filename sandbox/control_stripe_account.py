@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from sandbox import stripe_keys
 from sandbox.options import REFUND_STATUSES
-from sandbox.stripe_settings import StripeKey
+from sandbox.stripe_settings import Account, StripeKey
 from sandbox.world import World
 
 Data = dict[str, Any]
@@ -24,6 +25,7 @@ class StripeAccountControl:
             ("GET", r"/control/stripe/refusals", self.refusals),
             ("POST", r"/control/stripe/refusals", self.refuse),
             ("DELETE", r"/control/stripe/refusals", self.clear_refusals),
+            ("POST", r"/control/stripe/account", self.account),
         ]
 
     def stripe(self, data: Data) -> Data:
@@ -42,6 +44,15 @@ class StripeAccountControl:
             "webhook_wait": options.webhook_wait,
             "refund_status": options.refund_status,
         }
+
+    def account(self, data: Data) -> Data:
+        """Change the account: any field of ``Account``."""
+        account = self.world.stripe.account
+        for name, value in data.items():
+            if name not in Account.__slots__ or not isinstance(value, type(getattr(account, name))):
+                raise ValueError(f"{name} is no field of the account, or no such value")
+            setattr(account, name, value)
+        return asdict(account)
 
     def key(self, data: Data) -> Data:
         """Add or change an API key: ``permissions`` make it a restricted one, ``expired`` ends it;

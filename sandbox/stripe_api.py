@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from email.utils import formatdate
 from functools import partial
 from typing import Any
 
 from sandbox import faults, stripe_idempotency, stripe_keys
 from sandbox.faults import Fault
+from sandbox.stripe_account import Accounts
 from sandbox.stripe_charges import Charges
 from sandbox.stripe_errors import StripeRefusal, fault_answer
 from sandbox.stripe_events import Events
@@ -30,6 +32,7 @@ class StripeApi:
     def __init__(self, world: World) -> None:
         self.world, self.book = world, world.book
         self.routes: list[tuple[str, str, Callable[..., object]]] = [
+            *Accounts(world).routes,
             *Charges(world).routes,
             *Events(world).routes,
             *Reversals(world).routes,
@@ -99,6 +102,7 @@ class StripeApi:
     def _headers(self, request: Request, request_id: str, response: Response) -> list[Header]:
         named = {name for name, _ in response.headers}
         headers = [] if "Request-Id" in named else [("Request-Id", request_id)]
+        headers.append(("Date", formatdate(self.book.now(), usegmt=True)))
         headers.append(("Stripe-Version", request.headers.get("stripe-version", API_VERSION)))
         key = request.headers.get("idempotency-key")
         if key and "Idempotency-Key" not in named:

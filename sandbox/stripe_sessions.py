@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sandbox import stripe_checkout_params, stripe_payments, stripe_session_objects
+from sandbox import stripe_account, stripe_checkout_params, stripe_payments, stripe_session_objects
 from sandbox.stripe_charges import expanded_intent
 from sandbox.stripe_errors import StripeRefusal
 from sandbox.stripe_lists import EXPAND_ONLY, find, listing
@@ -42,8 +42,9 @@ class Sessions:
         now = int(self.book.now())
         checked = stripe_checkout_params.read(params, now)
         amount = stripe_checkout_params.total(checked["line_items"])
+        stripe_account.check_session(self.world, checked, amount)
         session = stripe_session_objects.session(
-            checked, now, url_base=self.world.base_url, amount=amount
+            checked, now, url_base=self.world.pay_url, amount=amount
         )
         items = [stripe_session_objects.line_item(item, now) for item in checked["line_items"]]
         self.book.sessions[session["id"]] = session

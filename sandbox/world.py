@@ -69,6 +69,11 @@ class World:
         for session in self.book.sessions.values():
             self.watch_expiry(session)
 
+    @property
+    def pay_url(self) -> str:
+        """Where payment pages are: here, or on the account's custom domain."""
+        return self.stripe.account.pay_url or self.base_url
+
     def watch_expiry(self, session: dict[str, Any]) -> None:
         if session["status"] == "open":
             heapq.heappush(self._expiries, (session["expires_at"], session["id"]))

@@ -261,6 +261,16 @@ class Sandbox:
         given = {} if permissions is None else {"permissions": permissions}
         self.call("POST", "/control/stripe/keys", {"key": key, **given, **more})
 
+    def account(self, **settings: object) -> dict[str, Any]:
+        """Change the Stripe account: business_name, country, charges_enabled, default_currency,
+        settlement (a list of currencies), tax_active, tax_percent, pay_url (a custom domain).
+        """
+        return dict(self.call("POST", "/control/stripe/account", settings))
+
+    def set_clock_ahead(self, seconds: float) -> None:
+        """Let the sandbox's clock differ from ours: ahead, or behind when negative."""
+        self.call("POST", "/control/clock", {"ahead": seconds})
+
     def refuse(self, reason: str = "", **more: object) -> dict[str, Any]:
         """Let Stripe refuse: a known reason ("balance_insufficient", "no_payment_method" ...), or
         match ("POST /v1/refunds"), code, param, message, status, type as given; times may be given.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
 from sandbox import control_payments
 from sandbox.faults import AFTER_WORK, NO_WORK, SMTP_MODES, TARGETS
 from sandbox.options import SERVERS
-from sandbox.pages import page, table
+from sandbox.pages import card, page, table
 from sandbox.stripe_errors import StripeRefusal
 from sandbox.wire import Response, redirect
 from sandbox.world import World
@@ -85,10 +86,18 @@ ACTIONS = {
 }
 
 
-def _options(names: list[str] | tuple[str, ...], chosen: str = "") -> str:
-    return "".join(
-        f"<option{' selected' if name == chosen else ''}>{escape(name)}</option>" for name in names
+def _select(name: str, label: str, values: Sequence[str], chosen: str = "") -> str:
+    options = "".join(
+        f"<option{' selected' if value == chosen else ''}>{escape(value)}</option>"
+        for value in values
     )
+    select = f'<select id="{name}" name="{name}">{options}</select>'
+    return f'<div><label for="{name}">{label}</label>{select}</div>'
+
+
+def _checkbox(name: str, label: str, *, checked: bool = False) -> str:
+    box = f'<input id="{name}" name="{name}" type="checkbox"{" checked" if checked else ""}>'
+    return f'<div><label for="{name}">{label}</label>{box}</div>'
 
 
 def _field(name: str, label: str, value: object = "", kind: str = "text") -> str:
@@ -100,10 +109,8 @@ def _field(name: str, label: str, value: object = "", kind: str = "text") -> str
 
 def _form(action: str, inner: str, button: str) -> str:
     row = f'<div class="row">{inner}<div><button>{button}</button></div></div>'
-    return (
-        '<form method="post" action="/control/switch"><input type="hidden" name="action"'
-        f' value="{action}">{row}</form>'
-    )
+    hidden = f'<input type="hidden" name="action" value="{action}">'
+    return f'<form method="post" action="/control/switch">{hidden}{row}</form>'
 
 
 def _faults(world: World) -> str:
@@ -114,52 +121,34 @@ def _faults(world: World) -> str:
         ]
         for fault in world.faults.all()
     ]
-    pickers = (
-        '<div><label for="target">Where</label><select id="target"'
-        f' name="target">{_options(TARGETS)}</select></div><div><label for="mode">What goes'
-        f' wrong</label><select id="mode" name="mode">{_options(MODES, "down")}</select></div>'
-    )
     fields = (
-        pickers
+        _select("target", "Where", TARGETS)
+        + _select("mode", "What goes wrong", MODES, "down")
         + _field("match", "Only calls that start with")
         + _field("times", "How often", kind="number")
     )
     fields += _field("seconds", "Seconds", kind="number") + _field("retry_after", "Retry-After")
     clear = _form("clear", "", "Switch all off") if rows else ""
     shown = table(["Where", "What", "Match", "Left", "Struck"], rows, "Nothing is broken.")
-    return (
-        "<section"
-        f' class="card"><h2>Faults</h2>{shown}{_form("fault", fields, "Break it")}{clear}</section>'
-    )
+    return card("Faults", shown, _form("fault", fields, "Break it"), clear)
 
 
 def _settings(world: World) -> str:
     hooks = world.webhooks
-    held = " checked" if hooks.hold else ""
-    checks = (
-        '<div><label for="hold">Hold deliveries</label><input id="hold" name="hold"'
-        f' type="checkbox"{held}></div><div><label for="shuffle">Shuffle on release</label><input'
-        ' id="shuffle" name="shuffle" type="checkbox"></div>'
+    fields = (
+        _field("duplicates", "Times each is sent", hooks.duplicates, "number")
+        + _field("delay", "Delay, seconds", hooks.delay, "number")
+        + _field("async_delay", "Bank debit takes, seconds", world.options.async_delay, "number")
+        + _checkbox("hold", "Hold deliveries", checked=hooks.hold)
+        + _checkbox("shuffle", "Shuffle on release")
     )
-    fields = _field("duplicates", "Times each is sent", hooks.duplicates, "number") + _field(
-        "delay", "Delay, seconds", hooks.delay, "number"
-    )
-    fields += (
-        _field("async_delay", "Bank debit takes, seconds", world.options.async_delay, "number")
-        + checks
-    )
-    server = (
-        '<div><label for="server">LMS server</label><select id="server"'
-        f' name="server">{_options(SERVERS, world.lms.server)}</select></div>'
-    )
+    server = _select("server", "LMS server", SERVERS, world.lms.server)
     target = (
         f'<p class="soft">Webhooks go to <code>{escape(hooks.url) or "nowhere yet"}</code>;'
         f" {len(hooks.held)} held.</p>"
     )
-    return (
-        "<section"
-        f' class="card"><h2>Webhooks</h2>{target}{_form("webhooks", fields, "Apply")}</section><section'
-        f' class="card"><h2>LMS</h2>{_form("lms", server, "Apply")}{_counts(world)}</section>'
+    return card("Webhooks", target, _form("webhooks", fields, "Apply")) + card(
+        "LMS", _form("lms", server, "Apply"), _counts(world)
     )
 
 
@@ -171,7 +160,8 @@ def _counts(world: World) -> str:
         "enrollments": docs["LMS Enrollment"],
         "mails": world.book.mails,
     }
-    return f'<p class="soft">{", ".join(f"{len(things)} {name}" for name, things in counts.items())}</p>'
+    shown = ", ".join(f"{len(things)} {name}" for name, things in counts.items())
+    return f'<p class="soft">{shown}</p>'
 
 
 def _sessions(world: World) -> str:
@@ -185,10 +175,8 @@ def _sessions(world: World) -> str:
         ]
         for session in newest
     ]
-    return (
-        '<section class="card"><h2>Checkout'
-        f" sessions</h2>{table(['Session', 'Status', 'Payment', 'E-mail'], rows, 'None yet.')}</section>"
-    )
+    headings = ["Session", "Status", "Payment", "E-mail"]
+    return card("Checkout sessions", table(headings, rows, "None yet."))
 
 
 def _session_link(session: dict[str, object]) -> str:
@@ -206,7 +194,5 @@ def _deliveries(world: World) -> str:
         ]
         for entry in newest
     ]
-    return (
-        '<section class="card"><h2>Webhook'
-        f" deliveries</h2>{table(['Event', 'Attempt', 'Outcome', 'Answer'], rows, 'None yet.')}</section>"
-    )
+    headings = ["Event", "Attempt", "Outcome", "Answer"]
+    return card("Webhook deliveries", table(headings, rows, "None yet."))

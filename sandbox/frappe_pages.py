@@ -35,15 +35,7 @@ class CoursePages:
             return self._course(course, request.args().get("email", "").strip())
 
     def _list(self) -> Response:
-        rows = [
-            [
-                (
-                    f'<a href="/lms/courses/{quote(course["name"])}">{escape(str(course["title"]))}</a>'
-                ),
-                f"<code>{escape(course['name'])}</code>",
-            ]
-            for course in self.world.book.docs["LMS Course"].values()
-        ]
+        rows = [_row(course) for course in self.world.book.docs["LMS Course"].values()]
         return page("Courses in the LMS", table(["Course", "Name"], rows, "No course yet."))
 
     def _course(self, course: dict[str, object], email: str) -> Response:
@@ -79,3 +71,9 @@ def _ask(email: str) -> str:
         ' class="row"><input id="email" name="email" type="email" required'
         f' value="{escape(email)}"><button class="quiet">Look</button></div></form>'
     )
+
+
+def _row(course: dict[str, object]) -> list[str]:
+    name, title = str(course["name"]), str(course["title"])
+    link = f'<a href="/lms/courses/{quote(name)}">{escape(title)}</a>'
+    return [link, f"<code>{escape(name)}</code>"]

@@ -7,6 +7,7 @@ import threading
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default as modern
+from functools import partial
 from typing import Any
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
@@ -24,18 +25,21 @@ class Mailbox:
     def __init__(self, world: World) -> None:
         self.world = world
         self.port = 0
-        self._loop = asyncio.new_event_loop()
 
     def start(self) -> None:
-        """Listen; ``port`` is known when this returns."""
-        options = self.world.options
-        server = self._loop.run_until_complete(
-            self._loop.create_server(
-                lambda: _Smtp(self.world), options.host, options.smtp_port, backlog=256
-            )
+        """Listen; ``port`` is known when this returns. Raises OSError where it is taken."""
+        options, loop = self.world.options, asyncio.new_event_loop()
+        listening = loop.create_server(
+            partial(_Smtp, self.world), options.host, options.smtp_port, backlog=256
         )
+        try:
+            server = loop.run_until_complete(listening)
+        except OSError:
+            # A loop that is left open complains with a traceback when the process ends.
+            loop.close()
+            raise
         self.port = server.sockets[0].getsockname()[1]
-        threading.Thread(target=self._loop.run_forever, name="smtp", daemon=True).start()
+        threading.Thread(target=loop.run_forever, name="smtp", daemon=True).start()
 
 
 class _Smtp(SMTP):

@@ -21,15 +21,15 @@ def page(
 ) -> Response:
     """Return a whole page; ``body`` is HTML, ``title`` is text."""
     links = _navigation() if nav else ""
+    width = "narrow" if narrow else ""
     return html_response(
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport"'
-        ' content="width=device-width, initial-scale=1">'
-        f'<meta name="robots" content="noindex"><title>{escape(title)} ·'
-        f" Sandbox</title><style>{CSS}</style></head><body>"
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta name="robots" content="noindex">'
+        f"<title>{escape(title)} · Sandbox</title><style>{CSS}</style></head><body>"
         '<header class="strip">SANDBOX · nothing here is real and no money moves</header>'
         f"{links}"
-        "<main"
-        f' class="{"narrow" if narrow else ""}"><h1>{escape(title)}</h1>{body}</main></body></html>',
+        f'<main class="{width}"><h1>{escape(title)}</h1>{body}</main></body></html>',
         status,
         [("Cache-Control", "no-store")],
     )
@@ -40,11 +40,16 @@ def _navigation() -> str:
     return f'<nav aria-label="Sandbox">{links}</nav>'
 
 
+def card(heading: str, *parts: str) -> str:
+    """Return a section of ready HTML parts under a heading."""
+    return f'<section class="card"><h2>{heading}</h2>{"".join(parts)}</section>'
+
+
 def table(headings: list[str], rows: list[list[str]], empty: str) -> str:
     """Return a table of ready HTML cells, or the sentence ``empty`` when there are no rows."""
     if not rows:
         return f'<p class="soft">{escape(empty)}</p>'
-    head = "".join(f'<th scope="col">{escape(text)}</th>' for text in headings)
+    head = "".join(f'<th scope="col">{escape(heading)}</th>' for heading in headings)
     body = "".join("<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows)
     region = (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(headings[0])} table">'

@@ -13,8 +13,8 @@ from sandbox.stripe_errors import StripeRefusal, missing
 HALF_HOUR, DAY = 30 * 60, 24 * 3600
 CLOCK_SLACK = 5
 LOCALE_CODES = """
-auto bg cs da de el en en-GB es es-419 et fi fil fr fr-CA hi-IN hr hu id it ja ko lt lv ms mt nb nl pl pt pt-BR ro ru sk
-sl sv th tr vi zh zh-HK zh-TW
+auto bg cs da de el en en-GB es es-419 et fi fil fr fr-CA hi-IN hr hu id it ja ko lt lv ms mt nb nl
+pl pt pt-BR ro ru sk sl sv th tr vi zh zh-HK zh-TW
 """
 LOCALES = LOCALE_CODES.split()
 

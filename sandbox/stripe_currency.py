@@ -5,11 +5,11 @@ from __future__ import annotations
 ZERO_DECIMAL = frozenset("bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf".split())  # noqa: SIM905 -- codes read better as words
 THREE_DECIMAL = frozenset("bhd iqd jod kwd lyd omr tnd".split())  # noqa: SIM905
 OTHERS = """
-aed afn all amd ang aoa ars aud awg azn bam bbd bdt bgn bhd bmd bnd bob brl bsd bwp byn bzd cad cdf chf cny cop crc cve
-czk dkk dop dzd egp etb eur fjd fkp gbp gel gip gmd gtq gyd hkd hnl htg huf idr ils inr isk jmd jod kes kgs khr kwd kyd
-kzt lak lbp lkr lrd lsl mad mdl mkd mmk mnt mop mur mvr mwk mxn myr mzn nad ngn nio nok npr nzd omr pab pen pgk php pkr
-pln qar ron rsd rub sar sbd scr sek sgd shp sle sos srd std szl thb tjs tnd top try ttd twd tzs uah ugx usd uyu uzs wst
-xcd yer zar zmw
+aed afn all amd ang aoa ars aud awg azn bam bbd bdt bgn bhd bmd bnd bob brl bsd bwp byn bzd cad cdf
+chf cny cop crc cve czk dkk dop dzd egp etb eur fjd fkp gbp gel gip gmd gtq gyd hkd hnl htg huf idr
+ils inr isk jmd jod kes kgs khr kwd kyd kzt lak lbp lkr lrd lsl mad mdl mkd mmk mnt mop mur mvr mwk
+mxn myr mzn nad ngn nio nok npr nzd omr pab pen pgk php pkr pln qar ron rsd rub sar sbd scr sek sgd
+shp sle sos srd std szl thb tjs tnd top try ttd twd tzs uah ugx usd uyu uzs wst xcd yer zar zmw
 """
 CURRENCIES = ZERO_DECIMAL | frozenset(OTHERS.split())
 MINIMUMS = {

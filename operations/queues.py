@@ -18,7 +18,7 @@ from maaledu.work.items import DONE
 from maaledu.work.queue import Queue, drain, reap
 from notifications.queue import EMAILS
 from operations import outages, steps
-from payments import reconcile, refund_requests
+from payments import overdue, refund_requests, waiting_reversals
 from payments.webhooks import EVENTS
 
 MOST_STUCK_NAMED = 20
@@ -29,15 +29,15 @@ QUEUES: dict[str, Queue] = {queue.name: queue for queue in (EVENTS, LMS_JOBS, EM
 CHORES: dict[str, Callable[[], object]] = {
     "watching the learning platform": breaker.watch,
     "announcing outages": outages.announce,
-    "ending overdue payments": reconcile.end_overdue,
-    "ending enrollments without a payment": reconcile.end_orphans,
-    "asking about delayed payments": reconcile.ask_about_processing,
+    "ending overdue payments": overdue.end_overdue,
+    "ending enrollments without a payment": overdue.end_orphans,
+    "asking about delayed payments": overdue.ask_about_processing,
     "giving paid enrollments their jobs": lms_jobs.repair_jobs,
     "expiring coupons": redemption.expire_overdue,
     "reminding holders of coupons": reminders.send_reminders,
     "deleting surplus refused codes": refusals.forget_surplus,
-    "joining refunds to their sales": reconcile.attach_refunds,
-    "joining disputes to their sales": reconcile.attach_disputes,
+    "joining refunds to their sales": waiting_reversals.attach_refunds,
+    "joining disputes to their sales": waiting_reversals.attach_disputes,
     "resuming refunds": refund_requests.resume_requested,
     "maturing commissions": ledger.mature,
 }

@@ -19,7 +19,7 @@ from maaledu.work.items import replay
 from maaledu.work.queue import drain
 from notifications.models import Email
 from notifications.queue import EMAILS
-from payments import reconcile
+from payments import overdue
 from payments.models import Payment
 from tests.concurrency import race, winners
 from tests.factories import async_failed, completed, deliver, expired, make_course, unpaid
@@ -321,7 +321,7 @@ RELEASES = {
     ),
     "the sweep": lambda client, payment: (
         age(payment, timedelta(minutes=40)),
-        reconcile.end_overdue(),
+        overdue.end_overdue(),
     ),
 }
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 from enrollments.models import Enrollment, EnrollmentEvent
 from lms_sync.models import SyncJob
 from notifications.models import Email
-from payments import reconcile
+from payments import overdue, reconcile
 from payments.models import Payment
 from tests.concurrency import race
 from tests.factories import completed, deliver, make_course, make_pending
@@ -403,9 +403,9 @@ def test_turning_back_while_stripe_is_down_leaves_the_enrollment_to_the_sweep(
     enrollment.refresh_from_db()
     assert enrollment.status == "pending"
     age(payment, timedelta(minutes=40))
-    assert reconcile.end_overdue() == 0
+    assert overdue.end_overdue() == 0
     sandbox.heal()
-    assert reconcile.end_overdue() == 1
+    assert overdue.end_overdue() == 1
     enrollment.refresh_from_db()
     assert enrollment.status == "expired"
 
@@ -419,7 +419,7 @@ def test_the_sweep_asks_stripe_before_it_ends_an_overdue_enrollment(
     sandbox.pay(paid.stripe_session_id)
     for payment in Payment.objects.all():
         age(payment, timedelta(minutes=40))
-    assert reconcile.end_overdue() == 2
+    assert overdue.end_overdue() == 2
     assert dict(Enrollment.objects.values_list("email", "status")) == {
         "paid@example.com": "paid",
         "left@example.com": "expired",
@@ -433,7 +433,7 @@ def test_the_sweep_asks_stripe_before_it_ends_an_overdue_enrollment(
 def test_a_session_stripe_does_not_know_is_ended(buyer: Client, sandbox: Sandbox) -> None:
     _, payment = make_pending()
     age(payment, timedelta(minutes=40))
-    assert reconcile.end_overdue() == 1
+    assert overdue.end_overdue() == 1
     payment.refresh_from_db()
     assert payment.status == "expired"
 
@@ -450,8 +450,8 @@ def test_a_delayed_payment_whose_event_was_lost_is_settled_by_the_sweep(
         sandbox.pay(payment.stripe_session_id, outcome)
     sandbox.advance(60)
     Payment.objects.update(status="processing", updated_at=timezone.now() - timedelta(hours=2))
-    assert reconcile.ask_about_processing() == 2
-    assert reconcile.ask_about_processing() == 0
+    assert overdue.ask_about_processing() == 2
+    assert overdue.ask_about_processing() == 0
     assert dict(Enrollment.objects.values_list("email", "status")) == {
         "good@example.com": "paid",
         "bad@example.com": "failed",
@@ -464,7 +464,7 @@ def test_an_enrollment_cut_off_between_two_attempts_is_ended(buyer: Client) -> N
     Enrollment.objects.filter(pk=enrollment.pk).update(
         created_at=timezone.now() - timedelta(minutes=40)
     )
-    assert reconcile.end_orphans() == 1
+    assert overdue.end_orphans() == 1
     enrollment.refresh_from_db()
     assert enrollment.status == "expired"
 

@@ -17,7 +17,7 @@ from maaledu.work.items import DONE, PENDING
 from maaledu.work.queue import drain
 from notifications.models import Email
 from notifications.queue import EMAILS
-from payments import reconcile, refund_requests
+from payments import reconcile, refund_requests, waiting_reversals
 from payments.errors import RefundAskedBefore, RefundNotPossible, RefundTooLarge
 from payments.models import Payment, Refund, StripeEvent
 from payments.refund_requests import Request
@@ -645,7 +645,11 @@ def test_a_refund_of_somebody_elses_payment_is_stored_and_changes_nothing(client
         ).status_code
         == 200
     )
-    assert (Refund.objects.get().payment_id, state_of(enrollment), reconcile.attach_refunds()) == (
+    assert (
+        Refund.objects.get().payment_id,
+        state_of(enrollment),
+        waiting_reversals.attach_refunds(),
+    ) == (
         None,
         ("paid", 0),
         0,
@@ -755,11 +759,11 @@ def test_whenever_the_sale_arrives_the_end_is_the_same(
     steps.insert(min(at, len(steps)), completed(payment))
     for event in steps:
         assert deliver(client, event).status_code == 200
-        reconcile.attach_refunds()
+        waiting_reversals.attach_refunds()
     is_over = "failed" not in statuses
     assert state_of(enrollment) == (("refunded", 49900) if is_over else ("paid", 0))
     assert balance_of(affiliate) == (0 if is_over else 4990, 0, 0, 0)
-    assert reconcile.attach_refunds() == 0
+    assert waiting_reversals.attach_refunds() == 0
 
 
 @pytest.mark.engines("postgres")
@@ -782,7 +786,7 @@ def test_what_is_reported_of_it_while_it_is_joined_to_its_sale_is_not_forgotten(
     )
     deliver(client, first)
     deliver(client, completed(payment))
-    attach = reconcile.attach_refunds if what == "refund" else reconcile.attach_disputes
+    attach = getattr(waiting_reversals, f"attach_{what}s")
     with rival_before(f'UPDATE "payments_{what}"', attach) as ran:
         deliver(client, second)
     assert ran == [1]
@@ -800,8 +804,8 @@ def test_sale_refund_and_sweep_at_once_end_the_same(client: Client):
             lambda r=refund: deliver(Client(), refunded({**r, "status": "pending"})),
             lambda r=refund: deliver(Client(), refunded(r, "refund.updated")),
             lambda r=refund: deliver(Client(), refunded(r, "charge.refund.updated")),
-            reconcile.attach_refunds,
-            reconcile.attach_refunds,
+            waiting_reversals.attach_refunds,
+            waiting_reversals.attach_refunds,
         ]
         steps += [
             lambda r=refund: deliver(Client(), refunded({**r, "status": "failed"}, "refund.failed"))
@@ -809,7 +813,7 @@ def test_sale_refund_and_sweep_at_once_end_the_same(client: Client):
         race(lambda n, steps=steps: steps[n](), threads=len(steps))
         StripeEvent.objects.filter(status=PENDING).update(next_attempt_at=enrollment.created_at)
         drain(EVENTS)
-        reconcile.attach_refunds()
+        waiting_reversals.attach_refunds()
         assert state_of(enrollment) == (("paid", 0) if number % 2 else ("refunded", 49900))
     assert set(StripeEvent.objects.values_list("status", flat=True)) == {DONE}
     assert balance_of(affiliate) == (3 * 4990, 0, 0, 0)

@@ -8,7 +8,7 @@ from affiliates.models import Commission, LedgerEntry
 from enrollments.models import Enrollment
 from lms_sync.models import SyncJob
 from notifications.models import Email
-from payments import reconcile
+from payments import waiting_reversals
 from payments.models import Dispute, Refund
 from tests.affiliates.make import make_affiliate, make_referred, sell
 from tests.affiliates.test_ledger import balance_of
@@ -83,7 +83,7 @@ def test_a_refund_reported_before_its_sale_is_applied_when_the_sale_arrives(clie
     deliver(client, disputed(dispute_of(payment, "won")))
     assert Refund.objects.get().payment_id is None
     deliver(client, completed(payment))
-    assert (reconcile.attach_refunds(), reconcile.attach_disputes()) == (1, 1)
+    assert (waiting_reversals.attach_refunds(), waiting_reversals.attach_disputes()) == (1, 1)
     enrollment.refresh_from_db()
     assert enrollment.status == Enrollment.REFUNDED
     assert balance_of(affiliate) == (0, 0, 0, 0)

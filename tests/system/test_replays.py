@@ -27,7 +27,7 @@ from affiliates import ledger
 from affiliates.models import Affiliate, Balance, Commission, LedgerEntry
 from enrollments.models import Enrollment
 from operations import invariants
-from payments import reconcile
+from payments import waiting_reversals
 from payments.models import Payment, StripeEvent
 from tests.affiliates.make import make_affiliate
 from tests.affiliates.sale_model import SaleModel, half_up
@@ -171,7 +171,7 @@ def serve(system_env: dict[str, str], tmp_path: Path) -> Any:
 
 def sweep() -> None:
     """Do what the next sweep does: join what was told before its sale."""
-    while reconcile.attach_refunds() + reconcile.attach_disputes():
+    while waiting_reversals.attach_refunds() + waiting_reversals.attach_disputes():
         pass
     ledger.mature()
 

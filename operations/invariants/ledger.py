@@ -75,7 +75,7 @@ def _difference(key: Account) -> str:
 
 
 def _expected(key: Account, sums: Sums, held: Counter[Account]) -> Figures:
-    return Figures(**sums.get(key, {}), held=held[key])
+    return Figures(**sums.get(key, Counter()), held=held[key])
 
 
 def _sums(entries: Iterable[LedgerEntry], matured: dict[Account, datetime]) -> Sums:

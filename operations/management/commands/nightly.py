@@ -43,7 +43,7 @@ COUNTED = {
 
 class Command(BaseCommand):
     help = (
-        "The night's round: Stripe, the LMS's courses, the invariants, what is stuck, fraud"
+        "Runs the nightly steps: Stripe, the LMS's courses, the invariants, stuck work, fraud"
         " signals, retention. Safe to repeat. A step that fails stops no other; staff are alerted,"
         " and the exit code is 1."
     )

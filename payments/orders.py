@@ -101,7 +101,7 @@ def write_referred(order: Order, click: Click | None) -> Checkout:
         written = write(order, referral)
     except IntegrityError:
         raise
-    except referrals.TROUBLE:
+    except referrals.DATABASE_ERRORS:
         if not (order.price.is_free and referral and referral.is_credited):
             raise
         logger.exception("a free enrollment could not be credited")

@@ -20,7 +20,7 @@ from enrollments.models import Enrollment
 
 logger = logging.getLogger(__name__)
 
-TROUBLE = (DatabaseError, InterfaceError)
+DATABASE_ERRORS = (DatabaseError, InterfaceError)
 
 
 def referral_of(click: Click | None, *, email: str) -> Referral | None:
@@ -32,7 +32,7 @@ def referral_of(click: Click | None, *, email: str) -> Referral | None:
         return None
     try:
         return attribution.resolve(click, email=email)
-    except TROUBLE:
+    except DATABASE_ERRORS:
         logger.exception("a referral could not be resolved")
         return None
 
@@ -100,7 +100,7 @@ def note_checkout(enrollment: Enrollment, referral: Referral | None) -> None:
                 detail=detail,
                 enrollment_id=enrollment.pk,
             )
-    except TROUBLE:
+    except DATABASE_ERRORS:
         logger.exception("a referred checkout was not counted")
 
 

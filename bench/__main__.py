@@ -1,13 +1,14 @@
-"""`script/bench`: CPU time per request against Django views in the same run, statement counts, and
-memory.
+"""`script/bench`: CPU time per request against Django views, statement counts, and memory.
 
 The CPU time is that of a gunicorn worker, HTTP included, read from the kernel. A ratio of 50 %
-says: half as many requests in the same CPU time as a bare page, or as a bare INSERT. The checkout
+means half as many requests in the same CPU time as a bare page, or as a bare INSERT. The checkout
 and the webhook are also compared with plain views that send the same statements in the same
-transaction, make the same call to Stripe and pass the same middleware: they may take 1.15 of their
-CPU time. The servers answer in turn, round after round, so that what slows the machine down slows
-all of them down; a figure is the median of the rounds. The sandbox stands in for Stripe, in a
-process of its own. Nothing is kept.
+transaction, make the same call to Stripe and pass the same middleware: they may take 1.15 times the
+CPU time of those.
+
+The servers answer in turn, round after round, so that a slow moment of the machine slows all of
+them down; a figure is the median of the rounds. The sandbox stands in for Stripe, in a process of
+its own. Nothing is kept.
 """
 
 import argparse

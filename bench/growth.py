@@ -1,9 +1,8 @@
-"""`script/bench --growth`: what an affiliate's pages cost with 1,000, 100,000 and 1,000,000 entries
-in the ledger.
+"""`script/bench --growth`: what an affiliate's pages cost as the ledger grows to a million entries.
 
 Each size has a PostgreSQL database of its own, on the server of DATABASE_URL or of this machine,
-and a process that asks it. They answer in turn, round after round, so that what slows the machine
-down slows all of them down. Nothing is kept.
+and a process that asks it. They answer in turn, round after round, so that a slow moment of the
+machine slows all of them down. Nothing is kept.
 """
 
 import os
@@ -40,9 +39,7 @@ COMPARED = (
 
 @dataclass
 class Grown:
-    """One call at one size: the wall time of every run in microseconds, and the statements of
-    one.
-    """
+    """One call at one size: the wall time of every run in µs, and the statements of one run."""
 
     wall: list[float] = field(default_factory=list)
     statements: int = 0

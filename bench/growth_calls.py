@@ -1,5 +1,6 @@
-"""What is timed as the ledger grows. Imported in a process where the product is set up on a filled
-database.
+"""What is timed as the ledger grows.
+
+Imported in a process where the product is set up on a filled database.
 """
 
 from collections.abc import Callable

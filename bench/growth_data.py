@@ -1,9 +1,9 @@
-"""Fills a fresh PostgreSQL database with one affiliate's history. Imported in a process where the
-product is set up.
+"""Fill a fresh PostgreSQL database with one affiliate's history.
 
-The entries are spread over three years: commissions, a reversal for every twentieth, a payout a
-month. The balance is made from them, and the funnel of three years with them, as the product would
-have left them behind. Others are in the ledger too.
+Imported in a process where the product is set up. The entries are spread over three years:
+commissions, a reversal for every twentieth, a payout a month. The balance is computed from them,
+and the funnel of three years is written with them, as the product would have left them. The ledger
+also holds entries of others.
 """
 
 from datetime import datetime, timedelta
@@ -62,9 +62,7 @@ FROM generate_series(0, %(days)s) AS n,
 
 
 def fill(count: int) -> None:
-    """Book `count` entries for the affiliate that is looked at, and the same few for others,
-    whatever the count.
-    """
+    """Book `count` entries for the affiliate that is measured, and a fixed number for others."""
     seed_courses()
     now = timezone.now()
     for number in range(OTHERS):

@@ -1,7 +1,6 @@
-"""Makes the requests of one project in a process of its own, and counts what one of them asks of
-the database.
+"""Make the requests of one project in a process of its own, and count their statements.
 
-`python -m bench.probe MODULE` takes one JSON line a command on standard input and answers with one:
+`python -m bench.probe MODULE` takes one JSON object a line on standard input and answers with one:
 {"do": "make" | "count" | "call" | "statements", "case", "count"}.
 """
 

@@ -14,9 +14,7 @@ MOST_OF_PLAIN = 1.15
 
 @dataclass(frozen=True)
 class Goal:
-    """At least `share` of the requests that the bare view serves in the same CPU time, with at most
-    so many statements.
-    """
+    """The least share of the bare view's requests in the same CPU time, and the most statements."""
 
     to: str
     share: float | None = None
@@ -40,8 +38,10 @@ GOALS = {
 
 @dataclass
 class Measured:
-    """One case over all rounds: the CPU time per request of each round and of each request, every
-    wall time, and the counts of one request.
+    """What was measured of one case over all rounds.
+
+    `cpu` holds the CPU time per request of each round and `each` that of each request, `wall` every
+    wall time, all in µs; the counts are of one request.
     """
 
     cpu: list[float] = field(default_factory=list)

@@ -1,5 +1,6 @@
-"""Requests, made before the clock runs. They travel as JSON from the process that makes them to the
-one that sends them.
+"""Requests that are made before the clock runs.
+
+They travel as JSON from the process that makes them to the one that sends them.
 """
 
 import hashlib
@@ -52,9 +53,7 @@ def _new_page_requests(path: str, count: int) -> list[Request]:
 
 
 def signed(path: str, session: dict[str, Any]) -> Request:
-    """Return the delivery of a `checkout.session.completed` about this session, signed as Stripe
-    signs.
-    """
+    """Return the delivery of a `checkout.session.completed` about this session, signed."""
     event = {
         "id": f"evt_{uuid.uuid4().hex[:24]}",
         "object": "event",

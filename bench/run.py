@@ -62,9 +62,7 @@ class Run:
         return f"{server}/{database}"
 
     def prepare(self) -> None:
-        """Fill the databases, start the sandbox, then the servers and the processes that make their
-        requests.
-        """
+        """Fill the databases, and start the sandbox, the servers and the probes."""
         sandbox_port, smtp_port = choose_port(0), choose_port(0)
         bare_url, shop_url = self._databases
         self.env = environment(shop_url, sandbox_port, smtp_port)
@@ -130,9 +128,7 @@ class Run:
         return Lane(step.server, requests, step.status)
 
     def _groups(self) -> list[list[Step]]:
-        """Return the cases; a plain view answers request by request in turn with what it is
-        compared with.
-        """
+        """Return the cases; the servers of one group answer in turn, request by request."""
         bare, shop, plain = self.bare_probe, self.shop_probe, self.plain_probe
         return [
             [Step(PAGE, self.bare, bare, PAGE, PAGES)],
@@ -153,16 +149,15 @@ class Run:
         ]
 
     def _count(self, step: Step, measured: Measured) -> None:
-        """Count in the process that made the requests: its second request finds warm caches, as in
-        a running shop.
+        """Count in the process that made the requests.
+
+        Its second request finds warm caches, as in a running shop.
         """
         counts: dict[str, Any] = step.probe.ask("count", step.case, 2)
         measured.statements, measured.transactions = counts["statements"], counts["transactions"]
 
     def memory(self) -> str:
-        """Let a worker work off some of what the webhooks have left to do, and say what web and
-        worker take.
-        """
+        """Let a worker run what the webhooks have left, and return what web and worker take."""
         command = [sys.executable, "manage.py", "run_due_work", "--forever"]
         worker = self._keep(
             Child("worker", command, env=self.env, log=self.directory / f"{self.engine}-worker.log")
@@ -184,9 +179,7 @@ class Run:
 
 
 def environment(url: str, sandbox_port: int, smtp_port: int) -> dict[str, str]:
-    """Return the product's environment: as in production, logs included, but with the sandbox as
-    Stripe, LMS and mail.
-    """
+    """Return the product's environment: as in production, logs included, but for the sandbox."""
     return {
         **os.environ,
         "MAALEDU_ENV": "development",

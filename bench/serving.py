@@ -46,9 +46,7 @@ class Probe:
 
 
 class Server:
-    """gunicorn with one worker process, started as in production, and one client with one kept
-    connection.
-    """
+    """gunicorn with one worker process, started as in production, and one kept connection."""
 
     def __init__(self, name: str, application: str, env: dict[str, str], directory: Path) -> None:
         self.port = choose_port(0)
@@ -112,8 +110,9 @@ class Server:
         return self._connection.getresponse()
 
     def cpu_ns(self) -> int:
-        """Return how long the worker's threads have been on a CPU (Linux; the first figure of
-        schedstat).
+        """Return how long the worker's threads have been on a CPU.
+
+        It is the first figure of schedstat, which only Linux has.
         """
         tasks = Path(f"/proc/{self.worker}/task").iterdir()
         return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks)
@@ -121,8 +120,9 @@ class Server:
 
 @dataclass(frozen=True)
 class Lane:
-    """The requests for one server, and what was read while it answered them, in nanoseconds: how
-    long each took, and the server's CPU time before each and at the end.
+    """The requests for one server, and what was read while it answered them, in nanoseconds.
+
+    `wall` is how long each took, `cpu` the server's CPU time before each.
     """
 
     server: Server
@@ -154,9 +154,9 @@ class Lane:
 
 
 def run_in_turn(lanes: list[Lane]) -> list[Data]:
-    """Send every server a request in turn, until all are sent, and return each lane's result.
+    """Send each server a request in turn until all are sent, and return each lane's result.
 
-    Turn by turn they meet the same load of the machine, so that their ratio does not depend on it.
+    That way they meet the same load of the machine, and their ratio does not depend on it.
     """
     for lane in lanes:
         lane.warm_up()

@@ -100,9 +100,7 @@ class Book:
             self.call_counts[target] = self.call_counts.get(target, 0) + 1
 
     def charge_of(self, name: str) -> Record:
-        """Return a charge by its own id or by its payment intent's. Raises KeyError when there is
-        none.
-        """
+        """Return a charge by its own id or by its payment intent's. Raises KeyError."""
         return self.charges[self.intents[name]["latest_charge"] if name in self.intents else name]
 
     def add_enrollment(self, row: Record) -> None:
@@ -120,9 +118,7 @@ class Book:
         return [rows[name] for name in self.by_member.get(member.lower(), [])]
 
     def save(self) -> None:
-        """Write the book to its file in one step: readers see the old one or the new one, never
-        half.
-        """
+        """Write the book to its file in one step, so that no reader sees half of it."""
         if self.path is None:
             return
         with self.lock:
@@ -143,9 +139,7 @@ class Book:
 
 
 class Saver(threading.Thread):
-    """Writes a changed book shortly after the change, and never spends more than a tenth of the
-    time on it.
-    """
+    """Writes a changed book shortly after the change, in at most a tenth of the time."""
 
     def __init__(self, book: Book) -> None:
         super().__init__(name="saver", daemon=True)

@@ -1,5 +1,6 @@
-"""The control API: look into the book and switch what goes wrong. JSON in, JSON out, under
-/control/.
+"""The control API: look into the book and switch what goes wrong.
+
+JSON in, JSON out, under /control/.
 """
 
 from __future__ import annotations
@@ -108,8 +109,9 @@ class Control:
         return {"faults": self.world.faults.all()}
 
     def reset(self, data: Data) -> Data:
-        """Forget everything and put every switch back; ``{"keep": "courses"}`` keeps the LMS's
-        courses.
+        """Forget everything and return every switch to its start.
+
+        ``{"keep": "courses"}`` keeps the LMS's courses.
         """
         courses = self.book.docs["LMS Course"] if data.get("keep") == "courses" else {}
         self.world.defaults()
@@ -118,8 +120,9 @@ class Control:
         return {"reset": True}
 
     def clock(self, data: Data) -> Data:
-        """Move the clock by ``advance`` seconds, or put it ``ahead`` of the real one by so many
-        (behind it when negative), and do what becomes due.
+        """Move the clock by ``advance`` seconds, or put it ``ahead`` of the real one.
+
+        Then what is due happens. A negative ``ahead`` puts the clock behind.
         """
         with self.book.lock:
             offset = float(data.get("ahead", self.book.offset))

@@ -1,6 +1,4 @@
-"""The control page's part about money: refund a payment as in the dashboard, play the buyer's bank,
-end what is pending.
-"""
+"""The control page's part about money: refunds, disputes, and the end of what is pending."""
 
 from __future__ import annotations
 
@@ -26,8 +24,9 @@ PLACE = "payments"
 
 
 def section(world: World) -> str:
-    """Return the payments, refunds and disputes with what can be done to each. Hold the book's
-    lock.
+    """Return the payments, refunds and disputes with what can be done to each.
+
+    The caller holds the book's lock.
     """
     book = world.book
     payments = (
@@ -158,8 +157,9 @@ def _amount(left: int, currency: str) -> str:
 
 
 def _form(action: str, target: str, choices: Choices, *, about: str, inner: str = "") -> str:
-    """Return a form with a button for each (label, status), nothing without any; the button pressed
-    sends its status.
+    """Return a form with a button for each (label, status), or nothing without any.
+
+    The button that is pressed sends its status.
     """
     if not choices:
         return ""

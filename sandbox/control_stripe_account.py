@@ -29,8 +29,10 @@ class StripeAccountControl:
         ]
 
     def stripe(self, data: Data) -> Data:
-        """Change how the Stripe stand-in behaves: ``async_delay``, ``webhook_wait``, ``key``, and
-        how refunds begin (``refund_status``).
+        """Change how the Stripe stand-in behaves.
+
+        ``async_delay`` and ``webhook_wait`` are in seconds, ``key`` is the API key, and
+        ``refund_status`` says how refunds begin.
         """
         options = self.world.options
         if data.get("refund_status", options.refund_status) not in REFUND_STATUSES:
@@ -55,8 +57,9 @@ class StripeAccountControl:
         return asdict(account)
 
     def key(self, data: Data) -> Data:
-        """Add or change an API key: ``permissions`` make it a restricted one, ``expired`` ends it;
-        any other key stays as it is.
+        """Add or change an API key; any other key stays as it is.
+
+        ``permissions`` make it a restricted one, ``expired`` ends it.
         """
         names = data.get("permissions")
         self.world.stripe.keys[str(data["key"])] = StripeKey(
@@ -69,8 +72,10 @@ class StripeAccountControl:
         return {"refusals": self.world.stripe.refusals.all()}
 
     def refuse(self, data: Data) -> Data:
-        """Refuse the calls that begin with ``match``: a known ``reason``, or any code, param,
-        message, status, type and decline_code; ``times`` often, or always.
+        """Refuse the calls that begin with ``match``, ``times`` often or always.
+
+        The refusal is a known ``reason``, or any code, param, message, status, type and
+        decline_code.
         """
         return self.world.stripe.refusals.add(data)
 

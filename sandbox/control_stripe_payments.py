@@ -1,5 +1,6 @@
-"""The control calls about payments, refunds and disputes, as Stripe's own page and dashboard
-make them.
+"""The control calls about payments, refunds and disputes.
+
+They do what people do on Stripe's payment page and in its dashboard.
 """
 
 from __future__ import annotations
@@ -55,8 +56,9 @@ class StripePaymentsControl:
         return stripe_payments.expire(self.world, session_id)
 
     def reverse(self, name: str, what: str, data: Data) -> Data:
-        """Refund a charge, named by itself or its payment intent, as in the dashboard; have the
-        buyer's bank dispute it, or its issuer warn of fraud.
+        """Refund a charge, have the buyer's bank dispute it, or have its issuer warn of fraud.
+
+        ``name`` is the charge's id or its payment intent's.
         """
         charge = self.book.charge_of(name)
         work = {
@@ -67,8 +69,10 @@ class StripePaymentsControl:
         return self._answered(data, partial(work, self.world, charge, data))
 
     def decide(self, dispute_id: str, data: Data) -> Data:
-        """Bring a dispute to ``status``: any of Stripe's, or one that nobody knows yet; its money
-        to where ``funds`` says; ``after`` so many seconds when given.
+        """Bring a dispute to ``status``, at once or ``after`` so many seconds.
+
+        The status is any of Stripe's, or one that nobody knows yet; ``funds`` says where the money
+        goes.
         """
         status, funds = str(data["status"]), str(data.get("funds", ""))
         if "after" in data:
@@ -79,8 +83,9 @@ class StripePaymentsControl:
         )
 
     def end_refund(self, refund_id: str, how: str, data: Data) -> Data:
-        """Let a refund succeed, fail (``reason`` as Stripe's failure_reason) or be canceled;
-        ``after`` so many seconds when given.
+        """Let a refund succeed, fail or be canceled, at once or ``after`` so many seconds.
+
+        ``reason`` is Stripe's failure_reason.
         """
         status, reason = stripe_refunds.ENDS[how], str(data.get("reason", stripe_refunds.FAILURE))
         if "after" in data:

@@ -43,8 +43,9 @@ class StripeWebhooksControl:
         ]
 
     def webhooks(self, data: Data) -> Data:
-        """Change the endpoint; ``hold`` keeps deliveries back, and turning it off releases them in
-        ``order``.
+        """Change the endpoint.
+
+        ``hold`` keeps deliveries back, and turning it off releases them in ``order``.
         """
         hooks = self.world.webhooks
         for name, allowed in WEBHOOK_CHOICES.items():

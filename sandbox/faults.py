@@ -1,6 +1,4 @@
-"""The fault plan: what goes wrong, where, how often; and the answers that a broken server or proxy
-gives.
-"""
+"""The faults that are switched on, and the answers that a broken server or proxy gives."""
 
 from __future__ import annotations
 
@@ -104,9 +102,7 @@ class Faults:
         self._next = 1
 
     def add(self, spec: dict[str, Any]) -> Fault:
-        """Switch a fault on. Raises ValueError with a sentence when the specification is not
-        one.
-        """
+        """Switch a fault on. Raises ValueError with a sentence where ``spec`` is none."""
         fault = _read(spec)
         with self._lock:
             fault.id, self._next = self._next, self._next + 1
@@ -186,8 +182,7 @@ def _check(target: str, mode: str) -> None:
 def run(
     fault: Fault | None, work: Callable[[], Response], refuse: Callable[[Fault], Response | None]
 ) -> Response:
-    """Do the work as the fault has it: not at all, late, or with an answer that does not arrive
-    whole.
+    """Do the work as the fault says: not at all, late, or with an answer that arrives damaged.
 
     ``refuse`` gives the target's own answer for a mode, or None where any server would answer
     alike.

@@ -1,5 +1,6 @@
-"""The LMS's REST API: /api/resource/<doctype>[/<name>] and /api/method/<name>, with auth, faults
-and envelope around it.
+"""The LMS's REST API: /api/resource/<doctype>[/<name>] and /api/method/<name>.
+
+Authentication, faults and Frappe's envelope are around it.
 """
 
 from __future__ import annotations
@@ -104,8 +105,9 @@ class FrappeApi:
 
 
 def read_body(request: Request) -> Record:
-    """Return the fields of a JSON or form encoded body; what cannot be read is a 500, as on the
-    real server.
+    """Return the fields of a JSON or form encoded body.
+
+    What cannot be read is a 500, as on the real server.
     """
     if "form-urlencoded" in request.headers.get("content-type", ""):
         return dict(parse_qsl(request.body.decode("utf-8", "replace"), keep_blank_values=True))

@@ -12,8 +12,10 @@ from sandbox.world import World
 
 
 def authenticate(world: World, request: Request) -> Caller:
-    """Return the caller. A header that is not two words is ignored, as Frappe ignores it; any other
-    unknown one is refused.
+    """Return the caller.
+
+    A header without exactly two parts is ignored, as Frappe ignores it; any other unknown one is
+    refused.
     """
     words = request.headers.get("authorization", "").split(" ")
     if len(words) != 2:

@@ -1,6 +1,4 @@
-"""Documents of the LMS in general: names, timestamps, look-up, how a single one is shown, and
-inserts of the plain doctypes.
-"""
+"""Documents of the LMS in general: names, timestamps, look-up, inserts of the plain doctypes."""
 
 from __future__ import annotations
 

@@ -34,8 +34,7 @@ PROGRESS_FROM_LESSONS = ("A", "C")
 
 
 def insert(world: World, caller: Caller, data: Record) -> Record:
-    """Insert a row as POST /api/resource/LMS Enrollment does: links, permission, the LMS's rules,
-    mandatory fields.
+    """Insert a row as POST /api/resource/LMS Enrollment does, with the LMS's rules.
 
     Check and write are not one step on real servers; ``race_window`` says how long others can get
     in between.
@@ -114,9 +113,7 @@ def remove(world: World, caller: Caller, name: str) -> None:
 
 
 def set_progress(world: World, email: str, course: str, percent: float) -> int:
-    """Let a learner get on: every row of the pair, as lessons do it. Returns how many rows there
-    were.
-    """
+    """Set a learner's progress in every row of the pair, and return how many rows there were."""
     with world.book.lock:
         rows = of_pair(world, email, course)
         for row in rows:

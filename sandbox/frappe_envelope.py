@@ -1,5 +1,6 @@
-"""How Frappe wraps its answers: data, message, and errors with their twice encoded
-``_server_messages``.
+"""How Frappe wraps its answers: data, message, and errors.
+
+The ``_server_messages`` of an error are JSON within JSON.
 """
 
 from __future__ import annotations

@@ -1,6 +1,4 @@
-"""What a learner sees of the LMS in the sandbox: a course page that says whether they are
-enrolled.
-"""
+"""What a learner sees of the LMS in the sandbox: whether they are enrolled in a course."""
 
 from __future__ import annotations
 

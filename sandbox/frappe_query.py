@@ -27,8 +27,9 @@ def parse(text: str | None) -> Any:
 
 
 def conditions(filters: Any) -> list[Condition]:
-    """Return (field, operator, value) for filters as a dict, or a list of lists with or without the
-    doctype.
+    """Return (field, operator, value) for each filter.
+
+    Filters are a dict, or a list of lists with or without the doctype.
     """
     if isinstance(filters, dict):
         return [
@@ -61,8 +62,9 @@ def matching(
 def select(
     rows: list[Record], fields: list[str] | None, doctype: str, version: str
 ) -> list[Record]:
-    """Return the asked columns of each row, nulls included; a child column gives a row per
-    child.
+    """Return the asked columns of each row, nulls included.
+
+    A child column gives a row for each child.
     """
     allowed, asked = fields_of(doctype, version), fields or ["name"]
     if "*" in asked:
@@ -81,8 +83,9 @@ def select(
 
 
 def page(rows: list[Record], args: dict[str, str]) -> list[Record]:
-    """Sort and cut as ``order_by``, ``limit_start`` and ``limit_page_length`` say; newest first, 20
-    by default.
+    """Sort and cut as ``order_by``, ``limit_start`` and ``limit_page_length`` say.
+
+    Without them, the newest 20.
     """
     field, _, direction = (args.get("order_by") or "modified desc").strip("`").partition(" ")
     ordered = sorted(

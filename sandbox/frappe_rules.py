@@ -123,9 +123,7 @@ def may_create_user(roles: frozenset[str], version: str) -> bool:
 
 
 def self_enrollment_refusal(course: Record, roles: frozenset[str], *, has_paid: bool) -> str:
-    """Return why LMS 2.61 keeps a caller without an admin role from enrolling someone, or an empty
-    string.
-    """
+    """Return why LMS 2.61 keeps this caller from enrolling someone, or an empty string."""
     if roles & ADMINS:
         return ""
     if not course["published"]:

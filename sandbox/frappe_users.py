@@ -1,6 +1,4 @@
-"""Users of the LMS: creation with its throttle, its usernames and its endless loop on a blank first
-name.
-"""
+"""Users of the LMS: creation with its throttle, usernames, and its loop on a blank first name."""
 
 from __future__ import annotations
 
@@ -56,9 +54,7 @@ def create(world: World, caller: Caller, data: Record) -> Record:
 
 
 def add(world: World, data: Record, user: str = "Administrator") -> Record:
-    """Put a user into the book without the server's checks, as control calls do; an existing one is
-    changed.
-    """
+    """Put a user into the book without the server's checks; an existing one is changed."""
     email = str(data["email"]).strip().lower()
     existing = world.book.docs["User"].get(email)
     if existing is not None:

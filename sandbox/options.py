@@ -1,5 +1,6 @@
-"""The sandbox's parameters: each is a flag and an environment variable (``--lms-key`` is
-``SANDBOX_LMS_KEY``).
+"""The sandbox's parameters: each is a flag and an environment variable.
+
+``--lms-key`` is ``SANDBOX_LMS_KEY``.
 """
 
 from __future__ import annotations
@@ -76,8 +77,9 @@ HELP = {
 
 
 def parse(argv: Sequence[str], environ: Mapping[str, str]) -> Options:
-    """Return the options of a command line; flags win over the environment. Exits with 2 on a bad
-    one.
+    """Return the options of a command line; flags win over the environment.
+
+    Exits with 2 where one is wrong.
     """
     parser = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
     for item in fields(Options):

@@ -1,5 +1,6 @@
-"""The HTTP server: lean reading of requests, routing by prefix, and answers sent whole, late,
-broken or not at all.
+"""The HTTP server: reads requests, routes them by prefix, and sends answers.
+
+Answers leave whole, late, broken or not at all.
 """
 
 from __future__ import annotations
@@ -52,9 +53,7 @@ class Server(ThreadingHTTPServer):
             traceback.print_exc()
 
     def answer(self, request: Request) -> Response:
-        """Hand the request to the first app whose prefix fits; a bug in an app is a 500 that says
-        so.
-        """
+        """Hand the request to the first app whose prefix fits; a bug in an app is a 500."""
         for prefix, handle in self.routes:
             if request.path.startswith(prefix):
                 return self._run(handle, request)
@@ -80,9 +79,7 @@ class Handler(BaseHTTPRequestHandler):
     server: Server
 
     def handle_one_request(self) -> None:
-        """Read one request, answer it, and keep the connection unless either side wants it
-        closed.
-        """
+        """Read one request, answer it, and keep the connection unless a side wants it closed."""
         self.close_connection = True
         line = self.rfile.readline(65537)
         words = line.split()

@@ -1,5 +1,6 @@
-"""What POST /v1/checkout/sessions takes in API version 2026-10-28.endive, and the rules between its
-parameters.
+"""What POST /v1/checkout/sessions takes, and the rules between its parameters.
+
+The API version is 2026-10-28.endive.
 """
 
 from __future__ import annotations
@@ -156,9 +157,7 @@ SESSION = check.fields(
 
 
 def read(params: dict[str, Any], now: int) -> dict[str, Any]:
-    """Return the checked parameters of a new session; raises StripeRefusal as Stripe would
-    answer.
-    """
+    """Return the checked parameters of a new session. Raises StripeRefusal as Stripe would."""
     checked: dict[str, Any] = SESSION(params, "")
     _check_mode(checked)
     _check_customer(checked)

@@ -59,9 +59,7 @@ def display(amount: int, currency: str) -> str:
 
 
 def minor(text: str, currency: str) -> int:
-    """Return an amount as people write it, such as ``12.50``, in minor units. Raises ValueError
-    with a sentence.
-    """
+    """Return an amount as people write it, such as ``12.50``, in minor units. Raises ValueError."""
     whole, _, rest = text.strip().replace(",", ".").partition(".")
     places = exponent(currency)
     digits = whole + rest.ljust(places, "0")

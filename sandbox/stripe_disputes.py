@@ -1,5 +1,6 @@
-"""Disputes: a bank takes the money back, asks, decides; or only inquires. Nobody but the bank opens
-or decides one.
+"""Disputes: a bank takes the money and decides, or only inquires.
+
+Nobody but the bank opens or decides one.
 """
 
 from __future__ import annotations
@@ -71,11 +72,10 @@ FEE = 15
 
 
 def open_dispute(world: World, charge: Record, data: Record) -> Record:
-    """Let the buyer's bank dispute a charge: the money goes at once, except for a ``warning_*``,
-    or as ``funds`` has it, and the events are sent.
+    """Let the buyer's bank dispute a charge, and send the events.
 
-    Raises ValueError when there is nothing left to dispute or ``data`` (amount, reason, status,
-    funds) is wrong.
+    The money goes at once, except for a ``warning_*``, or as ``funds`` says. Raises ValueError when
+    there is nothing left to dispute or ``data`` (amount, reason, status, funds) is wrong.
     """
     with world.book.lock:
         amount, reason = _checked(charge, data)
@@ -90,8 +90,10 @@ def open_dispute(world: World, charge: Record, data: Record) -> Record:
 
 
 def decide(world: World, dispute_id: str, status: str, funds: str = BY_STATUS) -> Record:
-    """Bring a dispute to another status, known or not, with its events, and its money to where the
-    status or ``funds`` has it. The status it has already moves nothing but the money.
+    """Bring a dispute to another status, known or not, with its events.
+
+    Its money goes to where the status or ``funds`` says. The status it already has moves nothing
+    but the money.
     """
     if not status:
         raise ValueError("status must not be empty")
@@ -111,7 +113,7 @@ def decide(world: World, dispute_id: str, status: str, funds: str = BY_STATUS) -
 
 
 def allow_refund(world: World, charge: Record) -> bool:
-    """Say whether no dispute of this charge stands in the way of a refund."""
+    """Return whether no dispute of this charge keeps it from being refunded."""
     return all(dispute["is_charge_refundable"] for dispute in disputes_of(world, charge))
 
 
@@ -122,8 +124,10 @@ def disputes_of(world: World, charge: Record) -> list[Record]:
 
 
 def _follow(dispute: Record, status: str, now: int) -> None:
-    """Set the status and what goes with it: an inquiry that escalates is a chargeback, one under
-    review has been answered, an appeal has another date to answer by.
+    """Set the status and the fields that follow from it.
+
+    An inquiry that escalates is a chargeback, one under review has been answered, an appeal has
+    another date to answer by.
     """
     dispute |= {"status": status, "is_charge_refundable": _refundable(status)}
     if status == "appeal_needs_response":

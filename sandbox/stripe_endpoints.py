@@ -38,8 +38,9 @@ def is_for(endpoint: Record, event_type: str, default_version: str) -> bool:
 
 
 def rendered(event: Record, endpoint: Record, default_version: str) -> Record:
-    """Return the body of a delivery: the event in the endpoint's version, or a thin one. An event
-    that was made up with a version of its own keeps it.
+    """Return the body of a delivery: the event in the endpoint's version, or a thin one.
+
+    An event that was made with a version of its own keeps it.
     """
     if endpoint["payload"] == THIN:
         return thin(event)

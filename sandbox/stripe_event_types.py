@@ -1,6 +1,4 @@
-"""The types of events about the objects that the sandbox knows, and the versions of Stripe's API
-that a webhook endpoint can be made with.
-"""
+"""The types of events that the sandbox knows, and the API versions of webhook endpoints."""
 
 from __future__ import annotations
 

@@ -31,8 +31,9 @@ def emit(
     *,
     before: Record | None = None,
 ) -> Record:
-    """Write an event into the book and hand it to the webhooks. ``before`` holds what the changed
-    fields said until now.
+    """Write an event into the book and hand it to the webhooks.
+
+    ``before`` holds the earlier values of the fields that changed.
     """
     hooks = world.webhooks
     listeners = hooks.listeners(kind)

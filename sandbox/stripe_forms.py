@@ -1,5 +1,6 @@
-"""Decoding of Stripe's form encoding: ``a[b][0][c]=v`` and ``expand[]=x`` become nested dicts and
-lists.
+"""Decoding of Stripe's form encoding.
+
+``a[b][0][c]=v`` and ``expand[]=x`` become nested dicts and lists.
 """
 
 from __future__ import annotations

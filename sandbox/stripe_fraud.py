@@ -21,8 +21,9 @@ FRAUD_TYPES = (
 
 
 def open_warning(world: World, charge: Record, data: Record) -> Record:
-    """Warn of a paid charge and send the event. Raises ValueError for an unknown ``fraud_type`` or
-    a charge that was not paid.
+    """Warn of a paid charge and send the event.
+
+    Raises ValueError for an unknown ``fraud_type`` or a charge that was not paid.
     """
     fraud_type = str(data.get("fraud_type") or "made_with_stolen_card")
     if fraud_type not in FRAUD_TYPES:

@@ -1,5 +1,6 @@
-"""Idempotency keys: one execution a key; the stored answer is replayed, 500 too; other parameters
-are refused.
+"""Idempotency keys: one execution for each, whose answer is given again, a 500 too.
+
+Other parameters under the same key are refused.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ KEY_LENGTH = 255
 def run(
     world: World, request: Request, work: Callable[[], tuple[Response, Response | None]]
 ) -> Response:
-    """Run ``work`` once for the request's Idempotency-Key. ``work`` returns its answer and the one
-    that the key keeps, if any.
+    """Run ``work`` once for the request's Idempotency-Key.
+
+    ``work`` returns its answer and the one that the key keeps, if any.
     """
     key = request.headers.get("idempotency-key", "")
     if not key or request.method != "POST":

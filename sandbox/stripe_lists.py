@@ -1,6 +1,4 @@
-"""Stripe's list pages, newest first, by cursor, with a ``created`` filter; and single objects by
-id.
-"""
+"""Stripe's list pages, newest first, by cursor, with a ``created`` filter; and single objects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all of Stripe's objects share, and the event that tells of each."""
+"""What all of Stripe's objects share, and the event about an object."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""The hosted payment page: order summary, test cards, bank debits with a delayed outcome, and the
-way back.
-"""
+"""The hosted payment page: order summary, test cards, bank debits, and the way back."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""The checks Stripe makes on parameters, as a small schema: types, lengths, allowed values, unknown
-names.
-"""
+"""Stripe's checks on parameters: types, lengths, allowed values, unknown names."""
 
 from __future__ import annotations
 

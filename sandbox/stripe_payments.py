@@ -1,5 +1,6 @@
-"""What happens to a Checkout Session: paying, declining, the delayed outcome, expiring; each with
-its events.
+"""What happens to a Checkout Session: paid, declined, paid or failed later, expired.
+
+Each sends its events.
 """
 
 from __future__ import annotations

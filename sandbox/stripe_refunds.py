@@ -1,6 +1,4 @@
-"""Refunds: by the API or by a person in the dashboard, final at once or only later, and sent back
-by a bank weeks afterwards.
-"""
+"""Refunds by the API or in the dashboard, final at once or later, or returned by a bank."""
 
 from __future__ import annotations
 
@@ -22,8 +20,9 @@ COMES_FROM = {"succeeded": UNDECIDED, "failed": (*UNDECIDED, "succeeded"), "canc
 
 
 def refund(world: World, charge: Record, params: Record, request: Record | None = None) -> Record:
-    """Refund all or part of a charge, send the events and return the refund as it began. Raises
-    StripeRefusal where Stripe would.
+    """Refund all or part of a charge, send the events and return the refund as it began.
+
+    Raises StripeRefusal where Stripe would refuse.
     """
     with world.book.lock:
         amount = _allowed_amount(world, charge, params)
@@ -40,8 +39,9 @@ def refund(world: World, charge: Record, params: Record, request: Record | None 
 
 
 def dashboard_refund(world: World, charge: Record, data: Record) -> Record:
-    """Refund as a person does in the dashboard: no idempotency key, no metadata. Raises ValueError
-    or StripeRefusal.
+    """Refund as a person does in the dashboard: no idempotency key, no metadata.
+
+    Raises ValueError or StripeRefusal.
     """
     amount, reason = data.get("amount"), data.get("reason")
     if amount is not None and (not isinstance(amount, int) or amount < 1):
@@ -60,11 +60,10 @@ def dashboard_refund(world: World, charge: Record, data: Record) -> Record:
 
 
 def end(world: World, refund_id: str, status: str, reason: str = FAILURE) -> Record:
-    """Bring a refund to succeeded, failed or canceled, once, and send the events; what did not go
-    out is back on the charge.
+    """Bring a refund to succeeded, failed or canceled, once, and send the events.
 
-    A refund that succeeded can still fail: banks send money back weeks later. Raises ValueError
-    where ``status`` is out of reach.
+    What did not go out is returned to the charge. A refund that succeeded can still fail: banks
+    return money weeks later. Raises ValueError where the refund cannot reach ``status``.
     """
     with world.book.lock:
         made = world.book.refunds[refund_id]
@@ -151,9 +150,7 @@ def _add_refunded(charge: Record, amount: int) -> Record:
 
 
 def _settled(made: Record) -> Record:
-    """What a refund gets once the money has left: its transaction and, on a card, the number to
-    trace it by.
-    """
+    """Return what a refund gets once the money has left: its transaction and reference number."""
     changes: Record = {"balance_transaction": made["balance_transaction"] or new_id("txn")}
     details = made["destination_details"]
     if details["type"] == "card":

@@ -17,8 +17,10 @@ class StripeKey:
 
 @dataclass(slots=True)
 class Account:
-    """The account behind the keys. Without ``settlement`` every currency settles as it is; with it,
-    any other currency is converted to the default one.
+    """The account that the keys belong to.
+
+    Without ``settlement`` every currency settles as it is; with it, any other currency is converted
+    to the default one.
     """
 
     business_name: str = "Sandbox Shop"

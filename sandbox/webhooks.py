@@ -1,5 +1,6 @@
-"""Signed webhooks: delivery on background threads, retries with backoff; duplicates, disorder,
-delay and loss on demand.
+"""Signed webhooks: delivery on background threads, and retries with backoff.
+
+Duplicates, disorder, delay and loss come on demand.
 """
 
 from __future__ import annotations
@@ -35,8 +36,9 @@ def sign(payload: bytes, secret: str, timestamp: int) -> str:
 
 
 class Webhooks:
-    """The endpoints that Stripe's stand-in sends events to, and the queue in front of them: the
-    main one of the options and the switches, and those that were created by the API.
+    """The endpoints that events are sent to, and the queue of their deliveries.
+
+    The main endpoint is that of the options and the switches; others are created by the API.
     """
 
     def __init__(self, book: Book, options: Options) -> None:
@@ -113,8 +115,9 @@ class Webhooks:
                 )
 
     def release(self, order: str | list[str] = "given", seed: int = 1) -> list[str]:
-        """Send what was held, one after the other: given, reversed, shuffled or a list of event
-        ids. Returns the order.
+        """Send what was held, one after the other, and return the order.
+
+        ``order`` is given, reversed, shuffled or a list of event ids.
         """
         with self.book.lock:
             held, self.held, self.hold = self.held, [], False
@@ -123,9 +126,7 @@ class Webhooks:
         return ids
 
     def wait_for_answer(self, event_id: str, seconds: float) -> bool:
-        """Wait until the endpoint has answered the first delivery of an event. False when it did
-        not in time.
-        """
+        """Wait until an event's first delivery is answered, and return whether it was in time."""
         answered = self._first_answers.get(event_id)
         return (
             answered.wait(seconds)
@@ -150,9 +151,7 @@ class Webhooks:
         return results
 
     def deliver_in_order(self, event_ids: list[str]) -> list[dict[str, Any]]:
-        """Deliver events one after the other, as often as they are named, and return what came
-        back.
-        """
+        """Deliver events one after the other, as often as they are named; return the answers."""
         return [
             self._post(self.book.events[event_id], self._chosen(), attempt=1)
             for event_id in event_ids

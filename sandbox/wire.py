@@ -1,6 +1,4 @@
-"""What goes over the wire: a request as the apps see it, and the answer with the way it is to be
-sent.
-"""
+"""A request as the apps see it, and an answer with the way it is to be sent."""
 
 from __future__ import annotations
 
@@ -15,8 +13,9 @@ Header = tuple[str, str]
 
 @dataclass(slots=True)
 class Request:
-    """One HTTP request. ``path`` is decoded and relative to the app's mount; header names are lower
-    case.
+    """One HTTP request.
+
+    ``path`` is decoded and relative to the app's prefix; header names are lower case.
     """
 
     method: str
@@ -38,8 +37,10 @@ class Request:
 
 @dataclass(slots=True)
 class Response:
-    """One answer. ``transport`` says how it leaves: send, drop, reset, half, short or drip (a byte
-    every ``pause`` seconds).
+    """One answer.
+
+    ``transport`` says how it leaves: send, drop, reset, half, short or drip (a byte every ``pause``
+    seconds).
     """
 
     status: int = 200
@@ -67,8 +68,9 @@ def redirect(location: str, status: int = 303) -> Response:
 
 
 def read_json(request: Request) -> dict[str, Any]:
-    """Return the JSON object in the body (an empty body is an empty object); raises ValueError or
-    TypeError for anything else.
+    """Return the JSON object in the body; an empty body is an empty object.
+
+    Raises ValueError or TypeError for anything else.
     """
     data = json.loads(request.body or b"{}")
     if not isinstance(data, dict):

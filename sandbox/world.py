@@ -1,6 +1,4 @@
-"""The sandbox put together: one object that holds its parts and the settings that control calls may
-change.
-"""
+"""The sandbox as one object that holds its parts and the settings that control calls change."""
 
 from __future__ import annotations
 

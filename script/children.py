@@ -1,6 +1,4 @@
-"""Processes that belong to this one: each with a log of its own, watched, and ended when this one
-ends.
-"""
+"""Processes that belong to this one: each has its own log and ends when this one ends."""
 
 import contextlib
 import ctypes
@@ -21,14 +19,13 @@ PR_SET_PDEATHSIG = 1
 
 
 class ChildFailed(Exception):
-    """A process ended, or did not become ready, when it should run; the message holds the end of
-    its log.
-    """
+    """A process ended, or was not ready in time; the message holds the end of its log."""
 
 
 class Child:
-    """One running process, in a process group of its own, so that a Ctrl-C reaches it through its
-    parent only.
+    """One running process, in a process group of its own.
+
+    A Ctrl-C reaches it through its parent only.
     """
 
     def __init__(
@@ -69,8 +66,9 @@ class Child:
         return "\n".join(f"    {line}" for line in self.output().splitlines()[-TAIL_LINES:])
 
     def wait_ready(self, ready: Callable[[], bool], seconds: float = START_SECONDS) -> "Child":
-        """Wait until `ready()`. Raises ChildFailed when it ends before that or takes longer than
-        `seconds`.
+        """Wait until `ready()`.
+
+        Raises ChildFailed when the process ends before that or takes longer than `seconds`.
         """
         deadline = time.monotonic() + seconds
         while not ready():
@@ -95,8 +93,9 @@ class Child:
 
 
 def _end_with_parent() -> None:
-    """Ask Linux to end this process when its parent is killed; elsewhere it has to be ended by hand
-    then.
+    """Ask Linux to end this process when its parent is killed.
+
+    Elsewhere it has to be ended by hand then.
     """
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,5 +1,4 @@
-"""The demo: the sandbox, the shop and its worker as three processes on this machine, and a shop
-full of courses.
+"""The demo: the sandbox, the shop and its worker as three processes on this machine.
 
 Everything it writes is in var/demo. Ctrl-C or SIGTERM stops the three; when one of them ends by
 itself, the others are stopped too and the exit code is 1. `--check` makes one purchase over HTTP in

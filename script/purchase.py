@@ -19,9 +19,7 @@ class NotAsPromised(Exception):
 
 
 def buy(shop: str, sandbox: str) -> None:
-    """Buy one course and wait for the access and the e-mail. Raises NotAsPromised at the first
-    thing that is not so.
-    """
+    """Buy one course and wait for the access and the e-mail. Raises NotAsPromised."""
     browser = requests.Session()
     email = f"check-{uuid.uuid4().hex[:8]}@example.com"
     for path in ("/health/live", "/health/ready", "/api/health/frappe"):
@@ -37,9 +35,7 @@ def buy(shop: str, sandbox: str) -> None:
 
 
 def _pay(browser: requests.Session, shop: str, email: str) -> str:
-    """Go from the catalogue through the form and Stripe's page; return the address of the status
-    page.
-    """
+    """Go through the form and Stripe's page, and return the address of the status page."""
     courses = re.findall(r'href="(/courses/[a-z0-9-]+/)"', _get(browser, f"{shop}/"))
     page = _get(browser, shop + _one("a course", courses))
     form_url = shop + _one("a way to the checkout", re.findall(r'href="(/checkout/[^"]+)"', page))

@@ -1,6 +1,4 @@
-"""The PostgreSQL and Redis servers that the tests use: those of this machine, or private ones that
-end with the run.
-"""
+"""The PostgreSQL and Redis servers of the tests: this machine's, or private ones of the run."""
 
 import os
 import shutil
@@ -19,9 +17,7 @@ UNPRIVILEGED = ("postgres", "nobody")
 
 
 class Services:
-    """What the parts of one run need besides Python; `stop` ends and removes what was started
-    here.
-    """
+    """The servers that a run needs; `stop` ends and removes those that were started here."""
 
     def __init__(self) -> None:
         self._children: list[Child] = []
@@ -29,8 +25,9 @@ class Services:
         self._directory.chmod(0o755)
 
     def postgres_url(self) -> str:
-        """Return the address of a PostgreSQL server where we may make databases: TEST_POSTGRES_URL,
-        port 5432, or our own.
+        """Return the address of a PostgreSQL server where databases may be made.
+
+        It is TEST_POSTGRES_URL, the one on port 5432, or one of our own.
         """
         given = os.environ.get("TEST_POSTGRES_URL")
         if given or _accepts_postgres(LOCAL_POSTGRES):
@@ -142,8 +139,9 @@ def _install(package: str, program: str) -> str:
 
 
 def _as_unprivileged(directory: Path) -> list[str]:
-    """Return the words before a command that make it run without root, which PostgreSQL insists on;
-    give it the directory.
+    """Return the start of a command that runs without root, and give the directory to its user.
+
+    PostgreSQL refuses to run as root.
     """
     if os.geteuid():
         return []

@@ -1,6 +1,4 @@
-"""What the product is measured against: the middleware and the context processors that
-`startproject` gives, and no more.
-"""
+"""What the product is measured against: what `startproject` gives, and no more."""
 
 from maaledu import settings as product
 

@@ -1,8 +1,8 @@
-"""What the product's two writes are measured against: the same statements in the same transaction,
-the same call to Stripe, and nothing else.
+"""The plain views that the product's checkout and webhook are compared with.
 
-The forms and the queries are what a Django tutorial would write. There is no rule, no limit, no
-retry and no log line. A test compares the statements with the product's.
+They send the same statements in the same transaction and make the same call to Stripe. The forms
+and the queries are what a Django tutorial would write; there is no rule, no limit, no retry and no
+log line. A test compares the statements with the product's.
 """
 
 import json

@@ -1,6 +1,4 @@
-"""One sandbox process for the folder, a fresh book for each test, and a webhook endpoint to look at
-what arrives.
-"""
+"""One sandbox process for the folder, an empty book for each test, and a webhook endpoint."""
 
 from __future__ import annotations
 
@@ -115,9 +113,7 @@ def message(response: requests.Response) -> str:
 
 
 def always_sent(kind: type[stripe.StripeObject]) -> set[str]:
-    """Return the fields of an object that are never null, by the SDK's own types, which come from
-    Stripe's description.
-    """
+    """Return the fields of an object that are never null, by the types of Stripe's SDK."""
     hints = vars(kind)["__annotations__"].items()
     return {
         name
@@ -211,9 +207,7 @@ def order() -> dict[str, Any]:
 def payment(
     sandbox: Sandbox, client: stripe.StripeClient, order: dict[str, Any], endpoint: Endpoint
 ) -> str:
-    """A payment intent of 49.00 USD, paid by card, whose events have been delivered and
-    forgotten.
-    """
+    """A payment intent of 49.00 USD, paid by card, whose events have been delivered and dropped."""
     session = client.v1.checkout.sessions.create(order)
     intent = sandbox.pay(session.id, wait=5)["session"]["payment_intent"]
     endpoint.clear()

@@ -1,6 +1,4 @@
-"""Disputes: what a bank does, the money and events of it, and what Stripe refuses while it goes
-on.
-"""
+"""Disputes: what a bank does, the money and events of it, and what Stripe refuses meanwhile."""
 
 import json
 from datetime import UTC, datetime

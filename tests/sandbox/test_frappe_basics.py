@@ -1,6 +1,4 @@
-"""The Frappe contract, sections 1, 2, 5 and 8: methods, envelope, keys, lists, and how it says
-no.
-"""
+"""The Frappe contract, sections 1, 2, 5 and 8: methods, envelope, keys, lists, refusals."""
 
 import base64
 import http.client

@@ -1,6 +1,4 @@
-"""The Frappe contract, sections 2 to 7: users, enrollments on servers A, B and C, batches,
-progress, deletion, roles.
-"""
+"""The Frappe contract, sections 2 to 7: users, enrollments, batches, progress, roles."""
 
 import threading
 import time

@@ -1,6 +1,4 @@
-"""The sandbox as a process: how it starts, what it refuses, what survives it, and its control
-page.
-"""
+"""The sandbox as a process: start, refusals, what survives it, and its control page."""
 
 import os
 import signal

@@ -1,6 +1,4 @@
-"""Refunds: by the API and by hand in the dashboard, pending ones, those that bounce, and what
-Stripe refuses.
-"""
+"""Refunds: by the API and in the dashboard, pending, returned, and refused ones."""
 
 import json
 import time

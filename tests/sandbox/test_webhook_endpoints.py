@@ -1,6 +1,4 @@
-"""Webhook endpoints of the API, and how the version and the form of an endpoint change what it
-gets.
-"""
+"""Webhook endpoints of the API, and how their version and form change what they get."""
 
 import json
 import time

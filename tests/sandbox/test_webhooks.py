@@ -1,6 +1,4 @@
-"""Signed webhooks: what is sent, again and again until it is taken, and every disorder on
-request.
-"""
+"""Signed webhooks: what is sent, how often, and every disorder on request."""
 
 import json
 import time

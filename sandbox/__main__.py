@@ -20,6 +20,7 @@ from sandbox.mail_pages import MailPages
 from sandbox.mailbox import Mailbox
 from sandbox.options import parse
 from sandbox.pages import page
+from sandbox.paper_pages import PaperPages
 from sandbox.server import Handle, Server
 from sandbox.stripe_api import StripeApi
 from sandbox.stripe_pages import PaymentPages
@@ -68,6 +69,7 @@ def _routes(world: World) -> list[tuple[str, Handle]]:
         ("/lms/api/", FrappeApi(world).handle),
         ("/v1/", stripe),
         ("/pay/", PaymentPages(world).handle),
+        ("/papers/", PaperPages(world).handle),
         ("/mail", MailPages(world).handle),
         ("/control", Control(world).handle),
         ("/lms/", lms_pages),

@@ -30,6 +30,7 @@ KEPT = (
     "refunds",
     "disputes",
     "warnings",
+    "invoices",
     "events",
     "owed",
     "endpoints",
@@ -65,6 +66,7 @@ class Book:
             self.refunds: dict[str, Record] = {}
             self.disputes: dict[str, Record] = {}
             self.warnings: dict[str, Record] = {}
+            self.invoices: dict[str, Record] = {}
             self.events: dict[str, Record] = {}
             self.owed: dict[str, list[str]] = {}
             self.endpoints: dict[str, Record] = {}

@@ -75,6 +75,7 @@ class Control:
                 "refunds": list(self.book.refunds.values()),
                 "disputes": list(self.book.disputes.values()),
                 "warnings": list(self.book.warnings.values()),
+                "invoices": list(self.book.invoices.values()),
                 "events": list(self.book.events.values()),
                 "deliveries": list(self.book.deliveries),
                 "held": list(self.world.webhooks.held),

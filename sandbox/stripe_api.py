@@ -17,6 +17,7 @@ from sandbox.stripe_errors import StripeRefusal, fault_answer
 from sandbox.stripe_events import Events
 from sandbox.stripe_forms import decode
 from sandbox.stripe_objects import API_VERSION, new_id
+from sandbox.stripe_papers import Invoices
 from sandbox.stripe_reversals import Reversals
 from sandbox.stripe_sessions import Sessions
 from sandbox.stripe_webhook_endpoints import WebhookEndpoints
@@ -35,6 +36,7 @@ class StripeApi:
             *Accounts(world).routes,
             *Charges(world).routes,
             *Events(world).routes,
+            *Invoices(world).routes,
             *Reversals(world).routes,
             *Sessions(world).routes,
             *WebhookEndpoints(world).routes,

@@ -79,6 +79,19 @@ INTENT = check.fields(
         ),
     },
 )
+INVOICE = check.fields(
+    {
+        "account_tax_ids": check.list_of(check.text()),
+        "custom_fields": check.list_of(
+            check.fields({"name": check.text(40), "value": check.text(140)}), 4
+        ),
+        "description": check.text(1500),
+        "footer": check.text(5000),
+        "issuer": check.anything,
+        "metadata": check.metadata,
+        "rendering_options": check.anything,
+    },
+)
 SWITCH = check.fields({"enabled": check.boolean}, required=("enabled",))
 SESSION = check.fields(
     {
@@ -106,7 +119,7 @@ SESSION = check.fields(
             {"enabled": check.boolean, "liability": check.anything}, required=("enabled",)
         ),
         "invoice_creation": check.fields(
-            {"enabled": check.boolean, "invoice_data": check.anything}, required=("enabled",)
+            {"enabled": check.boolean, "invoice_data": INVOICE}, required=("enabled",)
         ),
         "after_expiration": check.fields(
             {

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sandbox import stripe_payment_objects, stripe_session_objects
+from sandbox import stripe_papers, stripe_payment_objects, stripe_session_objects, stripe_tax
 from sandbox.stripe_events import emit
 from sandbox.stripe_objects import new_id
 from sandbox.world import World
@@ -31,8 +31,8 @@ class NotOpen(Exception):
 def pay(world: World, session_id: str, outcome: str, changes: Record | None = None) -> list[Record]:
     """Pay a session with one of OUTCOMES and return the events sent.
 
-    ``changes`` replaces what the buyer typed (email, name) or falsifies what Stripe reports
-    (amount_total, currency, livemode). Raises NotOpen unless the session is open; ``paid_late``
+    ``changes`` replaces what the buyer typed (email, name, business_name, tax_ids) or falsifies
+    what Stripe reports (amount_total, currency, livemode). Raises NotOpen unless the session is open; ``paid_late``
     also takes an expired one.
     """
     with world.book.lock:
@@ -42,6 +42,7 @@ def pay(world: World, session_id: str, outcome: str, changes: Record | None = No
             raise NotOpen(f"This session is {session['status']}.")
         changes = changes or {}
         _apply(session, changes)
+        stripe_tax.apply(world, session)
         if outcome == "declined":
             return _decline(world, session)
         if session["amount_total"] == 0:
@@ -61,7 +62,7 @@ def settle(world: World, session_id: str, outcome: str) -> list[Record]:
         charge = world.book.charges[intent["latest_charge"]]
         if outcome == "delayed_success":
             return [
-                *_succeed(world, intent, charge),
+                *_succeed(world, session, intent, charge),
                 _mark(world, session, "paid", "checkout.session.async_payment_succeeded"),
             ]
         _fail(intent, charge, "debit_not_authorized", "The bank refused the debit.")
@@ -90,6 +91,9 @@ def _apply(session: Record, changes: Record) -> None:
     email = changes.get("email") or session["customer_email"] or "buyer@example.com"
     name = changes.get("name") or "Sandbox Buyer"
     session["customer_details"] = stripe_session_objects.customer_details(email, name, paid=True)
+    for field in ("business_name", "tax_ids"):
+        if field in changes:
+            session["customer_details"][field] = changes[field]
     for field in ("amount_total", "currency", "livemode"):
         if field in changes:
             session[field] = changes[field]
@@ -120,8 +124,8 @@ def _charge(world: World, session: Record, method: Record) -> tuple[Record, Reco
 
 def _pay_by_card(world: World, session: Record) -> list[Record]:
     intent, charge = _charge(world, session, CARD)
-    events = _succeed(world, intent, charge)
     session["payment_intent"] = intent["id"]
+    events = _succeed(world, session, intent, charge)
     return events + _complete(world, session, "paid")
 
 
@@ -160,7 +164,7 @@ def _mark(world: World, session: Record, payment_status: str, kind: str) -> Reco
     return emit(world, kind, session)
 
 
-def _succeed(world: World, intent: Record, charge: Record) -> list[Record]:
+def _succeed(world: World, session: Record, intent: Record, charge: Record) -> list[Record]:
     charge.update(
         status="succeeded",
         paid=True,
@@ -168,6 +172,7 @@ def _succeed(world: World, intent: Record, charge: Record) -> list[Record]:
         amount_captured=charge["amount"],
         balance_transaction=new_id("txn"),
     )
+    stripe_papers.write(world, session, charge)
     intent.update(status="succeeded", amount_received=charge["amount"], last_payment_error=None)
     return [
         emit(world, "charge.succeeded", charge),

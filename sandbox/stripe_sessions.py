@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sandbox import stripe_account, stripe_checkout_params, stripe_payments, stripe_session_objects
+from sandbox import (
+    stripe_account,
+    stripe_checkout_params,
+    stripe_papers,
+    stripe_payments,
+    stripe_session_objects,
+)
 from sandbox.stripe_charges import expanded_intent
 from sandbox.stripe_errors import StripeRefusal
 from sandbox.stripe_lists import EXPAND_ONLY, find, listing
@@ -46,6 +52,7 @@ class Sessions:
         session = stripe_session_objects.session(
             checked, now, url_base=self.world.pay_url, amount=amount
         )
+        stripe_papers.ask(session, checked)
         items = [stripe_session_objects.line_item(item, now) for item in checked["line_items"]]
         self.book.sessions[session["id"]] = session
         self.book.notes[session["id"]] = {
@@ -114,6 +121,8 @@ class Sessions:
             shown["payment_intent"] = expanded_intent(
                 self.book, self.book.intents[session["payment_intent"]], inner
             )
+        if session["invoice"] and "invoice" in expand:
+            shown["invoice"] = self.book.invoices[session["invoice"]]
         unknown = [
             name
             for name in expand

@@ -150,7 +150,7 @@ class Sandbox:
 
     def pay(self, session_id: str, outcome: str = "paid", **more: object) -> dict[str, Any]:
         """Pay a session; ``wait=5`` waits for the webhook's answer; amount_total, currency,
-        livemode, email, delay may be given.
+        livemode, email, name, business_name, tax_ids, delay may be given.
         """
         return dict(
             self.call(

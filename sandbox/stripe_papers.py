@@ -43,6 +43,18 @@ NO_INVOICE_VALUE = dict.fromkeys(
         "test_clock",
     )
 )
+INVOICE_BASE: Record = {
+    "object": "invoice",
+    **NO_INVOICE_VALUE,
+    "attempt_count": 0,
+    "attempted": True,
+    "auto_advance": False,
+    "billing_reason": "manual",
+    "collection_method": "charge_automatically",
+    "default_tax_rates": [],
+    "discounts": [],
+    "status": "paid",
+}
 NO_AMOUNTS = dict.fromkeys(
     (
         "amount_overpaid",
@@ -108,23 +120,15 @@ def _invoice(world: World, session: Record) -> Record:
     data = session["invoice_creation"]["invoice_data"]
     return {
         "id": invoice_id,
-        "object": "invoice",
-        **NO_INVOICE_VALUE,
+        **INVOICE_BASE,
         **_amounts(session),
         **_customer(session),
         **{name: data[name] for name in ("custom_fields", "description", "footer", "metadata")},
         "account_country": world.stripe.account.country,
         "account_name": world.stripe.account.business_name,
         "account_tax_ids": data["account_tax_ids"],
-        "attempt_count": 0,
-        "attempted": True,
-        "auto_advance": False,
         "automatic_tax": {**session["automatic_tax"], "disabled_reason": None},
-        "billing_reason": "manual",
-        "collection_method": "charge_automatically",
         "created": now,
-        "default_tax_rates": [],
-        "discounts": [],
         "effective_at": now,
         "hosted_invoice_url": address,
         "invoice_pdf": f"{address}/pdf",
@@ -138,7 +142,6 @@ def _invoice(world: World, session: Record) -> Record:
         "period_end": now,
         "period_start": now,
         "rendering": data["rendering_options"],
-        "status": "paid",
         "status_transitions": {
             "finalized_at": now,
             "marked_uncollectible_at": None,

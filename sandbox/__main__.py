@@ -35,7 +35,7 @@ REFUSAL = (
 
 
 def main() -> int:
-    """Run until the process is told to stop. Returns the exit code."""
+    """Run until a signal ends it, and return the exit code."""
     if os.environ.get("MAALEDU_ENV", "").strip().lower() == "production":
         print(REFUSAL, file=sys.stderr)
         return 2

@@ -42,7 +42,9 @@ def switch(world: World, form: dict[str, str]) -> Response:
     except (ValueError, StripeRefusal) as problem:
         return show(world, str(problem))
     return redirect(
-        f"/control/#{control_payments.PLACE}" if action in control_payments.ACTIONS else "/control/"
+        f"/control/#{control_payments.ANCHOR}"
+        if action in control_payments.ACTIONS
+        else "/control/"
     )
 
 

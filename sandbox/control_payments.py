@@ -20,7 +20,7 @@ OPENINGS = (("Dispute", "needs_response"), ("Inquire", "warning_needs_response")
 DECISIONS = (("Won", "won"), ("Lost", "lost"))
 INQUIRY_ENDS = (("Close", "warning_closed"), ("Escalate", "needs_response"))
 REFUND_ENDS = (("Succeed", "succeeded"), ("Fail", "failed"), ("Cancel", "canceled"))
-PLACE = "payments"
+ANCHOR = "payments"
 
 
 def section(world: World) -> str:
@@ -37,7 +37,7 @@ def section(world: World) -> str:
     refunds = (_refund(world, refund) for refund in reversed(book.refunds.values()))
     disputes = (_dispute(world, dispute) for dispute in reversed(book.disputes.values()))
     return (
-        f'<section class="card" id="{PLACE}"><h2>Payments</h2>{_table("Payment", "Do", payments)}'
+        f'<section class="card" id="{ANCHOR}"><h2>Payments</h2>{_table("Payment", "Do", payments)}'
         f"<h3>Refunds</h3>{_refund_switch(world)}{_table('Refund', 'Let it', refunds)}"
         f"<h3>Disputes</h3>{_table('Dispute', 'Decide', disputes)}</section>"
     )

@@ -23,7 +23,7 @@ from sandbox.wire import Request, Response
 from sandbox.world import World
 
 Record = dict[str, Any]
-VERBS = {"collection": ("GET", "POST"), "document": ("GET", "PUT", "DELETE")}
+ALLOWED = {"collection": ("GET", "POST"), "document": ("GET", "PUT", "DELETE")}
 NOT_ALLOWED = (
     "<!doctype html><html lang=en><title>405 Method Not Allowed</title><h1>Method Not"
     " Allowed</h1></html>"
@@ -72,7 +72,7 @@ class FrappeApi:
             return answer({"message": self.methods.call(request, parts[2], caller)})
         if parts[:2] != ["api", "resource"] or len(parts) < 3:
             return html_error(404, "<!doctype html><title>404</title><h1>Not Found</h1>")
-        if request.method not in VERBS["document" if len(parts) == 4 else "collection"]:
+        if request.method not in ALLOWED["document" if len(parts) == 4 else "collection"]:
             return html_error(405, NOT_ALLOWED)
         if parts[2] not in FIELDS:
             raise FrappeError(404, "DoesNotExistError", f"DocType {parts[2]} not found")

@@ -17,10 +17,10 @@ def authenticate(world: World, request: Request) -> Caller:
     A header without exactly two parts is ignored, as Frappe ignores it; any other unknown one is
     refused.
     """
-    words = request.headers.get("authorization", "").split(" ")
-    if len(words) != 2:
+    parts = request.headers.get("authorization", "").split(" ")
+    if len(parts) != 2:
         return GUEST
-    caller = _caller(world, _key(world, words[0].lower(), words[1]))
+    caller = _caller(world, _key(world, parts[0].lower(), parts[1]))
     if world.lms.block_endpoints and not caller.is_system_user:
         raise FrappeError(
             403, "PermissionError", f"Access not allowed for this URL: {request.path}"

@@ -63,15 +63,15 @@ class Methods:
         if name in self.guest:
             return self.guest[name](data, caller)
         if self.world.lms.server == "custom" and name in self.custom:
-            verb, work = self.custom[name]
-            _check_verb(request, verb)
+            method, work = self.custom[name]
+            _check_method(request, method)
             return work(data, caller)
         if name not in self.members and name not in self.posted:
             raise _unknown(name)
         if caller.is_guest:
             raise permission_error(f"Function {name} is not whitelisted.")
         if name in self.posted:
-            _check_verb(request, "POST")
+            _check_method(request, "POST")
             return self.posted[name](data, caller)
         return self.members[name](data, caller)
 
@@ -191,7 +191,7 @@ def _arguments(request: Request) -> Record:
     return data if isinstance(data, dict) else {}
 
 
-def _check_verb(request: Request, needed: str) -> None:
+def _check_method(request: Request, needed: str) -> None:
     if needed and request.method != needed:
         raise permission_error("Not permitted")
 

@@ -147,7 +147,7 @@ def _part(message: EmailMessage, kind: str) -> str:
 
 
 def welcome(world: World, email: str) -> None:
-    """Send the mail that Frappe sends to a new user unless it is told not to."""
+    """Send the mail that Frappe sends to a new user unless it is asked not to."""
     message = EmailMessage()
     message["From"], message["To"], message["Subject"] = (
         "lms@sandbox.example",

@@ -82,16 +82,16 @@ class Handler(BaseHTTPRequestHandler):
         """Read one request, answer it, and keep the connection unless a side wants it closed."""
         self.close_connection = True
         line = self.rfile.readline(65537)
-        words = line.split()
-        if len(words) != 3:
+        parts = line.split()
+        if len(parts) != 3:
             return
         headers = self._read_headers()
-        raw_path, _, query = words[1].decode("latin-1").partition("?")
+        raw_path, _, query = parts[1].decode("latin-1").partition("?")
         request = Request(
-            words[0].decode("latin-1"), unquote(raw_path), query, headers, self._read_body(headers)
+            parts[0].decode("latin-1"), unquote(raw_path), query, headers, self._read_body(headers)
         )
         self.close_connection = (
-            headers.get("connection", "").lower() == "close" or words[2] == b"HTTP/1.0"
+            headers.get("connection", "").lower() == "close" or parts[2] == b"HTTP/1.0"
         )
         response = self.server.answer(request)
         if self.server.verbose:

@@ -13,7 +13,7 @@ from sandbox.stripe_settings import Account
 from sandbox.world import World
 
 Record = dict[str, Any]
-# What a thousand dollars are in each currency: near enough to tell which amounts are too small.
+# What a thousand dollars are in each currency: near enough to find which amounts are too small.
 RATES = {
     "usd": 1000,
     "aed": 3673,

@@ -50,9 +50,9 @@ def exponent(currency: str) -> int:
 def display(amount: int, currency: str) -> str:
     """Return an amount of minor units as people write it, such as ``49.00 USD``."""
     places = exponent(currency)
-    whole, rest = divmod(amount, 10**places)
+    whole, fraction = divmod(amount, 10**places)
     return (
-        f"{whole:,}.{rest:0{places}d} {currency.upper()}"
+        f"{whole:,}.{fraction:0{places}d} {currency.upper()}"
         if places
         else f"{whole:,} {currency.upper()}"
     )
@@ -60,9 +60,9 @@ def display(amount: int, currency: str) -> str:
 
 def minor(text: str, currency: str) -> int:
     """Return an amount as people write it, such as ``12.50``, in minor units. Raises ValueError."""
-    whole, _, rest = text.strip().replace(",", ".").partition(".")
+    whole, _, fraction = text.strip().replace(",", ".").partition(".")
     places = exponent(currency)
-    digits = whole + rest.ljust(places, "0")
-    if len(rest) > places or not (digits.isascii() and digits.isdigit()):
+    digits = whole + fraction.ljust(places, "0")
+    if len(fraction) > places or not (digits.isascii() and digits.isdigit()):
         raise ValueError(f"{text} is not an amount in {currency.upper()}.")
     return int(digits)

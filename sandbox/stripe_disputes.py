@@ -152,9 +152,9 @@ def _announce(
 
 
 def _checked(charge: Record, data: Record) -> tuple[int, str]:
-    rest = charge["amount"] - charge["amount_refunded"]
-    amount, reason = data.get("amount", rest), data.get("reason", "fraudulent")
-    if charge["status"] != "succeeded" or rest == 0:
+    left = charge["amount"] - charge["amount_refunded"]
+    amount, reason = data.get("amount", left), data.get("reason", "fraudulent")
+    if charge["status"] != "succeeded" or left == 0:
         raise ValueError("Only a paid charge that is not fully refunded can be disputed.")
     if not isinstance(amount, int) or not 1 <= amount <= charge["amount"]:
         raise ValueError(

@@ -16,7 +16,7 @@ PAYLOADS = (SNAPSHOT, THIN)
 # From this version on, refunds of charges have events of their own.
 REFUND_EVENTS_SINCE = "2024-10-28"
 # Where a thin event says its object can be fetched, by the object's type.
-PLACES = {
+PATHS = {
     "checkout.session": "/v1/checkout/sessions/",
     "payment_intent": "/v1/payment_intents/",
     "charge": "/v1/charges/",
@@ -64,7 +64,7 @@ def thin(event: Record) -> Record:
         related_object={
             "id": about.get("id"),
             "type": kind,
-            "url": PLACES.get(kind, f"/v1/{kind}s/") + str(about.get("id")),
+            "url": PATHS.get(kind, f"/v1/{kind}s/") + str(about.get("id")),
         },
     )
 
@@ -101,7 +101,7 @@ def ping(name: str, created: float) -> Record:
 
 
 def enabled_events(patterns: list[str]) -> list[str]:
-    """Return the event types that the patterns of a switch stand for, as Stripe lists them."""
+    """Return the event types that the patterns of a switch mean, as Stripe lists them."""
     if "*" in patterns:
         return ["*"]
     named = (kind for each in patterns for kind in EVENT_TYPES if fnmatchcase(kind, each))

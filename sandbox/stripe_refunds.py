@@ -85,8 +85,8 @@ def end(world: World, refund_id: str, status: str, reason: str = FAILURE) -> Rec
 
 
 def _allowed_amount(world: World, charge: Record, params: Record) -> int:
-    rest = charge["amount"] - charge["amount_refunded"]
-    amount: int = params.get("amount", rest)
+    left = charge["amount"] - charge["amount_refunded"]
+    amount: int = params.get("amount", left)
     if charge["status"] != "succeeded":
         raise StripeRefusal(
             f"The charge {charge['id']} has not succeeded and cannot be refunded.", executed=True
@@ -97,15 +97,15 @@ def _allowed_amount(world: World, charge: Record, params: Record) -> int:
             code="charge_disputed",
             executed=True,
         )
-    if rest == 0:
+    if left == 0:
         raise StripeRefusal(
             f"Charge {charge['id']} has already been refunded.",
             code="charge_already_refunded",
             executed=True,
         )
-    if amount > rest:
+    if amount > left:
         raise StripeRefusal(
-            f"The refund of {amount} is more than the {rest} left on the charge.",
+            f"The refund of {amount} is more than the {left} left on the charge.",
             param="amount",
             executed=True,
         )

@@ -58,13 +58,13 @@ class WebhookEndpoints:
         ]
 
     def list(self, *, params: Record, who: Record) -> Record:
-        page = listing(self._shelf(), "/v1/webhook_endpoints", MANY(params, ""), lambda item: True)
+        page = listing(self._all(), "/v1/webhook_endpoints", MANY(params, ""), lambda item: True)
         page["data"] = [_shown(item) for item in page["data"]]
         return page
 
     def create(self, *, params: Record, who: Record) -> Record:
         checked = NEW(params, "")
-        if len(self._shelf()) >= MOST_ENDPOINTS:
+        if len(self._all()) >= MOST_ENDPOINTS:
             raise StripeRefusal(f"You have reached the limit of {MOST_ENDPOINTS} endpoints.")
         made = {
             "id": new_id("we"),
@@ -84,11 +84,11 @@ class WebhookEndpoints:
 
     def retrieve(self, name: str, *, params: Record, who: Record) -> Record:
         ONE(params, "")
-        return _shown(find(self._shelf(), name, "webhook endpoint", "webhook_endpoint"))
+        return _shown(find(self._all(), name, "webhook endpoint", "webhook_endpoint"))
 
     def update(self, name: str, *, params: Record, who: Record) -> Record:
         checked = CHANGED(params, "")
-        endpoint = find(self._shelf(), name, "webhook endpoint", "webhook_endpoint")
+        endpoint = find(self._all(), name, "webhook endpoint", "webhook_endpoint")
         changes = {key: value for key, value in checked.items() if key in endpoint}
         if "disabled" in checked:
             changes["status"] = DISABLED if checked["disabled"] else ENABLED
@@ -101,14 +101,14 @@ class WebhookEndpoints:
         return _shown(endpoint)
 
     def delete(self, name: str, *, params: Record, who: Record) -> Record:
-        find(self._shelf(), name, "webhook endpoint", "webhook_endpoint")
+        find(self._all(), name, "webhook endpoint", "webhook_endpoint")
         self.book.endpoints.pop(name, None)
         if name == MAIN_ID:
             self.world.webhooks.url = ""
         self.book.dirty = True
         return {"id": name, "object": "webhook_endpoint", "deleted": True}
 
-    def _shelf(self) -> dict[str, Record]:
+    def _all(self) -> dict[str, Record]:
         return {each["id"]: each for each in self.world.webhooks.endpoints() if each["url"]}
 
 

@@ -50,7 +50,7 @@ class Webhooks:
         self.configure_from(options)
 
     def configure_from(self, options: Options) -> None:
-        """Put the endpoint back to what the command line says, with nothing held or queued."""
+        """Set the endpoint as the command line does, with nothing held or queued."""
         self.url, self.secret = options.webhook_url, options.webhook_secret
         self.types = options.webhook_events.split(",")
         self.retry_base, self.timeout = options.webhook_retry_base, options.webhook_timeout

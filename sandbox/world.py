@@ -84,7 +84,7 @@ class World:
         return [session_id for session_id in due if session_id in self.book.sessions]
 
     def defaults(self) -> None:
-        """Put every switch back to what the command line says."""
+        """Set every switch as the command line does."""
         for item in fields(Options):
             setattr(self.options, item.name, getattr(self._given, item.name))
         self.faults.clear()

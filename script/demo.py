@@ -17,6 +17,7 @@ import time
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
@@ -37,8 +38,8 @@ class Stopped(Exception):
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where one demo runs."""
+class Location:
+    """The folder and the ports of one demo."""
 
     directory: Path
     web_port: int
@@ -58,9 +59,8 @@ def main() -> int:
     options = _options()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _stop)
-    if (
-        os.environ.get("MAALEDU_ENV") or _env_file().get("MAALEDU_ENV") or "development"
-    ) != "development":
+    kind = os.environ.get("MAALEDU_ENV") or _env_file().get("MAALEDU_ENV") or "development"
+    if kind != "development":
         print(
             "script/demo makes staff logins with known passwords: it runs with"
             " MAALEDU_ENV=development only.",
@@ -69,8 +69,8 @@ def main() -> int:
         return 1
     if options.check:
         with tempfile.TemporaryDirectory(prefix="maaledu-demo-") as directory:
-            return _run(_place(Path(directory), options), check=True)
-    return _run(_place(options.directory, options), check=False)
+            return _run(_location(Path(directory), options), check=True)
+    return _run(_location(options.directory, options), check=False)
 
 
 def _options() -> argparse.Namespace:
@@ -109,9 +109,9 @@ def _stop(number: int, frame: FrameType | None) -> None:
     raise Stopped
 
 
-def _place(directory: Path, options: argparse.Namespace) -> Place:
+def _location(directory: Path, options: argparse.Namespace) -> Location:
     directory.mkdir(parents=True, exist_ok=True)
-    return Place(
+    return Location(
         directory,
         choose_port(options.port),
         choose_port(options.sandbox_port),
@@ -119,14 +119,14 @@ def _place(directory: Path, options: argparse.Namespace) -> Place:
     )
 
 
-def _run(place: Place, *, check: bool) -> int:
+def _run(location: Location, *, check: bool) -> int:
     children: list[Child] = []
     try:
-        _start(place, children)
+        _start(location, children)
         if check:
-            purchase.buy(place.url, place.sandbox_url)
+            purchase.buy(location.url, location.sandbox_url)
             return 0
-        _announce(place, children)
+        _announce(location, children)
         _watch(children)
     except Stopped:
         print("\nStopping.", flush=True)
@@ -140,32 +140,34 @@ def _run(place: Place, *, check: bool) -> int:
         stop_all(children)
 
 
-def _start(place: Place, children: list[Child]) -> None:
-    env = environment(place)
+def _start(location: Location, children: list[Child]) -> None:
+    env = environment(location)
     print("Preparing the catalogue ...", flush=True)
     for command in (["migrate", "--noinput"], ["seed_demo"], ["demo_partner"]):
         _manage(command, env)
     print("Starting the sandbox, the shop and its worker ...", flush=True)
-    ports = ["--port", str(place.sandbox_port), "--smtp-port", str(place.smtp_port)]
-    children.append(_child("sandbox", ["-m", "sandbox", *ports], env, place))
-    children.append(_child("worker", ["manage.py", "run_due_work", "--forever"], env, place))
-    address = f"127.0.0.1:{place.web_port}"
+    ports = ["--port", str(location.sandbox_port), "--smtp-port", str(location.smtp_port)]
+    children.append(_child("sandbox", ["-m", "sandbox", *ports], env, location))
+    children.append(_child("worker", ["manage.py", "run_due_work", "--forever"], env, location))
+    address = f"127.0.0.1:{location.web_port}"
     children.append(
         _child(
             "web",
             ["-m", "gunicorn", "maaledu.wsgi", "--workers", "1", "--bind", address],
             env,
-            place,
+            location,
         )
     )
     sandbox, worker, web = children
     sandbox.wait_line("SANDBOX READY")
     worker.wait_line("WORKER READY")
-    web.wait_ready(lambda: _answers(f"{place.url}/health/ready"))
+    web.wait_ready(partial(_answers, f"{location.url}/health/ready"))
 
 
-def _child(name: str, arguments: list[str], env: dict[str, str], place: Place) -> Child:
-    return Child(name, [sys.executable, *arguments], env=env, log=place.directory / f"{name}.log")
+def _child(name: str, arguments: list[str], env: dict[str, str], location: Location) -> Child:
+    return Child(
+        name, [sys.executable, *arguments], env=env, log=location.directory / f"{name}.log"
+    )
 
 
 def _manage(command: list[str], env: dict[str, str]) -> None:
@@ -191,43 +193,43 @@ def _answers(url: str) -> bool:
         return False
 
 
-def environment(place: Place) -> dict[str, str]:
+def environment(location: Location) -> dict[str, str]:
     """Return what the three processes are started with.
 
-    What `.env` says about Stripe, the LMS and the mail stands; what it leaves out is played by the
-    sandbox. Its database and broker are not touched: only a DATABASE_URL or REDIS_URL of this very
-    call replaces the demo's own.
+    For Stripe, the LMS and the mail `.env` wins, and the sandbox is used for those it leaves out.
+    The database and broker of `.env` are not touched: only a DATABASE_URL or REDIS_URL in the
+    environment of this call replaces the demo's own.
     """
     own = {
-        "DATABASE_URL": f"sqlite:///{place.directory / 'shop.sqlite3'}",
+        "DATABASE_URL": f"sqlite:///{location.directory / 'shop.sqlite3'}",
         "REDIS_URL": "",
         "CELERY_BROKER_URL": "",
-        "SITE_URL": place.url,
-        "SANDBOX_WEBHOOK_URL": f"{place.url}/api/webhook",
+        "SITE_URL": location.url,
+        "SANDBOX_WEBHOOK_URL": f"{location.url}/api/webhook",
         "SANDBOX_COURSES_ANY": "true",
         "SANDBOX_EXIT_WITH_PARENT": "true",
-        "SANDBOX_STATE": str(place.directory / "sandbox.json"),
+        "SANDBOX_STATE": str(location.directory / "sandbox.json"),
     }
     always = {
         "MAALEDU_ENV": "development",
         "PYTHONUNBUFFERED": "1",
         "DJANGO_SETTINGS_MODULE": "maaledu.settings",
     }
-    return {**own, **_played_by_sandbox(place), **os.environ, **always}
+    return {**own, **_sandbox_settings(location), **os.environ, **always}
 
 
-def _played_by_sandbox(place: Place) -> dict[str, str]:
+def _sandbox_settings(location: Location) -> dict[str, str]:
     given = _env_file().keys() | {name for name, value in os.environ.items() if value}
-    played = {}
+    settings = {}
     if "STRIPE_API_BASE" not in given:
-        played["STRIPE_API_BASE"] = (
-            "" if "STRIPE_SECRET_KEY" in given else f"{place.sandbox_url}/stripe"
+        settings["STRIPE_API_BASE"] = (
+            "" if "STRIPE_SECRET_KEY" in given else f"{location.sandbox_url}/stripe"
         )
     if "FRAPPE_LMS_BASE_URL" not in given:
-        played["FRAPPE_LMS_BASE_URL"] = f"{place.sandbox_url}/lms"
+        settings["FRAPPE_LMS_BASE_URL"] = f"{location.sandbox_url}/lms"
     if not given & {"EMAIL_HOST", "EMAIL_DELIVERY_BACKEND"}:
-        played |= {"EMAIL_HOST": "127.0.0.1", "EMAIL_PORT": str(place.smtp_port)}
-    return played
+        settings |= {"EMAIL_HOST": "127.0.0.1", "EMAIL_PORT": str(location.smtp_port)}
+    return settings
 
 
 def _env_file() -> dict[str, str]:
@@ -236,26 +238,26 @@ def _env_file() -> dict[str, str]:
     return dict(SET_IN_FILE.findall(file.read_text(encoding="utf-8"))) if file.exists() else {}
 
 
-def _announce(place: Place, children: list[Child]) -> None:
+def _announce(location: Location, children: list[Child]) -> None:
     facts = {
-        "url": place.url,
-        "sandbox": place.sandbox_url,
-        "smtp_port": place.smtp_port,
+        "url": location.url,
+        "sandbox": location.sandbox_url,
+        "smtp_port": location.smtp_port,
         "pids": {c.name: c.pid for c in children},
     }
-    (place.directory / "demo.json").write_text(json.dumps(facts))
+    (location.directory / "demo.json").write_text(json.dumps(facts))
     lines = {
         "Test cards": "4242 4242 4242 4242 pays, 4000 0000 0000 0002 is declined",
-        "Mailbox": f"{place.sandbox_url}/mail/",
-        "Faults": f"{place.sandbox_url}/control/",
-        "Office": f"{place.url}/admin/  {STAFF_LOGIN}",
-        "Finance": f"{place.url}/admin/  {FINANCE_LOGIN}, as payouts need two persons",
-        "Affiliate": f"{place.url}/affiliates/dashboard/  {PARTNER_LOGIN}",
-        "Logs": str(place.directory),
+        "Mailbox": f"{location.sandbox_url}/mail/",
+        "Faults": f"{location.sandbox_url}/control/",
+        "Office": f"{location.url}/admin/  {STAFF_LOGIN}",
+        "Finance": f"{location.url}/admin/  {FINANCE_LOGIN}, as payouts need two persons",
+        "Affiliate": f"{location.url}/affiliates/dashboard/  {PARTNER_LOGIN}",
+        "Logs": str(location.directory),
         "": "Ctrl-C stops everything.",
     }
     dim, plain = ("\033[2m", "\033[0m") if sys.stdout.isatty() else ("", "")
-    print(f"\nOpen  {place.url}/\n")
+    print(f"\nOpen  {location.url}/\n")
     print(dim + "\n".join(f"{name:<11} {text}" for name, text in lines.items()) + plain, flush=True)
 
 

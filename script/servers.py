@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import psycopg
@@ -77,7 +78,7 @@ class Services:
         ]
         command = [*user, str(Path(initdb).with_name("postgres")), "-D", str(data), *options]
         url = f"postgres://postgres@127.0.0.1:{port}/maaledu"
-        return self._start("PostgreSQL server", command, lambda: _accepts_postgres(url), url)
+        return self._start("PostgreSQL server", command, partial(_accepts_postgres, url), url)
 
     def _start_redis(self) -> str:
         binary = _find("redis-server")
@@ -87,7 +88,7 @@ class Services:
         options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
         command = [binary or _install("redis-server", "redis-server"), *options]
         url = f"redis://127.0.0.1:{port}/0"
-        return self._start("Redis server", command, lambda: _accepts_redis(url), url)
+        return self._start("Redis server", command, partial(_accepts_redis, url), url)
 
     def _start(self, name: str, command: list[str], ready: Callable[[], bool], url: str) -> str:
         log = self._directory / f"{name.partition(' ')[0].lower()}.log"

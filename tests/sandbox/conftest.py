@@ -19,7 +19,7 @@ AUTH = {"Authorization": f"token {LMS_KEY}"}
 
 
 class Endpoint(ThreadingHTTPServer):
-    """A webhook endpoint that keeps what it got and answers as told."""
+    """A webhook endpoint that keeps what it got and answers as set."""
 
     daemon_threads = True
     request_queue_size = 128

@@ -158,9 +158,9 @@ def test_list_filters_and_pages(client, sandbox, order):
     first = sessions.list({"limit": 2})
     assert [item.id for item in first.data] == made[:2:-1]
     assert first.has_more
-    rest = sessions.list({"limit": 3, "starting_after": made[3]})
-    assert [item.id for item in rest.data] == made[2::-1]
-    assert not rest.has_more
+    older = sessions.list({"limit": 3, "starting_after": made[3]})
+    assert [item.id for item in older.data] == made[2::-1]
+    assert not older.has_more
     assert [item.id for item in first.auto_paging_iter()] == made[::-1]
     assert (
         sessions.list({"limit": 1, "expand": ["data.line_items"]})

@@ -49,10 +49,10 @@ def test_logged_user_tells_a_good_key_from_a_lost_header(lms):
         ("nothing", "has no attribute 'nothing'"),
     ],
 )
-@pytest.mark.parametrize("verb", ["GET", "POST"])
-def test_unknown_method_is_a_417(lms, name, problem, verb):
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_unknown_method_is_a_417(lms, name, problem, method):
     for auth in (None, f"token {LMS_KEY}"):
-        answer = lms(verb, f"/api/method/{name}", auth=auth)
+        answer = lms(method, f"/api/method/{name}", auth=auth)
         assert (answer.status_code, kind(answer)) == (417, "ValidationError")
         assert message(answer).startswith(f"Failed to get method for command {name} with ")
         assert message(answer).endswith(problem)
@@ -243,13 +243,13 @@ def test_lists_filter_choose_and_page(lms, sandbox):
     assert len(page) == 20
     assert page[0] == {"name": name}
     assert len(lms("GET", ENROLLMENTS, params={"limit_page_length": 0}).json()["data"]) == 26
-    rest = lms(
+    shown = lms(
         "GET",
         ENROLLMENTS,
         params={"limit_start": 20, "limit_page_length": 50, "order_by": "creation asc"},
     ).json()["data"]
-    assert len(rest) == 6
-    assert rest[-1] == {"name": name}
+    assert len(shown) == 6
+    assert shown[-1] == {"name": name}
     count = lms("GET", "/api/method/frappe.client.get_count", params={"doctype": "LMS Enrollment"})
     assert count.json() == {"message": 26}
     nothing = lms("GET", ENROLLMENTS, params={"filters": '{"member": "nobody@x.test"}'})
@@ -336,9 +336,9 @@ def test_a_course_is_made_with_its_required_fields(lms, sandbox):
 
 
 def test_any_course_exists_when_asked(lms, sandbox):
-    assert lms.enroll(course="never-heard-of").status_code == 417
+    assert lms.enroll(course="no-such-course").status_code == 417
     sandbox.lms(courses_any=True)
-    assert lms.enroll(course="never-heard-of").status_code == 200
+    assert lms.enroll(course="no-such-course").status_code == 200
     assert lms.enroll(course="Not A Slug").status_code == 417
 
 

@@ -45,14 +45,14 @@ def test_refunds_add_up_and_stop_at_the_charge(client, sandbox, payment, endpoin
     with pytest.raises(stripe.InvalidRequestError):
         client.v1.refunds.create({"charge": charge.id, "amount": 3001})
     assert refunded(client, payment) == (1900, False)
-    rest = client.v1.refunds.create({"charge": charge.id})
-    assert rest.amount == 3000
+    second = client.v1.refunds.create({"charge": charge.id})
+    assert second.amount == 3000
     assert refunded(client, payment) == (4900, True)
     with pytest.raises(stripe.InvalidRequestError) as caught:
         client.v1.refunds.create({"charge": charge.id})
     assert caught.value.code == "charge_already_refunded"
     assert [item.id for item in client.v1.refunds.list({"payment_intent": payment}).data] == [
-        rest.id,
+        second.id,
         part.id,
     ]
     assert events(client) == MADE * 2
@@ -103,8 +103,8 @@ def test_a_refund_in_the_dashboard_is_like_any_other(client, sandbox, payment, e
         {},
     )
     assert sorted(endpoint.types) == ["charge.refunded", "refund.created", "refund.updated"]
-    rest = sandbox.refund_in_dashboard(charge_of(client, payment).id)
-    assert (rest["amount"], rest["reason"], rest["payment_intent"]) == (3700, None, payment)
+    second = sandbox.refund_in_dashboard(charge_of(client, payment).id)
+    assert (second["amount"], second["reason"], second["payment_intent"]) == (3700, None, payment)
     assert refunded(client, payment) == (4900, True)
     assert events(client) == MADE * 2
     with pytest.raises(RuntimeError, match=r"400 .*has already been refunded"):

@@ -1,4 +1,4 @@
-"""Restricted and expired API keys: what each may do, and what Stripe says about the rest."""
+"""Restricted and expired API keys: what each may do, and what Stripe answers about others."""
 
 import pytest
 import requests

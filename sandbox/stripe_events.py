@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox import stripe_objects
+from sandbox.stripe_errors import StripeRefusal
 from sandbox.stripe_lists import find, listing
 from sandbox.stripe_params import PAGE, fields, list_of, one_of, text
 from sandbox.world import World
@@ -62,6 +63,8 @@ class Events:
 
     def list(self, *, params: Record, who: Record) -> Record:
         query = LIST(params, "")
+        if "type" in query and "types" in query:
+            raise StripeRefusal("You may pass either type or types, but not both.", param="types")
         types = set(query.get("types", [])) | ({query["type"]} if "type" in query else set())
         oldest = self.book.now() - SECONDS_KEPT
 

@@ -4,6 +4,7 @@ Celery beat and Redis.
 
 import re
 import shutil
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from pathlib import Path
 import redis
 import requests
 
+from tests.engines import ROOT
 from tests.factories import make_course
 from tests.processes import Proc, free_port, python
 from tests.sandbox_client import Sandbox, wait_until
@@ -86,6 +88,21 @@ class Shop:
 
     def wait_worker(self) -> None:
         self.worker.wait_line("WORKER READY")
+
+    def manage(self, *arguments: str) -> str:
+        """Run one management command as the shop's own processes run, and return its output. One
+        that fails says in its error what it wrote.
+        """
+        done = subprocess.run(
+            python("manage.py", *arguments),
+            cwd=ROOT,
+            env=self.env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return done.stdout
 
     def close(self) -> None:
         """End every process; `open` starts them again."""

@@ -12,7 +12,7 @@ from tests.faketime import Clock
 from tests.sandbox_client import Sandbox, wait_until
 from tests.system.shop import Shop
 
-pytestmark = [pytest.mark.django_db, pytest.mark.engines("sqlite", "postgres")]
+pytestmark = pytest.mark.django_db
 CLOSE = timedelta(seconds=3)
 
 

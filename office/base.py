@@ -120,7 +120,13 @@ class EditAdmin(DecidingAdmin):
     put the old values back.
     """
 
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001 Django passes it by position
+    def save_model(
+        self,
+        request: HttpRequest,
+        obj: Any,
+        form: Any,
+        change: bool,  # noqa: FBT001 Django passes it by position
+    ) -> None:
         if change:
             obj.save(update_fields=edited(form))
         else:

@@ -47,7 +47,13 @@ class UserAdmin(EditAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return False
 
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001 Django passes it by position
+    def save_model(
+        self,
+        request: HttpRequest,
+        obj: Any,
+        form: Any,
+        change: bool,  # noqa: FBT001 Django passes it by position
+    ) -> None:
         if not change:
             obj.set_unusable_password()
         super().save_model(request, obj, form, change)

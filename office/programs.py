@@ -66,7 +66,13 @@ class ProgramAdmin(EditAdmin):
             messages.error(request, error.message)
             return redirect(request.path)
 
-    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:  # noqa: FBT001 Django passes it by position
+    def save_model(
+        self,
+        request: HttpRequest,
+        obj: Any,
+        form: Any,
+        change: bool,  # noqa: FBT001 Django passes it by position
+    ) -> None:
         if change:
             programs.change(obj, **{name: getattr(obj, name) for name in edited(form)})
         else:

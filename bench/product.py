@@ -99,7 +99,7 @@ def _stripe_call() -> Callable[[], object]:
     )
     params = {
         **checkout_sessions.session_params(payment.enrollment, payment),
-        "expires_at": int(time.time()) + 31 * 60,
+        "expires_at": int(time.time()) + 36 * 60,
     }
     return partial(_create_session, params)
 

@@ -302,8 +302,9 @@ STRIPE_INTERACTIVE_SECONDS = (
     4.0  # where somebody waits for a page that can be shown without the answer
 )
 STRIPE_MAX_RETRIES = _number("STRIPE_MAX_RETRIES", 1, least=0)
-STRIPE_SESSION_LIFETIME = timedelta(minutes=31)  # decisions: Stripe session
-# A session request may be repeated this long: expires_at stays >= 30 min ahead.
+# How long a checkout may be paid, and a coupon stays reserved for it. Stripe wants 30 min by its
+# own clock: that leaves 5 min for ours to be slow, and 45 s to repeat the request.
+STRIPE_SESSION_LIFETIME = timedelta(minutes=36)
 STRIPE_RESUME_WINDOW = timedelta(seconds=45)
 STRIPE_SIGNATURE_TOLERANCE = timedelta(seconds=300)
 # How long after the session's end the sweep asks Stripe about an unpaid enrollment.

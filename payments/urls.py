@@ -1,8 +1,9 @@
-from django.urls import path
+from django.urls import re_path
 
 from payments import views
 
+# Each answers with and without a slash at the end: Stripe takes a redirect for a failed delivery.
 urlpatterns = [
-    path("api/webhook", views.stripe_webhook, name="api_webhook"),
-    path("webhooks/stripe/", views.stripe_webhook, name="stripe_webhook"),
+    re_path(r"^api/webhook/?\Z", views.stripe_webhook, name="api_webhook"),
+    re_path(r"^webhooks/stripe/?\Z", views.stripe_webhook, name="stripe_webhook"),
 ]

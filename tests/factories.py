@@ -78,7 +78,7 @@ class PaymentFactory(DjangoModelFactory):
         lambda payment: f"http://sandbox.example/pay/{payment.stripe_session_id}"
     )
     expires_at = factory.LazyFunction(
-        lambda: timezone.now().replace(microsecond=0) + timedelta(minutes=31)
+        lambda: timezone.now().replace(microsecond=0) + timedelta(minutes=36)
     )
 
 

@@ -133,7 +133,7 @@ def as_reserved(course: Course) -> Grant:
     """Held by a checkout that is not the asker's own, as between the two looks of a race."""
     grant = make_coupon(course, email="held@example.com")
     assert redemption.reserve(
-        grant, enrollment_id=uuid4(), until=timezone.now() + timedelta(minutes=31)
+        grant, enrollment_id=uuid4(), until=timezone.now() + timedelta(minutes=36)
     )
     return grant
 

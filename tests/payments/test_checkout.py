@@ -5,6 +5,7 @@ from datetime import timedelta
 from urllib.parse import parse_qs
 
 import pytest
+from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
 from django.test import Client
@@ -68,11 +69,34 @@ def test_a_buyer_is_sent_to_stripe_with_a_pending_enrollment(
     assert session["client_reference_id"] == str(enrollment.pk)
     assert session["metadata"]["payment_id"] == str(payment.pk)
     assert session["expires_at"] == int(payment.expires_at.timestamp())
-    assert 30 * 60 < session["expires_at"] - time.time() <= 31 * 60
+    assert 35 * 60 < session["expires_at"] - time.time() <= 36 * 60
     assert session["success_url"].startswith(
         f"http://testserver/enrollments/{enrollment.token}/?session_id="
     )
     assert session["cancel_url"] == f"http://testserver/checkout/cancelled/{enrollment.token}/"
+
+
+@pytest.mark.parametrize("seconds", [-300, 70, 300])
+def test_a_clock_of_ours_that_is_off_by_minutes_still_sells(
+    buyer: Client, sandbox: Sandbox, seconds: int
+) -> None:
+    course = make_course()
+    sandbox.set_clock_ahead(seconds)
+    answer = post(buyer, course.slug)
+    payment = Payment.objects.get()
+    assert (answer.status_code, answer["Location"]) == (302, payment.checkout_url)
+    assert sandbox.sessions()[0]["expires_at"] == int(payment.expires_at.timestamp())
+
+
+def test_a_request_cut_off_is_repeated_while_stripe_still_takes_it_from_a_slow_clock(
+    buyer: Client, sandbox: Sandbox
+) -> None:
+    enrollment, payment = make_pending(email=EMAIL)
+    Payment.objects.update(stripe_session_id=None, checkout_url="")
+    age(payment, settings.STRIPE_RESUME_WINDOW - timedelta(seconds=5))
+    sandbox.set_clock_ahead(300)
+    assert post(buyer, enrollment.course_slug).status_code == 302
+    assert len(sandbox.sessions()) == Payment.objects.count() == 1
 
 
 def test_checkout_is_five_statements_and_one_transaction(buyer: Client) -> None:
@@ -472,7 +496,7 @@ def test_an_enrollment_cut_off_between_two_attempts_is_ended(buyer: Client) -> N
 def test_coming_back_after_the_session_ended_starts_anew(buyer: Client, sandbox: Sandbox) -> None:
     course = make_course()
     post(buyer, course.slug)
-    age(Payment.objects.get(), timedelta(minutes=32))
+    age(Payment.objects.get(), timedelta(minutes=37))
     assert post(buyer, course.slug).status_code == 302
     assert sorted(Enrollment.objects.values_list("status", flat=True)) == ["expired", "pending"]
 
@@ -483,7 +507,7 @@ def test_coming_back_after_an_unnoticed_payment_leads_to_the_enrollment(
     course = make_course()
     post(buyer, course.slug)
     sandbox.pay(sandbox.sessions()[0]["id"])
-    age(Payment.objects.get(), timedelta(minutes=32))
+    age(Payment.objects.get(), timedelta(minutes=37))
     assert post(buyer, course.slug).status_code == 409
     assert Enrollment.objects.get().status == "paid"
 

@@ -1,4 +1,5 @@
 import json
+import re
 import time
 
 import pytest
@@ -6,6 +7,7 @@ from django.conf import settings
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from django.utils import timezone
 
 from enrollments.models import Enrollment, EnrollmentEvent
@@ -371,6 +373,38 @@ def test_a_signed_body_that_is_not_utf8_is_refused(client: Client) -> None:
 def test_a_body_over_the_limit_is_refused_before_anything_is_computed(client: Client) -> None:
     answer = deliver(client, "x" * (settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1), header="t=1,v1=00")
     assert (answer.status_code, answer.json()["code"]) == (413, "PAYLOAD_TOO_LARGE")
+
+
+WEBHOOK_NAMED = re.compile(r"(?<=[>T`])/(?:api/webhook|webhooks/stripe)/?")
+ADDRESSES = ("/api/webhook", "/api/webhook/", "/webhooks/stripe", "/webhooks/stripe/")
+
+
+@pytest.mark.parametrize("path", ADDRESSES)
+def test_an_event_is_taken_at_each_address_without_a_redirect(client: Client, path: str) -> None:
+    enrollment, payment = make_pending()
+    answer = deliver(client, completed(payment), path=path)
+    assert (answer.status_code, answer.json()["message"]) == (200, "Event processed")
+    enrollment.refresh_from_db()
+    assert enrollment.status == "paid"
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/webhook//", "/api/webhook%0A", "/api/webhooks", "/x/api/webhook"]
+)
+def test_no_address_near_the_webhooks_takes_an_event(client: Client, path: str) -> None:
+    _, payment = make_pending()
+    assert deliver(client, completed(payment), path=path).status_code == 404
+    assert StripeEvent.objects.count() == 0
+
+
+def test_one_address_of_the_webhook_is_named_everywhere() -> None:
+    assert reverse("api_webhook") == "/api/webhook"
+    named = {
+        found
+        for path in (".env.example", "README.md", "docs/deployment.md", "docs/runbook.md")
+        for found in WEBHOOK_NAMED.findall((settings.BASE_DIR / path).read_text())
+    }
+    assert named == {"/api/webhook"}
 
 
 @pytest.mark.parametrize("method", ["get", "put", "head", "delete", "patch", "options"])

@@ -33,7 +33,7 @@ FIGURES: dict[str, Any] = {
     "WORK_LEASE_MARGIN": timedelta(seconds=60),
     "WORK_STUCK_AFTER": timedelta(hours=24),  # R129
     "WORK_KEEP_FINISHED": timedelta(days=90),  # R130
-    "STRIPE_SESSION_LIFETIME": timedelta(minutes=31),
+    "STRIPE_SESSION_LIFETIME": timedelta(minutes=36),
     "STRIPE_SIGNATURE_TOLERANCE": timedelta(minutes=5),
     "DATA_UPLOAD_MAX_MEMORY_SIZE": 256 * 1024,
     "PAGE_SIZE": 20,  # R167

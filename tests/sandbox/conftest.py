@@ -198,7 +198,7 @@ def order() -> dict[str, Any]:
         "customer_email": "lea@x.test",
         "client_reference_id": "enrollment-1",
         "metadata": {"enrollment": "1"},
-        "expires_at": int(time.time()) + 31 * 60,
+        "expires_at": int(time.time()) + 36 * 60,
         "adaptive_pricing": {"enabled": False},
     }
 

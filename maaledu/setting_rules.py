@@ -15,6 +15,7 @@ from django.core.validators import validate_email
 from django.http.request import validate_host
 
 ENVIRONMENTS = ("development", "production")
+HOST = re.compile(r"(?=.{4,253}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]")
 RATE = re.compile(r"[1-9]\d*/[1-9]\d*[smhd]")
 SHORTEST_SECRET_KEY = 50
 LEAST_DIFFERENT_CHARACTERS = 10
@@ -191,6 +192,15 @@ def stripe_base() -> Iterator[str]:
         )
 
 
+def stripe_checkout_host() -> Iterator[str]:
+    host = settings.STRIPE_CHECKOUT_HOST
+    if host and not HOST.fullmatch(host):
+        yield (
+            "Set STRIPE_CHECKOUT_HOST to the host of your payment page alone, such as"
+            f" pay.example.com: without https://, port or path; “{host}” is none."
+        )
+
+
 def lms_driver() -> Iterator[str]:
     if settings.FRAPPE_DRIVER not in ("rest", "confirm_payment"):
         yield "Set FRAPPE_DRIVER to rest or confirm_payment."
@@ -268,6 +278,7 @@ ALWAYS: dict[str, Rule] = {
     "E016": affiliates,
     "E018": numbers,
     "E021": course_link,
+    "E022": stripe_checkout_host,
 }
 IN_PRODUCTION: dict[str, Rule] = {
     "E004": secret_key,

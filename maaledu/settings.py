@@ -295,6 +295,13 @@ STRIPE_API_BASE = env.str(
     "STRIPE_API_BASE", default="" if PRODUCTION else "http://127.0.0.1:8701/stripe"
 )
 STRIPE_LIVEMODE = env.bool("STRIPE_LIVEMODE", default=PRODUCTION)
+# The host of Stripe's payment page where the account has a domain of its own for it.
+STRIPE_CHECKOUT_HOST = env.str("STRIPE_CHECKOUT_HOST", default="")
+STRIPE_PAY_PAGES = [
+    "https://checkout.stripe.com",
+    *([f"https://{STRIPE_CHECKOUT_HOST}"] if STRIPE_CHECKOUT_HOST else []),
+    *([] if PRODUCTION else ["http://127.0.0.1:*", "http://localhost:*"]),
+]
 STRIPE_API_VERSION = "2026-10-28.endive"
 STRIPE_CONNECT_SECONDS = 3.05
 STRIPE_READ_SECONDS = _number("STRIPE_READ_SECONDS", 10.0, least=0.1)
@@ -469,11 +476,7 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
         # A checkout form is answered by a redirect to Stripe's page, which browsers count as part
         # of the form's action.
-        "form-action": [
-            SELF,
-            "https://checkout.stripe.com",
-            *([] if PRODUCTION else ["http://127.0.0.1:*", "http://localhost:*"]),
-        ],
+        "form-action": [SELF, *STRIPE_PAY_PAGES],
     }
 }
 

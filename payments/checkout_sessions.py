@@ -4,6 +4,8 @@ No transaction is open while Stripe is asked. What a session's state means is in
 """
 
 import logging
+from fnmatch import fnmatchcase
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.utils import timezone
@@ -45,7 +47,28 @@ def ensure_session(enrollment: Enrollment, payment: Payment, *, is_own: bool, ac
     Payment.objects.filter(pk=payment.pk).update(
         stripe_session_id=session["id"], checkout_url=session["url"], updated_at=timezone.now()
     )
+    alert_of_blocked_page(session["url"])
     return session["url"]
+
+
+def alert_of_blocked_page(url: str) -> None:
+    """Alert staff, once a day, of a payment page that browsers do not follow our form to.
+
+    The button would do nothing, and no request of ours would fail: the redirect is blocked by the
+    policy that our page itself came with (its form-action).
+    """
+    page = urlsplit(url.lower())
+    origin = f"{page.scheme}://{page.netloc}"
+    if any(fnmatchcase(origin, allowed) for allowed in settings.STRIPE_PAY_PAGES):
+        return
+    alert_staff(
+        key=f"pay-page:{origin}:{timezone.now():%Y-%m-%d}",
+        subject="Browsers do not lead buyers to the payment page",
+        lines=[
+            f"Stripe's payment page is at {origin}, which our pages do not allow.",
+            "The button to pay does nothing there. Set STRIPE_CHECKOUT_HOST to this host.",
+        ],
+    )
 
 
 def session_params(enrollment: Enrollment, payment: Payment) -> dict:

@@ -2,6 +2,7 @@
 names what to set.
 """
 
+import ast
 import re
 import subprocess
 
@@ -143,6 +144,22 @@ SENTENCES = [
         "STRIPE_WEBHOOK_SECRET",
     ),
     ("STRIPE_API_BASE", "http://127.0.0.1:8701/stripe", "E010", "STRIPE_API_BASE"),
+    *(
+        ("STRIPE_CHECKOUT_HOST", value, "E022", "pay.example.com")
+        for value in (
+            "https://pay.shop.com",
+            "pay.shop.com/",
+            "pay.shop.com:8443",
+            "me@pay.shop.com",
+            "*.shop.com",
+            "localhost",
+            "10.0.0.1",
+            "pay.shop.com;script-src",
+            "pay.shop.com evil.com",
+            "PAY.shop.com\n",
+            "'none'",
+        )
+    ),
     ("FRAPPE_DRIVER", "magic", "E011", "FRAPPE_DRIVER"),
     ("STAFF_ALERT_EMAILS", [], "E012", "STAFF_ALERT_EMAILS"),
     ("STAFF_ALERT_EMAILS", ["staff@example.com", "notanaddress"], "E012", "STAFF_ALERT_EMAILS"),
@@ -238,6 +255,8 @@ def test_each_unsafe_setting_is_refused_with_a_sentence_that_names_what_to_set(
     ("name", "value"),
     [
         ("PAYOUT_MINIMUM", 0),
+        ("STRIPE_CHECKOUT_HOST", ""),
+        ("STRIPE_CHECKOUT_HOST", "pay.shop-1.co.uk"),
         ("AFFILIATE_RATE_BASIS_POINTS", 0),
         ("AFFILIATE_RATE_BASIS_POINTS", 10_000),
     ],
@@ -245,6 +264,14 @@ def test_each_unsafe_setting_is_refused_with_a_sentence_that_names_what_to_set(
 def test_the_ends_of_a_range_are_allowed(production, name, value):
     setattr(production, name, value)
     assert errors(production) == []
+
+
+@pytest.mark.slow
+def test_forms_may_lead_to_the_payment_page_on_a_domain_of_ones_own():
+    show = "from django.conf import settings as s; print(s.CONTENT_SECURITY_POLICY['DIRECTIVES'])"
+    shown = run(python("-W", "ignore", "-c", show), STRIPE_CHECKOUT_HOST="pay.example.com").stdout
+    pages = "['https://checkout.stripe.com', 'https://pay.example.com']"
+    assert ast.literal_eval(shown)["form-action"][1:] == ast.literal_eval(pages)
 
 
 def test_a_key_that_is_rolled_is_followed_by_the_old_one(production):

@@ -2,7 +2,7 @@ import json
 import re
 import time
 from datetime import timedelta
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from django.conf import settings
@@ -15,7 +15,7 @@ from django.utils import timezone
 from enrollments.models import Enrollment, EnrollmentEvent
 from lms_sync.models import SyncJob
 from notifications.models import Email
-from payments import overdue, reconcile
+from payments import checkout_sessions, overdue, reconcile
 from payments.models import Payment
 from tests.concurrency import race
 from tests.factories import completed, deliver, make_course, make_pending
@@ -152,6 +152,41 @@ def test_a_checkout_that_stripe_refuses_alerts_staff_once_a_day(buyer: Client, s
     assert [email.context["subject"] for email in Email.objects.all()] == [
         "Stripe refuses our checkouts"
     ]
+
+
+def test_a_payment_page_where_forms_may_not_lead_alerts_staff_once_a_day(
+    buyer: Client, sandbox: Sandbox
+) -> None:
+    port = urlsplit(sandbox.url).port
+    sandbox.account(pay_url=f"http://pay.localhost:{port}")
+    course = make_course()
+    answers = [post(buyer, course.slug, email=f"b{number}@example.com") for number in range(2)]
+    assert [urlsplit(answer["Location"]).hostname for answer in answers] == ["pay.localhost"] * 2
+    alert = Email.objects.get()
+    assert alert.context["subject"] == "Browsers do not lead buyers to the payment page"
+    assert f"at http://pay.localhost:{port}," in alert.context["lines"][0]
+
+
+@pytest.mark.parametrize(
+    ("url", "is_allowed"),
+    [
+        ("https://checkout.stripe.com/c/pay/cs_1#x", True),
+        ("https://pay.example.com/c/pay/cs_1", True),
+        ("https://Pay.Example.com/c/pay/cs_1", True),
+        ("http://pay.example.com/c/pay/cs_1", False),
+        ("https://pay.example.com:8443/c/pay/cs_1", False),
+        ("https://checkout.stripe.com@evil.com/", False),
+        ("https://checkout.stripe.com.evil.com/", False),
+        ("https://evil.com/https://checkout.stripe.com", False),
+        ("https://buy.stripe.com/x", False),
+    ],
+)
+def test_only_the_payment_pages_that_browsers_follow_forms_to_alert_nobody(
+    settings, url: str, is_allowed: bool
+) -> None:
+    settings.STRIPE_PAY_PAGES = ["https://checkout.stripe.com", "https://pay.example.com"]
+    checkout_sessions.alert_of_blocked_page(url)
+    assert Email.objects.exists() != is_allowed
 
 
 def test_a_stripe_that_does_not_answer_alerts_nobody(buyer: Client, sandbox: Sandbox) -> None:

@@ -71,6 +71,6 @@ def _employer(course: Course) -> Question:
         )
     return Question(
         "Can my employer pay?",
-        "Yes. Any card may be used, and Stripe e-mails a receipt to the payer. Enter the learner's"
-        " own e-mail address at checkout: we enroll this address.",
+        "Yes. Any card may be used. Enter the learner's own e-mail address at checkout: we enroll"
+        " this address, Stripe e-mails the receipt to it, and the status page links to it.",
     )

@@ -168,6 +168,7 @@ def _error_page(request: HttpRequest, error: AppError) -> HttpResponse:
         "request_id": get_contextvars().get("request_id", ""),
         "retry_url": request.get_full_path() if error.retryable and request.method == "GET" else "",
         "support_email": settings.SUPPORT_EMAIL,
+        "invoices": settings.STRIPE_INVOICES,
         "shop": site_facts(),
     }
     try:

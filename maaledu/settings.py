@@ -297,6 +297,10 @@ STRIPE_API_BASE = env.str(
 STRIPE_LIVEMODE = env.bool("STRIPE_LIVEMODE", default=PRODUCTION)
 # The host of Stripe's payment page where the account has a domain of its own for it.
 STRIPE_CHECKOUT_HOST = env.str("STRIPE_CHECKOUT_HOST", default="")
+# An invoice with a PDF for each purchase, on which the buyer may put a company name and a tax id.
+STRIPE_INVOICES = env.bool("STRIPE_INVOICES", default=False)
+# Tax worked out by Stripe, always within the price: nobody pays more than the page showed.
+STRIPE_TAX = env.bool("STRIPE_TAX", default=False)
 STRIPE_PAY_PAGES = [
     "https://checkout.stripe.com",
     *([f"https://{STRIPE_CHECKOUT_HOST}"] if STRIPE_CHECKOUT_HOST else []),

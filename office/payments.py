@@ -6,8 +6,9 @@ from unfold.decorators import display
 from enrollments.models import Enrollment
 from maaledu.money import Money
 from office import refund_decision, refunds
-from office.base import QueueAdmin, ReadOnlyAdmin, ReadOnlyInline
+from office.base import QueueAdmin, ReadOnlyInline
 from office.decisions import Decision
+from office.papers import PapersAdmin
 from payments.models import Payment, StripeEvent
 
 PAYMENT_COLORS = {
@@ -32,7 +33,7 @@ class PaymentInline(ReadOnlyInline):
 
 
 @admin.register(Payment)
-class PaymentAdmin(ReadOnlyAdmin):
+class PaymentAdmin(PapersAdmin):
     list_display = (
         "created_at",
         "state",
@@ -52,7 +53,7 @@ class PaymentAdmin(ReadOnlyAdmin):
     id_fields = ("pk", "enrollment_id")
     ordering = ("-created_at",)
     exclude = ("amount", "amount_received", "checkout_url", "currency_received", "refund_committed")
-    readonly_fields = ("price", "received", "left")
+    readonly_fields = ("price", "received", "left", "papers")
     inlines = (refunds.RefundInline, refunds.DisputeInline)
     decisions = {"refund": refund_decision.REFUND}
 

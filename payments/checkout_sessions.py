@@ -5,6 +5,7 @@ No transaction is open while Stripe is asked. What a session's state means is in
 
 import logging
 from fnmatch import fnmatchcase
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -72,7 +73,7 @@ def alert_of_blocked_page(url: str) -> None:
 
 
 def session_params(enrollment: Enrollment, payment: Payment) -> dict:
-    """Return what Stripe is asked for, as a function of the two rows alone.
+    """Return what Stripe is asked for, as a function of the two rows and the settings alone.
 
     Stripe refuses an idempotency key that comes with other parameters than before, so a repeated
     request must be the same one.
@@ -86,17 +87,30 @@ def session_params(enrollment: Enrollment, payment: Payment) -> dict:
         ids["referral_code"] = enrollment.referral_code
     product = {"name": enrollment.course_title}
     price = {"currency": payment.currency, "unit_amount": payment.amount, "product_data": product}
+    intent = {
+        "description": enrollment.course_title,
+        "metadata": ids,
+        "receipt_email": enrollment.email,
+    }
+    papers: dict[str, Any] = {}
+    if settings.STRIPE_INVOICES:
+        papers = {"invoice_creation": {"enabled": True}, "tax_id_collection": {"enabled": True}}
+    if settings.STRIPE_TAX:
+        # Within the price: the amount asked for stays the one that our page showed.
+        price["tax_behavior"] = "inclusive"
+        papers["automatic_tax"] = {"enabled": True}
     return {
         "mode": "payment",
         "line_items": [{"quantity": 1, "price_data": price}],
         "customer_email": enrollment.email,
         "client_reference_id": str(enrollment.pk),
         "metadata": ids,
-        "payment_intent_data": {"description": enrollment.course_title, "metadata": ids},
+        "payment_intent_data": intent,
         "success_url": f"{enrollment.status_link}?session_id={{CHECKOUT_SESSION_ID}}",
         "cancel_url": f"{settings.SITE_URL}/checkout/cancelled/{enrollment.token}/",
         "expires_at": int(payment.expires_at.timestamp()),
         "adaptive_pricing": {"enabled": False},
+        **papers,
     }
 
 

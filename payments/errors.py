@@ -57,6 +57,12 @@ class StripeSessionUnknown(StripeRefused):
     code = "STRIPE_SESSION_UNKNOWN"
 
 
+class PaperNotFound(AppError):
+    code = "PAPER_NOT_FOUND"
+    message = "The payment service has no such paper of this payment."
+    http_status = 404
+
+
 class RefundTooLarge(AppError):
     code = "REFUND_TOO_LARGE"
     message = "That is more than is left of this payment."

@@ -74,14 +74,16 @@ def create_session(params: dict[str, Any], *, idempotency_key: str) -> Session:
     return session
 
 
-def retrieve_session(session_id: str, *, interactive: bool = False) -> Session:
-    """Return the session as Stripe has it now, with its payment intent.
+def retrieve_session(
+    session_id: str, *, interactive: bool = False, expand: str = "payment_intent"
+) -> Session:
+    """Return the session as Stripe has it now, with its payment intent or what `expand` names.
 
     The intent says whether a delayed payment failed. With `interactive`, Stripe is asked once and
     has a few seconds. Raises StripeUnavailable, StripeSessionUnknown, StripeRefused.
     """
     sessions = client(interactive=interactive).v1.checkout.sessions
-    return _call(sessions.retrieve, session_id, {"expand": ["payment_intent"]})
+    return _call(sessions.retrieve, session_id, {"expand": [expand]})
 
 
 def completed_sessions(*, since: datetime) -> Iterator[Session]:

@@ -1,6 +1,6 @@
 """What the status page says about an enrollment: derived from the rows each time, never stored."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from math import ceil
 
@@ -13,7 +13,7 @@ from enrollments.models import Enrollment
 from lms_sync import breaker
 from lms_sync.models import SyncJob
 from maaledu.work.items import DEAD
-from payments import settlement
+from payments import papers, settlement
 from payments.models import Payment
 
 POLL_FAST, POLL_SLOW, POLL_SLOWEST = 2, 15, 60
@@ -49,6 +49,7 @@ class StatusView:
     support_email: str = ""
     poll: bool = False
     poll_seconds: int = POLL_FAST
+    papers: list[str] = field(default_factory=list)
 
 
 def latest_payment(enrollment: Enrollment) -> Payment | None:
@@ -60,11 +61,11 @@ def latest_payment(enrollment: Enrollment) -> Payment | None:
 
 def describe(enrollment: Enrollment, payment: Payment | None = None) -> StatusView:
     """Return the page's state, headline and steps; `payment` is the enrollment's latest one."""
-    if enrollment.status == Enrollment.PAID:
-        return _paid(enrollment)
     if enrollment.status == Enrollment.PENDING:
         return _pending(enrollment, payment)
-    return _over(enrollment)
+    is_paid = enrollment.status == Enrollment.PAID
+    view = _paid(enrollment) if is_paid else _over(enrollment)
+    return replace(view, papers=papers.kinds_of(enrollment))
 
 
 def _pending(enrollment: Enrollment, payment: Payment | None) -> StatusView:

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from storefront import api, views
+from storefront import api, paper_views, views
 
 urlpatterns = [
     path("checkout/cancelled/<str:token>/", views.cancelled, name="checkout_cancelled"),
@@ -10,6 +10,11 @@ urlpatterns = [
     path("enrollments/<str:token>/status/", views.enrollment_status, name="enrollment_status"),
     path(
         "enrollments/<str:token>/progress/", views.enrollment_progress, name="enrollment_progress"
+    ),
+    path(
+        "enrollments/<str:token>/papers/<str:kind>/",
+        paper_views.enrollment_paper,
+        name="enrollment_paper",
     ),
     path("account/", views.account, name="account"),
     path("api/checkout", api.start_checkout, name="api_checkout"),

@@ -33,6 +33,7 @@ STATUSES = {
         "ENTRY_NOT_FOUND",
         "NOT_AN_AFFILIATE",
         "NOT_FOUND",
+        "PAPER_NOT_FOUND",
         "STATEMENT_NOT_FOUND",
     },
     405: {"METHOD_NOT_ALLOWED"},

@@ -17,6 +17,7 @@ from grants.applications import Application, Decision
 from grants.models import Grant
 from payments import checkout, checkout_sessions, gateway
 from payments.models import Payment
+from payments.orders import Buyer
 
 SLUG = "data-analysis-foundations"
 CSRF = "bench0123456789ABCDEFGHIJKLMNOPq"  # a cookie and a form field that agree
@@ -81,7 +82,7 @@ def _webhooks(count: int) -> list[Request]:
 
 
 def _paid_session() -> dict[str, Any]:
-    enrollment = checkout.start(slug=SLUG, email=_email(), name="Bench Buyer").enrollment
+    enrollment = checkout.start(SLUG, Buyer(_email(), name="Bench Buyer")).enrollment
     session = gateway.retrieve_session(enrollment.payments.get().stripe_session_id)
     return {
         **session,

@@ -14,6 +14,7 @@ from office.base import ReadOnlyAdmin, ReadOnlyInline
 from office.decisions import Decision
 from office.payments import PAYMENT_COLORS, PaymentInline
 from payments.models import Payment
+from payments.outcomes import outcomes_of
 
 LMS_COLORS = {
     Enrollment.LMS_SUCCESS: "success",
@@ -67,6 +68,7 @@ class EnrollmentAdmin(ReadOnlyAdmin):
         "access",
         "price",
         "paid_at",
+        "outcome",
         "kind",
         "created_at",
         "listed",
@@ -105,6 +107,11 @@ class EnrollmentAdmin(ReadOnlyAdmin):
     @admin.display(description="price", ordering="amount")
     def price(self, enrollment: Enrollment) -> Money:
         return Money(enrollment.amount, enrollment.currency)
+
+    @admin.display(description="what came of its payments")
+    def outcome(self, enrollment: Enrollment) -> str:
+        found = outcomes_of([enrollment])[enrollment.pk]
+        return "; ".join(outcome.label for outcome in found) or "no payment"
 
     @admin.display(description="LMS platform")
     def platform(self, enrollment: Enrollment) -> str:

@@ -10,6 +10,7 @@ from office.base import QueueAdmin, ReadOnlyInline
 from office.decisions import Decision
 from office.papers import PapersAdmin
 from payments.models import Payment, StripeEvent
+from payments.outcomes import outcome_of
 
 PAYMENT_COLORS = {
     Payment.PAID: "success",
@@ -53,7 +54,7 @@ class PaymentAdmin(PapersAdmin):
     id_fields = ("pk", "enrollment_id")
     ordering = ("-created_at",)
     exclude = ("amount", "amount_received", "checkout_url", "currency_received", "refund_committed")
-    readonly_fields = ("price", "received", "left", "papers")
+    readonly_fields = ("outcome", "price", "received", "left", "papers")
     inlines = (refunds.RefundInline, refunds.DisputeInline)
     decisions = {"refund": refund_decision.REFUND}
 
@@ -64,6 +65,10 @@ class PaymentAdmin(PapersAdmin):
     @admin.display(description="amount", ordering="amount")
     def price(self, payment: Payment) -> Money:
         return Money(payment.amount, payment.currency)
+
+    @admin.display(description="what came of it")
+    def outcome(self, payment: Payment) -> str:
+        return outcome_of(payment).label
 
     @admin.display(description="received")
     def received(self, payment: Payment) -> Money:

@@ -5,7 +5,8 @@ the payment row holds the idempotency key and the end of the session, so that th
 Stripe gives the same session.
 """
 
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 
@@ -14,23 +15,26 @@ from django.db import IntegrityError
 from django.utils import timezone
 
 from accounts.emails import normalize_email
-from affiliates.attribution import Click
+from affiliates.attribution import Click, Referral
 from courses.models import Course
 from enrollments.models import Enrollment
 from grants.errors import CouponUnavailable
-from payments import checkout_sessions, orders, settlement
+from payments import checkout_sessions, orders, referrals, settlement
 from payments.errors import (
     AlreadyEnrolled,
     CheckoutUnavailable,
     PaymentInProgress,
     StripeRefused,
+    StripeSessionUnknown,
     StripeUnavailable,
 )
 from payments.models import Payment
-from payments.orders import ACTOR, Checkout, Order
+from payments.orders import ACTOR, Buyer, Checkout, Order
 
 # A running session with less left than this is not worth a redirect.
 USABLE_FOR = timedelta(minutes=1)
+# To end the running checkout and to write the new one, and once more for tabs that race.
+ROUNDS = 4
 
 
 @dataclass(frozen=True)
@@ -46,48 +50,62 @@ class Started:
     is_resumed: bool = False
 
 
-def start(
-    *, slug: str, email: str, name: str = "", coupon: str = "", click: Click | None = None
-) -> Started:
-    """Start a checkout for this address, or resume the buyer's running one.
+def start(slug: str, buyer: Buyer, *, click: Click | None = None) -> Started:
+    """Start a checkout for this buyer, or resume their running one.
 
     The price is the course's own, read here, less what the coupon's grant gives. `click` is the
-    affiliate's link that brought the buyer; it is kept as a fact on a new enrollment. Raises
-    CourseNotFound, AlreadyEnrolled, PaymentInProgress, CouponUnavailable, ValidationError for a
-    malformed e-mail, and CheckoutUnavailable when Stripe fails: nothing stays reserved then.
+    affiliate's link that brought the buyer; it is kept as a fact on the enrollment. A running
+    checkout is resumed only at the same price, with the same grant and referral; any other is
+    closed at Stripe first and replaced (decisions: a running checkout, last click). Raises
+    CourseNotFound, AlreadyEnrolled, PaymentInProgress, PriceChanged, CouponUnavailable,
+    ValidationError for a malformed e-mail, and CheckoutUnavailable when Stripe fails: nothing
+    stays reserved then.
     """
     course = orders.course_on_sale(slug)
-    email = normalize_email(email)
-    running, order = _look_up(course, email, name, coupon)
-    if running and _is_at_other_price(running.enrollment, order):
-        running = _end_running(running)
-    if running is None:
-        try:
-            written = orders.write_referred(order, click)
-        except IntegrityError:  # a second tab was faster: resume its checkout
-            running, _ = _look_up(course, email, name, coupon)
+    buyer = replace(buyer, email=normalize_email(buyer.email))
+    referral = None
+    for number in range(ROUNDS):
+        running, order = _look_up(course, buyer)
+        _refuse_paid(running)
+        orders.ensure_shown(order, buyer.shown)
+        if number == 0:
+            referral = referrals.referral_of(click, email=buyer.email)
+        if running and not _is_same(running.enrollment, order, referral):
+            _end_running(running)
+            referral = referrals.last_of(referral, running.enrollment)
+        elif running:
+            return Started(running.enrollment, _url_of_running(running), is_resumed=True)
         else:
-            return Started(written.enrollment, _url_of_new(written))
-    if running is None:
-        raise CheckoutUnavailable(reason="lost a race against a checkout that ended at once")
-    return Started(running.enrollment, _url_of_running(running), is_resumed=True)
+            # A second tab that was faster is looked at in the next round.
+            with suppress(IntegrityError):
+                written = orders.write_referred(order, referral)
+                return Started(written.enrollment, _url_of_new(written))
+    raise CheckoutUnavailable(reason="lost a race against other checkouts of the buyer")
 
 
-def _look_up(course: Course, email: str, name: str, coupon: str) -> tuple[Checkout | None, Order]:
+def _look_up(course: Course, buyer: Buyer) -> tuple[Checkout | None, Order]:
     """Return the buyer's running checkout and their order now.
 
     Raises CouponUnavailable, PaymentInProgress.
     """
-    order = partial(orders.order_for, course, email=email, name=name, coupon=coupon)
-    running = _find_running(course, email)
+    order = partial(
+        orders.order_for, course, email=buyer.email, name=buyer.name, coupon=buyer.coupon
+    )
+    running = _find_running(course, buyer.email)
     try:
         return running, order(running=running.enrollment if running else None)
     except CouponUnavailable:
         if running:
             raise
     # A second tab may have reserved the coupon after we looked for a running checkout.
-    running = _find_running(course, email)
+    running = _find_running(course, buyer.email)
     return running, order(running=running.enrollment if running else None)
+
+
+def _refuse_paid(running: Checkout | None) -> None:
+    """Raise AlreadyEnrolled when what was found running is paid."""
+    if running and running.enrollment.status == Enrollment.PAID:
+        raise AlreadyEnrolled(enrollment=str(running.enrollment.pk))
 
 
 def _find_running(course: Course, email: str) -> Checkout | None:
@@ -123,28 +141,27 @@ def _is_too_old_to_resume(payment: Payment) -> bool:
     return payment.created_at <= timezone.now() - settings.STRIPE_RESUME_WINDOW
 
 
-def _is_at_other_price(running: Enrollment, order: Order) -> bool:
-    """Whether a coupon was entered after the checkout had started without it.
+def _is_same(running: Enrollment, order: Order, referral: Referral | None) -> bool:
+    """Whether the running checkout asks for what the page shows, and credits whom it names."""
+    return order.is_of(running) and referrals.is_kept(running, referral)
 
-    The other way round, a checkout with a coupon stays when none is entered.
+
+def _end_running(running: Checkout) -> None:
+    """End a checkout that another one replaces, at Stripe first.
+
+    Raises AlreadyEnrolled when it turns out to be paid there, and CheckoutUnavailable.
     """
-    return (
-        running.status == Enrollment.PENDING
-        and order.grant is not None
-        and running.grant_id != order.grant.pk
-    )
-
-
-def _end_running(running: Checkout) -> Checkout | None:
-    """End a checkout that one at another price replaces; return it if it was paid meanwhile."""
     if running.payment is None:
         settlement.expire(running.enrollment, actor=ACTOR)
     else:
         try:
             checkout_sessions.close(running.payment, ends_as=Payment.CANCELLED, actor=ACTOR)
+        except StripeSessionUnknown:  # nobody can pay it
+            settlement.abandon(running.payment, ends_as=Payment.CANCELLED, actor=ACTOR)
         except (StripeUnavailable, StripeRefused) as error:
             raise CheckoutUnavailable(cause=error.code) from error
-    return _if_still_live(running.enrollment)
+    running.enrollment.refresh_from_db()
+    _refuse_paid(running)
 
 
 def _url_of_new(written: Checkout) -> str:
@@ -156,10 +173,8 @@ def _url_of_new(written: Checkout) -> str:
 
 
 def _url_of_running(running: Checkout) -> str:
-    """Return where a checkout of before goes on. Raises AlreadyEnrolled, CheckoutUnavailable."""
+    """Return where a checkout of before goes on. Raises CheckoutUnavailable."""
     enrollment, payment = running.enrollment, running.payment
-    if enrollment.status == Enrollment.PAID:
-        raise AlreadyEnrolled(enrollment=str(enrollment.pk))
     if payment is None:
         payment = _write_next_payment(enrollment)
         return checkout_sessions.ensure_session(enrollment, payment, is_own=True, actor=ACTOR)

@@ -45,11 +45,37 @@ def ensure_session(enrollment: Enrollment, payment: Payment, *, is_own: bool, ac
             if payment.checkout_url:
                 return payment.checkout_url
         raise _unavailable(enrollment, error) from error
-    Payment.objects.filter(pk=payment.pk).update(
-        stripe_session_id=session["id"], checkout_url=session["url"], updated_at=timezone.now()
-    )
+    if not _store_session(payment, session):
+        raise _unavailable(enrollment, _close_replaced(session))
     alert_of_blocked_page(session["url"])
     return session["url"]
+
+
+def _store_session(payment: Payment, session: dict) -> bool:
+    """Store the session, and return whether its payment still waits for it, or has it already."""
+    rows = Payment.objects.filter(pk=payment.pk)
+    facts = {
+        "stripe_session_id": session["id"],
+        "checkout_url": session["url"],
+        "updated_at": timezone.now(),
+    }
+    if rows.filter(status__in=[*Payment.OPEN, Payment.PAID]).update(**facts) == 1:
+        return True
+    rows.update(**facts)
+    return False
+
+
+def _close_replaced(session: dict) -> AppError:
+    """Close the session of a payment that ended while Stripe made it, and return the refusal.
+
+    Another tab of the buyer replaced the checkout before the session's id was stored, so that tab
+    could not close it. Its address is given to nobody.
+    """
+    try:
+        gateway.close_session(session["id"])
+    except (StripeUnavailable, StripeRefused) as error:
+        return error
+    return StripeUnavailable(error="replaced by another checkout of the buyer")
 
 
 def alert_of_blocked_page(url: str) -> None:

@@ -25,6 +25,17 @@ class PaymentInProgress(AppError):
     http_status = 409
 
 
+class PriceChanged(AppError):
+    """The page showed another price than the one that would be charged."""
+
+    code = "PRICE_CHANGED"
+    message = (
+        "The price has changed since you opened this page. Nothing was charged: please check the"
+        " price below before you continue."
+    )
+    http_status = 409
+
+
 class CheckoutUnavailable(AppError):
     code = "CHECKOUT_UNAVAILABLE"
     message = (

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import IntegrityError
 from django.utils import timezone
 
-from affiliates.attribution import Click, Referral
+from affiliates.attribution import Referral
 from courses.discounts import Price, undiscounted
 from courses.errors import CourseNotFound
 from courses.models import Course
@@ -22,12 +22,27 @@ from grants import redemption, refusals
 from grants.models import Grant, RefusalCount
 from maaledu.db import atomic, new_id
 from payments import referrals
+from payments.errors import PriceChanged
 from payments.models import Payment
 
 logger = logging.getLogger(__name__)
 
 ACTOR = "checkout"
 FREE = "FREE"
+
+
+@dataclass(frozen=True)
+class Buyer:
+    """What the buyer entered at checkout.
+
+    `shown` is the price on the page that they sent, as `shown_price` wrote it there; "" from a
+    program.
+    """
+
+    email: str
+    name: str = ""
+    coupon: str = ""
+    shown: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,6 +60,20 @@ class Order:
         if self.grant:
             return Enrollment.KIND_GRANT if self.price.is_free else Enrollment.KIND_PARTIAL_GRANT
         return Enrollment.KIND_FREE if self.price.is_free else Enrollment.KIND_PAID
+
+    def is_of(self, enrollment: Enrollment) -> bool:
+        """Whether this enrollment was written for the same price, currency and grant.
+
+        And for the same title, which stands beside the amount on Stripe's page.
+        """
+        price = self.price
+        return (
+            price.to_pay == enrollment.amount
+            and price.list_price == enrollment.list_price
+            and price.currency == enrollment.currency
+            and (self.grant.pk if self.grant else None) == enrollment.grant_id
+            and self.course.title == enrollment.course_title
+        )
 
 
 @dataclass(frozen=True)
@@ -89,14 +118,28 @@ def quote(*, slug: str, email: str, coupon: str) -> Order:
     return order_for(course, email=email, coupon=coupon, running=running)
 
 
-def write_referred(order: Order, click: Click | None) -> Checkout:
+def shown_price(price: Price) -> str:
+    """Return the price to pay as the checkout page sends it back: "29900-usd"."""
+    return f"{price.to_pay}-{price.currency}"
+
+
+def ensure_shown(order: Order, shown: str) -> None:
+    """Make sure that the buyer pays what the page showed them, or less by a coupon just entered.
+
+    The price is the server's whatever is sent. Raises PriceChanged.
+    """
+    full = undiscounted(order.price.list_price, order.price.currency)
+    if shown and shown not in (shown_price(order.price), shown_price(full)):
+        raise PriceChanged(shown=shown, price=shown_price(order.price))
+
+
+def write_referred(order: Order, referral: Referral | None) -> Checkout:
     """Write the order with the affiliate whose link the buyer came through.
 
     A free enrollment is counted for the affiliate in the transaction that writes it. When that
     fails, the order is written again without a referral: trouble with crediting somebody must not
     cost the buyer anything (requirement R041). Raises as `write` does.
     """
-    referral = referrals.referral_of(click, email=order.email)
     try:
         written = write(order, referral)
     except IntegrityError:

@@ -37,6 +37,30 @@ def referral_of(click: Click | None, *, email: str) -> Referral | None:
         return None
 
 
+def is_kept(enrollment: Enrollment, referral: Referral | None) -> bool:
+    """Whether a running checkout is credited to whom the visitor's link says.
+
+    Without a link, or with one that is nobody's, the buyer's last click is the one of before.
+    """
+    if referral is None or referral.outcome == attribution.UNKNOWN:
+        return True
+    credited = referral.affiliate.pk if referral.affiliate and referral.is_credited else None
+    return (enrollment.referral_outcome, enrollment.affiliate_id) == (referral.outcome, credited)
+
+
+def last_of(referral: Referral | None, replaced: Enrollment) -> Referral | None:
+    """Return the referral of a checkout that replaces this one: the last link the buyer followed.
+
+    That is the link of the replaced checkout when they come without one, and the affiliate is
+    still active.
+    """
+    is_newer = referral is not None and referral.outcome != attribution.UNKNOWN
+    if is_newer or not replaced.referral_code:
+        return referral
+    click = Click(replaced.referral_code, network_key=replaced.network_key)
+    return referral_of(click, email=replaced.email)
+
+
 def click_named(request: HttpRequest, code: Any) -> Click | None:
     """Return the click that a program names by a referral code, else the cookie's."""
     return attribution.click_of(request, code=normalize_code(code) if isinstance(code, str) else "")

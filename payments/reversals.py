@@ -6,7 +6,6 @@ decisions, "refunds and disputes".
 """
 
 import logging
-from dataclasses import dataclass
 from uuid import UUID
 
 from django.conf import settings
@@ -19,45 +18,13 @@ from enrollments.models import Enrollment, EnrollmentEvent
 from maaledu.db import atomic, transition
 from notifications.alerts import alert_staff
 from payments import settlement
-from payments.models import Dispute, Payment, Refund
+from payments.models import Payment
+from payments.outcomes import PaymentOutcome, outcome_of
 
 logger = logging.getLogger(__name__)
 
 REFUNDED, DISPUTE_LOST = "refunded in full", "dispute lost"
 REINSTATED = "a refund failed, or was cancelled"
-
-
-@dataclass(frozen=True)
-class PaymentOutcome:
-    """What came of a payment: how much of it went back, in minor units, and its disputes."""
-
-    paid: int
-    refunded: int
-    is_disputed: bool
-    is_lost: bool
-    gives_coupon_back: bool
-
-    @property
-    def is_reversed(self) -> bool:
-        """A lost dispute is like a full refund: the bank has decided for the buyer."""
-        return self.is_lost or self.refunded >= self.paid
-
-    @property
-    def reversed_amount(self) -> int:
-        """How much of the sale counts as reversed, in minor units; it reverses the commission."""
-        return self.paid if self.is_reversed else self.refunded
-
-
-def outcome_of(payment: Payment) -> PaymentOutcome:
-    refunds = list(Refund.objects.filter(payment=payment, status=Refund.SUCCEEDED))
-    disputes = set(Dispute.objects.filter(payment=payment).values_list("status", flat=True))
-    return PaymentOutcome(
-        paid=payment.amount_received or 0,
-        refunded=sum(refund.amount for refund in refunds),
-        is_disputed=Dispute.OPEN in disputes,
-        is_lost=Dispute.LOST in disputes,
-        gives_coupon_back=any(refund.gives_coupon_back for refund in refunds),
-    )
 
 
 @atomic

@@ -7,6 +7,7 @@ from accounts.emails import MAX_EMAIL_LENGTH
 from accounts.forms import MAX_NAME_LENGTH, PersonForm
 from grants.codes import MAX_TYPED_LENGTH
 from payments.errors import InvalidCheckout
+from payments.orders import Buyer
 
 JSON_NAMES = {"accept_terms": "acceptTerms", "coupon": "couponCode"}
 
@@ -75,9 +76,14 @@ class CheckoutForm(PersonForm):
         ),
     )
     proof = ProofField()
+    shown = forms.CharField(required=False, max_length=40)
     accept_terms = forms.BooleanField(
         label="I accept the terms", error_messages={"required": "Please accept the terms."}
     )
+
+    def buyer(self) -> Buyer:
+        names = ("email", "name", "coupon", "shown")
+        return Buyer(**{name: self.cleaned_data[name] for name in names})
 
     def refusal(self) -> InvalidCheckout:
         """Return the form's errors as one refusal for JSON: joined, and by field."""

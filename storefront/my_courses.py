@@ -1,13 +1,17 @@
 """The courses of a person: purchases are found by the addresses that they have verified."""
 
 from typing import Any
+from uuid import UUID
 
 from allauth.account.models import EmailAddress
+from django.db.models import Q
 
 from accounts.models import User
 from enrollments.models import Enrollment
 from maaledu import paging
-from storefront.status import describe, latest_payment
+from payments.models import Payment
+from payments.outcomes import outcomes_of
+from storefront.status import describe
 
 HIDDEN = [Enrollment.CANCELLED, Enrollment.EXPIRED, Enrollment.FAILED]
 
@@ -20,13 +24,25 @@ def verified_emails(user: User) -> list[str]:
     return sorted({address.lower() for address in addresses})
 
 
+def _ended_with_money(emails: list[str]) -> list[UUID]:
+    """Return the enrollments that ended although money was received, or is on its way."""
+    received = Payment.objects.filter(
+        status__in=[Payment.PAID, Payment.PROCESSING],
+        enrollment__email__in=emails,
+        enrollment__status__in=HIDDEN,
+    )
+    return list(received.values_list("enrollment_id", flat=True))
+
+
 def courses_of(user: User, *, cursor: str) -> dict[str, Any]:
     """Return one page of a person's enrollments, each with its status, and the total they spent."""
     emails = verified_emails(user)
     mine = Enrollment.objects.filter(email__in=emails)
-    page = paging.paginate(mine.exclude(status__in=HIDDEN), cursor=cursor)
+    shown = ~Q(status__in=HIDDEN) | Q(pk__in=_ended_with_money(emails))
+    page = paging.paginate(mine.filter(shown), cursor=cursor)
+    outcomes = outcomes_of(page.rows)
     for enrollment in page.rows:
-        enrollment.view = describe(enrollment, latest_payment(enrollment))
+        enrollment.view = describe(enrollment, outcomes[enrollment.pk])
     return {
         "enrollments": page.rows,
         "next_cursor": page.next_cursor,

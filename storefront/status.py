@@ -8,13 +8,15 @@ from django.conf import settings
 from django.urls import reverse
 from django.utils import timezone
 
-from enrollments import coupons, lms_jobs
+from enrollments import lms_jobs
 from enrollments.models import Enrollment
 from lms_sync import breaker
 from lms_sync.models import SyncJob
 from maaledu.work.items import DEAD
-from payments import papers, settlement
+from payments import papers
 from payments.models import Payment
+from payments.outcomes import PaymentOutcome, outcomes_of
+from storefront import payment_words
 
 POLL_FAST, POLL_SLOW, POLL_SLOWEST = 2, 15, 60
 # The seconds between two requests of a page while the step it waits for is younger than this.
@@ -50,26 +52,28 @@ class StatusView:
     poll: bool = False
     poll_seconds: int = POLL_FAST
     papers: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
-def latest_payment(enrollment: Enrollment) -> Payment | None:
-    """Return the payment whose state the page describes: none but for a pending enrollment."""
-    if enrollment.status != Enrollment.PENDING:
-        return None
-    return enrollment.payments.order_by("-attempt").first()
+def describe(enrollment: Enrollment, outcomes: list[PaymentOutcome] | None = None) -> StatusView:
+    """Return the page's state, headline and steps.
+
+    `outcomes` is what came of the enrollment's payments, where the caller has it already.
+    """
+    if outcomes is None:
+        outcomes = outcomes_of([enrollment])[enrollment.pk]
+    if enrollment.status == Enrollment.PAID:
+        view = _paid(enrollment)
+    elif enrollment.status == Enrollment.PENDING:
+        view = _pending(enrollment, outcomes[0] if outcomes else None)
+    else:
+        view = _over(enrollment, outcomes[0] if outcomes else None)
+    notes = payment_words.notes(enrollment, outcomes)
+    return replace(view, notes=notes, papers=papers.kinds_of(enrollment))
 
 
-def describe(enrollment: Enrollment, payment: Payment | None = None) -> StatusView:
-    """Return the page's state, headline and steps; `payment` is the enrollment's latest one."""
-    if enrollment.status == Enrollment.PENDING:
-        return _pending(enrollment, payment)
-    is_paid = enrollment.status == Enrollment.PAID
-    view = _paid(enrollment) if is_paid else _over(enrollment)
-    return replace(view, papers=papers.kinds_of(enrollment))
-
-
-def _pending(enrollment: Enrollment, payment: Payment | None) -> StatusView:
-    if payment and payment.status == Payment.PROCESSING:
+def _pending(enrollment: Enrollment, outcome: PaymentOutcome | None) -> StatusView:
+    if outcome and outcome.state == Payment.PROCESSING:
         return StatusView(
             state="processing",
             headline="Your payment is on its way",
@@ -89,7 +93,7 @@ def _pending(enrollment: Enrollment, payment: Payment | None) -> StatusView:
             " already, you need not pay again."
         ),
         steps=_steps(CURRENT, TODO, TODO),
-        retry_url=payment.checkout_url if payment else "",
+        retry_url=outcome.payment.checkout_url if outcome else "",
         poll=True,
         poll_seconds=_pace(enrollment),
     )
@@ -224,62 +228,12 @@ def _retrying(enrollment: Enrollment, next_attempt_at: datetime | None) -> Statu
     )
 
 
-OVER = {
-    settlement.ASYNC_PAYMENT_FAILED: (
-        "Your payment did not go through",
-        (
-            "Your bank did not complete it, and nothing was charged. You can try again, with"
-            " another method if you like."
-        ),
-    ),
-    settlement.SESSION_EXPIRED: (
-        "The checkout has expired",
-        "It ended without a payment. Nothing was charged, and you can start again.",
-    ),
-    settlement.LEARNER_CANCELLED: (
-        "You left the checkout",
-        "Nothing was charged. You can come back whenever you like.",
-    ),
-    settlement.SUPERSEDED: (
-        "Another payment was used",
-        "An earlier payment for this course arrived after all, and you are enrolled by that one.",
-    ),
-    settlement.AMOUNT_MISMATCH: (
-        "We are looking into your payment",
-        (
-            "We received a payment that is not the one we asked for. Our team knows about it and"
-            " will write to you."
-        ),
-    ),
-    coupons.LMS_REFUSED: (
-        "Your course could not be set up",
-        (
-            "The learning platform did not accept the enrollment, so we cancelled it. You can use"
-            " your grant's coupon again, and retry."
-        ),
-    ),
-}
-OTHERWISE = (
-    "The payment could not be started",
-    "The payment service did not answer. Nothing was charged; please try again.",
-)
-
-
-def _over(enrollment: Enrollment) -> StatusView:
-    if enrollment.status == Enrollment.REFUNDED:
-        headline, detail = "Refunded", "This enrollment was refunded and has ended."
-    else:
-        headline, detail = OVER.get(enrollment.failure_code, OTHERWISE)
-    is_mismatch = enrollment.failure_code == settlement.AMOUNT_MISMATCH
-    is_final = (
-        is_mismatch
-        or enrollment.failure_code == settlement.SUPERSEDED
-        or enrollment.status == Enrollment.REFUNDED
-    )
+def _over(enrollment: Enrollment, outcome: PaymentOutcome | None) -> StatusView:
+    words = payment_words.of_ended(enrollment, outcome)
     return StatusView(
-        state="attention" if is_mismatch else enrollment.status,
-        headline=headline,
-        detail=detail,
-        retry_url="" if is_final else reverse("checkout", args=[enrollment.course_slug]),
+        state=words.state or enrollment.status,
+        headline=words.headline,
+        detail=words.detail,
+        retry_url=reverse("checkout", args=[enrollment.course_slug]) if words.may_retry else "",
         support_email=settings.SUPPORT_EMAIL,
     )

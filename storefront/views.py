@@ -26,11 +26,12 @@ from payments import checkout, checkout_sessions, orders, referrals
 from payments.errors import StripeRefused, StripeUnavailable
 from payments.models import Payment
 from payments.orders import Order
+from payments.outcomes import outcomes_of
 from storefront import my_courses
 from storefront.coupon_limits import count_coupon_check, proof_of
 from storefront.errors import EnrollmentNotFound
 from storefront.forms import CheckoutForm, CouponForm
-from storefront.status import describe, latest_payment
+from storefront.status import describe
 
 ASK_STRIPE_EVERY_SECONDS = 10
 MAX_TOKEN_LENGTH = 40
@@ -53,8 +54,8 @@ class CheckoutView(View):
             if not valid:
                 return self.page(request, slug, form, status=400, **_quoted(slug, data))
             with refusals.counted():
-                buyer = {name: data[name] for name in ("email", "name", "coupon")}
-                started = checkout.start(slug=slug, click=attribution.click_of(request), **buyer)
+                click = attribution.click_of(request)
+                started = checkout.start(slug, form.buyer(), click=click)
         except CourseNotFound:
             raise
         except CouponUnavailable as error:
@@ -108,7 +109,8 @@ def _checkout_context(
 ) -> dict[str, Any]:
     course = quote.course if quote else orders.course_on_sale(slug)
     price = quote.price if quote else undiscounted(course.price, course.currency)
-    return {"course": course, "form": form, "price": price, "quote": quote, **more}
+    shown = orders.shown_price(price)
+    return {"course": course, "form": form, "price": price, "shown": shown, "quote": quote, **more}
 
 
 @method_decorator(require_POST, name="dispatch")
@@ -159,7 +161,7 @@ def cancelled(request: HttpRequest, token: str) -> HttpResponse:
         checkout.cancel(enrollment)
     if enrollment.status == Enrollment.PAID:
         return redirect(enrollment)
-    context = {"enrollment": enrollment, "course_slug": enrollment.course_slug}
+    context = {"enrollment": enrollment, "view": describe(enrollment)}
     return render(request, "checkout/cancelled.html", context)
 
 
@@ -177,10 +179,12 @@ def enrollment_status(request: HttpRequest, token: str) -> HttpResponse:
 
 def _status(token: str) -> dict:
     enrollment = _enrollment(token)
-    payment = latest_payment(enrollment)
-    if payment and _ask_stripe(payment):
+    outcomes = outcomes_of([enrollment])[enrollment.pk]
+    is_waiting = enrollment.status == Enrollment.PENDING and bool(outcomes)
+    if is_waiting and _ask_stripe(outcomes[0].payment):
         enrollment.refresh_from_db()
-    return {"enrollment": enrollment, "view": describe(enrollment, payment)}
+        outcomes = outcomes_of([enrollment])[enrollment.pk]
+    return {"enrollment": enrollment, "view": describe(enrollment, outcomes)}
 
 
 def _ask_stripe(payment: Payment) -> bool:

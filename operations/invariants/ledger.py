@@ -12,7 +12,7 @@ from enrollments import fulfillment
 from enrollments.models import Enrollment
 from maaledu.money import share
 from operations.invariants.reading import BATCH, confirmed
-from payments import reversals
+from payments import outcomes
 
 LOOKS = 10
 Account = tuple[UUID, str]
@@ -165,7 +165,7 @@ def _miscredited(enrollment: Enrollment, commission: Commission | None) -> str:
     if payment is None:
         is_over = enrollment.status == Enrollment.REFUNDED and not commission.net
         return "" if is_over else "has a commission and no payment"
-    outcome = reversals.outcome_of(payment)
+    outcome = outcomes.outcome_of(payment)
     back = commissions.reversed_part(
         commission.amount, refunded=outcome.reversed_amount, paid=outcome.paid
     )

@@ -9,7 +9,7 @@ from enrollments import lms_jobs
 from enrollments.models import Enrollment
 from lms_sync.models import SyncJob
 from operations.invariants.reading import BATCH, confirmed
-from payments import reversals
+from payments import outcomes
 from payments.models import Dispute, Payment, Refund
 
 
@@ -52,7 +52,7 @@ def _is_reversed(enrollment: Enrollment) -> bool:
     """Return whether no payment pays for the enrollment; one set aside as a second one does not."""
     payments = [payment for payment in enrollment.payments.all() if payment.status == Payment.PAID]
     return bool(payments) and all(
-        reversals.outcome_of(payment).is_reversed for payment in payments if payment.is_fulfilling
+        outcomes.outcome_of(payment).is_reversed for payment in payments if payment.is_fulfilling
     )
 
 
@@ -76,4 +76,4 @@ def _paid_by_nothing() -> list[UUID]:
         for payment in touched
         if payment.is_fulfilling and payment.enrollment.status == Enrollment.PAID
     )
-    return [payment.enrollment_id for payment in paid if reversals.outcome_of(payment).is_reversed]
+    return [payment.enrollment_id for payment in paid if outcomes.outcome_of(payment).is_reversed]

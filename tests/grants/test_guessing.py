@@ -27,6 +27,7 @@ from grants import redemption
 from grants.codes import new_code
 from grants.models import Grant
 from payments import checkout
+from payments.orders import Buyer
 from tests.factories import make_course
 from tests.grants.make import HOLDER, make_coupon
 from tests.statements import statements
@@ -119,7 +120,7 @@ def test_an_address_that_is_made_up_does_not_count_anew(ask, forged: str) -> Non
 # --- no difference --------------------------------------------------------------------------------
 def as_used(course: Course) -> Grant:
     grant = make_coupon(course, percent=100)
-    checkout.start(slug=course.slug, email=HOLDER, coupon=grant.code)
+    checkout.start(course.slug, Buyer(HOLDER, coupon=grant.code))
     return grant
 
 

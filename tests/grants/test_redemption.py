@@ -247,9 +247,26 @@ def test_the_holder_gets_the_running_checkout_back(buyer: Client, sandbox: Sandb
     grant = make_coupon()
     first, second = post(buyer, grant), post(Client(), grant)
     assert first["Location"] == second["Location"]
-    without = post(Client(), grant, coupon="")
-    assert without["Location"] == first["Location"]
     assert (Enrollment.objects.count(), len(sandbox.sessions())) == (1, 1)
+
+
+def test_a_checkout_without_the_coupon_replaces_the_one_with_it(
+    buyer: Client, sandbox: Sandbox
+) -> None:
+    """Decisions, "a running checkout": the page without the coupon shows the full price."""
+    grant = make_coupon()
+    post(buyer, grant)
+    assert post(Client(), grant, coupon="").status_code == 302
+    assert sorted(Enrollment.objects.values_list("status", "amount", "grant_id")) == [
+        ("cancelled", 24950, grant.pk),
+        ("pending", 49900, None),
+    ]
+    assert sorted((s["status"], s["amount_total"]) for s in sandbox.sessions()) == [
+        ("expired", 24950),
+        ("open", 49900),
+    ]
+    grant.refresh_from_db()
+    assert (grant.status, grant.enrollment_id) == ("approved", None)
 
 
 def test_a_coupon_entered_later_replaces_the_checkout_at_full_price(

@@ -19,6 +19,7 @@ from affiliates.models import (
     ReferralDay,
     ReferralVisit,
 )
+from courses.models import Course
 from enrollments import fulfillment
 from enrollments.models import Enrollment
 from enrollments.provisioning import LMS_JOBS
@@ -229,23 +230,71 @@ def test_a_program_may_name_the_code_and_anything_else_is_ignored(sandbox: Sandb
     assert Enrollment.objects.get(email="b@example.com").affiliate_id == other.pk
 
 
-def test_a_resumed_checkout_keeps_its_first_referral(sandbox: Sandbox):
-    first, second, course = make_affiliate(), make_affiliate(), make_course()
+def test_the_last_click_before_the_payment_is_credited(sandbox: Sandbox):
+    """Decisions, "last click": the referral that the page shows is the one that is credited."""
+    first, second, course = make_affiliate(), make_affiliate(name="Bob"), make_course()
     client = came_by(first)
     check_out(client, course)
     client.get(f"/?ref={second.code}")
+    assert "Referred by <strong>Bob" in client.get(f"/checkout/{course.slug}/").text
     check_out(client, course)
-    assert Enrollment.objects.get().affiliate_id == first.pk
-    assert list(
-        ReferralDay.objects.filter(checkouts__gt=0).values_list("affiliate_id", "checkouts")
-    ) == [(first.pk, 1)]
+    ended, running = Enrollment.objects.order_by("created_at")
+    assert (ended.status, ended.affiliate_id) == ("cancelled", first.pk)
+    assert (running.status, running.affiliate_id) == ("pending", second.pk)
+    old, new = sorted(sandbox.sessions(), key=lambda session: session["status"], reverse=True)
+    assert (old["status"], new["status"]) == ("open", "expired")
+    assert old["metadata"]["referral_code"] == second.code
+    sandbox.pay(old["id"])
+    deliver_events(sandbox)
+    assert [entry.affiliate_id for entry in LedgerEntry.objects.all()] == [second.pk]
 
 
-def test_a_checkout_that_began_without_a_link_stays_without_one(sandbox: Sandbox):
+def test_a_checkout_that_began_without_a_link_is_credited_to_the_click_that_came_after(
+    sandbox: Sandbox,
+):
     affiliate, course = make_affiliate(), make_course()
     check_out(visitor(), course)
     check_out(came_by(affiliate), course)
-    assert facts(Enrollment.objects.get())[0] is None
+    assert [each.affiliate_id for each in Enrollment.objects.filter(status="pending")] == [
+        affiliate.pk
+    ]
+
+
+def test_who_comes_back_without_a_link_keeps_the_checkout_and_its_referral(sandbox: Sandbox):
+    affiliate, course = make_affiliate(), make_course()
+    check_out(came_by(affiliate), course)
+    check_out(visitor(), course)
+    assert Enrollment.objects.get().affiliate_id == affiliate.pk
+    assert len(sandbox.sessions()) == 1
+
+
+def test_a_checkout_replaced_for_its_price_keeps_the_click_of_before(sandbox: Sandbox):
+    affiliate, course = make_affiliate(), make_course(price=49900)
+    check_out(came_by(affiliate), course)
+    Course.objects.update(price=29900)
+    check_out(visitor(), course)
+    running = Enrollment.objects.get(status="pending")
+    assert (running.affiliate_id, running.commission_base) == (affiliate.pk, 29900)
+
+
+def test_a_click_on_a_link_of_their_own_credits_nobody_afterwards(sandbox: Sandbox):
+    """The page says that it is their own link: the one clicked before earns nothing either."""
+    other, own, course = make_affiliate(), make_affiliate(email=BUYER), make_course()
+    check_out(came_by(other), course)
+    check_out(came_by(own), course)
+    running = Enrollment.objects.get(status="pending")
+    assert (running.affiliate_id, running.referral_outcome) == (None, "self")
+
+
+@pytest.mark.parametrize("end", [memberships.suspend], ids=["suspended"])
+def test_who_comes_back_when_the_affiliate_has_ended_credits_nobody(sandbox: Sandbox, end):
+    affiliate, course = make_affiliate(), make_course()
+    client = came_by(affiliate)
+    check_out(client, course)
+    end(affiliate, by="tests", reason="test")
+    assert "Referred by" not in client.get(f"/checkout/{course.slug}/").text
+    check_out(client, course)
+    assert Enrollment.objects.get(status="pending").affiliate_id is None
 
 
 def test_the_rate_is_the_one_at_checkout(sandbox: Sandbox):

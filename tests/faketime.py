@@ -21,6 +21,9 @@ PLACES = ("/usr/lib/*/faketime", "/usr/lib/faketime")
 # Not libfaketimeMT.so.1: a process that forks while another of its threads looks at the clock gets
 # a child that hangs on that library's lock.
 LIBRARY = "libfaketime.so.1"
+# How long a thread of Python waits for its lock. The library mistakes the end of that wait for a
+# moment of the wall clock, long past, and without this every waiting thread burns a processor.
+GIL_MS = "5"
 SHARED = Path("/dev/shm")
 LEFT_BEHIND = re.compile(r"(?:sem\.)?faketime_(?:sem|shm)_(\d+)")
 
@@ -42,6 +45,7 @@ class Clock:
             "PYTHONPATH": os.pathsep.join([str(PRELOADED), *([given] if given else [])]),
             "FAKETIME_TIMESTAMP_FILE": str(self._file),
             "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_WAIT_MS": GIL_MS,
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             "NO_FAKE_STAT": "1",
         }

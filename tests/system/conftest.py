@@ -135,7 +135,7 @@ def timed_sandbox(timed_sandbox_process: Sandbox) -> Sandbox:
     return timed_sandbox_process
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def timed_shop_processes(
     system_env: dict[str, str],
     clock: Clock,
@@ -156,11 +156,14 @@ def timed_shop_processes(
 
 
 @pytest.fixture
-def timed_shop(timed_shop_processes: Shop, timed_sandbox: Sandbox, db: None) -> Iterator[Shop]:
+def timed_shop(
+    timed_shop_processes: Shop, timed_sandbox: Sandbox, shop_processes: Shop, db: None
+) -> Iterator[Shop]:
     """The shop whose processes and sandbox take the time from `clock`; nothing sold yet. What asks
     for the time runs as a command of this shop, `timed_shop.manage("nightly")`: this process keeps
-    the real one.
+    the real one. No process with another time works on the database meanwhile.
     """
+    shop_processes.close()
     yield timed_shop_processes.open()
     timed_shop_processes.manage("verify_invariants")
 

@@ -1,5 +1,6 @@
 """The e-mails about an enrollment: access is there, or access has ended. Each is sent once."""
 
+from datetime import datetime
 from typing import Any
 
 from enrollments.models import Enrollment
@@ -15,6 +16,7 @@ CONFIRMATIONS = {
 }
 CONFIRMATION_KINDS = [PURCHASE_CONFIRMATION, *CONFIRMATIONS.values()]
 ENROLLMENT_ENDED = "enrollment_ended"
+PAYMENT_RECEIVED = "payment_received"
 
 
 def stage_confirmation(enrollment: Enrollment) -> bool:
@@ -37,12 +39,30 @@ def confirmation_context(enrollment: Enrollment) -> dict[str, Any]:
     return {
         **purchase_context(enrollment),
         "list_price": str(Money(enrollment.list_price, enrollment.currency)),
-        "purchased_on": f"{paid_at:%B} {paid_at.day}, {paid_at.year}",
+        "purchased_on": long_date(paid_at),
         "course_link": enrollment.course_link,
         "is_free": enrollment.kind in Enrollment.UNPAID_KINDS,
         "saving": str(saving),
         "percent": enrollment.discount_percent,
     }
+
+
+def long_date(moment: datetime) -> str:
+    return f"{moment:%B} {moment.day}, {moment.year}"
+
+
+def received_key(enrollment: Enrollment) -> str:
+    return f"{PAYMENT_RECEIVED}:{enrollment.pk}"
+
+
+def stage_payment_received(enrollment: Enrollment) -> bool:
+    """Stage the one message that the payment is here and access follows; return if this did."""
+    return outgoing.stage(
+        kind=PAYMENT_RECEIVED,
+        to=enrollment.email,
+        dedupe_key=received_key(enrollment),
+        context=purchase_context(enrollment),
+    )
 
 
 def stage_enrollment_ended(enrollment: Enrollment) -> bool:

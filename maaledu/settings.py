@@ -321,6 +321,9 @@ STRIPE_SIGNATURE_TOLERANCE = timedelta(seconds=300)
 # How long after the session's end the sweep asks Stripe about an unpaid enrollment.
 PENDING_GRACE = timedelta(minutes=2)
 
+# After how many minutes a paid enrollment without access gets an e-mail that it follows; 0: none.
+PAID_WITHOUT_ACCESS_MAIL_AFTER = _number("PAID_WITHOUT_ACCESS_MAIL_AFTER", 10, least=0)
+
 # --- LMS ------------------------------------------------------------------------------------------
 FRAPPE_LMS_BASE_URL = env.str(
     "FRAPPE_LMS_BASE_URL", default="" if PRODUCTION else "http://127.0.0.1:8701/lms"

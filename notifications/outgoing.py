@@ -81,6 +81,8 @@ SAFE_DEFAULTS = {
     "is_whole": False,
     "is_over": False,
     "is_reinstated": True,
+    "retry_link": "",
+    "refunded_on": "",
 }
 
 

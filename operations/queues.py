@@ -10,7 +10,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from affiliates import ledger, visits
-from enrollments import lms_jobs
+from enrollments import late_access, lms_jobs
 from enrollments.provisioning import LMS_JOBS
 from grants import redemption, refusals, reminders
 from lms_sync import breaker, locks
@@ -33,6 +33,7 @@ CHORES: dict[str, Callable[[], object]] = {
     "ending enrollments without a payment": overdue.end_orphans,
     "asking about delayed payments": overdue.ask_about_processing,
     "giving paid enrollments their jobs": lms_jobs.repair_jobs,
+    "mailing buyers without access": late_access.mail_buyers_without_access,
     "expiring coupons": redemption.expire_overdue,
     "reminding holders of coupons": reminders.send_reminders,
     "deleting surplus refused codes": refusals.forget_surplus,

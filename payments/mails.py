@@ -1,15 +1,53 @@
-"""The e-mail about a refund: one for each refund that succeeded."""
+"""The e-mails about a payment: a bank's debit on its way or refused, and each refund that was made.
+
+Each is sent once.
+"""
 
 from typing import cast
 from uuid import UUID
 
-from enrollments.mails import purchase_context
+from django.conf import settings
+from django.urls import reverse
+from django.utils import timezone
+
+from enrollments.mails import long_date, purchase_context
 from enrollments.models import Enrollment
+from grants.models import Grant
 from maaledu.money import Money
 from notifications import outgoing
 from payments.models import Payment, Refund
 
 REFUND_MADE = "refund_made"
+PAYMENT_PROCESSING = "payment_processing"
+PAYMENT_FAILED = "payment_failed"
+
+
+def stage_processing(payment: Payment) -> bool:
+    """Stage the e-mail that the bank takes days; return whether this call did."""
+    return outgoing.stage(
+        kind=PAYMENT_PROCESSING,
+        to=payment.enrollment.email,
+        dedupe_key=f"{PAYMENT_PROCESSING}:{payment.pk}",
+        context=purchase_context(payment.enrollment),
+    )
+
+
+def stage_failed(payment: Payment) -> bool:
+    """Stage the e-mail that the bank refused, with the way to try again; return as above."""
+    enrollment = payment.enrollment
+    return outgoing.stage(
+        kind=PAYMENT_FAILED,
+        to=enrollment.email,
+        dedupe_key=f"{PAYMENT_FAILED}:{payment.pk}",
+        context={**purchase_context(enrollment), "retry_link": _retry_link(enrollment)},
+    )
+
+
+def _retry_link(enrollment: Enrollment) -> str:
+    """Return the address of a new checkout, with the coupon of the grant that this one used."""
+    link = settings.SITE_URL + reverse("checkout", args=[enrollment.course_slug])
+    grant = Grant.objects.filter(pk=enrollment.grant_id).first() if enrollment.grant_id else None
+    return f"{link}?grant={grant.token}" if grant else link
 
 
 def stage_refund(refund: Refund) -> bool:
@@ -19,6 +57,7 @@ def stage_refund(refund: Refund) -> bool:
     context = {
         **purchase_context(enrollment),
         "amount": str(Money(refund.amount, refund.currency)),
+        "refunded_on": long_date(timezone.now()),
         "is_whole": refund.amount == payment.amount_received,
         "is_over": payment.is_fulfilling and enrollment.status == Enrollment.REFUNDED,
     }

@@ -19,7 +19,7 @@ from grants import redemption
 from maaledu.db import atomic, transition
 from maaledu.storable import LARGEST
 from notifications.alerts import alert_staff
-from payments import gateway
+from payments import gateway, mails
 from payments.models import Payment
 
 logger = logging.getLogger(__name__)
@@ -29,6 +29,7 @@ SESSION_EXPIRED = "SESSION_EXPIRED"
 LEARNER_CANCELLED = "LEARNER_CANCELLED"
 AMOUNT_MISMATCH = "AMOUNT_MISMATCH"
 SUPERSEDED = "SUPERSEDED"
+REFUSED_BY_BANK = ("requires_payment_method", "canceled")
 ENDINGS = {
     Payment.FAILED: Enrollment.FAILED,
     Payment.EXPIRED: Enrollment.EXPIRED,
@@ -65,7 +66,10 @@ def apply_session(
         return False
     if _is_refused_by_bank(session):
         return end(payment, Payment.FAILED, code=ASYNC_PAYMENT_FAILED, actor=actor)
-    return transition(payment, Payment.PROCESSING)
+    is_new = transition(payment, Payment.PROCESSING)
+    if is_new:
+        mails.stage_processing(payment)
+    return is_new
 
 
 def _is_refused_by_bank(session: dict[str, Any]) -> bool:
@@ -74,10 +78,7 @@ def _is_refused_by_bank(session: dict[str, Any]) -> bool:
     Only a session that was retrieved has the intent itself; an event has its id.
     """
     intent = session.get("payment_intent")
-    return isinstance(intent, dict) and intent.get("status") in (
-        "requires_payment_method",
-        "canceled",
-    )
+    return isinstance(intent, dict) and intent.get("status") in REFUSED_BY_BANK
 
 
 @atomic
@@ -105,6 +106,8 @@ def _end_enrollment(payment: Payment, code: str, actor: str) -> None:
             "checkout ended",
             extra={"enrollment": str(enrollment.pk), "outcome": payment.status, "code": code},
         )
+        if code == ASYNC_PAYMENT_FAILED:
+            mails.stage_failed(payment)
 
 
 def _flag_as_late(payment: Payment) -> bool:

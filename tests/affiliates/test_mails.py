@@ -34,6 +34,9 @@ KINDS = [
     "affiliate_payout",
     "refund_made",
     "enrollment_ended",
+    "payment_processing",
+    "payment_failed",
+    "payment_received",
 ]
 PARTNER = {
     "customer_name": "Ada's club & Co",
@@ -65,8 +68,10 @@ LEARNER = {
     "is_whole": True,
     "is_over": True,
     "status_link": "https://shop.example/enrollments/x/",
+    "retry_link": "https://shop.example/checkout/data/",
+    "refunded_on": "November 28, 2026",
 }
-CONTEXTS = dict(zip(KINDS, [PARTNER, PARTNER, PARTNER, PAYOUT, LEARNER, LEARNER], strict=True))
+CONTEXTS = dict(zip(KINDS, [PARTNER] * 3 + [PAYOUT] + [LEARNER] * 5, strict=True))
 
 
 def composed(kind: str, context: dict[str, Any] | None = None) -> tuple[str, str, str]:
@@ -204,7 +209,8 @@ def test_a_refund_says_how_much_and_what_becomes_of_the_place(changes, says, kee
     subject, text, html = composed("refund_made", {**LEARNER, **changes})
     assert subject == "$249.50 is on its way back to you: Data & Analysis"
     for part in (text, plain(html)):
-        assert all(words in part for words in [*says, "$249.50"])
+        named = ("$249.50", "November 28, 2026", "5 to 10 working days")
+        assert all(words in part for words in [*says, *named])
         assert not any(words in part for words in keeps_quiet)
 
 

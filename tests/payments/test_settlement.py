@@ -47,12 +47,13 @@ MAKERS: dict[str, Callable[[Payment], dict[str, Any]]] = {
     "X": expired,
     "M": lambda payment: completed(payment, amount_total=1),
 }
+PASSING = {"payment_processing": "processing", "payment_failed": "failed"}
 # enrollment, payment, review reason, failure code, jobs, messages
 PAID = ("paid", "paid", "", "", 1, ["purchase_confirmation"])
 LATE = ("paid", "paid", "late", "", 1, ["purchase_confirmation"])
-FAILED = ("failed", "failed", "", "ASYNC_PAYMENT_FAILED", 0, [])
+FAILED = ("failed", "failed", "", "ASYNC_PAYMENT_FAILED", 0, ["payment_failed"])
 EXPIRED = ("expired", "expired", "", "SESSION_EXPIRED", 0, [])
-PROCESSING = ("pending", "processing", "", "", 0, [])
+PROCESSING = ("pending", "processing", "", "", 0, ["payment_processing"])
 MISMATCH = ("failed", "paid", "amount_mismatch", "AMOUNT_MISMATCH", 0, ["staff_alert"])
 # Every set of up to three kinds of events about one session; those with another amount (M) beside
 # those that go with it.
@@ -71,14 +72,17 @@ ENDS = {
 
 def end_of(payment: Payment) -> tuple:
     """Everything about a purchase that must not depend on the order of events, its messages among
-    it.
+    it. What was said of a state that has passed since depends on the order, and does not count.
     """
     payment.refresh_from_db()
     enrollment = Enrollment.objects.get(pk=payment.enrollment_id)
     jobs = SyncJob.objects.filter(dedupe_key=f"enroll:{enrollment.pk}").count()
     keys = (str(payment.pk), str(enrollment.pk))
     mails = sorted(
-        mail.kind for mail in Email.objects.all() if any(key in mail.dedupe_key for key in keys)
+        mail.kind
+        for mail in Email.objects.all()
+        if any(key in mail.dedupe_key for key in keys)
+        and PASSING.get(mail.kind, payment.status) == payment.status
     )
     return (
         enrollment.status,

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db.models import Count, QuerySet
 from django.utils import timezone
 
+from courses.models import Course
 from enrollments.models import Enrollment, EnrollmentEvent
 from operations.invariants.reading import BATCH, GRACE
 from payments.models import Payment
@@ -58,6 +59,27 @@ def check_paid_is_paid_for() -> list[str]:
                 f" {expected}, or by another amount"
             )
     return found
+
+
+def check_amounts_are_as_asked() -> list[str]:
+    """I7: a payment asks for its enrollment's amount, and received it unless set aside for that."""
+    found = []
+    for p in Payment.objects.select_related("enrollment").order_by().iterator(BATCH):
+        asked = (p.amount, p.currency)
+        if asked != (p.enrollment.amount, p.enrollment.currency):
+            found.append(f"payment {p.pk} asks for {p.amount} {p.currency}, not its enrollment's")
+        is_exact = p.status != Payment.PAID or asked == (p.amount_received, p.currency_received)
+        if not is_exact and p.review_reason != Payment.AMOUNT_MISMATCH:
+            found.append(f"payment {p.pk} asked for {p.amount} {p.currency} and received another")
+    return found
+
+
+def check_courses_exist() -> list[str]:
+    """R036: the course that an enrollment was bought for is never deleted."""
+    courses = set(Course.objects.order_by().values_list("pk", flat=True))
+    named = Enrollment.objects.order_by().values_list("course_id", flat=True).distinct()
+    gone = [pk for pk in named if pk not in courses]
+    return [f"course {pk} was deleted, and enrollments point to it" for pk in gone]
 
 
 def check_received_is_fulfilled() -> list[str]:

@@ -1,6 +1,7 @@
 """What must hold of the three queues: leases, attempts, dead letters and dead events."""
 
 from collections import Counter
+from datetime import timedelta
 
 from django.db.models import F, Model
 from django.utils import timezone
@@ -10,6 +11,8 @@ from maaledu.work.items import DEAD, DONE, RUNNING
 from notifications.models import Email
 from operations.invariants.reading import GRACE
 from payments.models import StripeEvent
+
+LONGEST_WAIT = timedelta(days=3)
 
 
 def check_queues() -> list[str]:
@@ -58,6 +61,18 @@ def check_dead_events() -> list[str]:
     return [
         f"event {event_id} ({kind}) is dead and was not applied: {error}"
         for event_id, kind, error in dead
+    ]
+
+
+def check_events_are_applied() -> list[str]:
+    """R129: no event of Stripe's waits for three days, after which Stripe sends it no more."""
+    limit_at = timezone.now() - LONGEST_WAIT
+    waiting = StripeEvent.objects.unfinished().filter(created_at__lt=limit_at)
+    return [
+        f"event {event_id} ({kind}) waits since {created_at:%Y-%m-%d %H:%M}: {error}"
+        for event_id, kind, created_at, error in waiting.values_list(
+            "event_id", "type", "created_at", "last_error"
+        )
     ]
 
 

@@ -13,6 +13,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from courses.models import Course
 from enrollments import mails
 from enrollments.models import Enrollment, EnrollmentEvent
 from grants.models import Grant, Program
@@ -32,7 +33,9 @@ from operations.invariants.coupons import (
     check_coupon_is_not_stuck,
 )
 from operations.invariants.enrollments import (
+    check_amounts_are_as_asked,
     check_audit,
+    check_courses_exist,
     check_one_live_enrollment,
     check_one_open_payment,
     check_paid_is_paid_for,
@@ -43,6 +46,7 @@ from operations.invariants.work import (
     check_attempts,
     check_dead_events,
     check_dead_letters,
+    check_events_are_applied,
     check_events_once,
     check_queues,
 )
@@ -128,6 +132,28 @@ def pending_for_ever(enrollment: Enrollment) -> None:
     Enrollment.objects.filter(pk=other.pk).update(created_at=timezone.now() - LONG_AGO)
 
 
+def amount_asked_changed(enrollment: Enrollment) -> None:
+    enrollment.payments.update(amount=1)
+
+
+def currency_asked_changed(enrollment: Enrollment) -> None:
+    enrollment.payments.update(currency="eur")
+
+
+def amount_of_an_open_payment_changed(enrollment: Enrollment) -> None:
+    other, _ = make_pending()
+    other.payments.update(amount=1)
+
+
+def amount_received_changed(enrollment: Enrollment) -> None:
+    enrollment.payments.update(amount_received=1)
+
+
+def event_waiting(enrollment: Enrollment) -> None:
+    waits_since = timezone.now() - timedelta(days=3, minutes=1)
+    StripeEvent.objects.update(status="pending", created_at=waits_since)
+
+
 def trail_cut(enrollment: Enrollment) -> None:
     EnrollmentEvent.objects.update(to_status="expired")
 
@@ -170,6 +196,11 @@ DAMAGES: dict[Callable[[Enrollment], None], Callable[[], list[str]]] = {
     running_without_lease: check_queues,
     dead_in_silence: check_dead_letters,
     event_dead: check_dead_events,
+    amount_asked_changed: check_amounts_are_as_asked,
+    currency_asked_changed: check_amounts_are_as_asked,
+    amount_of_an_open_payment_changed: check_amounts_are_as_asked,
+    amount_received_changed: check_amounts_are_as_asked,
+    event_waiting: check_events_are_applied,
     pending_for_ever: check_pending_ends,
     trail_cut: check_audit,
     event_without_outcome: check_events_once,
@@ -180,7 +211,7 @@ DAMAGES: dict[Callable[[Enrollment], None], Callable[[], list[str]]] = {
 }
 # What a unique constraint keeps out of the database is damaged with the constraint gone, in the
 # next test.
-BY_CONSTRAINT = {check_one_live_enrollment, check_one_open_payment}
+BY_CONSTRAINT = {check_one_live_enrollment, check_one_open_payment, check_courses_exist}
 
 
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
@@ -193,6 +224,29 @@ def test_damage_is_named_by_the_check_that_guards_it(
     assert check() != []
     assert any(line.startswith(check.__name__) for line in invariants.verify())
     assert check in worth_asking()
+
+
+@pytest.mark.engines("sqlite")  # where keys can be left unchecked for a moment
+def test_a_course_that_was_deleted_below_its_enrollments_is_named(client: Client) -> None:
+    enrollment = bought(client)
+    course = enrollment.course_id
+    enrollment.course.refresh_from_db()
+    with connection.constraint_checks_disabled():
+        try:
+            Course.objects.filter(pk=course)._raw_delete(using="default")
+            assert check_courses_exist() == [
+                f"course {course} was deleted, and enrollments point to it"
+            ]
+        finally:
+            enrollment.course.save(force_insert=True)
+    assert check_courses_exist() == []
+
+
+def test_an_event_that_waits_for_less_than_three_days_is_not_named(client: Client) -> None:
+    bought(client)
+    since = timezone.now() - timedelta(days=3) + timedelta(minutes=1)
+    StripeEvent.objects.update(status="pending", created_at=since)
+    assert check_events_are_applied() == []
 
 
 def test_every_check_is_shown_to_have_teeth() -> None:

@@ -1,4 +1,4 @@
-"""Payments and Stripe's events, as staff see them."""
+"""Payments, Stripe's events, and how both agree with Stripe, as staff see them."""
 
 from django.contrib import admin
 from unfold.decorators import display
@@ -6,10 +6,10 @@ from unfold.decorators import display
 from enrollments.models import Enrollment
 from maaledu.money import Money
 from office import refund_decision, refunds
-from office.base import QueueAdmin, ReadOnlyInline
+from office.base import QueueAdmin, ReadOnlyAdmin, ReadOnlyInline
 from office.decisions import Decision
 from office.papers import PapersAdmin
-from payments.models import Payment, StripeEvent
+from payments.models import Payment, Reconciliation, StripeEvent, WebhookProblem
 from payments.outcomes import outcome_of
 
 PAYMENT_COLORS = {
@@ -85,6 +85,34 @@ class PaymentAdmin(PapersAdmin):
 @admin.register(StripeEvent)
 class StripeEventAdmin(QueueAdmin):
     list_display = ("created_at", "type", "event_id", "state", "outcome", "attempts", "last_error")
-    list_filter = ("status", "type", "outcome", "livemode")
+    list_filter = ("status", "type", "outcome", "livemode", "is_fetched")
     search_fields = ("event_id", "session_id", "type")
     exclude = ("claim_token",)
+
+
+@admin.register(WebhookProblem)
+class WebhookProblemAdmin(ReadOnlyAdmin):
+    """Why events do not reach us, as their deliveries showed it; the latest is on top."""
+
+    list_display = ("last_at", "kind", "detail", "explanation", "first_at")
+    list_filter = ("kind",)
+    search_fields = ("detail", "explanation")
+    ordering = ("-last_at",)
+
+
+@admin.register(Reconciliation)
+class ReconciliationAdmin(ReadOnlyAdmin):
+    """The last comparison of each kind of object with Stripe."""
+
+    list_display = (
+        "kind",
+        "started_at",
+        "finished_at",
+        "looked_at",
+        "agreed",
+        "mended",
+        "unmended",
+        "failure",
+    )
+    search_fields = ("kind",)
+    ordering = ("-started_at",)

@@ -64,6 +64,19 @@ def record(payload: dict[str, Any], *, reported_at: Any, actor: str) -> bool:
     return is_new or moved
 
 
+def agrees(dispute: Dispute, payload: dict[str, Any]) -> bool:
+    """Whether the row has its sale, and says already what Stripe's dispute object says."""
+    latest = _latest(payload, reported_at=None)
+    to = STATUSES.get(payload["status"], dispute.status)
+    is_late_win = (dispute.status, to) == (Dispute.LOST, Dispute.WON)
+    return (
+        dispute.payment_id is not None
+        and dispute.stripe_status == latest["stripe_status"]
+        and dispute.evidence_due_by == latest["evidence_due_by"]
+        and (dispute.status == to or is_late_win)
+    )
+
+
 def _latest(payload: dict[str, Any], reported_at: Any) -> dict[str, Any]:
     details = payload.get("evidence_details")
     due_by = details.get("due_by") if isinstance(details, dict) else None

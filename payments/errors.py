@@ -52,6 +52,7 @@ class StripeUnavailable(AppError):
     message = "The payment service is unavailable."
     http_status = 503
     retryable = True
+    consumes_attempt = False
 
 
 class StripeRefused(AppError):
@@ -105,3 +106,8 @@ class InvalidEvent(AppError):
     code = "INVALID_EVENT"
     message = "This is not an event that Stripe would send."
     http_status = 400
+
+
+class ReconciliationIncomplete(AppError):
+    code = "RECONCILIATION_INCOMPLETE"
+    message = "Stripe was not asked about everything."

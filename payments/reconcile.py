@@ -1,70 +1,215 @@
-"""What no event reported: Stripe is asked, never guessed at.
+"""Make what we say agree with what Stripe holds, whichever events were lost.
+
+Stripe is asked, never guessed at, and what differs is mended by the functions that the events call.
+One page of at most 100 objects is in memory at a time. After each page the row of its kind says how
+far the run has come, and a run that was cut off is gone on with.
 
 Source: contracts/reliability, I16.
 """
 
 import logging
-from collections.abc import Iterable, Iterator
-from datetime import timedelta
-from functools import partial
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
 
-from maaledu.rows import for_each_row
-from payments import disputes, gateway, refunds, settlement, webhooks
-from payments.models import Payment
+from maaledu.errors import AppError
+from maaledu.work.items import summary
+from notifications.alerts import alert_staff
+from payments import comparisons, reversal_comparisons, webhook_problems
+from payments.comparisons import AGREED, MENDED, NOT_OURS, UNMENDED, Finding, Kind, Known
+from payments.errors import (
+    ReconciliationIncomplete,
+    StripeRefused,
+    StripeSessionUnknown,
+    StripeUnavailable,
+)
+from payments.models import Reconciliation
 
 logger = logging.getLogger(__name__)
 
-RECONCILIATION = "reconciliation"
+USUAL = timedelta(days=30)  # as long as Stripe keeps its events
+LONGEST = timedelta(days=1000)
+CLOCKS_DIFFER_BY = timedelta(hours=1)
+MOST_UNANSWERED = 3
+# Sales come before what takes them back.
+KINDS = (*comparisons.KINDS, *reversal_comparisons.KINDS)
 
 
-def settle_missed_sessions(*, since: timedelta) -> int:
-    """Settle the sessions completed at Stripe since then that no event reported; return how many.
+@dataclass
+class Run:
+    """One kind on its way: what is written down of it, and how many answers in a row are missing.
 
-    Raises StripeUnavailable, StripeRefused, and RowsFailed in the end, when one of them could not
-    be settled.
+    A dry run changes nothing, and writes nothing down.
     """
-    found = gateway.completed_sessions(since=timezone.now() - since)
-    return for_each_row(found, _settle_missed)
+
+    kind: Kind
+    progress: Reconciliation
+    is_dry: bool
+    unanswered: int = 0
+
+    def save(self) -> None:
+        if not self.is_dry:
+            self.progress.updated_at = timezone.now()
+            self.progress.save()
 
 
-def _settle_missed(session: dict[str, Any]) -> bool:
-    payment = webhooks.payment_of(session)
-    if payment is None or not settlement.settle_session(payment, session, actor=RECONCILIATION):
-        return False
-    logger.warning("a payment was found by reconciliation", extra={"payment": str(payment.pk)})
-    return True
+def reconcile(*, since: timedelta = USUAL, is_dry: bool = False) -> list[Reconciliation]:
+    """Compare each kind of object with Stripe, mend what differs, and return what was found.
 
-
-def record_missed_refunds(*, since: timedelta) -> int:
-    """Record Stripe's refunds since then that no event reported; return how many were new.
-
-    Raises as `settle_missed_sessions` does.
+    A kind that is cut off by an outage or a refusal says so in its `failure`, and stops no other.
     """
-    found = gateway.recent_refunds(since=timezone.now() - since)
-    ours = _ours(found, refunds.REQUIRED_TEXTS)
-    return for_each_row(ours, partial(refunds.record, actor=RECONCILIATION))
+    return [_run(kind, timezone.now() - max(since, kind.least_days_back), is_dry) for kind in KINDS]
 
 
-def record_missed_disputes(*, since: timedelta) -> int:
-    """Record Stripe's disputes since then that no event reported; return how many were new.
+def _run(kind: Kind, since: datetime, is_dry: bool) -> Reconciliation:  # noqa: FBT001
+    progress, resumed = _start(kind, since, is_dry)
+    run = Run(kind, progress, is_dry)
+    try:
+        _walk(run)
+        if resumed and kind.is_listed_by_stripe:
+            _walk_what_is_newer(run, since)
+    except (StripeUnavailable, StripeRefused) as error:
+        logger.warning("reconciliation cut off", extra={"kind": kind.name, "code": error.code})
+        progress.failure = summary(error)[:300]
+    else:
+        progress.finished_at = timezone.now()
+    run.save()
+    return progress
 
-    Raises as `settle_missed_sessions` does.
+
+def _start(kind: Kind, since: datetime, is_dry: bool) -> tuple[Reconciliation, bool]:  # noqa: FBT001
+    """Return the row to write the run down in, and whether it goes on with one that was cut off."""
+    fresh = Reconciliation(kind=kind.name, since=since)
+    if is_dry:
+        return fresh, False
+    known = Reconciliation.objects.filter(kind=kind.name).first()
+    if known and known.may_resume(timezone.now()):
+        known.failure = ""
+        return known, True
+    if known:
+        fresh.pk = known.pk
+        fresh._state.adding = False
+    return fresh, False
+
+
+def _walk(run: Run) -> None:
+    """Compare page after page, from where the run stands to the end."""
+    while True:
+        page = _page(run)
+        known = run.kind.known(page.objects)
+        for each in page.objects:
+            _count(run.progress, each, _compare(run, each, known))
+        run.progress.after = page.cursor
+        run.save()
+        if not page.cursor:
+            return
+
+
+def _walk_what_is_newer(run: Run, since: datetime) -> None:
+    """Compare what was made after the run began that was cut off: lists begin with the newest."""
+    progress = run.progress
+    began = progress.started_at - CLOCKS_DIFFER_BY
+    progress.since = began if progress.since <= since else since
+    progress.started_at = timezone.now()
+    _walk(run)
+
+
+def _page(run: Run) -> Any:
+    try:
+        return run.kind.page(run.progress.since, run.progress.after)
+    except StripeSessionUnknown:
+        # The object to go on from is gone: events are, after 30 days.
+        if not run.progress.after:
+            raise
+        return run.kind.page(run.progress.since, "")
+
+
+def _compare(run: Run, each: Any, known: Known) -> Finding:
+    """Compare one object, and mend it where it differs; an odd one is a finding as well.
+
+    Raises StripeUnavailable when several in a row got no answer.
     """
-    now = timezone.now()
-    ours = _ours(gateway.recent_disputes(since=now - since), disputes.REQUIRED_TEXTS)
-    record = partial(disputes.record, reported_at=int(now.timestamp()), actor=RECONCILIATION)
-    return for_each_row(ours, record)
+    try:
+        finding = run.kind.compare(each, known)
+        if finding.mend and not run.is_dry:
+            finding = finding.mend()
+    except StripeUnavailable as error:
+        run.unanswered += 1
+        if run.unanswered == MOST_UNANSWERED:
+            raise
+        return Finding(UNMENDED, summary(error))
+    except AppError as error:
+        return Finding(UNMENDED, summary(error))
+    except Exception as error:
+        logger.exception("row failed", extra={"row": _name(each), "kind": run.kind.name})
+        return Finding(UNMENDED, summary(error))
+    run.unanswered = 0
+    return finding
 
 
-def _ours(found: Iterable[dict[str, Any]], texts: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    """Yield what belongs to payments of ours: other products may use the same Stripe account."""
-    for payload in found:
-        intent = payload.get("payment_intent")
-        if (
-            gateway.is_recordable(payload, *texts)
-            and Payment.objects.filter(stripe_payment_intent_id=intent).exists()
-        ):
-            yield payload
+def _count(progress: Reconciliation, each: Any, finding: Finding) -> None:
+    if finding.verdict == NOT_OURS:
+        return
+    progress.looked_at += 1
+    if finding.verdict == AGREED:
+        progress.agreed += 1
+        return
+    facts = {"kind": progress.kind, "row": _name(each), "problem": finding.problem}
+    logger.warning("reconciliation found a difference", extra=facts)
+    if finding.verdict == MENDED:
+        progress.mended += 1
+    else:
+        progress.add_problem(f"{_name(each)}: {finding.problem}")
+
+
+def _name(each: Any) -> str:
+    """Return the id that Stripe gave an object, or the kind and key of a row of ours."""
+    if isinstance(each, dict):
+        return str(each.get("id", ""))
+    return f"{each._meta.verbose_name} {each.pk}"
+
+
+# --- the regular run ------------------------------------------------------------------------------
+def reconcile_and_alert(*, since: timedelta = USUAL) -> list[Reconciliation]:
+    """Reconcile, and alert staff once a day of what was found, and of what cannot be mended."""
+    found = reconcile(since=since)
+    day = f"{timezone.now():%Y%m%d}"
+    if any(each.mended for each in found):
+        alert_staff(
+            key=f"reconciliation:found:{day}",
+            subject="Stripe's events did not report everything",
+            lines=[
+                "Reconciliation found at Stripe, and put right here, what no event had reported:",
+                *(f"{each.kind}: {each.mended}" for each in found if each.mended),
+                f"Likely cause: {webhook_problems.likely_cause()}",
+            ],
+        )
+    if any(each.unmended for each in found):
+        alert_staff(
+            key=f"reconciliation:unmended:{day}",
+            subject="Some of what Stripe says cannot be reconciled",
+            lines=[
+                line
+                for each in found
+                if each.unmended
+                for line in (f"{each.kind}: {each.unmended}", *each.problems)
+            ],
+        )
+    return found
+
+
+def reconcile_nightly() -> int:
+    """Reconcile as each night, and return how much was mended.
+
+    Raises StripeUnavailable or ReconciliationIncomplete in the end, when Stripe could not be asked
+    about everything: for an outage that passes, or for a refusal.
+    """
+    found = reconcile_and_alert()
+    failures = [f"{each.kind}: {each.failure}" for each in found if each.failure]
+    if failures and all(StripeUnavailable.code in failure for failure in failures):
+        raise StripeUnavailable(" ".join(failures))
+    if failures:
+        raise ReconciliationIncomplete(" ".join(failures))
+    return sum(each.mended for each in found)

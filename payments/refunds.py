@@ -38,6 +38,15 @@ def record(payload: dict[str, Any], *, actor: str) -> bool:
     return is_new or moved
 
 
+def agrees(refund: Refund, payload: dict[str, Any]) -> bool:
+    """Whether the row has its sale, and says already what Stripe's refund object says."""
+    return (
+        refund.payment_id is not None
+        and refund.status == STATUSES.get(str(payload.get("status")))
+        and (refund.amount, refund.currency) == (payload["amount"], payload["currency"])
+    )
+
+
 def _find_or_write(payload: dict[str, Any]) -> tuple[Refund, bool]:
     known = Refund.objects.filter(stripe_refund_id=payload["id"]).first() or _claim(payload)
     if known:

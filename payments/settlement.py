@@ -64,7 +64,7 @@ def apply_session(
         return end(payment, ends_as, code=CODES[ends_as], actor=actor)
     if session.get("status") != "complete":
         return False
-    if _is_refused_by_bank(session):
+    if is_refused_by_bank(session):
         return end(payment, Payment.FAILED, code=ASYNC_PAYMENT_FAILED, actor=actor)
     is_new = transition(payment, Payment.PROCESSING)
     if is_new:
@@ -72,7 +72,7 @@ def apply_session(
     return is_new
 
 
-def _is_refused_by_bank(session: dict[str, Any]) -> bool:
+def is_refused_by_bank(session: dict[str, Any]) -> bool:
     """Whether the payment intent of a complete, unpaid session says that the bank refused.
 
     Only a session that was retrieved has the intent itself; an event has its id.
@@ -129,7 +129,7 @@ def _receive(payment: Payment, session: dict[str, Any], actor: str) -> bool:
         Payment.PAID,
         review_reason=reason,
         paid_at=timezone.now(),
-        **_received(payment, session),
+        **received_from(payment, session),
     )
     if not first:
         payment.refresh_from_db(fields=["review_reason"])
@@ -146,7 +146,7 @@ def _receive(payment: Payment, session: dict[str, Any], actor: str) -> bool:
     return won or first
 
 
-def _received(payment: Payment, session: dict[str, Any]) -> dict[str, Any]:
+def received_from(payment: Payment, session: dict[str, Any]) -> dict[str, Any]:
     """Return what Stripe says it received, as far as our columns can hold it."""
     return {
         "amount_received": _amount_of(session),

@@ -5,7 +5,8 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
 from maaledu.http import read_body
-from payments import gateway, webhooks
+from payments import deliveries, webhook_problems, webhooks
+from payments.errors import InvalidSignature
 
 
 @csrf_exempt  # the one exemption: Stripe signs the body instead
@@ -13,6 +14,10 @@ from payments import gateway, webhooks
 def stripe_webhook(request: HttpRequest) -> HttpResponse:
     """Answer 200 for an event that is stored, known or ignored, and 400 for a body not Stripe's."""
     body = read_body(request)
-    event = gateway.read_event(body, request.headers.get("Stripe-Signature", ""))
+    try:
+        event = deliveries.read_event(body, request.headers.get("Stripe-Signature", ""))
+    except InvalidSignature as error:
+        webhook_problems.note_bad_signature(error)
+        raise
     message = webhooks.receive(event)
     return JsonResponse({"success": True, "message": message, "eventId": event["id"]})

@@ -42,6 +42,12 @@ def _attach_waiting(model: type[Reversal], apply: Callable[..., None]) -> int:
     return for_each_row(known, partial(_attach, payments, apply))
 
 
+def attach(row: Refund | Dispute, apply: Callable[..., None]) -> bool:
+    """Attach this one to its payment, if that is here; return whether it was new."""
+    payments = Payment.objects.filter(stripe_payment_intent_id=row.payment_intent_id)
+    return any(_attach({row.payment_intent_id: payment}, apply, row) for payment in payments[:1])
+
+
 @atomic
 def _attach(
     payments: dict[str, Payment], apply: Callable[..., None], row: Refund | Dispute

@@ -12,11 +12,20 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 
 from maaledu.errors import AppError
-from maaledu.work.inbox import accept
-from maaledu.work.items import DEAD, DONE, replay
+from maaledu.work.inbox import accept, keep
+from maaledu.work.items import DEAD, DONE, RUNNING, replay
 from maaledu.work.queue import Finish, Queue, claim_one, doubling_backoff, run_item
 from notifications.alerts import alert_staff
-from payments import disputes, gateway, refunds, settlement
+from payments import (
+    deliveries,
+    disputes,
+    event_questions,
+    gateway,
+    refunds,
+    settlement,
+    webhook_problems,
+)
+from payments.event_questions import CHARGE_REFUNDED, NOTHING_ASKED, Answer
 from payments.models import Payment, StripeEvent
 
 logger = logging.getLogger(__name__)
@@ -29,6 +38,7 @@ IGNORED = "Event ignored"
 REFUND_KNOWN = "Refund already recorded"
 DISPUTE_KNOWN = "Dispute already recorded"
 UNKNOWN_SESSION = "Unknown session"
+NOT_OURS = "Another product's"
 KEPT = "Event stored, to be processed"
 ASYNC_PAYMENT_FAILED = "checkout.session.async_payment_failed"
 
@@ -39,24 +49,57 @@ def receive(event: dict[str, Any]) -> str:
     When this returns, the event is stored, whatever became of its effects. Raises DatabaseError
     when nothing could be stored, so that Stripe sends it again.
     """
-    item = StripeEvent(
+    item = _item_of(event)
+    outcome = _store(item)
+    webhook_problems.note_delivery(item)
+    return outcome
+
+
+def receive_fetched(event: dict[str, Any]) -> str:
+    """Do the same with an event that was not delivered, and that Stripe listed when asked."""
+    item = _item_of(event)
+    item.is_fetched = True
+    return _store(item)
+
+
+def _item_of(event: dict[str, Any]) -> StripeEvent:
+    return StripeEvent(
         event_id=event["id"][:255],
         type=event["type"][:100],
-        livemode=event["livemode"],
+        livemode=event.get("livemode", settings.STRIPE_LIVEMODE) is True,
         api_version=str(event.get("api_version") or "")[:40],
         session_id=_session_id(event),
         payload=event,
         outcome=PROCESSED,
     )
+
+
+def _session_id(event: dict[str, Any]) -> str:
+    payload = _object_in(event)
+    return gateway.text_of(payload.get("id")) if payload.get("object") == "checkout.session" else ""
+
+
+def _object_in(event: dict[str, Any]) -> dict[str, Any]:
+    """Return the object that the event is about; a thin event has none."""
+    return event["data"]["object"] if event["object"] == deliveries.SNAPSHOT else {}
+
+
+def _store(item: StripeEvent) -> str:
+    if _must_ask(item):
+        # Stripe is asked while no transaction is open, so the event is stored by itself first.
+        return _receive_again(cast("StripeEvent", keep(EVENTS, item, key="event_id")))
     known = accept(EVENTS, item, key="event_id")
     if known is None:
         return item.outcome if item.status == DONE else KEPT
     return _receive_again(cast("StripeEvent", known))
 
 
-def _session_id(event: dict[str, Any]) -> str:
-    payload = event["data"]["object"]
-    return gateway.text_of(payload.get("id")) if payload.get("object") == "checkout.session" else ""
+def _must_ask(event: StripeEvent) -> bool:
+    return (
+        event.payload["object"] == deliveries.SNAPSHOT
+        and not _why_not_for_us(event)
+        and event_questions.must_ask(event.type, _object_in(event.payload))
+    )
 
 
 def _receive_again(known: StripeEvent) -> str:
@@ -73,27 +116,44 @@ def _receive_again(known: StripeEvent) -> str:
 
 
 def handle(event: StripeEvent) -> Finish:
-    """Return the effects of this event, to be written in the transaction that settles it."""
-    return partial(_apply, event)
+    """Return the effects of this event, to be written in the transaction that settles it.
+
+    Raises StripeUnavailable, StripeRefused where Stripe has to be asked about it.
+    """
+    answer = NOTHING_ASKED
+    # A new event that needs no question is applied in the transaction that stores it as done.
+    if event.status == RUNNING and _must_ask(event):
+        answer = event_questions.ask(event.type, _object_in(event.payload))
+    return partial(_apply, event, answer)
 
 
-def _apply(event: StripeEvent) -> None:
-    outcome = _outcome(event)
+def _apply(event: StripeEvent, answer: Answer) -> None:
+    outcome = _outcome(event, answer)
     # A new event is inserted as processed: that saves the usual case this write.
     if outcome != event.outcome:
         event.outcome = outcome
         StripeEvent.objects.filter(pk=event.pk).update(outcome=outcome)
 
 
-def _outcome(event: StripeEvent) -> str:
+def _outcome(event: StripeEvent, answer: Answer) -> str:
     handler = HANDLERS.get(event.type)
-    if handler is None:
+    if handler is None or event.payload["object"] != deliveries.SNAPSHOT:
         return IGNORED
+    if reason := _why_not_for_us(event):
+        return _refuse(event, reason)
+    if not answer.is_ours:
+        return NOT_OURS
+    if event.type == CHARGE_REFUNDED:
+        return _apply_refunds(event, answer.refunds)
+    return handler(event, _object_in(event.payload))
+
+
+def _why_not_for_us(event: StripeEvent) -> str:
     if event.livemode != settings.STRIPE_LIVEMODE:
-        return _refuse(event, "it belongs to Stripe's other mode (test or live)")
+        return "it belongs to Stripe's other mode (test or live)"
     if event.payload.get("account"):  # only events of connected accounts name one, and we have none
-        return _refuse(event, "it belongs to another Stripe account")
-    return handler(event, event.payload["data"]["object"])
+        return "it belongs to another Stripe account"
+    return ""
 
 
 def _apply_session(event: StripeEvent, session: dict[str, Any]) -> str:
@@ -114,6 +174,11 @@ def _apply_refund(event: StripeEvent, refund: dict[str, Any]) -> str:
     if not gateway.is_recordable(refund, *refunds.REQUIRED_TEXTS):
         return IGNORED
     return PROCESSED if refunds.record(refund, actor=event.event_id) else REFUND_KNOWN
+
+
+def _apply_refunds(event: StripeEvent, found: list[dict[str, Any]]) -> str:
+    outcomes = {_apply_refund(event, refund) for refund in found}
+    return PROCESSED if PROCESSED in outcomes else REFUND_KNOWN
 
 
 def _apply_dispute(event: StripeEvent, dispute: dict[str, Any]) -> str:
@@ -159,8 +224,6 @@ def _names_payment(session: dict[str, Any]) -> bool:
     return isinstance(metadata, dict) and "payment_id" in metadata
 
 
-# `charge.refunded` is not here: it does not say which refund it is about, and the refund's own
-# events do.
 HANDLERS: dict[str, Callable[[StripeEvent, dict[str, Any]], str]] = {
     "checkout.session.completed": _apply_session,
     "checkout.session.async_payment_succeeded": _apply_session,
@@ -170,6 +233,7 @@ HANDLERS: dict[str, Callable[[StripeEvent, dict[str, Any]], str]] = {
     "refund.updated": _apply_refund,
     "refund.failed": _apply_refund,
     "charge.refund.updated": _apply_refund,
+    CHARGE_REFUNDED: _apply_refund,
     "charge.dispute.created": _apply_dispute,
     "charge.dispute.updated": _apply_dispute,
     "charge.dispute.closed": _apply_dispute,

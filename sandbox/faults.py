@@ -61,6 +61,7 @@ class Fault:
     mode: str
     match: str = ""
     times: int | None = None
+    skip: int = 0  # how many requests are let through first
     seconds: float | None = None
     retry_after: str | int | None = None
     location: str = "http://169.254.169.254/latest/meta-data/"
@@ -141,6 +142,9 @@ class Faults:
                 return None
             mode = fault.dice.choice(fault.modes)
         if modes and mode not in modes:
+            return None
+        if fault.skip > 0:
+            fault.skip -= 1
             return None
         fault.hits += 1
         fault.times = None if fault.times is None else fault.times - 1

@@ -29,6 +29,16 @@ def accept(queue: Queue, item: WorkItem, *, key: str) -> WorkItem | None:
     return None
 
 
+def keep(queue: Queue, item: WorkItem, *, key: str) -> WorkItem:
+    """Store a new item by itself, due now, and return it, or the one that is known already.
+
+    This is for items whose effects need an outside call first, which no transaction may be open
+    for: run the item next. Raises DatabaseError when nothing could be stored.
+    """
+    item.status, item.next_attempt_at = PENDING, timezone.now()
+    return _store(queue, item, key) or item
+
+
 def _known(item: WorkItem, key: str) -> WorkItem | None:
     return type(item).objects.filter(**{key: getattr(item, key)}).first()
 
@@ -50,10 +60,14 @@ def _store_for_later(queue: Queue, item: WorkItem, key: str, error: Exception) -
     item.status, item.attempts, item.finished_at = PENDING, 1, None
     item.next_attempt_at = timezone.now() + (queue.backoff(1) or timedelta())
     item.last_error = summary(error)[:MAX_ERROR_LENGTH]
+    return _store(queue, item, key)
+
+
+def _store(queue: Queue, item: WorkItem, key: str) -> WorkItem | None:
+    """Insert the item for a worker, or return the one that another delivery stored first."""
     try:
         item.save(force_insert=True)
     except IntegrityError:
-        # Another delivery failed in the same way and stored it first.
         known = _known(item, key)
         if known is None:
             raise

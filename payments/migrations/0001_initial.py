@@ -196,6 +196,62 @@ class Migration(migrations.Migration):
             ],
         ),
         migrations.CreateModel(
+            name="Reconciliation",
+            fields=[
+                (
+                    "id",
+                    models.UUIDField(
+                        default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("kind", models.CharField(max_length=40, unique=True)),
+                (
+                    "since",
+                    models.DateTimeField(
+                        help_text="What was made at Stripe before is not looked at."
+                    ),
+                ),
+                (
+                    "after",
+                    models.CharField(
+                        blank=True,
+                        help_text="The last object of the last page that was done.",
+                        max_length=255,
+                    ),
+                ),
+                ("looked_at", models.PositiveIntegerField(default=0)),
+                ("agreed", models.PositiveIntegerField(default=0)),
+                ("mended", models.PositiveIntegerField(default=0)),
+                ("unmended", models.PositiveIntegerField(default=0)),
+                (
+                    "problems",
+                    models.JSONField(
+                        blank=True,
+                        default=list,
+                        help_text="The first of those that cannot be mended.",
+                    ),
+                ),
+                (
+                    "failure",
+                    models.CharField(blank=True, help_text="What cut the run off.", max_length=300),
+                ),
+                (
+                    "started_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "updated_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+            ],
+            options={
+                "indexes": [
+                    models.Index(fields=["-started_at"], name="payments_re_started_f78a43_idx")
+                ],
+            },
+        ),
+        migrations.CreateModel(
             name="Refund",
             fields=[
                 (
@@ -337,6 +393,15 @@ class Migration(migrations.Migration):
                 ("session_id", models.CharField(blank=True, db_index=True, max_length=255)),
                 ("payload", models.JSONField()),
                 ("outcome", models.CharField(blank=True, max_length=60)),
+                (
+                    "is_fetched",
+                    models.BooleanField(
+                        db_default=False,
+                        default=False,
+                        help_text="Found by reconciliation: Stripe could not deliver it.",
+                        verbose_name="fetched",
+                    ),
+                ),
             ],
             options={
                 "permissions": (("replay_stripeevent", "Can retry and replay Stripe events"),),
@@ -350,6 +415,49 @@ class Migration(migrations.Migration):
                     models.Index(
                         fields=["type", "-created_at"], name="payments_st_type_9dea3b_idx"
                     ),
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="WebhookProblem",
+            fields=[
+                (
+                    "id",
+                    models.UUIDField(
+                        default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("secret", "secret"),
+                            ("clock", "clock"),
+                            ("version", "version"),
+                            ("thin", "thin"),
+                        ],
+                        max_length=10,
+                    ),
+                ),
+                ("detail", models.CharField(blank=True, max_length=40)),
+                ("explanation", models.CharField(blank=True, max_length=300)),
+                (
+                    "first_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "last_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+            ],
+            options={
+                "indexes": [
+                    models.Index(fields=["-last_at"], name="payments_we_last_at_885bd4_idx")
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("kind", "detail"), name="one_row_per_webhook_problem"
+                    )
                 ],
             },
         ),

@@ -1,6 +1,15 @@
 from payments.models.dispute import Dispute
 from payments.models.payment import Payment
+from payments.models.reconciliation import Reconciliation
 from payments.models.refund import Refund
 from payments.models.stripe_event import StripeEvent
+from payments.models.webhook_problem import WebhookProblem
 
-__all__ = ["Dispute", "Payment", "Refund", "StripeEvent"]
+__all__ = [
+    "Dispute",
+    "Payment",
+    "Reconciliation",
+    "Refund",
+    "StripeEvent",
+    "WebhookProblem",
+]

@@ -16,6 +16,12 @@ class StripeEvent(WorkItem):
     session_id = models.CharField(max_length=255, blank=True, db_index=True)
     payload = models.JSONField()
     outcome = models.CharField(max_length=60, blank=True)
+    is_fetched = models.BooleanField(
+        "fetched",
+        default=False,
+        db_default=False,
+        help_text="Found by reconciliation: Stripe could not deliver it.",
+    )
 
     class Meta(WorkItem.Meta):
         indexes = [

@@ -26,6 +26,8 @@ PAGES = [
     "payments/payment",
     "enrollments/enrollmentevent",
     "payments/stripeevent",
+    "payments/webhookproblem",
+    "payments/reconciliation",
     "lms_sync/syncjob",
     "lms_sync/deadletter",
     "lms_sync/platformstate",

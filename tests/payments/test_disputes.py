@@ -1,7 +1,7 @@
 """Stripe's latest report of a dispute is kept, in whichever order the events arrive."""
 
 import itertools
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from payments.models import Dispute, Payment
 from tests.affiliates.make import make_affiliate, make_staff, sell
 from tests.affiliates.shop import buy, deliver_events
 from tests.factories import deliver, dispute_of, disputed
+from tests.payments.reconciled import mended
 from tests.sandbox_client import Sandbox
 
 MINUTE = 60
@@ -125,12 +126,12 @@ def test_reconciliation_records_the_report_that_no_event_brought(sandbox: Sandbo
     _, payment = buy(sandbox, through=make_affiliate())
     sandbox.dispute(payment.stripe_payment_intent_id)
     deliver_events(sandbox)
+    sandbox.webhooks(hold=False)
     sandbox.close_dispute(Dispute.objects.get().stripe_dispute_id, "under_review")
-    since = timedelta(hours=48)
     Dispute.objects.update(reported_at=datetime.fromtimestamp(START, UTC))
-    assert reconcile.record_missed_disputes(since=since) == 1
+    assert mended(reconcile.reconcile()) == {"disputes": 1}
     assert state_of()[:2] == ("open", "under_review")
-    assert reconcile.record_missed_disputes(since=since) == 0
+    assert mended(reconcile.reconcile()) == {}
 
 
 def test_the_office_shows_what_stripe_said_last(client: Client):

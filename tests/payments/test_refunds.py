@@ -38,6 +38,7 @@ from tests.factories import (
     refunded,
 )
 from tests.grants.make import HOLDER, make_coupon
+from tests.payments.reconciled import mended
 from tests.sandbox_client import Sandbox, wait_until
 
 STAFF = "staff@example.com"
@@ -607,32 +608,27 @@ def test_what_no_event_reported_is_found_at_night(sandbox: Sandbox):
     affiliate = make_affiliate()
     enrollment, payment = buy(sandbox, through=affiliate)
     other, other_payment = buy(sandbox, email="other@example.com")
+    sandbox.webhooks(hold=False)
     sandbox.refund_in_dashboard(payment.stripe_payment_intent_id, 100)
     sandbox.refund_in_dashboard(payment.stripe_payment_intent_id)
     sandbox.dispute(other_payment.stripe_payment_intent_id)
-    since = timedelta(hours=48)
-    assert (
-        reconcile.record_missed_refunds(since=since),
-        reconcile.record_missed_disputes(since=since),
-    ) == (2, 1)
+    assert mended(reconcile.reconcile()) == {"refunds": 2, "disputes": 1}
     assert (state_of(enrollment), balance_of(affiliate), len(mails())) == (
         ("refunded", 49900),
         (0, 0, 0, 0),
         2,
     )
-    assert (
-        reconcile.record_missed_refunds(since=since),
-        reconcile.record_missed_disputes(since=since),
-    ) == (0, 0)
+    assert mended(reconcile.reconcile()) == {}
     deliver_events(sandbox)
     assert (len(rows()), len(mails()), fresh(other).status) == (2, 2, "paid")
 
 
 def test_more_than_one_page_of_refunds_is_gone_through(sandbox: Sandbox):
     _, payment = buy(sandbox)
+    sandbox.webhooks(hold=False)
     for _ in range(105):
         sandbox.refund_in_dashboard(payment.stripe_payment_intent_id, 1)
-    assert reconcile.record_missed_refunds(since=timedelta(hours=48)) == 105
+    assert mended(reconcile.reconcile()) == {"refunds": 105}
     assert fresh(payment).refund_committed == 105
 
 

@@ -332,7 +332,7 @@ BODIES = {
     "empty": "",
     "broken": '{"id":',
     "deep": "[" * 100_000,
-    "thin": '{"id": "evt_1", "object": "v2.core.event", "type": "x", "livemode": false}',
+    "thin without a type": '{"id": "evt_1", "object": "v2.core.event", "livemode": false}',
     "data list": (
         '{"id": "evt_1", "object": "event", "type": "x", "livemode": false, "data": {"object": []}}'
     ),

@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from datetime import timedelta
 from functools import partial
 
 from django.core.management import call_command
@@ -12,12 +11,9 @@ from operations import invariants, queues, steps
 from operations.outages import announce_findings
 from payments import reconcile
 
-LOOK_BACK = timedelta(hours=48)
 STEPS: dict[str, Callable[[], object]] = {
     "giving paid enrollments their jobs": lms_jobs.repair_jobs,
-    "asking Stripe for payments": partial(reconcile.settle_missed_sessions, since=LOOK_BACK),
-    "asking Stripe for refunds": partial(reconcile.record_missed_refunds, since=LOOK_BACK),
-    "asking Stripe for disputes": partial(reconcile.record_missed_disputes, since=LOOK_BACK),
+    "reconciling with Stripe": reconcile.reconcile_nightly,
     "asking the learning platform for its courses": partial(
         announce_findings, "courses", lms_reconcile.check_courses
     ),
@@ -33,9 +29,7 @@ STEPS: dict[str, Callable[[], object]] = {
 # What the result of a step counts, where it is printed.
 COUNTED = {
     "giving paid enrollments their jobs": "jobs staged",
-    "asking Stripe for payments": "payments settled",
-    "asking Stripe for refunds": "refunds found",
-    "asking Stripe for disputes": "disputes found",
+    "reconciling with Stripe": "changes at Stripe that no event reported",
     "looking for fraud": "new fraud signals",
     "deleting what is past its retention": "finished items deleted",
 }

@@ -2,24 +2,49 @@ from datetime import timedelta
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from maaledu.errors import AppError
 from payments import reconcile
+
+MOST_DAYS = reconcile.LONGEST.days
 
 
 class Command(BaseCommand):
     help = (
-        "Goes through the sessions completed at Stripe and settles what no event reported. Safe to"
-        " repeat."
+        "Compares payments, refunds and disputes with Stripe, and mends here what no event"
+        " reported. Also whatever is still open, however old. Goes on where a run was cut off. Safe"
+        " to repeat. Exit code 1 if something cannot be mended, or Stripe could not be asked."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
+        usual = reconcile.USUAL.days
         parser.add_argument(
-            "--hours", type=int, default=48, help="how far back to look (default: 48)"
+            "--days", type=int, default=usual, help=f"how far back to look (default: {usual})"
+        )
+        parser.add_argument(
+            "--dry-run", action="store_true", help="only say what would be mended, change nothing"
         )
 
     def handle(self, *args, **options) -> None:
-        try:
-            settled = reconcile.settle_missed_sessions(since=timedelta(hours=options["hours"]))
-        except AppError as error:
-            raise CommandError(error.message) from error
-        self.stdout.write(f"{settled} payments settled")
+        days, is_dry = options["days"], options["dry_run"]
+        if not 1 <= days <= MOST_DAYS:
+            raise CommandError(f"--days is a number from 1 to {MOST_DAYS}.")
+        since = timedelta(days=days)
+        if is_dry:
+            self.stdout.write("A dry run: nothing is changed, “mended” is what would be.")
+        reconciled = (
+            reconcile.reconcile(since=since, is_dry=True)
+            if is_dry
+            else reconcile.reconcile_and_alert(since=since)
+        )
+        for each in reconciled:
+            self.stdout.write(str(each))
+            for line in each.problems:
+                self.stdout.write(f"  {line}")
+        unmended = sum(each.unmended for each in reconciled)
+        cut_off = [f"{each.kind}: {each.failure}" for each in reconciled if each.failure]
+        if cut_off:
+            raise CommandError(
+                f"Stripe was not asked about everything. {' '.join(cut_off)} Run it again: it goes"
+                " on where it stopped."
+            )
+        if unmended:
+            raise CommandError(f"{unmended} cannot be mended.")

@@ -1,0 +1,55 @@
+from datetime import datetime, timedelta
+
+from django.db import models
+from django.utils import timezone
+
+from maaledu.db import new_id
+
+RESUMABLE_FOR = timedelta(days=2)
+MOST_NAMED = 20
+LONGEST_LINE = 300  # characters
+
+
+class Reconciliation(models.Model):
+    """The last comparison of one kind of object with Stripe: how far it came, and what it found.
+
+    A run that was cut off is without `finished_at`, and the next one goes on after `after`.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    kind = models.CharField(max_length=40, unique=True)
+    since = models.DateTimeField(help_text="What was made at Stripe before is not looked at.")
+    after = models.CharField(
+        max_length=255, blank=True, help_text="The last object of the last page that was done."
+    )
+    looked_at = models.PositiveIntegerField(default=0)
+    agreed = models.PositiveIntegerField(default=0)
+    mended = models.PositiveIntegerField(default=0)
+    unmended = models.PositiveIntegerField(default=0)
+    problems = models.JSONField(
+        default=list, blank=True, help_text="The first of those that cannot be mended."
+    )
+    failure = models.CharField(max_length=300, blank=True, help_text="What cut the run off.")
+    started_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(default=timezone.now, editable=False)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["-started_at"])]
+
+    def __str__(self) -> str:
+        return (
+            f"{self.kind}: {self.looked_at} looked at, {self.agreed} agreed, {self.mended} mended,"
+            f" {self.unmended} cannot be mended"
+        )
+
+    def may_resume(self, now: datetime) -> bool:
+        """Whether this run was cut off between two pages, and not too long ago to go on with."""
+        is_cut_off = self.finished_at is None and self.after != ""
+        return is_cut_off and self.updated_at > now - RESUMABLE_FOR
+
+    def add_problem(self, line: str) -> None:
+        """Name one more object that cannot be mended, as far as there is room."""
+        self.unmended += 1
+        if len(self.problems) < MOST_NAMED:
+            self.problems.append(line[:LONGEST_LINE])

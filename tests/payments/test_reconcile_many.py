@@ -1,0 +1,99 @@
+"""Ten thousand objects are reconciled in bounded memory, and cost next to no statements."""
+
+import json
+import tracemalloc
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from maaledu.db import new_id
+from payments import reconcile
+from payments.models import Dispute, Payment, Refund
+from tests.affiliates.shop import buy, deliver_events
+from tests.payments.reconciled import counts
+from tests.sandbox_client import Sandbox
+from tests.statements import statements
+
+SALES, REFUNDS, DISPUTES = 6000, 3000, 1000
+PAGES = 100  # of a hundred objects each
+MEGABYTE = 1024 * 1024
+Record = dict[str, Any]
+
+
+def one_of_each(path: Path, settings: Any) -> Record:
+    """Sell, refund and dispute once, and return the book of that Stripe; ours agrees with it."""
+    with Sandbox(state=path) as sandbox:
+        sandbox.webhooks(hold=True)
+        settings.STRIPE_API_BASE = sandbox.stripe_url
+        _, payment = buy(sandbox)
+        sandbox.refund_in_dashboard(payment.stripe_payment_intent_id, 1)
+        sandbox.dispute(payment.stripe_payment_intent_id, amount=1)
+        deliver_events(sandbox)
+    return json.loads(path.read_text())
+
+
+def multiply(book: Record) -> None:
+    """Make many of each, at Stripe and here alike."""
+    rows: dict[Any, list[Any]] = {Payment: [], Refund: [], Dispute: []}
+    payment, refund, dispute = (model.objects.get() for model in rows)
+    session, intent, back, contested = (
+        next(iter(book[shelf].values())) for shelf in ("sessions", "intents", "refunds", "disputes")
+    )
+    for number in range(SALES):
+        ids = {"payment_id": str(new_id()), "enrollment_id": str(payment.enrollment_id)}
+        copied(book["intents"], intent, f"pi_{number}", metadata=ids)
+        changes = {"payment_intent": f"pi_{number}", "metadata": ids}
+        copied(book["sessions"], session, f"cs_{number}", **changes)
+        sale = {"stripe_session_id": f"cs_{number}", "stripe_payment_intent_id": f"pi_{number}"}
+        paid = row_like(payment, ids["payment_id"], idempotency_key=f"k{number}", **sale)
+        rows[Payment].append(paid)
+        if number < REFUNDS:
+            copied(book["refunds"], back, f"re_{number}", payment_intent=f"pi_{number}")
+            names = {"stripe_refund_id": f"re_{number}", "payment_intent_id": f"pi_{number}"}
+            changes = {"payment": paid, "idempotency_key": f"k{number}", **names}
+            rows[Refund].append(row_like(refund, new_id(), **changes))
+        elif number < REFUNDS + DISPUTES:
+            copied(book["disputes"], contested, f"du_{number}", payment_intent=f"pi_{number}")
+            names = {"stripe_dispute_id": f"du_{number}", "payment_intent_id": f"pi_{number}"}
+            rows[Dispute].append(row_like(dispute, new_id(), payment=paid, **names))
+    for model, made in rows.items():
+        model.objects.bulk_create(made, batch_size=500)
+    # What is open is asked about one by one as well, and these are about the lists.
+    Dispute.objects.update(status="won", stripe_status="won")
+    for each in book["disputes"].values():
+        each["status"] = "won"
+
+
+def copied(shelf: dict[str, Record], template: Record, name: str, **changes: Any) -> None:
+    shelf[name] = {**deepcopy(template), "id": name, **changes}
+
+
+def row_like(row: Any, key: Any, **changes: Any) -> Any:
+    values = {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}
+    return type(row)(**{**values, "id": key, **changes})
+
+
+@pytest.mark.breaks_invariants  # the many payments share one enrollment
+def test_ten_thousand_objects_need_little_memory_and_few_statements(
+    tmp_path: Path, settings: Any, db: None
+):
+    path = tmp_path / "stripe.json"
+    book = one_of_each(path, settings)
+    multiply(book)
+    path.write_text(json.dumps(book))
+    with Sandbox(state=path) as sandbox:
+        settings.STRIPE_API_BASE = sandbox.stripe_url
+        tracemalloc.start()
+        with statements() as asked:
+            found = reconcile.reconcile()
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    everything = (SALES + 1, REFUNDS + 1, DISPUTES + 1)
+    for kind, number in zip(("sessions", "refunds", "disputes"), everything, strict=True):
+        assert counts(found)[kind] == (number, number, 0, 0)
+    print(f"10,000 objects: {peak / MEGABYTE:.1f} MB at the peak, {len(asked)} statements")
+    assert peak < 10 * MEGABYTE
+    # For each page what is known of it is read, and how far the run has come is written.
+    assert len(asked) <= 3 * PAGES

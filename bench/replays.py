@@ -1,5 +1,6 @@
-"""Fifty thousand deliveries of ten thousand events to PostgreSQL: the test of the system, at a
-scale where its rate says something.
+"""`script/bench --replays`: fifty thousand deliveries of ten thousand events to PostgreSQL.
+
+It runs the system's test at a scale where its rate is meaningful.
 """
 
 import os

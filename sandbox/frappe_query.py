@@ -35,7 +35,7 @@ def conditions(filters: Any) -> list[Condition]:
         return [
             (field, *(value if isinstance(value, list) else ("=", value)))
             for field, value in filters.items()
-        ]  # type: ignore[misc]
+        ]
     found: list[Condition] = []
     for entry in filters or []:
         parts = entry[1:] if len(entry) == 4 else entry

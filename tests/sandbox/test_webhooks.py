@@ -55,7 +55,9 @@ def test_a_refused_delivery_is_tried_again_newly_signed(sandbox, session, endpoi
     wait_until(lambda: outcomes(sandbox) == ["failed", "failed", "delivered"])
     assert len(set(endpoint.ids)) == 1
     moments = [entry["at"] for entry in sandbox.state()["deliveries"]]
-    assert moments[2] - moments[1] > moments[1] - moments[0] >= 0.09
+    # The pauses are 0.1 and 0.2 s; on a busy machine either may take longer.
+    assert moments[1] - moments[0] >= 0.09
+    assert moments[2] - moments[1] >= 0.18
 
 
 def test_undelivered_events_can_be_asked_for(sandbox, client, session, endpoint):

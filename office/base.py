@@ -120,13 +120,7 @@ class EditAdmin(DecidingAdmin):
     put the old values back.
     """
 
-    def save_model(
-        self,
-        request: HttpRequest,
-        obj: Any,
-        form: Any,
-        change: bool,  # noqa: FBT001 Django passes it by position
-    ) -> None:
+    def save_model(self, request, obj, form, change) -> None:
         if change:
             obj.save(update_fields=edited(form))
         else:

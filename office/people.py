@@ -1,5 +1,3 @@
-from typing import Any
-
 from allauth.account.models import EmailAddress
 from django.contrib import admin
 from django.contrib.auth.models import Group
@@ -47,13 +45,7 @@ class UserAdmin(EditAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         return False
 
-    def save_model(
-        self,
-        request: HttpRequest,
-        obj: Any,
-        form: Any,
-        change: bool,  # noqa: FBT001 Django passes it by position
-    ) -> None:
+    def save_model(self, request, obj, form, change) -> None:
         if not change:
             obj.set_unusable_password()
         super().save_model(request, obj, form, change)

@@ -66,13 +66,7 @@ class ProgramAdmin(EditAdmin):
             messages.error(request, error.message)
             return redirect(request.path)
 
-    def save_model(
-        self,
-        request: HttpRequest,
-        obj: Any,
-        form: Any,
-        change: bool,  # noqa: FBT001 Django passes it by position
-    ) -> None:
+    def save_model(self, request, obj, form, change) -> None:
         if change:
             programs.change(obj, **{name: getattr(obj, name) for name in edited(form)})
         else:

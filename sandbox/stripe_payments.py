@@ -32,8 +32,8 @@ def pay(world: World, session_id: str, outcome: str, changes: Record | None = No
     """Pay a session with one of OUTCOMES and return the events sent.
 
     ``changes`` replaces what the buyer typed (email, name, business_name, tax_ids) or falsifies
-    what Stripe reports (amount_total, currency, livemode). Raises NotOpen unless the session is open; ``paid_late``
-    also takes an expired one.
+    what Stripe reports (amount_total, currency, livemode). Raises NotOpen unless the session is
+    open; ``paid_late`` also takes an expired one.
     """
     with world.book.lock:
         session = world.book.sessions[session_id]

@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 PRELOADED = Path(__file__).parent / "preload"
-PLACES = ("/usr/lib/*/faketime", "/usr/lib/faketime")
+PLACES = ("usr/lib/*/faketime", "usr/lib*/faketime")
 # Not libfaketimeMT.so.1: a process that forks while another of its threads looks at the clock gets
 # a child that hangs on that library's lock.
 LIBRARY = "libfaketime.so.1"
@@ -88,7 +88,7 @@ def _left_behind() -> Iterator[tuple[Path, str]]:
 
 def _library() -> Path:
     for place in PLACES:
-        for directory in Path("/").glob(place.lstrip("/")):
+        for directory in Path("/").glob(place):
             if (directory / LIBRARY).exists():
                 return directory / LIBRARY
     raise RuntimeError("libfaketime is missing: run script/setup --dev (Debian: libfaketime)")

@@ -57,7 +57,7 @@ def checkout(request: HttpRequest, slug: str) -> HttpResponse:
         checkout_sessions.session_params(enrollment, payment),
         {"idempotency_key": payment.idempotency_key},
     )
-    Payment.objects.filter(pk=payment.pk).update(
+    Payment.objects.filter(pk=payment.pk, status__in=[*Payment.OPEN, Payment.PAID]).update(
         stripe_session_id=session["id"], checkout_url=session["url"], updated_at=timezone.now()
     )
     return redirect(session["url"])

@@ -1,3 +1,5 @@
+"""Where the product's statements change, those of bench/plain/views.py change with them."""
+
 import re
 
 import pytest

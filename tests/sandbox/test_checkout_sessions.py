@@ -454,7 +454,7 @@ def test_twenty_threads_with_one_key_make_one_session(client, sandbox, order):
 
 def test_sessions_expire_by_the_clock(client, sandbox, endpoint, order):
     session = client.v1.checkout.sessions.create(order)
-    sandbox.advance(30 * 60)
+    sandbox.advance(35 * 60)
     assert client.v1.checkout.sessions.retrieve(session.id).status == "open"
     sandbox.advance(2 * 60)
     expired = client.v1.checkout.sessions.retrieve(session.id)

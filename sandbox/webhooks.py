@@ -187,8 +187,8 @@ class Webhooks:
             return
         if number > 1 and endpoint_id not in self.owing(event):
             return
-        again = self.book.now() + self.retry_base * 2 ** (number - 1)
         result = self._post(event, endpoint, number)
+        again = self.book.now() + self.retry_base * 2 ** (number - 1)
         if result["outcome"] != "delivered" and again <= event["created"] + THREE_DAYS:
             self._queue.put(again, partial(self._attempt, event_id, endpoint_id, number + 1))
         if number == 1:

@@ -11,6 +11,9 @@ INVALID = "Enter a valid e-mail address."
 MAX_EMAIL_LENGTH = 140  # what Frappe accepts for a user's name
 # A quoted local part is legal, and nobody's: payment services and mail providers refuse it.
 REFUSED_CHARACTERS = frozenset('"<>()[]\\,;: ')
+LONGEST_LOCAL_PART = 64  # characters, RFC 5321
+# Without Django's exception for "localhost": an address without a dot is nobody's in the world.
+validate_address = EmailValidator(INVALID, allowlist=[])
 
 
 def normalize_email(value: str) -> str:
@@ -23,11 +26,14 @@ def normalize_email(value: str) -> str:
     if not address.isprintable() or len(address) > MAX_EMAIL_LENGTH or address.count("@") != 1:
         raise ValidationError(INVALID, code="invalid")
     local, domain = address.lower().split("@")
-    if REFUSED_CHARACTERS & set(local):
+    # Django's pattern ignores case, and then takes the dotless "ı" and the long "ſ" for letters.
+    if REFUSED_CHARACTERS & set(local) or not local.isascii() or len(local) > LONGEST_LOCAL_PART:
         raise ValidationError(INVALID, code="invalid")
     try:
         normal = f"{local}@{idna.encode(domain, uts46=True).decode()}"
     except (idna.IDNAError, UnicodeError) as error:
         raise ValidationError(INVALID, code="invalid") from error
-    EmailValidator(INVALID)(normal)
+    validate_address(normal)
+    if normal.rpartition(".")[2].isdigit():  # a number of a machine, and no name of a domain
+        raise ValidationError(INVALID, code="invalid")
     return normal

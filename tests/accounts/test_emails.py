@@ -55,6 +55,15 @@ def test_an_address_has_one_spelling(typed, normal):
         "\ud800@c.example",
         "a" * (MAX_EMAIL_LENGTH + 1) + "@c.example",
         "a@" + "c" * 70 + ".example",
+        "user@localhost",
+        "user@LOCALHOST",
+        "user@10.0.0.10",
+        "user@example.123",
+        "user@[127.0.0.1]",
+        "mıke@c.example",
+        "ſam@c.example",
+        "\N{KELVIN SIGN}\u0131@c.example",
+        "a" * 65 + "@c.example",
     ],
 )
 def test_what_is_not_one_address_is_refused(typed):

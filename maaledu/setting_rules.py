@@ -14,8 +14,9 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.http.request import validate_host
 
+from maaledu import stripe_setting_rules
+
 ENVIRONMENTS = ("development", "production")
-HOST = re.compile(r"(?=.{4,253}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]")
 RATE = re.compile(r"[1-9]\d*/[1-9]\d*[smhd]")
 SHORTEST_SECRET_KEY = 50
 LEAST_DIFFERENT_CHARACTERS = 10
@@ -163,44 +164,6 @@ def debug() -> Iterator[str]:
         yield "Set DEBUG to false: its error pages show settings and code to everybody."
 
 
-def stripe_key() -> Iterator[str]:
-    key = settings.STRIPE_SECRET_KEY
-    if not re.match(r"(sk|rk)_(test|live)_\w", key):
-        yield "Set STRIPE_SECRET_KEY to the secret key of your Stripe account (sk_live_…)."
-    elif ("_live_" in key) != settings.STRIPE_LIVEMODE:
-        kind, mode = ("a live", "false") if "_live_" in key else ("a test", "true")
-        yield (
-            f"STRIPE_SECRET_KEY is {kind} key but STRIPE_LIVEMODE is {mode}: set both to the same"
-            " mode."
-        )
-
-
-def stripe_webhook() -> Iterator[str]:
-    secrets = settings.STRIPE_WEBHOOK_SECRETS
-    if not secrets or not all(re.fullmatch(r"whsec_\S{10,}", secret) for secret in secrets):
-        yield (
-            "Set STRIPE_WEBHOOK_SECRET to the signing secret of your webhook endpoint (whsec_…),"
-            " several parted by commas."
-        )
-
-
-def stripe_base() -> Iterator[str]:
-    if settings.STRIPE_API_BASE:
-        yield (
-            "Leave STRIPE_API_BASE empty: it is for the sandbox, and would take payments to"
-            " somebody else's server."
-        )
-
-
-def stripe_checkout_host() -> Iterator[str]:
-    host = settings.STRIPE_CHECKOUT_HOST
-    if host and not HOST.fullmatch(host):
-        yield (
-            "Set STRIPE_CHECKOUT_HOST to the host of your payment page alone, such as"
-            f" pay.example.com: without https://, port or path; “{host}” is none."
-        )
-
-
 def lms_driver() -> Iterator[str]:
     if settings.FRAPPE_DRIVER not in ("rest", "confirm_payment"):
         yield "Set FRAPPE_DRIVER to rest or confirm_payment."
@@ -278,16 +241,17 @@ ALWAYS: dict[str, Rule] = {
     "E016": affiliates,
     "E018": numbers,
     "E021": course_link,
-    "E022": stripe_checkout_host,
+    "E022": stripe_setting_rules.checkout_host,
+    "E023": stripe_setting_rules.texts,
 }
 IN_PRODUCTION: dict[str, Rule] = {
     "E004": secret_key,
     "E005": hosts,
     "E006": site_url,
     "E007": debug,
-    "E008": stripe_key,
-    "E009": stripe_webhook,
-    "E010": stripe_base,
+    "E008": stripe_setting_rules.key,
+    "E009": stripe_setting_rules.webhook,
+    "E010": stripe_setting_rules.base,
     "E011": lms_driver,
     "E012": staff,
     "E013": delivery,

@@ -135,6 +135,17 @@ SENTENCES = [
     ("STRIPE_SECRET_KEY", "pk_" + "live_0123456789", "E008", "STRIPE_SECRET_KEY"),
     ("STRIPE_SECRET_KEY", "sk_" + "test_0123456789", "E008", "STRIPE_LIVEMODE"),
     ("STRIPE_LIVEMODE", False, "E008", "STRIPE_LIVEMODE"),
+    ("STRIPE_SECRET_KEY", "sk_" + "live_0123-456789", "E008", "STRIPE_SECRET_KEY"),
+    ("STRIPE_SECRET_KEY", "sk_" + "live_0123456789\n", "E023", "Write STRIPE_SECRET_KEY without"),
+    ("STRIPE_SECRET_KEY", "sk_" + "live_0123456789 ", "E023", "Write STRIPE_SECRET_KEY without"),
+    ("STRIPE_SECRET_KEY", " sk_" + "live_0123456789", "E023", "Write STRIPE_SECRET_KEY without"),
+    ("STRIPE_SECRET_KEY", "sk_" + "live_0123\u200b", "E023", "Write STRIPE_SECRET_KEY without"),
+    (
+        "STRIPE_WEBHOOK_SECRETS",
+        ["whsec_" + "0123456789abcdef", "whsec_" + "0123456789abcdef\u00a0"],
+        "E023",
+        "Write STRIPE_WEBHOOK_SECRET without",
+    ),
     ("STRIPE_WEBHOOK_SECRETS", [], "E009", "STRIPE_WEBHOOK_SECRET"),
     ("STRIPE_WEBHOOK_SECRETS", ["secret"], "E009", "STRIPE_WEBHOOK_SECRET"),
     (

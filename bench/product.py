@@ -106,7 +106,7 @@ def _stripe_call() -> Callable[[], object]:
 
 
 def _create_session(params: dict[str, Any]) -> object:
-    return gateway.create_session(params, idempotency_key=f"bench-{uuid.uuid4()}")
+    return gateway.create_session(params, idempotency_key=f"bench-{uuid.uuid4()}", about="a bench")
 
 
 CASES = {

@@ -18,7 +18,10 @@ class RowsFailed(AppError):
 
 
 def for_each_row(
-    rows: Iterable[Any], do: Callable[[Any], int], *, outage: type[AppError] | tuple[()] = ()
+    rows: Iterable[Any],
+    do: Callable[[Any], int],
+    *,
+    outage: type[AppError] | tuple[type[AppError], ...] = (),
 ) -> int:
     """Call `do` for one row after the other, and return the sum of what it returned.
 

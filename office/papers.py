@@ -45,5 +45,5 @@ class PapersAdmin(ReadOnlyAdmin):
         try:
             return redirect(papers.address_of(payment, kind))
         except AppError as error:
-            messages.error(request, error.message)
+            messages.error(request, str(error))
             return redirect("admin:payments_payment_change", payment.pk)

@@ -21,21 +21,6 @@ from payments.errors import RefundAskedBefore, RefundTooLarge
 from payments.models import Dispute, Payment, Refund
 
 PERMISSION = "payments.refund_payment"
-# What staff read for a code with which Stripe refuses a refund.
-REFUSALS = {
-    "charge_disputed": (
-        "The buyer's bank disputes this payment, so Stripe refunds nothing: the dispute decides"
-        " about the money."
-    ),
-    "charge_already_refunded": (
-        "All of it has been refunded in Stripe already; that is recorded here as soon as Stripe"
-        " reports it."
-    ),
-    "charge_exceeds_source_limit": (
-        "Stripe's limit for refunds is reached for today. Please try again tomorrow."
-    ),
-    "insufficient_funds": "The balance at Stripe does not cover this refund at the moment.",
-}
 MESSAGES = {
     Refund.REQUESTED: (
         messages.WARNING,
@@ -85,7 +70,7 @@ class RefundDecision(Decision):
         return RefundForm(None if data is None else data.dict(), payment=rows[0])
 
     def add_refusal(self, form: RefundForm, error: AppError) -> None:
-        form.add_error("amount" if isinstance(error, RefundTooLarge) else None, _sentence(error))
+        form.add_error("amount" if isinstance(error, RefundTooLarge) else None, error.message)
         # The refused request keeps its key: with a new one, another try is another refund.
         form.data = {**form.data, "key": str(new_id())}
 
@@ -112,13 +97,6 @@ REFUND = RefundDecision(
     preview_fields=("amount", "gives_coupon_back"),
     preview_label="Show what follows",
 )
-
-
-def _sentence(error: AppError) -> str:
-    for code, sentence in REFUSALS.items():
-        if f"({code})" in error.message:
-            return sentence
-    return error.message
 
 
 def _context(payment: Payment, form: RefundForm) -> dict[str, Any]:

@@ -23,7 +23,9 @@ from payments import checkout_sessions, orders, referrals, settlement
 from payments.errors import (
     AlreadyEnrolled,
     CheckoutUnavailable,
+    EmailRefused,
     PaymentInProgress,
+    PaymentsUnavailable,
     StripeRefused,
     StripeSessionUnknown,
     StripeUnavailable,
@@ -58,11 +60,22 @@ def start(slug: str, buyer: Buyer, *, click: Click | None = None) -> Started:
     checkout is resumed only at the same price, with the same grant and referral; any other is
     closed at Stripe first and replaced (decisions: a running checkout, last click). Raises
     CourseNotFound, AlreadyEnrolled, PaymentInProgress, PriceChanged, CouponUnavailable,
-    ValidationError for a malformed e-mail, and CheckoutUnavailable when Stripe fails: nothing
-    stays reserved then.
+    ValidationError for a malformed e-mail, and when Stripe fails CheckoutUnavailable or
+    PaymentsUnavailable, or EmailRefused for an address that Stripe does not take: nothing new stays
+    reserved then.
     """
     course = orders.course_on_sale(slug)
-    buyer = replace(buyer, email=normalize_email(buyer.email))
+    try:
+        return _start(course, replace(buyer, email=normalize_email(buyer.email)), click)
+    except EmailRefused:
+        raise
+    except StripeUnavailable as error:
+        raise CheckoutUnavailable(cause=error.code, **error.details) from error
+    except StripeRefused as error:
+        raise PaymentsUnavailable(cause=error.code, **error.details) from error
+
+
+def _start(course: Course, buyer: Buyer, click: Click | None) -> Started:
     referral = None
     for number in range(ROUNDS):
         running, order = _look_up(course, buyer)
@@ -158,8 +171,6 @@ def _end_running(running: Checkout) -> None:
             checkout_sessions.close(running.payment, ends_as=Payment.CANCELLED, actor=ACTOR)
         except StripeSessionUnknown:  # nobody can pay it
             settlement.abandon(running.payment, ends_as=Payment.CANCELLED, actor=ACTOR)
-        except (StripeUnavailable, StripeRefused) as error:
-            raise CheckoutUnavailable(cause=error.code) from error
     running.enrollment.refresh_from_db()
     _refuse_paid(running)
 
@@ -173,7 +184,7 @@ def _url_of_new(written: Checkout) -> str:
 
 
 def _url_of_running(running: Checkout) -> str:
-    """Return where a checkout of before goes on. Raises CheckoutUnavailable."""
+    """Return where a checkout of before goes on. Raises StripeUnavailable, StripeRefused."""
     enrollment, payment = running.enrollment, running.payment
     if payment is None:
         payment = _write_next_payment(enrollment)

@@ -5,7 +5,7 @@ No transaction is open while Stripe is asked. What a session's state means is in
 
 import logging
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -16,7 +16,7 @@ from maaledu.errors import AppError
 from notifications.alerts import alert_staff
 from payments import gateway, settlement
 from payments.errors import (
-    CheckoutUnavailable,
+    EmailRefused,
     StripeRefused,
     StripeSessionUnknown,
     StripeUnavailable,
@@ -31,22 +31,27 @@ def ensure_session(enrollment: Enrollment, payment: Payment, *, is_own: bool, ac
 
     `is_own` says that this request wrote the payment. When Stripe fails, an own payment ends, so
     that nothing stays reserved. Another request's payment is left alone: that request may be asking
-    Stripe right now, and its answer is used if it has arrived. Raises CheckoutUnavailable.
+    Stripe right now, and its answer is used if it has arrived. Where Stripe does not take the
+    buyer's address, no request will get another answer, and the payment ends as well. Raises
+    StripeUnavailable, StripeRefused.
     """
     try:
         session = gateway.create_session(
-            session_params(enrollment, payment), idempotency_key=payment.idempotency_key
+            session_params(enrollment, payment),
+            idempotency_key=payment.idempotency_key,
+            about=f"a checkout of {enrollment.course_title}, enrollment {enrollment.pk}",
         )
     except (StripeUnavailable, StripeRefused) as error:
-        if is_own:
-            settlement.fail(payment, code=error.code, actor=actor)
-        else:
+        _log_failure(enrollment, error)
+        if not is_own:
             payment.refresh_from_db()
             if payment.checkout_url:
                 return payment.checkout_url
-        raise _unavailable(enrollment, error) from error
+        if is_own or isinstance(error, EmailRefused):
+            settlement.fail(payment, code=error.code, actor=actor)
+        raise
     if not _store_session(payment, session):
-        raise _unavailable(enrollment, _close_replaced(session))
+        _close_replaced(enrollment, session)
     alert_of_blocked_page(session["url"])
     return session["url"]
 
@@ -65,17 +70,16 @@ def _store_session(payment: Payment, session: dict) -> bool:
     return False
 
 
-def _close_replaced(session: dict) -> AppError:
-    """Close the session of a payment that ended while Stripe made it, and return the refusal.
+def _close_replaced(enrollment: Enrollment, session: dict) -> NoReturn:
+    """Close the session of a payment that ended while Stripe made it, and refuse the checkout.
 
     Another tab of the buyer replaced the checkout before the session's id was stored, so that tab
     could not close it. Its address is given to nobody.
     """
-    try:
-        gateway.close_session(session["id"])
-    except (StripeUnavailable, StripeRefused) as error:
-        return error
-    return StripeUnavailable(error="replaced by another checkout of the buyer")
+    gateway.close_session(session["id"])
+    error = StripeUnavailable(error="replaced by another checkout of the buyer")
+    _log_failure(enrollment, error)
+    raise error
 
 
 def alert_of_blocked_page(url: str) -> None:
@@ -140,24 +144,10 @@ def session_params(enrollment: Enrollment, payment: Payment) -> dict:
     }
 
 
-def _unavailable(enrollment: Enrollment, error: AppError) -> CheckoutUnavailable:
-    """Log whose checkout failed at Stripe and why (R038), and return the refusal for the buyer.
-
-    A refusal by Stripe does not pass by itself: nobody can buy until its cause is fixed, so staff
-    are alerted, once a day.
-    """
+def _log_failure(enrollment: Enrollment, error: AppError) -> None:
+    """Log whose checkout failed at Stripe and why (R038)."""
     facts = {"enrollment": str(enrollment.pk), "code": error.code, "details": error.details}
     logger.warning("Stripe gave no checkout session", extra=facts)
-    if isinstance(error, StripeRefused):
-        alert_staff(
-            key=f"stripe-refused:{timezone.now():%Y-%m-%d}",
-            subject="Stripe refuses our checkouts",
-            lines=[
-                error.message,
-                f"The first one today is enrollment {enrollment.pk}: {enrollment.course_title}.",
-            ],
-        )
-    return CheckoutUnavailable(enrollment=str(enrollment.pk), cause=error.code, **error.details)
 
 
 def ask_stripe(payment: Payment, *, actor: str, interactive: bool = False) -> bool:

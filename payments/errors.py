@@ -1,4 +1,6 @@
 from maaledu.errors import AppError
+from payments.refusal_table import BUYER, FOR_BUYER, PASSING, SETUP
+from payments.refusals import Refusal
 
 
 class InvalidCheckout(AppError):
@@ -38,11 +40,17 @@ class PriceChanged(AppError):
 
 class CheckoutUnavailable(AppError):
     code = "CHECKOUT_UNAVAILABLE"
-    message = (
-        "The payment service did not answer. Nothing was charged; please try again in a moment."
-    )
+    message = FOR_BUYER[PASSING]
     http_status = 503
     retryable = True
+
+
+class PaymentsUnavailable(AppError):
+    """Nobody can pay until staff, who have been alerted, have changed our set-up."""
+
+    code = "PAYMENTS_UNAVAILABLE"
+    message = FOR_BUYER[SETUP]
+    http_status = 503
 
 
 class StripeUnavailable(AppError):
@@ -56,17 +64,48 @@ class StripeUnavailable(AppError):
 
 
 class StripeRefused(AppError):
-    """Stripe refused our request itself: a fault of ours or of the configuration."""
+    """Stripe refused our request: nothing was done. `refusal` says whose fault it is."""
 
     code = "STRIPE_REFUSED"
     message = "The payment service refused the request."
-    http_status = 502
+    http_status = 503
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(**refusal.facts)
+        self.refusal = refusal
+
+    def __str__(self) -> str:
+        return str(self.refusal)  # for staff: the buyer reads `message`
+
+
+class StripeKeyRefused(StripeRefused):
+    """Stripe refuses our key or account, and so whatever else is asked, until staff have acted."""
+
+    code = "STRIPE_KEY_REFUSED"
+    retryable = True
+    consumes_attempt = False
+
+
+# With these, the next row of a sweep will not fare better than this one.
+OUTAGE = (StripeUnavailable, StripeKeyRefused)
 
 
 class StripeSessionUnknown(StripeRefused):
     """Stripe has no such session: nobody can pay it."""
 
     code = "STRIPE_SESSION_UNKNOWN"
+
+
+class EmailRefused(StripeRefused):
+    """Stripe does not take the buyer's e-mail address; this is said to the buyer at its field."""
+
+    code = "EMAIL_REFUSED"
+    message = FOR_BUYER[BUYER]
+    http_status = 400
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal)
+        self.public_details = {"fields": {"email": [self.message]}}
 
 
 class PaperNotFound(AppError):

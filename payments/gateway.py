@@ -1,6 +1,6 @@
 """Every request to Stripe, and the signatures that it makes.
 
-The only module that imports Stripe's SDK; the rest of the product sees plain dicts.
+Only this module and `stripe_calls` import Stripe's SDK; the rest of the product sees plain dicts.
 
 Source: contracts/stripe. No transaction is open while these functions run.
 """
@@ -8,25 +8,21 @@ Source: contracts/stripe. No transaction is open while these functions run.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 
 import stripe
 from django.conf import settings
 
 from maaledu.storable import is_storable
+from payments import refusals
 from payments.errors import (
+    StripeKeyRefused,
     StripeRefused,
     StripeSessionUnknown,
     StripeUnavailable,
 )
+from payments.stripe_calls import ask, call, client
 
-TRANSIENT = (
-    stripe.APIConnectionError,
-    stripe.APIError,
-    stripe.RateLimitError,
-    stripe.IdempotencyError,
-)
 LONGEST_ID = 255  # characters, as Stripe says and as our columns hold
 PAGE_SIZE = 100  # objects, the most that Stripe lists at once
 MOST_TYPES = 20
@@ -43,33 +39,15 @@ class Page:
     cursor: str
 
 
-def client(*, interactive: bool = False) -> stripe.StripeClient:
-    """Return the client; with `interactive`, one that asks once and waits a few seconds at most."""
-    read_seconds, retries = settings.STRIPE_READ_SECONDS, settings.STRIPE_MAX_RETRIES
-    if interactive:
-        read_seconds, retries = min(read_seconds, settings.STRIPE_INTERACTIVE_SECONDS), 0
-    return _client(settings.STRIPE_SECRET_KEY, settings.STRIPE_API_BASE, read_seconds, retries)
-
-
-@lru_cache(maxsize=8)
-def _client(key: str, api_base: str, read_seconds: float, retries: int) -> stripe.StripeClient:
-    return stripe.StripeClient(
-        key,
-        base_addresses={"api": api_base} if api_base else {},
-        http_client=stripe.RequestsClient(timeout=(settings.STRIPE_CONNECT_SECONDS, read_seconds)),
-        max_network_retries=retries,
-        stripe_version=settings.STRIPE_API_VERSION,
-    )
-
-
-def create_session(params: dict[str, Any], *, idempotency_key: str) -> Session:
+def create_session(params: dict[str, Any], *, idempotency_key: str, about: str) -> Session:
     """Create the Checkout Session, or get the one made before under this key.
 
-    Raises StripeUnavailable when it is unknown whether a session exists or at which address it is
-    paid, and StripeRefused when none exists.
+    `about` says to staff whose it is. Raises StripeUnavailable when it is unknown whether a session
+    exists or at which address it is paid, and StripeRefused when none exists, EmailRefused when
+    that is because of the buyer's address.
     """
     options = {"idempotency_key": idempotency_key}
-    session = _call(client().v1.checkout.sessions.create, params, options)
+    session = call(about, client().v1.checkout.sessions.create, params, options)
     if not (
         text_of(session.get("id"))
         and str(session.get("url") or "").startswith(("https://", "http://"))
@@ -87,7 +65,8 @@ def retrieve_session(
     has a few seconds. Raises StripeUnavailable, StripeSessionUnknown, StripeRefused.
     """
     sessions = client(interactive=interactive).v1.checkout.sessions
-    return _call(sessions.retrieve, session_id, {"expand": [expand]})
+    about, options = f"asking for session {session_id}", {"expand": [expand]}
+    return call(about, sessions.retrieve, session_id, options)
 
 
 def session_of(payment_intent_id: str) -> Session | None:
@@ -95,14 +74,17 @@ def session_of(payment_intent_id: str) -> Session | None:
 
     Raises StripeUnavailable, StripeRefused.
     """
-    found = _call(client().v1.checkout.sessions.list, {"payment_intent": payment_intent_id})
+    about = f"listing the session of {payment_intent_id}"
+    query = {"payment_intent": payment_intent_id}
+    found = call(about, client().v1.checkout.sessions.list, query)
     return next(iter(found["data"]), None)
 
 
 def retrieve_intent(payment_intent_id: str, *, interactive: bool = False) -> dict[str, Any]:
     """Return the payment intent. Raises StripeUnavailable, StripeSessionUnknown, StripeRefused."""
     intents = client(interactive=interactive).v1.payment_intents
-    return _call(intents.retrieve, payment_intent_id)
+    about = f"asking for payment {payment_intent_id}"
+    return call(about, intents.retrieve, payment_intent_id, expected=StripeSessionUnknown)
 
 
 def sessions_page(since: datetime, after: str) -> Page:
@@ -111,7 +93,7 @@ def sessions_page(since: datetime, after: str) -> Page:
     Raises StripeUnavailable, StripeRefused; StripeSessionUnknown when `after` is not there anymore.
     """
     sessions = client().v1.checkout.sessions
-    return _page(sessions.list, {"status": "complete", **_since(since)}, after)
+    return _page("listing sessions", sessions.list, {"status": "complete", **_since(since)}, after)
 
 
 def refunds_page(since: datetime, after: str) -> Page:
@@ -119,7 +101,9 @@ def refunds_page(since: datetime, after: str) -> Page:
 
     Raises as `sessions_page` does.
     """
-    return _page(client().v1.refunds.list, {**_since(since), **EACH_WITH_INTENT}, after)
+    return _page(
+        "listing refunds", client().v1.refunds.list, {**_since(since), **EACH_WITH_INTENT}, after
+    )
 
 
 def disputes_page(since: datetime, after: str) -> Page:
@@ -127,7 +111,9 @@ def disputes_page(since: datetime, after: str) -> Page:
 
     Raises as `sessions_page` does.
     """
-    return _page(client().v1.disputes.list, {**_since(since), **EACH_WITH_INTENT}, after)
+    return _page(
+        "listing disputes", client().v1.disputes.list, {**_since(since), **EACH_WITH_INTENT}, after
+    )
 
 
 def undelivered_events_page(types: list[str], since: datetime, after: str) -> Page:
@@ -137,7 +123,7 @@ def undelivered_events_page(types: list[str], since: datetime, after: str) -> Pa
     """
     named = {"types": types} if len(types) <= MOST_TYPES else {}
     query = {"delivery_success": False, **named, **_since(since)}
-    return _page(client().v1.events.list, query, after)
+    return _page("listing events", client().v1.events.list, query, after)
 
 
 def retrieve_refund(refund_id: str) -> dict[str, Any]:
@@ -145,7 +131,8 @@ def retrieve_refund(refund_id: str) -> dict[str, Any]:
 
     Raises StripeUnavailable, StripeSessionUnknown, StripeRefused.
     """
-    return _call(client().v1.refunds.retrieve, refund_id, WITH_INTENT)
+    about = f"asking for refund {refund_id}"
+    return call(about, client().v1.refunds.retrieve, refund_id, WITH_INTENT)
 
 
 def retrieve_dispute(dispute_id: str) -> dict[str, Any]:
@@ -153,23 +140,26 @@ def retrieve_dispute(dispute_id: str) -> dict[str, Any]:
 
     Raises StripeUnavailable, StripeSessionUnknown, StripeRefused.
     """
-    return _call(client().v1.disputes.retrieve, dispute_id, WITH_INTENT)
+    about = f"asking for dispute {dispute_id}"
+    return call(about, client().v1.disputes.retrieve, dispute_id, WITH_INTENT)
 
 
-def create_refund(params: dict[str, Any], *, idempotency_key: str) -> dict[str, Any]:
+def create_refund(params: dict[str, Any], *, idempotency_key: str, about: str) -> dict[str, Any]:
     """Create the refund, or get the one made before under this key.
 
-    Raises StripeUnavailable when it is unknown whether there is one, and StripeRefused when there
-    is none.
+    `about` says to staff which it is. Raises StripeUnavailable when it is unknown whether there is
+    one, and StripeRefused when there is none.
     """
-    return _call(client().v1.refunds.create, params, {"idempotency_key": idempotency_key})
+    options = {"idempotency_key": idempotency_key}
+    return call(about, client().v1.refunds.create, params, options, is_refund=True)
 
 
 def refunds_of(payment_intent_id: str, *, interactive: bool = False) -> Iterator[dict[str, Any]]:
     """Yield the refunds of one payment, newest first. Raises StripeUnavailable, StripeRefused."""
     listing, after = client(interactive=interactive).v1.refunds.list, ""
+    about = f"listing the refunds of {payment_intent_id}"
     while True:
-        page = _page(listing, {"payment_intent": payment_intent_id}, after)
+        page = _page(about, listing, {"payment_intent": payment_intent_id}, after)
         yield from page.objects
         if not page.cursor:
             return
@@ -180,9 +170,10 @@ def _since(moment: datetime) -> dict[str, Any]:
     return {"created": {"gte": int(moment.timestamp())}}
 
 
-def _page(listing: Callable[..., Any], query: dict[str, Any], after: str) -> Page:
+def _page(about: str, listing: Callable[..., Any], query: dict[str, Any], after: str) -> Page:
     query = {**query, "limit": PAGE_SIZE, **({"starting_after": after} if after else {})}
-    page = _call(listing, query)
+    # The object that the page begins after may be gone, which the caller knows about.
+    page = call(about, listing, query, expected=StripeSessionUnknown if after else ())
     return Page(page["data"], page["data"][-1]["id"] if page["has_more"] else "")
 
 
@@ -192,29 +183,20 @@ def close_session(session_id: str) -> Session:
     It is expired, or complete because it was paid before. Raises StripeUnavailable,
     StripeSessionUnknown, StripeRefused.
     """
+    about = f"closing session {session_id}"
     try:
-        return _call(client().v1.checkout.sessions.expire, session_id)
-    except StripeSessionUnknown:
+        return ask(client().v1.checkout.sessions.expire, session_id)
+    except (StripeSessionUnknown, StripeKeyRefused) as error:
+        refusals.report(error.refusal, about=about)
         raise
-    except StripeRefused:  # Stripe expires open sessions only: this one has ended already
-        return retrieve_session(session_id)
-
-
-def _call(method: Callable[..., Any], *arguments: Any) -> Session:
-    try:
-        answer = method(*arguments)
-    except TRANSIENT as error:
-        raise StripeUnavailable(error=type(error).__name__, request_id=error.request_id) from error
-    except stripe.StripeError as error:
-        code = error.code or type(error).__name__
-        if code == "resource_missing":
-            raise StripeSessionUnknown(request_id=error.request_id) from error
-        raise StripeRefused(
-            f"The payment service refused the request ({code}).", request_id=error.request_id
-        ) from error
-    if not isinstance(answer, stripe.StripeObject):  # the SDK returns whatever JSON it was sent
-        raise StripeUnavailable(error=f"an answer that is a {type(answer).__name__}")
-    return answer.to_dict(for_json=True)
+    except StripeRefused as error:
+        # Stripe expires open sessions only. One that is open still was refused for another reason,
+        # and must not count as closed: it can be paid.
+        session = retrieve_session(session_id)
+        if session.get("status") == "open":
+            refusals.report(error.refusal, about=about)
+            raise
+        return session
 
 
 def text_of(value: Any, *, most: int = LONGEST_ID) -> str:

@@ -14,7 +14,7 @@ from django.utils import timezone
 from enrollments.models import Enrollment
 from maaledu.rows import for_each_row
 from payments import checkout_sessions, settlement
-from payments.errors import StripeRefused, StripeUnavailable
+from payments.errors import OUTAGE, StripeKeyRefused, StripeRefused
 from payments.models import Payment
 
 logger = logging.getLogger(__name__)
@@ -49,13 +49,15 @@ def ask_about_processing(*, limit: int = BATCH) -> int:
 
 
 def _settle_each(payments: Iterable[Payment], settle: Callable[..., bool]) -> int:
-    """Settle one after the other, until Stripe is down."""
-    return for_each_row(payments, partial(_settle_unless_refused, settle), outage=StripeUnavailable)
+    """Settle one after the other, until Stripe is down or refuses our key."""
+    return for_each_row(payments, partial(_settle_unless_refused, settle), outage=OUTAGE)
 
 
 def _settle_unless_refused(settle: Callable[..., bool], payment: Payment) -> bool:
     try:
         return settle(payment, actor=ACTOR)
+    except StripeKeyRefused:
+        raise
     except StripeRefused as error:
         logger.warning(
             "payment not settled", extra={"payment": str(payment.pk), "code": error.code}

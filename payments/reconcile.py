@@ -20,6 +20,7 @@ from notifications.alerts import alert_staff
 from payments import comparisons, reversal_comparisons, webhook_problems
 from payments.comparisons import AGREED, MENDED, NOT_OURS, UNMENDED, Finding, Kind, Known
 from payments.errors import (
+    OUTAGE,
     ReconciliationIncomplete,
     StripeRefused,
     StripeSessionUnknown,
@@ -72,7 +73,7 @@ def _run(kind: Kind, since: datetime, is_dry: bool) -> Reconciliation:  # noqa: 
             _walk_what_is_newer(run, since)
     except (StripeUnavailable, StripeRefused) as error:
         logger.warning("reconciliation cut off", extra={"kind": kind.name, "code": error.code})
-        progress.failure = summary(error)[:300]
+        progress.failure = summary(error)[:600]
     else:
         progress.finished_at = timezone.now()
     run.save()
@@ -204,11 +205,13 @@ def reconcile_nightly() -> int:
     """Reconcile as each night, and return how much was mended.
 
     Raises StripeUnavailable or ReconciliationIncomplete in the end, when Stripe could not be asked
-    about everything: for an outage that passes, or for a refusal.
+    about everything: for an outage that passes or a key of which staff are alerted already, or for
+    another refusal.
     """
     found = reconcile_and_alert()
     failures = [f"{each.kind}: {each.failure}" for each in found if each.failure]
-    if failures and all(StripeUnavailable.code in failure for failure in failures):
+    alerted = tuple(f"{error.code}:" for error in OUTAGE)
+    if failures and all(each.failure.startswith(alerted) for each in found if each.failure):
         raise StripeUnavailable(" ".join(failures))
     if failures:
         raise ReconciliationIncomplete(" ".join(failures))

@@ -21,13 +21,16 @@ from maaledu.rows import for_each_row
 from notifications.alerts import alert_staff
 from payments import gateway, refunds
 from payments.errors import (
+    OUTAGE,
     RefundAskedBefore,
     RefundNotPossible,
     RefundTooLarge,
+    StripeKeyRefused,
     StripeRefused,
     StripeUnavailable,
 )
 from payments.models import Payment, Refund
+from payments.refusal_table import PAYMENT
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +58,7 @@ def request(payment: Payment, wanted: Request) -> Refund:
 
     Raises RefundTooLarge for more than is left, also when two ask at once, RefundAskedBefore for a
     key that is known, and RefundNotPossible for a payment that was not received or that Stripe
-    refuses to refund: only the failed row is kept of it then.
+    refuses to refund, with words for staff: only the failed row is kept of it then.
     """
     refund = _write_once(payment, wanted)
     try:
@@ -63,6 +66,9 @@ def request(payment: Payment, wanted: Request) -> Refund:
     except StripeUnavailable:
         logger.warning("refund not confirmed yet", extra={"refund": str(refund.pk)})
         return refund
+    except StripeRefused as error:
+        refunds.fail(refund, error.refusal.reason)
+        raise RefundNotPossible(str(error.refusal), refund=str(refund.pk)) from error
 
 
 def _write_once(payment: Payment, wanted: Request) -> Refund:
@@ -115,11 +121,11 @@ def _ask(refund: Refund) -> Refund:
         "reason": refund.reason or Refund.REASONS[0][0],
         "metadata": {"refund_id": str(refund.pk)},
     }
-    try:
-        payload = gateway.create_refund(params, idempotency_key=refund.idempotency_key)
-    except StripeRefused as error:
-        refunds.fail(refund, error.message)
-        raise RefundNotPossible(error.message, refund=str(refund.pk)) from error
+    payload = gateway.create_refund(
+        params,
+        idempotency_key=refund.idempotency_key,
+        about=f"refund {refund.pk} of payment {refund.payment_id}",
+    )
     refunds.record(payload, actor=refund.requested_by)
     refund.refresh_from_db()
     return refund
@@ -134,7 +140,7 @@ def resume_requested() -> int:
     lost = Refund.objects.filter(
         status=Refund.REQUESTED, source=Refund.STAFF, updated_at__lt=limit_at
     ).order_by("updated_at")[:BATCH]
-    return for_each_row(lost, _resume_unless_refused, outage=StripeUnavailable)
+    return for_each_row(lost, _resume_unless_refused, outage=OUTAGE)
 
 
 def _resume_unless_refused(refund: Refund) -> bool:
@@ -142,8 +148,13 @@ def _resume_unless_refused(refund: Refund) -> bool:
     Refund.objects.filter(pk=refund.pk).update(updated_at=timezone.now())
     try:
         return _resume(refund)
-    except (StripeRefused, RefundNotPossible) as error:
+    except StripeKeyRefused:
+        raise
+    except StripeRefused as error:
         logger.warning("refund refused", extra={"refund": str(refund.pk), "code": error.code})
+        # Once our own set-up is right the refund is sent again; what the payment refuses, never.
+        if error.refusal.row.fault == PAYMENT:
+            _fail_refused(refund, error)
         return False
 
 
@@ -157,6 +168,13 @@ def _resume(refund: Refund) -> bool:
 
 
 @atomic
+def _fail_refused(refund: Refund, error: StripeRefused) -> None:
+    """Fail a request that Stripe refuses, and alert staff: whoever asked reads no page now."""
+    if refunds.fail(refund, error.refusal.reason):
+        _alert(refund, "Stripe refused a refund", str(error))
+
+
+@atomic
 def _give_up(refund: Refund) -> bool:
     """Fail a request that Stripe does not know and whose key it has forgotten.
 
@@ -164,18 +182,18 @@ def _give_up(refund: Refund) -> bool:
     """
     if not refunds.fail(refund, "never reached Stripe"):
         return False
-    alert_staff(
-        key=f"refund-lost:{refund.pk}",
-        subject="A refund was never made",
-        lines=[
-            (
-                f"{Money(refund.amount, refund.currency)} of payment {refund.payment_id}, asked for"
-                f" by {refund.requested_by}."
-            ),
-            (
-                "Stripe did not answer for a day, and has no such refund. Look at the payment in"
-                " Stripe, and ask for the refund again."
-            ),
-        ],
+    _alert(
+        refund,
+        "A refund was never made",
+        "Stripe did not answer for a day, and has no such refund. Look at the payment in Stripe,"
+        " and ask for the refund again.",
     )
     return True
+
+
+def _alert(refund: Refund, subject: str, sentence: str) -> None:
+    facts = (
+        f"{Money(refund.amount, refund.currency)} of payment {refund.payment_id}, asked for by"
+        f" {refund.requested_by}."
+    )
+    alert_staff(key=f"refund-lost:{refund.pk}", subject=subject, lines=[facts, sentence])

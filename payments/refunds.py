@@ -26,6 +26,7 @@ STATUSES = {
     "canceled": Refund.FAILED,
 }
 REQUIRED_TEXTS = ("id", "payment_intent", "currency")
+LONGEST_REASON = 300
 
 
 @atomic
@@ -108,13 +109,13 @@ def _move(refund: Refund, payload: dict[str, Any]) -> bool:
 
 
 def _failure_reason(payload: dict[str, Any]) -> str:
-    return str(payload.get("failure_reason") or payload.get("status"))[:80]
+    return str(payload.get("failure_reason") or payload.get("status"))[:LONGEST_REASON]
 
 
 @atomic
 def fail(refund: Refund, why: str) -> bool:
     """Fail a request that Stripe did not take, and free its amount; return whether it was new."""
-    won = transition(refund, Refund.FAILED, failure_reason=why[:80])
+    won = transition(refund, Refund.FAILED, failure_reason=why[:LONGEST_REASON])
     if won:
         _commit(refund, -refund.amount)
     return won

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from enrollments import coupons
 from enrollments.models import Enrollment
 from payments import outcomes, settlement
+from payments.errors import EmailRefused, StripeKeyRefused, StripeRefused
 from payments.models import Payment
 from payments.outcomes import PaymentOutcome
+from payments.refusal_table import BUYER, FOR_BUYER, PASSING, SETUP
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Words:
     state: str = ""
 
 
+NOT_STARTED = "The payment could not be started"
 # Why an enrollment ended for which no money was received.
 WITHOUT_MONEY = {
     settlement.ASYNC_PAYMENT_FAILED: Words(
@@ -44,16 +47,16 @@ WITHOUT_MONEY = {
         "An earlier payment for this course arrived after all, and you are enrolled by that one.",
         may_retry=False,
     ),
+    EmailRefused.code: Words("Your e-mail address was not accepted", FOR_BUYER[BUYER]),
+    StripeRefused.code: Words(NOT_STARTED, FOR_BUYER[SETUP]),
+    StripeKeyRefused.code: Words(NOT_STARTED, FOR_BUYER[SETUP]),
     coupons.LMS_REFUSED: Words(
         "Your course could not be set up",
         "The learning platform did not accept the enrollment, so we cancelled it. You can use your"
         " grant's coupon again, and retry.",
     ),
 }
-OTHERWISE = Words(
-    "The payment could not be started",
-    "The payment service did not answer. Nothing was charged; please try again.",
-)
+OTHERWISE = Words(NOT_STARTED, FOR_BUYER[PASSING])
 ENDED_BY_REFUND = Words("Refunded", "This enrollment was refunded and has ended.", may_retry=False)
 # What came of a payment whose enrollment has ended; {received} is its amount.
 ENDED_WITH_MONEY = {

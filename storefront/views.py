@@ -23,7 +23,7 @@ from maaledu.errors import AppError, RateLimited
 from maaledu.http import add_error_headers
 from maaledu.limits import limit
 from payments import checkout, checkout_sessions, orders, referrals
-from payments.errors import StripeRefused, StripeUnavailable
+from payments.errors import EmailRefused, StripeRefused, StripeUnavailable
 from payments.models import Payment
 from payments.orders import Order
 from payments.outcomes import outcomes_of
@@ -60,6 +60,10 @@ class CheckoutView(View):
             raise
         except CouponUnavailable as error:
             return self.page(request, slug, form, status=error.http_status, coupon_error=error)
+        except EmailRefused as error:
+            quoted = _quoted(slug, data)  # before the field's error takes the address out of them
+            form.add_error("email", error.message)
+            return self.page(request, slug, form, status=error.http_status, **quoted)
         except AppError as error:
             # Who is over a limit is not given a quote: it would be one more look at a coupon.
             quoted = {} if isinstance(error, RateLimited) else _quoted(slug, data)

@@ -254,7 +254,11 @@ BANS = [
     Ban("select_for_update does nothing on two of the engines", calls_of("select_for_update")),
     Ban("prefetch_related", calls_of("prefetch_related", "prefetch_related_objects")),
     Ban("signals", receivers),
-    Ban("only the gateway knows stripe", imports_of("stripe"), ("payments.gateway",)),
+    Ban(
+        "only the gateway knows stripe",
+        imports_of("stripe"),
+        ("payments.gateway", "payments.stripe_calls"),
+    ),
     Ban("imports inside a function", imports_inside_functions, ("maaledu.db",)),
     Ban("only maaledu.db opens transactions", foreign_atomic, ("maaledu.db",)),
     # Seconds in the settings and sockets, percentages from the LMS, and an exact decimal string for

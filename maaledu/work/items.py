@@ -94,7 +94,7 @@ def retry_now(item: WorkItem) -> bool:
 
 
 def describe(error: AppError) -> str:
-    return f"{error.code}: {error.message}"[:MAX_ERROR_LENGTH]
+    return f"{error.code}: {error}"[:MAX_ERROR_LENGTH]
 
 
 def summary(error: Exception) -> str:

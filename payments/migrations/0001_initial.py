@@ -233,7 +233,7 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "failure",
-                    models.CharField(blank=True, help_text="What cut the run off.", max_length=300),
+                    models.CharField(blank=True, help_text="What cut the run off.", max_length=600),
                 ),
                 (
                     "started_at",
@@ -311,7 +311,7 @@ class Migration(migrations.Migration):
                         default=False, help_text="A full refund reinstates the grant's coupon."
                     ),
                 ),
-                ("failure_reason", models.CharField(blank=True, max_length=80)),
+                ("failure_reason", models.CharField(blank=True, max_length=300)),
                 (
                     "created_at",
                     models.DateTimeField(default=django.utils.timezone.now, editable=False),

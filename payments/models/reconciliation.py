@@ -29,7 +29,7 @@ class Reconciliation(models.Model):
     problems = models.JSONField(
         default=list, blank=True, help_text="The first of those that cannot be mended."
     )
-    failure = models.CharField(max_length=300, blank=True, help_text="What cut the run off.")
+    failure = models.CharField(max_length=600, blank=True, help_text="What cut the run off.")
     started_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
     finished_at = models.DateTimeField(null=True, blank=True)

@@ -44,7 +44,7 @@ class Refund(models.Model):
     gives_coupon_back = models.BooleanField(
         default=False, help_text="A full refund reinstates the grant's coupon."
     )
-    failure_reason = models.CharField(max_length=80, blank=True)
+    failure_reason = models.CharField(max_length=300, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
 

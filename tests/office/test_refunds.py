@@ -80,6 +80,7 @@ def pay_again(sandbox: Sandbox, payment: Payment) -> Payment:
     session = gateway.create_session(
         checkout_sessions.session_params(payment.enrollment, second),
         idempotency_key=second.idempotency_key,
+        about="a second payment",
     )
     Payment.objects.filter(pk=second.pk).update(stripe_session_id=session["id"])
     second.refresh_from_db()

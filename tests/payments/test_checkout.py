@@ -151,7 +151,7 @@ def test_a_checkout_that_stripe_refuses_alerts_staff_once_a_day(buyer: Client, s
     answers = [post(buyer, course.slug, email=f"b{number}@example.com") for number in range(2)]
     assert [answer.status_code for answer in answers] == [503, 503]
     assert [email.context["subject"] for email in Email.objects.all()] == [
-        "Stripe refuses our checkouts"
+        "Stripe refuses our requests: see its sentence"
     ]
 
 
@@ -264,10 +264,10 @@ def test_stripe_refusing_our_request_is_a_503_with_its_reason_kept(buyer: Client
     answer = post_json(buyer, courseId=make_course().slug)
     assert (answer.status_code, answer.json()["code"], answer.json()["retryable"]) == (
         503,
-        "CHECKOUT_UNAVAILABLE",
-        True,
+        "PAYMENTS_UNAVAILABLE",
+        False,
     )
-    assert Enrollment.objects.get().failure_code == "STRIPE_REFUSED"
+    assert Enrollment.objects.get().failure_code == "STRIPE_KEY_REFUSED"
 
 
 def test_a_session_whose_answer_was_lost_cannot_be_paid_twice(

@@ -130,7 +130,7 @@ def test_a_paper_that_there_is_not_is_not_found(sandbox: Sandbox, kind: str, tok
     ("mode", "status"),
     [
         ("503", 503),
-        ("401", 502),
+        ("401", 503),
         ("reset", 503),
         ("html_200", 503),
         ("half_answer", 503),
@@ -155,7 +155,7 @@ def test_a_key_that_may_not_read_charges_is_said_on_the_page(sandbox: Sandbox, s
     sandbox.key("rk_test_few", ["checkout_session_write", "payment_intent_read"])
     settings.STRIPE_SECRET_KEY = "rk_test_few"
     answer = paper(payment)
-    assert answer.status_code == 502
+    assert answer.status_code == 503
     assert "Payment service unavailable" in answer.content.decode()
 
 

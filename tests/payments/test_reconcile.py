@@ -353,7 +353,7 @@ def test_a_kind_that_stripe_refuses_stops_no_other(sandbox: Sandbox):
     payment = sell(sandbox)
     sandbox.refuse(match="GET /v1/events", status=403, message="No permission.")
     lines, why = refused()
-    assert why.startswith("Stripe was not asked about everything. undelivered events: STRIPE_REFUS")
+    assert why.startswith("Stripe was not asked about everything. undelivered events: STRIPE_KEY_")
     assert "sessions: 1 looked at, 0 agreed, 1 mended, 0 cannot be mended" in lines
     assert fresh(payment).status == "paid"
 

@@ -9,7 +9,7 @@ from django.test import Client
 from courses.models import Course
 from enrollments.models import Enrollment
 from payments import checkout_sessions
-from payments.errors import CheckoutUnavailable
+from payments.errors import StripeUnavailable
 from payments.models import Payment
 from tests.factories import make_course
 from tests.payments.test_checkout import EMAIL, FORM, post, post_json
@@ -155,7 +155,7 @@ def test_a_session_made_for_a_checkout_that_another_tab_replaced_is_closed(
     first = Payment.objects.select_related("enrollment").get()
     Course.objects.update(price=29900)
     assert post(buyer, course.slug).status_code == 302
-    with pytest.raises(CheckoutUnavailable):
+    with pytest.raises(StripeUnavailable):
         checkout_sessions.ensure_session(first.enrollment, first, is_own=True, actor="test")
     assert asked(sandbox) == {
         "open": [(29900, "usd")],

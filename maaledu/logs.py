@@ -96,6 +96,7 @@ LOOKS: list[tuple[tuple[str, ...], re.Pattern[str], str]] = [
         r"\1***@\2",
     ),
 ]
+ANY_SIGN = re.compile("|".join(re.escape(sign) for signs, _, _ in LOOKS for sign in signs))
 
 
 def configure(options: Mapping[str, Any]) -> None:
@@ -204,9 +205,10 @@ class Redactor:
         if self.known:
             text = self.known.sub(HIDDEN, text)
         lower = text.lower()
-        for signs, pattern, replacement in LOOKS:
-            if any(sign in lower for sign in signs):
-                text = pattern.sub(replacement, text)
+        if ANY_SIGN.search(lower):  # most texts hold none
+            for signs, pattern, replacement in LOOKS:
+                if any(sign in lower for sign in signs):
+                    text = pattern.sub(replacement, text)
         return NUMBER.sub(lambda found: HIDDEN if _is_card(found[0]) else found[0], text)
 
 

@@ -20,6 +20,8 @@ def storable(value: Any) -> tuple[Any, list[str]]:
     NUL and lone surrogates become U+FFFD, numbers that no column holds become their text, and what
     nests deeper than DEEPEST becomes null.
     """
+    if _is_storable_whole(value, DEEPEST):
+        return value, []
     replaced: list[str] = []
     return _storable(value, "", DEEPEST, replaced), replaced
 
@@ -39,6 +41,21 @@ def _storable(value: Any, path: str, levels: int, replaced: list[str]) -> Any:
     if kept is not value:
         replaced.append(clean(path.lstrip("."))[:LONGEST_PATH])
     return kept
+
+
+def _is_storable_whole(value: Any, levels: int) -> bool:
+    """Return whether nothing in this value has to be replaced.
+
+    So it is for nearly every event: then no copy is made and no path is put together.
+    """
+    if isinstance(value, dict):
+        items = value.items()
+        return levels > 0 and all(
+            is_storable(key) and _is_storable_whole(item, levels - 1) for key, item in items
+        )
+    if isinstance(value, list):
+        return levels > 0 and all(_is_storable_whole(item, levels - 1) for item in value)
+    return is_storable(value) if isinstance(value, str) else _kept(value) is value
 
 
 def _key(key: str, path: str, replaced: list[str]) -> str:

@@ -7,7 +7,10 @@ from django.urls import include, path
 # Staff sign in where everybody does, so that the same limits and the verified address apply.
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
+# Those that are asked for most, and cost most, are found first.
 urlpatterns = [
+    path("", include("payments.urls")),
+    path("", include("storefront.urls")),
     path("", include("office.urls")),
     path("admin/", admin.site.urls),
     path("accounts/", include("accounts.urls")),
@@ -15,8 +18,6 @@ urlpatterns = [
     path("", include("courses.urls")),
     path("", include("grants.urls")),
     path("", include("affiliates.urls")),
-    path("", include("payments.urls")),
-    path("", include("storefront.urls")),
 ]
 
 handler400 = "maaledu.http.bad_request"

@@ -141,7 +141,9 @@ def test_a_delayed_payment_gives_access_when_the_bank_has_paid(visitor: Visitor,
     sandbox.advance(15)
     wait_for_slow_poll(visitor.page, "ready")
     assert len(sandbox.enrollments(email)) == 1
-    assert len(wait_until(lambda: sandbox.mails(email))) == 1
+    wait_until(lambda: len(sandbox.mails(email)) == 2)
+    subjects = {mail["subject"].partition(":")[0] for mail in sandbox.mails(email)}
+    assert subjects == {"Your payment is on its way", "Your course is ready"}
 
 
 def test_a_delayed_payment_that_fails_says_so_and_can_be_tried_again(

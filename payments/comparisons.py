@@ -133,9 +133,10 @@ def _agree(payment: Payment, session: dict[str, Any]) -> bool:
         return payment.status == Payment.PAID and all(
             getattr(payment, name) == value for name, value in received.items()
         )
-    if settlement.is_refused_by_bank(session):
-        return payment.status in (Payment.FAILED, Payment.PAID)
-    return payment.status in (Payment.PROCESSING, Payment.FAILED, Payment.PAID)
+    ended = payment.status in (Payment.FAILED, Payment.PAID)
+    if session.get("payment_status") != "unpaid" or settlement.is_refused_by_bank(session):
+        return ended
+    return ended or payment.status == Payment.PROCESSING
 
 
 def processing_payments(since: datetime, after: str) -> Page:

@@ -85,13 +85,12 @@ def _start(kind: Kind, since: datetime, is_dry: bool) -> tuple[Reconciliation, b
     fresh = Reconciliation(kind=kind.name, since=since)
     if is_dry:
         return fresh, False
-    known = Reconciliation.objects.filter(kind=kind.name).first()
-    if known and known.may_resume(timezone.now()):
+    # The command and the nightly run may begin at once: both use the one row of the kind.
+    known, _ = Reconciliation.objects.get_or_create(kind=kind.name, defaults={"since": since})
+    if known.may_resume(timezone.now()):
         known.failure = ""
         return known, True
-    if known:
-        fresh.pk = known.pk
-        fresh._state.adding = False
+    fresh.pk, fresh._state.adding = known.pk, False
     return fresh, False
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.test import Client
 from django.utils import timezone
 
 from affiliates.models import LedgerEntry
@@ -15,10 +16,20 @@ from enrollments.models import Enrollment, EnrollmentEvent
 from lms_sync.models import SyncJob
 from notifications.models import Email
 from payments import reconcile
+from payments.comparisons import compare_session
 from payments.models import Dispute, Payment, Reconciliation, Refund, StripeEvent
+from payments.reversal_comparisons import REFUNDS
 from tests.affiliates.make import make_affiliate
 from tests.affiliates.shop import BUYER, buy, check_out, deliver_events, fresh, visitor
-from tests.factories import make_course
+from tests.concurrency import race
+from tests.factories import (
+    completed,
+    deliver,
+    make_course,
+    make_pending,
+    refund_of,
+    session_of,
+)
 from tests.payments.reconciled import counts, mended
 from tests.sandbox_client import Sandbox
 
@@ -376,3 +387,38 @@ def asked(sandbox: Sandbox) -> list[str]:
 def refunds_listed(sandbox: Sandbox) -> list[str]:
     """Return the ids of Stripe's refunds as it lists them, newest first."""
     return [refund["id"] for refund in sandbox.state()["refunds"]][::-1]
+
+
+@pytest.mark.every_engine
+def test_the_command_and_the_nightly_run_at_once_find_everything_once(sandbox: Sandbox):
+    payments = [sell(sandbox, email=f"learner{n}@example.com") for n in range(4)]
+    found = race(lambda number: counts(reconcile.reconcile()), threads=3)
+    assert {each["sessions"][0] for each in found} == {4}
+    assert {each["sessions"][3] for each in found} == {0}
+    assert {fresh(payment).status for payment in payments} == {"paid"}
+    assert EnrollmentEvent.objects.filter(to_status="paid").count() == 4
+    assert Reconciliation.objects.filter(kind="sessions").count() == 1
+
+
+# --- what Stripe says in words that are not known here --------------------------------------------
+def test_a_refunds_status_that_is_not_known_is_named(client: Client):
+    _, payment = make_pending()
+    deliver(client, completed(payment))
+    finding = REFUNDS.compare(refund_of(payment, status="reversed"), {})
+    assert finding.mend is not None
+    assert finding.mend().problem == "ours is requested, and Stripe says reversed"
+    assert (Refund.objects.get().status, fresh(payment.enrollment).status) == ("requested", "paid")
+
+
+@pytest.mark.parametrize("payment_status", ["no_payment_required", None, "paid_in_beads"])
+def test_a_session_that_is_neither_paid_nor_unpaid_is_never_taken_for_processing(
+    payment_status: str | None,
+):
+    _, payment = make_pending()
+    Payment.objects.update(status="processing")
+    session = session_of(payment, payment_status=payment_status)
+    finding = compare_session(session, {payment.pk: fresh(payment)})
+    assert finding.verdict == "mended"
+    assert finding.mend is not None
+    assert fresh(payment).status == "processing"
+    assert finding.mend().verdict in ("mended", "unmended")

@@ -76,7 +76,7 @@ def test_the_next_day_it_alerts_again_and_the_office_shows_since_when(client: Cl
     refuse(client, 3, secret="whsec_rolled")
     cache.clear()
     Email.objects.all().delete()
-    yesterday = timezone.now() - timedelta(days=1)
+    yesterday = timezone.now().replace(microsecond=0) - timedelta(days=1)
     WebhookProblem.objects.update(first_at=yesterday, last_at=yesterday)
     refuse(client, 3, secret="whsec_rolled")
     assert alerts() == [WRONG_SECRET]

@@ -132,7 +132,8 @@ def retrieve_refund(refund_id: str) -> dict[str, Any]:
     Raises StripeUnavailable, StripeSessionUnknown, StripeRefused.
     """
     about = f"asking for refund {refund_id}"
-    return call(about, client().v1.refunds.retrieve, refund_id, WITH_INTENT)
+    method = client().v1.refunds.retrieve
+    return call(about, method, refund_id, WITH_INTENT, expected=StripeSessionUnknown)
 
 
 def retrieve_dispute(dispute_id: str) -> dict[str, Any]:
@@ -141,7 +142,8 @@ def retrieve_dispute(dispute_id: str) -> dict[str, Any]:
     Raises StripeUnavailable, StripeSessionUnknown, StripeRefused.
     """
     about = f"asking for dispute {dispute_id}"
-    return call(about, client().v1.disputes.retrieve, dispute_id, WITH_INTENT)
+    method = client().v1.disputes.retrieve
+    return call(about, method, dispute_id, WITH_INTENT, expected=StripeSessionUnknown)
 
 
 def create_refund(params: dict[str, Any], *, idempotency_key: str, about: str) -> dict[str, Any]:

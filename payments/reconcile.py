@@ -129,13 +129,13 @@ def _page(run: Run) -> Any:
 def _compare(run: Run, each: Any, known: Known) -> Finding:
     """Compare one object, and mend it where it differs; an odd one is a finding as well.
 
-    Raises StripeUnavailable when several in a row got no answer.
+    Raises StripeUnavailable, or StripeKeyRefused, when several in a row got no answer.
     """
     try:
         finding = run.kind.compare(each, known)
         if finding.mend and not run.is_dry:
             finding = finding.mend()
-    except StripeUnavailable as error:
+    except OUTAGE as error:
         run.unanswered += 1
         if run.unanswered == MOST_UNANSWERED:
             raise

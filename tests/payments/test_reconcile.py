@@ -28,6 +28,7 @@ from tests.factories import (
     make_course,
     make_pending,
     refund_of,
+    refunded,
     session_of,
 )
 from tests.payments.reconciled import counts, mended
@@ -422,3 +423,17 @@ def test_a_session_that_is_neither_paid_nor_unpaid_is_never_taken_for_processing
     assert finding.mend is not None
     assert fresh(payment).status == "processing"
     assert finding.mend().verdict in ("mended", "unmended")
+
+
+def test_a_refund_that_stripe_does_not_have_is_named_once(sandbox: Sandbox):
+    """As with rows of another account's key: it is named here, and is no refusal of its own."""
+    _, payment = buy(sandbox)
+    deliver(Client(), refunded(refund_of(payment, 100, id="re_unknown", status="pending")))
+    _, why = refused()
+    assert why == "1 cannot be mended."
+    found = Reconciliation.objects.get(kind="unsettled refunds")
+    assert [line.split(": ")[1] for line in found.problems] == ["STRIPE_SESSION_UNKNOWN"]
+    assert [alert["subject"] for alert in alerts("")] == [
+        "Some of what Stripe says cannot be reconciled"
+    ]
+    assert Refund.objects.get().status == "pending"

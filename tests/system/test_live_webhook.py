@@ -11,6 +11,8 @@ import requests
 
 from enrollments.models import Enrollment
 from lms_sync.models import SyncJob
+from notifications.models import Email
+from payments.models import WebhookProblem
 from tests.factories import completed, event_of, make_pending, session_of, signed
 from tests.sandbox_client import Sandbox
 from tests.system.books import assert_bought_once, wait_settled
@@ -47,6 +49,10 @@ FORGERIES = {
     "its own, no object": ('{"id": "evt_1", "type": "x"}', signed),
     "its own, a lone surrogate": (EVENT.replace("evt_1", "\\ud800"), signed),
     "its own, NUL": (EVENT.replace("evt_1", "\\u0000"), signed),
+    "its own, a thin event without a type": (
+        '{"id": "evt_1", "object": "v2.core.event", "livemode": false}',
+        signed,
+    ),
 }
 
 
@@ -66,6 +72,10 @@ def test_a_webhook_that_stripe_did_not_sign_or_mean_is_refused(
         shop.url + path, data=b"\xff\xfe", headers=headers_of(signed("{}")), timeout=10
     )
     assert binary.status_code == 400
+    # Staff are alerted that forgeries repeat themselves; nothing else was stored for them.
+    alerts = Email.objects.filter(kind="staff_alert", dedupe_key__contains="webhook:")
+    assert {kind for (kind,) in WebhookProblem.objects.values_list("kind")} <= {"secret", "clock"}
+    alerts.delete()
 
 
 def test_events_that_are_not_ours_change_nothing_but_the_inbox(

@@ -96,6 +96,24 @@ def test_a_returning_buyer_whose_session_cannot_be_closed_is_not_sent_to_the_old
     assert (Enrollment.objects.get().status, Payment.objects.get().status) == ("pending", "pending")
 
 
+def test_a_session_that_stripe_would_not_close_counts_as_open(
+    buyer: Client, sandbox: Sandbox
+) -> None:
+    """Whatever the reason: the buyer could pay it as well as the one that replaces it."""
+    course = make_course(price=49900)
+    grant = make_coupon(course, percent=50)
+    assert post(buyer, course.slug, email=HOLDER).status_code == 302
+    session_id = sandbox.sessions()[0]["id"]
+    sandbox.refuse(match=f"POST /v1/checkout/sessions/{session_id}/expire", message=SENTENCE)
+    answer = post_json(buyer, courseId=course.slug, email=HOLDER, couponCode=grant.code)
+    assert (answer.status_code, answer.json()["code"]) == (503, "PAYMENTS_UNAVAILABLE")
+    assert [alert["lines"][1:3] for alert in alerts()] == [
+        [f"Stripe says: “{SENTENCE}”", f"The first one today: closing session {session_id}."]
+    ]
+    assert [session["status"] for session in sandbox.sessions()] == ["open"]
+    assert (Enrollment.objects.get().status, Payment.objects.get().status) == ("pending", "pending")
+
+
 def test_closing_what_has_ended_is_no_refusal(buyer: Client, sandbox: Sandbox) -> None:
     course = make_course()
     post(buyer, course.slug)
@@ -276,6 +294,21 @@ def test_a_refund_waits_in_the_sweep_while_our_own_set_up_is_wrong(
         "succeeded",
         [(49900, "succeeded")],
     )
+
+
+def test_a_refund_waits_in_the_sweep_while_stripe_does_not_take_our_request(
+    sandbox: Sandbox,
+) -> None:
+    _, payment = buy(sandbox)
+    sandbox.fault("stripe", "503", REFUNDS, times=1)
+    refund = ask(payment)
+    sandbox.refuse(match=REFUNDS, code="parameter_unknown", param="metadata", message=SENTENCE)
+    assert (resume(), resume(), fresh(refund).status) == (0, 0, "requested")
+    assert [alert["subject"] for alert in alerts()] == [
+        "Stripe refuses our requests: parameter_unknown"
+    ]
+    sandbox.stop_refusing()
+    assert (resume(), at_stripe(sandbox)) == (1, [(49900, "succeeded")])
 
 
 def test_a_refund_that_our_key_may_not_make_alerts_and_says_so(sandbox: Sandbox, restrict) -> None:

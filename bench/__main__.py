@@ -17,7 +17,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import growth, replays
+from bench import at_scale, growth
 from bench.report import report
 from bench.run import Run
 from script.servers import Services
@@ -39,13 +39,19 @@ def main() -> None:
         action="store_true",
         help="only this: fifty thousand webhooks in any order, each several times",
     )
+    parser.add_argument(
+        "--reconcile",
+        action="store_true",
+        help="only this: ten thousand objects at Stripe compared with ours, memory and statements",
+    )
     options = parser.parse_args()
     services, directory = Services(), Path(tempfile.mkdtemp(prefix="maaledu-bench-"))
     try:
         if options.growth:
             sys.exit(0 if growth.run(services) else 1)
-        if options.replays:
-            sys.exit(0 if replays.run(services) else 1)
+        for name in at_scale.TESTS:
+            if getattr(options, name):
+                sys.exit(0 if at_scale.run(name, services) else 1)
         for engine in options.engine or ENGINES:
             _run(Run(engine, services, directory), options.rounds)
     finally:

@@ -1,6 +1,10 @@
-"""Ten thousand objects are reconciled in bounded memory, and cost next to no statements."""
+"""Many objects are reconciled in bounded memory, and cost next to no statements.
+
+`script/bench --reconcile` does it with ten thousand.
+"""
 
 import json
+import os
 import tracemalloc
 from copy import deepcopy
 from pathlib import Path
@@ -16,8 +20,9 @@ from tests.payments.reconciled import counts
 from tests.sandbox_client import Sandbox
 from tests.statements import statements
 
-SALES, REFUNDS, DISPUTES = 6000, 3000, 1000
-PAGES = 100  # of a hundred objects each
+OBJECTS = int(os.environ.get("RECONCILED_OBJECTS", "1000"))  # set by script/bench
+SALES, REFUNDS, DISPUTES = OBJECTS * 6 // 10, OBJECTS * 3 // 10, OBJECTS // 10
+PAGES = OBJECTS // 100 + 3  # of a hundred objects each; the last one of a kind holds one
 MEGABYTE = 1024 * 1024
 Record = dict[str, Any]
 
@@ -39,7 +44,8 @@ def multiply(book: Record) -> None:
     rows: dict[Any, list[Any]] = {Payment: [], Refund: [], Dispute: []}
     payment, refund, dispute = (model.objects.get() for model in rows)
     session, intent, back, contested = (
-        next(iter(book[shelf].values())) for shelf in ("sessions", "intents", "refunds", "disputes")
+        next(iter(book[records].values()))
+        for records in ("sessions", "intents", "refunds", "disputes")
     )
     for number in range(SALES):
         ids = {"payment_id": str(new_id()), "enrollment_id": str(payment.enrollment_id)}
@@ -66,8 +72,8 @@ def multiply(book: Record) -> None:
         each["status"] = "won"
 
 
-def copied(shelf: dict[str, Record], template: Record, name: str, **changes: Any) -> None:
-    shelf[name] = {**deepcopy(template), "id": name, **changes}
+def copied(records: dict[str, Record], template: Record, name: str, **changes: Any) -> None:
+    records[name] = {**deepcopy(template), "id": name, **changes}
 
 
 def row_like(row: Any, key: Any, **changes: Any) -> Any:
@@ -76,7 +82,7 @@ def row_like(row: Any, key: Any, **changes: Any) -> Any:
 
 
 @pytest.mark.breaks_invariants  # the many payments share one enrollment
-def test_ten_thousand_objects_need_little_memory_and_few_statements(
+def test_many_objects_need_little_memory_and_few_statements(
     tmp_path: Path, settings: Any, db: None
 ):
     path = tmp_path / "stripe.json"
@@ -93,7 +99,8 @@ def test_ten_thousand_objects_need_little_memory_and_few_statements(
     everything = (SALES + 1, REFUNDS + 1, DISPUTES + 1)
     for kind, number in zip(("sessions", "refunds", "disputes"), everything, strict=True):
         assert counts(found)[kind] == (number, number, 0, 0)
-    print(f"10,000 objects: {peak / MEGABYTE:.1f} MB at the peak, {len(asked)} statements")
+    print(f"{OBJECTS} objects: {peak / MEGABYTE:.1f} MB at the peak, {len(asked)} statements")
     assert peak < 10 * MEGABYTE
-    # For each page what is known of it is read, and how far the run has come is written.
-    assert len(asked) <= 3 * PAGES
+    # For each page what is known of it is read, and how far the run has come is written; each kind
+    # begins and ends with a few of its own.
+    assert len(asked) <= 2 * PAGES + 30

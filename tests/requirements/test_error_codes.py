@@ -55,6 +55,7 @@ STATUSES = {
         "PAYMENT_IN_PROGRESS",
         "PAYOUT_FILE_WAS_MADE",
         "PAYOUT_REFUSED",
+        "PRICE_CHANGED",
         "PROGRAM_IN_USE",
         "REFUND_ASKED_BEFORE",
         "REFUND_NOT_POSSIBLE",

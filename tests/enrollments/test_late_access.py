@@ -18,7 +18,6 @@ from tests.enrollments.test_provisioning import buy, run_lms_job
 from tests.factories import deliver, make_course, make_pending, refund_of, refunded
 from tests.sandbox_client import Sandbox
 
-pytestmark = pytest.mark.any_engine
 AFTER = timedelta(minutes=10)
 
 
@@ -119,7 +118,6 @@ def test_an_access_given_between_the_look_and_the_write_is_not_mailed(buyer: Cli
     waiting.update(lms_status="pending", lms_synced_at=None, lms_enrollment_id="")
 
 
-@pytest.mark.every_engine
 def test_sweeps_at_the_same_time_mail_once(buyer: Client) -> None:
     paid_ago(buy(buyer))
     assert sum(race(lambda _: mail_buyers_without_access(), threads=4)) == 1

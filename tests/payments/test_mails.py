@@ -26,8 +26,6 @@ from tests.factories import (
 from tests.grants.make import HOLDER, make_coupon
 from tests.sandbox_client import Sandbox
 
-pytestmark = pytest.mark.any_engine
-
 
 def kinds(to: str) -> list[str]:
     return sorted(Email.objects.filter(to=to).values_list("kind", flat=True))

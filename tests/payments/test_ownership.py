@@ -14,7 +14,6 @@ from tests.factories import deliver, make_course
 from tests.payments.reconciled import counts
 from tests.sandbox_client import Sandbox
 
-pytestmark = pytest.mark.any_engine
 OTHERS: dict[str, dict[str, str]] = {
     "no metadata": {},
     "other names": {"order": "17"},

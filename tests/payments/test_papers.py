@@ -11,7 +11,6 @@ from payments.models import Payment
 from tests.factories import deliver, make_course, make_pending, refund_of, refunded
 from tests.sandbox_client import Sandbox
 
-pytestmark = pytest.mark.any_engine
 EMAIL = "ada@example.com"
 
 

@@ -34,7 +34,6 @@ from tests.factories import (
 from tests.payments.reconciled import counts, mended
 from tests.sandbox_client import Sandbox
 
-pytestmark = pytest.mark.any_engine
 MONTHS = 90 * 86400  # seconds
 HOUR = 3600
 MINUTE = timedelta(minutes=1)
@@ -390,7 +389,6 @@ def refunds_listed(sandbox: Sandbox) -> list[str]:
     return [refund["id"] for refund in sandbox.state()["refunds"]][::-1]
 
 
-@pytest.mark.every_engine
 def test_the_command_and_the_nightly_run_at_once_find_everything_once(sandbox: Sandbox):
     payments = [sell(sandbox, email=f"learner{n}@example.com") for n in range(4)]
     found = race(lambda number: counts(reconcile.reconcile()), threads=3)

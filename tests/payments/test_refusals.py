@@ -18,8 +18,6 @@ from tests.lms_sync.rawserver import raw_server, response
 from tests.payments.test_checkout import EMAIL, FORM, post, post_json
 from tests.sandbox_client import STRIPE_KEY, Sandbox
 
-pytestmark = pytest.mark.any_engine
-
 SESSIONS = "POST /v1/checkout/sessions"
 SENTENCE = "Stripe's own sentence about this."
 NOT_ACCEPTED = (

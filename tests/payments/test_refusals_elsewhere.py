@@ -23,8 +23,6 @@ from tests.payments.test_refunds import ask, at_stripe, fresh, resume, state_of
 from tests.payments.test_refusals import NO_PAYMENTS, SENTENCE, alerts
 from tests.sandbox_client import Sandbox
 
-pytestmark = pytest.mark.any_engine
-
 RESTRICTED = "rk_test_shop1234"
 REFUNDS = "POST /v1/refunds"
 LONG_AGO = timedelta(minutes=50)

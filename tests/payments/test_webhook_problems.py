@@ -19,7 +19,6 @@ from tests.factories import completed, deliver, make_pending, signed
 from tests.payments.reconciled import mended
 from tests.sandbox_client import Sandbox
 
-pytestmark = pytest.mark.any_engine
 HOUR = 3600
 WRONG_SECRET = "Stripe's events are refused: the signing secret is wrong"
 WRONG_CLOCK = "Stripe's events are refused: the clock of this server is wrong"
@@ -204,7 +203,6 @@ def test_a_charge_whose_refunds_are_known_asks_nobody(sandbox: Sandbox):
     assert len(sandbox.calls("stripe")) == before
 
 
-@pytest.mark.every_engine
 def test_a_charges_event_waits_for_stripe_and_is_applied_later(sandbox: Sandbox):
     enrollment, payment = buy(sandbox)
     sandbox.refund_in_dashboard(payment.stripe_payment_intent_id)

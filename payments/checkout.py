@@ -83,16 +83,16 @@ def _start(course: Course, buyer: Buyer, click: Click | None) -> Started:
         orders.ensure_shown(order, buyer.shown)
         if number == 0:
             referral = referrals.referral_of(click, email=buyer.email)
-        if running and not _is_same(running.enrollment, order, referral):
+        if running:
+            if _is_same(running.enrollment, order, referral):
+                return Started(running.enrollment, _url_of_running(running), is_resumed=True)
             _end_running(running)
             referral = referrals.last_of(referral, running.enrollment)
-        elif running:
-            return Started(running.enrollment, _url_of_running(running), is_resumed=True)
-        else:
-            # A second tab that was faster is looked at in the next round.
-            with suppress(IntegrityError):
-                written = orders.write_referred(order, referral)
-                return Started(written.enrollment, _url_of_new(written))
+            continue
+        # A second tab that was faster is looked at in the next round.
+        with suppress(IntegrityError):
+            written = orders.write_referred(order, referral)
+            return Started(written.enrollment, _url_of_new(written))
     raise CheckoutUnavailable(reason="lost a race against other checkouts of the buyer")
 
 

@@ -18,7 +18,8 @@ control_socket_disable = True
 errorlog = "-"
 accesslog = None  # the product writes its own access line, with addresses blurred
 SILENCE_SECONDS = 10
-if Path("/dev/shm").is_dir():  # noqa: S108 a heartbeat file on a slow disk would look like a hung process
+# A heartbeat file on a slow disk would look like a hung process.
+if Path("/dev/shm").is_dir():  # noqa: S108
     worker_tmp_dir = "/dev/shm"  # noqa: S108
 
 

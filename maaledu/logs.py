@@ -224,7 +224,8 @@ class AccessFormatter(logging.Formatter):
         self.path = functools.lru_cache(maxsize=2048)(redact.text)
 
     def format(self, record: logging.LogRecord) -> str:
-        facts = {**record.facts, "path": self.path(record.facts["path"])}  # type: ignore[attr-defined]
+        facts = dict(record.facts)  # type: ignore[attr-defined]
+        facts["path"] = self.path(facts["path"])
         now = datetime.fromtimestamp(record.created, UTC).isoformat()
         if self.as_json:
             line = {

@@ -80,7 +80,8 @@ def _commit() -> None:
             with debug_transaction(connection, "session.commit_transaction()"):
                 _mongodb().session.commit_transaction()
             return
-        except Exception as error:  # noqa: BLE001 pymongo's own errors, and pymongo is only there on MongoDB
+        # These are pymongo's own errors, and pymongo is only there on MongoDB.
+        except Exception as error:  # noqa: BLE001
             if not has_label(error, UNKNOWN_COMMIT) or time.monotonic() > deadline:
                 _refuse_commit(error)
         time.sleep(COMMIT_PAUSE_SECONDS)

@@ -41,7 +41,8 @@ def _number(name: str, default: Number, *, least: float | None = None) -> Number
 ENVIRONMENT = env.str("MAALEDU_ENV", default="development")
 PRODUCTION = ENVIRONMENT == "production"
 DEBUG = env.bool("DEBUG", default=False)
-INSECURE_SECRET_KEY = "django-insecure-only-for-the-demo-and-the-tests-never-in-production"  # noqa: S105
+# Published with the source: production refuses to start with it.
+INSECURE_SECRET_KEY = "django-insecure-for-the-demo-and-the-tests-never-for-production"  # noqa: S105
 SECRET_KEY = (
     env.str("SECRET_KEY", default="" if PRODUCTION else INSECURE_SECRET_KEY) or INSECURE_SECRET_KEY
 )

@@ -65,7 +65,7 @@ def reconcile(*, since: timedelta = USUAL, is_dry: bool = False) -> list[Reconci
 
 
 def _run(kind: Kind, since: datetime, is_dry: bool) -> Reconciliation:  # noqa: FBT001
-    progress, resumed = _start(kind, since, is_dry)
+    progress, resumed = _start(kind, since, is_dry=is_dry)
     run = Run(kind, progress, is_dry)
     try:
         _walk(run)
@@ -80,7 +80,7 @@ def _run(kind: Kind, since: datetime, is_dry: bool) -> Reconciliation:  # noqa: 
     return progress
 
 
-def _start(kind: Kind, since: datetime, is_dry: bool) -> tuple[Reconciliation, bool]:  # noqa: FBT001
+def _start(kind: Kind, since: datetime, *, is_dry: bool) -> tuple[Reconciliation, bool]:
     """Return the row to write the run down in, and whether it goes on with one that was cut off."""
     fresh = Reconciliation(kind=kind.name, since=since)
     if is_dry:

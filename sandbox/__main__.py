@@ -53,7 +53,8 @@ def main() -> int:
             file=sys.stderr,
         )
         return 2
-    host = "127.0.0.1" if options.host in {"", "0.0.0.0"} else options.host  # noqa: S104 -- compared, not bound
+    # Compared here, not bound.
+    host = "127.0.0.1" if options.host in {"", "0.0.0.0"} else options.host  # noqa: S104
     world.base_url = world.base_url or f"http://{host}:{server.server_port}"
     _start_threads(world)
     print(f"SANDBOX READY http={server.server_port} smtp={mailbox.port}", flush=True)

@@ -93,7 +93,9 @@ class _Handler:
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Envelope
+    ) -> str:
         fault = self.world.faults.choose("smtp", "DATA", ("hang", "drop"))
         if fault and fault.mode == "hang":
             await asyncio.sleep(fault.pause)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-ZERO_DECIMAL = frozenset("bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf".split())  # noqa: SIM905 -- codes read better as words
+# Codes read better as words.
+ZERO_DECIMAL = frozenset(
+    "bif clp djf gnf jpy kmf krw mga pyg rwf vnd vuv xaf xof xpf".split()  # noqa: SIM905
+)
 THREE_DECIMAL = frozenset("bhd iqd jod kwd lyd omr tnd".split())  # noqa: SIM905
 OTHERS = """
 aed afn all amd ang aoa ars aud awg azn bam bbd bdt bgn bhd bmd bnd bob brl bsd bwp byn bzd cad cdf

@@ -24,7 +24,8 @@ def accept(queue: Queue, item: WorkItem, *, key: str) -> WorkItem | None:
     """
     try:
         _store_done(queue, item)
-    except Exception as error:  # noqa: BLE001 whatever the effects did, the item itself must be kept
+    # Whatever the effects did, the item itself must be kept.
+    except Exception as error:  # noqa: BLE001
         return _known(item, key) or _store_for_later(queue, item, key, error)
     return None
 

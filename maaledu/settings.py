@@ -42,7 +42,7 @@ ENVIRONMENT = env.str("MAALEDU_ENV", default="development")
 PRODUCTION = ENVIRONMENT == "production"
 DEBUG = env.bool("DEBUG", default=False)
 # Published with the source: production refuses to start with it.
-INSECURE_SECRET_KEY = "django-insecure-for-the-demo-and-the-tests-never-for-production"  # noqa: S105
+INSECURE_SECRET_KEY = "django-insecure-for-demo-and-tests-never-for-production"  # noqa: S105
 SECRET_KEY = (
     env.str("SECRET_KEY", default="" if PRODUCTION else INSECURE_SECRET_KEY) or INSECURE_SECRET_KEY
 )

@@ -5,6 +5,7 @@ import os
 import sys
 
 import django
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 
 from maaledu.version import VERSION
@@ -15,4 +16,9 @@ if __name__ == "__main__":
     if sys.argv[1:] == ["version"]:
         sys.stdout.write(f"MaalEdu {VERSION}, Django {django.get_version()}\n")
     else:
-        execute_from_command_line(sys.argv)
+        try:
+            execute_from_command_line(sys.argv)
+        except ImproperlyConfigured as error:
+            # The sentence says what to set. 2 is also the doctor's code for what is wrong.
+            sys.stderr.write(f"{error}\n")
+            sys.exit(2)

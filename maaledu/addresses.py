@@ -32,6 +32,16 @@ def client_network(request: HttpRequest) -> str:
     return str(ipaddress.ip_network(f"{address}/64", strict=False)) if ":" in address else address
 
 
+def wider_networks(network: str) -> list[str]:
+    """Return the /56 and the /48 that an IPv6 network is part of, which one subscriber may hold
+    too; none for an IPv4 address.
+    """
+    if ":" not in network:
+        return []
+    known = ipaddress.ip_network(network)
+    return [str(known.supernet(new_prefix=prefix)) for prefix in (56, 48)]
+
+
 @functools.lru_cache(maxsize=4096)
 def blur_address(address: str) -> str:
     """Return the network of an address: where load comes from, and not from which household."""

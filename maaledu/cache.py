@@ -1,4 +1,6 @@
-"""Redis as a cache that may be lost: while it is down, pages are slower and limits let through."""
+"""Redis as a cache that may be lost: while it is down or full, pages are slower, and only limits on
+guessing are counted, by the database (maaledu.limit_counts).
+"""
 
 import logging
 import time
@@ -21,6 +23,11 @@ class Cooldown:
     until = 0.0
 
 
+def is_lost() -> bool:
+    """Return whether Redis has failed within the last LEAVE_ALONE_SECONDS, also by being full."""
+    return time.monotonic() < Cooldown.until
+
+
 class CoolingRedis(Redis):
     """A client that raises ConnectionLost for any failure.
 
@@ -29,14 +36,14 @@ class CoolingRedis(Redis):
     """
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
-        if time.monotonic() < Cooldown.until:
+        if is_lost():
             raise ConnectionLost
         try:
             return super().execute_command(*args, **options)
         except RedisError as error:
             Cooldown.until = time.monotonic() + LEAVE_ALONE_SECONDS
             logger.exception(
-                "the cache is down; limits are not counted until it is back",
+                "the cache is down or full; the database counts what must be limited",
                 extra={"error": type(error).__name__},
             )
             raise ConnectionLost from error

@@ -5,20 +5,53 @@ next sweep and loses nothing, a broker that hangs blocks no request, and retries
 table, never a countdown.
 """
 
+import logging
 import os
+from typing import Any
 
 from celery import Celery
-from celery.signals import worker_init
+from celery.signals import setup_logging, worker_init
+from django.conf import settings
+
+logger = logging.getLogger(__name__)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "maaledu.settings")
 
-app = Celery("maaledu")
+QUEUE = "work"
+
+
+class BoundedCelery(Celery):
+    """Sends nothing to a queue that nobody empties: a broker that is full of messages of dead
+    workers has no room left for the limits and pages that it keeps as the cache.
+
+    What is not sent is lost as any message may be: the sweep runs what is due.
+    """
+
+    def send_task(self, *args: Any, **options: Any) -> Any:
+        """Return None where nothing was sent."""
+        if self._is_full():
+            logger.warning("not sent: the broker's queue is full", extra={"queue": QUEUE})
+            return None
+        return super().send_task(*args, **options)
+
+    def _is_full(self) -> bool:
+        with self.producer_pool.acquire(block=True) as producer:
+            connection = producer.connection
+            try:
+                declared = producer.channel.queue_declare(QUEUE, passive=True)
+            # Nothing was ever sent, or the broker is lost, which sending will say.
+            except (*connection.channel_errors, *connection.connection_errors):
+                return False
+        return declared.message_count >= settings.BROKER_LONGEST_QUEUE
+
+
+app = BoundedCelery("maaledu")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["operations"])
 app.conf.update(
     result_backend=None,
     task_ignore_result=True,
-    task_default_queue="work",
+    task_default_queue=QUEUE,
     task_acks_late=False,
     task_reject_on_worker_lost=False,
     task_time_limit=None,
@@ -37,6 +70,7 @@ app.conf.update(
     worker_cancel_long_running_tasks_on_connection_loss=True,
     worker_hijack_root_logger=False,
     worker_send_task_events=False,
+    beat_scheduler="operations.beat:Scheduler",
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
     broker_channel_error_retry=True,
@@ -49,6 +83,11 @@ app.conf.update(
         "socket_keepalive": True,
     },
 )
+
+
+@setup_logging.connect
+def _leave_logs_alone(**_: object) -> None:
+    """Keep the level of the settings: Celery would set its own, and drop what workers report."""
 
 
 @worker_init.connect

@@ -72,10 +72,17 @@ def _advice() -> Iterator[CheckMessage]:
         yield checks.Warning(sentence, id="maaledu.W001")
     if not settings.TRUSTED_PROXY_COUNT:
         sentence = (
-            "Set TRUSTED_PROXY_COUNT to 1 behind a reverse proxy: with 0 all its visitors share one"
-            " address and its limits."
+            "Set TRUSTED_PROXY_COUNT to 1 behind a reverse proxy. With 0 nobody is believed that a"
+            " request came over https, so that every page and webhook is redirected to https for"
+            " ever; and all visitors share one address and its limits."
         )
         yield checks.Warning(sentence, id="maaledu.W002")
+    if not (settings.SLACK_WEBHOOK_URL or settings.ALERT_WEBHOOK_URL):
+        yield Info(
+            "Set SLACK_WEBHOOK_URL or ALERT_WEBHOOK_URL: alerts about the mail server cannot be"
+            " sent by e-mail.",
+            id="maaledu.I002",
+        )
     if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
         yield Info(
             "SQLite serves one machine; for several set DATABASE_URL to PostgreSQL or MongoDB.",

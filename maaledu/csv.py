@@ -1,20 +1,31 @@
 """CSV that a spreadsheet opens without running anything."""
 
 import csv
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from django.http import StreamingHttpResponse
 
-# Where a spreadsheet sees a formula, or a control character it strips before it does (OWASP ASVS
-# 1.2.10).
-DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n", "\0")
+# Where a spreadsheet sees a formula, also in full-width signs, or a control character that it
+# strips before it does (OWASP ASVS 1.2.10).
+SIGNS = "=+-@＝＋－＠"
+DANGEROUS = (*SIGNS, "\t", "\r", "\n", "\0")
+# One that parts cells by another character than the comma sees cells within ours.
+INNER_FORMULA = re.compile(rf"([;,|\t\r\n])(?=[ \"'\u00a0\u3000]*[{re.escape(SIGNS)}])")
+NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
 
 def safe_cell(value: Any) -> str:
-    """Return the text of a cell, with a quote before anything a spreadsheet would run."""
+    """Return the text of a cell, with a quote before anything a spreadsheet would run.
+
+    A number is left as it is: a negative amount is no formula.
+    """
     text = "" if value is None else str(value)
-    return f"'{text}" if text.lstrip(" ").startswith(DANGEROUS) else text
+    if NUMBER.fullmatch(text):
+        return text
+    start = "'" if text.lstrip(" \"'\u00a0\u3000").startswith(DANGEROUS) else ""
+    return start + INNER_FORMULA.sub(r"\1'", text)
 
 
 class _Line:

@@ -15,6 +15,7 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from structlog.contextvars import get_contextvars
 
+from maaledu import stuck_database
 from maaledu.errors import (
     AppError,
     BadRequest,
@@ -108,11 +109,10 @@ def _strings(data: Any) -> Iterator[str]:
         value = waiting.pop()
         if isinstance(value, str):
             yield value
-        elif isinstance(value, dict):
-            waiting.extend(value)
-            waiting.extend(value.values())
-        elif isinstance(value, list):
-            waiting.extend(value)
+        if isinstance(value, dict):
+            waiting += [*value, *value.values()]
+        if isinstance(value, list):
+            waiting += value
 
 
 # --- refusals -------------------------------------------------------------------------------------
@@ -207,5 +207,7 @@ def too_many_requests(request: HttpRequest) -> HttpResponse:
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Answer an unexpected error, which Django has logged; a lost database may be retried."""
-    lost_database = isinstance(sys.exc_info()[1], OperationalError | InterfaceError)
+    error = sys.exc_info()[1]
+    if lost_database := isinstance(error, OperationalError | InterfaceError):
+        stuck_database.end_web_process(error)
     return error_response(request, ServiceUnavailable() if lost_database else AppError())

@@ -9,12 +9,14 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 from django_ratelimit.core import get_usage
 
-from maaledu.addresses import client_network
+from maaledu import cache, limit_counts, metrics
+from maaledu.addresses import client_network, wider_networks
 from maaledu.errors import AppError, RateLimited
 from maaledu.http import error_response
 
 View = Callable[..., HttpResponseBase]
 MINUTES_SAID_AS_HOURS = 90
+WIDER_FACTORS = (4, 16)  # of the limit of a /64: for its /56, which has 256 of them, and its /48
 
 
 def limit(name: str, *, methods: Collection[str] | None = None) -> Callable[[View], View]:
@@ -29,12 +31,34 @@ def limit(name: str, *, methods: Collection[str] | None = None) -> Callable[[Vie
         def limited(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
             if methods is not None and str(request.method) not in methods:
                 return view(request, *args, **kwargs)
-            usage = _count(request, name, client_network(request))
-            return _answer_within(request, usage, functools.partial(view, request, *args, **kwargs))
+            usage = _count_network(request, name)
+            answer = functools.partial(view, request, *args, **kwargs)
+            return _answer_within(request, usage, name, answer)
 
         return limited
 
     return decorate
+
+
+def enforce_network_limit(request: HttpRequest, name: str) -> None:
+    """Count one attempt of the client's network against RATE_LIMITS[name].
+
+    Raises RateLimited over the limit.
+    """
+    _refuse_over(_count_network(request, name), name)
+
+
+def _count_network(request: HttpRequest, name: str) -> dict[str, int]:
+    """Count against the client's network, and the wider ones of IPv6 several times as generously;
+    return the state of the first whose limit is exceeded, else of the narrowest.
+    """
+    network = client_network(request)
+    usage = _count(request, name, network)
+    for factor, wider in zip(WIDER_FACTORS, wider_networks(network), strict=False):
+        of_wider = _count(request, name, wider, factor=factor)
+        if of_wider.get("should_limit") and not usage.get("should_limit"):
+            usage = of_wider
+    return usage
 
 
 def enforce_limit(request: HttpRequest, name: str, key: str) -> None:
@@ -42,20 +66,26 @@ def enforce_limit(request: HttpRequest, name: str, key: str) -> None:
 
     Raises RateLimited over the limit.
     """
-    _refuse_over(_count(request, name, key))
+    _refuse_over(_count(request, name, key), name)
 
 
-def _count(request: HttpRequest, name: str, key: str) -> dict[str, int]:
-    """Count in one atomic step in the shared cache, which lets through while it is lost."""
-    rate = settings.RATE_LIMITS[name]
-    return get_usage(request, group=name, key=lambda *_: key, rate=rate, increment=True) or {}
+def _count(request: HttpRequest, name: str, key: str, *, factor: int = 1) -> dict[str, int]:
+    """Count in one atomic step in the shared cache. While it is lost it lets through, but for what
+    somebody could guess: the database counts that.
+    """
+    count, _, period = settings.RATE_LIMITS[name].partition("/")
+    rate = f"{int(count) * factor}/{period}"
+    usage = get_usage(request, group=name, key=lambda *_: key, rate=rate, increment=True) or {}
+    if name in settings.RATE_LIMITS_ALWAYS_COUNTED and cache.is_lost():
+        return limit_counts.count(f"{name}:{rate}:{key}", usage)
+    return usage
 
 
 def _answer_within(
-    request: HttpRequest, usage: dict[str, int], answer: Callable[[], HttpResponseBase]
+    request: HttpRequest, usage: dict[str, int], name: str, answer: Callable[[], HttpResponseBase]
 ) -> HttpResponseBase:
     try:
-        _refuse_over(usage)
+        _refuse_over(usage, name)
         response = answer()
     except AppError as error:
         response = error_response(request, error)
@@ -64,8 +94,9 @@ def _answer_within(
     return response
 
 
-def _refuse_over(usage: dict[str, int]) -> None:
+def _refuse_over(usage: dict[str, int], name: str) -> None:
     if usage and usage["should_limit"]:
+        metrics.LIMITS.labels(name).inc()
         wait = max(usage["time_left"], 1)
         error = RateLimited(f"Too many attempts in a short time. Try again in {_in_words(wait)}.")
         error.headers = {**_limit_headers(usage), "Retry-After": str(wait)}

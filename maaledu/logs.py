@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from structlog.types import EventDict, Processor
 
+from maaledu.tracing import OF_PURCHASE, OF_REQUEST
 from maaledu.version import VERSION
 
 ACCESS = "maaledu.access"
@@ -18,8 +19,9 @@ HIDDEN = "[hidden]"
 SHORTEST_SECRET = 8
 DEPTH = 6
 LONGEST_TEXT = 20_000
+LINE_ENDS = {code: f"\\u{code:04x}" for code in (0x85, 0x2028, 0x2029)}
 DROPPED = ("request", "data", "_record", "_from_structlog")
-OURS = ("timestamp", "level", "logger", "request_id", "version")
+OURS = ("timestamp", "level", "logger", OF_REQUEST, OF_PURCHASE, "version")
 
 SECRET_WORDS = (
     "password",
@@ -44,6 +46,10 @@ NUMBER = re.compile(r"(?<![\w-])\d(?:[ -]?\d){12,18}(?![\w-])")
 AFTER_NAME = (
     r"(?!\[hidden)(?:\"[^\"]{0,400}\"|'[^']{0,400}'|(?:bearer |basic |token )?[^\s&\"',;)}]{1,400})"
 )
+
+# The addresses of a learner's own pages, which open to whoever has them.
+ADDRESS_TOKEN = re.compile(r"(/(?:enrollments|cancelled|grants)/[\w-]{4})[\w-]{5,}")
+CUT_ADDRESS = r"\1…"
 
 # What a secret looks like: a few characters to search for first, since most lines hold none; then
 # what to replace. Every repetition is bounded, so that a long line sent by a visitor costs time in
@@ -76,11 +82,7 @@ LOOKS: list[tuple[tuple[str, ...], re.Pattern[str], str]] = [
         re.compile(r"(?i)\btoken\s{1,4}[^\s:'\"]{1,200}:[^\s'\",]{1,200}"),
         f"token {HIDDEN}",
     ),
-    (
-        ("/enrollments/", "/cancelled/"),
-        re.compile(r"(/(?:enrollments|cancelled)/[\w-]{4})[\w-]{5,}"),
-        r"\1…",
-    ),
+    (("/enrollments/", "/cancelled/", "/grants/"), ADDRESS_TOKEN, CUT_ADDRESS),
     # The row that a database refused, which it repeats in its message.
     (
         ("detail:", "context:"),
@@ -101,8 +103,15 @@ ANY_SIGN = re.compile("|".join(re.escape(sign) for signs, _, _ in LOOKS for sign
 
 def configure(options: Mapping[str, Any]) -> None:
     """Set the logs up by `level`, `json` (else lines for people) and the `secrets` to hide."""
-    redact = Redactor(options.get("secrets", ()))
-    prepare: list[Processor] = [
+    logging.config.dictConfig(config(options))
+    structlog.configure(
+        processors=[*_prepare(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+    )
+
+
+def _prepare() -> list[Processor]:
+    return [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
@@ -110,23 +119,40 @@ def configure(options: Mapping[str, Any]) -> None:
         _add_version,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    for_people = structlog.dev.ConsoleRenderer(colors=False)
-    render: Processor = (
-        structlog.processors.JSONRenderer(ensure_ascii=False) if options["json"] else for_people
+
+
+def config(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the same for the standard library alone, as gunicorn takes it for its own lines."""
+    redact = Redactor(options.get("secrets", ()))
+    render: list[Processor] = (
+        [structlog.processors.JSONRenderer(serializer=_json)]
+        if options["json"]
+        else [_on_one_line, structlog.dev.ConsoleRenderer(colors=False)]
     )
     structured = {
         "()": structlog.stdlib.ProcessorFormatter,
-        "foreign_pre_chain": prepare,
-        "processors": [structlog.processors.format_exc_info, redact, render],
+        "foreign_pre_chain": _prepare(),
+        "processors": [structlog.processors.format_exc_info, redact, *render],
     }
     access = {"()": AccessFormatter, "redact": redact, "as_json": options["json"]}
-    logging.config.dictConfig(
-        _dict_config({"structured": structured, "access": access}, options["level"])
-    )
-    structlog.configure(
-        processors=[*prepare, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-    )
+    return _dict_config({"structured": structured, "access": access}, options["level"])
+
+
+def _json(event: Any, **options: Any) -> str:
+    """Return one line, also for readers who take other characters than \\n for its end."""
+    return json.dumps(event, ensure_ascii=False, **options).translate(LINE_ENDS)
+
+
+def _on_one_line(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """Escape what would begin another line. Tracebacks have several, each indented."""
+    return {
+        key: _escaped(value) if isinstance(value, str) and key != "exception" else value
+        for key, value in event.items()
+    }
+
+
+def _escaped(text: str) -> str:
+    return text if text.isprintable() else repr(text)[1:-1]
 
 
 def _add_version(_logger: Any, _method: str, event: EventDict) -> EventDict:
@@ -161,6 +187,11 @@ def _dict_config(formatters: dict[str, Any], level: str) -> dict[str, Any]:
             **{name: {**plain, "level": "WARNING"} for name in chatty},
         },
     }
+
+
+def without_tokens(text: str) -> str:
+    """Return the text with each address of a learner's own pages cut."""
+    return ADDRESS_TOKEN.sub(CUT_ADDRESS, text)
 
 
 class Redactor:
@@ -236,8 +267,8 @@ class AccessFormatter(logging.Formatter):
                 "version": VERSION,
                 **facts,
             }
-            return json.dumps(line, ensure_ascii=False)
-        return f"{now} {' '.join(map(str, facts.values()))} {VERSION}"
+            return _json(line)
+        return f"{now} {_escaped(' '.join(map(str, facts.values())))} {VERSION}"
 
 
 def _is_card(text: str) -> bool:

@@ -1,26 +1,26 @@
 """What every request passes: its id and log line, cached public pages, our headers, our errors."""
 
 import logging
-import re
 import time
 import uuid
 from collections.abc import Callable
 
-import structlog
 from csp.utils import build_policy
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseNotAllowed
+from django.utils.cache import patch_vary_headers
+from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars
 
-from maaledu import public_pages
+from maaledu import metrics, public_pages, tracing
 from maaledu.addresses import blur_address, client_address
 from maaledu.errors import AppError, BadRequest, MethodNotAllowed
+from maaledu.gates import answering
 from maaledu.http import error_response
 from maaledu.logs import ACCESS
 
 access_log = logging.getLogger(ACCESS)
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
-WELL_FORMED_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{7,63}")
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 PUBLIC_CACHE_CONTROL = f"public, max-age={public_pages.BROWSER_SECONDS}"
 HEADERS = {
@@ -39,18 +39,24 @@ class RequestContextMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         started = time.perf_counter()
         request_id = _request_id(request.META.get("HTTP_X_REQUEST_ID", ""))
-        structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=request_id)
-        response = self.get_response(request)
-        response["X-Request-ID"] = request_id
+        clear_contextvars()
+        bind_contextvars(**{tracing.OF_REQUEST: request_id})
+        token = answering.set(True)
+        try:
+            response = self.get_response(request)
+        finally:
+            answering.reset(token)
+        seconds = time.perf_counter() - started
+        metrics.count_request(request, response.status_code, seconds)
+        response[tracing.HEADER] = request_id
         if not response.has_header("Cache-Control"):
             response["Cache-Control"] = "no-store"
-        _write_access_line(request, response, request_id, time.perf_counter() - started)
+        _write_access_line(request, response, request_id, seconds)
         return response
 
 
 def _request_id(given: str) -> str:
-    return given if WELL_FORMED_ID.fullmatch(given) else uuid.uuid4().hex
+    return tracing.well_formed(given) or uuid.uuid4().hex
 
 
 def _write_access_line(
@@ -63,8 +69,10 @@ def _write_access_line(
             "status": response.status_code,
             "duration_ms": round(seconds * 1000, 1),
             "address": blur_address(client_address(request)),
-            "request_id": request_id,
+            tracing.OF_REQUEST: request_id,
         }
+        if purchase := get_contextvars().get(tracing.OF_PURCHASE):
+            facts[tracing.OF_PURCHASE] = purchase
         access_log.info("request", extra={"facts": facts})
 
 
@@ -77,11 +85,12 @@ class PublicPageMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         slot = public_pages.find(request)
         if slot and slot.page:
-            headers, content = slot.page
-            return HttpResponse(content, headers=headers)
+            metrics.note_cached(request)
+            return public_pages.answer(slot.page, request)
         response = self.get_response(request)
         if getattr(response, "is_public_page", False) and isinstance(response, HttpResponse):
             response.setdefault("Cache-Control", PUBLIC_CACHE_CONTROL)
+            patch_vary_headers(response, ["Accept-Encoding"])
             if slot:
                 public_pages.keep(slot, response)
         return response

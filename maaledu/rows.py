@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from maaledu import tracing
 from maaledu.errors import AppError
 
 logger = logging.getLogger(__name__)
@@ -42,6 +43,8 @@ def for_each_row(
         except Exception:
             logger.exception("row failed", extra={"row": _name(row)})
             failed.append(_name(row))
+        finally:
+            tracing.follow("")  # the next row is another purchase's
     if failed:
         raise RowsFailed(f"{len(failed)} could not be worked on: {', '.join(failed[:MOST_NAMED])}.")
     return done

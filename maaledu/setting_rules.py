@@ -12,12 +12,17 @@ from cryptography.fernet import Fernet
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
-from django.http.request import validate_host
 
-from maaledu import stripe_setting_rules
+from maaledu import (
+    database_setting_rules,
+    env_file,
+    host_setting_rules,
+    monitor_setting_rules,
+    stripe_setting_rules,
+)
 
-ENVIRONMENTS = ("development", "production")
 RATE = re.compile(r"[1-9]\d*/[1-9]\d*[smhd]")
+EDX_MODE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 SHORTEST_SECRET_KEY = 50
 LEAST_DIFFERENT_CHARACTERS = 10
 SHORTEST_CRON_SECRET = 20
@@ -36,14 +41,6 @@ LOCAL_DELIVERY = ("console", "locmem", "dummy", "filebased")
 Rule = Callable[[], Iterator[str]]
 
 
-def environment() -> Iterator[str]:
-    if settings.ENVIRONMENT not in ENVIRONMENTS:
-        yield (
-            f"Set MAALEDU_ENV to one of {', '.join(ENVIRONMENTS)}; “{settings.ENVIRONMENT}” is not"
-            " known."
-        )
-
-
 def rates() -> Iterator[str]:
     for name, rate in settings.RATE_LIMITS.items():
         if not RATE.fullmatch(rate):
@@ -57,11 +54,6 @@ def numbers() -> Iterator[str]:
     for name, (value, least) in settings.NUMBERS.items():
         if not least <= value < MOST:
             yield f"Set {name} to {least} or more; it is {value}."
-
-
-def proxies() -> Iterator[str]:
-    if settings.TRUSTED_PROXY_COUNT < 0:
-        yield "Set TRUSTED_PROXY_COUNT to the number of your own reverse proxies, 0 or more."
 
 
 def grants() -> Iterator[str]:
@@ -104,16 +96,42 @@ def _is_fernet_key(key: str) -> bool:
     return True
 
 
-def course_link() -> Iterator[str]:
+def course_links() -> Iterator[str]:
+    for name in ("LMS_COURSE_URL", "OPENEDX_COURSE_URL"):
+        try:
+            link = getattr(settings, name).format(
+                base_url="https://lms.example", course_id="a-course"
+            )
+        except (LookupError, ValueError):
+            link = ""
+        if urlsplit(link).scheme not in ("http", "https") or "a-course" not in link:
+            yield (
+                f"Set {name} to the address of a course with {{base_url}} and {{course_id}} in it,"
+                " and nothing else in braces."
+            )
+
+
+def certificate_links() -> Iterator[str]:
+    given = {"course_id": "a-course", "certificate_id": "a-certificate"}
     try:
-        link = settings.LMS_COURSE_URL.format(base_url="https://lms.example", course_id="a-course")
+        link = settings.LMS_CERTIFICATE_URL.format(base_url="https://lms.example", **given)
     except (LookupError, ValueError):
         link = ""
-    if urlsplit(link).scheme not in ("http", "https") or "a-course" not in link:
+    if not link.startswith("https://lms.example/") or "a-certificate" not in link:
         yield (
-            "Set LMS_COURSE_URL to the address of a course with {base_url} and {course_id} in it,"
-            " and nothing else in braces."
+            "Set LMS_CERTIFICATE_URL to the address of a certificate in Frappe LMS: {base_url} at"
+            " its beginning, {certificate_id} and, where it is needed, {course_id} in it, and"
+            " nothing else in braces."
         )
+
+
+def openedx_modes() -> Iterator[str]:
+    for mode in (settings.OPENEDX_MODE, *settings.OPENEDX_COURSE_MODES.values()):
+        if not EDX_MODE.fullmatch(mode):
+            yield (
+                "Set OPENEDX_MODE to the slug of a course mode such as verified, and"
+                f" OPENEDX_COURSE_MODES to KEY=MODE,KEY=MODE; “{mode}” is no mode."
+            )
 
 
 def cron() -> Iterator[str]:
@@ -125,38 +143,21 @@ def cron() -> Iterator[str]:
 
 
 def secret_key() -> Iterator[str]:
-    key = settings.SECRET_KEY
-    weak = (
-        len(key) < SHORTEST_SECRET_KEY
-        or len(set(key)) < LEAST_DIFFERENT_CHARACTERS
-        or key.startswith("django-insecure")
-    )
-    if weak:
+    if _is_weak(settings.SECRET_KEY):
         yield (
             f"Set SECRET_KEY to a random text of at least {SHORTEST_SECRET_KEY} characters;"
             " script/setup prints one."
         )
+    if any(map(_is_weak, settings.SECRET_KEY_FALLBACKS)):
+        yield "Remove what is not a former SECRET_KEY of this shop from SECRET_KEY_FALLBACKS."
 
 
-def hosts() -> Iterator[str]:
-    if not settings.ALLOWED_HOSTS:
-        yield (
-            "Set ALLOWED_HOSTS to the names under which the shop is reached, such as"
-            " learn.example.com."
-        )
-    if "*" in settings.ALLOWED_HOSTS:
-        yield "Set ALLOWED_HOSTS to names; “*” lets anybody put a name of theirs into our links."
-
-
-def site_url() -> Iterator[str]:
-    url = urlsplit(settings.SITE_URL)
-    if url.scheme != "https" or not url.hostname or url.path or url.query or url.username:
-        yield (
-            "Set SITE_URL to the shop's address, https and the host only, such as"
-            " https://learn.example.com."
-        )
-    elif settings.ALLOWED_HOSTS and not validate_host(url.hostname, settings.ALLOWED_HOSTS):
-        yield f"Put {url.hostname}, the host of SITE_URL, into ALLOWED_HOSTS as well."
+def _is_weak(key: str) -> bool:
+    return (
+        len(key) < SHORTEST_SECRET_KEY
+        or len(set(key)) < LEAST_DIFFERENT_CHARACTERS
+        or key.startswith("django-insecure")
+    )
 
 
 def debug() -> Iterator[str]:
@@ -177,6 +178,8 @@ def staff() -> Iterator[str]:
             "Set STAFF_ALERT_EMAILS to the addresses that are alerted when something needs a"
             " person, parted by commas."
         )
+    if not all(_is_address(email) for email in settings.REPORT_EMAILS):
+        yield "Set REPORT_EMAILS to the addresses that get the reports, or leave it empty."
 
 
 def senders() -> Iterator[str]:
@@ -234,20 +237,25 @@ def mail_server() -> Iterator[str]:
 
 
 ALWAYS: dict[str, Rule] = {
-    "E001": environment,
     "E002": rates,
-    "E003": proxies,
+    "E003": host_setting_rules.proxies,
     "E014": grants,
     "E016": affiliates,
     "E018": numbers,
-    "E021": course_link,
+    "E021": course_links,
     "E022": stripe_setting_rules.checkout_host,
     "E023": stripe_setting_rules.texts,
+    "E024": openedx_modes,
+    "E025": env_file.problems,
+    "E026": monitor_setting_rules.monitors,
+    "E027": monitor_setting_rules.redis_url,
+    "E029": certificate_links,
+    "E031": database_setting_rules.pool,
 }
 IN_PRODUCTION: dict[str, Rule] = {
     "E004": secret_key,
-    "E005": hosts,
-    "E006": site_url,
+    "E005": host_setting_rules.hosts,
+    "E006": host_setting_rules.site_url,
     "E007": debug,
     "E008": stripe_setting_rules.key,
     "E009": stripe_setting_rules.webhook,
@@ -258,4 +266,6 @@ IN_PRODUCTION: dict[str, Rule] = {
     "E015": cron,
     "E017": details_keys,
     "E019": senders,
+    "E028": host_setting_rules.origins,
+    "E030": monitor_setting_rules.alert_channels,
 }

@@ -4,20 +4,32 @@
 start: see maaledu.checks.
 """
 
+import ssl
 from datetime import timedelta
+from importlib.util import find_spec
+from math import ceil
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
 
 import environ
 from celery.schedules import crontab
-from csp.constants import NONE, SELF, UNSAFE_EVAL
+from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
+from django.utils.module_loading import import_string
+
+from maaledu.anonymity import Anonymizer
+from maaledu.version import VERSION
 
 BASE_DIR = Path(__file__).resolve().parent.parent
+ENV_FILE = BASE_DIR / ".env"
 env = environ.Env()
-env.read_env(BASE_DIR / ".env")
+env.read_env(ENV_FILE)
+# A value that begins with “$” would be read as the name of another variable, and so as nothing:
+# with each “$” escaped, every value is read as it is written.
+env.ENVIRON = {name: value.replace("$", r"\$") for name, value in env.ENVIRON.items()}
+env.escape_proxy = True
 Number = TypeVar("Number", int, float)
 
 
@@ -39,6 +51,11 @@ def _number(name: str, default: Number, *, least: float | None = None) -> Number
 
 # --- where this runs ------------------------------------------------------------------------------
 ENVIRONMENT = env.str("MAALEDU_ENV", default="development")
+# Here and not in a check, so that no entrance starts as development, with published keys.
+if ENVIRONMENT not in ("development", "production"):
+    raise ImproperlyConfigured(
+        f"Set MAALEDU_ENV to development or production; “{ENVIRONMENT}” is neither."
+    )
 PRODUCTION = ENVIRONMENT == "production"
 DEBUG = env.bool("DEBUG", default=False)
 # Published with the source: production refuses to start with it.
@@ -46,12 +63,15 @@ INSECURE_SECRET_KEY = "django-insecure-for-demo-and-tests-never-for-production" 
 SECRET_KEY = (
     env.str("SECRET_KEY", default="" if PRODUCTION else INSECURE_SECRET_KEY) or INSECURE_SECRET_KEY
 )
+# Keys of before, which still open what they have signed: cookies, links, sessions.
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 ALLOWED_HOSTS = env.list(
     "ALLOWED_HOSTS", default=[] if PRODUCTION else ["localhost", "127.0.0.1", "[::1]"]
 )
 SITE_NAME = env.str("SITE_NAME", default="MaalEdu")
 SITE_URL = env.str("SITE_URL", default="" if PRODUCTION else "http://127.0.0.1:8700").rstrip("/")
 SUPPORT_EMAIL = env.str("SUPPORT_EMAIL", default="support@devhb.com")
+SECURITY_EMAIL = env.str("SECURITY_EMAIL", default="") or SUPPORT_EMAIL
 REFUND_DAYS = _number("REFUND_DAYS", 14, least=0)  # what the pages promise; 0 promises nothing
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 # How many reverse proxies in front of us append to X-Forwarded-For; 0 ignores the header
@@ -89,6 +109,7 @@ INSTALLED_APPS = [
     "demo",
 ]
 MIDDLEWARE = [
+    "operations.middleware.WatchMiddleware",
     "maaledu.middleware.RequestContextMiddleware",
     "affiliates.middleware.ReferralMiddleware",
     "maaledu.middleware.PublicPageMiddleware",
@@ -131,6 +152,8 @@ DEFAULT_AUTO_FIELD = (
 
 # --- database -------------------------------------------------------------------------------------
 DATABASE_POOL_MAX = _number("DATABASE_POOL_MAX", 10, least=1)
+DATABASE_POOL_MIN = _number("DATABASE_POOL_MIN", 1, least=0)
+DATABASE_POOL_SECONDS = 5  # for which a thread waits for a connection
 DATABASE_STATEMENT_SECONDS = _number("DATABASE_STATEMENT_SECONDS", 30, least=1)
 DATABASE_LOCK_SECONDS = 10
 DATABASE_IDLE_IN_TRANSACTION_SECONDS = 60
@@ -153,12 +176,14 @@ def _mongodb_database() -> dict:
     options = {
         "serverSelectionTimeoutMS": MONGODB_FIND_SERVER_SECONDS * 1000,
         "connectTimeoutMS": 3000,
+        "maxPoolSize": DATABASE_POOL_MAX,
+        "minPoolSize": DATABASE_POOL_MIN,
         # The driver's own default is to wait for ever.
         "socketTimeoutMS": DATABASE_STATEMENT_SECONDS * 1000,
     }
     name = urlsplit(DATABASE_URL).path.strip("/") or "maaledu"
     return {
-        "ENGINE": "django_mongodb_backend",
+        "ENGINE": "maaledu.mongodb_engine",
         "HOST": DATABASE_URL,
         "NAME": name,
         "OPTIONS": options,
@@ -187,13 +212,19 @@ def _postgresql_database(config: dict) -> dict:
         **config.get("OPTIONS", {}),
         "options": " ".join(f"-c {name}={seconds}s" for name, seconds in limits.items()),
         "connect_timeout": 3,
-        "pool": {"min_size": 1, "max_size": DATABASE_POOL_MAX, "timeout": 5},
+        "pool": {
+            "min_size": DATABASE_POOL_MIN,
+            "max_size": DATABASE_POOL_MAX,
+            "timeout": DATABASE_POOL_SECONDS,
+        },
     }
     # The health check lets a request survive a restart of the database: a dead connection is
     # replaced before its use.
     return {**config, "CONN_HEALTH_CHECKS": True, "OPTIONS": options}
 
 
+# Where `manage.py backup` puts them unless told otherwise; empty: nowhere.
+BACKUP_DIR = env.str("BACKUP_DIR", default="")
 DATABASES = {"default": _database()}
 if MONGODB:
     DATABASE_ROUTERS = ["django_mongodb_backend.routers.MongoRouter"]
@@ -222,11 +253,22 @@ else:
         "pages": {"BACKEND": _memory, "LOCATION": "pages", "OPTIONS": {"MAX_ENTRIES": 300}},
     }
 CELERY_BROKER_URL = env.str("CELERY_BROKER_URL", default=REDIS_URL)
+if CELERY_BROKER_URL.startswith("rediss:"):
+    # Celery would take any certificate.
+    CELERY_BROKER_USE_SSL = {"ssl_cert_reqs": ssl.CERT_REQUIRED}
+# Messages; each only says that a table has work.
+BROKER_LONGEST_QUEUE = 200
 RATELIMIT_USE_CACHE = "default"
 RATELIMIT_FAIL_OPEN = True
 # W027: MongoDB has no check constraints; the writes themselves hold what they say
-# (affiliates.payouts).
-SILENCED_SYSTEM_CHECKS = ["django_ratelimit.E003", "django_ratelimit.W001", "models.W027"]
+# (affiliates.payouts). W021: a place on the browsers' list is hard to leave, so it is asked for
+# by HSTS_PRELOAD only.
+SILENCED_SYSTEM_CHECKS = [
+    "django_ratelimit.E003",
+    "django_ratelimit.W001",
+    "models.W027",
+    "security.W021",
+]
 PUBLIC_PAGE_LIFETIME = timedelta(minutes=5)  # requirements R197: course list 5 min
 PUBLIC_PAGE_RECHECK = timedelta(seconds=1)
 LEARNER_DASHBOARD_LIFETIME = timedelta(minutes=2)  # R197
@@ -280,6 +322,8 @@ ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_EMAIL_VERIFICATION_BY_CODE_TIMEOUT = ACCOUNT_PASSWORD_RESET_BY_CODE_TIMEOUT = int(
     timedelta(minutes=15).total_seconds()
 )
+KNOWN_BROWSER_COOKIE_NAME = "__Host-browser" if PRODUCTION else "browser"
+KNOWN_BROWSER_LIFETIME = timedelta(days=365)
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "account"
 ACCOUNT_LOGOUT_REDIRECT_URL = "catalogue"
@@ -310,9 +354,9 @@ STRIPE_PAY_PAGES = [
 STRIPE_API_VERSION = "2026-10-28.endive"
 STRIPE_CONNECT_SECONDS = 3.05
 STRIPE_READ_SECONDS = _number("STRIPE_READ_SECONDS", 10.0, least=0.1)
-STRIPE_INTERACTIVE_SECONDS = (
-    4.0  # where somebody waits for a page that can be shown without the answer
-)
+STRIPE_INTERACTIVE_SECONDS = 4.0  # where somebody waits for the page
+# How many threads of a web process, of gunicorn's 8, may wait for Stripe at the same time.
+STRIPE_CALLS_AT_ONCE = _number("STRIPE_CALLS_AT_ONCE", 4, least=1)
 STRIPE_MAX_RETRIES = _number("STRIPE_MAX_RETRIES", 1, least=0)
 # How long a checkout may be paid, and a coupon stays reserved for it. Stripe wants 30 min by its
 # own clock: that leaves 5 min for ours to be slow, and 45 s to repeat the request.
@@ -333,10 +377,36 @@ FRAPPE_LMS_API_KEY = env.str(
     "FRAPPE_LMS_API_KEY", default="" if PRODUCTION else "sandbox-key:sandbox-secret"
 )
 FRAPPE_DRIVER = env.str("FRAPPE_DRIVER", default="rest")
+# Open edX; left empty, there is none, and no course on it can be sold.
+OPENEDX_BASE_URL = env.str(
+    "OPENEDX_BASE_URL", default="" if PRODUCTION else "http://127.0.0.1:8701/edx"
+).rstrip("/")
+OPENEDX_CLIENT_ID = env.str("OPENEDX_CLIENT_ID", default="" if PRODUCTION else "sandbox-client")
+OPENEDX_CLIENT_SECRET = env.str(
+    "OPENEDX_CLIENT_SECRET", default="" if PRODUCTION else "sandbox-edx-secret"
+)
+# The mode that buyers are enrolled in, and other modes of single courses: KEY=MODE,KEY=MODE.
+OPENEDX_MODE = env.str("OPENEDX_MODE", default="verified")
+OPENEDX_COURSE_MODES = env.dict("OPENEDX_COURSE_MODES", default={})
+# Whether buyers get in after the enrollment has ended, before it begins, and by invitation.
+OPENEDX_FORCE_ENROLLMENT = env.bool("OPENEDX_FORCE_ENROLLMENT", default=True)
+OPENEDX_COURSE_URL = env.str("OPENEDX_COURSE_URL", default="{base_url}/courses/{course_id}/course/")
 # Hosts of the LMS that may resolve to a private address in production, such as one on our own
 # network.
+# What the customer's own method is told of the price and the grant (requirement R061); off for
+# methods that refuse fields they do not know.
+FRAPPE_GRANT_FIELDS = env.bool("FRAPPE_GRANT_FIELDS", default=True)
+# Of the one address that LMS 2.43 to 2.53 wants on the payments of its paid courses.
+FRAPPE_PAYMENT_COUNTRY = env.str("FRAPPE_PAYMENT_COUNTRY", default="United States")
+# A user that was disabled in Frappe cannot sign in: enabled for who buys, or the job is held.
+FRAPPE_ENABLE_USERS = env.bool("FRAPPE_ENABLE_USERS", default=True)
+# Frappe's own mail to a new user, with a link to set a password.
+FRAPPE_WELCOME_MAIL = env.bool("FRAPPE_WELCOME_MAIL", default=False)
 LMS_PRIVATE_HOSTS = env.list("LMS_PRIVATE_HOSTS", default=[])
 LMS_COURSE_URL = env.str("LMS_COURSE_URL", default="{base_url}/lms/courses/{course_id}")
+LMS_CERTIFICATE_URL = env.str(
+    "LMS_CERTIFICATE_URL", default="{base_url}/courses/{course_id}/{certificate_id}"
+)
 LMS_CONNECT_TIMEOUT = timedelta(seconds=3)
 LMS_TIMEOUT_WORKER = timedelta(seconds=_number("LMS_TIMEOUT_WORKER_SECONDS", 15.0, least=0.1))
 LMS_TIMEOUT_INTERACTIVE = timedelta(seconds=10)
@@ -345,8 +415,48 @@ LMS_SECOND_ATTEMPT_AFTER = timedelta(seconds=2)  # decisions: immediate second a
 LMS_BACKOFF_BASE = timedelta(minutes=2)
 LMS_BACKOFF_LONGEST = timedelta(minutes=60)
 LMS_BACKGROUND_ATTEMPTS = 5
+# A stock Frappe gives up a request after 120 s. Until then a create whose answer was lost may take
+# effect, so it is not sent again; a good while later it is looked whether it did so twice.
+LMS_LOST_CREATE_WAIT = timedelta(seconds=_number("LMS_LOST_CREATE_WAIT_SECONDS", 130, least=0))
+LMS_LOOK_AGAIN_AFTER = timedelta(minutes=10)
 LMS_BREAKER_FAILURES = 3
 LMS_BREAKER_OPEN_SECONDS = _number("LMS_BREAKER_OPEN_SECONDS", 60, least=0)
+# How often one LMS is called, and for how many jobs at the same time, by all processes together.
+# After an outage the rate rises in steps: an eighth, a fourth, a half, the whole.
+LMS_CALLS_PER_SECOND = _number("LMS_CALLS_PER_SECOND", 10.0, least=0.1)
+# Open edX takes 120 calls a minute of one user, and counts two of the three that enroll somebody.
+OPENEDX_CALLS_PER_SECOND = _number("OPENEDX_CALLS_PER_SECOND", 3.0, least=0.1)
+LMS_CALLS_AT_ONCE = _number("LMS_CALLS_AT_ONCE", 5, least=1)
+LMS_RAMP_STEP = timedelta(seconds=15)
+# What asks the LMS beside the jobs: whether it answers, and how far learners are. A learner is
+# asked about this long after the last answer, and soon when they look at My courses.
+LMS_CHORES_EVERY = timedelta(seconds=5)
+LMS_PROGRESS_EVERY = timedelta(hours=6)
+LMS_PROGRESS_RETRY = timedelta(minutes=10)
+LMS_PROGRESS_ROUND = timedelta(seconds=20)  # after which a round asks about nobody else
+LMS_PROGRESS_PER_MINUTE = _number("LMS_PROGRESS_PER_MINUTE", 60, least=0)
+LMS_PROGRESS_PER_ROUND = ceil(LMS_PROGRESS_PER_MINUTE * (LMS_CHORES_EVERY / timedelta(minutes=1)))
+# What the LMS says of a course is asked for one course a round, and again as long after.
+LMS_COURSE_FACTS_EVERY = timedelta(hours=24)
+LMS_COURSE_FACTS_RETRY = timedelta(minutes=30)
+# How often each process adds the calls that it counted to the rows, and how long these are kept.
+LMS_FIGURES_EVERY = timedelta(seconds=_number("LMS_FIGURES_SECONDS", 10.0, least=0))
+LMS_FIGURES_HOURS_KEPT = timedelta(days=14)
+LMS_FIGURES_DAYS_KEPT = timedelta(days=400)
+# For a learner without an account there: the pause between two looks while they wait for less.
+LMS_ACCOUNT_LOOKS = (
+    (timedelta(minutes=10), timedelta(seconds=10)),
+    (timedelta(hours=1), timedelta(minutes=1)),
+    (timedelta(days=1), timedelta(minutes=10)),
+    (timedelta(days=14), timedelta(hours=1)),
+    (timedelta.max, timedelta(hours=12)),
+)
+LMS_ACCOUNTS_PER_CALL = 100  # learners without one yet, of whom one call a round asks
+# Each night our enrollments are compared with each LMS's: this many a page, by this part of the
+# calls that the LMS may get, which waits this long at most while others need them.
+LMS_COMPARE_PAGE = 100
+LMS_COMPARE_SHARE = 0.25
+LMS_COMPARE_PATIENCE = timedelta(minutes=10)
 
 # --- grants ---------------------------------------------------------------------------------------
 GRANT_ANSWER_WORKING_DAYS = _number("GRANT_ANSWER_WORKING_DAYS", 10)
@@ -357,7 +467,13 @@ REFUSALS_KEPT = timedelta(days=90)
 REFUSALS_MOST = 1000  # guesses, and as many of the other refusals again
 # queue | rollback
 FREE_GRANT_ON_LMS_FAILURE = env.str("FREE_GRANT_ON_LMS_FAILURE", default="queue")
+# Learners of one list; and how many of a list's jobs may be open at a platform, which is what a
+# purchase waits behind, and what one call enrolls where the platform has one for many.
+BATCH_MOST_ROWS = 5000
+BATCH_AHEAD = 50
 CRON_SECRET = env.str("CRON_SECRET", default="")
+# After which a call begins no further job: schedulers give up, commonly after 30 s or a minute.
+CRON_RUN_BUDGET = timedelta(seconds=20)
 
 # --- affiliates (decisions: commission, commission life, payouts, attribution) --------------------
 # Of a new affiliate; each has its own.
@@ -394,6 +510,21 @@ NIGHTLY_AT = {"hour": 3, "minute": 17}
 WORK_DRAIN_BUDGET = timedelta(seconds=5)
 WORK_KEEP_FINISHED = timedelta(days=90)
 WORK_STUCK_AFTER = timedelta(hours=24)
+# How often it is looked whether work gets done (decisions: every 5 min at least), also by a web
+# process when the scheduler is silent; and for how long what went wrong stays on the status page.
+WATCH_EVERY = timedelta(minutes=1)
+HEARTBEAT_EVERY = timedelta(seconds=30)  # at most, for each process
+WATCH_FROM_WEB = True
+TROUBLES_KEPT = timedelta(days=90)
+ALERTS_KEPT = timedelta(days=365)
+# Who may read /metrics, and the details of /health/: with `Authorization: Bearer <token>`, or from
+# these networks.
+MONITOR_TOKEN = env.str("MONITOR_TOKEN", default="")
+MONITOR_NETWORKS = env.list("MONITOR_NETWORKS", default=[])
+# Where the processes of this machine count together for /metrics; prometheus-client reads it, too.
+METRICS_DIR = env.str("PROMETHEUS_MULTIPROC_DIR", default="")
+# How long the figures of /metrics that the database sums up are used again.
+METRICS_FIGURES_FOR = timedelta(seconds=30)
 LMS_WORKER_THREADS = _number("LMS_WORKER_THREADS", 3, least=1)
 
 CELERY_BEAT_SCHEDULE = {
@@ -404,12 +535,22 @@ CELERY_BEAT_SCHEDULE = {
             "args": [name],
             "options": {"expires": WORK_TICK.seconds + 1},
         }
-        for name in ("stripe", "lms", "emails")
+        for name in ("stripe", "batches", "lms", "emails", "alerts")
     },
     "sweep": {
         "task": "operations.sweep",
         "schedule": WORK_SWEEP_EVERY,
         "options": {"expires": WORK_SWEEP_EVERY.total_seconds()},
+    },
+    "lms-chores": {
+        "task": "operations.lms_chores",
+        "schedule": LMS_CHORES_EVERY,
+        "options": {"expires": LMS_CHORES_EVERY.seconds + 1},
+    },
+    "watch": {
+        "task": "operations.watch",
+        "schedule": WATCH_EVERY,
+        "options": {"expires": WATCH_EVERY.total_seconds()},
     },
     "nightly": {
         "task": "operations.nightly",
@@ -432,12 +573,23 @@ EMAIL_HOST_PASSWORD = env.str("EMAIL_HOST_PASSWORD", default="")
 EMAIL_USE_SSL = env.bool("EMAIL_USE_SSL", default=False)
 EMAIL_USE_TLS = env.bool("EMAIL_USE_TLS", default=PRODUCTION and not EMAIL_USE_SSL)
 EMAIL_TIMEOUT = _number("EMAIL_TIMEOUT_SECONDS", 10, least=1)
-ANYMAIL = {"SENDGRID_API_KEY": env.str("SENDGRID_API_KEY", default="")}
+ANYMAIL = {
+    "SENDGRID_API_KEY": env.str("SENDGRID_API_KEY", default=""),
+    # The public key of its signed events; without it their address is closed.
+    "SENDGRID_TRACKING_WEBHOOK_VERIFICATION_KEY": env.str("SENDGRID_WEBHOOK_KEY", default=""),
+}
 DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", default=f"{SITE_NAME} <courses@maaledu.example>")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
 STAFF_ALERT_EMAILS = env.list(
     "STAFF_ALERT_EMAILS", default=[] if PRODUCTION else ["staff@maaledu.example"]
 )
+# Who gets the reports of the day, week and month; nobody if empty.
+REPORT_EMAILS = env.list("REPORT_EMAILS", default=[])
+# Further ways to alert staff; the one for webhooks is signed, or PagerDuty's by its routing key.
+SLACK_WEBHOOK_URL = env.str("SLACK_WEBHOOK_URL", default="")
+ALERT_WEBHOOK_URL = env.str("ALERT_WEBHOOK_URL", default="")
+ALERT_WEBHOOK_SECRET = env.str("ALERT_WEBHOOK_SECRET", default="")
+ALERT_WEBHOOK_ROUTING_KEY = env.str("ALERT_WEBHOOK_ROUTING_KEY", default="")
 EMAIL_MAX_PER_MINUTE = _number("EMAIL_MAX_PER_MINUTE", 0, least=0)  # 0: no limit of ours
 
 # --- limits (decisions: rate limits), as django-ratelimit rates -----------------------------------
@@ -456,6 +608,15 @@ RATE_LIMITS = {
     "code": env.str("RATE_LIMIT_CODE", default="30/15m"),
     "status": env.str("RATE_LIMIT_STATUS", default="600/1m"),
 }
+# What somebody could guess is limited while Redis is lost or full, too.
+RATE_LIMITS_ALWAYS_COUNTED = {
+    "code",
+    "coupon",
+    "coupon_email",
+    "login",
+    "login_account",
+    "password_reset",
+}
 PAGE_SIZE = 20  # decisions: pages of lists
 PAGE_SIZE_MOST = 50
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024  # of any request, a webhook too
@@ -463,10 +624,10 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 100
 
 # --- security -------------------------------------------------------------------------------------
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=PRODUCTION)
-SECURE_REDIRECT_EXEMPT = [r"^health/"]
-SECURE_HSTS_SECONDS = 31_536_000 if PRODUCTION else 0
-SECURE_HSTS_INCLUDE_SUBDOMAINS = PRODUCTION
-SECURE_HSTS_PRELOAD = PRODUCTION
+SECURE_REDIRECT_EXEMPT = [r"^health/", r"^metrics$"]
+SECURE_HSTS_SECONDS = _number("HSTS_SECONDS", 31_536_000 if PRODUCTION else 0, least=0)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = env.bool("HSTS_INCLUDE_SUBDOMAINS", default=PRODUCTION)  # R173
+SECURE_HSTS_PRELOAD = env.bool("HSTS_PRELOAD", default=False)
 SECURE_REFERRER_POLICY = "strict-origin-when-cross-origin"
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXY_COUNT else None
 X_FRAME_OPTIONS = "DENY"
@@ -494,6 +655,8 @@ _htmx_indicator_style = "'sha256-bsV5JivYxvGywDAZ22EZJKBFip65Ng9xoJVLbBg7bdo='"
 OFFICE_SECURITY_POLICY = {
     "script-src": [SELF, UNSAFE_EVAL],
     "style-src": [SELF, _htmx_indicator_style],
+    # Style attributes alone, not sheets: its own templates and charts have some 2,000 of them.
+    "style-src-attr": [UNSAFE_INLINE],
     "form-action": [SELF],
 }
 
@@ -511,7 +674,7 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
-        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        "BACKEND": "maaledu.static_files.ReleasesStorage"
         if PRODUCTION
         else "django.contrib.staticfiles.storage.StaticFilesStorage"
     },
@@ -526,14 +689,45 @@ LOG_JSON = env.bool("LOG_JSON", default=PRODUCTION)
 LOGGING_CONFIG = "maaledu.logs.configure"
 _secrets = [
     SECRET_KEY,
+    *SECRET_KEY_FALLBACKS,
     STRIPE_SECRET_KEY,
     *STRIPE_WEBHOOK_SECRETS,
     FRAPPE_LMS_API_KEY,
+    OPENEDX_CLIENT_SECRET,
     EMAIL_HOST_PASSWORD,
     CRON_SECRET,
+    MONITOR_TOKEN,
+    SLACK_WEBHOOK_URL,
+    ALERT_WEBHOOK_URL,
+    ALERT_WEBHOOK_SECRET,
+    ALERT_WEBHOOK_ROUTING_KEY,
 ]
 _secrets += [*FRAPPE_LMS_API_KEY.split(":"), ANYMAIL["SENDGRID_API_KEY"], *DETAILS_KEYS]
 LOGGING = {"level": LOG_LEVEL, "json": LOG_JSON, "secrets": _secrets}
+
+# --- errors and traces of others: optional, requirements-observability.txt ------------------------
+# OpenTelemetry needs nothing here: `opentelemetry-instrument` and its own OTEL_… variables.
+SENTRY_DSN = env.str("SENTRY_DSN", default="")
+SENTRY_ERRORS_SHARE = _number("SENTRY_ERRORS_SHARE", 1.0, least=0)
+SENTRY_TRACES_SHARE = _number("SENTRY_TRACES_SHARE", 0.0, least=0)
+if SENTRY_DSN:
+    if find_spec("sentry_sdk") is None:
+        raise ImproperlyConfigured(
+            "Install requirements-observability.txt, or leave SENTRY_DSN empty."
+        )
+    import_string("sentry_sdk.init")(
+        dsn=SENTRY_DSN,
+        environment=ENVIRONMENT,
+        release=VERSION,
+        sample_rate=SENTRY_ERRORS_SHARE,
+        traces_sample_rate=SENTRY_TRACES_SHARE,
+        send_default_pii=False,
+        max_request_body_size="never",
+        include_local_variables=False,
+        max_breadcrumbs=0,
+        before_send=Anonymizer(_secrets).error,
+        before_send_transaction=Anonymizer(_secrets).transaction,
+    )
 
 # --- staff admin ----------------------------------------------------------------------------------
 UNFOLD = {
@@ -541,6 +735,7 @@ UNFOLD = {
     "SITE_HEADER": f"{SITE_NAME} office",
     "SITE_URL": "/",
     "SHOW_HISTORY": True,
+    "DASHBOARD_CALLBACK": "office.home.add_figures",
     "COLORS": lambda request: {},  # instead of an inline style, css/office.css
     "STYLES": [lambda request: static("css/office.css")],
     "SITE_FAVICONS": [

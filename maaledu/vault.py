@@ -35,6 +35,26 @@ def unseal(sealed: str) -> dict[str, Any]:
         raise CannotOpen from error
 
 
+def is_sealed_with_first_key(sealed: str) -> bool:
+    """Return whether the other keys are not needed for this one."""
+    try:
+        Fernet(settings.DETAILS_KEYS[0]).decrypt(sealed.encode())
+    except InvalidToken:
+        return False
+    return True
+
+
 def fingerprint(purpose: str, text: str) -> str:
-    """Return a keyed hash: equal for equal texts, and useless without the key."""
-    return salted_hmac(f"maaledu.vault.{purpose}", text, algorithm="sha256").hexdigest()
+    """Return a keyed hash: equal for equal texts, and useless without SECRET_KEY."""
+    return _fingerprint(purpose, text, settings.SECRET_KEY)
+
+
+def fingerprints(purpose: str, text: str) -> set[str]:
+    """Return what `fingerprint` may have returned: by SECRET_KEY and by each of its fallbacks."""
+    keys = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+    return {_fingerprint(purpose, text, key) for key in keys}
+
+
+def _fingerprint(purpose: str, text: str, key: str) -> str:
+    salt = f"maaledu.vault.{purpose}"
+    return salted_hmac(salt, text, secret=key, algorithm="sha256").hexdigest()

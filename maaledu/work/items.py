@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from maaledu.db import new_id
 from maaledu.errors import AppError
+from maaledu.traced import Traced
 
 PENDING, RUNNING, DONE, DEAD = "pending", "running", "done", "dead"
 MAX_ERROR_LENGTH = 1000
@@ -29,7 +30,7 @@ class WorkQuerySet(models.QuerySet):
         return self.unfinished().filter(created_at__lt=now - settings.WORK_STUCK_AFTER)
 
 
-class WorkItem(models.Model):
+class WorkItem(Traced):
     """Something that must be done at least once and whose effect is idempotent."""
 
     STATUSES = [(s, s) for s in (PENDING, RUNNING, DONE, DEAD)]
@@ -67,6 +68,10 @@ class WorkItem(models.Model):
             models.Index(fields=["status", "next_attempt_at"]),
             models.Index(fields=["claim_token"]),
             models.Index(fields=["-created_at"]),
+            # What is past its retention, and what was finished lately.
+            models.Index(
+                fields=["finished_at"], condition=models.Q(status=DONE), name="%(class)s_done"
+            ),
         ]
 
 

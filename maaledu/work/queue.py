@@ -1,5 +1,6 @@
 """Claim what is due, run it, and settle it: done, again later, or dead."""
 
+import itertools
 import logging
 import random
 import time
@@ -13,8 +14,8 @@ from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
-from structlog.contextvars import bound_contextvars
 
+from maaledu import metrics, tracing
 from maaledu.db import atomic
 from maaledu.errors import AppError
 from maaledu.work.items import DEAD, DONE, PENDING, RUNNING, WorkItem, describe, summary
@@ -22,6 +23,8 @@ from maaledu.work.items import DEAD, DONE, PENDING, RUNNING, WorkItem, describe,
 logger = logging.getLogger(__name__)
 
 Finish = Callable[[], object]
+AGAIN, LOST = "again", "lost"
+_looks = itertools.count()
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,10 @@ class Queue:
 
     `run` makes the outside call and returns what has to be called in the transaction that settles
     the item. `backoff` maps the number of used attempts to the pause before the next one, or None
-    when they are used up. `prepare` runs once before a look into the queue; `claimable` narrows
-    what may be claimed now; `on_dead` runs in the transaction that makes an item dead.
+    when they are used up. `prepare` runs once after what is due, and says whether more is due now;
+    `claimable` narrows what may be claimed now, and `order` says which first: with `both_ends`,
+    every other look takes the last first, so that what is new passes any backlog. `on_dead` runs in
+    the transaction that makes an item dead.
     """
 
     name: str
@@ -41,6 +46,8 @@ class Queue:
     lease: timedelta
     threads: int = 1
     claimable: Callable[[], Q] = Q
+    order: tuple[str, ...] = ("next_attempt_at",)
+    both_ends: bool = False
     prepare: Callable[[], object] | None = None
     on_dead: Callable[[Any, AppError], None] | None = None
 
@@ -58,10 +65,13 @@ class UnexpectedError(AppError):
 # --- claim ----------------------------------------------------------------------------------------
 
 
-def claim(queue: Queue, *, limit: int | None = None) -> list[WorkItem]:
-    """Take a lease on due items, oldest first, and return those that this call won."""
+def claim(queue: Queue, *, limit: int | None = None, only: Q | None = None) -> list[WorkItem]:
+    """Take a lease on due items that `only` matches, in their order; return those that were won."""
     now = timezone.now()
-    candidates = queue.model.objects.due(now).filter(queue.claimable()).order_by("next_attempt_at")
+    due = queue.model.objects.due(now).filter(queue.claimable(), only or Q())
+    candidates = due.order_by(*queue.order)
+    if queue.both_ends and next(_looks) % 2:
+        candidates = candidates.reverse()
     ids = list(candidates.values_list("pk", flat=True)[: limit or settings.WORK_BATCH])
     return _take(queue, ids, now) if ids else []
 
@@ -92,7 +102,20 @@ def _take(queue: Queue, ids: list[Any], now: datetime) -> list[WorkItem]:
     )
     if not won:
         return []
-    return list(queue.model.objects.filter(claim_token=token).order_by("next_attempt_at"))
+    return list(queue.model.objects.filter(claim_token=token).order_by(*queue.order))
+
+
+def release(items: list[Any], *, pause: timedelta = timedelta(0)) -> None:
+    """Give items of one claim back, as if they had not been claimed; due after the pause."""
+    now = timezone.now()
+    for item in items:
+        _held(item).update(
+            status=PENDING,
+            next_attempt_at=now + pause,
+            lease_until=None,
+            claim_token="",
+            updated_at=now,
+        )
 
 
 def reap(queue: Queue) -> int:
@@ -108,15 +131,18 @@ def reap(queue: Queue) -> int:
 
 
 def drain(queue: Queue, *, budget: timedelta | None = None, limit: int | None = None) -> int:
-    """Run what is due until nothing is left, `limit` items are done or the budget is used up.
-
-    Return how many ran.
-    """
+    """Run what is due until nothing is left or limit or budget are used up; return how many ran."""
     budget = settings.WORK_DRAIN_BUDGET if budget is None else budget
     deadline = time.monotonic() + budget.total_seconds()
+    ran = _run_due(queue, deadline, limit)
+    # Afterwards: what is due waits for no probe of a platform that hangs.
+    if queue.prepare and queue.prepare():
+        ran += _run_due(queue, deadline, None if limit is None else limit - ran)
+    return ran
+
+
+def _run_due(queue: Queue, deadline: float, limit: int | None) -> int:
     ran = 0
-    if queue.prepare:
-        queue.prepare()
     while time.monotonic() < deadline and (limit is None or ran < limit):
         items = claim(queue, limit=_batch_size(queue, limit, ran))
         for item in items:
@@ -136,26 +162,33 @@ def _batch_size(queue: Queue, limit: int | None, ran: int) -> int:
 def run_item(queue: Queue, item: WorkItem) -> None:
     """Run one claimed item and settle it. Never raises for what the item did.
 
-    Its id is on every log line written meanwhile, as a request's id is on that request's
+    Its id is on every log line written meanwhile, beside that of the request that caused it
     (requirement R176).
     """
-    with bound_contextvars(work_item=str(item.pk)):
+    with tracing.working_on(str(item.pk), request_id=item.request_id):
         _run_and_settle(queue, item)
 
 
 def _run_and_settle(queue: Queue, item: WorkItem) -> None:
+    began = time.perf_counter()
+    outcome = _settled(queue, item)
+    metrics.count_run(queue.name, item, outcome, seconds=time.perf_counter() - began)
+
+
+def _settled(queue: Queue, item: WorkItem) -> str:
+    """Run and settle, and return what became of it: DONE, AGAIN, DEAD or LOST."""
     try:
         if not _renew_lease(queue, item):
-            return
+            return LOST
         _refuse_if_it_loses_workers(item)
-        settle_done(item, queue.run(item))
+        return DONE if settle_done(item, queue.run(item)) else LOST
     except AppError as error:
-        settle_failed(queue, item, error)
+        return _fail(queue, item, error)
     except Exception as error:
         logger.exception(
             "work item failed unexpectedly", extra={"queue": queue.name, "item": str(item.pk)}
         )
-        settle_failed(queue, item, UnexpectedError(summary(error)))
+        return _fail(queue, item, UnexpectedError(summary(error)))
 
 
 def _refuse_if_it_loses_workers(item: WorkItem) -> None:
@@ -196,6 +229,10 @@ def settle_done(item: WorkItem, finish: Finish | None = None) -> bool:
 
 def settle_failed(queue: Queue, item: WorkItem, error: AppError) -> bool:
     """Make the item due later, or dead when it is refused for good or has no attempts left."""
+    return _fail(queue, item, error) != LOST
+
+
+def _fail(queue: Queue, item: WorkItem, error: AppError) -> str:
     attempts = item.attempts + (1 if error.consumes_attempt else 0)
     pause = _pause(queue, attempts, error)
     logger.warning(
@@ -209,8 +246,12 @@ def settle_failed(queue: Queue, item: WorkItem, error: AppError) -> bool:
         },
     )
     if pause is None:
-        return _settle_dead(queue, item, attempts, error)
-    return _settle_retry(item, attempts, pause, error)
+        won, outcome = _settle_dead(queue, item, attempts, error), DEAD
+    else:
+        won, outcome = _settle_retry(item, attempts, pause, error), AGAIN
+    if won and error.consumes_attempt:
+        metrics.ATTEMPTS.labels(queue.name).inc()
+    return outcome if won else LOST
 
 
 def _pause(queue: Queue, attempts: int, error: AppError) -> timedelta | None:
@@ -246,9 +287,6 @@ def _settle_dead(queue: Queue, item: WorkItem, attempts: int, error: AppError) -
         item.attempts, item.last_error = attempts, describe(error)
         queue.on_dead(item, error)
     return won
-
-
-# --- pauses ---------------------------------------------------------------------------------------
 
 
 def jittered(pause: timedelta, *, share: float = 0.1) -> timedelta:

@@ -16,7 +16,7 @@ from accounts.emails import normalize_email
 from accounts.models import User
 from affiliates.codes import LENGTH, normalize_code
 from affiliates.models import Affiliate
-from affiliates.payout_details import account_key
+from affiliates.payout_details import account_keys
 from maaledu.addresses import client_network
 from maaledu.vault import CannotOpen, fingerprint, unseal
 from maaledu.vault import seal as encipher
@@ -217,7 +217,7 @@ def _is_payee(affiliate: Affiliate, email: str) -> bool:
     """
     local, _, domain = email.strip().lower().rpartition("@")
     forms = {f"{local}@{domain}", f"{local.partition('+')[0]}@{domain}", alias_key(email)}
-    return affiliate.payout_key in {account_key(Affiliate.PAYPAL, form) for form in forms}
+    return any(affiliate.payout_key in account_keys(Affiliate.PAYPAL, form) for form in forms)
 
 
 def alias_key(email: str) -> str:

@@ -5,7 +5,8 @@ discount.
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -37,6 +38,7 @@ class Sale:
     rate_basis_points: int
     amount_paid: int
     currency: str
+    sold_at: datetime = field(default_factory=timezone.now)
 
     @property
     def commission(self) -> int:
@@ -90,7 +92,7 @@ def _book_commission(sale: Sale, amount: int, actor: str) -> None:
         "rate_basis_points": sale.rate_basis_points,
         "amount": amount,
         "currency": sale.currency,
-        "available_at": ledger.available_from(timezone.now(), settings.COMMISSION_HOLD),
+        "available_at": ledger.available_from(sale.sold_at, settings.COMMISSION_HOLD),
     }
     Commission(course_slug=sale.course_slug, course_title=sale.course_title, **common).save(
         force_insert=True
@@ -146,10 +148,9 @@ def settle(enrollment_id: UUID, *, refunded: int, paid: int, is_disputed: bool, 
 def review(enrollment_id: UUID, *, hold: bool, by: str, note: str) -> bool:
     """Hold a commission for review or release it; return whether this call did. Raises OwnAccount.
 
-    A dispute keeps it on hold all the same.
+    A dispute or a fraud warning keeps it on hold all the same.
     """
-    rows = Commission.objects.filter(enrollment_id=enrollment_id).select_related("affiliate")
-    refuse_own([commission.affiliate for commission in rows], by=by)
+    refuse_own_sale(enrollment_id, by=by)
     commission = _locked(enrollment_id)
     if commission is None or commission.is_under_review == hold:
         return False
@@ -158,6 +159,12 @@ def review(enrollment_id: UUID, *, hold: bool, by: str, note: str) -> bool:
     ledger.lock_row(commission.affiliate_id, commission.currency)
     holds.recount(commission.affiliate_id, commission.currency)
     return True
+
+
+def refuse_own_sale(enrollment_id: UUID, *, by: str) -> None:
+    """Raise OwnAccount where the commission of this sale is that of the person who decides."""
+    rows = Commission.objects.filter(enrollment_id=enrollment_id).select_related("affiliate")
+    refuse_own([commission.affiliate for commission in rows], by=by)
 
 
 def _locked(enrollment_id: UUID) -> Commission | None:

@@ -1,8 +1,8 @@
 """What is on hold of an account: the part of each sale in doubt that no payout has taken.
 
-A sale is in doubt while it is disputed or under review. What a released or paid payout has taken
-cannot be held back any more; when that payout is cancelled it is on hold again. Source: decisions,
-"refunds and disputes".
+A sale is in doubt while it is disputed, warned of as fraud, or under review. What a released or
+paid payout has taken cannot be held back any more; when that payout is cancelled it is on hold
+again. Source: decisions, "refunds and disputes".
 """
 
 from collections import Counter
@@ -17,7 +17,7 @@ IN_DOUBT = Q(is_disputed=True) | Q(is_under_review=True)
 
 
 def sales_in_doubt(affiliate_id: UUID) -> set[UUID]:
-    """Return the enrollments whose commission is disputed or under review."""
+    """Return the enrollments whose commission is on hold."""
     rows = Commission.objects.filter(IN_DOUBT, affiliate_id=affiliate_id)
     return set(rows.values_list("enrollment_id", flat=True))
 

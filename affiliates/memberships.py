@@ -18,7 +18,7 @@ from affiliates.attribution import alias_key
 from affiliates.errors import AddressNotVerified, AlreadyAffiliate
 from affiliates.models import Affiliate
 from affiliates.own_account import refuse_own
-from affiliates.payout_details import PayoutDetails
+from affiliates.payout_details import PayoutDetails, account_keys
 from maaledu.db import atomic, new_id, transition
 
 logger = logging.getLogger(__name__)
@@ -118,13 +118,20 @@ def change_details(affiliate: Affiliate, details: PayoutDetails) -> bool:
 
     Payouts that are drafted already keep their account.
     """
-    fields = details.fields()
-    # The keyed hash stands for the account, whose encrypted text is another one each time.
-    compared = ("payout_method", "payee_name", "payout_key")
-    if all(getattr(affiliate, name) == fields[name] for name in compared):
+    if _has(affiliate, details):
         return False
+    fields = details.fields()
     _change_details(affiliate, fields, key=str(new_id()))
     return True
+
+
+def _has(affiliate: Affiliate, details: PayoutDetails) -> bool:
+    """The keyed hash stands for the account, whose encrypted text is another one each time."""
+    if (affiliate.payout_method, affiliate.payee_name) != (details.method, details.payee_name):
+        return False
+    if not details.account:
+        return not affiliate.payout_key
+    return affiliate.payout_key in account_keys(details.method, details.account)
 
 
 @atomic

@@ -17,7 +17,7 @@ from affiliates import attribution, visits
 from affiliates.models import Affiliate
 from maaledu.addresses import client_network
 from maaledu.errors import RateLimited
-from maaledu.limits import enforce_limit
+from maaledu.limits import enforce_network_limit
 
 logger = logging.getLogger(__name__)
 
@@ -112,7 +112,7 @@ def _find(request: HttpRequest, named: str, *, by_address: bool) -> Affiliate | 
     """Return the active affiliate of a link, none beyond the limit of addresses per visitor."""
     try:
         if by_address:
-            enforce_limit(request, "referral_address", client_network(request))
+            enforce_network_limit(request, "referral_address")
     except RateLimited:
         return None
     affiliate = attribution.find(named)

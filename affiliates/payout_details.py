@@ -7,7 +7,7 @@ from stdnum import iban
 from stdnum.exceptions import ValidationError as InvalidNumber
 
 from affiliates.models import Affiliate
-from maaledu.vault import fingerprint, seal, unseal
+from maaledu.vault import fingerprint, fingerprints, seal, unseal
 
 SHOWN = 4
 
@@ -48,6 +48,11 @@ class PayoutDetails:
 def account_key(method: str, account: str) -> str:
     """Return a keyed hash, equal for equal accounts and of no other use."""
     return fingerprint("payout", f"{method}:{account}")
+
+
+def account_keys(method: str, account: str) -> set[str]:
+    """Return what `account_key` may have returned, also before SECRET_KEY was changed."""
+    return fingerprints("payout", f"{method}:{account}")
 
 
 def read_iban(text: str) -> str:

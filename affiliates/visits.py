@@ -17,6 +17,7 @@ from django.utils.crypto import salted_hmac
 
 from affiliates.models import ReferralDay, ReferralVisit
 from maaledu.db import atomic
+from maaledu.forgetting import forget
 
 NO_CURRENCY = ""
 MOST_VISITORS_OF_ONE_ADDRESS = 100
@@ -85,4 +86,4 @@ def _count(affiliate_id: UUID, course_slug: str, currency: str, **more: int) -> 
 def forget_old() -> int:
     """Delete the visits past their retention and return how many; the counts of the day stay."""
     limit: date = today() - timedelta(days=settings.REFERRAL_VISITS_KEPT.days)
-    return ReferralVisit.objects.filter(day__lt=limit).delete()[0]
+    return forget(ReferralVisit.objects.filter(day__lt=limit), by="day")

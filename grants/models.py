@@ -172,6 +172,7 @@ class Grant(models.Model):
             models.Index(fields=["status", "expires_at"]),
             models.Index(fields=["email"]),
             models.Index(fields=["-created_at"]),
+            models.Index(fields=["updated_at"]),
         ]
         permissions = (
             ("decide_grant", "Can approve, reject and change grants"),

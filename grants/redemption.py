@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 SYSTEM, CHECKOUT = "system", "checkout"
 TOLERATED_PRICE_CHANGE = 1  # in major units (decisions: grant price)
+MOST_AT_ONCE = 500  # coupons that one look expires
 
 
 @dataclass(frozen=True)
@@ -190,7 +191,7 @@ def expire_overdue() -> int:
 
     Never one that an open checkout holds.
     """
-    overdue = list(Grant.objects.overdue(timezone.now()).order_by("expires_at")[:500])
+    overdue = list(Grant.objects.overdue(timezone.now()).order_by("expires_at")[:MOST_AT_ONCE])
     return sum(_expire(grant) for grant in overdue)
 
 

@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from grants.errors import CouponUnavailable
 from grants.models import Refusal, RefusalCount
+from maaledu.forgetting import forget
 
 
 def refusal(reason: str, *, email: str, course: str, grant: UUID | None) -> CouponUnavailable:
@@ -101,10 +102,11 @@ def _forget_all_but_newest(rows: QuerySet[Refusal]) -> int:
     surplus = list(
         rows.order_by("-created_at").values_list("created_at", flat=True)[most : most + 1]
     )
-    return rows.filter(created_at__lte=surplus[0]).delete()[0] if surplus else 0
+    older = rows.filter(created_at__lte=surplus[0]) if surplus else rows.none()
+    return forget(older, by="created_at")
 
 
 def forget_old() -> int:
     """Delete the rows past their retention, and return how many; the counts of the day stay."""
     oldest = timezone.now() - settings.REFUSALS_KEPT
-    return Refusal.objects.filter(created_at__lt=oldest).delete()[0]
+    return forget(Refusal.objects.filter(created_at__lt=oldest), by="created_at")

@@ -126,8 +126,10 @@ def _find_running(course: Course, email: str) -> Checkout | None:
 
     What is over but not swept yet is ended here. Raises PaymentInProgress.
     """
-    enrollment = Enrollment.objects.live().of_buyer(course, email).first()
-    if enrollment is None:
+    try:
+        # get() and not first(), which would sort: a constraint lets a buyer have one at most
+        enrollment = Enrollment.objects.live().of_buyer(course, email).get()
+    except Enrollment.DoesNotExist:
         return None
     is_paid = enrollment.status == Enrollment.PAID
     payment = None if is_paid else enrollment.payments.filter(status__in=Payment.OPEN).first()
@@ -168,9 +170,9 @@ def _end_running(running: Checkout) -> None:
         settlement.expire(running.enrollment, actor=ACTOR)
     else:
         try:
-            checkout_sessions.close(running.payment, ends_as=Payment.CANCELLED, actor=ACTOR)
+            checkout_sessions.close(running.payment, unpaid=settlement.REPLACED, actor=ACTOR)
         except StripeSessionUnknown:  # nobody can pay it
-            settlement.abandon(running.payment, ends_as=Payment.CANCELLED, actor=ACTOR)
+            settlement.abandon(running.payment, unpaid=settlement.REPLACED, actor=ACTOR)
     running.enrollment.refresh_from_db()
     _refuse_paid(running)
 
@@ -209,5 +211,5 @@ def cancel(enrollment: Enrollment) -> None:
     """
     payment = enrollment.payments.filter(status=Payment.PENDING).first()
     if payment and enrollment.status == Enrollment.PENDING:
-        checkout_sessions.close(payment, ends_as=Payment.CANCELLED, actor="learner")
+        checkout_sessions.close(payment, unpaid=settlement.LEARNER_CANCELLED, actor="learner")
         enrollment.refresh_from_db()

@@ -12,9 +12,11 @@ from django.conf import settings
 from django.utils import timezone
 
 from enrollments.models import Enrollment
+from maaledu import tracing
 from maaledu.errors import AppError
+from maaledu.money import Money
 from notifications.alerts import alert_staff
-from payments import gateway, settlement
+from payments import gateway, purchase_ids, rebuild, settlement
 from payments.errors import (
     EmailRefused,
     StripeRefused,
@@ -35,6 +37,7 @@ def ensure_session(enrollment: Enrollment, payment: Payment, *, is_own: bool, ac
     buyer's address, no request will get another answer, and the payment ends as well. Raises
     StripeUnavailable, StripeRefused.
     """
+    tracing.follow(enrollment.request_id)
     try:
         session = gateway.create_session(
             session_params(enrollment, payment),
@@ -113,32 +116,47 @@ def session_params(enrollment: Enrollment, payment: Payment) -> dict:
         "payment_id": str(payment.pk),
         "course": enrollment.course_slug,
     }
+    if enrollment.request_id:
+        ids[purchase_ids.NAME] = enrollment.request_id
     if enrollment.referral_code:
         ids["referral_code"] = enrollment.referral_code
-    product = {"name": enrollment.course_title}
-    price = {"currency": payment.currency, "unit_amount": payment.amount, "product_data": product}
     intent = {
         "description": enrollment.course_title,
         "metadata": ids,
         "receipt_email": enrollment.email,
+    }
+    return {
+        **sale_params(enrollment.course_title, Money(payment.amount, payment.currency)),
+        "customer_email": enrollment.email,
+        "client_reference_id": str(enrollment.pk),
+        "metadata": {**ids, **rebuild.metadata_of(enrollment, payment)},
+        "payment_intent_data": intent,
+        "success_url": f"{enrollment.status_link}?session_id={{CHECKOUT_SESSION_ID}}",
+        "cancel_url": f"{settings.SITE_URL}/checkout/cancelled/{enrollment.token}/",
+        "expires_at": int(payment.expires_at.timestamp()),
+    }
+
+
+def sale_params(title: str, price: Money) -> dict[str, Any]:
+    """Return what is asked of Stripe for any sale at this price, with the papers of the settings.
+
+    `stripe_check` asks for the same, so that it meets the refusals that a buyer would.
+    """
+    item = {
+        "currency": price.currency,
+        "unit_amount": price.amount,
+        "product_data": {"name": title},
     }
     papers: dict[str, Any] = {}
     if settings.STRIPE_INVOICES:
         papers = {"invoice_creation": {"enabled": True}, "tax_id_collection": {"enabled": True}}
     if settings.STRIPE_TAX:
         # Within the price: the amount asked for stays the one that our page showed.
-        price["tax_behavior"] = "inclusive"
+        item["tax_behavior"] = "inclusive"
         papers["automatic_tax"] = {"enabled": True}
     return {
         "mode": "payment",
-        "line_items": [{"quantity": 1, "price_data": price}],
-        "customer_email": enrollment.email,
-        "client_reference_id": str(enrollment.pk),
-        "metadata": ids,
-        "payment_intent_data": intent,
-        "success_url": f"{enrollment.status_link}?session_id={{CHECKOUT_SESSION_ID}}",
-        "cancel_url": f"{settings.SITE_URL}/checkout/cancelled/{enrollment.token}/",
-        "expires_at": int(payment.expires_at.timestamp()),
+        "line_items": [{"quantity": 1, "price_data": item}],
         "adaptive_pricing": {"enabled": False},
         **papers,
     }
@@ -162,15 +180,15 @@ def ask_stripe(payment: Payment, *, actor: str, interactive: bool = False) -> bo
     return settlement.settle_session(payment, session, actor=actor)
 
 
-def close(payment: Payment, *, ends_as: str, actor: str) -> bool:
+def close(payment: Payment, *, unpaid: str, actor: str) -> bool:
     """End an open payment, at Stripe first: what was paid there by then is received here.
 
-    Raises StripeUnavailable, StripeRefused.
+    `unpaid` is the reason of the end where it was not. Raises StripeUnavailable, StripeRefused.
     """
     if not payment.stripe_session_id:
-        return settlement.abandon(payment, ends_as=ends_as, actor=actor)
+        return settlement.abandon(payment, unpaid=unpaid, actor=actor)
     session = gateway.close_session(payment.stripe_session_id)
-    return settlement.settle_session(payment, session, actor=actor, ends_as=ends_as)
+    return settlement.settle_session(payment, session, actor=actor, unpaid=unpaid)
 
 
 def end_overdue(payment: Payment, *, actor: str) -> bool:
@@ -179,6 +197,6 @@ def end_overdue(payment: Payment, *, actor: str) -> bool:
     Raises StripeUnavailable, StripeRefused.
     """
     try:
-        return close(payment, ends_as=Payment.EXPIRED, actor=actor)
+        return close(payment, unpaid=settlement.SESSION_EXPIRED, actor=actor)
     except StripeSessionUnknown:
-        return settlement.abandon(payment, ends_as=Payment.EXPIRED, actor=actor)
+        return settlement.abandon(payment, unpaid=settlement.SESSION_EXPIRED, actor=actor)

@@ -14,25 +14,37 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from maaledu.work.items import DONE
-from payments import deliveries, gateway, ownership, settlement, webhooks
+from payments import (
+    deliveries,
+    gateway,
+    ownership,
+    rebuild,
+    session_facts,
+    settlement,
+    unknown_words,
+    webhooks,
+)
 from payments.gateway import Page
 from payments.models import Payment, StripeEvent
 
 ACTOR = "reconciliation"
 AGREED, MENDED, UNMENDED, NOT_OURS = "agreed", "mended", "unmended", "not ours"
+REBUILT = "rebuilt"  # mended, and to be named
 Known = dict[Any, Any]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What a comparison came to: one of the four words, and what is wrong where it is UNMENDED.
+    """What a comparison came to: one of the five words.
 
-    `mend` changes what is ours, and returns what came of that.
+    `detail` says what is wrong where it is UNMENDED, and what is made again where it is REBUILT.
+    `mend` changes what is ours, recorded as done by the actor it is given, and returns what came of
+    that.
     """
 
     verdict: str
-    problem: str = ""
-    mend: Callable[[], "Finding"] | None = None
+    detail: str = ""
+    mend: Callable[[str], "Finding"] | None = None
 
 
 @dataclass(frozen=True)
@@ -80,10 +92,22 @@ def known_events(events: list[dict[str, Any]]) -> Known:
 def compare_event(event: dict[str, Any], known: Known) -> Finding:
     if known.get(event["id"]) == DONE:
         return Finding(AGREED)
-    return Finding(MENDED, mend=partial(_receive_event, deliveries.checked(event)))
+    checked = deliveries.checked(event)
+    if _is_of_lost_session(checked):
+        return Finding(NOT_OURS)  # the sessions come next
+    return Finding(MENDED, mend=partial(_receive_event, checked))
 
 
-def _receive_event(event: dict[str, Any]) -> Finding:
+def _is_of_lost_session(event: dict[str, Any]) -> bool:
+    """Whether an event is about a session of ours whose payment is not here."""
+    payload = event["data"].get("object") or {}
+    if payload.get("object") != "checkout.session":
+        return False
+    payment_id = ownership.payment_id_in(payload.get("metadata"))
+    return payment_id is not None and not Payment.objects.filter(pk=payment_id).exists()
+
+
+def _receive_event(event: dict[str, Any], actor: str) -> Finding:
     """Apply the event; one whose effects are here already, or that is not about us, is no news."""
     outcome = webhooks.receive_fetched(event)
     if outcome == webhooks.KEPT:
@@ -101,12 +125,31 @@ def compare_session(session: dict[str, Any], known: Known) -> Finding:
     payment_id = ownership.payment_id_in(session.get("metadata"))
     if payment_id is None:
         return Finding(NOT_OURS)
+    unknown_words.alert_of_words(session)
     payment = known.get(payment_id)
     if payment is None:
-        return unmended(f"our payment {payment_id} is missing, as after the restore of a backup")
+        return _compare_lost(session)
     if payment.stripe_session_id not in (None, session["id"]):
         return unmended(f"our payment {payment_id} has another session")
     return _compare_payment(payment, session)
+
+
+def _compare_lost(session: dict[str, Any]) -> Finding:
+    """Have a payment rebuilt that is not here, as after the restore of a backup.
+
+    Raises CannotRebuild.
+    """
+    said = session.get("payment_status")
+    if said != "unpaid" and not session_facts.is_settled(session):
+        return unmended(f"our payment is missing, and Stripe says {said}")
+    enrollment, payment = rebuild.read(session)
+    detail = f"{payment} for enrollment {enrollment.pk}: {enrollment.course_title}"
+    return Finding(REBUILT, detail, mend=partial(_rebuild, session, detail))
+
+
+def _rebuild(session: dict[str, Any], detail: str, actor: str) -> Finding:
+    rebuild.ensure(session)
+    return Finding(REBUILT, detail)
 
 
 def _compare_payment(payment: Payment, session: dict[str, Any]) -> Finding:
@@ -115,8 +158,8 @@ def _compare_payment(payment: Payment, session: dict[str, Any]) -> Finding:
     return Finding(MENDED, mend=partial(_settle, payment, session))
 
 
-def _settle(payment: Payment, session: dict[str, Any]) -> Finding:
-    settlement.settle_session(payment, session, actor=ACTOR)
+def _settle(payment: Payment, session: dict[str, Any], actor: str) -> Finding:
+    settlement.settle_session(payment, session, actor=actor)
     payment.refresh_from_db()
     if _agree(payment, session):
         return Finding(MENDED)
@@ -128,13 +171,13 @@ def _settle(payment: Payment, session: dict[str, Any]) -> Finding:
 
 def _agree(payment: Payment, session: dict[str, Any]) -> bool:
     """Whether the payment says already what this complete session says."""
-    if session.get("payment_status") == "paid":
-        received = settlement.received_from(payment, session)
+    if session_facts.is_settled(session):
+        received = session_facts.received_from(payment, session)
         return payment.status == Payment.PAID and all(
             getattr(payment, name) == value for name, value in received.items()
         )
     ended = payment.status in (Payment.FAILED, Payment.PAID)
-    if session.get("payment_status") != "unpaid" or settlement.is_refused_by_bank(session):
+    if session.get("payment_status") != "unpaid" or session_facts.is_refused_by_bank(session):
         return ended
     return ended or payment.status == Payment.PROCESSING
 

@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 
 from maaledu.storable import storable
-from payments import gateway
+from payments import gateway, webhook_secrets
 from payments.errors import InvalidEvent, InvalidSignature
 
 logger = logging.getLogger(__name__)
@@ -32,11 +32,10 @@ def read_event(body: bytes, signature: str) -> dict[str, Any]:
     """
     tolerance = int(settings.STRIPE_SIGNATURE_TOLERANCE.total_seconds())
     # The SDK accepts timestamps of the future (contracts/stripe, section 1).
-    if not (
-        gateway.is_signed(body, signature, tolerance=tolerance)
-        and _signed_at(signature) <= time.time() + tolerance
-    ):
+    signed_by = gateway.signers(body, signature, tolerance=tolerance)
+    if not signed_by or _signed_at(signature) > time.time() + tolerance:
         raise InvalidSignature(**_cause_of(body, signature))
+    webhook_secrets.note_use(signed_by)
     try:
         event = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -61,7 +60,7 @@ def _cause_of(body: bytes, signature: str) -> dict[str, Any]:
     """Say what is wrong with a signature: its time only, or the secret that made it."""
     if not SIGNED_LIKE_STRIPE.match(signature):
         return {"cause": ""}
-    if gateway.is_signed(body, signature, tolerance=NO_AGE_LIMIT):
+    if gateway.signers(body, signature, tolerance=NO_AGE_LIMIT):
         return {"cause": CLOCK, "seconds": round(time.time()) - _signed_at(signature)}
     return {"cause": SECRET}
 

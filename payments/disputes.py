@@ -1,7 +1,8 @@
 """Disputes as Stripe reports them: one row for each.
 
 An open one holds the commission, and a lost one reverses the sale. An inquiry (`warning_*`) and any
-status that is not known here change nothing. Source: contracts/stripe, section 3.
+other status decide nothing: the commission is held as long as the bank has the money, and staff are
+alerted of what to do. Source: contracts/stripe, sections 3 and 5.
 """
 
 from datetime import UTC, datetime
@@ -13,10 +14,10 @@ from django.utils import timezone
 
 from maaledu.db import atomic, transition
 from notifications.alerts import alert_staff
-from payments import reversals
+from payments import gateway, reversals
 from payments.models import Dispute, Payment
 
-# From Stripe's status to ours; a status that is not here changes nothing.
+# From Stripe's status to ours; a status that is not here decides nothing.
 STATUSES = {
     "needs_response": Dispute.OPEN,
     "under_review": Dispute.OPEN,
@@ -29,13 +30,29 @@ LIFE = (
     "warning_needs_response",
     "warning_under_review",
     "warning_closed",
+    "prevented",
     "needs_response",
     "under_review",
+    "appeal_needs_response",
+    "appeal_under_review",
     "won",
     "lost",
 )
+# What staff are told of a status that decides nothing.
+NOTES = {
+    "warning_needs_response": (
+        "The buyer's bank inquires about the payment. Answer in Stripe's dashboard, or refund the"
+        " payment: otherwise a dispute may follow."
+    ),
+    "prevented": "It was settled or blocked before it became a dispute. No answer is possible.",
+    "appeal_needs_response": (
+        "It goes on after a first decision. Answer in Stripe's dashboard with proof of access."
+    ),
+    "appeal_under_review": "It goes on after a first decision, and the appeal is under review.",
+}
+UNKNOWN = "This status is not known here: look it up in Stripe's documentation and dashboard."
+HELD = "The bank has the money, so the commission is on hold."
 NEVER = datetime.fromtimestamp(0, UTC)
-REQUIRED_TEXTS = ("id", "payment_intent", "currency", "status")
 
 
 @atomic
@@ -54,14 +71,22 @@ def record(payload: dict[str, Any], *, reported_at: Any, actor: str) -> bool:
         "currency": payload["currency"][:3],
         "reason": str(payload.get("reason") or "")[:40],
     }
-    dispute, created = Dispute.objects.get_or_create(
+    dispute, is_new = Dispute.objects.get_or_create(
         stripe_dispute_id=payload["id"], defaults=defaults
     )
-    is_new = created or _save_latest(dispute, latest)
-    moved = _move(dispute, payload)
-    if dispute.payment_id and moved:
+    is_new = is_new or _save_latest(dispute, latest)
+    is_moved, has_other_holder = _move(dispute, payload), _save_funds(dispute, payload)
+    if not (is_new or is_moved or has_other_holder):
+        return False
+    if dispute.payment_id is None:  # the sweep may have attached it since the row was read
+        dispute.refresh_from_db(fields=["payment"])
+    if dispute.payment_id:
         apply(dispute, actor=actor)
-    return is_new or moved
+    return True
+
+
+def is_recordable(payload: dict[str, Any]) -> bool:
+    return gateway.is_recordable(payload, "id", "payment_intent", "currency", "status")
 
 
 def agrees(dispute: Dispute, payload: dict[str, Any]) -> bool:
@@ -73,6 +98,7 @@ def agrees(dispute: Dispute, payload: dict[str, Any]) -> bool:
         dispute.payment_id is not None
         and dispute.stripe_status == latest["stripe_status"]
         and dispute.evidence_due_by == latest["evidence_due_by"]
+        and dispute.movements >= len(_movements(payload))
         and (dispute.status == to or is_late_win)
     )
 
@@ -82,12 +108,12 @@ def _latest(payload: dict[str, Any], reported_at: Any) -> dict[str, Any]:
     due_by = details.get("due_by") if isinstance(details, dict) else None
     return {
         "stripe_status": payload["status"][:40],
-        "evidence_due_by": _moment(due_by),
-        "reported_at": _moment(reported_at) or NEVER,
+        "evidence_due_by": moment_of(due_by),
+        "reported_at": moment_of(reported_at) or NEVER,
     }
 
 
-def _moment(seconds: Any) -> datetime | None:
+def moment_of(seconds: Any) -> datetime | None:
     is_moment = isinstance(seconds, int) and 0 < seconds < 2**33
     return datetime.fromtimestamp(seconds, UTC) if is_moment else None
 
@@ -109,15 +135,36 @@ def _save_latest(dispute: Dispute, latest: dict[str, Any]) -> bool:
     return before != (status, latest["evidence_due_by"])
 
 
+def _movements(payload: dict[str, Any]) -> list[int]:
+    """Return the amounts by which Stripe moved the dispute's money: negative for a withdrawal."""
+    found = payload.get("balance_transactions")
+    rows = found if isinstance(found, list) else []
+    amounts = [row.get("amount") for row in rows if isinstance(row, dict)]
+    return [amount for amount in amounts if isinstance(amount, int)]
+
+
+def _save_funds(dispute: Dispute, payload: dict[str, Any]) -> bool:
+    """Save whether the bank has the money; return whether that differs.
+
+    Stripe's list of movements only grows, so that the longest one is the newest, whatever the
+    clocks say. They are counted and not added up: exchange rates differ from one to the next.
+    """
+    movements, before = _movements(payload), dispute.is_withdrawn
+    is_withdrawn = 2 * sum(amount < 0 for amount in movements) > len(movements)
+    older_row = Dispute.objects.filter(pk=dispute.pk, movements__lt=len(movements))
+    funds = {"movements": len(movements), "is_withdrawn": is_withdrawn}
+    if not movements or older_row.update(**funds, updated_at=timezone.now()) != 1:
+        return False
+    dispute.is_withdrawn = is_withdrawn
+    return before != is_withdrawn
+
+
 def _move(dispute: Dispute, payload: dict[str, Any]) -> bool:
     """Move the row to Stripe's status; a lost one stays lost, and staff decide about a late win."""
     to = STATUSES.get(payload["status"])
     if to is None:
         return False
     won = transition(dispute, to)
-    # The sweep may have attached its payment since the row was read.
-    if won and dispute.payment_id is None:
-        dispute.refresh_from_db(fields=["payment"])
     if not won and (dispute.status, to) == (Dispute.LOST, Dispute.WON):
         _alert(
             dispute,
@@ -127,16 +174,27 @@ def _move(dispute: Dispute, payload: dict[str, Any]) -> bool:
     return won
 
 
+@atomic
+def count_as_lost(dispute: Dispute, *, by: str) -> bool:
+    """End the sale of a dispute that decides nothing, and whose money the bank keeps.
+
+    Staff decide so; return whether this call did.
+    """
+    undecided = Q(is_withdrawn=True) & ~Q(payment=None)
+    if not transition(dispute, Dispute.LOST, only=undecided):
+        return False
+    apply(dispute, actor=by)
+    return True
+
+
 def apply(dispute: Dispute, *, actor: str) -> None:
-    """Write what follows from a dispute that moved, within the caller's transaction."""
+    """Write what follows from a dispute that changed, within the caller's transaction."""
     reversals.settle(cast("UUID", dispute.payment_id), actor=actor)
     if dispute.status == Dispute.OPEN:
-        due_by = dispute.evidence_due_by
-        until = f" Stripe takes evidence until {due_by:%B %d, %Y}." if due_by else ""
         _alert(
             dispute,
             "A buyer's bank disputes a payment",
-            f"The commission is on hold until it is decided.{until}",
+            f"The commission is on hold until it is decided.{_until(dispute)}",
         )
     if dispute.status == Dispute.LOST:
         _alert(
@@ -144,13 +202,31 @@ def apply(dispute: Dispute, *, actor: str) -> None:
             "A dispute was lost",
             "The money is gone, the enrollment has ended, and the commission is reversed.",
         )
+    if note := _note_of(dispute):
+        state = f"{dispute.stripe_status}:{dispute.is_withdrawn}"
+        sentence = f"{note}{_until(dispute)}"
+        _alert(dispute, "A dispute needs attention", sentence, state=state)
 
 
-def _alert(dispute: Dispute, subject: str, sentence: str) -> None:
+def _until(dispute: Dispute) -> str:
+    due_by = dispute.evidence_due_by
+    return f" Stripe takes evidence until {due_by:%B %d, %Y}." if due_by else ""
+
+
+def _note_of(dispute: Dispute) -> str:
+    """Return what is to be said of a status that decides nothing, "" for nothing."""
+    status = dispute.stripe_status
+    if status in STATUSES:
+        return ""
+    note = NOTES.get(status, "" if status in LIFE else UNKNOWN)
+    is_held = dispute.is_withdrawn and dispute.is_undecided
+    return " ".join(text for text in (note, HELD if is_held else "") if text)
+
+
+def _alert(dispute: Dispute, subject: str, sentence: str, *, state: str = "") -> None:
     facts = (
         f"{dispute} of payment {dispute.payment_id}, {dispute.stripe_dispute_id}; reason:"
-        f" {dispute.reason or 'none given'}."
+        f" {dispute.reason or 'none given'}; Stripe says {dispute.stripe_status}."
     )
-    alert_staff(
-        key=f"dispute:{dispute.pk}:{subject}"[:120], subject=subject, lines=[facts, sentence]
-    )
+    key = f"dispute:{dispute.pk}:{state or subject}"
+    alert_staff(key=key, subject=subject, lines=[facts, sentence])

@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 from maaledu.errors import AppError
 from payments.refusal_table import BUYER, FOR_BUYER, PASSING, SETUP
 from payments.refusals import Refusal
@@ -43,6 +45,7 @@ class CheckoutUnavailable(AppError):
     message = FOR_BUYER[PASSING]
     http_status = 503
     retryable = True
+    retry_after = timedelta(seconds=10)
 
 
 class PaymentsUnavailable(AppError):
@@ -150,3 +153,10 @@ class InvalidEvent(AppError):
 class ReconciliationIncomplete(AppError):
     code = "RECONCILIATION_INCOMPLETE"
     message = "Stripe was not asked about everything."
+
+
+class CannotRebuild(AppError):
+    """A payment that is missing here cannot be made again from its session; `message` says why."""
+
+    code = "CANNOT_REBUILD"
+    http_status = 409

@@ -1,8 +1,8 @@
 """What has to be asked of Stripe before some events can be applied, outside any transaction.
 
 Nearly all events say everything. `charge.refunded` does not say which refund it is about, and a
-refund or dispute of a payment that is not known here may be another product's, or may have arrived
-before its sale.
+refund, dispute or warning of a payment that is not known here may be another product's, or may have
+arrived before its sale.
 """
 
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from payments.errors import StripeRefused, StripeUnavailable
 from payments.models import Dispute, Payment, Refund
 
 CHARGE_REFUNDED = "charge.refunded"
-REVERSALS = ("refund.", "charge.refund.", "charge.dispute.")
+REVERSALS = ("refund.", "charge.refund.", "charge.dispute.", "radar.early_fraud_warning.")
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,10 @@ Only this module and `stripe_calls` import Stripe's SDK; the rest of the product
 Source: contracts/stripe. No transaction is open while these functions run.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 import stripe
@@ -26,6 +27,7 @@ from payments.stripe_calls import ask, call, client
 LONGEST_ID = 255  # characters, as Stripe says and as our columns hold
 PAGE_SIZE = 100  # objects, the most that Stripe lists at once
 MOST_TYPES = 20
+REFUNDS = "/v1/refunds"
 WITH_INTENT = {"expand": ["payment_intent"]}
 EACH_WITH_INTENT = {"expand": ["data.payment_intent"]}
 Session = dict[str, Any]
@@ -88,12 +90,12 @@ def retrieve_intent(payment_intent_id: str, *, interactive: bool = False) -> dic
 
 
 def sessions_page(since: datetime, after: str) -> Page:
-    """Return the next of the sessions made since then that are complete.
+    """Return the next of the sessions made since then that are complete, with their intents.
 
     Raises StripeUnavailable, StripeRefused; StripeSessionUnknown when `after` is not there anymore.
     """
-    sessions = client().v1.checkout.sessions
-    return _page("listing sessions", sessions.list, {"status": "complete", **_since(since)}, after)
+    query = {"status": "complete", **_since(since), **EACH_WITH_INTENT}
+    return _page("listing sessions", "/v1/checkout/sessions", query, after)
 
 
 def refunds_page(since: datetime, after: str) -> Page:
@@ -101,9 +103,7 @@ def refunds_page(since: datetime, after: str) -> Page:
 
     Raises as `sessions_page` does.
     """
-    return _page(
-        "listing refunds", client().v1.refunds.list, {**_since(since), **EACH_WITH_INTENT}, after
-    )
+    return _page("listing refunds", REFUNDS, {**_since(since), **EACH_WITH_INTENT}, after)
 
 
 def disputes_page(since: datetime, after: str) -> Page:
@@ -111,9 +111,16 @@ def disputes_page(since: datetime, after: str) -> Page:
 
     Raises as `sessions_page` does.
     """
-    return _page(
-        "listing disputes", client().v1.disputes.list, {**_since(since), **EACH_WITH_INTENT}, after
-    )
+    return _page("listing disputes", "/v1/disputes", {**_since(since), **EACH_WITH_INTENT}, after)
+
+
+def warnings_page(since: datetime, after: str) -> Page:
+    """Return the next of the early fraud warnings since then, with their payment intents.
+
+    Raises as `sessions_page` does.
+    """
+    path, query = "/v1/radar/early_fraud_warnings", {**_since(since), **EACH_WITH_INTENT}
+    return _page("listing fraud warnings", path, query, after)
 
 
 def undelivered_events_page(types: list[str], since: datetime, after: str) -> Page:
@@ -123,7 +130,17 @@ def undelivered_events_page(types: list[str], since: datetime, after: str) -> Pa
     """
     named = {"types": types} if len(types) <= MOST_TYPES else {}
     query = {"delivery_success": False, **named, **_since(since)}
-    return _page("listing events", client().v1.events.list, query, after)
+    return _page("listing events", "/v1/events", query, after)
+
+
+def newest_delivered_events(types: list[str], since: datetime) -> Page:
+    """Return the newest of the events of these types that no webhook endpoint has yet to take.
+
+    Raises as `sessions_page` does.
+    """
+    named = {"types": types} if len(types) <= MOST_TYPES else {}
+    query = {"delivery_success": True, **named, **_since(since)}
+    return _page("listing events", "/v1/events", query, "")
 
 
 def retrieve_refund(refund_id: str) -> dict[str, Any]:
@@ -146,6 +163,16 @@ def retrieve_dispute(dispute_id: str) -> dict[str, Any]:
     return call(about, method, dispute_id, WITH_INTENT, expected=StripeSessionUnknown)
 
 
+def retrieve_warning(warning_id: str) -> dict[str, Any]:
+    """Return the early fraud warning as it is now, with its payment intent.
+
+    Raises StripeUnavailable, StripeSessionUnknown, StripeRefused.
+    """
+    about = f"asking for fraud warning {warning_id}"
+    method = client().v1.radar.early_fraud_warnings.retrieve
+    return call(about, method, warning_id, WITH_INTENT, expected=StripeSessionUnknown)
+
+
 def create_refund(params: dict[str, Any], *, idempotency_key: str, about: str) -> dict[str, Any]:
     """Create the refund, or get the one made before under this key.
 
@@ -158,10 +185,10 @@ def create_refund(params: dict[str, Any], *, idempotency_key: str, about: str) -
 
 def refunds_of(payment_intent_id: str, *, interactive: bool = False) -> Iterator[dict[str, Any]]:
     """Yield the refunds of one payment, newest first. Raises StripeUnavailable, StripeRefused."""
-    listing, after = client(interactive=interactive).v1.refunds.list, ""
-    about = f"listing the refunds of {payment_intent_id}"
+    about, after = f"listing the refunds of {payment_intent_id}", ""
+    query = {"payment_intent": payment_intent_id}
     while True:
-        page = _page(about, listing, {"payment_intent": payment_intent_id}, after)
+        page = _page(about, REFUNDS, query, after, interactive=interactive)
         yield from page.objects
         if not page.cursor:
             return
@@ -172,10 +199,15 @@ def _since(moment: datetime) -> dict[str, Any]:
     return {"created": {"gte": int(moment.timestamp())}}
 
 
-def _page(about: str, listing: Callable[..., Any], query: dict[str, Any], after: str) -> Page:
+def _page(
+    about: str, path: str, query: dict[str, Any], after: str, *, interactive: bool = False
+) -> Page:
     query = {**query, "limit": PAGE_SIZE, **({"starting_after": after} if after else {})}
+    # The SDK's own lists make several objects of each one that is listed, which costs more than
+    # all that is compared.
+    listing = partial(client(interactive=interactive).raw_request, "get", path, **query)
     # The object that the page begins after may be gone, which the caller knows about.
-    page = call(about, listing, query, expected=StripeSessionUnknown if after else ())
+    page = call(about, listing, expected=StripeSessionUnknown if after else ())
     return Page(page["data"], page["data"][-1]["id"] if page["has_more"] else "")
 
 
@@ -213,16 +245,18 @@ def is_recordable(payload: dict[str, Any], *texts: str) -> bool:
     )
 
 
-def is_signed(body: bytes, signature: str, *, tolerance: int) -> bool:
-    """Whether one of our secrets signed exactly this body, at most `tolerance` seconds ago.
+def signers(body: bytes, signature: str, *, tolerance: int) -> list[str]:
+    """Return which of our secrets signed exactly this body, at most `tolerance` seconds ago: more
+    than one while Stripe rolls them.
 
     Zero is no limit. The SDK raises TypeError for a header that is not ASCII (contracts/stripe,
     section 1): that is no signature.
     """
-    return any(
-        _is_signed_by(secret, body, signature, tolerance)
+    return [
+        secret
         for secret in settings.STRIPE_WEBHOOK_SECRETS
-    )
+        if _is_signed_by(secret, body, signature, tolerance)
+    ]
 
 
 def _is_signed_by(secret: str, body: bytes, signature: str, tolerance: int) -> bool:

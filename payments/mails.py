@@ -1,6 +1,6 @@
 """The e-mails about a payment: a bank's debit on its way or refused, and each refund that was made.
 
-Each is sent once.
+Each is sent once. None is sent of what is rebuilt after a restore: see `enrollments.rebuilding`.
 """
 
 from typing import cast
@@ -10,6 +10,7 @@ from django.conf import settings
 from django.urls import reverse
 from django.utils import timezone
 
+from enrollments import rebuilding
 from enrollments.mails import long_date, purchase_context
 from enrollments.models import Enrollment
 from grants.models import Grant
@@ -22,22 +23,24 @@ PAYMENT_PROCESSING = "payment_processing"
 PAYMENT_FAILED = "payment_failed"
 
 
-def stage_processing(payment: Payment) -> bool:
+def stage_processing(payment: Payment, *, actor: str) -> bool:
     """Stage the e-mail that the bank takes days; return whether this call did."""
-    return outgoing.stage(
+    return actor != rebuilding.ACTOR and outgoing.stage(
         kind=PAYMENT_PROCESSING,
         to=payment.enrollment.email,
+        request_id=payment.enrollment.request_id,
         dedupe_key=f"{PAYMENT_PROCESSING}:{payment.pk}",
         context=purchase_context(payment.enrollment),
     )
 
 
-def stage_failed(payment: Payment) -> bool:
+def stage_failed(payment: Payment, *, actor: str) -> bool:
     """Stage the e-mail that the bank refused, with the way to try again; return as above."""
     enrollment = payment.enrollment
-    return outgoing.stage(
+    return actor != rebuilding.ACTOR and outgoing.stage(
         kind=PAYMENT_FAILED,
         to=enrollment.email,
+        request_id=enrollment.request_id,
         dedupe_key=f"{PAYMENT_FAILED}:{payment.pk}",
         context={**purchase_context(enrollment), "retry_link": _retry_link(enrollment)},
     )
@@ -50,7 +53,7 @@ def _retry_link(enrollment: Enrollment) -> str:
     return f"{link}?grant={grant.token}" if grant else link
 
 
-def stage_refund(refund: Refund) -> bool:
+def stage_refund(refund: Refund, *, actor: str) -> bool:
     """Stage the e-mail that says how much is on its way back, and whether the enrollment ended."""
     payment = Payment.objects.select_related("enrollment").get(pk=cast("UUID", refund.payment_id))
     enrollment = payment.enrollment
@@ -61,9 +64,10 @@ def stage_refund(refund: Refund) -> bool:
         "is_whole": refund.amount == payment.amount_received,
         "is_over": payment.is_fulfilling and enrollment.status == Enrollment.REFUNDED,
     }
-    return outgoing.stage(
+    return actor != rebuilding.ACTOR and outgoing.stage(
         kind=REFUND_MADE,
         to=enrollment.email,
+        request_id=enrollment.request_id,
         dedupe_key=f"{REFUND_MADE}:{refund.pk}",
         context=context,
     )

@@ -7,6 +7,7 @@ import logging
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError
@@ -86,10 +87,11 @@ class Checkout:
 
 def course_on_sale(slug: str) -> Course:
     """Return the course with this address that can be bought now. Raises CourseNotFound."""
-    course = Course.objects.on_sale().filter(slug=slug).first()
-    if course is None:
-        raise CourseNotFound(slug=slug)
-    return course
+    try:
+        # get() and not first(): sorting costs as much as half of the statement
+        return Course.objects.on_sale().get(slug=slug)
+    except Course.DoesNotExist:
+        raise CourseNotFound(slug=slug) from None
 
 
 def order_for(
@@ -208,18 +210,24 @@ def _reserve_coupon(order: Order, enrollment: Enrollment) -> None:
 
 def write_payment(enrollment: Enrollment, *, attempt: int) -> Payment:
     """Write a pending payment of this enrollment. Raises IntegrityError when one is open."""
-    key = new_id()
-    payment = Payment(
+    payment = new_payment(enrollment, new_id(), attempt=attempt, expires_at=_session_end())
+    payment.save(force_insert=True)
+    return payment
+
+
+def new_payment(
+    enrollment: Enrollment, key: UUID, *, attempt: int, expires_at: datetime
+) -> Payment:
+    """Return the unsaved payment of an attempt, pending, for what the enrollment costs."""
+    return Payment(
         id=key,
         enrollment=enrollment,
         attempt=attempt,
         amount=enrollment.amount,
         currency=enrollment.currency,
         idempotency_key=f"checkout-{key}",
-        expires_at=_session_end(),
+        expires_at=expires_at,
     )
-    payment.save(force_insert=True)
-    return payment
 
 
 def _session_end() -> datetime:

@@ -18,10 +18,14 @@ REFUNDED, REFUNDED_PARTLY, DISPUTED, LOST = "refunded", "refunded_partly", "disp
 
 @dataclass(frozen=True)
 class PaymentOutcome:
-    """What came of a payment: how much of it was refunded, in minor units, and its disputes."""
+    """What came of a payment: its refunds, in minor units, and its disputes.
+
+    `refunding` is asked for and not made yet; only what is made counts as refunded.
+    """
 
     payment: Payment
     refunded: int = 0
+    refunding: int = 0
     is_disputed: bool = False
     is_lost: bool = False
     gives_coupon_back: bool = False
@@ -39,6 +43,10 @@ class PaymentOutcome:
     def reversed_amount(self) -> int:
         """How much of the sale counts as reversed, in minor units; it reverses the commission."""
         return self.paid if self.is_reversed else self.refunded
+
+    def is_in_doubt(self, *, is_warned: bool) -> bool:
+        """Whether the sale's commission is on hold; `is_warned`: a fraud warning is open."""
+        return self.is_disputed or (is_warned and not self.is_reversed)
 
     @property
     def state(self) -> str:
@@ -69,6 +77,10 @@ class PaymentOutcome:
         return Money(self.refunded, self.received.currency)
 
     @property
+    def refunding_money(self) -> Money:
+        return Money(self.refunding, self.received.currency)
+
+    @property
     def label(self) -> str:
         """What staff read: the state, with the amount where only a part was refunded."""
         words = self.state.replace("_", " ")
@@ -80,7 +92,7 @@ class PaymentOutcome:
 
 
 def outcome_of(payment: Payment) -> PaymentOutcome:
-    return _outcomes([payment])[0]
+    return outcomes_in([payment])[0]
 
 
 def outcomes_of(enrollments: Iterable[Enrollment]) -> dict[UUID, list[PaymentOutcome]]:
@@ -91,7 +103,7 @@ def outcomes_of(enrollments: Iterable[Enrollment]) -> dict[UUID, list[PaymentOut
     """
     found: dict[UUID, list[PaymentOutcome]] = {enrollment.pk: [] for enrollment in enrollments}
     payments = Payment.objects.filter(enrollment_id__in=list(found))
-    for outcome in sorted(_outcomes(list(payments)), key=_precedence):
+    for outcome in sorted(outcomes_in(list(payments)), key=_precedence):
         found[outcome.payment.enrollment_id].append(outcome)
     return found
 
@@ -105,24 +117,27 @@ def _precedence(outcome: PaymentOutcome) -> tuple[int, int]:
     return (2 if payment.status == Payment.PROCESSING else 3), -payment.attempt
 
 
-def _outcomes(payments: list[Payment]) -> list[PaymentOutcome]:
+def outcomes_in(payments: list[Payment]) -> list[PaymentOutcome]:
     """Return what came of each payment. Only one that was paid has refunds and disputes."""
     paid = [payment.pk for payment in payments if payment.status == Payment.PAID]
     refunds: dict[UUID | None, list[Refund]] = defaultdict(list)
-    disputes: dict[UUID | None, set[str]] = defaultdict(set)
+    disputes: dict[UUID | None, list[Dispute]] = defaultdict(list)
     if paid:
-        for refund in Refund.objects.filter(payment_id__in=paid, status=Refund.SUCCEEDED):
+        for refund in Refund.objects.filter(payment_id__in=paid).exclude(status=Refund.FAILED):
             refunds[refund.payment_id].append(refund)
         for dispute in Dispute.objects.filter(payment_id__in=paid):
-            disputes[dispute.payment_id].add(dispute.status)
+            disputes[dispute.payment_id].append(dispute)
     return [_derived(payment, refunds[payment.pk], disputes[payment.pk]) for payment in payments]
 
 
-def _derived(payment: Payment, refunds: list[Refund], disputes: set[str]) -> PaymentOutcome:
+def _derived(payment: Payment, refunds: list[Refund], disputes: list[Dispute]) -> PaymentOutcome:
+    made = [refund for refund in refunds if refund.status == Refund.SUCCEEDED]
+    refunded = sum(refund.amount for refund in made)
     return PaymentOutcome(
         payment=payment,
-        refunded=sum(refund.amount for refund in refunds),
-        is_disputed=Dispute.OPEN in disputes,
-        is_lost=Dispute.LOST in disputes,
-        gives_coupon_back=any(refund.gives_coupon_back for refund in refunds),
+        refunded=refunded,
+        refunding=sum(refund.amount for refund in refunds) - refunded,
+        is_disputed=any(dispute.is_undecided for dispute in disputes),
+        is_lost=any(dispute.status == Dispute.LOST for dispute in disputes),
+        gives_coupon_back=any(refund.gives_coupon_back for refund in made),
     )

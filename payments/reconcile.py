@@ -14,18 +14,21 @@ from typing import Any
 
 from django.utils import timezone
 
+from enrollments import rebuilding
 from maaledu.errors import AppError
 from maaledu.work.items import summary
-from notifications.alerts import alert_staff
-from payments import comparisons, reversal_comparisons, webhook_problems
-from payments.comparisons import AGREED, MENDED, NOT_OURS, UNMENDED, Finding, Kind, Known
-from payments.errors import (
-    OUTAGE,
-    ReconciliationIncomplete,
-    StripeRefused,
-    StripeSessionUnknown,
-    StripeUnavailable,
+from payments import comparisons, reversal_comparisons
+from payments.comparisons import (
+    AGREED,
+    MENDED,
+    NOT_OURS,
+    REBUILT,
+    UNMENDED,
+    Finding,
+    Kind,
+    Known,
 )
+from payments.errors import OUTAGE, StripeRefused, StripeSessionUnknown, StripeUnavailable
 from payments.models import Reconciliation
 
 logger = logging.getLogger(__name__)
@@ -91,6 +94,7 @@ def _start(kind: Kind, since: datetime, *, is_dry: bool) -> tuple[Reconciliation
         known.failure = ""
         return known, True
     fresh.pk, fresh._state.adding = known.pk, False
+    fresh.finished_before_at = known.finished_at or known.finished_before_at
     return fresh, False
 
 
@@ -134,7 +138,7 @@ def _compare(run: Run, each: Any, known: Known) -> Finding:
     try:
         finding = run.kind.compare(each, known)
         if finding.mend and not run.is_dry:
-            finding = finding.mend()
+            finding = finding.mend(_actor(run))
     except OUTAGE as error:
         run.unanswered += 1
         if run.unanswered == MOST_UNANSWERED:
@@ -149,6 +153,17 @@ def _compare(run: Run, each: Any, known: Known) -> Finding:
     return finding
 
 
+def _actor(run: Run) -> str:
+    """Return who records what is found; after a rebuild, the first whole run of a kind has its own.
+
+    What the lost rows knew by events is found again then, and nobody is mailed a second time (see
+    `enrollments.rebuilding`).
+    """
+    rebuilt_at, known_at = rebuilding.last_at(), run.progress.finished_before_at
+    is_known_before = rebuilt_at and (known_at is None or known_at < rebuilt_at)
+    return rebuilding.ACTOR if is_known_before else comparisons.ACTOR
+
+
 def _count(progress: Reconciliation, each: Any, finding: Finding) -> None:
     if finding.verdict == NOT_OURS:
         return
@@ -156,12 +171,14 @@ def _count(progress: Reconciliation, each: Any, finding: Finding) -> None:
     if finding.verdict == AGREED:
         progress.agreed += 1
         return
-    facts = {"kind": progress.kind, "row": _name(each), "problem": finding.problem}
-    logger.warning("reconciliation found a difference", extra=facts)
-    if finding.verdict == MENDED:
+    what = {"kind": progress.kind, "row": _name(each), "verdict": finding.verdict}
+    logger.warning("reconciliation found a difference", extra={**what, "detail": finding.detail})
+    if finding.verdict in (MENDED, REBUILT):
         progress.mended += 1
     else:
-        progress.add_problem(f"{_name(each)}: {finding.problem}")
+        progress.add_problem(f"{_name(each)}: {finding.detail}")
+    if finding.verdict == REBUILT:
+        progress.add_rebuilt(f"{_name(each)}: {finding.detail}")
 
 
 def _name(each: Any) -> str:
@@ -169,49 +186,3 @@ def _name(each: Any) -> str:
     if isinstance(each, dict):
         return str(each.get("id", ""))
     return f"{each._meta.verbose_name} {each.pk}"
-
-
-# --- the regular run ------------------------------------------------------------------------------
-def reconcile_and_alert(*, since: timedelta = USUAL) -> list[Reconciliation]:
-    """Reconcile, and alert staff once a day of what was found, and of what cannot be mended."""
-    found = reconcile(since=since)
-    day = f"{timezone.now():%Y%m%d}"
-    if any(each.mended for each in found):
-        alert_staff(
-            key=f"reconciliation:found:{day}",
-            subject="Stripe's events did not report everything",
-            lines=[
-                "Reconciliation found at Stripe, and put right here, what no event had reported:",
-                *(f"{each.kind}: {each.mended}" for each in found if each.mended),
-                f"Likely cause: {webhook_problems.likely_cause()}",
-            ],
-        )
-    if any(each.unmended for each in found):
-        alert_staff(
-            key=f"reconciliation:unmended:{day}",
-            subject="Some of what Stripe says cannot be reconciled",
-            lines=[
-                line
-                for each in found
-                if each.unmended
-                for line in (f"{each.kind}: {each.unmended}", *each.problems)
-            ],
-        )
-    return found
-
-
-def reconcile_nightly() -> int:
-    """Reconcile as each night, and return how much was mended.
-
-    Raises StripeUnavailable or ReconciliationIncomplete in the end, when Stripe could not be asked
-    about everything: for an outage that passes or a key of which staff are alerted already, or for
-    another refusal.
-    """
-    found = reconcile_and_alert()
-    failures = [f"{each.kind}: {each.failure}" for each in found if each.failure]
-    alerted = tuple(f"{error.code}:" for error in OUTAGE)
-    if failures and all(each.failure.startswith(alerted) for each in found if each.failure):
-        raise StripeUnavailable(" ".join(failures))
-    if failures:
-        raise ReconciliationIncomplete(" ".join(failures))
-    return sum(each.mended for each in found)

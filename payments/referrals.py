@@ -5,7 +5,7 @@ The ledger gets it from there when the enrollment is paid. Trouble with it never
 """
 
 import logging
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.conf import settings
@@ -15,7 +15,7 @@ from django.http import HttpRequest
 from affiliates import attribution, fraud, ledger, visits
 from affiliates.attribution import Click, Referral
 from affiliates.codes import normalize_code
-from affiliates.models import FraudSignal
+from affiliates.models import Affiliate, FraudSignal
 from enrollments.models import Enrollment
 
 logger = logging.getLogger(__name__)
@@ -103,6 +103,12 @@ def facts_of(referral: Referral | None, *, list_price: int) -> dict[str, Any]:
         "commission_base": list_price,
         "commission_rate": affiliate.rate_basis_points,
     }
+
+
+def note_rebuilt(enrollment: Enrollment) -> None:
+    """Do as `note_checkout` for a checkout whose rows are made again."""
+    affiliate = Affiliate.objects.filter(pk=cast("UUID", enrollment.affiliate_id)).first()
+    note_checkout(enrollment, Referral(attribution.CREDITED, affiliate))
 
 
 def note_checkout(enrollment: Enrollment, referral: Referral | None) -> None:

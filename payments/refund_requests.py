@@ -119,7 +119,7 @@ def _ask(refund: Refund) -> Refund:
         "payment_intent": refund.payment_intent_id,
         "amount": refund.amount,
         "reason": refund.reason or Refund.REASONS[0][0],
-        "metadata": {"refund_id": str(refund.pk)},
+        "metadata": refunds.metadata_of(refund),
     }
     payload = gateway.create_refund(
         params,

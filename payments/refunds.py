@@ -14,7 +14,7 @@ from django.utils import timezone
 from maaledu.db import atomic, transition
 from maaledu.money import Money
 from notifications.alerts import alert_staff
-from payments import mails, reversals
+from payments import gateway, mails, reversals
 from payments.models import Payment, Refund
 
 # From Stripe's status to ours; a status that is not here changes nothing.
@@ -25,8 +25,19 @@ STATUSES = {
     "failed": Refund.FAILED,
     "canceled": Refund.FAILED,
 }
-REQUIRED_TEXTS = ("id", "payment_intent", "currency")
 LONGEST_REASON = 300
+COUPON = "gives_coupon_back"
+
+
+def metadata_of(refund: Refund) -> dict[str, str]:
+    """Return what Stripe's refund says of ours, should its answer or our row be lost."""
+    coupon = {COUPON: "true"} if refund.gives_coupon_back else {}
+    return {"refund_id": str(refund.pk), **coupon}
+
+
+def _metadata_in(payload: dict[str, Any]) -> dict[str, Any]:
+    metadata = payload.get("metadata")
+    return metadata if isinstance(metadata, dict) else {}
 
 
 @atomic
@@ -37,6 +48,10 @@ def record(payload: dict[str, Any], *, actor: str) -> bool:
     if refund.payment_id and moved:
         _apply(refund, actor=actor)
     return is_new or moved
+
+
+def is_recordable(payload: dict[str, Any]) -> bool:
+    return gateway.is_recordable(payload, "id", "payment_intent", "currency")
 
 
 def agrees(refund: Refund, payload: dict[str, Any]) -> bool:
@@ -61,6 +76,7 @@ def _find_or_write(payload: dict[str, Any]) -> tuple[Refund, bool]:
         "currency": payload["currency"][:3],
         "reason": str(payload.get("reason") or "")[:40],
         "source": Refund.STRIPE,
+        "gives_coupon_back": _metadata_in(payload).get(COUPON) == "true",
     }
     refund, created = Refund.objects.get_or_create(
         stripe_refund_id=payload["id"], defaults=defaults
@@ -72,8 +88,7 @@ def _find_or_write(payload: dict[str, Any]) -> tuple[Refund, bool]:
 
 def _claim(payload: dict[str, Any]) -> Refund | None:
     """Find the request of ours that this answers by our id in it, and give it Stripe's id."""
-    metadata = payload.get("metadata")
-    key = metadata.get("refund_id") if isinstance(metadata, dict) else None
+    key = _metadata_in(payload).get("refund_id")
     waiting = Refund.objects.filter(
         payment_intent_id=payload["payment_intent"], status=Refund.REQUESTED, stripe_refund_id=None
     )
@@ -132,7 +147,7 @@ def _apply(refund: Refund, *, actor: str) -> None:
     """Write what follows from a refund that moved, within the caller's transaction."""
     reversals.settle(cast("UUID", refund.payment_id), actor=actor)
     if refund.status == Refund.SUCCEEDED:
-        mails.stage_refund(refund)
+        mails.stage_refund(refund, actor=actor)
 
 
 def _alert_of_failure(refund: Refund) -> None:

@@ -1,4 +1,7 @@
-"""What reconciliation compares with Stripe: refunds and disputes, of late or not at their end."""
+"""What reconciliation compares with Stripe: refunds, disputes and early fraud warnings.
+
+Those that were made of late, and ours that are not at their end.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,36 +13,46 @@ from uuid import UUID
 from django.db.models import Model, Q
 from django.utils import timezone
 
-from payments import disputes, gateway, ownership, refunds, settlement, waiting_reversals
+from payments import (
+    disputes,
+    fraud_warnings,
+    gateway,
+    ownership,
+    refunds,
+    unknown_words,
+    waiting_reversals,
+)
 from payments.comparisons import (
-    ACTOR,
     AGREED,
     MENDED,
     NOT_OURS,
     Finding,
     Kind,
     Known,
+    compare_session,
+    known_payments,
     nothing_known,
     rows_after,
     texts_in,
     unmended,
 )
 from payments.gateway import Page
-from payments.models import Dispute, Payment, Refund
+from payments.models import Dispute, EarlyFraudWarning, Payment, Refund
 
 MAY_FAIL_FOR = timedelta(days=35)  # a bank sends a refund back up to 30 days later
+SALE_MISSING = "it is about a sale of ours that is not here"
 CLOSED_AT_STRIPE = ["won", "lost", "warning_closed", "prevented"]
 
 
 @dataclass(frozen=True)
 class Reversals:
-    """How refunds, or disputes, are known here, compared and recorded."""
+    """How refunds, disputes or warnings are known here, compared and recorded."""
 
-    model: type[Refund] | type[Dispute]
+    model: type[Refund] | type[Dispute] | type[EarlyFraudWarning]
     stripe_id: str
-    texts: tuple[str, ...]
+    is_recordable: Callable[[dict[str, Any]], bool]
     agrees: Callable[[Any, dict[str, Any]], bool]
-    record: Callable[[dict[str, Any], Any], object]
+    record: Callable[[dict[str, Any], Any, str], object]
     apply: Callable[..., None]
     retrieve: Callable[[str], dict[str, Any]]
 
@@ -58,7 +71,8 @@ class Reversals:
             return Finding(AGREED)
         if not (payment_id or self._has_sale(row, payload)):
             return Finding(NOT_OURS, mend=partial(_forget, row) if row else None)
-        if not gateway.is_recordable(payload, *self.texts):
+        unknown_words.alert_of_words(payload)
+        if not self.is_recordable(payload):
             return unmended("Stripe's object lacks an amount, a currency or a status")
         return Finding(MENDED, mend=partial(self._record, row, payload, payment_id))
 
@@ -73,52 +87,67 @@ class Reversals:
             Payment.objects.filter(stripe_payment_intent_id=intent).exists()
         )
 
-    def _record(self, row: Any, payload: dict[str, Any], payment_id: UUID | None) -> Finding:
-        _receive_sale(payload["payment_intent"], payment_id)
-        self.record(payload, row)
+    def _record(
+        self, row: Any, payload: dict[str, Any], payment_id: UUID | None, actor: str
+    ) -> Finding:
+        is_here = _ensure_sale(payload["payment_intent"], payment_id, actor)
+        if row is None and not is_here:
+            # Nor recorded: what is here before its sale is taken for reported by an event.
+            return unmended(SALE_MISSING)
+        self.record(payload, row, actor)
         fresh = self.model.objects.get(**{self.stripe_id: payload["id"]})
         if fresh.payment_id is None and waiting_reversals.attach(fresh, self.apply):
             fresh.refresh_from_db()
         if self.agrees(fresh, payload):
             return Finding(MENDED)
         if fresh.payment_id is None:
-            return unmended("it is about a sale of ours that is not here")
-        return unmended(f"ours is {fresh.status}, and Stripe says {payload.get('status')}")
+            return unmended(SALE_MISSING)
+        said = payload.get("status", payload.get("actionable"))
+        return unmended(f"ours is {fresh.status}, and Stripe says {said}")
 
 
-def _receive_sale(payment_intent_id: str, payment_id: UUID | None) -> None:
-    """Receive the payment that is taken back here, when no event has reported it yet."""
-    is_here = Payment.objects.filter(stripe_payment_intent_id=payment_intent_id).exists()
-    if is_here or payment_id is None:
-        return
-    payment = Payment.objects.filter(pk=payment_id).first()
-    session = gateway.session_of(payment_intent_id) if payment else None
-    if payment and session:
-        settlement.settle_session(payment, session, actor=ACTOR)
+def _ensure_sale(payment_intent_id: str, payment_id: UUID | None, actor: str) -> bool:
+    """Receive or rebuild the payment that is taken back, and return whether it is here."""
+    sale = Payment.objects.filter(stripe_payment_intent_id=payment_intent_id)
+    if payment_id is None or sale.exists():
+        return True
+    session = gateway.session_of(payment_intent_id)
+    if session is None:
+        return False
+    finding = compare_session(session, known_payments([session]))
+    if finding.mend:
+        finding.mend(actor)
+    return sale.exists()
 
 
-def _forget(row: Model) -> Finding:
+def _forget(row: Model, actor: str) -> Finding:
     """Delete what waits for a sale that is another product's: Stripe could not be asked before."""
     row.delete()
     return Finding(NOT_OURS)
 
 
-def _record_refund(payload: dict[str, Any], row: Refund | None) -> object:
-    return refunds.record(payload, actor=ACTOR)
+def _record_refund(payload: dict[str, Any], row: Refund | None, actor: str) -> object:
+    return refunds.record(payload, actor=actor)
 
 
-def _record_dispute(payload: dict[str, Any], row: Dispute | None) -> object:
-    """Record the dispute as its newest report, which it is, whatever the clocks say."""
-    reported_at = int(timezone.now().timestamp())
-    if row and row.reported_at:
-        reported_at = max(reported_at, int(row.reported_at.timestamp()) + 1)
-    return disputes.record(payload, reported_at=reported_at, actor=ACTOR)
+def _record_dispute(payload: dict[str, Any], row: Dispute | None, actor: str) -> object:
+    return disputes.record(payload, reported_at=_after(row), actor=actor)
+
+
+def _record_warning(payload: dict[str, Any], row: EarlyFraudWarning | None, actor: str) -> object:
+    return fraud_warnings.record(payload, reported_at=_after(row), actor=actor)
+
+
+def _after(row: Dispute | EarlyFraudWarning | None) -> int:
+    """Return a moment after the row's last report: this is the newest, whatever clocks say."""
+    now = int(timezone.now().timestamp())
+    return max(now, int(row.reported_at.timestamp()) + 1) if row and row.reported_at else now
 
 
 REFUNDS = Reversals(
     model=Refund,
     stripe_id="stripe_refund_id",
-    texts=refunds.REQUIRED_TEXTS,
+    is_recordable=refunds.is_recordable,
     agrees=refunds.agrees,
     record=_record_refund,
     apply=refunds.apply_attached,
@@ -127,11 +156,20 @@ REFUNDS = Reversals(
 DISPUTES = Reversals(
     model=Dispute,
     stripe_id="stripe_dispute_id",
-    texts=disputes.REQUIRED_TEXTS,
+    is_recordable=disputes.is_recordable,
     agrees=disputes.agrees,
     record=_record_dispute,
     apply=disputes.apply,
     retrieve=gateway.retrieve_dispute,
+)
+WARNINGS = Reversals(
+    model=EarlyFraudWarning,
+    stripe_id="stripe_warning_id",
+    is_recordable=fraud_warnings.is_recordable,
+    agrees=fraud_warnings.agrees,
+    record=_record_warning,
+    apply=fraud_warnings.apply,
+    retrieve=gateway.retrieve_warning,
 )
 
 
@@ -148,8 +186,14 @@ def unsettled_refunds(since: datetime, after: str) -> Page:
 
 
 def open_disputes(since: datetime, after: str) -> Page:
-    is_open = ~Q(stripe_status__in=CLOSED_AT_STRIPE) | _waiting(before=since)
+    is_withdrawn = Q(is_withdrawn=True) & ~Q(status=Dispute.LOST)
+    is_open = ~Q(stripe_status__in=CLOSED_AT_STRIPE) | is_withdrawn | _waiting(before=since)
     return rows_after(Dispute.objects.filter(is_open), after)
+
+
+def open_warnings(since: datetime, after: str) -> Page:
+    is_open = Q(is_actionable=True, closed_at=None) | _waiting(before=since)
+    return rows_after(EarlyFraudWarning.objects.filter(is_open), after)
 
 
 KINDS = (
@@ -169,4 +213,12 @@ KINDS = (
     ),
     Kind("disputes", gateway.disputes_page, DISPUTES.known, DISPUTES.compare),
     Kind("open disputes", open_disputes, nothing_known, DISPUTES.ask, is_listed_by_stripe=False),
+    Kind("fraud warnings", gateway.warnings_page, WARNINGS.known, WARNINGS.compare),
+    Kind(
+        "open fraud warnings",
+        open_warnings,
+        nothing_known,
+        WARNINGS.ask,
+        is_listed_by_stripe=False,
+    ),
 )

@@ -9,16 +9,17 @@ import logging
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import F, Q
+from django.db.models import F
 from django.utils import timezone
 
 from affiliates import commissions
 from enrollments import coupons, lms_jobs, mails
 from enrollments.models import Enrollment, EnrollmentEvent
+from maaledu import tracing
 from maaledu.db import atomic, transition
 from notifications.alerts import alert_staff
 from payments import settlement
-from payments.models import Payment
+from payments.models import EarlyFraudWarning, Payment
 from payments.outcomes import PaymentOutcome, outcome_of
 
 logger = logging.getLogger(__name__)
@@ -38,18 +39,21 @@ def settle(payment_id: UUID, *, actor: str) -> bool:
     # waits for us. Otherwise two refunds at once would each miss the other's amount.
     Payment.objects.filter(pk=payment_id).update(updated_at=timezone.now())
     payment = Payment.objects.select_related("enrollment").get(pk=payment_id)
+    tracing.follow(payment.enrollment.request_id)
     if not payment.is_fulfilling:
         return False
     enrollment, outcome = payment.enrollment, outcome_of(payment)
     is_over = enrollment.status == Enrollment.REFUNDED
-    if is_over and not outcome.is_reversed and _is_buyer_or_grant_enrolled(enrollment):
+    paid_now = Enrollment.objects.paid().in_place_of(enrollment)
+    if is_over and not outcome.is_reversed and paid_now.exists():
         return _set_aside(payment)
     if enrollment.affiliate_id:
+        warned = EarlyFraudWarning.objects.open().filter(payment=payment)
         commissions.settle(
             enrollment.pk,
             refunded=outcome.reversed_amount,
             paid=outcome.paid,
-            is_disputed=outcome.is_disputed,
+            is_disputed=outcome.is_in_doubt(is_warned=warned.exists()),
             actor=actor,
         )
     if outcome.is_reversed:
@@ -65,7 +69,7 @@ def _end(enrollment: Enrollment, outcome: PaymentOutcome, actor: str) -> bool:
     if won:
         _record(enrollment, Enrollment.PAID, actor, note)
         if outcome.is_lost:
-            mails.stage_enrollment_ended(enrollment)
+            mails.stage_enrollment_ended(enrollment, actor=actor)
         logger.info(
             "enrollment refunded",
             extra={"enrollment": str(enrollment.pk), "actor": actor, "note": note},
@@ -121,17 +125,6 @@ def _reinstate(enrollment: Enrollment, actor: str) -> bool:
         " again.",
     )
     return True
-
-
-def _is_buyer_or_grant_enrolled(enrollment: Enrollment) -> bool:
-    """Whether the buyer has another paid enrollment in the course, or the grant pays for another.
-
-    Either of the two would break a unique constraint on live enrollments.
-    """
-    same = Q(course_id=enrollment.course_id, email=enrollment.email)
-    if enrollment.grant_id:
-        same |= Q(grant_id=enrollment.grant_id)
-    return Enrollment.objects.paid().filter(same).exclude(pk=enrollment.pk).exists()
 
 
 def _record(

@@ -16,10 +16,10 @@ from django.utils import timezone
 from enrollments import fulfillment
 from enrollments.models import Enrollment, EnrollmentEvent
 from grants import redemption
+from maaledu import tracing
 from maaledu.db import atomic, transition
-from maaledu.storable import LARGEST
 from notifications.alerts import alert_staff
-from payments import gateway, mails
+from payments import mails, session_facts
 from payments.models import Payment
 
 logger = logging.getLogger(__name__)
@@ -29,56 +29,48 @@ SESSION_EXPIRED = "SESSION_EXPIRED"
 LEARNER_CANCELLED = "LEARNER_CANCELLED"
 AMOUNT_MISMATCH = "AMOUNT_MISMATCH"
 SUPERSEDED = "SUPERSEDED"
-REFUSED_BY_BANK = ("requires_payment_method", "canceled")
+REPLACED = "REPLACED"
 ENDINGS = {
     Payment.FAILED: Enrollment.FAILED,
     Payment.EXPIRED: Enrollment.EXPIRED,
     Payment.CANCELLED: Enrollment.CANCELLED,
 }
-CODES = {
-    Payment.EXPIRED: SESSION_EXPIRED,
-    Payment.CANCELLED: LEARNER_CANCELLED,
-    Payment.FAILED: ASYNC_PAYMENT_FAILED,
+# How a payment ends that was not made, by the reason.
+UNPAID = {
+    SESSION_EXPIRED: Payment.EXPIRED,
+    LEARNER_CANCELLED: Payment.CANCELLED,
+    REPLACED: Payment.CANCELLED,
 }
 
 
 @atomic
 def settle_session(
-    payment: Payment, session: dict[str, Any], *, actor: str, ends_as: str = Payment.EXPIRED
+    payment: Payment, session: dict[str, Any], *, actor: str, unpaid: str = SESSION_EXPIRED
 ) -> bool:
     """Record what this session's state says, and return whether anything was new.
 
-    One transaction, no network. The payment is read again in it, because the transaction may run
-    twice and the caller's copy may be old.
+    `unpaid` is why, where it ended without a payment. One transaction, no network. The payment is
+    read again in it, because the transaction may run twice and the caller's copy may be old.
     """
-    return apply_session(Payment.objects.get(pk=payment.pk), session, actor=actor, ends_as=ends_as)
+    return apply_session(Payment.objects.get(pk=payment.pk), session, actor=actor, unpaid=unpaid)
 
 
 def apply_session(
-    payment: Payment, session: dict[str, Any], *, actor: str, ends_as: str = Payment.EXPIRED
+    payment: Payment, session: dict[str, Any], *, actor: str, unpaid: str = SESSION_EXPIRED
 ) -> bool:
     """Do as `settle_session` within the caller's transaction, on a payment that was read in it."""
-    if session.get("payment_status") == "paid":
+    if session_facts.is_settled(session):
         return _receive(payment, session, actor)
     if session.get("status") == "expired":
-        return end(payment, ends_as, code=CODES[ends_as], actor=actor)
+        return end(payment, UNPAID[unpaid], code=unpaid, actor=actor)
     if session.get("status") != "complete":
         return False
-    if is_refused_by_bank(session):
+    if session_facts.is_refused_by_bank(session):
         return end(payment, Payment.FAILED, code=ASYNC_PAYMENT_FAILED, actor=actor)
     is_new = transition(payment, Payment.PROCESSING)
     if is_new:
-        mails.stage_processing(payment)
+        mails.stage_processing(payment, actor=actor)
     return is_new
-
-
-def is_refused_by_bank(session: dict[str, Any]) -> bool:
-    """Whether the payment intent of a complete, unpaid session says that the bank refused.
-
-    Only a session that was retrieved has the intent itself; an event has its id.
-    """
-    intent = session.get("payment_intent")
-    return isinstance(intent, dict) and intent.get("status") in REFUSED_BY_BANK
 
 
 @atomic
@@ -101,13 +93,14 @@ def end(payment: Payment, ends_as: str, *, code: str, actor: str) -> bool:
 def _end_enrollment(payment: Payment, code: str, actor: str) -> None:
     """End the enrollment the way its payment has just ended."""
     enrollment = payment.enrollment
+    tracing.follow(enrollment.request_id)
     if _move(enrollment, ENDINGS[payment.status], actor, note=code, failure_code=code):
         logger.info(
             "checkout ended",
             extra={"enrollment": str(enrollment.pk), "outcome": payment.status, "code": code},
         )
         if code == ASYNC_PAYMENT_FAILED:
-            mails.stage_failed(payment)
+            mails.stage_failed(payment, actor=actor)
 
 
 def _flag_as_late(payment: Payment) -> bool:
@@ -121,6 +114,7 @@ def _flag_as_late(payment: Payment) -> bool:
 
 def _receive(payment: Payment, session: dict[str, Any], actor: str) -> bool:
     enrollment = payment.enrollment
+    tracing.follow(enrollment.request_id)
     reason = _review_reason(payment, enrollment, session)
     # The payment before the enrollment: of several reports of one session, only the one that wins
     # this UPDATE alerts staff. The others still ensure what a fulfilled payment causes.
@@ -128,8 +122,8 @@ def _receive(payment: Payment, session: dict[str, Any], actor: str) -> bool:
         payment,
         Payment.PAID,
         review_reason=reason,
-        paid_at=timezone.now(),
-        **received_from(payment, session),
+        paid_at=payment.paid_at or timezone.now(),
+        **session_facts.received_from(payment, session),
     )
     if not first:
         payment.refresh_from_db(fields=["review_reason"])
@@ -140,30 +134,12 @@ def _receive(payment: Payment, session: dict[str, Any], actor: str) -> bool:
     if payment.review_reason == Payment.LATE:
         supersede(enrollment, actor)
     reference = payment.stripe_payment_intent_id or payment.stripe_session_id or str(payment.pk)
-    won = fulfillment.fulfill(enrollment, actor=actor, payment_reference=reference)
+    won = fulfillment.fulfill(
+        enrollment, actor=actor, payment_reference=reference, paid_at=payment.paid_at
+    )
     if first and not won:
         _set_aside_overtaken(payment, enrollment, actor)
     return won or first
-
-
-def received_from(payment: Payment, session: dict[str, Any]) -> dict[str, Any]:
-    """Return what Stripe says it received, as far as our columns can hold it."""
-    return {
-        "amount_received": _amount_of(session),
-        "currency_received": gateway.text_of(session.get("currency"), most=3),
-        "stripe_payment_intent_id": _id_of(session.get("payment_intent")),
-        "stripe_session_id": gateway.text_of(session.get("id")) or payment.stripe_session_id,
-    }
-
-
-def _amount_of(session: dict[str, Any]) -> int | None:
-    """Return the amount that was paid, in minor units, or None for what is no amount.
-
-    That is a text, a fraction, or a number that is negative or too large for a column.
-    """
-    amount = session.get("amount_total")
-    is_amount = isinstance(amount, int) and not isinstance(amount, bool) and 0 <= amount <= LARGEST
-    return amount if is_amount else None
 
 
 def _set_aside_overtaken(payment: Payment, enrollment: Enrollment, actor: str) -> None:
@@ -180,7 +156,10 @@ def _set_aside_overtaken(payment: Payment, enrollment: Enrollment, actor: str) -
 
 
 def _review_reason(payment: Payment, enrollment: Enrollment, session: dict[str, Any]) -> str:
-    if _amount_of(session) != payment.amount or session.get("currency") != payment.currency:
+    if (
+        session_facts.amount_of(session) != payment.amount
+        or session.get("currency") != payment.currency
+    ):
         return Payment.AMOUNT_MISMATCH
     if enrollment.status == Enrollment.PENDING:
         return "" if payment.status in Payment.OPEN else Payment.LATE
@@ -237,10 +216,7 @@ def _report_unfulfilled(payment: Payment, enrollment: Enrollment, actor: str) ->
                 f"Asked: {payment.amount} {payment.currency}; received: {payment.amount_received}"
                 f" {payment.currency_received}."
             ),
-            (
-                "It fulfills no enrollment. See the payment in the admin, and refund it in Stripe"
-                " if it is not owed."
-            ),
+            "It fulfills no enrollment: refund it (Admin › Payments), unless it is owed.",
         ],
     )
 
@@ -269,10 +245,6 @@ def _move(enrollment: Enrollment, to: str, actor: str, *, note: str, failure_cod
     return True
 
 
-def _id_of(reference: Any) -> str:
-    return gateway.text_of(reference.get("id") if isinstance(reference, dict) else reference)
-
-
 @atomic
 def expire(enrollment: Enrollment, *, actor: str) -> bool:
     """End a pending enrollment that has no open payment left to end it."""
@@ -286,15 +258,16 @@ def expire(enrollment: Enrollment, *, actor: str) -> bool:
 
 
 @atomic
-def abandon(payment: Payment, *, ends_as: str = "", actor: str = "") -> bool:
+def abandon(payment: Payment, *, unpaid: str = "", actor: str = "") -> bool:
     """End a payment whose session's address was never stored, so that nobody can pay it.
 
-    With `ends_as`, its enrollment ends the same way; without, it stays pending for a new attempt.
+    With a reason its enrollment ends the same way; without, it stays pending for a new attempt.
     """
     fresh = Payment.objects.get(pk=payment.pk)
     # Only a pending one: Stripe has not said that it ended, and an event may have moved it by now.
-    if not transition(fresh, ends_as or Payment.FAILED, only=Q(status=Payment.PENDING)):
+    ends_as = UNPAID.get(unpaid, Payment.FAILED)
+    if not transition(fresh, ends_as, only=Q(status=Payment.PENDING)):
         return False
-    if ends_as:
-        _end_enrollment(fresh, CODES[ends_as], actor)
+    if unpaid:
+        _end_enrollment(fresh, unpaid, actor)
     return True

@@ -4,6 +4,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
+from maaledu import metrics
 from maaledu.http import read_body
 from payments import deliveries, webhook_problems, webhooks
 from payments.errors import InvalidSignature
@@ -20,4 +21,6 @@ def stripe_webhook(request: HttpRequest) -> HttpResponse:
         webhook_problems.note_bad_signature(error)
         raise
     message = webhooks.receive(event)
+    if message in webhooks.KNOWN_ALREADY:
+        metrics.SKIPS.labels(message).inc()
     return JsonResponse({"success": True, "message": message, "eventId": event["id"]})

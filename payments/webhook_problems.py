@@ -40,8 +40,11 @@ def note_bad_signature(error: InvalidSignature) -> None:
 
 
 def note_delivery(event: StripeEvent) -> None:
-    """Alert staff of the first thin event, and of the first event of another API version."""
-    if event.payload.get("object") == deliveries.THIN:
+    """Alert staff of the first event of the other mode, thin event, or event of another version."""
+    if event.livemode != settings.STRIPE_LIVEMODE:
+        if _is_due(WebhookProblem.MODE):
+            _record_mode(event)
+    elif event.payload.get("object") == deliveries.THIN:
         if event.type != PING and _is_due(WebhookProblem.THIN):
             _record_thin(event.type)
     elif event.api_version not in ("", settings.STRIPE_API_VERSION) and _is_due(event.api_version):
@@ -106,6 +109,23 @@ def _record_thin(event_type: str) -> None:
     )
 
 
+def _record_mode(event: StripeEvent) -> None:
+    theirs, ours = ("live", "test") if event.livemode else ("test", "live")
+    explanation = f"The endpoint sends events of {theirs} mode, and this shop is in {ours} mode."
+    _record(
+        WebhookProblem(kind=WebhookProblem.MODE, explanation=explanation),
+        "Stripe sends events of the other mode (test or live)",
+        [
+            f"{explanation} The first one is {event.type} {event.event_id}. They change nothing.",
+            (
+                f"In {theirs} mode of {ENDPOINTS}, delete the endpoint with our address, and take"
+                " its secret out of STRIPE_WEBHOOK_SECRET; or correct STRIPE_LIVEMODE here."
+            ),
+        ],
+        once=True,
+    )
+
+
 def _record_version(version: str) -> None:
     _record(
         WebhookProblem(
@@ -154,7 +174,7 @@ def likely_cause() -> str:
         if kind in seen:
             problem = seen[kind]
             return f"{problem.explanation} Last seen {problem.last_at:%Y-%m-%d %H:%M} UTC."
-    latest = StripeEvent.objects.filter(is_fetched=False).order_by("-created_at").first()
+    latest = last_delivered()
     if latest is None:
         return f"No event has ever arrived. Is there an endpoint with our address in {ENDPOINTS}?"
     if latest.created_at < now - DEAF_AFTER:
@@ -163,6 +183,12 @@ def likely_cause() -> str:
             f" in {ENDPOINTS} enabled, and does it have our address?"
         )
     return (
-        f"Other events arrive. In {ENDPOINTS}, compare what our endpoint sends with the deployment"
-        " guide, and look at its failed deliveries."
+        "Other events arrive. `manage.py stripe_check` says whether our endpoint sends all of them,"
+        f" and {ENDPOINTS} shows the deliveries that failed."
     )
+
+
+def last_delivered() -> StripeEvent | None:
+    """Return the event that reached us last, but for the one that only tries an endpoint."""
+    delivered = StripeEvent.objects.filter(is_fetched=False).exclude(type=PING)
+    return delivered.order_by("-created_at").first()

@@ -10,7 +10,9 @@ from typing import Any, cast
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
+from django.utils import timezone
 
+from maaledu import tracing
 from maaledu.errors import AppError
 from maaledu.work.inbox import accept, keep
 from maaledu.work.items import DEAD, DONE, RUNNING, replay
@@ -20,9 +22,12 @@ from payments import (
     deliveries,
     disputes,
     event_questions,
+    fraud_warnings,
     gateway,
+    purchase_ids,
     refunds,
     settlement,
+    unknown_words,
     webhook_problems,
 )
 from payments.event_questions import CHARGE_REFUNDED, NOTHING_ASKED, Answer
@@ -37,6 +42,8 @@ PAYMENT_KNOWN = "Payment already processed"
 IGNORED = "Event ignored"
 REFUND_KNOWN = "Refund already recorded"
 DISPUTE_KNOWN = "Dispute already recorded"
+WARNING_KNOWN = "Early fraud warning already recorded"
+KNOWN_ALREADY = {EVENT_KNOWN, PAYMENT_KNOWN, REFUND_KNOWN, DISPUTE_KNOWN, WARNING_KNOWN}
 UNKNOWN_SESSION = "Unknown session"
 NOT_OURS = "Another product's"
 KEPT = "Event stored, to be processed"
@@ -52,13 +59,15 @@ def receive(event: dict[str, Any]) -> str:
     item = _item_of(event)
     outcome = _store(item)
     webhook_problems.note_delivery(item)
+    if item.type not in HANDLERS:
+        unknown_words.alert_of_type(item.type, item.event_id)
     return outcome
 
 
 def receive_fetched(event: dict[str, Any]) -> str:
     """Do the same with an event that was not delivered, and that Stripe listed when asked."""
     item = _item_of(event)
-    item.is_fetched = True
+    item.is_fetched, item.deliveries = True, 0
     return _store(item)
 
 
@@ -71,6 +80,7 @@ def _item_of(event: dict[str, Any]) -> StripeEvent:
         session_id=_session_id(event),
         payload=event,
         outcome=PROCESSED,
+        request_id=purchase_ids.read(_object_in(event)) or tracing.current(),
     )
 
 
@@ -85,19 +95,22 @@ def _object_in(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def _store(item: StripeEvent) -> str:
-    if _must_ask(item):
-        # Stripe is asked while no transaction is open, so the event is stored by itself first.
-        return _receive_again(cast("StripeEvent", keep(EVENTS, item, key="event_id")))
-    known = accept(EVENTS, item, key="event_id")
-    if known is None:
+    tracing.follow(item.request_id)
+    # Stripe is asked while no transaction is open, so such an event is stored by itself first.
+    must_ask = _must_ask(item)
+    store = keep if must_ask else accept
+    known = cast("StripeEvent", store(EVENTS, item, key="event_id") or item)
+    if known is not item:
+        known.add_deliveries(item.deliveries)
+    elif not must_ask:
         return item.outcome if item.status == DONE else KEPT
-    return _receive_again(cast("StripeEvent", known))
+    return _receive_again(known)
 
 
 def _must_ask(event: StripeEvent) -> bool:
     return (
-        event.payload["object"] == deliveries.SNAPSHOT
-        and not _why_not_for_us(event)
+        _is_snapshot_of_our_mode(event)
+        and not event.payload.get("account")  # only events of connected accounts name one
         and event_questions.must_ask(event.type, _object_in(event.payload))
     )
 
@@ -112,6 +125,7 @@ def _receive_again(known: StripeEvent) -> str:
     if claim_one(EVENTS, known):
         run_item(EVENTS, known)
         known.refresh_from_db()
+        tracing.follow(known.request_id)
     return known.outcome if known.status == DONE else KEPT
 
 
@@ -129,31 +143,31 @@ def handle(event: StripeEvent) -> Finish:
 
 def _apply(event: StripeEvent, answer: Answer) -> None:
     outcome = _outcome(event, answer)
-    # A new event is inserted as processed: that saves the usual case this write.
-    if outcome != event.outcome:
-        event.outcome = outcome
-        StripeEvent.objects.filter(pk=event.pk).update(outcome=outcome)
+    found = {"outcome": outcome, "request_id": tracing.current()}
+    # A new event is inserted as processed, with the purchase that it names: mostly nothing is left.
+    if found != {name: getattr(event, name) for name in found}:
+        event.outcome, event.request_id = found.values()
+        StripeEvent.objects.filter(pk=event.pk).update(**found)
 
 
 def _outcome(event: StripeEvent, answer: Answer) -> str:
     handler = HANDLERS.get(event.type)
-    if handler is None or event.payload["object"] != deliveries.SNAPSHOT:
+    if handler is None or not _is_snapshot_of_our_mode(event):
         return IGNORED
-    if reason := _why_not_for_us(event):
-        return _refuse(event, reason)
+    if account := event.payload.get("account"):
+        return _refuse(event, "it belongs to another Stripe account", cause=f"account:{account}")
     if not answer.is_ours:
         return NOT_OURS
     if event.type == CHARGE_REFUNDED:
         return _apply_refunds(event, answer.refunds)
+    unknown_words.alert_of_words(_object_in(event.payload))
     return handler(event, _object_in(event.payload))
 
 
-def _why_not_for_us(event: StripeEvent) -> str:
-    if event.livemode != settings.STRIPE_LIVEMODE:
-        return "it belongs to Stripe's other mode (test or live)"
-    if event.payload.get("account"):  # only events of connected accounts name one, and we have none
-        return "it belongs to another Stripe account"
-    return ""
+def _is_snapshot_of_our_mode(event: StripeEvent) -> bool:
+    """Whether it has its object in it and is of our mode; else `webhook_problems` alerts."""
+    is_snapshot = event.payload["object"] == deliveries.SNAPSHOT
+    return is_snapshot and event.livemode == settings.STRIPE_LIVEMODE
 
 
 def _apply_session(event: StripeEvent, session: dict[str, Any]) -> str:
@@ -161,7 +175,9 @@ def _apply_session(event: StripeEvent, session: dict[str, Any]) -> str:
     if payment is None:
         if not _names_payment(session):
             return UNKNOWN_SESSION
-        return _refuse(event, "no payment of ours belongs to its session")
+        # Another database's, maybe, of which each event comes here: once a day for all of them.
+        cause = f"unknown-payment:{timezone.now():%Y%m%d}"
+        return _refuse(event, "no payment of ours belongs to its session", cause=cause)
     if event.type == ASYNC_PAYMENT_FAILED:
         code = settlement.ASYNC_PAYMENT_FAILED
         is_new = settlement.end(payment, Payment.FAILED, code=code, actor=event.event_id)
@@ -171,8 +187,9 @@ def _apply_session(event: StripeEvent, session: dict[str, Any]) -> str:
 
 
 def _apply_refund(event: StripeEvent, refund: dict[str, Any]) -> str:
-    if not gateway.is_recordable(refund, *refunds.REQUIRED_TEXTS):
+    if not refunds.is_recordable(refund):
         return IGNORED
+    purchase_ids.follow_sale(refund)
     return PROCESSED if refunds.record(refund, actor=event.event_id) else REFUND_KNOWN
 
 
@@ -182,19 +199,30 @@ def _apply_refunds(event: StripeEvent, found: list[dict[str, Any]]) -> str:
 
 
 def _apply_dispute(event: StripeEvent, dispute: dict[str, Any]) -> str:
-    if not gateway.is_recordable(dispute, *disputes.REQUIRED_TEXTS):
+    if not disputes.is_recordable(dispute):
         return IGNORED
+    purchase_ids.follow_sale(dispute)
     created = event.payload.get("created")
     is_new = disputes.record(dispute, reported_at=created, actor=event.event_id)
     return PROCESSED if is_new else DISPUTE_KNOWN
 
 
-def _refuse(event: StripeEvent, reason: str) -> str:
+def _apply_warning(event: StripeEvent, warning: dict[str, Any]) -> str:
+    if not fraud_warnings.is_recordable(warning):
+        return IGNORED
+    purchase_ids.follow_sale(warning)
+    created = event.payload.get("created")
+    is_new = fraud_warnings.record(warning, reported_at=created, actor=event.event_id)
+    return PROCESSED if is_new else WARNING_KNOWN
+
+
+def _refuse(event: StripeEvent, reason: str, *, cause: str) -> str:
+    """Alert staff of an event that is not applied, once for its cause, and return the outcome."""
     alert_staff(
-        key=f"event:{event.event_id}",
+        key=f"event:{cause}",
         subject="A Stripe event was not applied",
         lines=[
-            f"{event.type} {event.event_id}: {reason}.",
+            f"The first one: {event.type} {event.event_id}: {reason}.",
             "Nothing was changed. Check the webhook endpoint in Stripe.",
         ],
     )
@@ -204,8 +232,7 @@ def _refuse(event: StripeEvent, reason: str) -> str:
 def payment_of(session: dict[str, Any]) -> Payment | None:
     """Find the payment of a session by the id in its metadata.
 
-    The metadata has the payment's id even when Stripe's answer, with the session's id, never
-    reached us.
+    That is there even when Stripe's answer, with the session's id, never reached us.
     """
     metadata = session.get("metadata")
     key: Any = metadata.get("payment_id") if isinstance(metadata, dict) else None
@@ -224,6 +251,7 @@ def _names_payment(session: dict[str, Any]) -> bool:
     return isinstance(metadata, dict) and "payment_id" in metadata
 
 
+# These types are what our endpoint at Stripe is asked for, and what is reconciled.
 HANDLERS: dict[str, Callable[[StripeEvent, dict[str, Any]], str]] = {
     "checkout.session.completed": _apply_session,
     "checkout.session.async_payment_succeeded": _apply_session,
@@ -239,6 +267,8 @@ HANDLERS: dict[str, Callable[[StripeEvent, dict[str, Any]], str]] = {
     "charge.dispute.closed": _apply_dispute,
     "charge.dispute.funds_withdrawn": _apply_dispute,
     "charge.dispute.funds_reinstated": _apply_dispute,
+    "radar.early_fraud_warning.created": _apply_warning,
+    "radar.early_fraud_warning.updated": _apply_warning,
 }
 
 
@@ -254,10 +284,8 @@ def on_dead(event: StripeEvent, error: AppError) -> None:
             f"{event.type} {event.event_id}, received {event.created_at:%Y-%m-%d %H:%M} UTC.",
             f"Reason: {event.last_error}",
             f"Attempts: {event.attempts}; workers lost: {event.lapses}.",
-            (
-                "If it reports a payment, we may have the money while the learner is not enrolled."
-                " Fix the cause, then replay the event in the admin."
-            ),
+            "If it reports a payment, we may have the money while the learner is not enrolled.",
+            "Fix the cause, then replay the event in the admin.",
         ],
     )
 

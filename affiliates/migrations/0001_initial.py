@@ -237,7 +237,17 @@ class Migration(migrations.Migration):
                         default=0, help_text="How many reversal entries there are."
                     ),
                 ),
-                ("is_disputed", models.BooleanField(default=False)),
+                (
+                    "is_disputed",
+                    models.BooleanField(
+                        default=False,
+                        help_text=(
+                            "By a dispute, by money that the bank has, or by an open early fraud"
+                            " warning."
+                        ),
+                        verbose_name="sale in doubt",
+                    ),
+                ),
                 ("is_under_review", models.BooleanField(default=False)),
                 ("review_note", models.CharField(blank=True, max_length=300)),
                 ("available_at", models.DateTimeField()),
@@ -863,4 +873,12 @@ class Migration(migrations.Migration):
         ),
         # By hand: the database itself refuses to change or delete a ledger entry.
         migrations.RunPython(install_triggers, remove_triggers),
+        migrations.AddIndex(
+            model_name="commission",
+            index=models.Index(fields=["updated_at"], name="affiliates__updated_7ba8ae_idx"),
+        ),
+        migrations.AddIndex(
+            model_name="payout",
+            index=models.Index(fields=["updated_at"], name="affiliates__updated_99fda3_idx"),
+        ),
     ]

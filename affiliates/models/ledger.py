@@ -194,7 +194,11 @@ class Commission(models.Model):
     )
     currency = models.CharField(max_length=3, choices=CURRENCY_CHOICES)
     steps = models.PositiveIntegerField(default=0, help_text="How many reversal entries there are.")
-    is_disputed = models.BooleanField(default=False)
+    is_disputed = models.BooleanField(
+        "sale in doubt",
+        default=False,
+        help_text="By a dispute, by money that the bank has, or by an open early fraud warning.",
+    )
     is_under_review = models.BooleanField(default=False)
     review_note = models.CharField(max_length=300, blank=True)
     available_at = models.DateTimeField()
@@ -207,6 +211,7 @@ class Commission(models.Model):
             models.Index(fields=["affiliate", "is_disputed"]),
             models.Index(fields=["affiliate", "is_under_review"]),
             models.Index(fields=["-created_at"]),
+            models.Index(fields=["updated_at"]),
         ]
         permissions = (("review_commission", "Can hold and release commissions"),)
 

@@ -384,4 +384,8 @@ class Migration(migrations.Migration):
             model_name="refusal",
             index=models.Index(fields=["-created_at"], name="grants_refu_created_e49116_idx"),
         ),
+        migrations.AddIndex(
+            model_name="grant",
+            index=models.Index(fields=["updated_at"], name="grants_gran_updated_d87b6f_idx"),
+        ),
     ]

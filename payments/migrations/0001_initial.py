@@ -1,6 +1,7 @@
 import django.db.models.deletion
 import django.utils.timezone
 import maaledu.db
+import maaledu.tracing
 from django.db import migrations, models
 
 
@@ -124,6 +125,57 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="EarlyFraudWarning",
+            fields=[
+                (
+                    "id",
+                    models.UUIDField(
+                        default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("payment_intent_id", models.CharField(db_index=True, max_length=255)),
+                ("stripe_warning_id", models.CharField(max_length=255, unique=True)),
+                ("fraud_type", models.CharField(blank=True, max_length=40)),
+                ("is_actionable", models.BooleanField(verbose_name="actionable")),
+                (
+                    "warned_at",
+                    models.DateTimeField(help_text="When the issuer warned, as Stripe says."),
+                ),
+                (
+                    "reported_at",
+                    models.DateTimeField(
+                        blank=True,
+                        help_text="When Stripe reported whether it is actionable.",
+                        null=True,
+                    ),
+                ),
+                ("closed_at", models.DateTimeField(blank=True, null=True)),
+                ("closed_by", models.CharField(blank=True, max_length=140)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "updated_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "payment",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="fraud_warnings",
+                        to="payments.payment",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "early fraud warning",
+                "permissions": (("close_earlyfraudwarning", "Can close early fraud warnings"),),
+            },
+        ),
+        migrations.CreateModel(
             name="Dispute",
             fields=[
                 (
@@ -176,6 +228,23 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "movements",
+                    models.PositiveSmallIntegerField(
+                        db_default=0,
+                        default=0,
+                        help_text="How often Stripe moved its money, as far as we know.",
+                    ),
+                ),
+                (
+                    "is_withdrawn",
+                    models.BooleanField(
+                        db_default=False,
+                        default=False,
+                        help_text="The bank has the money.",
+                        verbose_name="money withdrawn",
+                    ),
+                ),
+                (
                     "created_at",
                     models.DateTimeField(default=django.utils.timezone.now, editable=False),
                 ),
@@ -194,6 +263,9 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "permissions": (("decide_dispute", "Can count disputes as lost"),),
+            },
         ),
         migrations.CreateModel(
             name="Reconciliation",
@@ -232,6 +304,23 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "rebuilt",
+                    models.PositiveIntegerField(
+                        db_default=0,
+                        default=0,
+                        help_text="Of those mended: purchases that were not here, and are again.",
+                    ),
+                ),
+                (
+                    "rebuilt_names",
+                    models.TextField(
+                        blank=True,
+                        db_default="",
+                        default="",
+                        help_text="The first of them, one a line.",
+                    ),
+                ),
+                (
                     "failure",
                     models.CharField(blank=True, help_text="What cut the run off.", max_length=600),
                 ),
@@ -244,6 +333,14 @@ class Migration(migrations.Migration):
                     models.DateTimeField(default=django.utils.timezone.now, editable=False),
                 ),
                 ("finished_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "finished_before_at",
+                    models.DateTimeField(
+                        blank=True,
+                        help_text="When the run before this one was finished.",
+                        null=True,
+                    ),
+                ),
             ],
             options={
                 "indexes": [
@@ -378,6 +475,17 @@ class Migration(migrations.Migration):
                 ),
                 ("last_error", models.CharField(blank=True, max_length=1000)),
                 (
+                    "request_id",
+                    models.CharField(
+                        blank=True,
+                        db_default="",
+                        default=maaledu.tracing.current,
+                        help_text="Of the request that began it, as in the log, in e-mails and at the LMS.",
+                        max_length=64,
+                        verbose_name="request id",
+                    ),
+                ),
+                (
                     "created_at",
                     models.DateTimeField(default=django.utils.timezone.now, editable=False),
                 ),
@@ -400,6 +508,17 @@ class Migration(migrations.Migration):
                         default=False,
                         help_text="Found by reconciliation: Stripe could not deliver it.",
                         verbose_name="fetched",
+                    ),
+                ),
+                (
+                    "deliveries",
+                    models.PositiveIntegerField(
+                        db_default=1,
+                        default=1,
+                        help_text=(
+                            "How often it has reached us: Stripe delivers again what was not taken"
+                            " in time."
+                        ),
                     ),
                 ),
             ],
@@ -435,6 +554,7 @@ class Migration(migrations.Migration):
                             ("clock", "clock"),
                             ("version", "version"),
                             ("thin", "thin"),
+                            ("mode", "mode"),
                         ],
                         max_length=10,
                     ),
@@ -451,6 +571,7 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
+                "permissions": (("check_webhookproblem", "Can check the connection to Stripe"),),
                 "indexes": [
                     models.Index(fields=["-last_at"], name="payments_we_last_at_885bd4_idx")
                 ],
@@ -480,6 +601,16 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.AddIndex(
+            model_name="earlyfraudwarning",
+            index=models.Index(
+                fields=["is_actionable", "closed_at"], name="payments_ea_is_acti_d6e798_idx"
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="earlyfraudwarning",
+            index=models.Index(fields=["-warned_at"], name="payments_ea_warned__2d34c5_idx"),
+        ),
+        migrations.AddIndex(
             model_name="dispute",
             index=models.Index(
                 fields=["status", "-created_at"], name="payments_di_status_45cb06_idx"
@@ -494,6 +625,10 @@ class Migration(migrations.Migration):
             index=models.Index(fields=["-created_at"], name="payments_di_created_058e13_idx"),
         ),
         migrations.AddIndex(
+            model_name="dispute",
+            index=models.Index(fields=["evidence_due_by"], name="payments_di_evidenc_1b2371_idx"),
+        ),
+        migrations.AddIndex(
             model_name="refund",
             index=models.Index(
                 fields=["status", "updated_at"], name="payments_re_status_b7998f_idx"
@@ -506,5 +641,29 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="refund",
             index=models.Index(fields=["-created_at"], name="payments_re_created_6ba6e0_idx"),
+        ),
+        migrations.AddIndex(
+            model_name="dispute",
+            index=models.Index(fields=["updated_at"], name="payments_di_updated_3c7410_idx"),
+        ),
+        migrations.AddIndex(
+            model_name="earlyfraudwarning",
+            index=models.Index(fields=["updated_at"], name="payments_ea_updated_4745a7_idx"),
+        ),
+        migrations.AddIndex(
+            model_name="payment",
+            index=models.Index(fields=["updated_at"], name="payments_pa_updated_e44ec3_idx"),
+        ),
+        migrations.AddIndex(
+            model_name="refund",
+            index=models.Index(fields=["updated_at"], name="payments_re_updated_76f8ee_idx"),
+        ),
+        migrations.AddIndex(
+            model_name="stripeevent",
+            index=models.Index(
+                condition=models.Q(("status", "done")),
+                fields=["finished_at"],
+                name="stripeevent_done",
+            ),
         ),
     ]

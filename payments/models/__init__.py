@@ -1,4 +1,5 @@
 from payments.models.dispute import Dispute
+from payments.models.fraud_warning import EarlyFraudWarning
 from payments.models.payment import Payment
 from payments.models.reconciliation import Reconciliation
 from payments.models.refund import Refund
@@ -7,6 +8,7 @@ from payments.models.webhook_problem import WebhookProblem
 
 __all__ = [
     "Dispute",
+    "EarlyFraudWarning",
     "Payment",
     "Reconciliation",
     "Refund",

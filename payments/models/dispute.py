@@ -10,8 +10,9 @@ from payments.models.payment import Payment
 class Dispute(models.Model):
     """A buyer's bank asks for the money back.
 
-    An inquiry (`warning`) takes nothing; a lost dispute is like a full refund. Its payment is null
-    as long as the event of the sale itself has not arrived.
+    A lost dispute is like a full refund. A `warning` is every status of Stripe's that decides
+    nothing: an inquiry, a prevented dispute, one that is not known here; its money may be withdrawn
+    all the same. Its payment is null as long as the event of the sale itself has not arrived.
     """
 
     WARNING, OPEN, WON, LOST = "warning", "open", "won", "lost"
@@ -39,6 +40,12 @@ class Dispute(models.Model):
         blank=True,
         help_text="When Stripe reported its status and the date of the evidence.",
     )
+    movements = models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text="How often Stripe moved its money, as far as we know."
+    )
+    is_withdrawn = models.BooleanField(
+        "money withdrawn", default=False, db_default=False, help_text="The bank has the money."
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
 
@@ -47,7 +54,15 @@ class Dispute(models.Model):
             models.Index(fields=["status", "-created_at"]),
             models.Index(fields=["payment", "status"]),
             models.Index(fields=["-created_at"]),
+            models.Index(fields=["updated_at"]),
+            models.Index(fields=["evidence_due_by"]),
         ]
+        permissions = (("decide_dispute", "Can count disputes as lost"),)
 
     def __str__(self) -> str:
         return f"{Money(self.amount, self.currency)} ({self.status})"
+
+    @property
+    def is_undecided(self) -> bool:
+        """Whether the sale is in doubt: the bank decides, or has the money without a decision."""
+        return self.status == self.OPEN or (self.is_withdrawn and self.status != self.LOST)

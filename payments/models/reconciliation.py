@@ -29,24 +29,42 @@ class Reconciliation(models.Model):
     problems = models.JSONField(
         default=list, blank=True, help_text="The first of those that cannot be mended."
     )
+    rebuilt = models.PositiveIntegerField(
+        default=0,
+        db_default=0,
+        help_text="Of those mended: purchases that were not here, and are again.",
+    )
+    rebuilt_names = models.TextField(
+        blank=True, default="", db_default="", help_text="The first of them, one a line."
+    )
     failure = models.CharField(max_length=600, blank=True, help_text="What cut the run off.")
     started_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
     finished_at = models.DateTimeField(null=True, blank=True)
+    finished_before_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the run before this one was finished."
+    )
 
     class Meta:
         indexes = [models.Index(fields=["-started_at"])]
 
     def __str__(self) -> str:
+        rebuilt = f" ({self.rebuilt} rebuilt)" if self.rebuilt else ""
         return (
-            f"{self.kind}: {self.looked_at} looked at, {self.agreed} agreed, {self.mended} mended,"
-            f" {self.unmended} cannot be mended"
+            f"{self.kind}: {self.looked_at} looked at, {self.agreed} agreed, {self.mended} mended"
+            f"{rebuilt}, {self.unmended} cannot be mended"
         )
 
     def may_resume(self, now: datetime) -> bool:
         """Whether this run was cut off between two pages, and not too long ago to go on with."""
         is_cut_off = self.finished_at is None and self.after != ""
         return is_cut_off and self.updated_at > now - RESUMABLE_FOR
+
+    def add_rebuilt(self, line: str) -> None:
+        """Name one more purchase that was rebuilt, as far as there is room."""
+        self.rebuilt += 1
+        if self.rebuilt <= MOST_NAMED:
+            self.rebuilt_names += f"{line[:LONGEST_LINE]}\n"
 
     def add_problem(self, line: str) -> None:
         """Name one more object that cannot be mended, as far as there is room."""

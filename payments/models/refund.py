@@ -53,6 +53,7 @@ class Refund(models.Model):
             models.Index(fields=["status", "updated_at"]),
             models.Index(fields=["payment", "status"]),
             models.Index(fields=["-created_at"]),
+            models.Index(fields=["updated_at"]),
         ]
 
     def __str__(self) -> str:

@@ -22,6 +22,11 @@ class StripeEvent(WorkItem):
         db_default=False,
         help_text="Found by reconciliation: Stripe could not deliver it.",
     )
+    deliveries = models.PositiveIntegerField(
+        default=1,
+        db_default=1,
+        help_text="How often it has reached us: Stripe delivers again what was not taken in time.",
+    )
 
     class Meta(WorkItem.Meta):
         indexes = [
@@ -32,3 +37,7 @@ class StripeEvent(WorkItem):
 
     def __str__(self) -> str:
         return f"{self.type} {self.event_id}"
+
+    def add_deliveries(self, number: int) -> None:
+        known = StripeEvent.objects.filter(pk=self.pk)
+        known.update(deliveries=models.F("deliveries") + number)

@@ -12,8 +12,8 @@ class WebhookProblem(models.Model):
     `last_at` says when it was last seen.
     """
 
-    SECRET, CLOCK, VERSION, THIN = "secret", "clock", "version", "thin"
-    KINDS = [SECRET, CLOCK, VERSION, THIN]
+    SECRET, CLOCK, VERSION, THIN, MODE = "secret", "clock", "version", "thin", "mode"
+    KINDS = [SECRET, CLOCK, VERSION, THIN, MODE]
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     kind = models.CharField(max_length=10, choices=choices_of(*KINDS))
@@ -27,6 +27,7 @@ class WebhookProblem(models.Model):
             models.UniqueConstraint(fields=["kind", "detail"], name="one_row_per_webhook_problem")
         ]
         indexes = [models.Index(fields=["-last_at"])]
+        permissions = (("check_webhookproblem", "Can check the connection to Stripe"),)
 
     def __str__(self) -> str:
         return f"{self.kind} {self.detail}".strip()

@@ -17,3 +17,19 @@ class CourseNotReady(AppError):
     code = "COURSE_NOT_READY"
     message = "This course cannot be published yet."
     http_status = 409
+
+
+class FactsChanged(AppError):
+    """Staff looked at something else than what stands there now."""
+
+    code = "FACTS_CHANGED"
+    message = "The course, or what the LMS says of it, has changed since. Please look again."
+    http_status = 409
+
+
+class FactRefused(AppError):
+    """What the LMS says cannot be ours; the message says why."""
+
+    code = "FACT_REFUSED"
+    message = "What the LMS says cannot be taken over."
+    http_status = 400

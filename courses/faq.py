@@ -19,11 +19,17 @@ def questions_about(course: Course) -> list[Question]:
 
 def _start(course: Course) -> Question:
     cause = "you enroll" if course.is_free else "your payment is received"
+    own = (
+        " You open the course with your own account there: if you have none with this e-mail"
+        " address yet, we tell you where to make one."
+        if course.needs_own_account
+        else ""
+    )
     return Question(
         "When can I start?",
         f"As soon as {cause}. We enroll you on the learning platform, usually within a minute, and"
-        " send you an e-mail with the link. If it ever takes longer, your status page says why, and"
-        " your enrollment is kept.",
+        f" send you an e-mail with the link.{own} If it ever takes longer, your status page says"
+        " why, and your enrollment is kept.",
     )
 
 

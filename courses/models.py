@@ -1,12 +1,15 @@
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 
+from courses.facts_of_lms import LMS_FACTS, FactsOfLms
 from courses.outline import Instructor, Module, read_instructors, read_lines, read_modules
 from courses.pricing import PRICE_BANDS
 from courses.searching import fold, search_words
@@ -29,11 +32,11 @@ class CourseQuerySet(models.QuerySet["Course"]):
 
     def on_sale(self) -> "CourseQuerySet":
         """Keep what can be bought: published, and on a platform where buyers can be enrolled."""
-        return self.published().filter(lms_platform__in=Course.DRIVEN)
+        return self.published().filter(lms_platform__in=connected_platforms())
 
     def without_driver(self) -> "CourseQuerySet":
-        """Keep those that are published, but whose platform has no driver, so none can be sold."""
-        return self.published().exclude(lms_platform__in=Course.DRIVEN)
+        """Keep those that are published on a platform we are not connected to: not on sale."""
+        return self.published().exclude(lms_platform__in=connected_platforms())
 
     def search(self, text: str) -> "CourseQuerySet":
         """Keep the courses whose title, summary or category contains every word of `text`."""
@@ -54,10 +57,16 @@ class CourseQuerySet(models.QuerySet["Course"]):
         return self.filter(band.as_q() if band else Q(), **wanted)
 
     def for_cards(self) -> "CourseQuerySet":
-        return self.defer("description", "outcomes", "syllabus", "search_text")
+        return self.defer("description", "outcomes", "syllabus", "search_text", *LMS_FACTS)
+
+    def facts_due(self, platform: str, now: datetime) -> "CourseQuerySet":
+        """Keep those that the LMS is to be asked about, longest due first."""
+        asked = self.exclude(status=Course.Status.ARCHIVED).exclude(lms_course_id="")
+        due = asked.filter(lms_platform=platform, lms_facts_due_at__lte=now)
+        return due.order_by("lms_facts_due_at")
 
 
-class Course(models.Model):
+class Course(FactsOfLms):
     """What is sold.
 
     Who is enrolled is counted from the enrollments, never kept here (requirements R028, R029).
@@ -85,8 +94,6 @@ class Course(models.Model):
         FRAPPE = "frappe", "Frappe LMS"
         OPENEDX = "openedx", "Open edX"
 
-    # Those that lms_sync has a driver for. Courses on the others can be prepared, not sold.
-    DRIVEN = [Platform.FRAPPE]
     TRANSITIONS = {
         Status.PUBLISHED: [Status.DRAFT, Status.ARCHIVED],
         Status.ARCHIVED: [Status.PUBLISHED, Status.DRAFT],
@@ -146,8 +153,9 @@ class Course(models.Model):
         return self.title
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        # Both are derived here, so that no way to save a course can leave them out of date.
+        # All are derived here, so that no way to save a course can leave them out of date.
         self._name_in_lms()
+        self.forget_facts_of_another()
         self.search_text = fold(f"{self.title} {self.summary} {self.get_category_display()}")
         if kwargs.get("update_fields") is not None:
             kwargs["update_fields"] = _with_derived({*kwargs["update_fields"]})
@@ -180,11 +188,16 @@ class Course(models.Model):
 
     @property
     def has_driver(self) -> bool:
-        return self.lms_platform in self.DRIVEN
+        return self.lms_platform in connected_platforms()
+
+    @property
+    def needs_own_account(self) -> bool:
+        """Whether learners make their account on its platform themselves, as on Open edX."""
+        return self.lms_platform == self.Platform.OPENEDX
 
     @property
     def no_driver(self) -> str:
-        """Why a course of a platform without a driver cannot be sold, in a sentence."""
+        """Why a course of a platform we are not connected to cannot be sold, in a sentence."""
         return (
             f"Nothing connects us to {self.get_lms_platform_display()} yet, so nobody who pays"
             " could be enrolled there."
@@ -216,12 +229,22 @@ class Course(models.Model):
         return read_instructors(self.instructors)
 
 
+def connected_platforms() -> list[str]:
+    """Return the platforms whose address is set. Courses on others can be prepared, not sold."""
+    addresses = {
+        Course.Platform.FRAPPE: settings.FRAPPE_LMS_BASE_URL,
+        Course.Platform.OPENEDX: settings.OPENEDX_BASE_URL,
+    }
+    return [platform.value for platform, address in addresses.items() if address]
+
+
 def _with_derived(columns: set[str]) -> set[str]:
     """Add the columns that are derived from those that are saved, and no others."""
     # A derived column whose sources are not saved here may be newer in the database.
     made_from = {
         "lms_course_id": {"slug", "lms_platform"},
         "search_text": {"title", "summary", "category"},
+        **{name: {"lms_platform", "lms_course_id"} for name in (*LMS_FACTS, "lms_facts_due_at")},
     }
     return {
         *columns,

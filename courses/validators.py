@@ -23,6 +23,7 @@ validate_slug = RegexValidator(
     " first-aid-for-workplaces.",
     code="invalid_slug",
 )
+_FRAPPE_NAME = re.compile(r"\A[A-Za-z0-9]+([-_.][A-Za-z0-9]+)*\Z")
 _OPENEDX_KEY = re.compile(rf"\Acourse-v1:{_EDX_PART}\+{_EDX_PART}\+{_EDX_PART}\Z")
 
 
@@ -34,13 +35,12 @@ def validate_openedx_key(value: str) -> None:
 
 
 def validate_frappe_id(value: str) -> None:
-    try:
-        validate_slug(value)
-    except ValidationError as error:
+    # Mostly a slug. Who names a course by hand may use capitals, which the LMS keeps.
+    if not _FRAPPE_NAME.match(value):
         raise ValidationError(
-            "Enter the course's slug as the LMS shows it, such as data-analysis.",
+            "Enter the course's name as the LMS shows it in its address, such as data-analysis.",
             code="invalid_lms_id",
-        ) from error
+        )
 
 
 LMS_ID_VALIDATORS = {"frappe": validate_frappe_id, "openedx": validate_openedx_key}

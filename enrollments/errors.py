@@ -1,7 +1,60 @@
+from datetime import timedelta
+
 from maaledu.errors import AppError
 
 
 class EnrollmentIsOver(AppError):
     code = "ENROLLMENT_IS_OVER"
     message = "This enrollment was not paid or has ended, so the learning platform gets no request."
+    http_status = 409
+
+
+class BatchUnreadable(AppError):
+    code = "BATCH_UNREADABLE"
+    message = "We could not read that list of learners."
+    http_status = 400
+
+
+class BatchOffSale(AppError):
+    code = "BATCH_OFF_SALE"
+    message = "The course is not on sale any more, so nobody was enrolled in it."
+    http_status = 409
+
+
+class EnrolledMeanwhile(AppError):
+    code = "ENROLLED_MEANWHILE"
+    message = "The learner was enrolled, or began a checkout, at this very moment."
+    http_status = 409
+    retryable = True
+    retry_after = timedelta(seconds=5)
+    consumes_attempt = False
+
+
+class ComparedElsewhere(AppError):
+    code = "COMPARED_ELSEWHERE"
+    message = "Another process is comparing this platform just now."
+    http_status = 409
+    retryable = True
+
+
+class AccessNotCompared(AppError):
+    """Some of the platforms could not be asked about everything; details are in the message."""
+
+    code = "ACCESS_NOT_COMPARED"
+    message = "Not every learning platform could be compared with our enrollments."
+    http_status = 503
+    retryable = True
+
+
+class NotRepairable(AppError):
+    """Nothing of ours would put this right."""
+
+    code = "NOT_REPAIRABLE"
+    message = "Nothing that we made can be taken away here: put it right in the LMS."
+    http_status = 409
+
+
+class DifferenceIsOver(AppError):
+    code = "DIFFERENCE_IS_OVER"
+    message = "The enrollment has changed since this was found, so there is nothing to repair."
     http_status = 409

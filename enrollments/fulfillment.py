@@ -1,6 +1,7 @@
 """What a paid enrollment causes, on one page."""
 
 import logging
+from datetime import datetime
 
 from django.utils import timezone
 
@@ -16,19 +17,21 @@ logger = logging.getLogger(__name__)
 
 
 @atomic
-def fulfill(enrollment: Enrollment, *, actor: str, payment_reference: str) -> bool:
+def fulfill(
+    enrollment: Enrollment, *, actor: str, payment_reference: str, paid_at: datetime | None = None
+) -> bool:
     """Make the enrollment paid and cause all that follows exactly once; return whether this did.
 
-    `payment_reference` is the payment intent (or FREE); the LMS gets it as the payment id. One
-    transaction, no network. A caller who finds the enrollment paid already ensures that the effects
-    are there, so that a retry repairs what was lost.
+    `payment_reference` is the payment intent (or FREE); the LMS gets it as the payment id.
+    `paid_at` is now, unless the payment is older. One transaction, no network. A caller who finds
+    the enrollment paid already ensures that the effects are there, so that a retry repairs what was
+    lost.
     """
     before = enrollment.status
-    sale = sale_of(enrollment)
     if transition(
         enrollment,
         Enrollment.PAID,
-        paid_at=timezone.now(),
+        paid_at=paid_at or timezone.now(),
         failure_code="",
         payment_reference=payment_reference,
     ):
@@ -36,14 +39,14 @@ def fulfill(enrollment: Enrollment, *, actor: str, payment_reference: str) -> bo
             enrollment=enrollment, from_status=before, to_status=enrollment.status, actor=actor
         )
         _redeem(enrollment, actor)
-        if sale:
+        if sale := sale_of(enrollment):
             commissions.accrue(sale, actor=actor)
         lms_jobs.stage_job(enrollment)
         logger.info("enrollment paid", extra={"enrollment": str(enrollment.pk), "actor": actor})
         return True
     if enrollment.status == Enrollment.PAID:
         lms_jobs.ensure_job(enrollment)
-        if sale:
+        if sale := sale_of(enrollment):
             commissions.ensure(sale, actor=actor)
     return False
 
@@ -68,7 +71,7 @@ def _redeem(enrollment: Enrollment, actor: str) -> None:
                 f"Enrollment {enrollment.pk}: {enrollment.course_title} for {enrollment.email}.",
                 (
                     f"Grant {enrollment.grant_id} was used, reissued or revoked after the checkout"
-                    " had ended."
+                    " had ended, or a backup was restored in which it is not approved."
                 ),
                 (
                     "The learner is enrolled at the discounted price that was paid. Decide whether"
@@ -95,4 +98,5 @@ def sale_of(enrollment: Enrollment) -> Sale | None:
         rate_basis_points=enrollment.commission_rate or 0,
         amount_paid=enrollment.amount,
         currency=enrollment.currency,
+        sold_at=enrollment.paid_at or timezone.now(),
     )

@@ -6,10 +6,10 @@ Source: decisions, "mail while access is missing". Free enrollments and free gra
 from datetime import timedelta
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from enrollments import mails
+from enrollments import mails, rebuilding
 from enrollments.models import Enrollment
 from maaledu.db import atomic
 from maaledu.rows import for_each_row
@@ -38,8 +38,12 @@ def mail_buyers_without_access(*, limit: int = 1000) -> int:
 def _waiting() -> QuerySet[Enrollment]:
     now = timezone.now()
     after = timedelta(minutes=settings.PAID_WITHOUT_ACCESS_MAIL_AFTER)
+    # Whoever bought before rows were rebuilt may have had this message.
+    lost = rebuilding.last_at()
+    unlost = Q(created_at__gt=lost) if lost else Q()
     # Not older than finished e-mails are kept, or one that was deleted would be sent again.
     return Enrollment.objects.paid().filter(
+        unlost,
         amount__gt=0,
         lms_status__in=WITHOUT_ACCESS,
         lms_synced_at=None,

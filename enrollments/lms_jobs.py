@@ -2,13 +2,20 @@
 
 from typing import Any
 
-from enrollments.models import Enrollment
-from lms_sync import dead_letters
-from lms_sync.models import SyncJob
+from django.conf import settings
+from django.db.models import F, Q
+from django.utils import timezone
+
+from enrollments.models import Enrollment, EnrollmentEvent
+from lms_sync import awaiting, dead_letters
+from lms_sync.job_notes import revocation_of
+from lms_sync.models import QUEUE, SyncJob
+from lms_sync.platforms.base import Revocation
 from maaledu import notify
+from maaledu.db import atomic, transition
 from maaledu.rows import for_each_row
 
-QUEUE = "lms"
+BATCH_QUEUE = "batches"
 
 
 def job_key(enrollment: Enrollment) -> str:
@@ -25,9 +32,22 @@ def revocation_key(enrollment: Enrollment) -> str:
     return f"{SyncJob.REVOKE}:{enrollment.pk}:{enrollment.access_generation}"
 
 
-def _job_fields(enrollment: Enrollment) -> dict[str, Any]:
+def look_key(enrollment: Enrollment) -> str:
+    return f"{SyncJob.LOOK}:{enrollment.pk}:{enrollment.access_generation}"
+
+
+def ours_of(enrollment: Enrollment) -> Revocation:
+    """Return which enrollments of its learner in its LMS course are ours."""
+    course = enrollment.lms_platform, enrollment.lms_course_id
+    made = Enrollment.objects.made_for(*course, enrollment.email)
+    return revocation_of(SyncJob(**_job_fields(enrollment)), made=made)
+
+
+def _job_fields(enrollment: Enrollment, **more: str) -> dict[str, Any]:
     return {
         "action": SyncJob.ENROLL,
+        "batch_id": enrollment.batch_id,
+        "request_id": enrollment.request_id,
         "platform": enrollment.lms_platform,
         "email": enrollment.email,
         "full_name": enrollment.name,
@@ -45,6 +65,7 @@ def _job_fields(enrollment: Enrollment) -> dict[str, Any]:
             "grant_id": str(enrollment.grant_id or ""),
             "enrollment_type": enrollment.kind,
             "referral_code": enrollment.referral_code,
+            **more,
         },
     }
 
@@ -56,18 +77,74 @@ def stage_job(enrollment: Enrollment) -> None:
     notify.notify_workers_on_commit(QUEUE)
 
 
-def ensure_job(enrollment: Enrollment) -> bool:
+def ensure_job(enrollment: Enrollment, **more: str) -> bool:
     """Write the LMS job of a paid enrollment unless it has one; return whether this call did."""
-    return _ensure(job_key(enrollment), _job_fields(enrollment))
+    return _ensure(job_key(enrollment), _job_fields(enrollment, **more))
 
 
-def ensure_revocation(enrollment: Enrollment) -> bool:
+def ensure_revocation(enrollment: Enrollment, **more: str) -> bool:
     """Write the job that revokes access, once for each time the enrollment ended.
 
     Returns whether this call did.
     """
-    fields = {**_job_fields(enrollment), "action": SyncJob.REVOKE}
+    fields = {**_job_fields(enrollment, **more), "action": SyncJob.REVOKE}
     return _ensure(revocation_key(enrollment), fields)
+
+
+def ensure_look(enrollment: Enrollment) -> bool:
+    """Write the job that looks again later whether access was given twice; return if this did."""
+    fields = {
+        **_job_fields(enrollment),
+        "action": SyncJob.LOOK,
+        "next_attempt_at": timezone.now() + settings.LMS_LOOK_AGAIN_AFTER,
+    }
+    return _ensure(look_key(enrollment), fields)
+
+
+def ensure_repair(enrollment: Enrollment, *, key: str, course_id: str, **more: str) -> bool:
+    """Write a job that puts right what the LMS has in one of its courses; return if this did."""
+    about = {"action": SyncJob.REPAIR, "course_id": course_id, "batch_id": None}
+    return _ensure(key, {**_job_fields(enrollment, **more), **about})
+
+
+@atomic
+def give_again(enrollment: Enrollment, *, by: str, **more: str) -> bool:
+    """Ask for access anew that was lost in the LMS; return whether this call did."""
+    lost = Q(status=Enrollment.PAID, lms_status=Enrollment.LMS_LOST)
+    if not transition(
+        enrollment,
+        Enrollment.LMS_PENDING,
+        field="lms_status",
+        only=lost,
+        access_generation=F("access_generation") + 1,
+        lms_enrollment_id="",
+        lms_origin="",
+    ):
+        return False
+    EnrollmentEvent.objects.create(
+        enrollment=enrollment,
+        from_status=enrollment.status,
+        to_status=enrollment.status,
+        actor=by,
+        note="Access is asked for anew.",
+    )
+    enrollment.refresh_from_db()
+    return ensure_job(enrollment, **more)
+
+
+@atomic
+def revoke_again(enrollment: Enrollment, **more: str) -> bool:
+    """Take away once more what is there in spite of a revocation; return whether this call did."""
+    over = Enrollment.objects.filter(
+        pk=enrollment.pk,
+        status=Enrollment.REFUNDED,
+        lms_status=Enrollment.LMS_REVOKED,
+        access_generation=enrollment.access_generation,
+    )
+    if over.update(access_generation=F("access_generation") + 1, updated_at=timezone.now()) != 1:
+        return False
+    enrollment.refresh_from_db()
+    return ensure_revocation(enrollment, **more)
 
 
 def _ensure(key: str, fields: dict[str, Any]) -> bool:
@@ -94,17 +171,32 @@ def retry_now(enrollment: Enrollment, *, by: str = "staff") -> bool:
     return is_due
 
 
+def look_for_account(enrollment: Enrollment) -> bool:
+    """Have the worker look now for the account of a learner who says that it is there.
+
+    Returns whether this call did: at most once in ten seconds, and only while a job waits for it.
+    """
+    is_due = awaiting.look_now(job_key(enrollment))
+    if is_due:
+        notify.notify_workers_on_commit(QUEUE)
+    return is_due
+
+
 def repair_jobs(*, limit: int = 1000) -> int:
     """Give every paid enrollment without access its LMS job; return how many had none (R131).
 
     The newest come first: old ones that staff have dismissed must not fill the window for good.
+    Access that was lost in the LMS is given again when staff decide so.
     """
-    waiting = (
-        Enrollment.objects.paid()
-        .exclude(lms_status=Enrollment.LMS_SUCCESS)
+    # State by state, each of them by the index: where all are asked for at once, PostgreSQL expects
+    # many to wait, and walks over all that were ever paid.
+    by_key = {
+        job_key(enrollment): enrollment
+        for state in Enrollment.LMS_UNGIVEN
+        for enrollment in Enrollment.objects.paid()
+        .filter(lms_status=state)
         .order_by("-created_at")[:limit]
-    )
-    by_key = {job_key(enrollment): enrollment for enrollment in waiting}
+    }
     known = set(
         SyncJob.objects.filter(dedupe_key__in=list(by_key)).values_list("dedupe_key", flat=True)
     )

@@ -3,7 +3,9 @@
 from datetime import datetime
 from typing import Any
 
+from enrollments import rebuilding
 from enrollments.models import Enrollment
+from enrollments.sign_in import sign_in_words
 from maaledu.money import Money
 from notifications import outgoing
 
@@ -17,6 +19,7 @@ CONFIRMATIONS = {
 CONFIRMATION_KINDS = [PURCHASE_CONFIRMATION, *CONFIRMATIONS.values()]
 ENROLLMENT_ENDED = "enrollment_ended"
 PAYMENT_RECEIVED = "payment_received"
+ACCOUNT_NEEDED = "account_needed"
 
 
 def stage_confirmation(enrollment: Enrollment) -> bool:
@@ -27,6 +30,7 @@ def stage_confirmation(enrollment: Enrollment) -> bool:
     return outgoing.stage(
         kind=CONFIRMATIONS.get(enrollment.kind, PURCHASE_CONFIRMATION),
         to=enrollment.email,
+        request_id=enrollment.request_id,
         # One key for all three kinds: no enrollment is confirmed twice, whatever its kind.
         dedupe_key=f"{PURCHASE_CONFIRMATION}:{enrollment.pk}",
         context=confirmation_context(enrollment),
@@ -41,6 +45,7 @@ def confirmation_context(enrollment: Enrollment) -> dict[str, Any]:
         "list_price": str(Money(enrollment.list_price, enrollment.currency)),
         "purchased_on": long_date(paid_at),
         "course_link": enrollment.course_link,
+        "sign_in": sign_in_words(enrollment),
         "is_free": enrollment.kind in Enrollment.UNPAID_KINDS,
         "saving": str(saving),
         "percent": enrollment.discount_percent,
@@ -60,20 +65,41 @@ def stage_payment_received(enrollment: Enrollment) -> bool:
     return outgoing.stage(
         kind=PAYMENT_RECEIVED,
         to=enrollment.email,
+        request_id=enrollment.request_id,
         dedupe_key=received_key(enrollment),
         context=purchase_context(enrollment),
     )
 
 
-def stage_enrollment_ended(enrollment: Enrollment) -> bool:
+def stage_account_needed(enrollment: Enrollment) -> bool:
+    """Stage the message that asks for an account on the platform; return whether this call did.
+
+    One each time access is asked for: after a refund that failed, for instance, once more.
+    """
+    return outgoing.stage(
+        kind=ACCOUNT_NEEDED,
+        to=enrollment.email,
+        request_id=enrollment.request_id,
+        dedupe_key=f"{ACCOUNT_NEEDED}:{enrollment.pk}:{enrollment.access_generation}",
+        context={
+            **purchase_context(enrollment),
+            "email": enrollment.email,
+            "register_link": enrollment.register_link,
+            "is_free": enrollment.kind in Enrollment.UNPAID_KINDS,
+        },
+    )
+
+
+def stage_enrollment_ended(enrollment: Enrollment, *, actor: str) -> bool:
     """Put the one message that the bank took the payment back, so access ends, into the outbox.
 
     For a lost dispute only: after a refund the message about the refund says it. Returns whether
-    this call did.
+    this call did: not for one that is rebuilt, which was mailed before.
     """
-    return outgoing.stage(
+    return actor != rebuilding.ACTOR and outgoing.stage(
         kind=ENROLLMENT_ENDED,
         to=enrollment.email,
+        request_id=enrollment.request_id,
         dedupe_key=f"{ENROLLMENT_ENDED}:{enrollment.pk}",
         context=purchase_context(enrollment),
     )

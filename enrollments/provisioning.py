@@ -1,33 +1,33 @@
 """From a paid enrollment to access in the LMS, and the e-mail that says so."""
 
 import logging
+from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
-from enrollments import coupons
+from enrollments import access, access_repairs, bulk, rebuilding, second_look
+from enrollments.dead_jobs import HAS_NO_ACCESS, on_dead
 from enrollments.errors import EnrollmentIsOver
-from enrollments.lms_jobs import QUEUE, job_key
-from enrollments.mails import stage_confirmation
+from enrollments.lms_jobs import BATCH_QUEUE, ensure_look, job_key
+from enrollments.mails import stage_account_needed, stage_confirmation
 from enrollments.models import Enrollment, EnrollmentEvent
-from lms_sync import breaker, dead_letters, delivery
+from lms_sync import awaiting, breaker, call_counts, dead_letters, delivery
+from lms_sync.admission import claimable
 from lms_sync.backoff import backoff
 from lms_sync.connection import CALLS_IN_BUDGET
-from lms_sync.errors import LmsError
-from lms_sync.models import SyncJob
+from lms_sync.errors import LmsAwaitingAccount, LmsError, LmsUserDisabled
+from lms_sync.models import FOUND, MADE, QUEUE, SyncJob
+from lms_sync.platforms.base import Enrolled, Revoked
+from maaledu import notify
 from maaledu.db import atomic, transition
-from maaledu.errors import AppError
 from maaledu.work.queue import Finish, Queue
 from notifications.alerts import alert_staff
 
 logger = logging.getLogger(__name__)
 
-HAS_NO_ACCESS = "The learner has paid and has no access yet."
-STILL_HAS_ACCESS = "The learner has the money back, or their bank has, and still has access."
-SUPERSEDED = "Since then this has been refunded or paid anew: a replay only clears the letter."
 MAX_NOTE = 300
 
 
@@ -38,8 +38,8 @@ def provision(job: SyncJob) -> Finish:
     recorded and confirmed only by the worker that still holds the job.
     """
     enrollment = Enrollment.objects.get(pk=job.payload["enrollment_id"])
-    if job.action == SyncJob.REVOKE:
-        return _revoke_access(job, enrollment)
+    if job.action != SyncJob.ENROLL:
+        return OTHER_ACTIONS[job.action](job, enrollment)
     if enrollment.status == Enrollment.REFUNDED or job.dedupe_key != job_key(enrollment):
         return partial(dead_letters.conclude, job)
     if enrollment.status != Enrollment.PAID:
@@ -50,17 +50,56 @@ def provision(job: SyncJob) -> Finish:
 
 
 def _give_access(job: SyncJob, enrollment: Enrollment) -> Finish:
+    bulk.enroll_with_others(LMS_JOBS, job)
     logger.info(
-        "Attempting Frappe LMS enrollment",
+        "Attempting %s LMS enrollment",
+        job.platform.title(),
         extra={"enrollment": str(enrollment.pk), "attempt": job.attempts + 1},
     )
     try:
-        lms_enrollment_id = delivery.deliver(job, is_due=partial(_is_paid, enrollment))
+        enrolled = delivery.deliver(job, is_due=partial(access.is_paid, enrollment))
+    except LmsAwaitingAccount:
+        _await_account(job, enrollment)
+        raise
+    except LmsUserDisabled as error:
+        _alert_of_disabled_user(enrollment, error)
+        raise
     except LmsError as error:
         _note_failed_attempt(job, enrollment, error)
         raise
-    logger.info("FrappeLMS enrollment successful", extra={"enrollment": str(enrollment.pk)})
-    return partial(_record_access, job, enrollment, lms_enrollment_id)
+    logger.info(
+        "%sLMS enrollment successful",
+        job.platform.title(),
+        extra={"enrollment": str(enrollment.pk)},
+    )
+    return partial(_record_access, job, enrollment, enrolled)
+
+
+def _alert_of_disabled_user(enrollment: Enrollment, error: LmsUserDisabled) -> None:
+    alert_staff(
+        key=f"lms-user-disabled:{job_key(enrollment)}",
+        subject="A learner's account on the learning platform is switched off",
+        lines=[
+            f"{enrollment.course_title} for {enrollment.email} (enrollment {enrollment.pk}).",
+            f"{HAS_NO_ACCESS} {error.reason}",
+            "The job waits, and tries again each hour; the learner reads it on the status page.",
+        ],
+    )
+
+
+@atomic
+def _await_account(job: SyncJob, enrollment: Enrollment) -> None:
+    """Note that it is the learner's turn to make an account there, and tell them once."""
+    # The platform has answered: failures that lie weeks apart must not add up to a dead letter.
+    job.attempts = 0
+    awaiting.wait_for_account(job)
+    if not transition(
+        enrollment, Enrollment.LMS_AWAITING, field="lms_status", only=access.as_read(enrollment)
+    ):
+        return
+    # Where we made no entry there was one, and the learner was mailed by rows that are lost.
+    if job.creates_sent or not rebuilding.may_have_access(enrollment):
+        stage_account_needed(enrollment)
 
 
 def _follow(job: SyncJob, enrollment: Enrollment) -> bool:
@@ -70,7 +109,7 @@ def _follow(job: SyncJob, enrollment: Enrollment) -> bool:
     """
     if enrollment.lms_status == Enrollment.LMS_FAILED:
         transition(
-            enrollment, Enrollment.LMS_PENDING, field="lms_status", only=_as_read(enrollment)
+            enrollment, Enrollment.LMS_PENDING, field="lms_status", only=access.as_read(enrollment)
         )
     moved = (job.platform, job.course_id) != (enrollment.lms_platform, enrollment.lms_course_id)
     return _move(job, enrollment) if moved else True
@@ -88,7 +127,7 @@ def _move(job: SyncJob, enrollment: Enrollment) -> bool:
     )
     now_in = {"lms_platform": job.platform, "lms_course_id": job.course_id}
     waiting = Enrollment.objects.filter(
-        _as_read(enrollment), pk=enrollment.pk, lms_enrollment_id=""
+        access.as_read(enrollment), pk=enrollment.pk, lms_enrollment_id=""
     )
     if waiting.update(**now_in, updated_at=timezone.now()) != 1:
         return False
@@ -106,56 +145,87 @@ def _move(job: SyncJob, enrollment: Enrollment) -> bool:
 def _revoke_access(job: SyncJob, enrollment: Enrollment) -> Finish:
     # Asked under the learner's lock: without it, the revocation of an old enrollment could arrive
     # in the LMS after the access of a newer one was given, and take that away.
-    delivery.deliver(job, is_due=partial(_is_access_over, enrollment))
+    revoked = delivery.withdraw(
+        job,
+        made=Enrollment.objects.made_for(job.platform, job.course_id, job.email),
+        # What rows that are lost made there is ours as well, and its id is lost with them.
+        unseen=rebuilding.may_have_access(enrollment),
+        is_due=partial(access.is_access_over, enrollment),
+    )
     logger.info("access revoked", extra={"enrollment": str(enrollment.pk)})
-    return partial(_record_revocation, job, enrollment)
+    return partial(_record_revocation, job, enrollment, revoked)
 
 
-def _as_read(enrollment: Enrollment) -> Q:
-    """Still paid, and access was neither revoked nor given again since the row was read."""
-    return Q(status=Enrollment.PAID, access_generation=enrollment.access_generation)
-
-
-def _is_paid(enrollment: Enrollment) -> bool:
-    return Enrollment.objects.filter(_as_read(enrollment), pk=enrollment.pk).exists()
-
-
-def _is_access_over(enrollment: Enrollment) -> bool:
-    """Whether no paid enrollment of this learner is left in what the LMS calls the course.
-
-    Two courses of ours may be one course in the LMS, so all of them are looked at.
-    """
-    same = {
-        "lms_platform": enrollment.lms_platform,
-        "lms_course_id": enrollment.lms_course_id,
-        "email": enrollment.email,
-    }
-    return not Enrollment.objects.paid().filter(**same).exists()
-
-
-def _record_access(job: SyncJob, enrollment: Enrollment, lms_enrollment_id: str) -> None:
+def _record_access(job: SyncJob, enrollment: Enrollment, enrolled: Enrolled | None) -> None:
     """Record access and confirm it, unless the enrollment has ended meanwhile.
 
-    In that case its revocation is written already. Without an id nothing was sent to the LMS.
+    In that case its revocation is written already. Without `enrolled` nothing was sent to the LMS.
     """
-    given: dict[str, Any] = {
-        "lms_enrollment_id": lms_enrollment_id,
-        "lms_synced_at": timezone.now(),
-    }
+    waited = enrollment.lms_status == Enrollment.LMS_AWAITING
     # The rule is in the UPDATE: it waits for a refund that is being committed, which a look before
     # it would miss.
-    if lms_enrollment_id and transition(
-        enrollment, Enrollment.LMS_SUCCESS, field="lms_status", only=_as_read(enrollment), **given
+    if enrolled and transition(
+        enrollment,
+        Enrollment.LMS_SUCCESS,
+        field="lms_status",
+        only=access.as_read(enrollment),
+        lms_enrollment_id=enrolled.enrollment_id,
+        lms_origin=MADE if enrolled.made else FOUND,
+        lms_user_made=job.lms_user_made,
+        lms_synced_at=timezone.now(),
     ):
-        stage_confirmation(enrollment)
+        _confirm(enrollment, is_new=enrolled.made or (waited and bool(enrollment.rebuilt_at)))
+        if job.batch_id:
+            # One of its jobs is no longer open: another row may become one.
+            notify.notify_workers_on_commit(BATCH_QUEUE)
+        if job.creates_sent > 1:
+            ensure_look(enrollment)
+        access_repairs.conclude(job)
     dead_letters.conclude(job)
 
 
-def _record_revocation(job: SyncJob, enrollment: Enrollment) -> None:
+def _confirm(enrollment: Enrollment, *, is_new: bool) -> None:
+    """Confirm access by e-mail, unless it was given and confirmed before rows were rebuilt.
+
+    It is new where we gave it, and where the learner had no account yet when rows were rebuilt.
+    """
+    if is_new or not rebuilding.may_have_access(enrollment):
+        stage_confirmation(enrollment)
+        return
+    EnrollmentEvent.objects.create(
+        enrollment=enrollment,
+        from_status=enrollment.status,
+        to_status=enrollment.status,
+        actor=rebuilding.ACTOR,
+        note=rebuilding.CONFIRMED_BEFORE,
+    )
+
+
+def _record_revocation(job: SyncJob, enrollment: Enrollment, revoked: Revoked | None) -> None:
     transition(
         enrollment, Enrollment.LMS_REVOKED, field="lms_status", only=Q(status=Enrollment.REFUNDED)
     )
+    access_repairs.conclude(job)
     dead_letters.conclude(job)
+    if revoked and revoked.left:
+        _alert_of_what_is_left(job, enrollment, revoked)
+
+
+def _alert_of_what_is_left(job: SyncJob, enrollment: Enrollment, revoked: Revoked) -> None:
+    names = ", ".join(
+        f"{row.enrollment_id} (from a batch)" if row.is_elsewheres else row.enrollment_id
+        for row in revoked.left
+    )
+    who = f"{enrollment.course_title} for {enrollment.email} (enrollment {enrollment.pk})"
+    alert_staff(
+        key=f"access-left:{job.pk}",
+        subject="A learner keeps access that we did not give",
+        lines=[
+            f"{who} has ended. Of the enrollments in the LMS we removed {revoked.removed}.",
+            f"Left, because somebody else made them there: {names}.",
+            "Remove them in the LMS if the learner should not have them.",
+        ],
+    )
 
 
 def _note_failed_attempt(job: SyncJob, enrollment: Enrollment, error: LmsError) -> None:
@@ -164,7 +234,8 @@ def _note_failed_attempt(job: SyncJob, enrollment: Enrollment, error: LmsError) 
     transition(enrollment, Enrollment.LMS_RETRYING, field="lms_status")
     if job.attempts == 0:
         logger.warning(
-            "First Frappe attempt failed, retrying immediately...",
+            "First %s attempt failed, retrying immediately...",
+            job.platform.title(),
             extra={"enrollment": str(enrollment.pk)},
         )
     elif job.attempts == 1:
@@ -173,39 +244,18 @@ def _note_failed_attempt(job: SyncJob, enrollment: Enrollment, error: LmsError) 
         )
 
 
-def on_dead(job: SyncJob, error: AppError) -> None:
-    """File the dead letter, mark the enrollment as failed in the LMS, and alert staff once."""
-    letter = dead_letters.ensure_dead_letter(job, error)
-    enrollment = Enrollment.objects.get(pk=job.payload["enrollment_id"])
-    is_revocation = job.action == SyncJob.REVOKE
-    if job.dedupe_key == job_key(enrollment):
-        transition(
-            enrollment,
-            Enrollment.LMS_FAILED,
-            field="lms_status",
-            only=~Q(status=Enrollment.REFUNDED),
-        )
-    if not dead_letters.mark_notified(letter):
-        return
-    alert_staff(
-        key=f"dead-letter:{job.pk}:{job.fence}",
-        subject="Frappe sync permanently failed",
-        lines=[
-            f"{enrollment.course_title} for {enrollment.email} (enrollment {enrollment.pk}).",
-            f"Reason: {letter.reason}: {letter.last_error}",
-            f"Attempts: {job.attempts}. {_consequence(enrollment, is_revocation=is_revocation)}",
-            "Fix the cause, then replay the dead letter in the admin.",
-        ],
-    )
-    if settings.FREE_GRANT_ON_LMS_FAILURE == "rollback" and not is_revocation:
-        coupons.roll_back(enrollment, by="policy")
+OTHER_ACTIONS: dict[str, Callable[[SyncJob, Enrollment], Finish]] = {
+    SyncJob.REVOKE: _revoke_access,
+    SyncJob.LOOK: second_look.look,
+    SyncJob.REPAIR: access_repairs.run,
+}
 
 
-def _consequence(enrollment: Enrollment, *, is_revocation: bool) -> str:
-    """Return what a dead job means for the learner as things are now, not when it was written."""
-    if is_revocation:
-        return STILL_HAS_ACCESS if _is_access_over(enrollment) else SUPERSEDED
-    return SUPERSEDED if enrollment.status == Enrollment.REFUNDED else HAS_NO_ACCESS
+def _prepare() -> int:
+    """Write the figures of calls, and return how many platforms answer again."""
+    call_counts.flush_if_due()
+    # A probe each time, so that parked jobs go on as soon as the platform answers again.
+    return breaker.probe_due()
 
 
 LMS_JOBS = Queue(
@@ -215,8 +265,8 @@ LMS_JOBS = Queue(
     backoff=backoff,
     lease=CALLS_IN_BUDGET * settings.LMS_TIMEOUT_WORKER + settings.WORK_LEASE_MARGIN,
     threads=settings.LMS_WORKER_THREADS,
-    claimable=breaker.claimable,
-    # A probe each time, so that parked jobs go on as soon as the platform answers again.
-    prepare=breaker.probe_due,
+    claimable=claimable,
+    both_ends=True,
+    prepare=_prepare,
     on_dead=on_dead,
 )

@@ -7,26 +7,29 @@ probe succeeds, else only this job is refused. What the LMS says about one job (
 Source: decisions, "circuit breaker".
 """
 
-import time
 import uuid
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import F, Q
+from django.db.models import F
 from django.utils import timezone
 
-from lms_sync.connection import CALLS_IN_BUDGET, platform_for
+from lms_sync import accounts, pace, refused_fields
+from lms_sync.connection import CALLS_IN_BUDGET
 from lms_sync.errors import (
     LmsDenied,
     LmsDown,
     LmsError,
     LmsMisconfigured,
+    LmsNoNewUsers,
+    LmsPaced,
     LmsThrottled,
     LmsUnavailable,
 )
-from lms_sync.models import ALERT_EVERY, WATCH_EVERY, PlatformState, PlatformStateQuerySet
+from lms_sync.models import WATCH_EVERY, PlatformState, PlatformStateQuerySet, SyncJob
+from lms_sync.pings import needs_depth, ping
 
 CLOSED, OPEN = PlatformState.State.CLOSED, PlatformState.State.OPEN
 HALF_OPEN, PARKED = PlatformState.State.HALF_OPEN, PlatformState.State.PARKED
@@ -35,6 +38,7 @@ UNAVAILABLE, MISCONFIGURED = (
     PlatformState.Incident.MISCONFIGURED,
 )
 MAX_ERROR = 600
+TO_BE_SHOWN_WITHIN = timedelta(minutes=5)
 
 
 def state_of(name: str) -> PlatformState:
@@ -57,10 +61,20 @@ def blocked_platforms() -> set[str]:
     return set(PlatformState.objects.blocked().values_list("name", flat=True))
 
 
-def claimable() -> Q:
-    """Match the jobs that may be claimed now: those of blocked platforms use up no attempt."""
-    blocked = blocked_platforms()
-    return ~Q(platform__in=blocked) if blocked else Q()
+def working_platforms() -> list[str]:
+    """Return the platforms that answer, refuse no step of their jobs, and get them done.
+
+    After an outage a probe is not enough while there are jobs that could show it.
+    """
+    states = PlatformState.objects.all()
+    working = [state for state in states if not (state.is_blocked or state.is_denying)]
+    soon = timezone.now() + TO_BE_SHOWN_WITHIN
+    waiting = SyncJob.objects.unfinished().filter(next_attempt_at__lte=soon)
+    return [
+        state.name
+        for state in working
+        if not (state.incident and waiting.filter(platform=state.name).exists())
+    ]
 
 
 def note_success(name: str, latency: timedelta) -> None:
@@ -86,6 +100,13 @@ def note_failure(name: str, error: LmsError) -> LmsError:
     A failure that belongs to an outage is returned as LmsDown, which uses up none of the job's
     attempts.
     """
+    if isinstance(error, LmsPaced):
+        return error
+    if isinstance(error, LmsNoNewUsers) or (error.about_accounts and error.consumes_attempt):
+        accounts.close(name, until=timezone.now() + pause(error))
+        return error
+    if isinstance(error, LmsThrottled):
+        pace.hold(name, timezone.now() + pause(error))
     if isinstance(error, LmsMisconfigured):
         _block(PlatformState.objects.in_state(name, [CLOSED, OPEN]), PARKED, error)
     elif isinstance(error, LmsUnavailable) and error.outage:
@@ -103,7 +124,7 @@ def note_misconfiguration(name: str, error: LmsMisconfigured) -> LmsError:
     which uses up its attempts and so ends as a dead letter.
     """
     try:
-        ping(name)
+        ping(name, deep=True)
     except LmsError:
         return note_failure(name, error)
     now = timezone.now()
@@ -124,7 +145,12 @@ def _count(name: str, error: LmsUnavailable) -> LmsError:
         updated_at=timezone.now(),
     )
     opened = _block(closed.filter(failures__gte=settings.LMS_BREAKER_FAILURES), OPEN, error)
-    return LmsDown(error.reason, **error.details) if opened or not counted else error
+    if counted and not opened:
+        return error
+    down = LmsDown(error.reason, **error.details)
+    # A create whose answer was lost is not asked for again as soon as the platform answers.
+    down.retry_after = max(LmsDown.retry_after, error.retry_after or LmsDown.retry_after)
+    return down
 
 
 def _block(rows: PlatformStateQuerySet, state: str, error: LmsError) -> bool:
@@ -157,20 +183,36 @@ def pause(error: LmsError) -> timedelta:
 
 
 def probe_due(now: datetime | None = None) -> int:
-    """Probe each blocked platform that is due, once over all processes.
+    """Probe each blocked platform that is due, and each that staff ask about.
 
-    Return how many answer again.
+    Once over all processes. Return how many answer.
     """
     now = now or timezone.now()
     due = PlatformState.objects.to_be_probed(now)
-    return sum(_probe(name, due) for name in list(due.values_list("name", flat=True)))
+    asked = PlatformState.objects.exclude(probe_asked_at=None)
+    return sum(
+        _probe_as_asked(state) if state.probe_asked_at else _probe(state.name, due)
+        for state in list(due | asked)
+    )
+
+
+def ask_probe(name: str) -> bool:
+    """Have the worker probe at its next look, blocked or not; False where it is to do so anyway."""
+    rows = PlatformState.objects.filter(name=name, probe_asked_at=None)
+    return rows.update(probe_asked_at=timezone.now()) == 1
+
+
+def _probe_as_asked(state: PlatformState) -> bool:
+    asked = PlatformState.objects.filter(pk=state.pk, probe_asked_at=state.probe_asked_at)
+    return asked.update(probe_asked_at=None) == 1 and probe_now(state.name)
 
 
 def probe_now(name: str) -> bool:
-    """Probe at once, blocked or not, and return whether the platform answers. For staff."""
+    """Probe at once, blocked or not, and return whether the platform answers."""
+    refused_fields.forget(name)
     if state_of(name).is_blocked:
         return _probe(name, PlatformState.objects.in_state(name, [OPEN, PARKED]))
-    return _ping_and_count(name)
+    return _ping_and_count(name, deep=True)
 
 
 def watch(now: datetime | None = None) -> int:
@@ -191,12 +233,14 @@ def watch(now: datetime | None = None) -> int:
     return len(names)
 
 
-def _ping_and_count(name: str) -> bool:
+def _ping_and_count(name: str, *, deep: bool = False) -> bool:
     """Ping a platform whose breaker is closed, and return whether it answers."""
     try:
-        latency = ping(name)
+        latency = ping(name, deep=deep)
     except LmsError as error:
         note_failure(name, error)
+        answered = PlatformState.objects.filter(name=name)
+        answered.update(last_error=error.explanation[:MAX_ERROR])
         return False
     PlatformState.objects.filter(name=name).update(
         last_ok_at=timezone.now(), latency_ms=milliseconds(latency), failures=0
@@ -207,17 +251,18 @@ def _ping_and_count(name: str) -> bool:
 def _probe(name: str, claimable_rows: PlatformStateQuerySet) -> bool:
     # The token says that the row is still this probe's when it ends: another process may probe
     # again once the lease has run out.
-    token = uuid.uuid4().hex
+    token, deep = uuid.uuid4().hex, needs_depth(state_of(name))
     lease = settings.LMS_TIMEOUT_INTERACTIVE * (CALLS_IN_BUDGET + 1)
     claim = {"state": HALF_OPEN, "probe_token": token, "retry_at": timezone.now() + lease}
     if claimable_rows.filter(name=name).update(**claim) != 1:
         return False
     mine = PlatformState.objects.filter(name=name, state=HALF_OPEN, probe_token=token)
     try:
-        latency = ping(name)
+        latency = ping(name, deep=deep)
     except LmsError as error:
         _block(mine, PARKED if isinstance(error, LmsMisconfigured) else OPEN, error)
         return False
+    pace.forget(name)
     return _close(mine, latency)
 
 
@@ -225,46 +270,15 @@ def _close(rows: PlatformStateQuerySet, latency: timedelta) -> bool:
     now = timezone.now()
     cleared = {
         "state": CLOSED,
-        "failures": 0,
+        # A probe shows less than a job does: the first job that fails opens it again.
+        "failures": settings.LMS_BREAKER_FAILURES - 1,
         "opened_at": None,
         "retry_at": None,
         "probe_token": "",
+        "recovered_at": pace.whole(now),
     }
-    return (
-        rows.update(**cleared, last_ok_at=now, latency_ms=milliseconds(latency), updated_at=now)
-        == 1
-    )
-
-
-def ping(name: str, *, timeout: timedelta | None = None) -> timedelta:
-    """Return how long the platform took to answer a ping, and change nothing. Raises LmsError."""
-    started = time.monotonic()
-    platform_for(name, timeout=timeout or settings.LMS_TIMEOUT_INTERACTIVE).ping()
-    return timedelta(seconds=time.monotonic() - started)
-
-
-def pending_alerts() -> list[PlatformState]:
-    return list(PlatformState.objects.filter(alert_pending=True))
-
-
-def clear_alert(state: PlatformState) -> bool:
-    """Take the alert of an incident, and return whether this call did: its caller alerts staff.
-
-    Once an hour at most for each kind: an alert that comes sooner waits for its hour, and is
-    dropped if the platform answers by then. `state` is read anew.
-    """
-    state.refresh_from_db()
-    pending = PlatformState.objects.filter(pk=state.pk, alert_pending=True, incident=state.incident)
-    if state.incident and _take_alert(pending, f"{state.incident}_alerted_at"):
-        return True
-    pending.filter(state=CLOSED).update(alert_pending=False, incident="")
-    return False
-
-
-def _take_alert(pending: PlatformStateQuerySet, alerted_at: str) -> bool:
-    now = timezone.now()
-    in_its_hour = Q(**{alerted_at: None}) | Q(**{f"{alerted_at}__lte": now - ALERT_EVERY})
-    return pending.filter(in_its_hour).update(**{alerted_at: now}, alert_pending=False) == 1
+    cleared |= {"last_ok_at": now, "latency_ms": milliseconds(latency), "updated_at": now}
+    return rows.update(**cleared) == 1
 
 
 def milliseconds(duration: timedelta) -> int:

@@ -1,159 +1,124 @@
-"""Try the connection to the LMS step by step, and say what is wrong and what to do about it.
+"""Try the connection to an LMS step by step, and say what is wrong and what to do about it.
 
-The steps build on one another, so that the first one that fails is the last.
+The steps build on one another, so that the first one that fails is the last, and what is wrong is
+named once. Courses do not: each is looked at.
 """
 
-import socket
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from urllib.parse import quote, urlsplit
 
 from django.conf import settings
 
 from courses.models import Course
-from lms_sync.connection import FRAPPE, frappe_client, platform_for
-from lms_sync.errors import LmsError, LmsMisconfigured, LmsNotFound, LmsRefused, LmsUnavailable
-from lms_sync.platforms.address import check_base_url, check_resolved
-from lms_sync.platforms.frappe import WHO_AM_I
-from lms_sync.platforms.frappe_answers import plain, value
-from lms_sync.platforms.frappe_users import COLLECTION
-from lms_sync.reconcile import check_course
+from lms_sync import frappe_steps, openedx_steps
+from lms_sync.connection import FRAPPE, OPENEDX, platform_for
+from lms_sync.errors import (
+    LmsError,
+    LmsIntercepted,
+    LmsMaintenance,
+    LmsMisconfigured,
+    LmsRefused,
+    LmsUnavailable,
+)
+from lms_sync.reconcile import Finding, check_course
+from maaledu.diagnosis import Result
 
-NEEDED_ROLES = ("System Manager", "Moderator")
-PING = "/api/method/ping"
+Step = tuple[str, Callable[[], str]]
+STEPS: dict[str, list[Step]] = {FRAPPE: frappe_steps.STEPS, OPENEDX: openedx_steps.STEPS}
+CERTIFICATES = {FRAPPE: frappe_steps.certificates, OPENEDX: openedx_steps.certificates}
+OVERLOADED = "Look whether the LMS is overloaded, or whether a firewall drops the connection."
 ADVICE = {
-    "dns": "Check the spelling of FRAPPE_LMS_BASE_URL and this machine's name server.",
+    "dns": "Check the spelling of the address and this machine's name server.",
     "tls": "Renew the LMS's certificate, or add its issuer to this machine's certificate store.",
-    "refused": "Start the LMS, or correct the port in FRAPPE_LMS_BASE_URL.",
-    "timeout": "Look whether the LMS is overloaded, or whether a firewall drops the connection.",
+    "refused": "Start the LMS, or correct the port in its address.",
+    "timeout": OVERLOADED,
+    "unsent": OVERLOADED,
 }
 LOOK_AT_LMS = "Look at the LMS's own error log."
+END_MAINTENANCE = "Wait for the end of the maintenance; jobs wait as well, and lose nothing."
 
 
-@dataclass(frozen=True)
-class Result:
-    step: str
-    ok: bool
-    message: str
-    advice: str = ""
+def configured_platforms() -> list[str]:
+    """Return the platforms whose address is set; Frappe LMS where none is."""
+    addresses = {FRAPPE: settings.FRAPPE_LMS_BASE_URL, OPENEDX: settings.OPENEDX_BASE_URL}
+    return [name for name, address in addresses.items() if address] or [FRAPPE]
 
 
-def examine(course: Course | None = None) -> Iterator[Result]:
-    """Yield one result a step: address, name, answer, key, roles, driver, course, catalogue."""
-    for step, check in _steps(course):
+def examine(platform: str = FRAPPE, courses: Iterable[Course] = ()) -> Iterator[Result]:
+    """Yield one result for each step of the connection, then what there is to say of each course.
+
+    A note is no problem: the course is sold and its buyers are enrolled.
+    """
+    for step, check in _steps(platform):
         result = _run(step, check)
         yield result
         if not result.ok:
             return
+    yield from _certificates(platform)
+    for course in courses:
+        yield from _course(course)
+    yield _run("catalogue", _catalogue)
 
 
-def _steps(course: Course | None) -> list[tuple[str, Callable[[], str]]]:
-    steps: list[tuple[str, Callable[[], str]]] = [
-        ("address", _address),
-        ("name", _name),
-        ("answer", _answer),
-        ("key", _key),
-        ("roles", _roles),
-        ("driver", _driver),
-    ]
-    named: list[tuple[str, Callable[[], str]]] = (
-        [("course", partial(_course, course))] if course else []
-    )
-    return [*steps, *named, ("catalogue", _catalogue)]
+def _steps(platform: str) -> list[Step]:
+    driver: Step = ("driver", partial(_driver, platform))
+    return [*STEPS[platform], driver]
 
 
 def _run(step: str, check: Callable[[], str]) -> Result:
     try:
         return Result(step, ok=True, message=check())
     except LmsError as error:
-        advice = (
-            ADVICE.get(str(error.details.get("kind")), LOOK_AT_LMS)
-            if isinstance(error, LmsUnavailable)
-            else ""
-        )
-        return Result(step, ok=False, message=error.explanation, advice=advice)
+        return _problem(step, error)
 
 
-def _address() -> str:
-    check_base_url(settings.FRAPPE_LMS_BASE_URL)
-    return settings.FRAPPE_LMS_BASE_URL
+def _problem(step: str, error: LmsError) -> Result:
+    # What a refusal is called is about a job; here its reason says all.
+    is_refusal = isinstance(error, LmsRefused | LmsMisconfigured)
+    words = error.reason if is_refusal and error.reason else error.explanation
+    return Result(step, ok=False, message=words, advice=_advice(error))
 
 
-def _name() -> str:
-    host = urlsplit(settings.FRAPPE_LMS_BASE_URL).hostname or ""
+def _advice(error: LmsError) -> str:
+    if isinstance(error, LmsMaintenance):
+        return END_MAINTENANCE
+    if isinstance(error, LmsIntercepted) or not isinstance(error, LmsUnavailable):
+        return ""
+    return ADVICE.get(str(error.details.get("kind")), LOOK_AT_LMS)
+
+
+def _driver(platform: str) -> str:
+    user = platform_for(platform, timeout=settings.LMS_TIMEOUT_INTERACTIVE).ping(deep=True)
+    return f"{user} can do in this LMS what enrollments need"
+
+
+def _certificates(platform: str) -> Iterator[Result]:
+    """Say it where certificates are not shown to us: nothing that is sold depends on them."""
     try:
-        addresses = sorted(
-            {str(found[4][0]) for found in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+        CERTIFICATES[platform]()
+    except LmsError as error:
+        found = _problem("certificates", error)
+        yield Result(
+            "certificates",
+            ok=True,
+            is_note=True,
+            message=f"My courses shows none, because we are not shown them. {found.message}",
         )
-    except OSError as error:
-        raise LmsUnavailable(f"The host name {host} could not be resolved.", kind="dns") from error
-    check_resolved(host, addresses)
-    return f"{host} is {', '.join(addresses)}"
 
 
-def _answer() -> str:
-    client = frappe_client(settings.LMS_TIMEOUT_INTERACTIVE)
-    answer = value(client.call("GET", PING), "message")
-    milliseconds = client.journal[-1].duration.total_seconds() * 1000
-    return f"ping was answered with {answer!r} in {milliseconds:.0f} ms"
-
-
-def _key() -> str:
-    return f"the key belongs to {_key_owner()}"
-
-
-def _key_owner() -> str:
-    user = value(frappe_client(settings.LMS_TIMEOUT_INTERACTIVE).call("GET", WHO_AM_I), "message")
-    if user in ("", "Guest"):
-        raise LmsMisconfigured(
-            "The LMS takes us for a guest. FRAPPE_LMS_API_KEY must be key:secret, and no proxy may"
-            " drop the header."
-        )
-    return plain(user)
-
-
-def _roles() -> str:
-    owner = _key_owner()
-    roles = _roles_of(owner)
-    if not roles:
-        return (
-            "the LMS does not show the roles of the key's user; it needs System Manager and"
-            " Moderator"
-        )
-    missing = [role for role in NEEDED_ROLES if role not in roles]
-    if missing and "Administrator" not in (owner, *roles):
-        raise LmsMisconfigured(
-            f"{owner} lacks the role {' and '.join(missing)}. Add it in the LMS under User, Roles."
-        )
-    return ", ".join(roles)
-
-
-def _roles_of(user: str) -> list[str]:
-    """Return the roles in the user's own document, none where the server leaves them out."""
-    client = frappe_client(settings.LMS_TIMEOUT_INTERACTIVE)
+def _course(course: Course) -> Iterator[Result]:
     try:
-        document = value(client.call("GET", f"{COLLECTION}/{quote(user, safe='@')}"), "data")
-    except LmsNotFound:
-        return []
-    rows = document.get("roles") if isinstance(document, dict) else None
-    return (
-        sorted(plain(row.get("role")) for row in rows if isinstance(row, dict))
-        if isinstance(rows, list)
-        else []
-    )
+        findings = check_course(course)
+    except LmsError as error:
+        yield _problem("course", error)
+        return
+    yield from map(_of_finding, findings)
+    if all(finding.is_note for finding in findings):
+        yield Result("course", ok=True, message=f"{course.slug} is published in the LMS")
 
 
-def _driver() -> str:
-    platform_for(FRAPPE, timeout=settings.LMS_TIMEOUT_INTERACTIVE).ping()
-    return f"{settings.FRAPPE_DRIVER} can work with this LMS"
-
-
-def _course(course: Course) -> str:
-    problems = [finding.problem for finding in check_course(course)]
-    if problems:
-        raise LmsRefused(" ".join(problems))
-    return f"{course.lms_course_id} is published in the LMS as “{course.title}”"
+def _of_finding(finding: Finding) -> Result:
+    return Result("course", ok=finding.is_note, message=str(finding), is_note=finding.is_note)
 
 
 def _catalogue() -> str:

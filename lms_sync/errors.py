@@ -9,13 +9,16 @@ from typing import Any
 
 from maaledu.errors import AppError
 
+FOREIGN = "foreign"  # the shape of an answer that is not the LMS's own
 LONGEST_WAIT = timedelta(hours=1)
 SHORTEST_WAIT = timedelta(seconds=1)
+TURN_TAKES = timedelta(milliseconds=100)  # as long as making a user does, on a quick LMS
 
 
 class LmsError(AppError):
     http_status = 503
     retryable = True
+    about_accounts = False  # it was the making of a new user that failed
 
     def __init__(self, reason: str = "", **details: Any) -> None:
         super().__init__(None, **details)
@@ -24,6 +27,11 @@ class LmsError(AppError):
     @property
     def explanation(self) -> str:
         return f"{self.message} {self.reason}".strip()
+
+    @property
+    def may_have_taken_effect(self) -> bool:
+        """Whether a write that was sent may be done all the same."""
+        return False
 
     @property
     def lms_status(self) -> int | None:
@@ -37,9 +45,33 @@ class LmsUnavailable(LmsError):
     message = "The learning platform is not reachable at the moment."
     outage = True
 
+    @property
+    def may_have_taken_effect(self) -> bool:
+        # An error in the LMS's own shape means that it has undone what it had begun.
+        shape, kind = self.details.get("shape"), self.details.get("kind")
+        return shape in (None, FOREIGN) and kind not in ("dns", "tls", "refused", "unsent")
+
+
+class LmsIntercepted(LmsUnavailable):
+    """An answer that is not the LMS's own: something in front of it answered, about no job."""
+
+    code = "LMS_INTERCEPTED"
+    message = "Something in front of the learning platform answers in its place."
+    retry_after = timedelta(minutes=1)
+    consumes_attempt = False
+
+
+class LmsMaintenance(LmsUnavailable):
+    """The LMS says itself that it is being worked on, which uses up no attempt."""
+
+    code = "LMS_MAINTENANCE"
+    message = "The learning platform is in maintenance."
+    retry_after = timedelta(minutes=1)
+    consumes_attempt = False
+
 
 class LmsUnreadable(LmsUnavailable):
-    """An answer that is not Frappe's: a login page, half a body, an empty 200."""
+    """An answer in the LMS's own shape that is not about what was asked."""
 
     code = "LMS_UNREADABLE"
     message = "The learning platform gave an answer that could not be read."
@@ -57,6 +89,15 @@ class LmsDown(LmsUnavailable):
     """The failure belongs to an outage that the breaker has counted, so it uses up no attempt."""
 
     retry_after = timedelta(seconds=2)
+    consumes_attempt = False
+
+
+class LmsStepDown(LmsUnavailable):
+    """Nobody got through this step since the job last failed at it, so it uses up no attempt."""
+
+    code = "LMS_STEP_DOWN"
+    message = "The learning platform answers, but not this step."
+    retry_after = timedelta(minutes=1)
     consumes_attempt = False
 
 
@@ -78,6 +119,39 @@ class LmsBusy(LmsError):
     consumes_attempt = False
 
 
+class LmsAccountWaits(LmsBusy):
+    """The learner needs a new user, and none can be made now: the job waits, others go on."""
+
+    code = "LMS_ACCOUNT_WAITS"
+    message = "The learner needs a new account on the learning platform, and it is not its turn."
+
+    def __init__(self, pause: timedelta = TURN_TAKES) -> None:
+        super().__init__()
+        self.retry_after = max(pause, TURN_TAKES)
+
+
+class LmsAwaitingAccount(LmsError):
+    """The platform answers well: the learner has to make an account there first.
+
+    The job is tried again once a day; `awaiting` looks for the account in between.
+    """
+
+    code = "LMS_AWAITING_ACCOUNT"
+    message = "The learner has no account on the learning platform yet."
+    retry_after = timedelta(days=1)
+    consumes_attempt = False
+    may_have_taken_effect = True  # an entry waits for the account
+
+
+class LmsUserDisabled(LmsError):
+    """The learner could not sign in: the job is held, and tried again each hour."""
+
+    code = "LMS_USER_DISABLED"
+    message = "The learner's account on the learning platform is switched off."
+    retry_after = timedelta(hours=1)
+    consumes_attempt = False
+
+
 class LmsThrottled(LmsError):
     """The LMS asks for a pause; `retry_after` is limited to between one second and one hour."""
 
@@ -90,6 +164,20 @@ class LmsThrottled(LmsError):
     ) -> None:
         super().__init__(reason, **details)
         self.retry_after = min(max(retry_after, SHORTEST_WAIT), LONGEST_WAIT)
+
+
+class LmsNoNewUsers(LmsThrottled):
+    """The LMS has made as many users as it makes in an hour, which stops only who needs one."""
+
+    code = "LMS_NO_NEW_USERS"
+    message = "The learning platform takes no new users at the moment."
+
+
+class LmsPaced(LmsThrottled):
+    """Nothing was sent: as many calls as are allowed for the next seconds are waiting already."""
+
+    code = "LMS_PACED"
+    message = "The learning platform is asked as often as it may be."
 
 
 class LmsMisconfigured(LmsError):
@@ -120,6 +208,11 @@ class LmsRefused(LmsError):
     message = "The learning platform refused the enrollment."
     http_status = 422
     retryable = False
+
+
+class LmsAccountRetired(LmsRefused):
+    code = "LMS_ACCOUNT_RETIRED"
+    message = "The learner's account on the learning platform was closed for good."
 
 
 class LmsCourseUnknown(LmsRefused):

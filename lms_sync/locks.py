@@ -1,8 +1,7 @@
 """A lock that is a row: held by one worker over all machines, for a lease at most."""
 
-import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from hashlib import sha256
@@ -12,46 +11,52 @@ from django.utils import timezone
 
 from lms_sync.errors import LmsBusy
 from lms_sync.models import SyncLock
-
-POLL_SECONDS = 0.1
+from maaledu.forgetting import forget
 
 
 @contextmanager
-def held(name: str, *, lease: timedelta, wait: timedelta = timedelta(0)) -> Iterator[None]:
+def held(name: str, *, lease: timedelta) -> Iterator[None]:
     """Hold the lock inside the block, at most for `lease`.
 
-    Raises LmsBusy when another worker still has it after `wait`. Not for use inside a transaction,
-    where other workers do not see the row.
+    Raises LmsBusy when another worker has it. Not for use inside a transaction, where other workers
+    do not see the row.
     """
-    key, owner = sha256(name.encode()).hexdigest(), uuid.uuid4().hex
-    give_up_at = time.monotonic() + wait.total_seconds()
-    while not _acquire(key, owner, lease):
-        if time.monotonic() >= give_up_at:
-            raise LmsBusy
-        time.sleep(POLL_SECONDS)
+    owner = uuid.uuid4().hex
+    if not acquire(name, owner=owner, lease=lease):
+        raise LmsBusy
     try:
         yield
     finally:
-        SyncLock.objects.filter(key=key, owner=owner).delete()
+        release(name, owner=owner)
 
 
-def _acquire(key: str, owner: str, lease: timedelta) -> bool:
+def acquire(name: str, *, owner: str, lease: timedelta) -> bool:
+    """Take the lock unless another worker has it, and return whether this call did."""
     now = timezone.now()
     try:
-        lock, created = SyncLock.objects.get_or_create(
-            key=key, defaults={"owner": owner, "until": now + lease}
-        )
+        SyncLock(key=_key(name), owner=owner, until=now + lease).save(force_insert=True)
     except IntegrityError:
-        # Another worker created the row and deleted it between the two reads of get_or_create.
-        return False
-    if created or lock.until > now:
-        return created
-    return (
-        SyncLock.objects.filter(pk=lock.pk, until__lte=now).update(owner=owner, until=now + lease)
-        == 1
-    )
+        lapsed = SyncLock.objects.filter(key=_key(name), until__lte=now)
+        return lapsed.update(owner=owner, until=now + lease) == 1
+    return True
+
+
+def release(name: str, *, owner: str) -> None:
+    """Give the lock back, if it is still this owner's."""
+    SyncLock.objects.filter(key=_key(name), owner=owner).delete()
+
+
+def free(names: Sequence[str]) -> list[str]:
+    """Return those of these locks that nobody has."""
+    taken = SyncLock.objects.filter(key__in=map(_key, names), until__gt=timezone.now())
+    keys = set(taken.values_list("key", flat=True))
+    return [name for name in names if _key(name) not in keys]
 
 
 def forget_lapsed() -> int:
     """Delete the locks of lost workers, and return how many there were."""
-    return SyncLock.objects.filter(until__lt=timezone.now()).delete()[0]
+    return forget(SyncLock.objects.filter(until__lt=timezone.now()), by="until")
+
+
+def _key(name: str) -> str:
+    return sha256(name.encode()).hexdigest()

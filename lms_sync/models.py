@@ -5,17 +5,33 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from lms_sync.call_figure import CallFigure
 from maaledu.db import new_id
-from maaledu.work.items import WorkItem
+from maaledu.work.items import PENDING, WorkItem, WorkQuerySet
 
 WATCH_EVERY = timedelta(minutes=1)
+QUEUE = "lms"  # of the jobs
 ALERT_EVERY = timedelta(hours=1)  # at most, for one platform and kind of incident
+MADE, FOUND = "made", "found"
+__all__ = ["CallFigure"]
+ORIGINS = [(MADE, "made by us"), (FOUND, "found there")]
+
+
+class SyncJobQuerySet(WorkQuerySet):
+    def awaiting_account(self) -> "SyncJobQuerySet":
+        return self.filter(status=PENDING, look_at__isnull=False)
+
+    def stuck(self, now: datetime) -> WorkQuerySet:
+        """Without those that wait for their learner's account: that may take weeks."""
+        return super().stuck(now).filter(look_at=None)
 
 
 class SyncJob(WorkItem):
     """One change to make in the LMS, with its cause in `dedupe_key`; amounts and ids are copies."""
 
     ENROLL, REVOKE = "enroll", "revoke"
+    LOOK = "look"  # again, after a create whose answer was lost: it may be there twice
+    REPAIR = "repair"  # what staff decided about a difference with the LMS
 
     dedupe_key = models.CharField(
         max_length=120,
@@ -23,7 +39,15 @@ class SyncJob(WorkItem):
         help_text="One job for one cause, such as enroll:<enrollment id>.",
     )
     action = models.CharField(
-        max_length=10, choices=[(ENROLL, ENROLL), (REVOKE, REVOKE)], default=ENROLL
+        max_length=10,
+        choices=[(each, each) for each in (ENROLL, REVOKE, LOOK, REPAIR)],
+        default=ENROLL,
+    )
+    batch_id = models.UUIDField(
+        null=True, blank=True, help_text="The batch of enrollments that this job is one of."
+    )
+    is_alone = models.BooleanField(
+        default=False, db_default=False, help_text="A call for many left it out: asked by itself."
     )
     platform = models.CharField(max_length=20)
     email = models.EmailField(max_length=254)
@@ -34,13 +58,38 @@ class SyncJob(WorkItem):
         blank=True,
         help_text="payment_id, amount in minor units, currency, referral_code.",
     )
-    lms_enrollment_id = models.CharField("LMS enrollment", max_length=140, blank=True)
+    lms_origin = models.CharField(
+        "made or found", max_length=5, choices=ORIGINS, blank=True, default="", db_default=""
+    )
+    creates_sent = models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text="Requests that made an enrollment there, or may have."
+    )
+    lms_user_made = models.BooleanField(
+        "LMS user is ours", default=False, db_default=False, help_text="We made the user there."
+    )
+    lms_enrollment_id = models.CharField("LMS enrollment", max_length=255, blank=True)
+    needs_account = models.BooleanField(
+        default=False, db_default=False, help_text="It waits while no new users are made there."
+    )
+    look_at = models.DateTimeField(
+        "next look for an account",
+        null=True,
+        blank=True,
+        help_text="Set while the learner has no account on the platform yet.",
+    )
+
+    objects = SyncJobQuerySet.as_manager()  # type: ignore[misc]
 
     class Meta(WorkItem.Meta):
         verbose_name = "sync job"
         indexes = [
             *WorkItem.Meta.indexes,
+            # No look for what is due reads what a platform keeps back.
+            models.Index(fields=["platform", "status", "next_attempt_at"]),
+            models.Index(fields=["status", "needs_account", "next_attempt_at"]),
             models.Index(fields=["email"]),
+            models.Index(fields=["look_at"]),
+            models.Index(fields=["batch_id", "status"]),
         ]
         permissions = (("replay_syncjob", "Can retry and replay sync jobs"),)
 
@@ -120,6 +169,7 @@ class DeadLetter(models.Model):
         indexes = [
             models.Index(fields=["status", "notification_sent_at"]),
             models.Index(fields=["-created_at"]),
+            models.Index(fields=["last_attempt_at"]),
         ]
         permissions = (
             ("replay_deadletter", "Can replay dead letters"),
@@ -171,14 +221,30 @@ class PlatformState(models.Model):
         default=0, help_text="Consecutive ones, while answering."
     )
     opened_at = models.DateTimeField(
-        null=True, blank=True, help_text="Since when it has not been answering."
+        "unavailable since", null=True, blank=True, help_text="Since when it does not answer."
     )
     retry_at = models.DateTimeField(
+        "next look",
         null=True,
         blank=True,
         help_text="When the next probe is due, or the next ping while it is closed.",
     )
     probe_token = models.CharField(max_length=32, blank=True)
+    probe_asked_at = models.DateTimeField(
+        "probe asked for", null=True, blank=True, help_text="By staff; the worker makes it."
+    )
+    next_call_at = models.DateTimeField(
+        null=True, blank=True, help_text="The first moment at which nobody calls yet; see `pace`."
+    )
+    paused_until = models.DateTimeField(
+        null=True, blank=True, help_text="Before then nobody calls, as it has asked."
+    )
+    recovered_at = models.DateTimeField(
+        null=True, blank=True, help_text="End of the last outage: the rate rises from then on."
+    )
+    no_new_users_before = models.DateTimeField(
+        null=True, blank=True, help_text="It makes no new users before then; who has one goes on."
+    )
     incident = models.CharField(
         max_length=16, choices=Incident.choices, blank=True, help_text="Until a job succeeds."
     )
@@ -192,8 +258,14 @@ class PlatformState(models.Model):
         null=True, blank=True, help_text="When staff were last alerted that it is misconfigured."
     )
     last_error = models.CharField(max_length=600, blank=True)
-    last_ok_at = models.DateTimeField(null=True, blank=True)
-    latency_ms = models.PositiveIntegerField(null=True, blank=True)
+    last_ok_at = models.DateTimeField("last answer", null=True, blank=True)
+    latency_ms = models.PositiveIntegerField("answer time in ms", null=True, blank=True)
+    grant_fields_refused_at = models.DateTimeField(
+        "grant fields refused",
+        null=True,
+        blank=True,
+        help_text="When its own method last refused them as unknown: they are left out since.",
+    )
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
 
     objects = PlatformStateQuerySet.as_manager()

@@ -7,7 +7,7 @@ MAX_KEPT = 4096
 HIDDEN = "[redacted]"
 _CREDENTIALS = (
     r"authorization|cookie|set-cookie|password|new_password|api_key|api_secret|secret|token"
-    r"|csrf_token|sid"
+    r"|csrf_token|sid|access_token|activation_key"
 )
 _PERSON_NAMES = (
     r"first_name|last_name|full_name|member_name|member_username|username|user_image|member_image"
@@ -16,7 +16,7 @@ _VALUE = r'"(?:[^"\\]|\\.)*"?|[^\s,;&}\]]+'
 _NAMED = re.compile(
     rf"""(["']?\b(?:{_CREDENTIALS}|{_PERSON_NAMES})["']?\s*[:=]\s*)({_VALUE})""", re.IGNORECASE
 )
-_SCHEMES = re.compile(r"\b(token|bearer|basic)\s+[\w\-.~+/=:]{6,}", re.IGNORECASE)
+_SCHEMES = re.compile(r"\b(token|bearer|basic|jwt)\s+[\w\-.~+/=:]{6,}", re.IGNORECASE)
 _ADDRESS = re.compile(r"(?<![\w.+%'-])([\w+])[\w.+%'-]{0,139}?(@|%40)(?=[\w-])")
 _TRACEBACK = re.compile(r'("(?:exc|exception|_exc_source)"\s*:\s*)"(?:[^"\\]|\\.)*"?')
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")

@@ -30,10 +30,9 @@ def follow_course(job: SyncJob, *, by: str) -> bool:
     waiting = SyncJob.objects.filter(
         pk=job.pk, action=SyncJob.ENROLL, lms_enrollment_id="", status__in=[PENDING, DEAD]
     )
-    if (
-        waiting.update(platform=course.lms_platform, course_id=course.lms_course_id, updated_at=now)
-        != 1
-    ):
+    # What was sent was about the other course.
+    moved = {"platform": course.lms_platform, "course_id": course.lms_course_id, "creates_sent": 0}
+    if waiting.update(**moved, updated_at=now) != 1:
         return False
     SyncAttempt.objects.create(
         job=job,
@@ -47,5 +46,6 @@ def follow_course(job: SyncJob, *, by: str) -> bool:
         ),
         outcome=REROUTED,
     )
+    job.creates_sent = 0
     job.platform, job.course_id = course.lms_platform, course.lms_course_id
     return True

@@ -147,6 +147,62 @@ class Migration(migrations.Migration):
                         verbose_name="course in the LMS",
                     ),
                 ),
+                (
+                    "lms_title",
+                    models.CharField(db_default="", default="", editable=False, max_length=255),
+                ),
+                (
+                    "lms_instructors",
+                    models.TextField(
+                        db_default="",
+                        default="",
+                        editable=False,
+                        help_text="Their names, one per line.",
+                    ),
+                ),
+                (
+                    "lms_image",
+                    models.CharField(db_default="", default="", editable=False, max_length=500),
+                ),
+                ("lms_lessons", models.PositiveIntegerField(editable=False, null=True)),
+                (
+                    "lms_modified",
+                    models.CharField(
+                        db_default="",
+                        default="",
+                        editable=False,
+                        help_text="As the LMS writes it.",
+                        max_length=40,
+                    ),
+                ),
+                ("lms_published", models.BooleanField(editable=False, null=True)),
+                (
+                    "lms_facts_at",
+                    models.DateTimeField(
+                        editable=False,
+                        help_text="When the LMS said so; empty: not asked yet.",
+                        null=True,
+                    ),
+                ),
+                (
+                    "lms_facts_of",
+                    models.CharField(
+                        db_default="",
+                        default="",
+                        editable=False,
+                        help_text="Of which course.",
+                        max_length=160,
+                    ),
+                ),
+                (
+                    "lms_facts_due_at",
+                    models.DateTimeField(
+                        default=django.utils.timezone.now,
+                        editable=False,
+                        help_text="When the LMS is to be asked next.",
+                        null=True,
+                    ),
+                ),
                 ("search_text", models.TextField(default="", editable=False)),
                 (
                     "created_at",

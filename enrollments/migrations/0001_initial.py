@@ -3,6 +3,7 @@ import django.db.models.deletion
 import django.utils.timezone
 import enrollments.models
 import maaledu.db
+import maaledu.tracing
 from django.db import migrations, models
 
 
@@ -47,6 +48,7 @@ class Migration(migrations.Migration):
                             ("free", "free"),
                             ("grant", "grant"),
                             ("partial_grant", "partial grant"),
+                            ("invited", "invited"),
                         ],
                         max_length=20,
                     ),
@@ -83,6 +85,15 @@ class Migration(migrations.Migration):
                     "grant_id",
                     models.UUIDField(
                         blank=True, help_text="The grant whose coupon this uses.", null=True
+                    ),
+                ),
+                (
+                    "batch_id",
+                    models.UUIDField(
+                        blank=True,
+                        db_index=True,
+                        help_text="The batch that this is one of.",
+                        null=True,
                     ),
                 ),
                 ("discount_percent", models.PositiveSmallIntegerField(default=0)),
@@ -158,8 +169,10 @@ class Migration(migrations.Migration):
                         choices=[
                             ("pending", "pending"),
                             ("retrying", "retrying"),
+                            ("awaiting_account", "waiting for the learner's account"),
                             ("failed", "failed"),
                             ("success", "success"),
+                            ("lost", "lost in the LMS"),
                             ("revoked", "revoked"),
                         ],
                         default="pending",
@@ -172,10 +185,87 @@ class Migration(migrations.Migration):
                         default=0, help_text="How often access was revoked or given again."
                     ),
                 ),
-                ("lms_enrollment_id", models.CharField(blank=True, max_length=140)),
+                (
+                    "lms_origin",
+                    models.CharField(
+                        blank=True,
+                        choices=[("made", "made by us"), ("found", "found there")],
+                        db_default="",
+                        default="",
+                        help_text=(
+                            "Whether we made the enrollment there, or found it: only ours is taken"
+                            " away."
+                        ),
+                        max_length=5,
+                    ),
+                ),
+                (
+                    "lms_user_made",
+                    models.BooleanField(
+                        db_default=False,
+                        default=False,
+                        help_text="We made the learner's user there.",
+                    ),
+                ),
+                ("lms_enrollment_id", models.CharField(blank=True, max_length=255)),
                 ("lms_synced_at", models.DateTimeField(blank=True, null=True)),
-                ("progress_percent", models.PositiveSmallIntegerField(default=0)),
-                ("progress_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "progress_percent",
+                    models.PositiveSmallIntegerField(
+                        blank=True, help_text="Empty: the LMS does not show it.", null=True
+                    ),
+                ),
+                (
+                    "progress_at",
+                    models.DateTimeField(
+                        blank=True,
+                        help_text="Since when this is known; empty: never heard.",
+                        null=True,
+                    ),
+                ),
+                (
+                    "progress_due_at",
+                    models.DateTimeField(
+                        blank=True,
+                        default=django.utils.timezone.now,
+                        help_text="When the LMS is to be asked next.",
+                        null=True,
+                    ),
+                ),
+                (
+                    "request_id",
+                    models.CharField(
+                        blank=True,
+                        db_default="",
+                        default=maaledu.tracing.current,
+                        help_text="Of the request that began it, as in the log, in e-mails and at the LMS.",
+                        max_length=64,
+                        verbose_name="request id",
+                    ),
+                ),
+                (
+                    "completed_at",
+                    models.DateTimeField(
+                        blank=True,
+                        help_text="Since when the LMS says that the course is completed.",
+                        null=True,
+                    ),
+                ),
+                ("has_certificate", models.BooleanField(db_default=False, default=False)),
+                (
+                    "certificate_url",
+                    models.CharField(
+                        blank=True,
+                        db_default="",
+                        default="",
+                        help_text="On the LMS's own host.",
+                        max_length=500,
+                    ),
+                ),
+                (
+                    "certificate_on",
+                    models.DateField(blank=True, null=True, verbose_name="certificate of"),
+                ),
                 (
                     "created_at",
                     models.DateTimeField(default=django.utils.timezone.now, editable=False),
@@ -185,6 +275,17 @@ class Migration(migrations.Migration):
                     models.DateTimeField(default=django.utils.timezone.now, editable=False),
                 ),
                 ("paid_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "rebuilt_at",
+                    models.DateTimeField(
+                        blank=True,
+                        help_text=(
+                            "When it was made again from what Stripe knows, after a backup was"
+                            " restored."
+                        ),
+                        null=True,
+                    ),
+                ),
                 (
                     "course",
                     models.ForeignKey(
@@ -236,6 +337,22 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="enrollment",
+            index=models.Index(fields=["rebuilt_at"], name="enrollments_rebuilt_9d78e5_idx"),
+        ),
+        migrations.AddIndex(
+            model_name="enrollment",
+            index=models.Index(fields=["lms_enrollment_id"], name="enrollments_lms_enr_936730_idx"),
+        ),
+        migrations.AddIndex(
+            model_name="enrollment",
+            index=models.Index(
+                condition=models.Q(("lms_status", "success"), ("status", "paid")),
+                fields=["lms_platform", "progress_due_at"],
+                name="enrollment_progress_due",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="enrollment",
             index=models.Index(
                 fields=["course", "email", "status"], name="enrollments_course__e46542_idx"
             ),
@@ -255,7 +372,8 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="enrollment",
             index=models.Index(
-                fields=["lms_status", "status"], name="enrollments_lms_sta_a208ce_idx"
+                fields=["lms_status", "status", "-created_at"],
+                name="enrollments_lms_sta_904c27_idx",
             ),
         ),
         migrations.AddIndex(
@@ -287,5 +405,412 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="enrollmentevent",
             index=models.Index(fields=["-created_at"], name="enrollments_created_002159_idx"),
+        ),
+        migrations.CreateModel(
+            name="EnrollmentBatch",
+            fields=[
+                (
+                    "id",
+                    models.UUIDField(
+                        default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("reason", models.CharField(max_length=300)),
+                (
+                    "payer",
+                    models.CharField(
+                        help_text="Who pays for the enrollments, or answers.", max_length=140
+                    ),
+                ),
+                (
+                    "digest",
+                    models.CharField(
+                        help_text="Of course, rows, reason and payer: the same list is one batch.",
+                        max_length=64,
+                        unique=True,
+                    ),
+                ),
+                (
+                    "source",
+                    models.JSONField(
+                        blank=True,
+                        default=list,
+                        help_text="The lines of a draft: number, e-mail, name.",
+                    ),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("draft", "draft"),
+                            ("started", "started"),
+                            ("stopped", "stopped"),
+                            ("discarded", "discarded"),
+                        ],
+                        default="draft",
+                        max_length=10,
+                    ),
+                ),
+                ("drafted_by", models.CharField(max_length=254)),
+                ("started_by", models.CharField(blank=True, max_length=254)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "updated_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                ("started_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "course",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="batches",
+                        to="courses.course",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "enrollment batch",
+                "verbose_name_plural": "enrollment batches",
+                "permissions": (("enroll_enrollmentbatch", "Can enroll many learners at once"),),
+            },
+        ),
+        migrations.CreateModel(
+            name="BatchRow",
+            fields=[
+                (
+                    "id",
+                    models.UUIDField(
+                        default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("pending", "pending"),
+                            ("running", "running"),
+                            ("done", "done"),
+                            ("dead", "dead"),
+                        ],
+                        default="pending",
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "attempts",
+                    models.PositiveIntegerField(
+                        default=0,
+                        help_text="Answers about this item itself; an outage uses none up.",
+                    ),
+                ),
+                ("next_attempt_at", models.DateTimeField(default=django.utils.timezone.now)),
+                ("lease_until", models.DateTimeField(blank=True, null=True)),
+                ("claim_token", models.CharField(blank=True, max_length=32)),
+                (
+                    "fence",
+                    models.PositiveIntegerField(
+                        default=0, help_text="Number of claims; a settle must carry its own."
+                    ),
+                ),
+                (
+                    "lapses",
+                    models.PositiveIntegerField(
+                        default=0, help_text="Leases that ran out: workers lost while running this."
+                    ),
+                ),
+                ("last_error", models.CharField(blank=True, max_length=1000)),
+                (
+                    "request_id",
+                    models.CharField(
+                        blank=True,
+                        db_default="",
+                        default=maaledu.tracing.current,
+                        help_text="Of the request that began it, as in the log, in e-mails and at the LMS.",
+                        max_length=64,
+                        verbose_name="request id",
+                    ),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "updated_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                ("number", models.PositiveIntegerField(verbose_name="line")),
+                ("platform", models.CharField(max_length=20)),
+                (
+                    "address",
+                    models.CharField(help_text="As in the file, where it is none.", max_length=254),
+                ),
+                ("name", models.CharField(blank=True, max_length=140)),
+                (
+                    "problem",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("address", "not an e-mail address"),
+                            ("name", "the name is too long or no plain text"),
+                            ("duplicate", "the address is in the file already"),
+                            ("enrolled", "already enrolled"),
+                            ("in_checkout", "is paying for it just now"),
+                            ("stopped", "the batch was stopped before it was their turn"),
+                        ],
+                        max_length=20,
+                    ),
+                ),
+                (
+                    "enrollment",
+                    models.OneToOneField(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="batch_row",
+                        to="enrollments.enrollment",
+                    ),
+                ),
+                (
+                    "batch",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="enrollments.enrollmentbatch",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "row of a batch",
+                "verbose_name_plural": "rows of batches",
+                "permissions": (("replay_batchrow", "Can retry and replay rows of batches"),),
+                "abstract": False,
+            },
+        ),
+        migrations.AddIndex(
+            model_name="enrollmentbatch",
+            index=models.Index(fields=["-created_at"], name="enrollments_created_51b6f5_idx"),
+        ),
+        migrations.AddIndex(
+            model_name="batchrow",
+            index=models.Index(
+                fields=["status", "next_attempt_at"], name="enrollments_status_f8dc26_idx"
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="batchrow",
+            index=models.Index(fields=["claim_token"], name="enrollments_claim_t_f78aea_idx"),
+        ),
+        migrations.AddIndex(
+            model_name="batchrow",
+            index=models.Index(fields=["-created_at"], name="enrollments_created_ab45bc_idx"),
+        ),
+        migrations.AddIndex(
+            model_name="batchrow",
+            index=models.Index(fields=["batch", "status"], name="enrollments_batch_i_5910f4_idx"),
+        ),
+        migrations.AddConstraint(
+            model_name="batchrow",
+            constraint=models.UniqueConstraint(fields=("batch", "number"), name="one_row_per_line"),
+        ),
+        migrations.CreateModel(
+            name="AccessComparison",
+            fields=[
+                (
+                    "id",
+                    models.UUIDField(
+                        default=maaledu.db.new_id,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("platform", models.CharField(max_length=20, unique=True)),
+                (
+                    "phase",
+                    models.CharField(
+                        choices=[
+                            ("paid", "paid enrollments"),
+                            ("ended", "ended enrollments"),
+                            ("unseen", "earlier differences"),
+                        ],
+                        default="paid",
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "after",
+                    models.UUIDField(
+                        blank=True,
+                        help_text="The last enrollment of the last page that was done.",
+                        null=True,
+                    ),
+                ),
+                (
+                    "pages",
+                    models.PositiveIntegerField(
+                        default=0,
+                        help_text="Of all comparisons: two at a time do not write over each other.",
+                    ),
+                ),
+                ("looked_at", models.PositiveIntegerField(default=0)),
+                (
+                    "counts",
+                    models.JSONField(
+                        blank=True,
+                        default=dict,
+                        help_text="How many agree, cannot be judged now (mostly a job is on its way), or differ, by kind; and how many of those that differ were not known before.",
+                    ),
+                ),
+                (
+                    "failure",
+                    models.CharField(blank=True, help_text="What cut it off.", max_length=600),
+                ),
+                (
+                    "started_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "updated_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                ("finished_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "finished_before_at",
+                    models.DateTimeField(
+                        blank=True,
+                        help_text="When the one before this was finished.",
+                        null=True,
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "comparison of access",
+                "verbose_name_plural": "comparisons of access",
+                "indexes": [
+                    models.Index(fields=["-started_at"], name="enrollments_started_1cced7_idx"),
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="AccessDifference",
+            fields=[
+                (
+                    "id",
+                    models.UUIDField(
+                        default=maaledu.db.new_id,
+                        editable=False,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("missing", "paid without access"),
+                            ("unpaid", "access without a paid enrollment"),
+                            ("elsewhere", "different course"),
+                            ("double", "duplicate"),
+                        ],
+                        max_length=10,
+                        verbose_name="what differs",
+                    ),
+                ),
+                ("platform", models.CharField(max_length=20)),
+                ("course_id", models.CharField(max_length=255, verbose_name="LMS course")),
+                ("rows", models.JSONField(blank=True, default=list)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("open", "open"),
+                            ("repairing", "being repaired"),
+                            ("left", "left as it is"),
+                            ("settled", "settled"),
+                        ],
+                        default="open",
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "repairs",
+                    models.PositiveIntegerField(
+                        default=0,
+                        help_text="How often a repair was begun.",
+                    ),
+                ),
+                ("opened_at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "seen_at",
+                    models.DateTimeField(
+                        default=django.utils.timezone.now,
+                        help_text="When the LMS showed it last, at a comparison.",
+                    ),
+                ),
+                (
+                    "reason",
+                    models.CharField(
+                        blank=True,
+                        help_text="Why it was left as it is.",
+                        max_length=300,
+                    ),
+                ),
+                (
+                    "alerted_at",
+                    models.DateTimeField(
+                        blank=True,
+                        help_text="When staff were alerted of it, since it was opened last.",
+                        null=True,
+                    ),
+                ),
+                ("decided_by", models.CharField(blank=True, max_length=254)),
+                ("decided_at", models.DateTimeField(blank=True, null=True)),
+                ("settled_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "updated_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "enrollment",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="access_differences",
+                        to="enrollments.enrollment",
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "difference of access",
+                "verbose_name_plural": "differences of access",
+                "permissions": (("repair_accessdifference", "Can repair differences of access"),),
+                "indexes": [
+                    models.Index(fields=["status", "kind"], name="enrollments_status_6ca987_idx"),
+                    models.Index(
+                        fields=["platform", "status", "seen_at"],
+                        name="enrollments_platfor_4a3c4a_idx",
+                    ),
+                    models.Index(fields=["-opened_at"], name="enrollments_opened__c66f7c_idx"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("enrollment", "kind"),
+                        name="one_difference_of_a_kind",
+                    ),
+                ],
+            },
+        ),
+        migrations.AddIndex(
+            model_name="batchrow",
+            index=models.Index(
+                condition=models.Q(("status", "done")), fields=["finished_at"], name="batchrow_done"
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="enrollment",
+            index=models.Index(fields=["updated_at"], name="enrollments_updated_5c3ff7_idx"),
         ),
     ]

@@ -1,6 +1,7 @@
 import django.db.models.deletion
 import django.utils.timezone
 import maaledu.db
+import maaledu.tracing
 from django.db import migrations, models
 
 
@@ -10,6 +11,63 @@ class Migration(migrations.Migration):
     dependencies = []
 
     operations = [
+        migrations.CreateModel(
+            name="CallFigure",
+            fields=[
+                (
+                    "id",
+                    models.UUIDField(
+                        default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("platform", models.CharField(max_length=20)),
+                ("step", models.CharField(max_length=40)),
+                (
+                    "span",
+                    models.CharField(choices=[("hour", "hour"), ("day", "day")], max_length=4),
+                ),
+                ("starts_at", models.DateTimeField()),
+                ("calls", models.PositiveBigIntegerField(default=0)),
+                (
+                    "failed",
+                    models.PositiveBigIntegerField(
+                        default=0,
+                        help_text="Without an answer of the LMS's own, or with one of its breakdowns.",
+                    ),
+                ),
+                (
+                    "refused",
+                    models.PositiveBigIntegerField(default=0, help_text="Answered by a refusal."),
+                ),
+                (
+                    "total_ms",
+                    models.PositiveBigIntegerField(default=0, verbose_name="total time in ms"),
+                ),
+                ("within_100", models.PositiveBigIntegerField(default=0)),
+                ("within_300", models.PositiveBigIntegerField(default=0)),
+                ("within_1000", models.PositiveBigIntegerField(default=0)),
+                ("within_3000", models.PositiveBigIntegerField(default=0)),
+                ("within_10000", models.PositiveBigIntegerField(default=0)),
+                (
+                    "passed_at",
+                    models.DateTimeField(
+                        blank=True,
+                        help_text="When a call was last answered, also by a refusal.",
+                        null=True,
+                    ),
+                ),
+            ],
+            options={
+                "indexes": [
+                    models.Index(fields=["span", "starts_at"], name="lms_sync_ca_span_511e78_idx")
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("platform", "step", "span", "starts_at"), name="one_figure_per_step"
+                    )
+                ],
+            },
+        ),
         migrations.CreateModel(
             name="PlatformState",
             fields=[
@@ -42,7 +100,10 @@ class Migration(migrations.Migration):
                 (
                     "opened_at",
                     models.DateTimeField(
-                        blank=True, help_text="Since when it has not been answering.", null=True
+                        blank=True,
+                        help_text="Since when it does not answer.",
+                        null=True,
+                        verbose_name="unavailable since",
                     ),
                 ),
                 (
@@ -51,9 +112,51 @@ class Migration(migrations.Migration):
                         blank=True,
                         help_text="When the next probe is due, or the next ping while it is closed.",
                         null=True,
+                        verbose_name="next look",
                     ),
                 ),
                 ("probe_token", models.CharField(blank=True, max_length=32)),
+                (
+                    "probe_asked_at",
+                    models.DateTimeField(
+                        blank=True,
+                        help_text="By staff; the worker makes it.",
+                        null=True,
+                        verbose_name="probe asked for",
+                    ),
+                ),
+                (
+                    "next_call_at",
+                    models.DateTimeField(
+                        blank=True,
+                        help_text="The first moment at which nobody calls yet; see `pace`.",
+                        null=True,
+                    ),
+                ),
+                (
+                    "paused_until",
+                    models.DateTimeField(
+                        blank=True,
+                        help_text="Before then nobody calls, as it has asked.",
+                        null=True,
+                    ),
+                ),
+                (
+                    "recovered_at",
+                    models.DateTimeField(
+                        blank=True,
+                        help_text="End of the last outage: the rate rises from then on.",
+                        null=True,
+                    ),
+                ),
+                (
+                    "no_new_users_before",
+                    models.DateTimeField(
+                        blank=True,
+                        help_text="It makes no new users before then; who has one goes on.",
+                        null=True,
+                    ),
+                ),
                 (
                     "incident",
                     models.CharField(
@@ -90,8 +193,20 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("last_error", models.CharField(blank=True, max_length=600)),
-                ("last_ok_at", models.DateTimeField(blank=True, null=True)),
-                ("latency_ms", models.PositiveIntegerField(blank=True, null=True)),
+                ("last_ok_at", models.DateTimeField("last answer", blank=True, null=True)),
+                (
+                    "latency_ms",
+                    models.PositiveIntegerField("answer time in ms", blank=True, null=True),
+                ),
+                (
+                    "grant_fields_refused_at",
+                    models.DateTimeField(
+                        blank=True,
+                        help_text="When its own method last refused them as unknown: they are left out since.",
+                        null=True,
+                        verbose_name="grant fields refused",
+                    ),
+                ),
                 (
                     "updated_at",
                     models.DateTimeField(default=django.utils.timezone.now, editable=False),
@@ -162,6 +277,17 @@ class Migration(migrations.Migration):
                 ),
                 ("last_error", models.CharField(blank=True, max_length=1000)),
                 (
+                    "request_id",
+                    models.CharField(
+                        blank=True,
+                        db_default="",
+                        default=maaledu.tracing.current,
+                        help_text="Of the request that began it, as in the log, in e-mails and at the LMS.",
+                        max_length=64,
+                        verbose_name="request id",
+                    ),
+                ),
+                (
                     "created_at",
                     models.DateTimeField(default=django.utils.timezone.now, editable=False),
                 ),
@@ -181,12 +307,33 @@ class Migration(migrations.Migration):
                 (
                     "action",
                     models.CharField(
-                        choices=[("enroll", "enroll"), ("revoke", "revoke")],
+                        choices=[
+                            ("enroll", "enroll"),
+                            ("revoke", "revoke"),
+                            ("look", "look"),
+                            ("repair", "repair"),
+                        ],
                         default="enroll",
                         max_length=10,
                     ),
                 ),
                 ("platform", models.CharField(max_length=20)),
+                (
+                    "is_alone",
+                    models.BooleanField(
+                        db_default=False,
+                        default=False,
+                        help_text="A call for many left it out: asked by itself.",
+                    ),
+                ),
+                (
+                    "batch_id",
+                    models.UUIDField(
+                        blank=True,
+                        help_text="The batch of enrollments that this job is one of.",
+                        null=True,
+                    ),
+                ),
                 ("email", models.EmailField(max_length=254)),
                 ("full_name", models.CharField(blank=True, max_length=255)),
                 ("course_id", models.CharField(max_length=255, verbose_name="LMS course")),
@@ -200,7 +347,52 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "lms_enrollment_id",
-                    models.CharField(blank=True, max_length=140, verbose_name="LMS enrollment"),
+                    models.CharField(blank=True, max_length=255, verbose_name="LMS enrollment"),
+                ),
+                (
+                    "needs_account",
+                    models.BooleanField(
+                        db_default=False,
+                        default=False,
+                        help_text="It waits while no new users are made there.",
+                    ),
+                ),
+                (
+                    "look_at",
+                    models.DateTimeField(
+                        blank=True,
+                        help_text="Set while the learner has no account on the platform yet.",
+                        null=True,
+                        verbose_name="next look for an account",
+                    ),
+                ),
+                (
+                    "lms_origin",
+                    models.CharField(
+                        blank=True,
+                        choices=[("made", "made by us"), ("found", "found there")],
+                        db_default="",
+                        default="",
+                        max_length=5,
+                        verbose_name="made or found",
+                    ),
+                ),
+                (
+                    "creates_sent",
+                    models.PositiveSmallIntegerField(
+                        db_default=0,
+                        default=0,
+                        help_text="Requests that made an enrollment there, or may have.",
+                    ),
+                ),
+                (
+                    "lms_user_made",
+                    models.BooleanField(
+                        db_default=False,
+                        default=False,
+                        help_text="We made the user there.",
+                        verbose_name="LMS user is ours",
+                    ),
                 ),
             ],
             options={
@@ -213,7 +405,19 @@ class Migration(migrations.Migration):
                     ),
                     models.Index(fields=["claim_token"], name="lms_sync_sy_claim_t_590dc2_idx"),
                     models.Index(fields=["-created_at"], name="lms_sync_sy_created_53c256_idx"),
+                    models.Index(
+                        fields=["platform", "status", "next_attempt_at"],
+                        name="lms_sync_sy_platfor_a5ffb5_idx",
+                    ),
+                    models.Index(
+                        fields=["status", "needs_account", "next_attempt_at"],
+                        name="lms_sync_sy_status_0c2533_idx",
+                    ),
                     models.Index(fields=["email"], name="lms_sync_sy_email_0407e6_idx"),
+                    models.Index(
+                        fields=["batch_id", "status"], name="lms_sync_sy_batch_i_553457_idx"
+                    ),
+                    models.Index(fields=["look_at"], name="lms_sync_sy_look_at_2a6124_idx"),
                 ],
             },
         ),
@@ -320,7 +524,14 @@ class Migration(migrations.Migration):
                         name="lms_sync_de_status_300dd6_idx",
                     ),
                     models.Index(fields=["-created_at"], name="lms_sync_de_created_4e5d9b_idx"),
+                    models.Index(fields=["last_attempt_at"], name="lms_sync_de_last_at_67e4cc_idx"),
                 ],
             },
+        ),
+        migrations.AddIndex(
+            model_name="syncjob",
+            index=models.Index(
+                condition=models.Q(("status", "done")), fields=["finished_at"], name="syncjob_done"
+            ),
         ),
     ]

@@ -7,28 +7,29 @@ so that a name that later points into our network is refused as well (contracts/
 
 import ipaddress
 import re
+import socket
 from collections.abc import Iterable
 from urllib.parse import SplitResult, urlsplit
 
 from django.conf import settings
 
-from lms_sync.errors import LmsMisconfigured
+from lms_sync.errors import LmsMisconfigured, LmsUnavailable
 
 _HOST_NAME = re.compile(
     r"\A(?=.{1,253}\Z)([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)*[a-z]([a-z0-9-]*[a-z0-9])?\Z", re.IGNORECASE
 )
 
 
-def check_base_url(url: str) -> None:
+def check_base_url(url: str, *, setting: str = "FRAPPE_LMS_BASE_URL") -> None:
     """Raise LmsMisconfigured, with what to set, unless `url` can be the LMS's base URL."""
     try:
         parts = urlsplit(url)
         parts.port  # noqa: B018 reading it validates it
     except ValueError as error:
-        raise LmsMisconfigured("FRAPPE_LMS_BASE_URL is not a web address.") from error
+        raise LmsMisconfigured(f"{setting} is not a web address.") from error
     problem = _form_problem(url, parts) or _host_problem(parts)
     if problem:
-        raise LmsMisconfigured(f"FRAPPE_LMS_BASE_URL {problem}")
+        raise LmsMisconfigured(f"{setting} {problem}")
 
 
 def check_key(key: str) -> None:
@@ -41,6 +42,16 @@ def check_key(key: str) -> None:
         raise LmsMisconfigured(
             "FRAPPE_LMS_API_KEY must be key:secret, as shown in the LMS under User, API Access."
         )
+
+
+def check_application(client_id: str, secret: str) -> None:
+    """Raise LmsMisconfigured unless both could belong to an OAuth application of Open edX."""
+    for name, text in (("OPENEDX_CLIENT_ID", client_id), ("OPENEDX_CLIENT_SECRET", secret)):
+        if not text or not text.isascii() or not text.isprintable() or " " in text:
+            raise LmsMisconfigured(
+                f"{name} must be the one of the OAuth application in Open edX (Django admin,"
+                " Applications)."
+            )
 
 
 def _form_problem(url: str, parts: SplitResult) -> str:
@@ -81,6 +92,19 @@ def check_resolved(host: str, addresses: Iterable[str]) -> None:
             f"The host {host} resolves to a private address. List it in LMS_PRIVATE_HOSTS if that"
             " is meant."
         )
+
+
+def look_up(url: str) -> str:
+    """Say which addresses the host of a URL has. Raises LmsError where it has none we may use."""
+    host = urlsplit(url).hostname or ""
+    try:
+        addresses = sorted(
+            {str(found[4][0]) for found in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)}
+        )
+    except OSError as error:
+        raise LmsUnavailable(f"The host name {host} could not be resolved.", kind="dns") from error
+    check_resolved(host, addresses)
+    return f"{host} is {', '.join(addresses)}"
 
 
 def may_be_private(host: str) -> bool:

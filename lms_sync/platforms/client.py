@@ -20,9 +20,11 @@ import requests
 import urllib3.exceptions
 from django.conf import settings
 
-from lms_sync.errors import LmsUnavailable, LmsUnreadable
+from lms_sync import call_counts, pace
+from lms_sync.errors import LmsIntercepted, LmsUnavailable
 from lms_sync.platforms.sockets import CheckedAdapter, total_deadline
 from lms_sync.redaction import redact
+from maaledu import metrics, tracing
 
 MAX_BODY = 1024 * 1024
 FAILURES = (OSError, urllib3.exceptions.HTTPError, http.client.HTTPException, UnicodeError)
@@ -73,23 +75,32 @@ class Exchange:
 
 @dataclass
 class Client:
-    """Calls one base URL with one key: `timeout` is for a call, `budget` for all its calls."""
+    """Calls one base URL with one key: `timeout` is for a call, `budget` for all its calls.
+
+    Each call waits for its turn among all calls of `platform`, which counts for neither; without
+    one it waits for nobody.
+    """
 
     base_url: str
     authorization: str
     timeout: timedelta
     budget: timedelta
+    platform: str = ""
     secrets: tuple[str, ...] = ()
     journal: list[Exchange] = field(default_factory=list)
     started: float = field(default_factory=time.monotonic)
+    content_type: str = "application/json"
+    is_question: bool = False  # nobody waits for it
 
     def call(
         self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: str = ""
     ) -> Answer:
         """Send one request and return the whole answer, whatever its status.
 
-        Raises LmsUnavailable when there is none.
+        Raises LmsUnavailable when there is none, and LmsPaced when none may be sent soon.
         """
+        if self.platform:
+            self.started += pace.wait_for_turn(self.platform, is_question=self.is_question)
         request, began = Request(method, path, query, body), time.monotonic()
         try:
             answer = self._send(request)
@@ -107,7 +118,7 @@ class Client:
         with total_deadline(self._seconds_left()), self._open(request) as response:
             content = response.raw.read(MAX_BODY + 1, decode_content=True)
         if len(content) > MAX_BODY:
-            raise LmsUnreadable(
+            raise LmsIntercepted(
                 "The answer is larger than 1 MiB.", kind="too_large", status=response.status_code
             )
         return Answer(response.status_code, response.headers, content)
@@ -130,24 +141,49 @@ class Client:
             "Accept-Encoding": "identity",
             "User-Agent": "MaalEdu",
         }
+        if request_id := tracing.current():
+            headers[tracing.HEADER] = request_id
         if self.authorization:
             headers["Authorization"] = self.authorization
-        return headers | ({"Content-Type": "application/json"} if body else {})
+        return headers | ({"Content-Type": self.content_type} if body else {})
 
     def _seconds_left(self) -> float:
         left = self.budget.total_seconds() - (time.monotonic() - self.started)
         if left <= 0:
-            raise TimeoutError("no time is left for another call")
+            raise LmsUnavailable("No time was left for another call.", kind="unsent")
         return min(left, self.timeout.total_seconds())
 
     def _note(
         self, request: Request, answered: str, *, status: int | None = None, began: float
     ) -> None:
-        duration = timedelta(seconds=time.monotonic() - began)
+        seconds = time.monotonic() - began
+        duration = timedelta(seconds=seconds)
+        self._count(request, answered, status=status, duration=duration)
+        answer = f"{status // 100}xx" if status else "none"
+        metrics.LMS_CALLS.labels(self.platform or "check", answer).observe(seconds)
         self.journal.append(
             Exchange(
-                redact(request.text, self.secrets), redact(answered, self.secrets), status, duration
+                redact(request.text, self.secrets),
+                redact(answered, self.secrets),
+                status,
+                duration,
             )
+        )
+
+    def _count(
+        self, request: Request, answered: str, *, status: int | None, duration: timedelta
+    ) -> None:
+        """Count the call; only what looks like JSON can be the LMS's own answer."""
+        if not self.platform:
+            return
+        is_own = not answered.strip() or answered.lstrip()[0] in '{["'
+        failed = status is None or status >= 500 or not is_own
+        call_counts.note(
+            self.platform,
+            call_counts.step_of(request.method, request.path),
+            milliseconds=duration // timedelta(milliseconds=1),
+            failed=failed,
+            refused=not failed and status is not None and status >= 400,
         )
 
 

@@ -5,10 +5,15 @@ after a lost answer or a refusal. Source: contracts/frappe, sections 4, 5, 7 and
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar
 from urllib.parse import quote
+
+from django.conf import settings
 
 from lms_sync.errors import (
     LmsBrokenLink,
@@ -22,14 +27,37 @@ from lms_sync.errors import (
     LmsUnavailable,
     LmsUnreadable,
 )
-from lms_sync.platforms.base import CourseFacts, EnrollRequest, Found, Progress
+from lms_sync.platforms import frappe_lists, frappe_payments
+from lms_sync.platforms.answers import plain, read_id
+from lms_sync.platforms.base import (
+    CourseFacts,
+    Enrolled,
+    EnrollRequest,
+    Found,
+    Listed,
+    Progress,
+    Revocation,
+    Revoked,
+)
+from lms_sync.platforms.certificates import with_certificate
 from lms_sync.platforms.client import Client
-from lms_sync.platforms.frappe_answers import NO_RIGHT, plain, read_id, value
+from lms_sync.platforms.frappe_answers import NO_RIGHT, value
+from lms_sync.platforms.frappe_certificates import find_certificate
+from lms_sync.platforms.frappe_courses import read_course, read_facts
+from lms_sync.platforms.frappe_many import enroll_many
+from lms_sync.platforms.frappe_rights import (
+    ENROLLMENTS,
+    check_changes,
+    check_enrolling,
+    check_rights,
+)
 from lms_sync.platforms.frappe_users import ensure_user
 
-ENROLLMENTS = "/api/resource/LMS%20Enrollment"
-COURSES = "/api/resource/LMS%20Course"
+# What a learner's work leaves in an enrollment, and which batch of the LMS's own made it.
+WORK = ("current_lesson", "certificate", "purchased_certificate", "payment")
+BATCHES = ("enrollment_from_batch", "batch_old")
 WHO_AM_I = "/api/method/frappe.auth.get_logged_user"
+VERSIONS = "/api/method/frappe.utils.change_log.get_versions"
 GUEST_KEY = (
     "The LMS takes us for a guest: the key was lost on the way, or FRAPPE_LMS_API_KEY is not"
     " key:secret."
@@ -39,17 +67,57 @@ GUEST_KEY = (
 @dataclass
 class FrappeRest:
     client: Client
+    most_at_once: ClassVar[int] = 50
 
-    def enroll(self, request: EnrollRequest) -> str:
-        ensure_user(self.client, request.email, full_name=request.full_name)
+    def enroll_many(self, requests: Sequence[EnrollRequest]) -> dict[str, Enrolled]:
+        return enroll_many(self.client, requests)
+
+    def enroll(self, request: EnrollRequest) -> Enrolled:
+        self._ensure_user(request)
         rows = self.find(request.email, request.course_id)
-        return rows[0].enrollment_id if rows else self._create(request)
+        if rows:
+            return Enrolled(rows[0].enrollment_id, made=request.sent_before)
+        return Enrolled(self._create(request), made=True)
+
+    def _ensure_user(self, request: EnrollRequest) -> None:
+        is_missing = request.needs_account
+        if ensure_user(
+            self.client, request.email, full_name=request.full_name, is_missing=is_missing
+        ):
+            request.notes.user_made()
+        elif is_missing:
+            request.notes.user_found()
 
     def _create(self, request: EnrollRequest) -> str:
+        try:
+            return self._send_create(request)
+        except LmsRefused as error:
+            request.notes.create_refused()
+            if type(error) is not LmsRefused or not self._lacks_payment(request.course_id):
+                raise
+        try:
+            frappe_payments.ensure_payment(self.client, request)
+        except LmsError as error:
+            raise _patient(error) from error
+        return self._send_create(request)
+
+    def _send_create(self, request: EnrollRequest) -> str:
+        request.notes.create_sent()
         try:
             return self._insert(request)
         except (LmsUnavailable, LmsRefused) as error:
             return self._enrolled_after_all(request, error)
+
+    def _lacks_payment(self, course_id: str) -> bool:
+        """Return whether a payment is all that a refused create may lack."""
+        if not self.asks_for_payments():
+            return False
+        document = read_course(self.client, course_id)
+        return bool(document.get("paid_course") and document.get("published"))
+
+    def asks_for_payments(self) -> bool:
+        """Return whether the LMS wants a payment of its own before it enrolls somebody."""
+        return frappe_payments.needs_payment(self.version())
 
     def _insert(self, request: EnrollRequest) -> str:
         body = json.dumps({"member": request.email, "course": request.course_id})
@@ -63,14 +131,18 @@ class FrappeRest:
         except LmsError:
             raise error from None
         if not rows:
-            raise _precise(error, request)
+            raise _patient(_precise(error, request))
         return rows[0].enrollment_id
+
+    def with_account(self, emails: Sequence[str]) -> set[str]:
+        return set(emails)  # whoever has none is given one by us
 
     def find(self, email: str, course_id: str) -> list[Found]:
         filters = [["member", "=", email], ["course", "=", course_id]]
         query = {
             "filters": json.dumps(filters),
-            "fields": json.dumps(["name", "member", "course", "progress", "creation"]),
+            # All of them: the one that names a batch has another name in other versions.
+            "fields": json.dumps(["*"]),
             "order_by": "creation asc",
             "limit_page_length": "0",
         }
@@ -80,10 +152,35 @@ class FrappeRest:
                 "The list of enrollments is not what was asked for.", kind="wrong_rows"
             )
         rows.sort(key=lambda row: (str(row.get("creation", "")), str(row.get("name"))))
-        return [Found(read_id(row.get("name")), read_percent(row.get("progress"))) for row in rows]
+        return [_found(row) for row in rows]
 
-    def revoke(self, email: str, course_id: str) -> int:
-        return sum(self._delete(row.enrollment_id) for row in self.find(email, course_id))
+    def list_of(self, emails: Sequence[str]) -> list[Listed]:
+        return frappe_lists.list_of(self.client, emails)
+
+    def made_since(self, since: date) -> list[Listed]:
+        return frappe_lists.made_by(self.client, self.owner(), since)
+
+    def course_of(self, enrollment_id: str, email: str) -> str:
+        return frappe_lists.course_of(self.client, enrollment_id, email)
+
+    def revoke(self, revocation: Revocation) -> Revoked:
+        rows = self.find(revocation.email, revocation.course_id)
+        ours = [row for row in rows if revocation.covers(row)]
+        ids = [row.enrollment_id for row in ours]
+        ids += frappe_lists.renamed(self.client, revocation, known={r.enrollment_id for r in rows})
+        removed = sum(map(self._delete, ids))
+        frappe_payments.withdraw(self.client, revocation.email, revocation.payments)
+        return Revoked(removed, tuple(row for row in rows if row not in ours))
+
+    def tidy(self, email: str, course_id: str) -> str:
+        rows = [row for row in self.find(email, course_id) if not row.is_elsewheres]
+        if not rows:
+            return ""
+        kept = next((row for row in rows if row.is_touched), rows[0])
+        for row in rows:
+            if row != kept and not row.is_touched:
+                self._delete(row.enrollment_id)
+        return kept.enrollment_id
 
     def _delete(self, enrollment_id: str) -> bool:
         try:
@@ -98,52 +195,85 @@ class FrappeRest:
         rows = self.find(email, course_id)
         if not rows:
             raise LmsNotEnrolled
-        return Progress(max(row.percent for row in rows))
+        percent = max(row.percent for row in rows)
+        return with_certificate(
+            percent, partial(find_certificate, self.client, email=email, course_id=course_id)
+        )
 
-    def ping(self) -> str:
-        user = value(self.client.call("GET", WHO_AM_I), "message")
-        if not isinstance(user, str) or user in ("", "Guest"):
-            raise LmsMisconfigured(GUEST_KEY)
-        self._check_rights()
+    def ping(self, *, deep: bool = False) -> str:
+        user = self.owner()
+        if deep:
+            check_rights(self.client, user)
+            check_changes(self.client, user)
+            self._check_insert(user)
+        else:
+            # Reads the database, which the question before is answered without.
+            value(self.client.call("GET", ENROLLMENTS, query={"limit_page_length": "1"}), "data")
         return plain(user)
 
-    def _check_rights(self) -> None:
-        rows = value(self.client.call("GET", ENROLLMENTS, query={"limit_page_length": "1"}), "data")
-        if not isinstance(rows, list):
-            raise LmsMisconfigured(NO_RIGHT)
+    def _check_insert(self, owner: str) -> None:
+        check_enrolling(self.client, owner)
+
+    def owner(self) -> str:
+        """Return the user whose key ours is; raises LmsMisconfigured where we are a guest."""
+        try:
+            user = value(self.client.call("GET", WHO_AM_I), "message")
+        except LmsMisconfigured as error:
+            # A key that is lost on the way makes us a guest, who is not even told so.
+            raise LmsMisconfigured(GUEST_KEY) if error.reason == NO_RIGHT else error from error
+        if not isinstance(user, str) or user in ("", "Guest"):
+            raise LmsMisconfigured(GUEST_KEY)
+        return user
+
+    def version(self) -> str:
+        """Return the version of the LMS app, "" where it is not shown."""
+        try:
+            apps = value(self.client.call("GET", VERSIONS), "message")
+        except (LmsMisconfigured, LmsRefused):
+            return ""
+        app = apps.get("lms") if isinstance(apps, dict) else None
+        return plain(app.get("version", "")) if isinstance(app, dict) else ""
 
     def course(self, course_id: str) -> CourseFacts:
-        try:
-            document = value(
-                self.client.call("GET", f"{COURSES}/{quote(course_id, safe='')}"), "data"
-            )
-        except LmsNotFound as error:
-            raise LmsCourseUnknown(
-                f"It knows no course {plain(course_id)}.", **error.details
-            ) from error
-        if not isinstance(document, dict):
-            raise LmsUnreadable("The answer is not a course.", kind="wrong_course")
-        teachers = tuple(
-            plain(row["instructor"])
-            for row in document.get("instructors") or []
-            if isinstance(row, dict) and "instructor" in row
-        )
-        return CourseFacts(
-            course_id,
-            plain(document.get("title", "")),
-            document.get("published") in (1, True),
-            teachers,
-        )
+        document = read_course(self.client, course_id)
+        obstacles = self._obstacles() if document.get("paid_course") else ()
+        return read_facts(self.client, document, obstacles=obstacles)
+
+    def _obstacles(self) -> tuple[str, ...]:
+        """Return why nobody could be enrolled in a course that has a price in the LMS."""
+        asks = self.asks_for_payments()
+        return frappe_payments.lacking_rights(self.client) if asks else ()
 
 
 def _is_about(row: Any, email: str, course_id: str) -> bool:
     """Return whether a row is the learner's: a server that ignores the filter returns others'."""
     if not isinstance(row, dict):
         return False
+    # The LMS compares names without case, and shows the true one.
     return (
         str(row.get("member", email)).lower() == email.lower()
-        and str(row.get("course", course_id)) == course_id
+        and str(row.get("course", course_id)).lower() == course_id.lower()
     )
+
+
+def _found(row: dict[str, Any]) -> Found:
+    percent = read_percent(row.get("progress"))
+    return Found(
+        read_id(row.get("name")),
+        percent,
+        is_touched=percent > 0 or any(row.get(field) for field in WORK),
+        is_elsewheres=any(row.get(field) for field in BATCHES),
+    )
+
+
+def _patient(error: LmsError) -> LmsError:
+    """Let a create whose answer was lost rest until its server cannot be at it any more.
+
+    A second create before that would leave two enrollments.
+    """
+    if error.may_have_taken_effect:
+        error.retry_after = settings.LMS_LOST_CREATE_WAIT
+    return error
 
 
 def _precise(error: LmsError, request: EnrollRequest) -> LmsError:

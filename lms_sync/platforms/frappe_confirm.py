@@ -1,44 +1,66 @@
 """The `confirm_payment` driver: a Frappe LMS with the customer's own payment confirmation method.
 
-HTTP 200 with `success: false` is a refusal. Only the fields the method knows are sent, because it
-answers 400 to others. Source: contracts/frappe, section 9.
+HTTP 200 with `success: false` is a refusal. What it says of a field that it does not know is no
+refusal of the enrollment: the fields about the grant are left out then. Source:
+contracts/frappe, section 9.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
+from django.conf import settings
+
+from lms_sync import refused_fields
 from lms_sync.errors import LmsError, LmsRefused, LmsUnreadable
-from lms_sync.platforms.base import EnrollRequest
+from lms_sync.platforms.answers import plain, read_id
+from lms_sync.platforms.base import Enrolled, EnrollRequest
 from lms_sync.platforms.frappe import FrappeRest
-from lms_sync.platforms.frappe_answers import lacks_method, meaning, plain, read_id, value
-from lms_sync.platforms.frappe_users import ensure_user
-from maaledu.money import CURRENCIES
+from lms_sync.platforms.frappe_answers import is_intercepted, lacks_method, meaning, value
+from lms_sync.platforms.frappe_users import is_disabled
+from lms_sync.platforms.major_units import with_amounts
 
 CONFIRM = "/api/method/lms.lms.payment_confirmation.confirm_payment"
 CHECK_USER = "/api/method/lms.lms.doctype.lms_enrollment.lms_enrollment.check_user_exists"
 COURSE_INFO = "/api/method/lms.lms.payment_confirmation.get_course_info"
 PROBE_ADDRESS = "probe@maaledu.invalid"
+GRANT_FIELDS = ("discount_percentage", "grant_id", "enrollment_type")
 
 
 @dataclass
 class FrappeConfirm(FrappeRest):
-    def enroll(self, request: EnrollRequest) -> str:
+    most_at_once: ClassVar[int] = 1  # the customer's method takes one
+
+    def enroll_many(self, requests: Sequence[EnrollRequest]) -> dict[str, Enrolled]:
+        return {}  # rows that are inserted past the method would not be as it makes them
+
+    def _ensure_user(self, request: EnrollRequest) -> None:
         if not self._knows(request.email):
-            ensure_user(self.client, request.email, full_name=request.full_name)
-        rows = self.find(request.email, request.course_id)
-        return rows[0].enrollment_id if rows else self._create(request)
+            super()._ensure_user(request)
 
     def _insert(self, request: EnrollRequest) -> str:
-        result = self._result("POST", CONFIRM, body=confirmation(request))
+        platform = self.client.platform
+        with_grant = settings.FRAPPE_GRANT_FIELDS and not refused_fields.are_known(platform)
+        try:
+            return self._confirm(confirmation(request, with_grant=with_grant))
+        except LmsRefused as error:
+            if not (with_grant and refused_fields.is_about_a_field(error)):
+                raise
+            refused_fields.remember(platform)
+        return self._confirm(confirmation(request, with_grant=False))
+
+    def _confirm(self, body: str) -> str:
+        result = self._result("POST", CONFIRM, body=body)
         if not result.get("success"):
             raise refusal(result)
         return read_id(result.get("enrollment_id"))
 
     def _knows(self, email: str) -> bool:
+        """Return whether there is a user who can sign in."""
         result = self._result("POST", CHECK_USER, body=json.dumps({"user_email": email}))
-        return result.get("success") is True and result.get("exists") is True
+        is_there = result.get("success") is True and result.get("exists") is True
+        return is_there and not is_disabled(result)
 
     def _result(self, method: str, path: str, *, body: str = "") -> dict[str, Any]:
         """Return the method's own object, in `message` or, behind some proxies, bare."""
@@ -54,8 +76,14 @@ class FrappeConfirm(FrappeRest):
             )
         return result
 
-    def ping(self) -> str:
-        user = super().ping()
+    def asks_for_payments(self) -> bool:
+        return False  # the customer's method enrolls by its own rules
+
+    def _check_insert(self, owner: str) -> None:
+        """Ask for none: the customer's method is what enrolls, and how it refuses is its own."""
+
+    def ping(self, *, deep: bool = False) -> str:
+        user = super().ping(deep=deep)
         self._knows(PROBE_ADDRESS)
         self._check_method()
         return user
@@ -66,32 +94,31 @@ class FrappeConfirm(FrappeRest):
         Another method of its module is called, which changes nothing: 417 says that there is none.
         """
         answer = self.client.call("GET", COURSE_INFO, query={"course_id": ""})
-        if lacks_method(answer):
-            raise meaning(answer, answer.json())
+        if lacks_method(answer) or is_intercepted(answer):
+            raise meaning(answer)
 
 
-def confirmation(request: EnrollRequest) -> str:
-    """Return the body as JSON text, with the amount in major units as an exact decimal."""
+def confirmation(request: EnrollRequest, *, with_grant: bool = True) -> str:
+    """Return the body as JSON text, with the amounts in major units as exact decimals.
+
+    `with_grant`: with what requirement R061 says of the price and the grant, as far as it is known.
+    """
     known: dict[str, Any] = {
         "user_email": request.email,
         "course_id": request.course_id,
         "paid_status": True,
     }
-    optional = {
+    optional: dict[str, Any] = {
         "payment_id": request.payment_id,
         "currency": request.currency.lower(),
         "referral_code": request.referral_code,
     }
-    body = json.dumps(known | {name: text for name, text in optional.items() if text})
-    if request.amount is None:
-        return body
-    return f'{body[:-1]}, "amount": {major_units(request.amount, request.currency)}}}'
-
-
-def major_units(amount: int, currency: str) -> str:
-    """Return minor units as an exact decimal number: 24950 usd is 249.50, 5000 jpy is 5000."""
-    exponent = CURRENCIES[currency.lower()].exponent if currency else 2
-    return str(Decimal(amount).scaleb(-exponent))
+    amounts = {"amount": request.amount}
+    if with_grant:
+        optional |= {name: request.extra.get(name) for name in GRANT_FIELDS}
+        amounts["original_amount"] = request.extra.get("original_amount")
+    body = known | {name: text for name, text in optional.items() if text not in ("", None)}
+    return with_amounts(body, amounts, request.currency)
 
 
 def refusal(result: dict[str, Any]) -> LmsError:

@@ -9,61 +9,98 @@ import json
 import unicodedata
 from datetime import timedelta
 from hashlib import sha256
+from typing import Any
 from urllib.parse import quote
 
-from lms_sync import locks
+from django.conf import settings
+
+from lms_sync import accounts
 from lms_sync.errors import (
     LmsContended,
     LmsDuplicate,
     LmsError,
+    LmsNoNewUsers,
     LmsNotFound,
     LmsUnavailable,
     LmsUnreadable,
+    LmsUserDisabled,
 )
 from lms_sync.platforms.client import Client
 from lms_sync.platforms.frappe_answers import value
 
 COLLECTION = "/api/resource/User"
-CREATION_LOCK = "frappe:create-user"
 MAX_NAME = 140
-LONGEST_WAIT_FOR_LOCK = timedelta(seconds=5)
 LEASE_MARGIN = timedelta(seconds=15)
 FALLBACK_NAME = "Learner"
 
 
-def ensure_user(client: Client, email: str, *, full_name: str) -> None:
-    """Ensure that the LMS has a user with this e-mail.
+def ensure_user(client: Client, email: str, *, full_name: str, is_missing: bool = False) -> bool:
+    """Ensure that the LMS has a user with this e-mail, and return whether this call made one.
 
-    Raises LmsBusy when other workers hold the lock for too long.
+    One that is there keeps its name, and is enabled where the setting allows. Where the user
+    `is_missing` as far as is known, it is made without a look. Raises LmsAccountWaits where it is
+    not this worker's turn to make one, and LmsUserDisabled.
     """
-    if user_exists(client, email):
-        return
-    with locks.held(CREATION_LOCK, lease=client.budget + LEASE_MARGIN, wait=LONGEST_WAIT_FOR_LOCK):
-        _create(client, email, full_name)
-
-
-def user_exists(client: Client, email: str) -> bool:
-    try:
-        user = value(client.call("GET", f"{COLLECTION}/{quote(email, safe='@')}"), "data")
-    except LmsNotFound:
+    if not is_missing and _is_there(client, email):
         return False
+    with accounts.turn(client.platform, lease=client.budget + LEASE_MARGIN):
+        return _create(client, email, full_name)
+
+
+def _is_there(client: Client, email: str) -> bool:
+    user = find_user(client, email)
+    if user is not None and is_disabled(user):
+        _enable(client, email)
+    return user is not None
+
+
+def find_user(client: Client, email: str) -> dict[str, Any] | None:
+    try:
+        user = value(client.call("GET", _path(email)), "data")
+    except LmsNotFound:
+        return None
     if not isinstance(user, dict) or str(user.get("name", "")).lower() != email.lower():
         raise LmsUnreadable("The answer is about another user.", kind="wrong_user")
-    return True
+    return user
 
 
-def _create(client: Client, email: str, full_name: str) -> None:
+def is_disabled(user: dict[str, Any]) -> bool:
+    """Whether a user cannot sign in, as the LMS or the customer's method describes it."""
+    return user.get("enabled") in (0, "0", False)
+
+
+def _enable(client: Client, email: str) -> None:
+    # A disabled user is enrolled without a word, cannot sign in, and gets no new password.
+    if not settings.FRAPPE_ENABLE_USERS:
+        raise LmsUserDisabled("Enable it in the LMS under User, or set FRAPPE_ENABLE_USERS.")
+    value(client.call("PUT", _path(email), body=json.dumps({"enabled": 1})), "data")
+
+
+def _path(email: str) -> str:
+    return f"{COLLECTION}/{quote(email, safe='@')}"
+
+
+def _create(client: Client, email: str, full_name: str) -> bool:
+    """Create the user, and return whether it is ours, as it is after an answer that was lost.
+
+    The limit on new users is asked about before whether there is one.
+    """
     try:
         value(client.call("POST", COLLECTION, body=json.dumps(new_user(email, full_name))), "data")
-    except (LmsDuplicate, LmsUnavailable) as error:
+    except (LmsDuplicate, LmsNoNewUsers, LmsUnavailable) as error:
         _accept_if_created(client, email, error)
+        return isinstance(error, LmsUnavailable)
+    return True
 
 
 def _accept_if_created(client: Client, email: str, error: LmsError) -> None:
     """Raise the error unless the user exists, as it may after a lost answer or a collision."""
-    if user_exists(client, email):
+    if _is_there(client, email):
         return
-    raise LmsContended(error.reason, **error.details) if isinstance(error, LmsDuplicate) else error
+    if isinstance(error, LmsDuplicate):
+        raise LmsContended(error.reason, **error.details)
+    error.about_accounts = True
+    raise error
 
 
 def new_user(email: str, full_name: str) -> dict[str, str | int]:
@@ -72,7 +109,7 @@ def new_user(email: str, full_name: str) -> dict[str, str | int]:
         "email": email,
         "first_name": first,
         "username": username(email),
-        "send_welcome_email": 0,
+        "send_welcome_email": int(settings.FRAPPE_WELCOME_MAIL),
     }
     return document | ({"last_name": last} if last else {})
 
@@ -87,7 +124,9 @@ def names(email: str, full_name: str) -> tuple[str, str]:
     first, _, last = " ".join(clean.split()).partition(" ")
     candidates = (first, f"{first} {last}", email.partition("@")[0], FALLBACK_NAME)
     usable = next(name for name in candidates if any(letter.isalnum() for letter in name))
-    return usable[:MAX_NAME], last[:MAX_NAME] if usable == first else ""
+    # The LMS puts both, and a blank between them, into one field of that length.
+    room = max(0, MAX_NAME - len(usable) - 1)
+    return usable[:MAX_NAME], last[:room].rstrip() if usable == first else ""
 
 
 def username(email: str) -> str:

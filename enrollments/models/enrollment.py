@@ -1,5 +1,5 @@
-import logging
 import secrets
+from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.core.validators import validate_email
@@ -9,10 +9,14 @@ from django.urls import reverse
 from django.utils import timezone
 
 from courses.models import Course
+from enrollments.models.learning import Learning
+from lms_sync import links
+from lms_sync.models import MADE, ORIGINS
 from maaledu.db import new_id
 from maaledu.money import CURRENCY_CHOICES, Money
+from maaledu.traced import Traced
 
-logger = logging.getLogger(__name__)
+USUALLY_WITHIN = timedelta(minutes=10)  # access follows the payment within seconds
 
 
 def new_token() -> str:
@@ -34,13 +38,46 @@ class EnrollmentQuerySet(models.QuerySet):
     def paid(self) -> "EnrollmentQuerySet":
         return self.filter(status=Enrollment.PAID)
 
+    def without_access(self, now: datetime) -> "EnrollmentQuerySet":
+        """Keep those that are paid and should have access by now, but have not.
+
+        It is not for us to act while they wait for their learner's account.
+        """
+        waiting = [Enrollment.LMS_PENDING, Enrollment.LMS_RETRYING]
+        late = Q(lms_status__in=waiting, paid_at__lte=now - USUALLY_WITHIN)
+        gone = Q(lms_status__in=[Enrollment.LMS_FAILED, Enrollment.LMS_LOST])
+        return self.paid().filter(late | gone)
+
+    def progress_due(self, platform: str, now: datetime) -> "EnrollmentQuerySet":
+        """Keep those with access there whose progress is to be asked for, longest due first."""
+        with_access = self.paid().filter(lms_status=Enrollment.LMS_SUCCESS, lms_platform=platform)
+        return with_access.filter(progress_due_at__lte=now).order_by("progress_due_at")
+
+    def made_for(self, platform: str, course_id: str, email: str) -> frozenset[str]:
+        """Return the ids of the enrollments that we made in the LMS for a learner and course."""
+        # A database of an LMS compares names without case, so its name may have been typed twice.
+        rows = self.filter(
+            email=email, lms_platform=platform, lms_course_id__iexact=course_id, lms_origin=MADE
+        )
+        return frozenset(rows.values_list("lms_enrollment_id", flat=True))
+
+    def in_place_of(self, enrollment: "Enrollment") -> "EnrollmentQuerySet":
+        """Return the others of the same buyer in the course, or of the same grant.
+
+        Of these and this one, at most one is live (the unique constraints).
+        """
+        same = Q(course_id=enrollment.course_id, email=enrollment.email)
+        if enrollment.grant_id:
+            same |= Q(grant_id=enrollment.grant_id)
+        return self.filter(same).exclude(pk=enrollment.pk)
+
     def totals_spent(self) -> list[Money]:
         """Return what these enrollments cost, a total for each currency (R022: never stored)."""
         sums = self.paid().order_by().values("currency").annotate(total=Sum("amount"))
         return [Money(row["total"], row["currency"]) for row in sums if row["total"]]
 
 
-class Enrollment(models.Model):
+class Enrollment(Traced, Learning):
     """A course bought for one e-mail address, from the click on "Enroll" on. Never deleted.
 
     What was promised is copied in at checkout (title, prices, LMS course): a purchase is a
@@ -78,30 +115,54 @@ class Enrollment(models.Model):
         "retrying",
         "revoked",
     )
+    LMS_AWAITING = "awaiting_account"
+    LMS_LOST = "lost"
     LMS_STATUS_TRANSITIONS = {
-        LMS_PENDING: [LMS_FAILED],
+        LMS_PENDING: [LMS_FAILED, LMS_LOST],
         LMS_RETRYING: [LMS_PENDING, LMS_RETRYING],
-        LMS_FAILED: [LMS_PENDING, LMS_RETRYING],
-        LMS_SUCCESS: [LMS_PENDING, LMS_RETRYING, LMS_FAILED],
-        LMS_REVOKED: [LMS_PENDING, LMS_RETRYING, LMS_FAILED, LMS_SUCCESS],
+        # The platform answers well, and it is the learner's turn: a look that fails changes that
+        # no more, so nothing leads from here to retrying.
+        LMS_AWAITING: [LMS_PENDING, LMS_RETRYING],
+        LMS_FAILED: [LMS_PENDING, LMS_RETRYING, LMS_AWAITING],
+        LMS_SUCCESS: [LMS_PENDING, LMS_RETRYING, LMS_FAILED, LMS_AWAITING, LMS_LOST],
+        # The comparison with the LMS does not find there any more what was given.
+        LMS_LOST: [LMS_SUCCESS],
+        LMS_REVOKED: [LMS_PENDING, LMS_RETRYING, LMS_FAILED, LMS_SUCCESS, LMS_AWAITING, LMS_LOST],
     }
     LMS_STATUS_EXCEPTIONS = {
         # Access is asked for anew, whatever became of it before the enrollment ended.
         "reinstate": {
-            LMS_PENDING: [LMS_PENDING, LMS_RETRYING, LMS_FAILED, LMS_SUCCESS, LMS_REVOKED]
+            LMS_PENDING: [
+                LMS_PENDING,
+                LMS_RETRYING,
+                LMS_AWAITING,
+                LMS_FAILED,
+                LMS_SUCCESS,
+                LMS_LOST,
+                LMS_REVOKED,
+            ]
         },
     }
+    # Of a paid one: access that is neither there nor lost in the LMS.
+    LMS_UNGIVEN = [LMS_PENDING, LMS_RETRYING, LMS_AWAITING, LMS_FAILED, LMS_REVOKED]
+    LMS_CHOICES = [
+        *choices_of(LMS_PENDING, LMS_RETRYING),
+        (LMS_AWAITING, "waiting for the learner's account"),
+        *choices_of(LMS_FAILED, LMS_SUCCESS),
+        (LMS_LOST, "lost in the LMS"),
+        *choices_of(LMS_REVOKED),
+    ]
     KIND_PAID, KIND_FREE, KIND_GRANT, KIND_PARTIAL_GRANT = "paid", "free", "grant", "partial_grant"
-    UNPAID_KINDS = [KIND_FREE, KIND_GRANT]
+    KIND_INVITED = "invited"  # one of a batch, for which somebody else answers
+    KINDS = [KIND_PAID, KIND_FREE, KIND_GRANT, KIND_PARTIAL_GRANT, KIND_INVITED]
+    UNPAID_KINDS = [KIND_FREE, KIND_GRANT, KIND_INVITED]
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     token = models.CharField(max_length=40, unique=True, default=new_token, editable=False)
     course = models.ForeignKey(Course, on_delete=models.PROTECT, related_name="enrollments")
     email = models.EmailField(max_length=140, validators=[validate_email])
     name = models.CharField(max_length=140, blank=True)
-    kind = models.CharField(
-        max_length=20, choices=choices_of(KIND_PAID, KIND_FREE, KIND_GRANT, KIND_PARTIAL_GRANT)
-    )
+    kind = models.CharField(max_length=20, choices=choices_of(*KINDS))
     course_title = models.CharField(max_length=200)
     course_slug = models.CharField(max_length=140)
     lms_platform = models.CharField(max_length=20)
@@ -111,6 +172,9 @@ class Enrollment(models.Model):
     currency = models.CharField(max_length=3, choices=CURRENCY_CHOICES)
     grant_id = models.UUIDField(
         null=True, blank=True, help_text="The grant whose coupon this uses."
+    )
+    batch_id = models.UUIDField(
+        null=True, blank=True, db_index=True, help_text="The batch that this is one of."
     )
     discount_percent = models.PositiveSmallIntegerField(default=0)
     affiliate_id = models.UUIDField(
@@ -137,19 +201,31 @@ class Enrollment(models.Model):
         db_index=True,
         help_text="What paid for it: Stripe's payment intent, or FREE.",
     )
-    lms_status = models.CharField(
-        max_length=20, choices=choices_of(*LMS_STATUS_TRANSITIONS), default=LMS_PENDING
-    )
+    lms_status = models.CharField(max_length=20, choices=LMS_CHOICES, default=LMS_PENDING)
     access_generation = models.PositiveIntegerField(
         default=0, help_text="How often access was revoked or given again."
     )
-    lms_enrollment_id = models.CharField(max_length=140, blank=True)
+    lms_origin = models.CharField(
+        max_length=5,
+        choices=ORIGINS,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Whether we made the enrollment there, or found it: only ours is taken away.",
+    )
+    lms_user_made = models.BooleanField(
+        default=False, db_default=False, help_text="We made the learner's user there."
+    )
+    lms_enrollment_id = models.CharField(max_length=255, blank=True)
     lms_synced_at = models.DateTimeField(null=True, blank=True)
-    progress_percent = models.PositiveSmallIntegerField(default=0)
-    progress_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
     paid_at = models.DateTimeField(null=True, blank=True)
+    rebuilt_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="When it was made again from what Stripe knows, after a backup was restored.",
+    )
 
     objects = EnrollmentQuerySet.as_manager()
 
@@ -171,9 +247,18 @@ class Enrollment(models.Model):
             models.Index(fields=["course", "email", "status"]),
             models.Index(fields=["email", "-created_at"]),
             models.Index(fields=["status", "created_at"]),
-            models.Index(fields=["lms_status", "status"]),
+            models.Index(fields=["lms_status", "status", "-created_at"]),
             models.Index(fields=["affiliate_id", "-created_at"]),
+            # Of those with access alone: the worker looks every few seconds.
+            models.Index(
+                fields=["lms_platform", "progress_due_at"],
+                condition=Q(status="paid", lms_status="success"),
+                name="enrollment_progress_due",
+            ),
             models.Index(fields=["-created_at"]),
+            models.Index(fields=["updated_at"]),
+            models.Index(fields=["rebuilt_at"]),
+            models.Index(fields=["lms_enrollment_id"]),
         ]
         permissions = (("repair_enrollment", "Can repair the sync of enrollments"),)
 
@@ -189,44 +274,15 @@ class Enrollment(models.Model):
 
     @property
     def course_link(self) -> str:
-        """The address of the course in the LMS, or of the LMS if the setting cannot be filled in.
+        return links.course_link(self.lms_platform, self.lms_course_id)
 
-        Raises nothing: a wrong setting must not break the status page and the confirmation.
-        """
-        base = settings.FRAPPE_LMS_BASE_URL
-        try:
-            return settings.LMS_COURSE_URL.format(base_url=base, course_id=self.lms_course_id)
-        except (LookupError, ValueError, AttributeError, TypeError):
-            logger.exception(
-                "LMS_COURSE_URL cannot be filled in", extra={"template": settings.LMS_COURSE_URL}
-            )
-            return base
+    @property
+    def register_link(self) -> str:
+        return links.register_link(self.lms_platform)
 
     @property
     def has_access(self) -> bool:
         return self.status == self.PAID and self.lms_status == self.LMS_SUCCESS
-
-
-class EnrollmentEvent(models.Model):
-    """One row for each change of an enrollment's status: from, to, by whom. Insert only."""
-
-    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    enrollment = models.ForeignKey(Enrollment, on_delete=models.PROTECT, related_name="events")
-    from_status = models.CharField(max_length=20)
-    to_status = models.CharField(max_length=20)
-    actor = models.CharField(
-        max_length=140,
-        help_text="A Stripe event, the success page, the sweep, or a member of staff.",
-    )
-    note = models.CharField(max_length=300, blank=True)
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
-
-    class Meta:
-        indexes = [models.Index(fields=["-created_at"])]
-        ordering = ["created_at"]
-
-    def __str__(self) -> str:
-        return f"{self.from_status} → {self.to_status} by {self.actor}"
 
 
 # What is counted as sold: a refund later takes nothing from the figures of what was bought.

@@ -1,0 +1,145 @@
+"""Whether the key may do what the jobs do, and whether their calls arrive; nothing is changed.
+
+A list of enrollments proves nothing: a student gets an empty one. Nor does a right that is granted:
+a firewall may stop the very call that uses it. Source: contracts/frappe, sections 4, 7 and 13.
+"""
+
+import json
+from typing import Any
+from urllib.parse import quote
+
+from django.conf import settings
+
+from lms_sync.errors import (
+    LmsError,
+    LmsMisconfigured,
+    LmsNotFound,
+    LmsRefused,
+    LmsThrottled,
+    LmsUnreadable,
+)
+from lms_sync.platforms.client import Client
+from lms_sync.platforms.frappe_answers import value
+from lms_sync.platforms.frappe_users import new_user
+
+USERS, ENROLLMENTS = "/api/resource/User", "/api/resource/LMS%20Enrollment"
+HAS_PERMISSION = "/api/method/frappe.client.has_permission"
+STANDARD_USERS = ("Administrator", "Guest")
+NOBODYS, NOWHERE = "maaledu-probe-no-such-row", "maaledu probe: no such course"
+NO_ADDRESS = "maaledu-probe"
+LIMIT_ON_NEW_USERS = 417  # which passes, and concerns those jobs alone that need one
+NO_LMS = (
+    "Frappe answers, and has no LMS at this address: install its app lms at this site, or set"
+    " FRAPPE_LMS_BASE_URL to the site that has it."
+)
+NEEDS_ROLES = "It needs the roles System Manager and Moderator."
+
+
+def check_rights(client: Client, owner: str) -> None:
+    """Raise LmsMisconfigured, with what is missing, unless the key may do all that jobs need."""
+    # The right is asked of another user: one's own document and the standard ones are special.
+    others = [["name", "not in", [owner, *STANDARD_USERS]]]
+    user = _first(client, USERS, {"filters": json.dumps(others)}, missing="read users")
+    enrollment = _first(client, ENROLLMENTS, {}, missing="read enrollments")
+    asked = [
+        ("User", user, "create", "create users"),
+        ("LMS Enrollment", enrollment, "create", "enroll learners"),
+        ("LMS Enrollment", enrollment, "delete", "remove enrollments"),
+    ]
+    if settings.FRAPPE_ENABLE_USERS:
+        asked.append(("User", user, "write", "switch users on"))
+    for doctype, name, right, words in asked:
+        if is_denied(client, doctype, name, right):
+            raise LmsMisconfigured(f"{owner} may not {words} in the LMS. {NEEDS_ROLES}")
+
+
+def _first(client: Client, path: str, query: dict[str, str], *, missing: str) -> str:
+    """Return the name of one document of a kind, "" where there is none."""
+    try:
+        rows = value(client.call("GET", path, query={**query, "limit_page_length": "1"}), "data")
+    except LmsNotFound as error:
+        raise LmsMisconfigured(NO_LMS, **error.details) from error
+    except LmsMisconfigured as error:
+        if error.lms_status != 403:
+            raise
+        raise LmsMisconfigured(
+            f"The key may not {missing} in the LMS. {NEEDS_ROLES}", **error.details
+        ) from error
+    first = rows[0] if isinstance(rows, list) and rows else None
+    return str(first.get("name") or "") if isinstance(first, dict) else ""
+
+
+def is_denied(client: Client, doctype: str, name: str, right: str) -> bool:
+    """Return whether the LMS says no. Without a `name` the right on all documents is asked for."""
+    query = {"doctype": doctype, "docname": name, "perm_type": right}
+    try:
+        said = value(client.call("GET", HAS_PERMISSION, query=query), "message")
+    except LmsMisconfigured:
+        raise
+    except LmsRefused:
+        return False  # the document has gone meanwhile
+    except LmsError:
+        # An old Frappe may not take the question about all documents, which proves nothing.
+        if name:
+            raise
+        return False
+    return isinstance(said, dict) and not said.get("has_permission", True)
+
+
+def check_changes(client: Client, owner: str) -> None:
+    """Raise LmsError where the LMS can be read and takes no change, or none arrives.
+
+    What is written is the key's own user as it is, a user is asked for who has no address, and a
+    row is deleted that is not there.
+    """
+    path = f"{USERS}/{quote(owner, safe='@')}"
+    try:
+        document = value(client.call("GET", path), "data")
+        value(client.call("PUT", path, body=json.dumps(_as_it_is(document))), "data")
+    except (LmsMisconfigured, LmsRefused):
+        pass  # this key may not write it, so it cannot be tried
+    _check_new_users(client)
+    try:
+        value(client.call("DELETE", f"{ENROLLMENTS}/{NOBODYS}"), "data")
+    except LmsRefused:
+        return
+
+
+def _check_new_users(client: Client) -> None:
+    """Raise LmsError unless the question for a new user arrives; every version refuses this one."""
+    try:
+        value(client.call("POST", USERS, body=json.dumps(new_user(NO_ADDRESS, "Probe"))), "data")
+    except (LmsMisconfigured, LmsRefused):
+        # A right that is missing was asked for before, and concerns those jobs alone.
+        return
+    except LmsThrottled as error:
+        if error.lms_status != LIMIT_ON_NEW_USERS:
+            raise
+        return
+    raise LmsUnreadable("It made a user without an address.", kind="wrong_user")
+
+
+def check_enrolling(client: Client, owner: str) -> None:
+    """Raise LmsError unless an enrollment would be taken now.
+
+    One is asked for in a course that does not exist, which every version refuses before all else.
+    """
+    body = json.dumps({"member": owner, "course": NOWHERE})
+    try:
+        value(client.call("POST", ENROLLMENTS, body=body), "data")
+    except LmsRefused:
+        return
+    raise LmsUnreadable("It enrolled somebody in a course that does not exist.", kind="wrong_row")
+
+
+def _as_it_is(document: Any) -> dict[str, Any]:
+    is_enabled = document.get("enabled", 1) if isinstance(document, dict) else 1
+    return {"enabled": is_enabled}
+
+
+def own_roles(client: Client, owner: str) -> list[str]:
+    """Return the roles in the key's own user, which only a System Manager is shown."""
+    document = value(client.call("GET", f"{USERS}/{quote(owner, safe='@')}"), "data")
+    rows = document.get("roles") if isinstance(document, dict) else None
+    found = rows if isinstance(rows, list) else []
+    return sorted(str(row.get("role")) for row in found if isinstance(row, dict))

@@ -4,8 +4,9 @@ from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
 from django.core.exceptions import ValidationError
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 
+from accounts import known_browsers
 from accounts.emails import normalize_email
 from accounts.models import User
 from maaledu.addresses import client_address, is_own_path
@@ -49,11 +50,18 @@ class AccountAdapter(DefaultAccountAdapter):
         )
 
     def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
-        """Count the attempt against the account, known or not, from whatever network address.
+        """Count the attempt against the account, known or not, from whatever network address; in a
+        browser that has signed in to it before, against that browser.
 
         Raises RateLimited.
         """
-        enforce_limit(request, "login_account", credentials["email"])
+        key = known_browsers.limit_key(request, credentials["email"])
+        enforce_limit(request, "login_account", key)
+
+    def post_login(self, request: HttpRequest, user: Any, **kwargs: Any) -> HttpResponse:
+        response = super().post_login(request, user, **kwargs)
+        known_browsers.remember(request, response, user.email)
+        return response
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         super().send_mail(template_prefix, email, {**context, "site": site_facts()})

@@ -3,14 +3,20 @@
 Source: decisions, e-mail normal form.
 """
 
+import re
+
 import idna
 from django.core.exceptions import ValidationError
 from django.core.validators import EmailValidator
 
 INVALID = "Enter a valid e-mail address."
+OTHER_AT_SIGN = "Enter the address with an ordinary @: yours has another character in its place."
 MAX_EMAIL_LENGTH = 140  # what Frappe accepts for a user's name
 # A quoted local part is legal, and nobody's: payment services and mail providers refuse it.
 REFUSED_CHARACTERS = frozenset('"<>()[]\\,;: ')
+# Blanks, and what cannot be seen and comes along when an address is copied from a page.
+AROUND = re.compile(r"\A[\s\u200b-\u200f\u2060\ufeff]+|[\s\u200b-\u200f\u2060\ufeff]+\Z")
+WIDE_AT_SIGNS = frozenset("\uff20\ufe6b")  # of East Asian keyboards
 LONGEST_LOCAL_PART = 64  # characters, RFC 5321
 # Without Django's exception for "localhost": an address without a dot is nobody's in the world.
 validate_address = EmailValidator(INVALID, allowlist=[])
@@ -20,9 +26,11 @@ def normalize_email(value: str) -> str:
     """Return the one spelling under which an address is stored and compared.
 
     Raises ValidationError for anything that is not a single deliverable-looking address, line
-    breaks and control characters included.
+    breaks and control characters included; it says so where only the @ is another character.
     """
-    address = value.strip()
+    address = AROUND.sub("", value)
+    if "@" not in address and WIDE_AT_SIGNS & set(address):
+        raise ValidationError(OTHER_AT_SIGN, code="other_at_sign")
     if not address.isprintable() or len(address) > MAX_EMAIL_LENGTH or address.count("@") != 1:
         raise ValidationError(INVALID, code="invalid")
     local, domain = address.lower().split("@")

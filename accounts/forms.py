@@ -1,10 +1,13 @@
 """The fields that say who somebody is, and allauth's forms with our message for a bad address."""
 
-from typing import Any
+from typing import Any, cast
 
 from allauth.account import forms as allauth_forms
 from django import forms
+from django.contrib.auth.hashers import make_password
+from django.core.validators import validate_email
 from django.forms import EmailField
+from django.http import HttpRequest
 
 from accounts.emails import INVALID, normalize_email
 
@@ -15,6 +18,9 @@ class OurEmailMessage:
         for field in self.fields.values():  # type: ignore[attr-defined]
             if isinstance(field, EmailField):
                 field.error_messages["invalid"] = INVALID
+                # Django's own validator would see what only `normalize_email` strips.
+                own: list[Any] = [each for each in field.validators if each != validate_email]
+                field.validators = [*own, cast("Any", normalize_email)]
 
 
 class LoginForm(OurEmailMessage, allauth_forms.LoginForm):
@@ -22,7 +28,11 @@ class LoginForm(OurEmailMessage, allauth_forms.LoginForm):
 
 
 class SignupForm(OurEmailMessage, allauth_forms.SignupForm):
-    pass
+    def try_save(self, request: HttpRequest) -> Any:
+        """Take as long for an address that has an account: otherwise the time tells who has one."""
+        if self.account_already_exists:
+            make_password(self.cleaned_data["password1"])
+        return super().try_save(request)
 
 
 class AddEmailForm(OurEmailMessage, allauth_forms.AddEmailForm):

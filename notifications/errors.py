@@ -1,3 +1,7 @@
+"""Why a message was not handed over, by whose fault it is: `answers` says which is raised when."""
+
+from datetime import timedelta
+
 from maaledu.errors import AppError
 
 
@@ -7,14 +11,30 @@ class BrokenTemplate(AppError):
 
 
 class MailUnavailable(AppError):
-    """The mail server did not answer, or refuses everything for now.
-
-    That says nothing about this message, so it uses up no attempt.
-    """
+    """The mail server did not answer, or takes nothing for now: passing, and about no message."""
 
     code = "MAIL_UNAVAILABLE"
     message = "The mail server is unavailable."
     retryable = True
+    consumes_attempt = False
+
+
+class MailNotAllowed(AppError):
+    """The mail server refuses what we do: login, sender, quota, reputation. About no message."""
+
+    code = "MAIL_NOT_ALLOWED"
+    message = "The mail server does not take mail from us."
+    retryable = True
+    consumes_attempt = False
+
+
+class MailPaused(AppError):
+    """Nothing was sent: the queue waits until the mail server takes mail again."""
+
+    code = "MAIL_PAUSED"
+    message = "E-mails wait until the mail server takes them again."
+    retryable = True
+    retry_after = timedelta(seconds=5)
     consumes_attempt = False
 
 
@@ -25,9 +45,10 @@ class MailDeferred(AppError):
 
 
 class MailUncertain(AppError):
-    """The connection was lost while the message was handed over.
+    """The server had the message, and did not say whether it has taken it.
 
-    The message may have arrived, so each try uses up an attempt.
+    It may have arrived, so each try uses up an attempt. The others wait meanwhile, so that a server
+    that does so with everybody gets no more of them than it is tried with.
     """
 
     code = "MAIL_UNCERTAIN"
@@ -38,3 +59,27 @@ class MailUncertain(AppError):
 class MailRefused(AppError):
     code = "MAIL_REFUSED"
     message = "The mail server refused this message for good."
+
+
+class MailHeld(AppError):
+    """Nothing was sent: an earlier message to this address came back."""
+
+    code = "MAIL_HELD"
+    message = "Earlier messages to this address came back. Nothing was sent."
+
+
+class ChannelUnavailable(AppError):
+    code = "ALERT_CHANNEL_UNAVAILABLE"
+    message = "The channel for alerts did not answer."
+    retryable = True
+
+
+class ChannelRefused(AppError):
+    code = "ALERT_CHANNEL_REFUSED"
+    message = "The channel for alerts refused the alert."
+
+
+class WebhookNotSigned(AppError):
+    code = "MAIL_WEBHOOK_NOT_SIGNED"
+    message = "This address takes signed events of the mail service only."
+    http_status = 401

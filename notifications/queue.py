@@ -1,13 +1,15 @@
-"""The e-mail queue, as the work machine runs it."""
+"""The queues of e-mails and of alerts by other ways, as the work machine runs them."""
 
 from datetime import timedelta
 
 from django.conf import settings
+from django.utils import timezone
 
 from maaledu.errors import AppError
-from maaledu.work.queue import Queue, jittered
-from notifications import alerts, outgoing
-from notifications.models import Email
+from maaledu.work.queue import Queue, doubling_backoff, jittered
+from notifications import alerts, channels, outgoing, sending
+from notifications.errors import MailHeld
+from notifications.models import AlertNotice, Email
 
 BACKOFF_MINUTES = (1, 2, 4, 8, 16, 32, 60)
 
@@ -25,6 +27,9 @@ def on_dead(email: Email, error: AppError) -> None:
     # and so on without end.
     if email.kind == outgoing.STAFF_ALERT:
         return
+    # The address was alerted of when it was marked.
+    if isinstance(error, MailHeld):
+        return
     alerts.alert_staff(
         key=f"dead-email:{email.pk}:{email.fence}",
         subject=f"An e-mail could not be delivered ({email.kind})",
@@ -39,9 +44,30 @@ def on_dead(email: Email, error: AppError) -> None:
 EMAILS = Queue(
     name=outgoing.QUEUE,
     model=Email,
-    run=outgoing.send,
+    run=sending.send,
     backoff=backoff,
     lease=timedelta(seconds=3 * settings.EMAIL_TIMEOUT) + settings.WORK_LEASE_MARGIN,
-    claimable=outgoing.claimable,
+    claimable=sending.claimable,
+    order=sending.ORDER,
     on_dead=on_dead,
+)
+
+
+def on_dead_notice(notice: AlertNotice, error: AppError) -> None:
+    """Alert staff by the other ways, once a day, that a channel does not take alerts."""
+    alerts.alert_staff(
+        key=f"channel:{notice.channel}:{timezone.now():%Y%m%d}",
+        subject=f"Alerts do not get through by {notice.channel}",
+        lines=[f"Reason: {notice.last_error}", f"The first one today: {notice.alert.subject}"],
+        not_by=notice.channel,
+    )
+
+
+ALERTS = Queue(
+    name=alerts.QUEUE,
+    model=AlertNotice,
+    run=channels.send,
+    backoff=doubling_backoff,
+    lease=timedelta(seconds=sum(channels.SECONDS)) + settings.WORK_LEASE_MARGIN,
+    on_dead=on_dead_notice,
 )

@@ -1,0 +1,112 @@
+"""Addresses whose messages come back, as the mail service's signed events report them."""
+
+from typing import Any
+
+from anymail.signals import AnymailTrackingEvent, EventType, RejectReason
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.utils import timezone
+
+from maaledu.db import atomic
+from maaledu.storable import clean
+from maaledu.work.items import DEAD, replay
+from notifications import alerts
+from notifications.errors import MailHeld
+from notifications.models import Email, UndeliverableAddress
+
+LONGEST_SENTENCE = 500
+LONGEST_ID = 200
+Reason = UndeliverableAddress.Reason
+# SendGrid's word for a refusal that may pass, of a message or of its own servers.
+PASSING_BOUNCES = ("blocked", "expired")
+ABOUT_ADDRESS = (RejectReason.BOUNCED, RejectReason.INVALID, RejectReason.SPAM)
+# How the service says "Spam Reporting Address" where it drops a message because of a complaint.
+SPAM = "spam"
+
+
+def note_event(event: AnymailTrackingEvent) -> bool:
+    """Mark or release the address of one event, and return whether that changed anything.
+
+    An event that is delivered twice changes nothing the second time; one that is older than the
+    mark releases nothing. Raises DatabaseError when it could not be stored, and is sent again.
+    """
+    email = normal(event.recipient) if isinstance(event.recipient, str) else ""
+    try:
+        validate_email(email)
+    except ValidationError:
+        return False
+    if event.event_type == EventType.DELIVERED:
+        return _release_delivered(email, event)
+    reason = _reason(event)
+    return bool(reason) and _mark(email, reason, event)
+
+
+def _reason(event: AnymailTrackingEvent) -> str:
+    """Return why an address is undeliverable, or nothing where it is not."""
+    kind = str((event.esp_event or {}).get("type", "")).lower()
+    if event.event_type == EventType.BOUNCED:
+        return "" if kind in PASSING_BOUNCES else Reason.BOUNCED
+    if event.event_type == EventType.COMPLAINED:
+        return Reason.COMPLAINED
+    says = str((event.esp_event or {}).get("reason", "")).lower()
+    is_dropped = event.event_type == EventType.REJECTED
+    if is_dropped and (event.reject_reason in ABOUT_ADDRESS or SPAM in says):
+        return Reason.DROPPED
+    return ""
+
+
+@atomic
+def _mark(email: str, reason: str, event: AnymailTrackingEvent) -> bool:
+    facts: dict[str, Any] = {
+        "reason": reason,
+        "sentence": clean(str(event.mta_response or ""))[:LONGEST_SENTENCE],
+        "event_id": clean(str(event.event_id or ""))[:LONGEST_ID],
+        "reported_at": event.timestamp or timezone.now(),
+    }
+    _, is_new = UndeliverableAddress.objects.get_or_create(email=email, defaults=facts)
+    if is_new:
+        label = Reason(reason).label.lower()
+        alerts.alert_staff(
+            key=f"undeliverable:{email}:{facts['reported_at']:%Y%m%d%H%M%S}",
+            subject=f"E-mails to an address do not arrive: {label}",
+            lines=[
+                f"To: {email}",
+                f"The server said: {facts['sentence'] or 'nothing'}",
+                "Further e-mails to it are held until the address is released in the office.",
+            ],
+        )
+    return is_new
+
+
+def _release_delivered(email: str, event: AnymailTrackingEvent) -> bool:
+    marked = UndeliverableAddress.objects.filter(email=email)
+    older = marked.filter(reported_at__lt=event.timestamp or timezone.now()).first()
+    return release(older) if older else False
+
+
+@atomic
+def release(address: UndeliverableAddress) -> bool:
+    """Take the mark off an address and send what was held; return whether this call did."""
+    deleted, _ = UndeliverableAddress.objects.filter(pk=address.pk).delete()
+    if not deleted:
+        return False
+    held = Email.objects.filter(status=DEAD, last_error__startswith=MailHeld.code)
+    for email in held.filter(to__iexact=address.email):
+        replay(email)
+    return True
+
+
+def undeliverable(email: str) -> UndeliverableAddress | None:
+    """Return why no e-mails are sent to this address, or None where they are."""
+    return UndeliverableAddress.objects.filter(email=normal(email)).first()
+
+
+def refuse_undeliverable(email: Email) -> None:
+    """Raise MailHeld if messages to this one's address came back."""
+    if undeliverable(email.to):
+        raise MailHeld
+
+
+def normal(address: str) -> str:
+    """Return an address as it is compared here: mail services change its case."""
+    return clean(address).strip().lower()

@@ -1,23 +1,14 @@
 """The addresses that monitors ask; only staff see more than the status and the version."""
 
-import logging
-
-from django.conf import settings
-from django.db import DatabaseError, connection
-from django.db.migrations.executor import MigrationExecutor
-from django.db.migrations.recorder import MigrationRecorder
 from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from lms_sync.connection import FRAPPE
+from lms_sync.links import base_url
 from lms_sync.models import PlatformState
 from maaledu.limits import limit
 from maaledu.version import VERSION
-
-logger = logging.getLogger(__name__)
-
-_migrated: set[str] = set()
+from operations import heartbeats, levels, monitors, readiness
 
 
 @require_safe
@@ -28,36 +19,53 @@ def live(request: HttpRequest) -> JsonResponse:
 
 @require_safe
 def ready(request: HttpRequest) -> JsonResponse:
-    """Answer whether this process can serve: the database answers and has every migration."""
-    try:
-        MigrationRecorder(connection).migration_qs.exists()
-        ok = _is_migrated()
-    except DatabaseError as error:
-        logger.warning("not ready: the database does not answer", extra={"error": str(error)})
-        ok = False
-    return _status("ok" if ok else "unavailable", healthy=ok, version=VERSION)
+    """Answer whether this process can serve: 503 where a visitor would be better off elsewhere.
+
+    The database takes writes and has every migration, and the style sheets are there.
+    """
+    problems = readiness.problems()
+    details: dict[str, object] = {"version": VERSION}
+    # Not for staff by their session: that would ask the database, which may be what is broken.
+    if monitors.is_monitor(request):
+        cache = "broken" if "cache" in problems else readiness.cache_state()
+        details |= {"problems": problems, "cache": cache}
+    return _status("unavailable" if problems else "ok", healthy=not problems, **details)
 
 
-def _is_migrated() -> bool:
-    """Return whether every migration is applied; once true, this process asks no more."""
-    if connection.alias not in _migrated:
-        executor = MigrationExecutor(connection)
-        waiting = executor.migration_plan(executor.loader.graph.leaf_nodes())
-        if waiting:
-            logger.warning("not ready: migrations are waiting", extra={"waiting": len(waiting)})
-            return False
-        _migrated.add(connection.alias)
-    return True
+@require_safe
+@limit("status")
+def work(request: HttpRequest) -> JsonResponse:
+    """Answer whether work gets done: 503 while a worker, the scheduler or the mail stands still.
+
+    The level and its reasons are for staff and monitors.
+    """
+    reasons = levels.assess()
+    stopped = any(reason.stops_work for reason in reasons)
+    details = _work_details(reasons) if monitors.may_see_details(request) else {}
+    return _status("stopped" if stopped else "ok", healthy=not stopped, **details)
+
+
+def _work_details(reasons: list[levels.Reason]) -> dict[str, object]:
+    now = timezone.now()
+    counts, oldest = levels.waiting(now)
+    return {
+        "level": levels.worst(reasons),
+        "reasons": [
+            {"cause": each.cause, "level": each.level, "text": each.text, "since": each.since}
+            for each in reasons
+        ],
+        "due": counts,
+        "oldestDueAt": oldest,
+        "heartbeats": {name: seen.at for name, seen in heartbeats.last_seen().items()},
+    }
 
 
 @require_safe
 @limit("api")
-def frappe_health(request: HttpRequest) -> JsonResponse:
-    """Answer whether the LMS is up as the breaker knows it, without a call (requirement R113)."""
-    state = PlatformState.objects.filter(name=FRAPPE).first() or PlatformState(name=FRAPPE)
-    details = (
-        _platform_details(state) if request.user.is_authenticated and request.user.is_staff else {}
-    )
+def lms_health(request: HttpRequest, platform: str) -> JsonResponse:
+    """Answer whether an LMS is up as its breaker knows it, without a call (requirement R113)."""
+    state = PlatformState.objects.filter(name=platform).first() or PlatformState(name=platform)
+    details = _platform_details(state) if monitors.may_see_details(request) else {}
     return _status(
         "down" if state.is_blocked else "healthy", healthy=not state.is_blocked, **details
     )
@@ -65,7 +73,7 @@ def frappe_health(request: HttpRequest) -> JsonResponse:
 
 def _platform_details(state: PlatformState) -> dict[str, object]:
     return {
-        "baseUrl": settings.FRAPPE_LMS_BASE_URL,
+        "baseUrl": base_url(state.name),
         "state": state.state,
         "latencyMs": state.latency_ms,
         "lastOkAt": state.last_ok_at,

@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 
 from django.utils import timezone
 
-from lms_sync import breaker
+from lms_sync import breaker, incidents, steps
 from lms_sync.models import PlatformState
 from maaledu.db import atomic
-from notifications.alerts import alert_staff
+from notifications.alerts import alert_staff, recover
 
 WAITING = "Purchases go on; their enrollments wait, and are made as soon as the platform answers."
 DENYING = (
@@ -15,31 +15,45 @@ DENYING = (
     " about an hour, at the last attempt."
 )
 MOST_FINDINGS_NAMED = 50
+CAUSE, DENIED = "platform:{}", "platform-step:{}"
 
 
 def announce() -> int:
-    """Alert staff of each new incident, once an hour for a platform and kind; return how many."""
-    return sum(_announce(state) for state in breaker.pending_alerts())
+    """Alert staff of each new incident, once an hour for a platform and kind; return how many.
+
+    Of each that they were alerted of they read as well when it is over.
+    """
+    for name in breaker.working_platforms():
+        recover(CAUSE.format(name))
+    for cause in steps.passed_again():
+        recover(cause)
+    return sum(_announce(state) for state in incidents.pending_alerts())
 
 
 @atomic
 def _announce(state: PlatformState) -> bool:
-    if not breaker.clear_alert(state):
+    if not incidents.clear_alert(state):
         return False
     now = timezone.now()
     opened_at = state.opened_at or now
     alert_staff(
         # The moment makes the key one of this alert alone: clear_alert is what makes it one an
         # hour.
-        key=f"platform:{state.name}:{state.incident}:{now:%Y%m%d%H%M%S%f}",
+        key=f"{_cause(state)}:{state.incident}:{now:%Y%m%d%H%M%S%f}",
+        since=opened_at,
         subject=f"The learning platform {state.name} is {state.get_incident_display().lower()}",
         lines=[
             f"Since {opened_at:%Y-%m-%d %H:%M} UTC. {state.last_error}",
             DENYING if state.is_denying else WAITING,
-            "Run `manage.py lms_check` to see what is wrong.",
+            f"Run `manage.py lms_check --platform {state.name}` to see what is wrong.",
         ],
     )
     return True
+
+
+def _cause(state: PlatformState) -> str:
+    """Return the beginning of the key: what refuses some jobs is not over when others succeed."""
+    return DENIED.format(state.name) if state.is_denying else CAUSE.format(state.name)
 
 
 def announce_findings(check: str, find: Callable[[], Sequence[object]]) -> int:

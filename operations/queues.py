@@ -2,32 +2,34 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from django.conf import settings
 from django.utils import timezone
 
-from affiliates import ledger, visits
-from enrollments import late_access, lms_jobs
+from affiliates import ledger
+from enrollments import late_access, lms_jobs, progress
+from enrollments.batches import BATCHES
 from enrollments.provisioning import LMS_JOBS
 from grants import redemption, refusals, reminders
-from lms_sync import breaker, locks
-from maaledu.work.items import DONE
+from lms_sync import awaiting, breaker, course_facts, locks
+from lms_sync.errors import LmsBusy
 from maaledu.work.queue import Queue, drain, reap
-from notifications.queue import EMAILS
+from notifications.queue import ALERTS, EMAILS
 from operations import outages, steps
 from payments import overdue, refund_requests, waiting_reversals
 from payments.webhooks import EVENTS
 
 MOST_STUCK_NAMED = 20
+LMS_CHORES_LEASE = timedelta(minutes=4)  # longer than a round, whatever the LMS does
 RUNNING = "running the queue {}"
 
-QUEUES: dict[str, Queue] = {queue.name: queue for queue in (EVENTS, LMS_JOBS, EMAILS)}
+QUEUES: dict[str, Queue] = {
+    queue.name: queue for queue in (EVENTS, BATCHES, LMS_JOBS, EMAILS, ALERTS)
+}
 # The names are what staff read when one of them fails.
 CHORES: dict[str, Callable[[], object]] = {
-    "watching the learning platform": breaker.watch,
     "announcing outages": outages.announce,
     "ending overdue payments": overdue.end_overdue,
     "ending enrollments without a payment": overdue.end_orphans,
@@ -39,8 +41,16 @@ CHORES: dict[str, Callable[[], object]] = {
     "deleting surplus refused codes": refusals.forget_surplus,
     "joining refunds to their sales": waiting_reversals.attach_refunds,
     "joining disputes to their sales": waiting_reversals.attach_disputes,
+    "joining fraud warnings to their sales": waiting_reversals.attach_warnings,
     "resuming refunds": refund_requests.resume_requested,
     "maturing commissions": ledger.mature,
+}
+# Apart from the rest, which must not wait while an LMS hangs.
+LMS_CHORES: dict[str, Callable[[], object]] = {
+    "watching the learning platform": breaker.watch,
+    "looking for accounts that learners make": awaiting.look_for_accounts,
+    "asking how far learners are": progress.fetch_due,
+    "asking the learning platforms about courses": course_facts.fetch_due,
 }
 
 
@@ -63,6 +73,7 @@ def sweep() -> Swept:
         {"reclaiming what lost workers held": reclaim, **CHORES, **drains},
         report=results.__setitem__,
     )
+    failed += run_lms_chores()
     return Swept({name: results.get(RUNNING.format(name), 0) for name in QUEUES}, failed)
 
 
@@ -75,6 +86,18 @@ def run_chores() -> list[str]:
     """Reclaim what lost workers held, run each chore, and return which chores failed."""
     reclaim()
     return steps.run_all(CHORES)
+
+
+def run_lms_chores() -> list[str]:
+    """Ask each LMS what is to be asked beside the jobs, and return which chores failed.
+
+    In one process at a time: while an LMS hangs, the rounds of others would take up every worker.
+    """
+    try:
+        with locks.held("lms chores", lease=LMS_CHORES_LEASE):
+            return steps.run_all(LMS_CHORES)
+    except LmsBusy:
+        return []
 
 
 def stuck() -> list[str]:
@@ -90,21 +113,3 @@ def _stuck(queue: Queue, now: datetime) -> list[str]:
         f" {item.last_error}"
         for item in oldest
     ]
-
-
-def clean_up() -> int:
-    """Delete the finished items past their retention, and return how many (decisions: 90 days).
-
-    The locks that lost workers left go too, and the visits and refused codes that are counted in a
-    day's row by now.
-    """
-    locks.forget_lapsed()
-    visits.forget_old()
-    refusals.forget_old()
-    limit_at = timezone.now() - settings.WORK_KEEP_FINISHED
-    return sum(_clean_up(queue, limit_at) for queue in QUEUES.values())
-
-
-def _clean_up(queue: Queue, limit_at: datetime) -> int:
-    _, by_model = queue.model.objects.filter(status=DONE, finished_at__lt=limit_at).delete()
-    return by_model.get(queue.model._meta.label, 0)

@@ -4,7 +4,11 @@ Everything is computed anew from the rows that caused it. Source: contracts/reli
 """
 
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 
+from django.utils import timezone
+
+from operations import heartbeats
 from operations.invariants import (
     access,
     coupons,
@@ -14,7 +18,11 @@ from operations.invariants import (
     reversals,
     work,
 )
-from operations.invariants.reading import Check
+from operations.invariants.reading import ALL, Check, Scope
+
+ALL_EVERY = timedelta(days=6, hours=12)  # in one night of a week
+# A transaction that was open then may have written what it changed before as after.
+OVERLAP = timedelta(hours=1)
 
 CHECKS: tuple[Check, ...] = (
     enrollments.check_one_live_enrollment,
@@ -48,6 +56,30 @@ CHECKS: tuple[Check, ...] = (
 )
 
 
-def verify(checks: Iterable[Check] = CHECKS) -> list[str]:
+def verify(checks: Iterable[Check] = CHECKS, *, scope: Scope = ALL) -> list[str]:
     """Run the checks and return what does not hold, each line headed by its check's name."""
-    return [f"{check.__name__}: {line}" for check in checks for line in check()]
+    return [f"{check.__name__}: {line}" for check in checks for line in check(scope)]
+
+
+def verify_nightly() -> list[str]:
+    """Check what changed since the last night that found nothing, and everything once a week.
+
+    What is found stays in what is looked at, so that it is found each night until it is mended.
+    """
+    now, seen = timezone.now(), heartbeats.last_seen()
+    everything, changed = (
+        seen[name].at if name in seen else None
+        for name in (heartbeats.ALL_INVARIANTS, heartbeats.INVARIANTS)
+    )
+    is_everything_known = everything is not None and now - everything < ALL_EVERY
+    scope = Scope(since=changed - OVERLAP) if changed and is_everything_known else ALL
+    found = verify(scope=scope)
+    if not found:
+        _note(now, everything=scope is ALL)
+    return found
+
+
+def _note(at: datetime, *, everything: bool) -> None:
+    heartbeats.note(heartbeats.INVARIANTS, at=at)
+    if everything:
+        heartbeats.note(heartbeats.ALL_INVARIANTS, at=at)

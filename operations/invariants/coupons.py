@@ -1,58 +1,69 @@
 """What must hold of coupons and of the budgets of programs."""
 
-from django.db.models import Q
+from collections import defaultdict
+from collections.abc import Iterator
+from uuid import UUID
+
+from django.db.models import Count, Q, Sum
 
 from enrollments import coupons
 from enrollments.models import Enrollment
 from grants.models import Grant, Program
-from operations.invariants.reading import BATCH
+from operations.invariants.enrollments import repeated
+from operations.invariants.reading import ALL, Scope, in_batches
+
+UNUSABLE = [Grant.PENDING, Grant.REJECTED, Grant.EXPIRED, Grant.REVOKED]
 
 
-def check_coupon_at_most_once() -> list[str]:
+def check_coupon_at_most_once(scope: Scope = ALL) -> list[str]:
     """I1: at most one live enrollment holds a coupon, which is redeemed exactly if that is paid."""
-    holders: dict[object, list[Enrollment]] = {}
-    for enrollment in Enrollment.objects.live().filter(grant_id__isnull=False).iterator(BATCH):
-        holders.setdefault(enrollment.grant_id, []).append(enrollment)
+    holding = Enrollment.objects.live().filter(grant_id__isnull=False)
     many = [
-        f"grant {key} is held by {len(held)} live enrollments"
-        for key, held in holders.items()
-        if len(held) > 1
+        f"grant {row['grant_id']} is held by {row['rows']} live enrollments"
+        for part in scope.of_grants(holding, "grant_id")
+        for row in repeated(part, "grant_id")
     ]
     return many + [
         line
-        for grant in Grant.objects.exclude(code=None).iterator(BATCH)
-        for line in _coupon(grant, holders.get(grant.pk, []))
+        for batch in in_batches(scope.of_grants(Grant.objects.exclude(code=None)))
+        for line in _miscounted_coupons(batch)
     ]
 
 
-def _coupon(grant: Grant, holders: list[Enrollment]) -> list[str]:
-    paid = [holder for holder in holders if holder.status == Enrollment.PAID]
-    redeemed = grant.status == Grant.REDEEMED
-    if (
-        redeemed
-        and [holder.pk for holder in paid] != [grant.enrollment_id]
-        and not _holder_was_ended(grant)
-    ):
-        return [f"grant {grant.pk} is redeemed and no paid enrollment holds it"]
-    if paid and not redeemed and grant.status != Grant.REVOKED:
-        return [f"grant {grant.pk} is {grant.status} and a paid enrollment holds it"]
-    return []
+def _miscounted_coupons(grants: list[Grant]) -> Iterator[str]:
+    paid: dict[UUID | None, list[UUID]] = defaultdict(list)
+    holders = Enrollment.objects.paid().filter(grant_id__in=[grant.pk for grant in grants])
+    for pk, grant_id in holders.values_list("pk", "grant_id"):
+        paid[grant_id].append(pk)
+    unheld = [
+        grant
+        for grant in grants
+        if grant.status == Grant.REDEEMED and paid[grant.pk] != [grant.enrollment_id]
+    ]
+    ended = _ended_holders(unheld) if unheld else set()
+    for grant in unheld:
+        if (grant.enrollment_id, grant.pk) not in ended:
+            yield f"grant {grant.pk} is redeemed and no paid enrollment holds it"
+    for grant in grants:
+        if paid[grant.pk] and grant.status not in (Grant.REDEEMED, Grant.REVOKED):
+            yield f"grant {grant.pk} is {grant.status} and a paid enrollment holds it"
 
 
-def _holder_was_ended(grant: Grant) -> bool:
-    """Return whether the enrollment that used the coupon ended, which leaves the coupon redeemed.
+def _ended_holders(grants: list[Grant]) -> set[tuple[UUID, UUID | None]]:
+    """Return the enrollments, each with its grant, that used their coupon and ended.
 
-    A refund does that unless staff reinstate the coupon (decisions: refunds and disputes), and so
-    does a refusal by the LMS where the holder has another open grant by then.
+    That leaves the coupon redeemed. A refund does it unless staff reinstate the coupon (decisions:
+    refunds and disputes), and so does a refusal by the LMS where the holder has another open grant
+    by then.
     """
     ended = Q(status=Enrollment.REFUNDED) | Q(
         status=Enrollment.FAILED, failure_code=coupons.LMS_REFUSED
     )
-    holders = Enrollment.objects.filter(ended, grant_id=grant.pk)
-    return grant.enrollment_id in set(holders.values_list("pk", flat=True))
+    holders = Enrollment.objects.filter(ended, pk__in=[grant.enrollment_id for grant in grants])
+    return set(holders.values_list("pk", "grant_id"))
 
 
-def check_coupon_is_not_stuck() -> list[str]:
+def check_coupon_is_not_stuck(scope: Scope = ALL) -> list[str]:
     """I2: a coupon is reserved exactly while the enrollment that holds it is pending."""
     reserved = dict(Grant.objects.filter(status=Grant.RESERVED).values_list("enrollment_id", "pk"))
     pending = set(
@@ -70,12 +81,18 @@ def check_coupon_is_not_stuck() -> list[str]:
     ]
 
 
-def check_budgets() -> list[str]:
+def check_budgets(scope: Scope = ALL) -> list[str]:
     """A program has committed what its grants hold, and never more than its budget."""
+    held = {
+        row["program_id"]: (row["amount"], row["count"])
+        for row in Grant.objects.filter(holds_budget=True)
+        .order_by()
+        .values("program_id")
+        .annotate(amount=Sum("committed_amount"), count=Count("pk"))
+    }
     found = []
     for program in Program.objects.all():
-        held = [grant for grant in program.grants.all() if grant.holds_budget]
-        amount, count = sum(grant.committed_amount for grant in held), len(held)
+        amount, count = held.get(program.pk, (0, 0))
         if (amount, count) != (program.committed_amount, program.committed_grants):
             found.append(
                 f"program {program.pk} has committed {program.committed_amount} to"
@@ -83,10 +100,10 @@ def check_budgets() -> list[str]:
             )
         if program.is_overdrawn:
             found.append(f"program {program.pk} is over its budget")
-    return found + _miscounted()
+    return found + _miscounted(scope)
 
 
-def _miscounted() -> list[str]:
+def _miscounted(scope: Scope) -> list[str]:
     """Name the grants that their program counts and should not, or should count and does not.
 
     It counts a usable coupon, and a redeemed one whose enrollment is paid.
@@ -94,16 +111,20 @@ def _miscounted() -> list[str]:
     funded = Grant.objects.filter(program_id__isnull=False)
     good = funded.filter(status__in=[Grant.APPROVED, Grant.RESERVED], holds_budget=False)
     used = funded.filter(status=Grant.REDEEMED, holds_budget=False)
-    paid = set(
-        Enrollment.objects.paid()
-        .filter(pk__in=list(used.values_list("enrollment_id", flat=True)))
-        .values_list("pk", flat=True)
-    )
-    over = Grant.objects.filter(
-        status__in=[Grant.PENDING, Grant.REJECTED, Grant.EXPIRED, Grant.REVOKED], holds_budget=True
-    )
-    uncounted = [*good, *(grant for grant in used if grant.enrollment_id in paid)]
+    over = Grant.objects.filter(status__in=UNUSABLE, holds_budget=True)
+    uncounted = [grant for part in scope.of_grants(good) for grant in part]
+    for batch in in_batches(scope.of_grants(used)):
+        paid = set(
+            Enrollment.objects.paid()
+            .filter(pk__in=[grant.enrollment_id for grant in batch])
+            .values_list("pk", flat=True)
+        )
+        uncounted += [grant for grant in batch if grant.enrollment_id in paid]
     return [
         f"grant {grant.pk} is {grant.status} and its program does not count it"
         for grant in uncounted
-    ] + [f"grant {grant.pk} is {grant.status} and its program still counts it" for grant in over]
+    ] + [
+        f"grant {grant.pk} is {grant.status} and its program still counts it"
+        for part in scope.of_grants(over)
+        for grant in part
+    ]

@@ -1,7 +1,8 @@
 """What must hold of enrollments, their payments and their history."""
 
-from collections.abc import Iterator
-from itertools import islice
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from django.conf import settings
 from django.db.models import Count, QuerySet
@@ -9,40 +10,44 @@ from django.utils import timezone
 
 from courses.models import Course
 from enrollments.models import Enrollment, EnrollmentEvent
-from operations.invariants.reading import BATCH, GRACE
+from operations.invariants.reading import ALL, GRACE, Scope, batches, in_batches, keys
 from payments.models import Payment
 
 
-def check_one_live_enrollment() -> list[str]:
+def check_one_live_enrollment(scope: Scope = ALL) -> list[str]:
     """I17: at most one live enrollment for each course and e-mail."""
-    groups = (
-        Enrollment.objects.live()
-        .order_by()
-        .values("course_id", "email")
-        .annotate(rows=Count("pk"))
-        .filter(rows__gt=1)
-    )
+    live = Enrollment.objects.live()
+    if scope.since:
+        emails = sorted(set(keys(scope.of(live, "pk"), "email")))
+        parts = [live.filter(email__in=part) for part in batches(emails)]
+    else:
+        parts = [live]
     return [
-        f"{g['rows']} live enrollments of {g['email']} in course {g['course_id']}" for g in groups
+        f"{g['rows']} live enrollments of {g['email']} in course {g['course_id']}"
+        for part in parts
+        for g in repeated(part, "course_id", "email")
     ]
 
 
-def check_one_open_payment() -> list[str]:
+def check_one_open_payment(scope: Scope = ALL) -> list[str]:
     """I3: at most one open payment for each enrollment."""
-    groups = (
-        Payment.objects.filter(status__in=Payment.OPEN)
-        .order_by()
-        .values("enrollment_id")
-        .annotate(rows=Count("pk"))
-        .filter(rows__gt=1)
-    )
-    return [f"{g['rows']} open payments of enrollment {g['enrollment_id']}" for g in groups]
+    opened = Payment.objects.filter(status__in=Payment.OPEN)
+    return [
+        f"{g['rows']} open payments of enrollment {g['enrollment_id']}"
+        for g in repeated(opened, "enrollment_id")
+    ]
 
 
-def check_paid_is_paid_for() -> list[str]:
+def repeated(rows: QuerySet[Any], *fields: str) -> Iterable[dict[str, Any]]:
+    """Return the values that more than one row has together, as the database counts them."""
+    return rows.order_by().values(*fields).annotate(rows=Count("pk")).filter(rows__gt=1)
+
+
+def check_paid_is_paid_for(scope: Scope = ALL) -> list[str]:
     """I15, I7: a paid enrollment has one payment of its own amount, and a free one has none."""
     found = []
-    for enrollment, payments in _with_payments(Enrollment.objects.paid()):
+    paid = Enrollment.objects.paid().only("kind", "amount", "currency")
+    for enrollment, payments in _with_payments(scope.of(paid, "pk")):
         fulfilled = [
             p
             for p in payments
@@ -61,54 +66,67 @@ def check_paid_is_paid_for() -> list[str]:
     return found
 
 
-def check_amounts_are_as_asked() -> list[str]:
-    """I7: a payment asks for its enrollment's amount, and received it unless set aside for that."""
+def check_amounts_are_as_asked(scope: Scope = ALL) -> list[str]:
+    """I7: a payment asks for its enrollment's amount, and received it unless set aside for that.
+
+    One that was rebuilt as a duplicate asked for the amount of another enrollment.
+    """
     found = []
-    for p in Payment.objects.select_related("enrollment").order_by().iterator(BATCH):
-        asked = (p.amount, p.currency)
-        if asked != (p.enrollment.amount, p.enrollment.currency):
-            found.append(f"payment {p.pk} asks for {p.amount} {p.currency}, not its enrollment's")
-        is_exact = p.status != Payment.PAID or asked == (p.amount_received, p.currency_received)
-        if not is_exact and p.review_reason != Payment.AMOUNT_MISMATCH:
-            found.append(f"payment {p.pk} asked for {p.amount} {p.currency} and received another")
+    fields = ["pk", "status", "review_reason", "amount", "currency", "amount_received"]
+    fields += ["currency_received", "enrollment__amount", "enrollment__currency"]
+    for pk, status, reason, *asked, got, got_in, due, due_in in (
+        row for batch in in_batches(scope.of(Payment.objects.values_list(*fields))) for row in batch
+    ):
+        amount, currency = asked
+        if (amount, currency) != (due, due_in) and reason != Payment.DUPLICATE:
+            found.append(f"payment {pk} asks for {amount} {currency}, not its enrollment's")
+        is_exact = status != Payment.PAID or (amount, currency) == (got, got_in)
+        if not is_exact and reason != Payment.AMOUNT_MISMATCH:
+            found.append(f"payment {pk} asked for {amount} {currency} and received another")
     return found
 
 
-def check_courses_exist() -> list[str]:
+def check_courses_exist(scope: Scope = ALL) -> list[str]:
     """R036: the course that an enrollment was bought for is never deleted."""
     courses = set(Course.objects.order_by().values_list("pk", flat=True))
-    named = Enrollment.objects.order_by().values_list("course_id", flat=True).distinct()
-    gone = [pk for pk in named if pk not in courses]
+    named = {
+        pk
+        for part in scope.of(Enrollment.objects.all(), "pk")
+        for pk in part.order_by().values_list("course_id", flat=True).distinct()
+    }
+    gone = sorted(named - courses)
     return [f"course {pk} was deleted, and enrollments point to it" for pk in gone]
 
 
-def check_received_is_fulfilled() -> list[str]:
+def check_received_is_fulfilled(scope: Scope = ALL) -> list[str]:
     """I4: money that was received and not set aside for review has made its enrollment paid."""
     unset = Payment.objects.filter(status=Payment.PAID).exclude(
         review_reason__in=Payment.UNFULFILLED
     )
     ended = [Enrollment.PAID, Enrollment.REFUNDED]
+    unfulfilled = unset.exclude(enrollment__status__in=ended)
     return [
-        f"payment {p.pk} was received and its enrollment is {p.enrollment.status}"
-        for p in unset.select_related("enrollment").iterator(BATCH)
-        if p.enrollment.status not in ended
+        f"payment {pk} was received and its enrollment is {status}"
+        for part in scope.of(unfulfilled.values_list("pk", "enrollment__status"))
+        for pk, status in part
     ]
 
 
-def check_pending_ends() -> list[str]:
+def check_pending_ends(scope: Scope = ALL) -> list[str]:
     """I16: no enrollment is pending an hour after its session ended, but for a slow bank."""
     limit_at = timezone.now() - settings.STRIPE_SESSION_LIFETIME - GRACE
     old = Enrollment.objects.filter(status=Enrollment.PENDING, created_at__lt=limit_at)
     over = (
-        enrollment for enrollment, payments in _with_payments(old) if not _is_processing(payments)
+        enrollment for enrollment, payments in _with_payments([old]) if not _is_processing(payments)
     )
     return [f"enrollment {e.pk} is pending since {e.created_at:%Y-%m-%d %H:%M}" for e in over]
 
 
-def _with_payments(enrollments: QuerySet[Enrollment]) -> Iterator[tuple[Enrollment, list[Payment]]]:
-    """Yield each with its payments, which are read for BATCH enrollments at a time."""
-    rows = enrollments.iterator(BATCH)
-    while batch := list(islice(rows, BATCH)):
+def _with_payments(
+    enrollments: Iterable[QuerySet[Enrollment]],
+) -> Iterator[tuple[Enrollment, list[Payment]]]:
+    """Yield each with its payments."""
+    for batch in in_batches(enrollments):
         payments: dict[object, list[Payment]] = {enrollment.pk: [] for enrollment in batch}
         for payment in Payment.objects.filter(enrollment_id__in=list(payments)):
             payments[payment.enrollment_id].append(payment)
@@ -123,17 +141,22 @@ def _is_processing(payments: list[Payment]) -> bool:
     )
 
 
-def check_audit() -> list[str]:
+def check_audit(scope: Scope = ALL) -> list[str]:
     """I18: the events of an enrollment lead from pending, one by one, to the status it has."""
-    trails: dict[object, list[tuple[str, str]]] = {}
-    for event in EnrollmentEvent.objects.order_by("created_at", "pk").iterator(BATCH):
-        trails.setdefault(event.enrollment_id, []).append((event.from_status, event.to_status))
+    found = []
     statuses = Enrollment.objects.values_list("pk", "status")
-    return [
-        f"the trail of enrollment {pk} does not lead to {status}"
-        for pk, status in statuses.iterator(BATCH)
-        if not _leads(trails.get(pk, []), status)
-    ]
+    for batch in in_batches(scope.of(statuses, "pk")):
+        trails: dict[object, list[tuple[str, str]]] = defaultdict(list)
+        events = EnrollmentEvent.objects.filter(enrollment_id__in=[pk for pk, _ in batch])
+        fields = "enrollment_id", "from_status", "to_status"
+        for key, before, after in events.order_by("created_at", "pk").values_list(*fields):
+            trails[key].append((before, after))
+        found += [
+            f"the trail of enrollment {pk} does not lead to {status}"
+            for pk, status in batch
+            if not _leads(trails[pk], status)
+        ]
+    return found
 
 
 def _leads(trail: list[tuple[str, str]], status: str) -> bool:

@@ -1,18 +1,37 @@
 """What must hold of affiliates' balances and commissions, computed anew from the entries."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from django.db.models import Q, QuerySet
+
 from affiliates import commissions
-from affiliates.models import Balance, Commission, LedgerEntry, Payout, PayoutItem
+from affiliates.models import (
+    Affiliate,
+    Balance,
+    Commission,
+    LedgerEntry,
+    Payout,
+    PayoutItem,
+)
 from enrollments import fulfillment
 from enrollments.models import Enrollment
 from maaledu.money import share
-from operations.invariants.reading import BATCH, confirmed
+from operations.invariants.reading import (
+    ALL,
+    BATCH,
+    Scope,
+    batches,
+    confirmed,
+    in_batches,
+    keys,
+)
 from payments import outcomes
+from payments.models import EarlyFraudWarning
+from payments.outcomes import PaymentOutcome
 
 LOOKS = 10
 Account = tuple[UUID, str]
@@ -32,24 +51,49 @@ class Figures(NamedTuple):
         return cls(balance.pending, balance.payable, balance.paid, balance.held)
 
 
-def check_balances() -> list[str]:
+def check_balances(scope: Scope = ALL) -> list[str]:
     """I6: each balance is what its entries add up to, and every entry has a balance.
 
     An account that differs is read again by itself, because entries may have been booked between
     the first reads.
     """
-    balances = {(b.affiliate_id, b.currency): b for b in Balance.objects.all()}
+    return [
+        line
+        for batch in in_batches(_accounts(scope))
+        for key in _doubtful(batch)
+        if (line := _difference(key))
+    ]
+
+
+def _accounts(scope: Scope) -> Iterator[QuerySet[Any]]:
+    """Yield the keys of the affiliates to look at, in parts: those for whom something was booked,
+    held or has matured.
+    """
+    affiliates = Affiliate.objects.values_list("pk", flat=True)
+    if scope.since is None:
+        yield affiliates
+        return
+    booked = LedgerEntry.objects.filter(created_at__gte=scope.since)
+    held = Commission.objects.filter(updated_at__gte=scope.since)
+    matured = Balance.objects.filter(matured_through__gte=scope.since)
+    for part in batches(sorted(set(keys([booked, held, matured], "affiliate_id")))):
+        yield affiliates.filter(pk__in=part)
+
+
+def _doubtful(affiliates: list[UUID]) -> list[Account]:
+    balances = {
+        (b.affiliate_id, b.currency): b for b in Balance.objects.filter(affiliate__in=affiliates)
+    }
     sums = _sums(
-        LedgerEntry.objects.order_by().iterator(BATCH),
+        LedgerEntry.objects.filter(affiliate__in=affiliates),
         {key: b.matured_through for key, b in balances.items()},
     )
-    held = _held()
-    doubtful = [
+    held = _held(affiliate__in=affiliates)
+    return [
         key
         for key in {**balances, **sums}
         if key not in balances or Figures.of(balances[key]) != _expected(key, sums, held)
     ]
-    return [line for key in doubtful if (line := _difference(key))]
 
 
 def _difference(key: Account) -> str:
@@ -61,8 +105,7 @@ def _difference(key: Account) -> str:
     """
     for _ in range(LOOKS):
         before = Balance.objects.filter(affiliate_id=key[0], currency=key[1]).first()
-        entries = LedgerEntry.objects.of(*key).order_by().iterator(BATCH)
-        sums = _sums(entries, {key: before.matured_through} if before else {})
+        sums = _sums(LedgerEntry.objects.of(*key), {key: before.matured_through} if before else {})
         expected = _expected(key, sums, _held(affiliate_id=key[0]))
         after = Balance.objects.filter(affiliate_id=key[0], currency=key[1]).first()
         if before and after and before.version == after.version:
@@ -78,16 +121,17 @@ def _expected(key: Account, sums: Sums, held: Counter[Account]) -> Figures:
     return Figures(**sums.get(key, Counter()), held=held[key])
 
 
-def _sums(entries: Iterable[LedgerEntry], matured: dict[Account, datetime]) -> Sums:
+def _sums(entries: QuerySet[LedgerEntry], matured: dict[Account, datetime]) -> Sums:
     sums: Sums = defaultdict(Counter)
-    for entry in entries:
-        key = (entry.affiliate_id, entry.currency)
-        if entry.kind in LedgerEntry.PAYMENTS:
-            sums[key]["payable"] += entry.amount
-            sums[key]["paid"] -= entry.amount
+    columns = ("affiliate_id", "currency", "kind", "amount", "available_at")
+    for *account, kind, amount, at in entries.order_by().values_list(*columns).iterator(BATCH):
+        key = (account[0], account[1])
+        if kind in LedgerEntry.PAYMENTS:
+            sums[key]["payable"] += amount
+            sums[key]["paid"] -= amount
         else:
-            is_pending = key not in matured or entry.available_at > matured[key]
-            sums[key]["pending" if is_pending else "payable"] += entry.amount
+            is_pending = key not in matured or at > matured[key]
+            sums[key]["pending" if is_pending else "payable"] += amount
     return sums
 
 
@@ -96,11 +140,8 @@ def _held(**of: Any) -> Counter[Account]:
 
     A debt is never held.
     """
-    doubted = {
-        c.enrollment_id: c
-        for c in Commission.objects.filter(**of).order_by().iterator(BATCH)
-        if c.is_held
-    }
+    in_doubt = Q(is_disputed=True) | Q(is_under_review=True)
+    doubted = {c.enrollment_id: c for c in Commission.objects.filter(in_doubt, **of).order_by()}
     items = PayoutItem.objects.filter(
         is_live=True, entry__enrollment_id__in=list(doubted)
     ).select_related("entry", "payout")
@@ -116,43 +157,67 @@ def _held(**of: Any) -> Counter[Account]:
 
 
 @confirmed
-def check_commissions() -> list[str]:
+def check_commissions(scope: Scope = ALL) -> list[str]:
     """I8: the entries of a sale add up to its commission less what is reversed of it."""
+    found = []
+    of_sales = LedgerEntry.objects.exclude(enrollment_id=None)
+    for batch in in_batches(scope.of(of_sales.values_list("enrollment_id", flat=True))):
+        known = Commission.objects.filter(enrollment_id__in=batch)
+        gone = set(batch) - set(known.values_list("enrollment_id", flat=True))
+        found += [f"entries of enrollment {key} have no commission" for key in gone]
+    for batch in in_batches(scope.of(Commission.objects.all())):
+        found += _misbooked(batch)
+    return sorted(set(found))
+
+
+def _misbooked(rows: list[Commission]) -> Iterator[str]:
     sums: Counter[UUID | None] = Counter()
     firsts: Counter[UUID | None] = Counter()
-    for entry in LedgerEntry.objects.exclude(enrollment_id=None).order_by().iterator(BATCH):
-        sums[entry.enrollment_id] += entry.amount
-        firsts[entry.enrollment_id] += entry.kind == LedgerEntry.COMMISSION
-    rows = {c.enrollment_id: c for c in Commission.objects.order_by().iterator(BATCH)}
-    found = [f"entries of enrollment {key} have no commission" for key in sums if key not in rows]
-    for key, commission in rows.items():
-        if (
-            sums[key] != commission.net
-            or firsts[key] != 1
-            or not 0 <= commission.reversed <= commission.amount
-        ):
-            stored = f"{commission.net} of {commission.amount}"
-            found.append(
-                f"commission {commission.pk} is {stored}, its {firsts[key]} entries say {sums[key]}"
-            )
-    return found
+    entries = LedgerEntry.objects.filter(enrollment_id__in=[row.enrollment_id for row in rows])
+    for key, kind, amount in entries.values_list("enrollment_id", "kind", "amount"):
+        sums[key] += amount
+        firsts[key] += kind == LedgerEntry.COMMISSION
+    for row in rows:
+        booked, times = sums[row.enrollment_id], firsts[row.enrollment_id]
+        if booked != row.net or times != 1 or not 0 <= row.reversed <= row.amount:
+            stored = f"{row.net} of {row.amount}"
+            yield f"commission {row.pk} is {stored}, its {times} entries say {booked}"
 
 
 @confirmed
-def check_sales_are_credited() -> list[str]:
-    """I8, R075, R085: every referred sale has its commission, less the share of what went back."""
-    rows = {c.enrollment_id: c for c in Commission.objects.order_by().iterator(BATCH)}
-    sold = Enrollment.objects.filter(status__in=[Enrollment.PAID, Enrollment.REFUNDED]).exclude(
-        affiliate_id=None
+def check_sales_are_credited(scope: Scope = ALL) -> list[str]:
+    """I8, R075, R085: every referred sale has its commission, less the share of what went back.
+
+    It is on hold exactly while a dispute is undecided, money is withdrawn or a warning is open.
+    """
+    sold = Enrollment.objects.filter(
+        status__in=[Enrollment.PAID, Enrollment.REFUNDED], affiliate_id__isnull=False
     )
+    warned = set(EarlyFraudWarning.objects.open().values_list("payment_id", flat=True))
     found = []
-    for enrollment in sold.iterator(BATCH):
-        problem = _miscredited(enrollment, rows.pop(enrollment.pk, None))
-        found += [f"enrollment {enrollment.pk} {problem}"] if problem else []
-    return found + [f"commission of enrollment {key} has no referred sale" for key in rows]
+    for batch in in_batches(scope.of(sold, "pk")):
+        rows = Commission.objects.filter(enrollment_id__in=[e.pk for e in batch])
+        by_key = {row.enrollment_id: row for row in rows}
+        came_of = outcomes.outcomes_of(batch)
+        for e in batch:
+            commission, came = by_key.get(e.pk), came_of[e.pk]
+            problem = _miscredited(e, commission, came_of=came, warned=warned)
+            found += [f"enrollment {e.pk} {problem}"] if problem else []
+    earned = Commission.objects.values_list("enrollment_id", flat=True)
+    for batch in in_batches(scope.of(earned)):
+        known = set(sold.filter(pk__in=batch).values_list("pk", flat=True))
+        unsold = [key for key in batch if key not in known]
+        found += [f"commission of enrollment {key} has no referred sale" for key in unsold]
+    return found
 
 
-def _miscredited(enrollment: Enrollment, commission: Commission | None) -> str:
+def _miscredited(
+    enrollment: Enrollment,
+    commission: Commission | None,
+    *,
+    came_of: list[PaymentOutcome],
+    warned: Collection[UUID | None],
+) -> str:
     sale = fulfillment.sale_of(enrollment)
     due = share(sale.base, sale.rate_basis_points) if sale and sale.amount_paid else 0
     if commission is None:
@@ -161,16 +226,16 @@ def _miscredited(enrollment: Enrollment, commission: Commission | None) -> str:
     capped = min(due, enrollment.amount)
     if commission.amount not in (due, capped) or commission.affiliate_id != enrollment.affiliate_id:
         return f"earned {due}, its commission says {commission.amount}"
-    payment = next((p for p in enrollment.payments.all() if p.is_fulfilling), None)
-    if payment is None:
+    outcome = next((each for each in came_of if each.payment.is_fulfilling), None)
+    if outcome is None:
         is_over = enrollment.status == Enrollment.REFUNDED and not commission.net
         return "" if is_over else "has a commission and no payment"
-    outcome = outcomes.outcome_of(payment)
     back = commissions.reversed_part(
         commission.amount, refunded=outcome.reversed_amount, paid=outcome.paid
     )
+    is_held = outcome.is_in_doubt(is_warned=outcome.payment.pk in warned)
     return (
         ""
-        if (commission.reversed, commission.is_disputed) == (back, outcome.is_disputed)
-        else f"should have {back} reversed"
+        if (commission.reversed, commission.is_disputed) == (back, is_held)
+        else f"should have {back} reversed and {'be' if is_held else 'not be'} on hold"
     )

@@ -3,7 +3,7 @@ import threading
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from operations import queues, worker
+from operations import heartbeats, queues, watch, worker
 
 
 class Command(BaseCommand):
@@ -23,12 +23,20 @@ class Command(BaseCommand):
         if options["forever"]:
             self.stay()
             return
+        self.note_heartbeats()
         swept = queues.sweep()
+        self.note_heartbeats()
+        watch.look(by_scheduler=True)
         self.stdout.write(", ".join(f"{name}: {count} run" for name, count in swept.ran.items()))
         if swept.failed:
             raise CommandError(
                 f"Not done: {', '.join(swept.failed)}. The log says why, as `step failed`."
             )
+
+    def note_heartbeats(self) -> None:
+        """Who runs this command regularly is worker and scheduler in one."""
+        heartbeats.note(heartbeats.WORKER)
+        heartbeats.note(heartbeats.SCHEDULER)
 
     def stay(self) -> None:
         stop = threading.Event()

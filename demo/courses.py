@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from courses.models import Course
+from courses.models import Course, connected_platforms
 from courses.publishing import archive, publish
 
 MOVES: dict[str, Callable[[Course], bool]] = {
@@ -29,6 +29,8 @@ def seed_courses() -> int:
 
 
 def _ensure(slug: str, status: str, fields: dict[str, Any]) -> None:
+    if status == Course.Status.PUBLISHED:
+        fields = _on_a_connected_platform(fields)
     course, _ = Course.objects.get_or_create(slug=slug, defaults=fields)
     for name, value in fields.items():
         setattr(course, name, value)
@@ -36,6 +38,13 @@ def _ensure(slug: str, status: str, fields: dict[str, Any]) -> None:
     course.save()
     if course.status == Course.Status.DRAFT and status in MOVES:
         MOVES[status](course)
+
+
+def _on_a_connected_platform(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields with Frappe LMS instead of a platform that nothing connects us to."""
+    if fields.get("lms_platform", Course.Platform.FRAPPE) in connected_platforms():
+        return fields
+    return {**fields, "lms_platform": Course.Platform.FRAPPE, "lms_course_id": ""}
 
 
 def _fields(entry: dict[str, Any]) -> dict[str, Any]:

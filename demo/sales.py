@@ -17,7 +17,7 @@ from affiliates.models import Affiliate, Commission, LedgerEntry
 from courses.models import Course
 from enrollments import lms_jobs, mails
 from enrollments.models import Enrollment, EnrollmentEvent
-from lms_sync.models import SyncJob
+from lms_sync.models import MADE, SyncJob
 from maaledu.db import transition
 from maaledu.money import share
 from maaledu.work.items import DONE, RUNNING
@@ -115,6 +115,8 @@ def _enroll(affiliate: Affiliate, sale: DemoSale) -> Enrollment:
         status=Enrollment.PAID,
         lms_status=Enrollment.LMS_SUCCESS,
         lms_enrollment_id=f"demo-{sale.number}",
+        lms_origin=MADE,
+        lms_user_made=True,
         payment_reference=f"pi_demo_{sale.number}",
         created_at=sale.paid_at - AT_CHECKOUT_FOR,
         updated_at=sale.paid_at,
@@ -245,7 +247,7 @@ def _refund(payment: Payment, sale: DemoSale, by: User) -> None:
     refund.save(force_insert=True)
     if refund.amount == payment.amount:
         _end(payment.enrollment, at)
-    payment_mails.stage_refund(refund)
+    payment_mails.stage_refund(refund, actor=ACTOR)
     settle(Email.objects.get(dedupe_key=f"{payment_mails.REFUND_MADE}:{refund.pk}"), at, sent_at=at)
 
 

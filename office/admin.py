@@ -1,12 +1,15 @@
 """Django looks here for what the office shows: each of these modules registers its pages."""
 
 from office import (
+    access_differences,
     affiliates,
     commissions,
     courses,
     emails,
+    enrollment_batches,
     enrollments,
     fraud,
+    fraud_warnings,
     grants,
     ledger,
     lms,
@@ -20,12 +23,15 @@ from office import (
 )
 
 __all__ = [
+    "access_differences",
     "affiliates",
     "commissions",
     "courses",
     "emails",
+    "enrollment_batches",
     "enrollments",
     "fraud",
+    "fraud_warnings",
     "grants",
     "ledger",
     "lms",

@@ -1,4 +1,4 @@
-"""What a cell of a list shows: links to other pages of the office, and days."""
+"""What a cell of a list shows: links to other pages of the office, colored words, and days."""
 
 from datetime import datetime
 from typing import Any
@@ -7,7 +7,16 @@ from uuid import UUID
 from django.db import models
 from django.urls import reverse
 from django.utils.dateformat import format as format_date
-from django.utils.html import format_html
+from django.utils.html import conditional_escape, format_html
+
+
+class Coded(tuple[str, str]):
+    """A code, by which a list colors a cell, and the words that it shows, as a row's page does."""
+
+    __slots__ = ()
+
+    def __html__(self) -> str:
+        return conditional_escape(self[1])
 
 
 def link(url: str, text: Any) -> str:

@@ -12,7 +12,7 @@ from office.decisions import Decision
 from office.ledger import AccountAdmin, live_payout_of, payout_link
 from office.payout_forms import ReasonForm
 
-HOLD_COLORS = {"free": "success", "disputed": "danger", "under review": "warning"}
+HOLD_COLORS = {"free": "success", "sale in doubt": "danger", "under review": "warning"}
 
 
 def _hold(commission: Commission, *, by: str, reason: str) -> bool:
@@ -39,7 +39,7 @@ RELEASE = Decision(
     done="released from review",
     form=ReasonForm,
     entry_field="reason",
-    consequence="What is released goes into the next draft, unless a dispute holds it, too.",
+    consequence="What is released goes into the next draft, unless the sale is in doubt, too.",
 )
 
 
@@ -100,7 +100,7 @@ class CommissionAdmin(AccountAdmin):
     @display(description="hold", label=HOLD_COLORS)
     def hold(self, commission: Commission) -> str:
         if commission.is_disputed:
-            return "disputed"
+            return "sale in doubt"
         return "under review" if commission.is_under_review else "free"
 
     @admin.display(description="sale")

@@ -1,15 +1,19 @@
 from django.contrib import admin
 from django.http import HttpRequest
+from unfold.decorators import display
 
-from courses import publishing
+from courses import lms_facts, publishing
 from courses.models import Course
 from maaledu.money import Money
+from office import course_facts
 from office.base import EditAdmin
 from office.course_forms import CourseForm
 from office.decisions import NOBODY, Decision
 
 PRICE_TYPED = ("Price", {"fields": ("price", "currency")})
 PRICE_SHOWN = ("Price", {"fields": ("price_display",)})
+AGREES, DIFFERS, NOT_ASKED = "agrees", "differs", "not asked"
+AGREEMENT_COLORS = {AGREES: "success", DIFFERS: "warning", NOT_ASKED: "info"}
 PUBLISH = Decision(
     "Put on sale",
     run=publishing.publish,
@@ -40,25 +44,45 @@ class CourseAdmin(EditAdmin):
         "price_display",
         "status",
         "lms_platform",
+        "agrees",
         "updated_at",
     )
     list_filter = ("status", "category", "level", "lms_platform", "currency")
     search_fields = ("title", "slug", "summary", "lms_course_id")
     prepopulated_fields = {"slug": ("title",)}
-    readonly_fields = ("status", "enrolled", "created_at", "updated_at")
-    decisions = {"publish": PUBLISH, "archive": ARCHIVE}
+    readonly_fields = ("status", "enrolled", "in_the_lms", "created_at", "updated_at")
+    decisions = {"publish": PUBLISH, "archive": ARCHIVE, "take_over": course_facts.TAKE_OVER}
     fieldsets = (
         (None, {"fields": ("title", "slug", "summary", "status")}),
         ("Course page", {"fields": ("description", "outcomes", "syllabus", "instructors")}),
         ("Facts", {"fields": ("category", "level", "language", "duration_hours", "effort")}),
         PRICE_TYPED,
-        ("Learning platform", {"fields": ("lms_platform", "lms_course_id")}),
+        ("Learning platform", {"fields": ("lms_platform", "lms_course_id", "in_the_lms")}),
         ("History", {"fields": ("enrolled", "created_at", "updated_at")}),
     )
 
     @admin.display(description="price", ordering="price")
     def price_display(self, course: Course) -> str:
         return "Free" if course.is_free else str(Money(course.price, course.currency))
+
+    @admin.display(description="the LMS says")
+    def in_the_lms(self, course: Course) -> str:
+        return course_facts.shown(course)
+
+    @display(description="LMS agrees", label=AGREEMENT_COLORS)
+    def agrees(self, course: Course) -> str:
+        if course.lms_facts_at is None:
+            return NOT_ASKED
+        return DIFFERS if lms_facts.differences(course) else AGREES
+
+    def facts(self, row: Course) -> list[tuple[str, str]]:
+        return course_facts.facts(row)
+
+    def is_offered(self, decision: Decision, row: Course) -> bool:
+        is_offered = super().is_offered(decision, row)
+        if decision is course_facts.TAKE_OVER:
+            return is_offered and bool(lms_facts.takeable(row))
+        return is_offered
 
     def get_fieldsets(self, request: HttpRequest, obj: Course | None = None) -> list:
         """Who may only look sees the price as buyers do, not in minor units."""

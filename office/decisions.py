@@ -60,6 +60,7 @@ class Decision:
     _: KW_ONLY
     run: Callable[..., Any]
     permission: str  # "review" of the page's own model, or in full: "payments.refund_payment"
+    button: str = ""  # what the button of its page says, where that is not the label
     done: str  # the past participle of the message "3 suspended, 1 skipped" and of the history
     form: type[forms.Form] = forms.Form
     entry_field: str = ""  # the field of the form whose text is added to the history entry
@@ -102,6 +103,7 @@ def decide_one(
     decision = page.variant(decision, rows[0]) if rows else decision
     is_sent = request.method == "POST"
     form = decision.make_form(rows, request.POST if is_sent else None)
+    form.files = request.FILES
     if is_sent and "preview" not in request.POST and form.is_valid():
         try:
             outcome = _run(decision, request, rows, form)

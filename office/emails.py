@@ -1,12 +1,98 @@
-from django.contrib import admin
+"""The mail server, what is sent through it, and what staff were alerted of."""
 
-from notifications.models import Email
-from office.base import QueueAdmin
+from django.contrib import admin
+from django.http import HttpRequest
+from unfold.decorators import display
+
+from notifications import bounces, mail_state, runbook
+from notifications.models import Alert, AlertNotice, Email, MailState, UndeliverableAddress
+from office.base import QueueAdmin, ReadOnlyAdmin, ReadOnlyInline
+from office.decisions import NOBODY, Decision
+
+TRY = Decision(
+    "Try now",
+    run=mail_state.try_now,
+    permission="try",
+    done="due for a try",
+    run_by=NOBODY,
+    needs_confirmation=False,
+)
+RELEASE = Decision(
+    "Release",
+    run=bounces.release,
+    permission="release",
+    done="released",
+    consequence=(
+        "What was held for this address is sent, and later e-mails are no longer held. Release it"
+        " when its owner says that it works: a mail service trusts us less for each that bounces."
+    ),
+    run_by=NOBODY,
+)
 
 
 @admin.register(Email)
 class EmailAdmin(QueueAdmin):
     list_display = ("kind", "to", "state", "attempts", "next_attempt_at", "sent_at", "last_error")
-    list_filter = ("status", "kind")
-    search_fields = ("to", "dedupe_key", "message_id")
+    list_filter = ("status", "priority", "kind")
+    search_fields = ("to", "dedupe_key", "message_id", "request_id")
     exclude = ("context", "claim_token")
+
+
+@admin.register(MailState)
+class MailStateAdmin(ReadOnlyAdmin):
+    decisions = {"try_now": TRY}
+    list_display = ("name", "state", "since", "retry_at", "failures", "last_error")
+    exclude = ("trying", "suspect")
+
+
+@admin.register(UndeliverableAddress)
+class UndeliverableAddressAdmin(ReadOnlyAdmin):
+    decisions = {"release": RELEASE}
+    ordering = ("-reported_at",)
+    list_display = ("email", "reason", "reported_at", "sentence")
+    list_filter = ("reason",)
+    search_fields = ("email",)
+
+
+class AlertNoticeInline(ReadOnlyInline):
+    model = AlertNotice
+    fields = readonly_fields = ("channel", "action", "status", "attempts", "last_error")
+
+
+@admin.register(Alert)
+class AlertAdmin(ReadOnlyAdmin):
+    ordering = ("-created_at",)
+    list_display = ("subject", "created_at", "since", "recovered_at", "is_muted")
+    list_filter = ("recovered_at", "is_muted")
+    search_fields = ("subject", "key")
+    fields = (
+        "subject",
+        "what_happened",
+        "what_to_do",
+        "since",
+        "created_at",
+        "recovered_at",
+        "is_muted",
+        "key",
+    )
+    inlines = (AlertNoticeInline,)
+
+    @display(description="what happened")
+    def what_happened(self, row: Alert) -> str:
+        return "\n".join(row.lines)
+
+    @display(description="what to do")
+    def what_to_do(self, row: Alert) -> str:
+        return runbook.what_to_do(row.subject)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Alert | None = None) -> tuple:
+        return self.fields
+
+
+@admin.register(AlertNotice)
+class AlertNoticeAdmin(QueueAdmin):
+    list_display = ("alert", "channel", "action", "state", "attempts", "last_error")
+    list_filter = ("status", "channel", "action")
+    list_select_related = ("alert",)
+    search_fields = ("alert__subject", "dedupe_key")
+    exclude = ("claim_token",)

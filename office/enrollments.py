@@ -6,13 +6,15 @@ from django.utils.formats import date_format
 from unfold.dataclasses import UnfoldAction
 from unfold.decorators import action, display
 
-from enrollments import coupons, lms_jobs
+from enrollments import access_repairs, coupons
 from enrollments.models import Enrollment, EnrollmentEvent
 from maaledu.money import Money
 from office import refund_decision
 from office.base import ReadOnlyAdmin, ReadOnlyInline
+from office.cells import Coded, link
 from office.decisions import Decision
 from office.payments import PAYMENT_COLORS, PaymentInline
+from payments import settlement
 from payments.models import Payment
 from payments.outcomes import outcomes_of
 
@@ -20,11 +22,23 @@ LMS_COLORS = {
     Enrollment.LMS_SUCCESS: "success",
     Enrollment.LMS_PENDING: "info",
     Enrollment.LMS_RETRYING: "warning",
+    Enrollment.LMS_AWAITING: "info",
     Enrollment.LMS_FAILED: "danger",
+    Enrollment.LMS_LOST: "danger",
+}
+# Why an enrollment ended; other codes are those of errors (`<app>/errors.py`).
+ENDED_BECAUSE = {
+    settlement.SESSION_EXPIRED: "the session ended unpaid",
+    settlement.LEARNER_CANCELLED: "the learner turned back",
+    settlement.REPLACED: "the buyer started again with another price, coupon or link",
+    settlement.SUPERSEDED: "another payment of the buyer arrived first",
+    settlement.ASYNC_PAYMENT_FAILED: "the bank refused the delayed payment",
+    settlement.AMOUNT_MISMATCH: "another amount arrived than was asked for",
+    coupons.LMS_REFUSED: "the learning platform refused the free enrollment",
 }
 RETRY_SYNC = Decision(
     "Retry LMS sync now",
-    run=lms_jobs.retry_now,
+    run=access_repairs.retry,
     permission="repair",
     done="retried",
     statuses=(Enrollment.PAID,),
@@ -57,6 +71,7 @@ class EnrollmentAdmin(ReadOnlyAdmin):
         "payment_reference",
         "lms_enrollment_id",
         "payments__stripe_session_id",
+        "request_id",
     )
     ordering = ("-created_at",)
     list_select_related: list[str] = []
@@ -71,24 +86,30 @@ class EnrollmentAdmin(ReadOnlyAdmin):
         "outcome",
         "kind",
         "created_at",
+        "rebuilt_at",
         "listed",
         "discount_percent",
         "grant_id",
         "payment_reference",
-        "failure_code",
+        "ended_because",
         "course",
         "course_slug",
         "platform",
         "lms_course",
         "lms_enrollment",
+        "origin",
+        "user_made",
         "lms_synced",
         "access_generation",
         "progress_percent",
         "progress_at",
+        "completed_at",
+        "certificate",
         "affiliate_id",
         "referral_code",
         "referral_outcome",
         "commission_rate",
+        "request_id",
         "updated_at",
     )
     readonly_fields = fields
@@ -101,17 +122,22 @@ class EnrollmentAdmin(ReadOnlyAdmin):
         return enrollment.status
 
     @display(description="access", ordering="lms_status", label=LMS_COLORS)
-    def access(self, enrollment: Enrollment) -> str:
-        return enrollment.lms_status
+    def access(self, enrollment: Enrollment) -> Coded:
+        return Coded((enrollment.lms_status, enrollment.get_lms_status_display()))
 
     @admin.display(description="price", ordering="amount")
     def price(self, enrollment: Enrollment) -> Money:
         return Money(enrollment.amount, enrollment.currency)
 
-    @admin.display(description="what came of its payments")
+    @admin.display(description="outcome of its payments")
     def outcome(self, enrollment: Enrollment) -> str:
         found = outcomes_of([enrollment])[enrollment.pk]
         return "; ".join(outcome.label for outcome in found) or "no payment"
+
+    @admin.display(description="why it ended")
+    def ended_because(self, enrollment: Enrollment) -> str:
+        code = enrollment.failure_code
+        return f"{ENDED_BECAUSE[code]} ({code})" if code in ENDED_BECAUSE else code
 
     @admin.display(description="LMS platform")
     def platform(self, enrollment: Enrollment) -> str:
@@ -125,11 +151,28 @@ class EnrollmentAdmin(ReadOnlyAdmin):
     def lms_enrollment(self, enrollment: Enrollment) -> str:
         return enrollment.lms_enrollment_id
 
+    @admin.display(description="LMS enrollment was")
+    def origin(self, enrollment: Enrollment) -> str:
+        return enrollment.get_lms_origin_display()
+
+    @admin.display(description="LMS user made by us", boolean=True)
+    def user_made(self, enrollment: Enrollment) -> bool:
+        return enrollment.lms_user_made
+
     @admin.display(description="LMS synced at")
     def lms_synced(self, enrollment: Enrollment) -> str:
         if enrollment.lms_synced_at is None:
             return ""
         return date_format(enrollment.lms_synced_at, "DATETIME_FORMAT")
+
+    @admin.display(description="certificate")
+    def certificate(self, enrollment: Enrollment) -> str:
+        if not enrollment.has_certificate:
+            return "none"
+        given_on = enrollment.certificate_on
+        words = f"of {date_format(given_on)}" if given_on else "given"
+        address = enrollment.certificate_link
+        return link(address, words) if address else f"{words}, no link on the LMS's own host"
 
     @admin.display(description="list price")
     def listed(self, enrollment: Enrollment) -> Money:

@@ -1,6 +1,14 @@
-from django.contrib import admin, messages
+from datetime import timedelta
+from typing import Any
 
-from lms_sync import breaker, dead_letters
+from django.conf import settings
+from django.contrib import admin, messages
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from unfold.decorators import display
+
+from courses.models import Course
+from lms_sync import breaker, call_history, dead_letters, pace
 from lms_sync.models import DeadLetter, PlatformState, SyncAttempt, SyncJob
 from maaledu.work.items import DEAD, PENDING
 from office.base import QueueAdmin, ReadOnlyAdmin, ReadOnlyInline
@@ -32,17 +40,18 @@ DISMISS = Decision(
 )
 
 
-def _probe(state: PlatformState) -> Outcome:
-    if breaker.probe_now(state.name):
-        return Outcome("probed", f"{state.name} answers.")
-    return Outcome("probed", f"{state.name} does not answer as it should.", messages.WARNING)
+def _probe(state: PlatformState) -> Outcome | bool:
+    if not breaker.ask_probe(state.name):
+        return False
+    told = f"The worker probes {state.name} within a few seconds. Then its row shows the answer."
+    return Outcome("asked for a probe", told, messages.INFO)
 
 
 PROBE = Decision(
     "Probe now",
     run=_probe,
     permission="probe",
-    done="probed",
+    done="asked for a probe",
     run_by=NOBODY,
     needs_confirmation=False,
 )
@@ -77,7 +86,14 @@ class SyncJobAdmin(QueueAdmin):
         "created_at",
     )
     list_filter = ("status", "action", "platform")
-    search_fields = ("email", "dedupe_key", "course_id", "lms_enrollment_id", "payload")
+    search_fields = (
+        "email",
+        "dedupe_key",
+        "course_id",
+        "lms_enrollment_id",
+        "payload",
+        "request_id",
+    )
     inlines = (SyncAttemptInline,)
 
 
@@ -100,15 +116,48 @@ class SyncAttemptAdmin(ReadOnlyAdmin):
     search_fields = ("job__email", "job__dedupe_key")
 
 
+def platform_figures(state: PlatformState) -> dict[str, Any]:
+    """Return how the platform answered: by step for a day and a month, and hour by hour."""
+    now = timezone.now()
+    day, month = now - timedelta(days=1), now - timedelta(days=30)
+    tables = [
+        ("day", "The last 24 hours, by step", "Step", call_history.by_step(state.name, day)),
+        ("month", "The last 30 days, by step", "Step", call_history.by_step(state.name, month)),
+        ("hours", "Hour by hour (UTC)", "Hour", call_history.by_period(state.name, day)),
+        ("days", "Day by day", "Day", call_history.by_period(state.name, month, days=True)),
+    ]
+    return {"figure_tables": tables}
+
+
 @admin.register(PlatformState)
 class PlatformStateAdmin(ReadOnlyAdmin):
     decisions = {"probe_now": PROBE}
     list_display = (
-        "name",
+        "platform",
         "state",
         "opened_at",
         "retry_at",
-        "latency_ms",
-        "last_ok_at",
         "last_error",
+        "last_ok_at",
+        "latency_ms",
+        "no_new_users_before",
+        "limits",
     )
+
+    change_form_outer_before_template = "admin/lms_sync/platform_figures.html"
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **options: Any
+    ) -> HttpResponse:
+        row = options.get("obj")
+        figures = platform_figures(row) if row else {}
+        return super().render_change_form(request, {**context, **figures}, *args, **options)
+
+    @display(description="platform", ordering="name")
+    def platform(self, row: PlatformState) -> str:
+        return str(Course.Platform(row.name).label)
+
+    @display(description="calls at most")
+    def limits(self, row: PlatformState) -> str:
+        rate = pace.rate_at(timezone.now(), row)
+        return f"{rate:g} a second, for {settings.LMS_CALLS_AT_ONCE} jobs at once"

@@ -109,7 +109,12 @@ def _context(payment: Payment, form: RefundForm) -> dict[str, Any]:
         "payment": payment,
         "facts": _facts(payment, made),
         "refunds": [(refund, REFUND_COLORS[refund.status]) for refund in made],
-        "disputes": payment.disputes.filter(status__in=[Dispute.OPEN, Dispute.LOST]),
+        "disputes": [
+            each
+            for each in payment.disputes.all()
+            if each.is_undecided or each.status == Dispute.LOST
+        ],
+        "warnings": payment.fraud_warnings.open(),
         "others": [(other, _money(other.amount_received or 0, other)) for other in others],
         "refusal": "" if payment.refundable > 0 or form.is_bound else "There is nothing to refund.",
         "consequences": consequences_of(payment, form),

@@ -1,11 +1,19 @@
 """Refunds and disputes in the office: what staff requested, and what Stripe said of them."""
 
+from datetime import timedelta
+from typing import Any
+
 from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
 from unfold.decorators import display
 
 from maaledu.money import Money
 from office.base import ReadOnlyAdmin, ReadOnlyInline
 from office.cells import link, url_of
+from office.decisions import Decision
+from payments import disputes
 from payments.models import Dispute, Refund
 
 REFUND_COLORS = {
@@ -21,6 +29,20 @@ DISPUTE_COLORS = {
     Dispute.LOST: "danger",
 }
 IN_STRIPE = "in Stripe"
+AT_BANK, WITH_US = "at the bank", "with us"
+HOLDER_COLORS = {AT_BANK: "danger", WITH_US: "success"}
+SOON = timedelta(days=7)
+COUNT_AS_LOST = Decision(
+    "Count as lost",
+    run=disputes.count_as_lost,
+    permission="decide",
+    done="counted as lost",
+    statuses=(Dispute.WARNING, Dispute.WON),
+    consequence=(
+        "The bank keeps the money: the enrollment ends, access is revoked, the learner is mailed,"
+        " and the commission is reversed. This cannot be undone."
+    ),
+)
 
 
 class RefundInline(ReadOnlyInline):
@@ -45,6 +67,10 @@ class RefundInline(ReadOnlyInline):
         return Money(refund.amount, refund.currency)
 
 
+def _holder(dispute: Dispute) -> str:
+    return AT_BANK if dispute.is_withdrawn else WITH_US
+
+
 class DisputeInline(ReadOnlyInline):
     model = Dispute
     fields = (
@@ -53,11 +79,16 @@ class DisputeInline(ReadOnlyInline):
         "state",
         "stripe_status",
         "reason",
+        "holder",
         "evidence_due_by",
         "stripe_dispute_id",
     )
     readonly_fields = fields
     ordering = ("created_at",)
+
+    @display(description="money is", label=HOLDER_COLORS)
+    def holder(self, dispute: Dispute) -> str:
+        return _holder(dispute)
 
     @display(description="status", label=DISPUTE_COLORS)
     def state(self, dispute: Dispute) -> str:
@@ -73,8 +104,8 @@ class ReversalAdmin(ReadOnlyAdmin):
 
     id_fields = ("pk", "payment_id", "payment__enrollment_id")
     list_select_related = ("payment__enrollment",)
-    readonly_fields = ("money", "enrollment")
-    exclude = ("amount",)
+    readonly_fields: tuple[str, ...] = ("money", "enrollment")
+    exclude: tuple[str, ...] = ("amount",)
     ordering = ("-created_at",)
 
     @admin.display(description="amount", ordering="amount")
@@ -108,21 +139,62 @@ class RefundAdmin(ReversalAdmin):
         return refund.requested_by or IN_STRIPE
 
 
+class AnswerDueFilter(admin.SimpleListFilter):
+    """The disputes that wait for our answer, by the date until which Stripe takes it."""
+
+    title = "answer due"
+    parameter_name = "due"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("any", "Waits for an answer"), ("soon", "Within 7 days"), ("past", "Past due")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Dispute]) -> QuerySet[Dispute]:
+        if self.value() is None:
+            return queryset
+        now = timezone.now()
+        within = {
+            "soon": Q(evidence_due_by__gte=now, evidence_due_by__lt=now + SOON),
+            "past": Q(evidence_due_by__lt=now),
+        }
+        dates = within.get(str(self.value()), Q())
+        return queryset.filter(dates, stripe_status__endswith="needs_response")
+
+
 @admin.register(Dispute)
 class DisputeAdmin(ReversalAdmin):
+    """Newest first; the answers that are due are a filter, and a column to sort by."""
+
     list_display = (
         "created_at",
         "state",
-        "money",
-        "enrollment",
         "stripe_status",
-        "reason",
         "evidence_due_by",
+        "enrollment",
+        "money",
+        "holder",
+        "reason",
         "stripe_dispute_id",
     )
-    list_filter = ("status", "reason", "currency")
+    exclude = ("amount", "is_withdrawn", "movements")
+    readonly_fields = ("money", "holder", "enrollment")
+    list_filter = (AnswerDueFilter, "status", "is_withdrawn", "reason", "currency")
+    decisions = {"count_as_lost": COUNT_AS_LOST}
     search_fields = ("stripe_dispute_id", "payment_intent_id", "payment__enrollment__email")
 
     @display(description="status", ordering="status", label=DISPUTE_COLORS)
     def state(self, dispute: Dispute) -> str:
         return dispute.status
+
+    @display(description="money is", ordering="is_withdrawn", label=HOLDER_COLORS)
+    def holder(self, dispute: Dispute) -> str:
+        return _holder(dispute)
+
+    def facts(self, dispute: Dispute) -> list[tuple[str, str]]:
+        return [
+            ("Enrollment", str(dispute.payment.enrollment) if dispute.payment else "not here yet"),
+            ("Stripe says", f"{dispute.stripe_status}, {dispute.reason or 'no reason given'}"),
+            ("Amount", f"{self.money(dispute)}, {_holder(dispute)}"),
+        ]
+
+    def is_offered(self, decision: Decision, row: Dispute) -> bool:
+        return super().is_offered(decision, row) and row.is_withdrawn and row.payment is not None

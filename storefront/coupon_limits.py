@@ -12,8 +12,7 @@ from django.http import HttpRequest
 from django.utils.crypto import constant_time_compare, salted_hmac
 
 from grants.codes import normalize_code
-from maaledu.addresses import client_network
-from maaledu.limits import enforce_limit
+from maaledu.limits import enforce_limit, enforce_network_limit
 
 
 def count_coupon_check(request: HttpRequest, tried: Mapping[str, str]) -> None:
@@ -23,7 +22,7 @@ def count_coupon_check(request: HttpRequest, tried: Mapping[str, str]) -> None:
     RateLimited.
     """
     email = tried["email"]
-    enforce_limit(request, "coupon", client_network(request))
+    enforce_network_limit(request, "coupon")
     if not constant_time_compare(tried.get("proof", ""), proof_of(email, tried["coupon"])):
         enforce_limit(request, "coupon_email", email)
 

@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from allauth.account.models import EmailAddress
+from django.contrib.auth.models import AnonymousUser
 from django.db.models import Q
 
 from accounts.models import User
@@ -23,6 +24,11 @@ def verified_emails(user: User) -> list[str]:
         "email", flat=True
     )
     return sorted({address.lower() for address in addresses})
+
+
+def is_of(user: User | AnonymousUser, enrollment: Enrollment) -> bool:
+    """Whether an enrollment is this person's: its address is one that they have verified."""
+    return isinstance(user, User) and enrollment.email in verified_emails(user)
 
 
 def _ended_with_money(emails: list[str]) -> list[UUID]:

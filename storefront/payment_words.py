@@ -42,6 +42,10 @@ WITHOUT_MONEY = {
     settlement.LEARNER_CANCELLED: Words(
         "You left the checkout", "Nothing was charged. You can come back whenever you like."
     ),
+    settlement.REPLACED: Words(
+        "This checkout was replaced",
+        "You started again with another price, coupon or link. Nothing was charged here.",
+    ),
     settlement.SUPERSEDED: Words(
         "Another payment was used",
         "An earlier payment for this course arrived after all, and you are enrolled by that one.",
@@ -68,8 +72,8 @@ ENDED_WITH_MONEY = {
     ),
     outcomes.REFUNDED: Words("Refunded", "Your payment of {received} was refunded."),
     outcomes.DISPUTED: Words(
-        "Your bank is looking into your payment",
-        "We received {received}, and your bank has asked for it back. It decides what happens.",
+        "Your bank has asked for your payment back",
+        "We received {received}, and your bank has asked for it back. That is not settled yet.",
         may_retry=False,
         state="attention",
     ),
@@ -104,7 +108,9 @@ RECEIVED = Words(
 # What is said beside the state of an enrollment; {refunded} and {received} are amounts.
 NOTES = {
     outcomes.REFUNDED_PARTLY: "{refunded} of your payment of {received} was refunded.",
-    outcomes.DISPUTED: "Your bank has asked for your payment of {received} back, and is deciding.",
+    outcomes.DISPUTED: (
+        "Your bank has asked for your payment of {received} back. That is not settled yet."
+    ),
     Payment.PROCESSING: "Your bank is working on another payment, of {received}.",
     Payment.DUPLICATE: (
         "We received a second payment, of {received}. Our team knows about it and will write to"
@@ -117,6 +123,9 @@ NOTES = {
     outcomes.REFUNDED: "Your payment of {received} was refunded.",
     outcomes.LOST: "Your bank returned your payment of {received} to you.",
 }
+
+
+REFUNDING = "A refund of {refunding} was requested and is on its way to you."
 
 
 def of_ended(enrollment: Enrollment, outcome: PaymentOutcome | None) -> Words:
@@ -138,8 +147,10 @@ def notes(enrollment: Enrollment, found: list[PaymentOutcome]) -> list[str]:
     For a paid enrollment the headline is about access, so that its own payment is among them.
     """
     beside = found if enrollment.status == Enrollment.PAID else found[1:]
-    return [
+    said = [
         NOTES[outcome.state].format(received=outcome.received, refunded=outcome.refunded_money)
         for outcome in beside
         if outcome.state in NOTES
     ]
+    refunding = [outcome.refunding_money for outcome in found if outcome.refunding]
+    return said + [REFUNDING.format(refunding=amount) for amount in refunding]

@@ -10,13 +10,17 @@ from django.utils import timezone
 
 from enrollments import lms_jobs
 from enrollments.models import Enrollment
+from enrollments.sign_in import sign_in_words
 from lms_sync import breaker
+from lms_sync.errors import LmsUserDisabled
 from lms_sync.models import SyncJob
 from maaledu.work.items import DEAD
 from payments import papers
 from payments.models import Payment
 from payments.outcomes import PaymentOutcome, outcomes_of
-from storefront import payment_words
+from storefront import mail_words, payment_words
+from storefront.access_words import WITH_STAFF
+from storefront.mail_words import SENT_DETAILS
 
 POLL_FAST, POLL_SLOW, POLL_SLOWEST = 2, 15, 60
 # The seconds between two requests of a page while the step it waits for is younger than this.
@@ -47,8 +51,11 @@ class StatusView:
     next_attempt_at: datetime | None = None
     unavailable_since: datetime | None = None
     course_link: str = ""
+    sign_in: str = ""
+    register_link: str = ""
     retry_url: str = ""
     support_email: str = ""
+    mail_problem: str = ""
     poll: bool = False
     poll_seconds: int = POLL_FAST
     papers: list[str] = field(default_factory=list)
@@ -69,6 +76,10 @@ def describe(enrollment: Enrollment, outcomes: list[PaymentOutcome] | None = Non
     else:
         view = _over(enrollment, outcomes[0] if outcomes else None)
     notes = payment_words.notes(enrollment, outcomes)
+    mail_problem = mail_words.problem(enrollment)
+    if mail_problem:
+        detail = view.detail.replace(SENT_DETAILS, "")
+        view = replace(view, detail=detail, mail_problem=mail_problem)
     return replace(view, notes=notes, papers=papers.kinds_of(enrollment))
 
 
@@ -114,10 +125,12 @@ def _pace(enrollment: Enrollment, next_try_at: datetime | None = None) -> int:
 def _steps(paid: str, access: str, ready: str, enrollment: Enrollment | None = None) -> list[Step]:
     first = _received(enrollment) if enrollment else "Payment"
     second = "Your course is set up" if access == DONE else "Setting up your course"
+    # Access that was lost was given once: that moment is not one of what is to come.
+    given_at = enrollment.lms_synced_at if enrollment and access == DONE else None
     return [
         Step(first, paid, enrollment.paid_at if enrollment else None),
-        Step(second, access, enrollment.lms_synced_at if enrollment else None),
-        Step("Course ready", ready, enrollment.lms_synced_at if enrollment else None),
+        Step(second, access, given_at),
+        Step("Course ready", ready, given_at),
     ]
 
 
@@ -126,19 +139,27 @@ def _paid(enrollment: Enrollment) -> StatusView:
         return StatusView(
             state="ready",
             headline="Your course is ready",
-            detail=(
-                f"{enrollment.email} is enrolled in {enrollment.course_title}. We have sent the"
-                " details to that address."
-            ),
+            detail=f"{enrollment.email} is enrolled in {enrollment.course_title}.{SENT_DETAILS}",
             steps=_steps(DONE, DONE, DONE, enrollment),
             course_link=enrollment.course_link,
+            sign_in=sign_in_words(enrollment),
         )
+    if enrollment.lms_status == Enrollment.LMS_LOST:
+        return _with_staff(enrollment, "lost")
     job = SyncJob.objects.filter(dedupe_key=lms_jobs.job_key(enrollment)).first()
     if _is_refused(enrollment, job):
-        return _attention(enrollment)
+        return _with_staff(enrollment, "attention")
     outage = breaker.outage(job.platform if job else enrollment.lms_platform)
     if outage:
         return _unavailable(enrollment, outage.since, outage.next_try_at)
+    return _being_set_up(enrollment, job)
+
+
+def _being_set_up(enrollment: Enrollment, job: SyncJob | None) -> StatusView:
+    if enrollment.lms_status == Enrollment.LMS_AWAITING:
+        return _awaiting_account(enrollment)
+    if job and job.last_error.startswith(LmsUserDisabled.code):
+        return _with_staff(enrollment, "account_off")
     if _is_slow(enrollment, job):
         return _retrying(enrollment, _next_try(job))
     return StatusView(
@@ -146,6 +167,26 @@ def _paid(enrollment: Enrollment) -> StatusView:
         headline=_received(enrollment),
         detail="We are setting up your course in the learning platform. This takes a few seconds.",
         steps=_steps(DONE, CURRENT, TODO, enrollment),
+        poll=True,
+        poll_seconds=_pace(enrollment),
+    )
+
+
+def _awaiting_account(enrollment: Enrollment) -> StatusView:
+    """What the learner has to do, and that we look for the account by ourselves."""
+    steps = _steps(DONE, CURRENT, TODO, enrollment)
+    return StatusView(
+        state="awaiting_account",
+        headline="One step is left: your account",
+        detail=(
+            "Your course waits for you on the learning platform. Create an account there with"
+            f" {enrollment.email}, exactly this address, and open the link in the message that the"
+            " platform sends you. We notice it by ourselves, and e-mail you when your course is"
+            " ready."
+        ),
+        steps=[steps[0], Step("Create your account", CURRENT), steps[2]],
+        register_link=enrollment.register_link,
+        support_email=settings.SUPPORT_EMAIL,
         poll=True,
         poll_seconds=_pace(enrollment),
     )
@@ -178,14 +219,12 @@ def _received(enrollment: Enrollment) -> str:
     return "Enrollment received" if is_unpaid else "Payment received"
 
 
-def _attention(enrollment: Enrollment) -> StatusView:
+def _with_staff(enrollment: Enrollment, state: str) -> StatusView:
+    headline, detail = WITH_STAFF[state]
     return StatusView(
-        state="attention",
-        headline="We are looking into your enrollment",
-        detail=(
-            "Your enrollment is safe, but the learning platform did not accept it. Our team knows"
-            " about it and will write to you."
-        ),
+        state=state,
+        headline=headline,
+        detail=detail.format(email=enrollment.email),
         steps=_steps(DONE, PROBLEM, TODO, enrollment),
         support_email=settings.SUPPORT_EMAIL,
         poll=True,

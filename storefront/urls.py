@@ -1,6 +1,6 @@
 from django.urls import path
 
-from storefront import api, paper_views, views
+from storefront import api, paper_views, site_files, views
 
 urlpatterns = [
     path("checkout/cancelled/<str:token>/", views.cancelled, name="checkout_cancelled"),
@@ -8,6 +8,7 @@ urlpatterns = [
     path("checkout/<str:slug>/", views.CheckoutView.as_view(), name="checkout"),
     path("enrollments/<str:token>/", views.enrollment_page, name="enrollment"),
     path("enrollments/<str:token>/status/", views.enrollment_status, name="enrollment_status"),
+    path("enrollments/<str:token>/account/", views.enrollment_account, name="enrollment_account"),
     path(
         "enrollments/<str:token>/progress/", views.enrollment_progress, name="enrollment_progress"
     ),
@@ -16,6 +17,8 @@ urlpatterns = [
         paper_views.enrollment_paper,
         name="enrollment_paper",
     ),
+    path("robots.txt", site_files.robots, name="robots"),
+    path(".well-known/security.txt", site_files.security, name="security_txt"),
     path("account/", views.account, name="account"),
     path("api/checkout", api.start_checkout, name="api_checkout"),
 ]

@@ -14,11 +14,13 @@ from accounts.models import User
 from affiliates import attribution
 from courses.discounts import undiscounted
 from courses.errors import CourseNotFound
-from enrollments import progress
+from enrollments import lms_jobs, progress
 from enrollments.models import Enrollment
 from grants import refusals
 from grants.errors import CouponUnavailable
 from grants.models import Grant
+from lms_sync import breaker
+from maaledu import tracing
 from maaledu.errors import AppError, RateLimited
 from maaledu.http import add_error_headers
 from maaledu.limits import limit
@@ -35,6 +37,8 @@ from storefront.status import describe
 
 ASK_STRIPE_EVERY_SECONDS = 10
 MAX_TOKEN_LENGTH = 40
+ASK_AGAIN_SECONDS = 5  # while the worker is asking the LMS
+LONGEST_PAUSE_SECONDS = 3600  # of a page that is left open
 
 
 @method_decorator(limit("checkout", methods=["POST"]), name="dispatch")
@@ -181,6 +185,15 @@ def enrollment_status(request: HttpRequest, token: str) -> HttpResponse:
     return render(request, "enrollments/_status.html", _status(token))
 
 
+@require_POST
+@limit("status", methods=["POST"])
+def enrollment_account(request: HttpRequest, token: str) -> HttpResponse:
+    """The learner says that their account on the learning platform is there now."""
+    enrollment = _enrollment(token)
+    lms_jobs.look_for_account(enrollment)
+    return redirect(enrollment)
+
+
 def _status(token: str) -> dict:
     enrollment = _enrollment(token)
     outcomes = outcomes_of([enrollment])[enrollment.pk]
@@ -210,6 +223,7 @@ def _enrollment(token: str) -> Enrollment:
     enrollment = Enrollment.objects.filter(token=token).first()
     if enrollment is None:
         raise EnrollmentNotFound
+    tracing.follow(enrollment.request_id)
     return enrollment
 
 
@@ -228,7 +242,27 @@ def account(request: HttpRequest) -> HttpResponse:
 @require_safe
 @limit("status")
 def enrollment_progress(request: HttpRequest, token: str) -> HttpResponse:
-    """The learner's progress, fresh from the LMS at most every two minutes, for htmx."""
+    """What is known of the learner's progress, and since when, for htmx.
+
+    The page asks soon again while there is something newer to come, and else when this is old: each
+    time after a longer pause, so that a page left open costs the LMS little. Whoever has the link
+    sees how far the learner is; the certificate is shown to the learner alone.
+    """
     enrollment = _enrollment(token)
-    progress.refresh(enrollment)
-    return render(request, "enrollments/_progress.html", {"enrollment": enrollment})
+    is_to_come = progress.want(enrollment) and not breaker.outage(enrollment.lms_platform)
+    pause = _pause(request.GET.get("pause", ""))
+    context = {
+        "enrollment": enrollment,
+        "is_learner": my_courses.is_of(cast("User", request.user), enrollment),
+        "ask_in": ASK_AGAIN_SECONDS if is_to_come else pause,
+        "next_pause": pause if is_to_come else 2 * pause,
+    }
+    return render(request, "enrollments/_progress.html", context)
+
+
+def _pause(asked: str) -> int:
+    """Return the seconds after which a page asks whose number is fresh."""
+    shortest = int(settings.LEARNER_DASHBOARD_LIFETIME.total_seconds())
+    digits = asked[:5]  # as many as are above the longest pause
+    known = int(digits) if digits.isdecimal() else 0
+    return min(max(known, shortest), LONGEST_PAUSE_SECONDS)

@@ -18,6 +18,8 @@ from sandbox.frappe_documents import add_course
 from sandbox.frappe_pages import CoursePages
 from sandbox.mail_pages import MailPages
 from sandbox.mailbox import Mailbox
+from sandbox.openedx_api import OpenEdxApi
+from sandbox.openedx_pages import LearnerPages
 from sandbox.options import parse
 from sandbox.pages import page
 from sandbox.paper_pages import PaperPages
@@ -65,15 +67,22 @@ def main() -> int:
 
 def _routes(world: World) -> list[tuple[str, Handle]]:
     stripe, lms_pages = StripeApi(world).handle, CoursePages(world).handle
+    edx = OpenEdxApi(world).handle
     return [
         ("/stripe/v1", stripe),
+        ("/stripe/v2", stripe),
         ("/lms/api/", FrappeApi(world).handle),
         ("/v1/", stripe),
+        ("/v2/", stripe),
         ("/pay/", PaymentPages(world).handle),
         ("/papers/", PaperPages(world).handle),
         ("/mail", MailPages(world).handle),
         ("/control", Control(world).handle),
         ("/lms/", lms_pages),
+        ("/edx/api/", edx),
+        ("/edx/oauth2/", edx),
+        ("/edx/heartbeat", edx),
+        ("/edx", LearnerPages(world).handle),
         ("/", _home),
     ]
 
@@ -85,6 +94,7 @@ def _home(request: Request) -> Response:
         ("/mail/", "Mailbox", "every e-mail the shop sent"),
         ("/control/", "Control", "break things and look into the books"),
         ("/lms/courses/", "Courses", "who is enrolled in the LMS"),
+        ("/edx/", "Open edX", "register there, and who is enrolled"),
     )
     items = "".join(
         f'<section class="card"><h2><a href="{href}">{name}</a></h2><p'
@@ -93,7 +103,8 @@ def _home(request: Request) -> Response:
     )
     return page(
         "The sandbox",
-        items + "<p class='soft'>Stripe answers under /stripe, the LMS under /lms.</p>",
+        items + "<p class='soft'>Stripe answers under /stripe, the LMS under /lms, Open edX under"
+        " /edx.</p>",
     )
 
 

@@ -19,6 +19,8 @@ DOCTYPES = (
     "LMS Course",
     "LMS Enrollment",
     "LMS Payment",
+    "LMS Source",
+    "Address",
     "LMS Course Progress",
     "LMS Certificate",
 )
@@ -37,7 +39,9 @@ KEPT = (
     "answers",
     "timers",
     "docs",
+    "edx",
     "user_times",
+    "resets",
     "mails",
     "mail_count",
     "offset",
@@ -74,13 +78,19 @@ class Book:
             self.timers: list[Record] = []
             self.deliveries: deque[Record] = deque(maxlen=CALLS_KEPT)
             self.docs: dict[str, dict[str, Record]] = {doctype: {} for doctype in DOCTYPES}
+            self.edx: dict[str, Any] = {
+                **{name: {} for name in ("users", "names", "courses", "enrollments", "allowed")},
+                "count": 0,
+            }
             self.user_times: list[float] = []
+            self.resets: dict[str, list[float]] = {}
             self.by_member: dict[str, list[str]] = {}
             self.mails: list[Record] = []
             self.mail_count = 0
             self.calls: deque[Record] = deque(maxlen=CALLS_KEPT)
             self.call_counts: dict[str, int] = {}
             self.offset = 0.0
+            self.began_at = time.monotonic()
             self.dirty = True
 
     def now(self) -> float:
@@ -88,7 +98,10 @@ class Book:
         return time.time() + self.offset
 
     def note_call(self, target: str, request: Request, response: Response, facts: Record) -> None:
-        """Keep what was asked and answered, with the ``facts`` that only this target has."""
+        """Keep what was asked and answered, with the ``facts`` that only this target has.
+
+        A call that was hanging since before the last reset belongs to what is forgotten.
+        """
         call = {
             "call": request.label,
             "query": request.query,
@@ -98,6 +111,8 @@ class Book:
             "body": request.body[:2000].decode("utf-8", "replace"),
         }
         with self.lock:
+            if request.came_at < self.began_at:
+                return
             self.calls.append({"target": target, "at": self.now(), **call})
             self.call_counts[target] = self.call_counts.get(target, 0) + 1
 
@@ -136,6 +151,8 @@ class Book:
     def _load(self, data: Record) -> None:
         for name in KEPT:
             setattr(self, name, data.get(name, getattr(self, name)))
+        for doctype in DOCTYPES:
+            self.docs.setdefault(doctype, {})
         for row in self.docs["LMS Enrollment"].values():
             self.by_member.setdefault(row["member"].lower(), []).append(row["name"])
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from sandbox import ticker
 from sandbox.control_lms import LMS_FLAGS, LMS_NUMBERS, LmsControl
+from sandbox.control_openedx import OpenEdxControl
 from sandbox.control_page import show, switch
 from sandbox.control_stripe_account import StripeAccountControl
 from sandbox.control_stripe_payments import StripePaymentsControl
@@ -39,6 +40,7 @@ class Control:
             ("POST", r"/control/clock", self.clock),
             ("POST", r"/control/mail", self.mail),
             *LmsControl(world).routes,
+            *OpenEdxControl(world).routes,
             *StripeAccountControl(world).routes,
             *StripePaymentsControl(world).routes,
             *StripeWebhooksControl(world).routes,
@@ -66,31 +68,38 @@ class Control:
         raise KeyError(request.label)
 
     def state(self, data: Data) -> Data:
-        """Return the books."""
+        """Return the books, or ``only`` those that are named, separated by commas."""
         with self.book.lock:
-            return {
-                "sessions": list(self.book.sessions.values()),
-                "payment_intents": list(self.book.intents.values()),
-                "charges": list(self.book.charges.values()),
-                "refunds": list(self.book.refunds.values()),
-                "disputes": list(self.book.disputes.values()),
-                "warnings": list(self.book.warnings.values()),
-                "invoices": list(self.book.invoices.values()),
-                "events": list(self.book.events.values()),
-                "deliveries": list(self.book.deliveries),
-                "held": list(self.world.webhooks.held),
-                "users": list(self.book.docs["User"].values()),
-                "courses": list(self.book.docs["LMS Course"].values()),
-                "enrollments": list(self.book.docs["LMS Enrollment"].values()),
-                "mails": list(self.book.mails),
-                "calls": dict(self.book.call_counts),
-                "faults": self.world.faults.all(),
-                "now": self.book.now(),
-                "lms": {
-                    "server": self.world.lms.server,
-                    **{name: getattr(self.world.lms, name) for name in (*LMS_NUMBERS, *LMS_FLAGS)},
-                },
-            }
+            books = self._books()
+            only = str(data["only"]).split(",") if "only" in data else books
+            return {name: books[name] for name in only}
+
+    def _books(self) -> Data:
+        return {
+            "sessions": list(self.book.sessions.values()),
+            "payment_intents": list(self.book.intents.values()),
+            "charges": list(self.book.charges.values()),
+            "refunds": list(self.book.refunds.values()),
+            "disputes": list(self.book.disputes.values()),
+            "warnings": list(self.book.warnings.values()),
+            "invoices": list(self.book.invoices.values()),
+            "events": list(self.book.events.values()),
+            "deliveries": list(self.book.deliveries),
+            "held": list(self.world.webhooks.held),
+            "users": list(self.book.docs["User"].values()),
+            "courses": list(self.book.docs["LMS Course"].values()),
+            "enrollments": list(self.book.docs["LMS Enrollment"].values()),
+            "lms_payments": list(self.book.docs["LMS Payment"].values()),
+            "addresses": list(self.book.docs["Address"].values()),
+            "mails": list(self.book.mails),
+            "calls": dict(self.book.call_counts),
+            "faults": self.world.faults.all(),
+            "now": self.book.now(),
+            "lms": {
+                "server": self.world.lms.server,
+                **{name: getattr(self.world.lms, name) for name in (*LMS_NUMBERS, *LMS_FLAGS)},
+            },
+        }
 
     def calls(self, data: Data) -> list[Data]:
         """Return the latest calls, oldest first, of one target or of all."""
@@ -123,14 +132,16 @@ class Control:
     def clock(self, data: Data) -> Data:
         """Move the clock by ``advance`` seconds, or put it ``ahead`` of the real one.
 
-        Then what is due happens. A negative ``ahead`` puts the clock behind.
+        Then what is due happens; with ``wait`` the deliveries that are due as well, for which there
+        are so many seconds. A negative ``ahead`` puts the clock behind.
         """
         with self.book.lock:
             offset = float(data.get("ahead", self.book.offset))
             self.book.offset = offset + float(data.get("advance", 0))
             self.book.dirty = True
         ticker.tick(self.world)
-        return {"now": self.book.now()}
+        is_sent = self.world.webhooks.wait_until_sent(float(data.get("wait", 0)))
+        return {"now": self.book.now(), "sent": is_sent}
 
     def mail(self, data: Data) -> Data:
         """Put a mail into the mailbox, raw."""

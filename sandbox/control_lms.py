@@ -5,15 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sandbox import frappe_enrollments, frappe_users
-from sandbox.frappe_documents import add_course
+from sandbox import frappe_enrollments, frappe_renames, frappe_users
+from sandbox.frappe_documents import add_certificate, add_course
 from sandbox.options import SERVERS
 from sandbox.wire import pick
 from sandbox.world import LmsKey, World, roles_of
 
 Data = dict[str, Any]
-LMS_NUMBERS = ("user_limit", "hang_seconds", "latency", "user_latency", "race_window")
-LMS_FLAGS = ("user_deadlocks", "courses_any", "tracebacks", "block_endpoints")
+LMS_NUMBERS = (
+    "user_limit",
+    "reset_limit",
+    "hang_seconds",
+    "latency",
+    "user_latency",
+    "race_window",
+)
+LMS_FLAGS = (
+    "user_deadlocks",
+    "courses_any",
+    "tracebacks",
+    "block_endpoints",
+    "outgoing_mail",
+    "drops_key",
+    "grant_fields",
+)
 
 
 class LmsControl:
@@ -26,7 +41,11 @@ class LmsControl:
         ]
 
     def lms(self, data: Data) -> Data:
-        """Change the LMS: server, keys, limits, courses, users, a learner's progress."""
+        """Change the LMS: server, keys, limits, courses, users, enrollments, progress.
+
+        ``certificates`` name ``email``, ``course`` and, if it is not today, ``issue_date``.
+        ``rename_user``, ``rename_course``, ``move`` and ``remove`` are what its staff do by hand.
+        """
         settings = self.world.lms
         if data.get("server", settings.server) not in SERVERS:
             raise ValueError(f"server must be one of {', '.join(SERVERS)}")
@@ -34,27 +53,36 @@ class LmsControl:
         for name, value in pick(data, *LMS_NUMBERS, *LMS_FLAGS).items():
             setattr(settings, name, type(getattr(settings, name))(value))
         settings.site_host = data.get("host", settings.site_host)
+        settings.denied = frozenset(data.get("denied", settings.denied))
         self._keys(data)
         with self.book.lock:
             courses = [add_course(self.world, course)["name"] for course in data.get("courses", [])]
             users = [frappe_users.add(self.world, user)["name"] for user in data.get("users", [])]
             enrolled = [
-                frappe_enrollments.add(self.world, row, "Administrator")["name"]
+                frappe_enrollments.put(self.world, row)["name"]
                 for row in data.get("enrollments", [])
             ]
-        rows = 0
-        if "progress" in data:
-            step = data["progress"]
-            rows = frappe_enrollments.set_progress(
-                self.world, step["email"], step["course"], step["percent"]
-            )
+            certificates = [
+                add_certificate(self.world, row["email"], row["course"], row.get("issue_date"))
+                for row in data.get("certificates", [])
+            ]
+            frappe_renames.apply(self.world, data)
         return {
             "server": settings.server,
             "courses": courses,
             "users": users,
             "enrollments": enrolled,
-            "progress_rows": rows,
+            "certificates": [row["name"] for row in certificates],
+            "progress_rows": self._progress(data.get("progress")),
         }
+
+    def _progress(self, step: Data | None) -> int:
+        """Return how many enrollments it was set on."""
+        if step is None:
+            return 0
+        return frappe_enrollments.set_progress(
+            self.world, step["email"], step["course"], step["percent"]
+        )
 
     def _keys(self, data: Data) -> None:
         keys = self.world.lms.keys

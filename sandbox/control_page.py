@@ -14,6 +14,11 @@ from sandbox.wire import Response, redirect
 from sandbox.world import World
 
 SHOWN = 15
+EDX_SWITCHES = {
+    "staff": "Our user is staff",
+    "progress_tab": "Shows progress",
+    "bulk": "Bulk enrollment",
+}
 MODES = sorted({"slow", "random", *NO_WORK, *AFTER_WORK, *SMTP_MODES})
 
 
@@ -79,11 +84,17 @@ def _set_lms(world: World, form: dict[str, str]) -> None:
     world.lms.server = form["server"]
 
 
+def _set_openedx(world: World, form: dict[str, str]) -> None:
+    for name in EDX_SWITCHES:
+        setattr(world.edx, name, name in form)
+
+
 ACTIONS = {
     "fault": _add_fault,
     "clear": lambda world, form: world.faults.clear(),
     "webhooks": _set_webhooks,
     "lms": _set_lms,
+    "openedx": _set_openedx,
     **control_payments.ACTIONS,
 }
 
@@ -149,9 +160,25 @@ def _settings(world: World) -> str:
         f'<p class="soft">Webhooks go to <code>{escape(hooks.url) or "nowhere yet"}</code>;'
         f" {len(hooks.held)} held.</p>"
     )
-    return card("Webhooks", target, _form("webhooks", fields, "Apply")) + card(
-        "LMS", _form("lms", server, "Apply"), _counts(world)
+    return (
+        card("Webhooks", target, _form("webhooks", fields, "Apply"))
+        + card("LMS", _form("lms", server, "Apply"), _counts(world))
+        + _openedx(world)
     )
+
+
+def _openedx(world: World) -> str:
+    edx = world.book.edx
+    switches = "".join(
+        _checkbox(name, label, checked=getattr(world.edx, name))
+        for name, label in EDX_SWITCHES.items()
+    )
+    shown = (
+        f"{len(edx['users'])} accounts, {len(edx['courses'])} courses,"
+        f" {len(edx['enrollments'])} enrollments, {len(edx['allowed'])} pending"
+    )
+    form = _form("openedx", switches, "Apply")
+    return card("Open edX", form, f'<p class="soft">{shown}</p>')
 
 
 def _counts(world: World) -> str:

@@ -17,7 +17,9 @@ class DueQueue:
     def __init__(self, book: Book, name: str, workers: int) -> None:
         self.book = book
         self._jobs: list[tuple[float, int, Job]] = []
-        self._ready = threading.Condition()
+        lock = threading.Lock()
+        self._ready, self._done = threading.Condition(lock), threading.Condition(lock)
+        self._at_work = 0
         self._count = itertools.count()
         for number in range(workers):
             threading.Thread(target=self._work, name=f"{name}-{number}", daemon=True).start()
@@ -32,14 +34,33 @@ class DueQueue:
         with self._ready:
             self._jobs.clear()
 
+    def wait_until_done(self, seconds: float) -> bool:
+        """Wait until no job is due or at work, and return whether that was so in time."""
+        with self._ready:
+            self._ready.notify_all()  # the clock may have been moved
+            return self._done.wait_for(self._is_done, seconds)
+
+    def _is_done(self) -> bool:
+        return not (self._at_work or self._is_due())
+
+    def _is_due(self) -> bool:
+        return bool(self._jobs) and self._jobs[0][0] <= self.book.now()
+
     def _work(self) -> None:
         while True:
-            self._next()()
+            job = self._next()
+            try:
+                job()
+            finally:
+                with self._ready:
+                    self._at_work -= 1
+                    self._done.notify_all()
 
     def _next(self) -> Job:
         with self._ready:
-            while not self._jobs or self._jobs[0][0] > self.book.now():
+            while not self._is_due():
                 self._ready.wait(self._pause())
+            self._at_work += 1
             return heapq.heappop(self._jobs)[2]
 
     def _pause(self) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import random
 import threading
 import time
@@ -10,9 +11,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from sandbox.wire import Response, html_response
+from sandbox import proxy_pages
+from sandbox.wire import Response, dumps, html_response
 
-TARGETS = ("lms", "stripe", "smtp")
+TARGETS = ("lms", "openedx", "stripe", "smtp")
 STATUSES = (
     "400",
     "401",
@@ -48,8 +50,10 @@ NO_WORK = (
     "db_down",
     "lock_timeout",
     "throttled",
+    "page",
+    "error",
 )
-AFTER_WORK = ("lost_answer", "hang_after", "half_answer", "short_length", "drip")
+AFTER_WORK = ("lost_answer", "hang_after", "half_answer", "short_length", "drip", "half_list")
 SMTP_MODES = ("down", "reject", "greylist", "hang", "drop", "slow", "sender_refused")
 RANDOM_MODES = ("500", "502", "503", "reset", "lost_answer", "half_answer", "down")
 DEFAULT_SECONDS = {"slow": 2.0, "hang": 30.0, "hang_after": 30.0, "drip": 1.0}
@@ -66,6 +70,10 @@ class Fault:
     retry_after: str | int | None = None
     location: str = "http://169.254.169.254/latest/meta-data/"
     size: int = 10 * 1024 * 1024
+    status: int = 502  # of a page or an error
+    page: str = "nginx"  # who answers: one of proxy_pages.PAGES
+    exc_type: str = "ValidationError"  # of an error of Frappe's own
+    text: str = ""  # of an error; of Open edX's the JSON
     work: bool = False
     percent: int = 38
     seed: int = 1
@@ -161,6 +169,8 @@ def _read(spec: dict[str, Any]) -> Fault:
     modes = tuple(spec.get("modes") or (SMTP_MODES[:3] if target == "smtp" else RANDOM_MODES))
     for each in modes:
         _check(target, each)
+    if spec.get("page", "nginx") not in proxy_pages.PAGES:
+        raise ValueError(f"page must be one of {', '.join(proxy_pages.PAGES)}")
     values = {name: value for name, value in spec.items() if value is not None}
     return Fault(
         **{
@@ -213,8 +223,21 @@ def _after(fault: Fault, response: Response) -> Response:
         "drip": "drip",
     }
     response.transport = transports.get(fault.mode, "send")
+    if fault.mode == "half_list":
+        response.body = _with_half_its_rows(response.body)
     response.pause = fault.pause
     return response
+
+
+def _with_half_its_rows(body: bytes) -> bytes:
+    """Return a well-formed answer that leaves out every other row of its list."""
+    payload = json.loads(body or b"null")
+    if isinstance(payload, dict):
+        payload = {
+            name: value[::2] if isinstance(value, list) else value
+            for name, value in payload.items()
+        }
+    return dumps(payload) if isinstance(payload, dict) else body
 
 
 def plain_answer(fault: Fault) -> Response:
@@ -254,4 +277,5 @@ BODIES: dict[str, Callable[[Fault], Response]] = {
     "redirect": lambda fault: Response(302, b"", "text/html", [("Location", fault.location)]),
     "huge": lambda fault: Response(200, b'{"data":"' + b"x" * fault.size + b'"}'),
     "gzip_bomb": _gzip_bomb,
+    "page": lambda fault: proxy_pages.answer(fault.page, fault.status),
 }

@@ -16,10 +16,11 @@ from sandbox.frappe_auth import authenticate, check_csrf
 from sandbox.frappe_documents import Caller, shown
 from sandbox.frappe_envelope import FrappeError, answer, error_answer, fault_answer, html_error
 from sandbox.frappe_methods import Methods
+from sandbox.frappe_permissions import with_roles
 from sandbox.frappe_resources import Resources
 from sandbox.frappe_rules import FIELDS
 from sandbox.frappe_users import WorkerKilled
-from sandbox.wire import Request, Response
+from sandbox.wire import Request, Response, traced
 from sandbox.world import World
 
 Record = dict[str, Any]
@@ -40,6 +41,7 @@ class FrappeApi:
 
     def handle(self, request: Request) -> Response:
         """Answer one request as the server in the settings would."""
+        arrived_at = time.time()
         request.path = request.path.removeprefix("/lms")
         if self.world.lms.latency:
             time.sleep(self.world.lms.latency)
@@ -50,7 +52,7 @@ class FrappeApi:
             partial(self._answer, request, accept),
             partial(fault_answer, accept=accept),
         )
-        self._note(request, response)
+        self._note(request, response, arrived_at)
         return response
 
     def _answer(self, request: Request, accept: str) -> Response:
@@ -97,11 +99,12 @@ class FrappeApi:
             document = self.resources.get(doctype, name, caller)
             if request.method == "PUT":
                 document = self.resources.change(doctype, document, read_body(request), caller)
-            return answer({"data": shown(document)})
+            return answer({"data": shown(with_roles(document, caller))})
 
-    def _note(self, request: Request, response: Response) -> None:
+    def _note(self, request: Request, response: Response, arrived_at: float) -> None:
         has_key = "yes" if request.headers.get("authorization") else "no"
-        self.book.note_call("lms", request, response, {"authorization": has_key})
+        facts = {"authorization": has_key, "arrived_at": arrived_at, **traced(request)}
+        self.book.note_call("lms", request, response, facts)
 
 
 def read_body(request: Request) -> Record:

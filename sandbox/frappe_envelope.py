@@ -69,7 +69,8 @@ class FrappeError(Exception):
             " frappe.api.handle(request)"
         )
         trace = f"Traceback (most recent call last):\n{where}\n{line}\n"
-        return {"exception": line, "exc": json.dumps([trace]), "_exc_source": "lms (app)"}
+        shown = {"exception": line, "exc": json.dumps([trace])}
+        return shown if self.status == 403 else {**shown, "_exc_source": "lms (app)"}
 
 
 def server_messages(text: str) -> str:
@@ -129,19 +130,25 @@ FAULTS: dict[str, tuple[int, str, str]] = {
 }
 
 
+HTML_FAULTS = {
+    "500": (500, ERROR_PAGE),
+    "405": (
+        405,
+        "<!doctype html><title>405 Method Not Allowed</title><h1>Method Not Allowed</h1>",
+    ),
+}
+
+
 def fault_answer(fault: Fault, accept: str) -> Response | None:
     """Return what Frappe itself says for a fault, or None where a proxy's answer will do."""
     if fault.mode == "429":
         return _too_many(fault, accept)
-    if fault.mode == "500":
-        return html_error()
-    if fault.mode == "405":
-        return html_error(
-            405, "<!doctype html><title>405 Method Not Allowed</title><h1>Method Not Allowed</h1>"
-        )
-    if fault.mode not in FAULTS:
-        return None
-    return error_answer(FrappeError(*FAULTS[fault.mode]), accept=accept)
+    if fault.mode in HTML_FAULTS:
+        return html_error(*HTML_FAULTS[fault.mode])
+    said = FAULTS.get(fault.mode)
+    if fault.mode == "error":
+        said = (fault.status, fault.exc_type, fault.text)
+    return error_answer(FrappeError(*said), accept=accept) if said else None
 
 
 def _too_many(fault: Fault, accept: str) -> Response:

@@ -9,6 +9,7 @@ from typing import Any
 from sandbox import frappe_enrollments
 from sandbox.frappe_documents import Caller, find_course, find_user, permission_error
 from sandbox.frappe_envelope import FrappeError, server_messages
+from sandbox.frappe_permissions import has_permission, reset_password, versions
 from sandbox.frappe_query import parse
 from sandbox.frappe_resources import Resources
 from sandbox.frappe_rules import FIELDS
@@ -18,6 +19,7 @@ from sandbox.world import World
 Record = dict[str, Any]
 CUSTOM = "lms.lms.payment_confirmation."
 CHECK_USER = "lms.lms.doctype.lms_enrollment.lms_enrollment.check_user_exists"
+FORGOT = "frappe.core.doctype.user.user.reset_password"
 CONFIRM_FIELDS = {
     "user_email",
     "course_id",
@@ -27,6 +29,7 @@ CONFIRM_FIELDS = {
     "currency",
     "referral_code",
 }
+GRANT_FIELDS = {"original_amount", "discount_percentage", "grant_id", "enrollment_type"}
 INSERTS = 200
 KNOWN_APPS = ("frappe", "lms")
 
@@ -46,6 +49,8 @@ class Methods:
             "frappe.auth.get_logged_user": lambda data, caller: caller.user,
             "frappe.client.get_count": self.get_count,
             "frappe.client.get_list": self.get_list,
+            "frappe.client.has_permission": self.has_permission,
+            "frappe.utils.change_log.get_versions": lambda data, caller: versions(self.world),
         }
         self.posted: dict[str, Callable[[Record, Caller], object]] = {
             "frappe.client.insert_many": self.insert_many
@@ -58,8 +63,13 @@ class Methods:
 
     def call(self, request: Request, name: str, caller: Caller) -> object:
         """Call a method by name with the arguments of query and body."""
+        if request.method == "HEAD":
+            raise permission_error()
         from_body = _arguments(request)
         data = {**request.args(), **from_body}
+        if name == FORGOT:
+            _check_method(request, "POST")
+            return reset_password(self.world, data, request.headers.get("x-forwarded-for", ""))
         if name in self.guest:
             return self.guest[name](data, caller)
         if self.world.lms.server == "custom" and name in self.custom:
@@ -96,6 +106,10 @@ class Methods:
         args = {name: _text(value) or "" for name, value in data.items()}
         return self.resources.find(_doctype(data), args, caller)
 
+    def has_permission(self, data: Record, caller: Caller) -> object:
+        with self.world.book.lock:
+            return has_permission(self.world, caller, data)
+
     def insert_many(self, data: Record, caller: Caller) -> object:
         docs = data.get("docs", [])
         docs = parse(docs) if isinstance(docs, str) else docs
@@ -111,7 +125,8 @@ class Methods:
 
     def confirm_payment(self, data: Record, caller: Caller) -> object:
         """Enroll a known user in a known course; business refusals are success false."""
-        unknown = sorted(set(data) - CONFIRM_FIELDS)
+        known = CONFIRM_FIELDS | (GRANT_FIELDS if self.world.lms.grant_fields else set())
+        unknown = sorted(set(data) - known)
         if unknown:
             text = f"Unknown field: {', '.join(unknown)}"
             raise FrappeError(

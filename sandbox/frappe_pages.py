@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from sandbox import frappe_enrollments
 from sandbox.frappe_documents import find_course
-from sandbox.pages import page, table
+from sandbox.pages import ask_about_learner, page, table
 from sandbox.wire import Request, Response
 from sandbox.world import World
 
@@ -19,7 +19,7 @@ class CoursePages:
         self.world = world
 
     def handle(self, request: Request) -> Response:
-        name = request.path.partition("/courses")[2].strip("/").split("/")[0]
+        name, _, certificate = request.path.partition("/courses")[2].strip("/").partition("/")
         with self.world.book.lock:
             if not name:
                 return self._list()
@@ -30,6 +30,8 @@ class CoursePages:
                     f"<p>The LMS has no course called <code>{escape(name)}</code>.</p>",
                     status=404,
                 )
+            if certificate in self.world.book.docs["LMS Certificate"]:
+                return certificate_page(self.world.book.docs["LMS Certificate"][certificate])
             return self._course(course, request.args().get("email", "").strip())
 
     def _list(self) -> Response:
@@ -45,7 +47,9 @@ class CoursePages:
             f'<p>{escape(str(course["short_introduction"] or ""))}</p><p class="soft">{count}'
             f" enrolled · <code>{escape(name)}</code></p>"
         )
-        return page(str(course["title"]), body + self._learner(name, email) + _ask(email))
+        return page(
+            str(course["title"]), body + self._learner(name, email) + ask_about_learner(email)
+        )
 
     def _learner(self, name: str, email: str) -> str:
         if not email:
@@ -63,12 +67,12 @@ class CoursePages:
         )
 
 
-def _ask(email: str) -> str:
-    return (
-        '<form class="card"><label for="email">Is this learner enrolled?</label><div'
-        ' class="row"><input id="email" name="email" type="email" required'
-        f' value="{escape(email)}"><button class="quiet">Look</button></div></form>'
+def certificate_page(row: dict[str, object]) -> Response:
+    body = (
+        f'<p class="card good" id="certificate">{escape(str(row["member"]))} has completed'
+        f" {escape(str(row['course_title']))}. Issued on {escape(str(row['issue_date']))}.</p>"
     )
+    return page("Certificate", body, narrow=True)
 
 
 def _row(course: dict[str, object]) -> list[str]:

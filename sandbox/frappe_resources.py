@@ -10,15 +10,18 @@ from sandbox.frappe_documents import (
     find_course,
     insert_course,
     insert_plain,
+    may,
     permission_error,
 )
 from sandbox.frappe_envelope import FrappeError
+from sandbox.frappe_permissions import own_document
 from sandbox.frappe_query import conditions, matching, page, parse, select
 from sandbox.frappe_rules import FIELDS, STAFF, fields_of
 from sandbox.world import World
 
 Record = dict[str, Any]
-COURSE_EDITORS = frozenset({"Administrator", "Moderator", "Course Creator"})
+# Refused to students before it is looked whether there is such a document.
+HIDDEN = ("User", "LMS Course")
 
 
 class Resources:
@@ -53,6 +56,9 @@ class Resources:
                 and (doctype, field) == ("LMS Enrollment", "member")
             ):
                 return self.book.enrollments_of(value)
+            if operator == "in" and (doctype, field) == ("LMS Enrollment", "member"):
+                members = {str(member).lower() for member in value}
+                return [row for member in members for row in self.book.enrollments_of(member)]
             if operator == "=" and (doctype, field) == ("LMS Course", "name"):
                 find_course(self.world, value)
             if operator == "=" and field == "name" and value in self.book.docs[doctype]:
@@ -60,15 +66,7 @@ class Resources:
         return list(self.book.docs[doctype].values())
 
     def _check_read(self, doctype: str, caller: Caller) -> None:
-        students_may = doctype in {
-            "LMS Enrollment",
-            "LMS Course",
-            "LMS Course Progress",
-            "LMS Certificate",
-        }
-        if caller.is_guest or not (
-            caller.roles & STAFF or (students_may and "LMS Student" in caller.roles)
-        ):
+        if caller.is_guest or not may(self.world, caller, doctype, "read"):
             raise permission_error(f"User {caller.user} does not have access to {doctype}")
 
     def insert(self, doctype: str, data: Record, caller: Caller) -> Record:
@@ -77,7 +75,7 @@ class Resources:
             return frappe_users.create(self.world, caller, data)
         if doctype == "LMS Enrollment":
             return frappe_enrollments.insert(self.world, caller, data)
-        if not caller.roles & (COURSE_EDITORS if doctype == "LMS Course" else STAFF):
+        if not may(self.world, caller, doctype, "create"):
             raise permission_error(f"User does not have permission to create {doctype}")
         with self.book.lock:
             return (
@@ -88,6 +86,10 @@ class Resources:
 
     def get(self, doctype: str, name: str, caller: Caller) -> Record:
         key = name.lower() if doctype == "User" else name
+        if doctype == "User" and key == caller.user.lower():
+            return own_document(self.world, caller)
+        if doctype in HIDDEN and not may(self.world, caller, doctype, "read"):
+            raise permission_error(f"User <strong>{caller.user}</strong> may not read {doctype}")
         document = (
             find_course(self.world, key)
             if doctype == "LMS Course"
@@ -96,7 +98,7 @@ class Resources:
         if document is None:
             raise FrappeError(404, "DoesNotExistError", f"{doctype} {name} not found")
         own = caller.user in (document["owner"], document["name"])
-        if caller.is_guest or not (own or doctype == "LMS Course" or caller.roles & STAFF):
+        if caller.is_guest or not (own or caller.roles & STAFF):
             raise permission_error()
         return document
 

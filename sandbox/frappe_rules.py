@@ -16,6 +16,8 @@ REQUIRED_OF_PAYMENT = (
     "payment_for_document_type",
     "payment_for_document",
 )
+REQUIRED_OF_ADDRESS = ("address_line1", "city", "country")
+COUNTRIES = ("Germany", "India", "United Kingdom", "United States")  # of all that it has
 FIELDS: dict[str, tuple[str, ...]] = {
     "User": (
         "email",
@@ -74,6 +76,8 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "order_id",
         "payment_received",
     ),
+    "LMS Source": ("source",),
+    "Address": ("address_title", "address_type", *REQUIRED_OF_ADDRESS),
     "LMS Course Progress": ("member", "course", "lesson", "chapter", "status"),
     "LMS Certificate": (
         "member",
@@ -88,13 +92,19 @@ FIELDS: dict[str, tuple[str, ...]] = {
 REQUIRED: dict[str, tuple[str, ...]] = {
     "LMS Course": ("title", "short_introduction", "description", "instructors"),
     "LMS Payment": REQUIRED_OF_PAYMENT,
+    "LMS Source": ("source",),
+    "Address": REQUIRED_OF_ADDRESS,
     "LMS Certificate": ("member", "course", "issue_date"),
     "LMS Course Progress": ("member", "lesson"),
 }
 SELECTS = {"role": ("", "Member", "Admin"), "member_type": ("", "Student", "Mentor", "Staff")}
+MANAGERS = frozenset({"Administrator", "System Manager"})
 ADMINS = frozenset({"Administrator", "Moderator", "Course Creator", "Batch Evaluator"})
 STAFF = ADMINS | {"System Manager"}
+CREATORS = STAFF | {"LMS Student"}
 DELETERS = frozenset({"Administrator", "System Manager", "Moderator", "Course Creator"})
+UNPAID = "You need to complete the payment for this course before enrolling."
+EDITORS = frozenset({"Administrator", "Moderator", "Course Creator"})
 NOT_SLUG = re.compile(r"[^a-z0-9]+")
 
 
@@ -117,15 +127,21 @@ def label(field: str) -> str:
 
 
 def may_create_user(roles: frozenset[str], version: str) -> bool:
-    if roles & {"Administrator", "System Manager"}:
+    if roles & MANAGERS:
         return True
     return "Moderator" in roles and version != "B"
 
 
-def self_enrollment_refusal(course: Record, roles: frozenset[str], *, has_paid: bool) -> str:
-    """Return why LMS 2.61 keeps this caller from enrolling someone, or an empty string."""
+def self_enrollment_refusal(
+    course: Record, roles: frozenset[str], version: str, *, has_paid: bool
+) -> str:
+    """Return why the LMS keeps this caller from enrolling someone, or an empty string.
+
+    Those who run courses are exempt, but before 2.54 not from the payment.
+    """
+    unpaid = course["paid_course"] and not has_paid
     if roles & ADMINS:
-        return ""
+        return UNPAID if unpaid and version == "D" else ""
     if not course["published"]:
         return "You cannot enroll in an unpublished course."
     if course["disable_self_learning"]:
@@ -133,6 +149,4 @@ def self_enrollment_refusal(course: Record, roles: frozenset[str], *, has_paid: 
             "You cannot enroll in this course as self-learning is disabled. Please contact the"
             " Administrator."
         )
-    if course["paid_course"] and not has_paid:
-        return "You need to complete the payment for this course before enrolling."
-    return ""
+    return UNPAID if unpaid else ""

@@ -6,16 +6,16 @@ import re
 import time
 from typing import Any
 
-from sandbox.frappe_documents import Caller, find_user, mandatory, permission_error, stamp
+from sandbox.frappe_documents import Caller, find_user, mandatory, may, permission_error, stamp
 from sandbox.frappe_envelope import FrappeError
-from sandbox.frappe_rules import FIELDS, may_create_user
+from sandbox.frappe_rules import FIELDS
 from sandbox.mailbox import welcome
 from sandbox.wire import truthy
 from sandbox.world import World
 
 Record = dict[str, Any]
 EMAIL = re.compile(r"[^@\s,;<>]+@(?:[^@\s.,;<>]+\.)+[^@\s.,;<>]{2,}")
-EMAIL_LENGTH = 140
+EMAIL_LENGTH = NAME_LENGTH = 140
 HOUR = 3600
 CROWD = 2
 
@@ -26,7 +26,7 @@ class WorkerKilled(Exception):
 
 def create(world: World, caller: Caller, data: Record) -> Record:
     """Create a user as POST /api/resource/User does; takes as long as the settings say."""
-    if not may_create_user(caller.roles, world.lms.version):
+    if not may(world, caller, "User", "create"):
         raise permission_error("User does not have permission to create User")
     if not data.get("email"):
         raise FrappeError(500, "AttributeError", "'NoneType' object has no attribute 'strip'")
@@ -93,16 +93,11 @@ def delete(world: World, name: str) -> None:
 
 def _insert(world: World, caller: str, data: Record, username: str) -> Record:
     email = str(data["email"]).strip().lower()
-    if not EMAIL.fullmatch(email):
+    if not EMAIL.fullmatch(email) or not email.partition("@")[2].isascii():
         raise FrappeError(
             417, "InvalidEmailAddressError", f"{data['email']} is not a valid Email Address"
         )
-    if len(email) > EMAIL_LENGTH:
-        raise FrappeError(
-            417,
-            "CharacterLengthExceededError",
-            f"Email '{email}' is longer than {EMAIL_LENGTH} characters",
-        )
+    _check_names(email, data, username)
     if find_user(world, email):
         raise FrappeError(
             409, "DuplicateEntryError", f"User <strong>{email}</strong> already exists"
@@ -116,6 +111,24 @@ def _insert(world: World, caller: str, data: Record, username: str) -> Record:
     if wants_mail:
         welcome(world, email)
     return add(world, {**data, "username": username, "send_welcome_email": int(wants_mail)}, caller)
+
+
+def _check_names(email: str, data: Record, username: str) -> None:
+    names = [str(data.get(field) or "") for field in ("first_name", "last_name")]
+    texts = {
+        "Email": email,
+        "First Name": names[0],
+        "Last Name": names[1],
+        "Full Name": " ".join(filter(None, names)),
+        "Username": username,
+    }
+    for label, text in texts.items():
+        if len(text) > NAME_LENGTH:
+            raise FrappeError(
+                417,
+                "CharacterLengthExceededError",
+                f"{label} '{text}' is longer than {NAME_LENGTH} characters",
+            )
 
 
 def _check_throttle(world: World) -> None:
@@ -134,12 +147,14 @@ def _has_letters(name: Any) -> bool:
 
 
 def _username(world: World, data: Record) -> str:
-    """Return the username asked for, or one from the first name with a number when it is taken."""
-    if data.get("username"):
-        return str(data["username"])
+    """Return the username asked for or one from the first name, with a number when it is taken.
+
+    Only two creations at once get as far as the same one.
+    """
     taken = {user["username"] for user in world.book.docs["User"].values()}
     base = (
-        "".join(filter(str.isalnum, str(data.get("first_name") or "").lower()))
+        str(data.get("username") or "")
+        or "".join(filter(str.isalnum, str(data.get("first_name") or "").lower()))
         or str(data["email"]).split("@")[0]
     )
     name, number = base, 0

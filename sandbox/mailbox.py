@@ -14,7 +14,6 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from sandbox.world import World
 
-MAILS_KEPT = 2000
 BYE = "421 The sandbox's mail service is not available, try again later"
 SIZE = 33554432
 
@@ -115,7 +114,7 @@ def receive(world: World, content: bytes | str, sender: str, recipients: list[st
     with world.book.lock:
         world.book.mail_count += 1
         world.book.mails.append(_record(world, message, sender, recipients))
-        del world.book.mails[:-MAILS_KEPT]
+        del world.book.mails[: -world.options.mails_kept]
         world.book.dirty = True
         return world.book.mail_count
 
@@ -146,6 +145,18 @@ def _part(message: EmailMessage, kind: str) -> str:
     except (LookupError, UnicodeDecodeError):
         payload = part.get_payload(decode=True)
         return payload.decode("utf-8", "replace") if isinstance(payload, bytes) else ""
+
+
+def reset_link(world: World, email: str) -> None:
+    """Send the mail with which a user sets a new password."""
+    message = EmailMessage()
+    message["From"], message["To"], message["Subject"] = (
+        "lms@sandbox.example",
+        email,
+        "Password Reset",
+    )
+    message.set_content("Follow this link to choose a new password: /update-password?key=k1")
+    receive(world, message.as_bytes(), "lms@sandbox.example", [email])
 
 
 def welcome(world: World, email: str) -> None:

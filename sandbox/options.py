@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 
-SERVERS = ("A", "B", "C", "custom")
+SERVERS = ("A", "B", "C", "D", "custom")
 REFUND_STATUSES = ("succeeded", "pending", "requires_action")
 CHOICES = {"lms_server": SERVERS, "refund_status": REFUND_STATUSES}
 
@@ -39,6 +39,7 @@ class Options:
     lms_hang_seconds: float = 2.0
     lms_latency_ms: float = 0.0
     lms_user_limit: int = 60
+    mails_kept: int = 2000
     courses_file: str = ""
     courses_any: bool = False
     exit_with_parent: bool = False
@@ -65,10 +66,11 @@ HELP = {
     "lms_key": "the LMS key that is accepted, as key:secret",
     "lms_user": "the LMS user who owns that key",
     "lms_role": "that user's roles, comma separated",
-    "lms_server": "which Frappe LMS to be: A, B, C or custom",
+    "lms_server": "which Frappe LMS to be: A (2.61), B (2.40), C (as A, newest), D (2.50), custom",
     "lms_hang_seconds": "how long a blank first name hangs the worker (120 on a real server)",
     "lms_latency_ms": "milliseconds each LMS call takes",
     "lms_user_limit": "users that may be created in an hour",
+    "mails_kept": "how many mails are kept, the newest",
     "courses_file": "JSON list of LMS courses to start with",
     "courses_any": "treat every course slug as an existing published course",
     "exit_with_parent": "end when the process that started the sandbox has ended",

@@ -13,6 +13,7 @@ NAV = (
     ("/mail/", "Mailbox"),
     ("/control/", "Control"),
     ("/lms/courses/", "Courses"),
+    ("/edx/", "Open edX"),
 )
 
 
@@ -55,3 +56,12 @@ def table(headings: list[str], rows: list[list[str]], empty: str) -> str:
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(headings[0])} table">'
     )
     return f"{region}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+
+
+def ask_about_learner(email: str) -> str:
+    """Return the form by which a course's page is asked about one learner."""
+    return (
+        '<form class="card"><label for="email">Is this learner enrolled?</label><div'
+        ' class="row"><input id="email" name="email" type="email" required'
+        f' value="{escape(email)}"><button class="quiet">Look</button></div></form>'
+    )

@@ -141,9 +141,10 @@ class Handler(BaseHTTPRequestHandler):
         length = len(response.body) + (64 if response.transport == "short" else 0)
         lines = [
             f"HTTP/1.1 {response.status} {REASONS.get(response.status, 'Unknown')}",
-            f"Content-Type: {response.content_type}",
             f"Content-Length: {length}",
         ]
+        if response.content_type:
+            lines.append(f"Content-Type: {response.content_type}")
         lines.extend(f"{name}: {value}" for name, value in response.headers)
         lines.append(
             "Connection: close\r\n\r\n"

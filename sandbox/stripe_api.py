@@ -21,7 +21,7 @@ from sandbox.stripe_papers import Invoices
 from sandbox.stripe_reversals import Reversals
 from sandbox.stripe_sessions import Sessions
 from sandbox.stripe_webhook_endpoints import WebhookEndpoints
-from sandbox.wire import Header, Request, Response, json_response
+from sandbox.wire import Header, Request, Response, json_response, traced
 from sandbox.world import World
 
 Record = dict[str, Any]
@@ -44,7 +44,7 @@ class StripeApi:
 
     def handle(self, request: Request) -> Response:
         """Answer one request as Stripe would."""
-        request.path = request.path[request.path.index("/v1") :].rstrip("/")
+        request.path = request.path.removeprefix("/stripe").rstrip("/")
         request_id = new_id("req", 7)
         try:
             stripe_keys.authenticate(self.world, request)
@@ -115,5 +115,6 @@ class StripeApi:
         facts = {
             "version": request.headers.get("stripe-version", ""),
             "idempotency_key": request.headers.get("idempotency-key", ""),
+            **traced(request),
         }
         self.book.note_call("stripe", request, response, facts)

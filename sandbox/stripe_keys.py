@@ -22,6 +22,7 @@ RESOURCES = {
     "/v1/balance": "balance",
     "/v1/invoices": "invoice",
     "/v1/webhook_endpoints": "webhook",
+    "/v2/core/event_destinations": "webhook",
     "/v1/radar/early_fraud_warnings": "early_fraud_warning",
     "/v1/account": "accounts_kyc_basic",
 }

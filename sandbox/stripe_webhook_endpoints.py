@@ -1,12 +1,16 @@
-"""The endpoints under /v1/webhook_endpoints."""
+"""The endpoints under /v1/webhook_endpoints, and the list of /v2/core/event_destinations.
+
+The older list has those of Snapshot payload only, the newer one has all.
+"""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
-from sandbox.stripe_endpoints import DISABLED, ENABLED, MAIN_ID, SNAPSHOT, enabled_events
+from sandbox.stripe_endpoints import DISABLED, ENABLED, MAIN_ID, SNAPSHOT, THIN, enabled_events
 from sandbox.stripe_errors import StripeRefusal
 from sandbox.stripe_event_types import EVENT_TYPES, VERSIONS
 from sandbox.stripe_lists import find, listing
@@ -16,6 +20,7 @@ from sandbox.stripe_params import (
     anything,
     boolean,
     fields,
+    integer,
     list_of,
     metadata,
     one_of,
@@ -40,6 +45,10 @@ NEW = fields(
 CHANGED = fields({**CHANGES, "disabled": boolean})
 ONE = fields({"expand": list_of(text())})
 MANY = fields(PAGE)
+URL_TOO = "webhook_endpoint.url"
+DESTINATIONS = fields(
+    {"include": list_of(one_of(URL_TOO)), "limit": integer(1, 100), "page": text()}
+)
 SHOWN = ("id", "api_version", "created", "description", "metadata", "status", "url")
 
 
@@ -55,6 +64,7 @@ class WebhookEndpoints:
             ("GET", one, self.retrieve),
             ("POST", one, self.update),
             ("DELETE", one, self.delete),
+            ("GET", r"/v2/core/event_destinations", self.destinations),
         ]
 
     def list(self, *, params: Record, who: Record) -> Record:
@@ -108,8 +118,23 @@ class WebhookEndpoints:
         self.book.dirty = True
         return {"id": name, "object": "webhook_endpoint", "deleted": True}
 
+    def destinations(self, *, params: Record, who: Record) -> Record:
+        checked = DESTINATIONS(params, "")
+        shows_url = URL_TOO in checked.get("include", [])
+        return {
+            "data": [
+                _destination(each, self.world.webhooks.default_version, shows_url=shows_url)
+                for each in self._with_url()
+            ],
+            "next_page_url": None,
+            "previous_page_url": None,
+        }
+
     def _all(self) -> dict[str, Record]:
-        return {each["id"]: each for each in self.world.webhooks.endpoints() if each["url"]}
+        return {each["id"]: each for each in self._with_url() if each["payload"] == SNAPSHOT}
+
+    def _with_url(self) -> list[Record]:
+        return [each for each in self.world.webhooks.endpoints() if each["url"]]
 
 
 def _shown(endpoint: Record) -> Record:
@@ -119,4 +144,29 @@ def _shown(endpoint: Record) -> Record:
         "application": None,
         "enabled_events": enabled_events(endpoint["enabled_events"]),
         "livemode": False,
+    }
+
+
+def _destination(endpoint: Record, default_version: str, *, shows_url: bool) -> Record:
+    """Return an endpoint as the newer list shows it: a thin one has an id of another kind."""
+    is_thin = endpoint["payload"] == THIN
+    created = datetime.fromtimestamp(endpoint["created"], UTC).isoformat().replace("+00:00", "Z")
+    off = {"disabled": {"reason": "user"}} if endpoint["status"] == DISABLED else None
+    return {
+        "id": endpoint["id"].replace("we_", "ed_test_") if is_thin else endpoint["id"],
+        "object": "v2.core.event_destination",
+        "created": created,
+        "updated": created,
+        "description": endpoint["description"] or "",
+        "enabled_events": enabled_events(endpoint["enabled_events"]),
+        "event_payload": endpoint["payload"],
+        "events_from": ["@self"],
+        "livemode": False,
+        "metadata": endpoint["metadata"],
+        "name": endpoint["description"] or "",
+        "snapshot_api_version": None if is_thin else endpoint["api_version"] or default_version,
+        "status": endpoint["status"],
+        "status_details": off,
+        "type": "webhook_endpoint",
+        "webhook_endpoint": {"signing_secret": None, "url": endpoint["url"] if shows_url else None},
     }

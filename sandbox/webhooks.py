@@ -134,6 +134,10 @@ class Webhooks:
             else not self.book.events[event_id]["pending_webhooks"]
         )
 
+    def wait_until_sent(self, seconds: float) -> bool:
+        """Wait until every delivery that is due has been made; return whether it was in time."""
+        return self._queue.wait_until_done(seconds)
+
     def deliver(self, event_id: str, times: int = 1) -> list[dict[str, Any]]:
         """Deliver an event now, ``times`` at the same moment, and return what came back."""
         barrier = threading.Barrier(times)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -15,7 +16,8 @@ Header = tuple[str, str]
 class Request:
     """One HTTP request.
 
-    ``path`` is decoded and relative to the app's prefix; header names are lower case.
+    ``path`` is decoded and relative to the app's prefix; header names are lower case;
+    ``came_at`` is on the monotonic clock.
     """
 
     method: str
@@ -23,6 +25,7 @@ class Request:
     query: str
     headers: dict[str, str]
     body: bytes
+    came_at: float = field(default_factory=time.monotonic)
 
     @property
     def label(self) -> str:
@@ -76,6 +79,11 @@ def read_json(request: Request) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise TypeError("the body must be a JSON object")
     return data
+
+
+def traced(request: Request) -> dict[str, str]:
+    """Return which request of the shop's a call was made for, as its notes keep it."""
+    return {"request_id": request.headers.get("x-request-id", "")}
 
 
 def truthy(value: object) -> bool:

@@ -42,11 +42,40 @@ class LmsSettings:
     tracebacks: bool = True
     block_endpoints: bool = False
     site_host: str = ""
+    outgoing_mail: bool = True
+    drops_key: bool = False  # as a proxy in front that does not pass the header on
+    denied: frozenset[str] = frozenset()  # "User:create": taken from every role by the customer
+    reset_limit: int = 3
+    grant_fields: bool = False  # whether the custom method knows them
+    # By learner and course: how far they are to be as soon as they are enrolled.
+    progress_to_come: dict[tuple[str, str], float] = field(default_factory=dict)
 
     @property
     def version(self) -> str:
         """The stock server it is underneath: the custom one is A with methods added."""
         return "A" if self.server == "custom" else self.server
+
+
+@dataclass(slots=True)
+class EdxSettings:
+    """What kind of Open edX this is at the moment, and the tokens it has given."""
+
+    client_id: str = "sandbox-client"
+    client_secret: str = "sandbox-edx-secret"  # noqa: S105 -- the published secret of a sandbox
+    grant_type: str = "client-credentials"
+    user: str = "shop_worker"
+    staff: bool = True
+    token_seconds: float = 3600
+    token_limit: int = 120
+    api_limit: int = 120
+    bulk: bool = False
+    progress_tab: bool = True
+    latency: float = 0.0
+    courses_any: bool = False
+    tokens_since: float = 0.0
+    opaque: dict[str, float] = field(default_factory=dict)
+    token_times: list[float] = field(default_factory=list)
+    api_times: list[float] = field(default_factory=list)
 
 
 class World:
@@ -58,6 +87,7 @@ class World:
         self.faults = Faults()
         self.webhooks = Webhooks(self.book, options)
         self.lms = lms_settings(options)
+        self.edx = EdxSettings(courses_any=options.courses_any)
         self.stripe = StripeSettings()
         self.keys_in_flight: set[str] = set()
         self.users_in_flight = 0
@@ -90,6 +120,7 @@ class World:
         self.faults.clear()
         self.webhooks.configure_from(self.options)
         self.lms = lms_settings(self.options)
+        self.edx = EdxSettings(courses_any=self.options.courses_any)
         self.stripe = StripeSettings()
 
 

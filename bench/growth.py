@@ -6,6 +6,7 @@ machine slows all of them down. Nothing is kept.
 """
 
 import os
+from argparse import Namespace
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -15,6 +16,7 @@ from bench.run import environment, manage
 from bench.serving import Probe
 from script.servers import Services
 
+WHAT = "an affiliate's pages as the ledger grows to a million entries"
 SIZES = (1_000, 100_000, 1_000_000)
 MOST_STATEMENTS = 4
 MOST_GROWTH = 1.3
@@ -119,7 +121,7 @@ def report(found: dict[str, dict[int, Grown]]) -> tuple[list[str], bool]:
     return lines, not misses
 
 
-def run(services: Services) -> bool:
+def run(services: Services, options: Namespace) -> bool:
     """Measure and print; return whether every goal is met."""
     growth = Growth(services)
     try:

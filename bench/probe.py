@@ -1,7 +1,7 @@
 """Make the requests of one project in a process of its own, and count their statements.
 
 `python -m bench.probe MODULE` takes one JSON object a line on standard input and answers with one:
-{"do": "make" | "count" | "call" | "statements", "case", "count"}.
+{"do": "make" | "count" | "call" | "statements" | "measure" | "names", "case", "count"}.
 """
 
 import importlib
@@ -19,6 +19,7 @@ from django.core.wsgi import get_wsgi_application
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from bench import costs
 from bench.requests import Request
 
 MARKS = ("BEGIN", "COMMIT", "ROLLBACK", "SAVEPOINT", "RELEASE")
@@ -50,6 +51,10 @@ def _serve(answers: TextIO) -> None:
                 answer = _time(module.CALLS[name](), count)
             case "statements":
                 answer = _count_calls(module.CALLS[name](), count)
+            case "measure":
+                answer = costs.measure(module.CALLS[name](), count)
+            case "names":
+                answer = list(module.CALLS)
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
 

@@ -8,6 +8,8 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
+from django.test import RequestFactory
+from django.urls import resolve
 from django.utils import timezone
 
 from bench.requests import Case, Request, new_page, same_page, signed
@@ -15,6 +17,7 @@ from courses.models import Course
 from grants import applications
 from grants.applications import Application, Decision
 from grants.models import Grant
+from maaledu import metrics
 from payments import checkout, checkout_sessions, gateway
 from payments.models import Payment
 from payments.orders import Buyer
@@ -109,6 +112,13 @@ def _create_session(params: dict[str, Any]) -> object:
     return gateway.create_session(params, idempotency_key=f"bench-{uuid.uuid4()}", about="a bench")
 
 
+def _counting() -> Callable[[], object]:
+    """Return what each request of the product does for /metrics."""
+    request = RequestFactory().get("/")
+    request.resolver_match = resolve("/")
+    return partial(metrics.count_request, request, 200, 0.02)
+
+
 CASES = {
     "catalogue, cached": same_page("/"),
     "catalogue, uncached": new_page("/"),
@@ -119,4 +129,4 @@ CASES = {
     "free checkout with a coupon": Case(_free_checkouts, status=302),
     "webhook, fulfilled": Case(_webhooks),
 }
-CALLS = {"Stripe's SDK alone": _stripe_call}
+CALLS = {"Stripe's SDK alone": _stripe_call, "counting a request": _counting}

@@ -5,11 +5,13 @@ from statistics import median, quantiles
 from typing import Any
 
 PAGE, WRITE, SDK = "bare page", "bare write", "Stripe's SDK alone"
+COUNTING = "counting a request"
 CHECKOUT, WEBHOOK = "checkout POST", "webhook, fulfilled"
 FREE_CHECKOUT = "free checkout with a coupon"
 # The view of bench.plain that each of these is compared with, and the most it may cost of it.
 PLAIN = {CHECKOUT: "checkout POST, plain view", WEBHOOK: "webhook, plain view"}
 MOST_OF_PLAIN = 1.15
+MOST_FOR_COUNTING = 0.01  # of a bare page
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,8 @@ def report(engine: str, found: Found) -> list[str]:
         goal = GOALS.get(name)
         lines.append(f"{name:<32}  {measured}" + (_against(goal, measured, found) if goal else ""))
     plain = [_against_plain(name, found) for name in PLAIN]
-    return [*lines, *plain, _share_of_sdk(found[SDK], found[CHECKOUT], found[WRITE])]
+    sdk = _share_of_sdk(found[SDK], found[CHECKOUT], found[WRITE])
+    return [*lines, *plain, sdk, _share_of_counting(found[COUNTING], found[PAGE])]
 
 
 def _against(goal: Goal, measured: Measured, found: Found) -> str:
@@ -115,6 +118,15 @@ def _share_of_sdk(sdk: Measured, checkout: Measured, write: Measured) -> str:
     return (
         f"Of the checkout POST, {_median_ratio(sdk.cpu, checkout.cpu):.0%} is Stripe's SDK; the"
         f" rest alone has a ratio of {_median_ratio(write.cpu, rest):.0%}."
+    )
+
+
+def _share_of_counting(counting: Measured, page: Measured) -> str:
+    share = _median_ratio(counting.cpu, page.cpu)
+    verdict = "MISSED" if share > MOST_FOR_COUNTING else "met"
+    return (
+        f"Counting a request for /metrics takes {share:.2%} of the CPU time of a bare page"
+        f" (≤ {MOST_FOR_COUNTING:.0%}): {verdict}."
     )
 
 

@@ -13,6 +13,7 @@ import psycopg
 from bench import memory
 from bench.report import (
     CHECKOUT,
+    COUNTING,
     FREE_CHECKOUT,
     PAGE,
     PLAIN,
@@ -26,6 +27,7 @@ from script.children import ROOT, Child, choose_port, stop_all
 from script.servers import Services
 
 PAGES, WRITES = 300, 80
+COUNTED = 5000
 CATALOGUE = "catalogue, cached"
 SHOP_PAGES = (CATALOGUE, "catalogue, uncached", "course page, cached", "course page, uncached")
 WORKER_SECONDS = 8
@@ -66,6 +68,8 @@ class Run:
         sandbox_port, smtp_port = choose_port(0), choose_port(0)
         bare_url, shop_url = self._databases
         self.env = environment(shop_url, sandbox_port, smtp_port)
+        # As the units of deploy/ set it: the processes of a machine count together.
+        self.env["PROMETHEUS_MULTIPROC_DIR"] = str(self.directory / f"{self.engine}-metrics")
         bare = {**self.env, SETTINGS: "bench.bare.settings", "DATABASE_URL": bare_url}
         plain = {**self.env, SETTINGS: "bench.plain.settings"}
         manage(self.env, "migrate", "--noinput")
@@ -112,13 +116,14 @@ class Run:
         groups = self._groups()
         steps = [step for group in groups for step in group]
         found = {step.name: Measured() for step in steps}
-        found[SDK] = Measured()
+        found |= {SDK: Measured(), COUNTING: Measured()}
         for _ in range(rounds):
             for group in groups:
                 answers = run_in_turn([self._lane(step) for step in group])
                 for step, answer in zip(group, answers, strict=True):
                     found[step.name].add(answer)
             found[SDK].add(self.shop_probe.ask("call", SDK, WRITES))
+            found[COUNTING].add(self.shop_probe.ask("call", COUNTING, COUNTED))
         for step in steps:
             self._count(step, found[step.name])
         return found

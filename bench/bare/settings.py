@@ -37,3 +37,5 @@ TEMPLATES = [
 ]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
+# gunicorn.conf.py is the product's, and sets gunicorn's own lines up by this.
+LOGGING, LOGGING_CONFIG = product.LOGGING, None

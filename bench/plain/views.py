@@ -6,6 +6,7 @@ log line. A test compares the statements with the product's.
 """
 
 import json
+from contextlib import suppress
 
 import stripe
 from django import forms
@@ -13,7 +14,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import redirect
+from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
@@ -40,13 +41,11 @@ def checkout(request: HttpRequest, slug: str) -> HttpResponse:
     if not form.is_valid():
         return HttpResponse(status=400)
     email, name = form.cleaned_data["email"], form.cleaned_data["name"]
-    course = Course.objects.filter(
-        Q(status=Course.Status.PUBLISHED), lms_platform__in=["frappe"], slug=slug
-    ).first()
-    running = Enrollment.objects.filter(
-        Q(status__in=["pending", "paid"]), course=course, email=email
-    ).first()
-    if course is None or running:
+    on_sale = Course.objects.filter(Q(status=Course.Status.PUBLISHED), lms_platform__in=["frappe"])
+    course = get_object_or_404(on_sale, slug=slug)
+    live = Enrollment.objects.filter(Q(status__in=["pending", "paid"]), course=course)
+    with suppress(Enrollment.DoesNotExist):
+        live.get(email=email)
         return HttpResponse(status=409)
     with transaction.atomic():
         enrollment = _new_enrollment(course, email, name)

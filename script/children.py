@@ -29,13 +29,19 @@ class Child:
     """
 
     def __init__(
-        self, name: str, command: Sequence[str], *, env: dict[str, str], log: Path
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        env: dict[str, str],
+        log: Path,
+        folder: Path = ROOT,
     ) -> None:
         self.name, self.log = name, log
         with log.open("wb") as output:
             self.process = subprocess.Popen(
                 command,
-                cwd=ROOT,
+                cwd=folder,
                 env=env,
                 stdin=subprocess.DEVNULL,
                 stdout=output,

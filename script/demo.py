@@ -28,6 +28,10 @@ WEB_PORT, SANDBOX_PORT, SMTP_PORT = 8700, 8701, 8702
 STAFF_LOGIN = "staff@maaledu.example / sandbox-staff-only"
 FINANCE_LOGIN = "finance@maaledu.example / sandbox-finance-only"
 PARTNER_LOGIN = "partner@maaledu.example / sandbox-partner-only"
+# What our endpoint is sent, as the deployment guide lists it.
+WEBHOOK_EVENTS = (
+    "checkout.session.*,refund.*,charge.refund*,charge.dispute.*,radar.early_fraud_warning.*"
+)
 SET_IN_FILE = re.compile(
     r"^\s*(?:export\s+)?([A-Z_]+)[ \t]*=[ \t]*[\"']?([^\s\"'#]+)", re.MULTILINE
 )
@@ -161,7 +165,7 @@ def _start(location: Location, children: list[Child]) -> None:
     sandbox, worker, web = children
     sandbox.wait_line("SANDBOX READY")
     worker.wait_line("WORKER READY")
-    web.wait_ready(partial(_answers, f"{location.url}/health/ready"))
+    web.wait_ready(partial(answers, f"{location.url}/health/ready"))
 
 
 def _child(name: str, arguments: list[str], env: dict[str, str], location: Location) -> Child:
@@ -185,7 +189,7 @@ def _manage(command: list[str], env: dict[str, str]) -> None:
         )
 
 
-def _answers(url: str) -> bool:
+def answers(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:
             return answer.status == 200
@@ -206,6 +210,7 @@ def environment(location: Location) -> dict[str, str]:
         "CELERY_BROKER_URL": "",
         "SITE_URL": location.url,
         "SANDBOX_WEBHOOK_URL": f"{location.url}/api/webhook",
+        "SANDBOX_WEBHOOK_EVENTS": WEBHOOK_EVENTS,
         "SANDBOX_COURSES_ANY": "true",
         "SANDBOX_EXIT_WITH_PARENT": "true",
         "SANDBOX_STATE": str(location.directory / "sandbox.json"),
@@ -227,6 +232,8 @@ def _sandbox_settings(location: Location) -> dict[str, str]:
         )
     if "FRAPPE_LMS_BASE_URL" not in given:
         settings["FRAPPE_LMS_BASE_URL"] = f"{location.sandbox_url}/lms"
+    if "OPENEDX_BASE_URL" not in given:
+        settings["OPENEDX_BASE_URL"] = f"{location.sandbox_url}/edx"
     if not given & {"EMAIL_HOST", "EMAIL_DELIVERY_BACKEND"}:
         settings |= {"EMAIL_HOST": "127.0.0.1", "EMAIL_PORT": str(location.smtp_port)}
     return settings
@@ -249,6 +256,7 @@ def _announce(location: Location, children: list[Child]) -> None:
     lines = {
         "Test cards": "4242 4242 4242 4242 pays, 4000 0000 0000 0002 is declined",
         "Mailbox": f"{location.sandbox_url}/mail/",
+        "Open edX": f"{location.sandbox_url}/edx/  where buyers of two courses make their account",
         "Faults": f"{location.sandbox_url}/control/",
         "Office": f"{location.url}/admin/  {STAFF_LOGIN}",
         "Finance": f"{location.url}/admin/  {FINANCE_LOGIN}, as payouts need two persons",

@@ -7,7 +7,9 @@ from script.children import ROOT
 from script.files import project_files
 from script.servers import Services
 
-TIMED, OTHER = "timed", "other"
+# What only one part may have at a time: the clock, because it kills and times processes of its own,
+# and PostgreSQL, because it needs many of the connections that one server gives.
+CLOCK, POSTGRES = "clock", "postgres"
 ENGINES = ("sqlite", "postgres", "mongodb")
 QUICK = "sqlite-quick"
 GROUPS = {"system": [f"system-{engine}" for engine in ENGINES], "quick": ["lint", QUICK]}
@@ -50,20 +52,21 @@ class Step:
 class Part:
     name: str
     steps: list[Step]
-    lane: str = OTHER
+    alone_with: frozenset[str] = frozenset()
 
 
 def parts(services: Services) -> dict[str, Callable[[], Part]]:
     """Return how to make each part; a server is started only for a part that needs it.
 
-    Long ones first, so that none is left alone at the end, but PostgreSQL's two apart: each needs
-    many of the connections that one server gives.
+    In the order in which they are begun: first those of which only one may run at a time, then
+    long ones, so that none is left alone at the end.
     """
     made: dict[str, Callable[[], Part]] = {}
-    for engine in ("postgres", "mongodb", "sqlite"):
+    for engine in ("postgres", "sqlite", "mongodb"):
         made[f"system-{engine}"] = lambda engine=engine: _system(engine, services)
-    for engine in ("mongodb", "sqlite", "postgres"):
+    for engine in ("sqlite", "mongodb"):
         made[engine] = lambda engine=engine: _engine(engine, services)
+    made["postgres"] = lambda: _engine("postgres", services)
     made["browser"] = lambda: Part("browser", [_pytest("tests/e2e", env=_env("sqlite", services))])
     made["lint"] = lambda: Part("lint", _lint())
     made["migrations"] = lambda: _migrations(services)
@@ -111,7 +114,8 @@ def _migrations(services: Services) -> Part:
 
 def _engine(engine: str, services: Services) -> Part:
     left_out = ["-m", EVERY_ENGINE] if engine != ENGINES[0] else []
-    return Part(engine, [_pytest("tests", *ELSEWHERE, *left_out, env=_env(engine, services))])
+    step = _pytest("tests", *ELSEWHERE, *left_out, env=_env(engine, services))
+    return Part(engine, [step], alone_with=frozenset({engine} & {POSTGRES}))
 
 
 def _quick(services: Services) -> Part:
@@ -136,9 +140,8 @@ def _quick(services: Services) -> Part:
 def _system(engine: str, services: Services) -> Part:
     """Real processes that are killed: they start Redis servers of their own."""
     services.need_redis()
-    return Part(
-        f"system-{engine}", [_pytest("tests/system", env=_env(engine, services))], lane=TIMED
-    )
+    step = _pytest("tests/system", env=_env(engine, services))
+    return Part(f"system-{engine}", [step], alone_with=frozenset({CLOCK, *({engine} & {POSTGRES})}))
 
 
 def _env(engine: str, services: Services) -> dict[str, str]:

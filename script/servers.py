@@ -47,7 +47,7 @@ class Services:
 
     def need_redis(self) -> None:
         """Make sure that tests can start Redis servers of their own."""
-        if not _find("redis-server"):
+        if not find_program("redis-server"):
             _install("redis-server", "redis-server")
 
     def stop(self) -> None:
@@ -55,10 +55,10 @@ class Services:
         shutil.rmtree(self._directory, ignore_errors=True)
 
     def _start_postgres(self) -> str:
-        initdb = _find("initdb") or _install("postgresql", "initdb")
+        initdb = find_program("initdb") or _install("postgresql", "initdb")
         data, port = self._directory / "postgres", choose_port(0)
         data.mkdir()
-        user = _as_unprivileged(data)
+        user = as_unprivileged(data)
         subprocess.run(
             [*user, initdb, "-D", str(data), "-A", "trust", "-U", "postgres", "-E", "UTF8"],
             check=True,
@@ -81,7 +81,7 @@ class Services:
         return self._start("PostgreSQL server", command, partial(_accepts_postgres, url), url)
 
     def _start_redis(self) -> str:
-        binary = _find("redis-server")
+        binary = find_program("redis-server")
         if not binary and _accepts_redis("redis://127.0.0.1:6379/15"):
             return "redis://127.0.0.1:6379/15"
         port = choose_port(0)
@@ -113,7 +113,7 @@ def _accepts_redis(url: str) -> bool:
         return False
 
 
-def _find(program: str) -> str:
+def find_program(program: str) -> str:
     """Return the path of a program; PostgreSQL's are outside PATH on Debian."""
     packaged = sorted(
         Path("/usr/lib/postgresql").glob(f"*/bin/{program}"), key=lambda path: int(path.parts[4])
@@ -133,13 +133,13 @@ def _install(package: str, program: str) -> str:
         done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
         if done.returncode:
             raise ChildFailed(f"{' '.join(command)} failed:\n{done.stderr[-2000:]}")
-    found = _find(program)
+    found = find_program(program)
     if not found:
         raise ChildFailed(f"the package {package} brought no {program}")
     return found
 
 
-def _as_unprivileged(directory: Path) -> list[str]:
+def as_unprivileged(directory: Path) -> list[str]:
     """Return the start of a command that runs without root, and give the directory to its user.
 
     PostgreSQL refuses to run as root.

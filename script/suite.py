@@ -13,22 +13,22 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import xml.etree.ElementTree as ET
-from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from script.children import ROOT, Child, ChildFailed, stop_all
-from script.parts import GROUPS, OTHER, PRODUCTION, QUICK, TIMED, Part, Step, parts
+from script.parts import GROUPS, PRODUCTION, QUICK, Part, Step, parts
 from script.servers import Services
 
 LOGS = ROOT / "var" / "test"
 LIMIT_SECONDS = 45 * 60
 PROGRESS_SECONDS = 30
 LOG_SHOWN = 20_000
-OTHERS_AT_ONCE = 2
+AT_ONCE = 3
 NUMBER_OF_TOTAL = re.compile(r"\[ *(\d+)/(\d+)\]")
 
 
@@ -199,33 +199,54 @@ def _leave(services: Services) -> None:
     os._exit(1)
 
 
+class Waiting:
+    """The parts that are to be run, in their order; none is begun beside one that has what it has
+    to be alone with.
+    """
+
+    def __init__(self, wanted: list[Part]) -> None:
+        self._wanted, self._taken, self._changed = list(wanted), list[Part](), threading.Condition()
+
+    def take(self) -> Part | None:
+        """Return the first part that may be begun, as soon as there is one; None when none is
+        left.
+        """
+        with self._changed:
+            while self._wanted:
+                taken = {name for part in self._taken for name in part.alone_with}
+                free = [part for part in self._wanted if not part.alone_with & taken]
+                if free:
+                    self._wanted.remove(free[0])
+                    self._taken.append(free[0])
+                    return free[0]
+                self._changed.wait()
+        return None
+
+    def end(self, part: Part) -> None:
+        with self._changed:
+            self._taken.remove(part)
+            self._changed.notify_all()
+
+
 def _run_all(wanted: list[Part]) -> list[Done]:
-    """Run one part that kills and times processes of its own beside two others.
+    """Run three parts at a time.
 
     Three on two cores, because each of them waits for a server, a browser or a clock in a fourth to
     a half of its time.
     """
-    timed, others = (deque(part for part in wanted if part.lane == lane) for lane in (TIMED, OTHER))
-    with ThreadPoolExecutor(max_workers=1 + OTHERS_AT_ONCE) as pool:
-        lanes = [
-            pool.submit(_work_off, timed, others),
-            *(pool.submit(_work_off, others) for _ in range(OTHERS_AT_ONCE)),
-        ]
+    waiting = Waiting(wanted)
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        lanes = [pool.submit(_work_off, waiting) for _ in range(AT_ONCE)]
         return [done for lane in lanes for done in lane.result()]
 
 
-def _work_off(*queues: deque[Part]) -> list[Done]:
-    """Run what is left of these queues, the first one's parts first; other lanes may take of them
-    at the same time.
-    """
+def _work_off(waiting: Waiting) -> list[Done]:
     done = []
-    for queue in queues:
-        while queue:
-            try:
-                part = queue.popleft()
-            except IndexError:  # another lane was faster
-                break
+    while part := waiting.take():
+        try:
             done.append(run_part(part))
+        finally:
+            waiting.end(part)
     return done
 
 

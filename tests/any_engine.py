@@ -8,7 +8,7 @@ no statement comes from such tests alone.
 
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -33,6 +33,17 @@ def is_marked(item: pytest.Item, name: str) -> bool:
     return item.get_closest_marker(name) is not None and not any(
         map(item.get_closest_marker, OVERRIDES)
     )
+
+
+def seldom(cases: Iterable[str], *, on_every_engine: Collection[str]) -> list[Any]:
+    """Return the cases for `parametrize`: all of them on SQLite, and only these on every engine,
+    whose statements are those of all.
+    """
+    assert set(on_every_engine) <= set(cases)
+    return [
+        case if case in on_every_engine else pytest.param(case, marks=pytest.mark.any_engine)
+        for case in cases
+    ]
 
 
 @contextmanager

@@ -261,27 +261,47 @@ BANS = [
     ),
     Ban("imports inside a function", imports_inside_functions, ("maaledu.db",)),
     Ban("only maaledu.db opens transactions", foreign_atomic, ("maaledu.db",)),
-    # Seconds in the settings and sockets, percentages from the LMS, and an exact decimal string for
-    # its API.
+    # Seconds in the settings, waits and sockets, percentages from the LMS, and an exact decimal
+    # string for its API.
     Ban(
         "floats and decimals",
         floats_near_money,
-        ("maaledu.settings", "lms_sync.platforms", "sandbox"),
+        ("maaledu.settings", "lms_sync.pace", "lms_sync.platforms", "sandbox"),
     ),
-    # Nobody waits in a request: these run in workers, or between the tries of a transaction.
+    # Nobody waits in a request: these run in workers and commands, or between the tries of a
+    # transaction.
     Ban(
-        "sleeps", calls_of("sleep"), ("maaledu.db", "maaledu.mongodb", "lms_sync.locks", "sandbox")
+        "sleeps",
+        calls_of("sleep"),
+        (
+            "maaledu.db",
+            "maaledu.management.commands.migrate",
+            "maaledu.mongodb",
+            "lms_sync.asking",
+            "lms_sync.locks",
+            "lms_sync.pace",
+            "operations.backups.postgresql",
+            "operations.doctor.serving",
+            "sandbox",
+        ),
     ),
     Ban(
         "only maaledu.notify sends Celery messages",
         calls_of("delay", "apply_async", "send_task"),
-        ("maaledu.notify",),
+        ("maaledu.notify", "maaledu.celery", "operations.beat"),
     ),
     Ban("MongoDB cannot ignore conflicts", ignored_conflicts),
+    # A program of PostgreSQL's is given what this process was given.
     Ban(
         "only the settings read the environment",
         environment_is_read,
-        ("maaledu.settings", "maaledu.celery", "maaledu.wsgi", "sandbox"),
+        (
+            "maaledu.settings",
+            "maaledu.celery",
+            "maaledu.wsgi",
+            "operations.backups.postgresql",
+            "sandbox",
+        ),
     ),
     Ban("a catch-all name", catch_all_name),
     # JSON-LD, whose own escaping has its tests.

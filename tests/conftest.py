@@ -1,6 +1,8 @@
+import gc
+import itertools
 import os
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ from django.db import connection, connections
 from pytest_django.fixtures import Settings
 
 from affiliates import immutability
+from lms_sync import accounts, call_counts, pace, seats
+from maaledu.work import queue
 from tests.any_engine import watched
 from tests.cleaning import empty_database
 from tests.engines import url_of_test_database
@@ -34,6 +38,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if others:
         config.hook.pytest_deselected(items=others)
         items[:] = [item for item in items if item not in others]
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """What has been loaded by now stays until the end, so that Python need not look through it for
+    garbage again and again.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -64,10 +76,23 @@ def _django_db_helper(django_db_setup: None, django_db_blocker) -> Iterator[None
         try:
             yield
         finally:
-            connections.close_all()
+            if not serves_the_next_test():
+                connections.close_all()
             empty_database()
-            connections.close_all()
+            if connection.vendor != "sqlite":
+                connections.close_all()
             _every_connection_came_back()
+
+
+def serves_the_next_test() -> bool:
+    """SQLite's connection knows its statements already; unless it is in the middle of something."""
+    return (
+        connection.vendor == "sqlite"
+        and connection.connection is not None
+        and not connection.in_atomic_block
+        and not connection.connection.in_transaction
+        and not connection.errors_occurred
+    )
 
 
 def _every_connection_came_back() -> None:
@@ -90,11 +115,16 @@ def _lost(pool: Any) -> int:
 
 
 @pytest.fixture(autouse=True)
-def _empty_cache() -> Iterator[None]:
-    """Limits, the breaker and cached pages live in the cache: each test starts without any."""
+def _as_a_new_process() -> Iterator[None]:
+    """Limits and cached pages live in the cache, and what a worker has reserved and noticed in its
+    memory: each test starts without any.
+    """
     yield
     for cache in caches.all():
         cache.clear()
+    for noticed in (pace._paces, seats._full_until, accounts._busy_until, call_counts._passed):
+        noticed.clear()
+    queue._looks = itertools.count()
 
 
 @pytest.fixture(scope="session")
@@ -151,13 +181,13 @@ def faults(tmp_path: Path) -> Faults:
 @pytest.fixture
 def start(process_env: dict[str, str], tmp_path: Path) -> Iterator[Callable[..., Proc]]:
     """Return a function that starts a process, `start(command, **environment)`; all of them are
-    ended after the test.
+    ended after the test. It gets this process's open files of these numbers, too.
     """
     started: list[Proc] = []
 
-    def start_one(command: list[str], **environment: str) -> Proc:
+    def start_one(command: list[str], files: Sequence[int] = (), **environment: str) -> Proc:
         log = tmp_path / f"process-{len(started)}.log"
-        started.append(Proc(command, env={**process_env, **environment}, log=log))
+        started.append(Proc(command, env={**process_env, **environment}, log=log, files=files))
         return started[-1]
 
     yield start_one

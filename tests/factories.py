@@ -106,10 +106,16 @@ def session_of(payment: Payment, **fields: Any) -> dict[str, Any]:
         "currency": payment.currency,
         "payment_intent": intent_of(payment),
         "client_reference_id": str(payment.enrollment_id),
-        "metadata": {"payment_id": str(payment.pk), "enrollment_id": str(payment.enrollment_id)},
+        "metadata": _ids_of(payment),
         "livemode": False,
         **fields,
     }
+
+
+def _ids_of(payment: Payment) -> dict[str, str]:
+    ids = {"payment_id": str(payment.pk), "enrollment_id": str(payment.enrollment_id)}
+    began = payment.enrollment.request_id
+    return {**ids, "request_id": began} if began else ids
 
 
 def event_of(

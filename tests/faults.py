@@ -27,6 +27,11 @@ from django.db.backends.signals import connection_created
 PLAN = "FAULT_PLAN"
 KINDS = ("kill", "raise", "drop", "lost")
 WRITES = ("INSERT", "UPDATE", "DELETE")
+# Whoever calls an LMS reserves its next moments, as often as the time passes: no part of a step.
+RESERVES = 'UPDATE "lms_sync_platformstate" SET "next_call_at" ='
+RESERVED = {"next_call_at"}
+# In the journal, of a write that its transaction's end will keep or take back.
+UNCOMMITTED = " (uncommitted)"
 
 
 class Faults:
@@ -57,6 +62,14 @@ class Faults:
         on).
         """
         return self.journal.read_text().splitlines() if self.journal.exists() else []
+
+    @property
+    def lasting(self) -> list[int]:
+        """The numbers of the writes that stay when the process dies right after them: commits, and
+        writes outside of any transaction.
+        """
+        writes = enumerate(self.writes, 1)
+        return [number for number, what in writes if not what.endswith(UNCOMMITTED)]
 
     @property
     def has_cut(self) -> bool:
@@ -121,9 +134,10 @@ def _watch_statements(connection: BaseDatabaseWrapper, **_: Any) -> None:
 def _on_statement(
     execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]
 ) -> Any:
-    if not sql.lstrip().upper().startswith(WRITES):
+    if not sql.lstrip().upper().startswith(WRITES) or sql.startswith(RESERVES):
         return execute(sql, params, many, context)
-    kind = due(" ".join(sql.split()[:3]))
+    inside = context["connection"].in_atomic_block
+    kind = due(" ".join(sql.split()[:3]) + UNCOMMITTED * inside)
     return cut(
         kind,
         _refused,
@@ -170,8 +184,10 @@ def _watch_mongodb() -> None:
 
 def _watched_method(method: Callable[..., Any]) -> Callable[..., Any]:
     def watched(collection: Any, *args: Any, session: Any = None, **kwargs: Any) -> Any:
-        kind = due(f"{method.__name__} {collection.name}")
+        if _only_reserves(collection, args):
+            return method(collection, *args, session=session, **kwargs)
         inside = session is not None and session.in_transaction
+        kind = due(f"{method.__name__} {collection.name}" + UNCOMMITTED * inside)
         label = "TransientTransactionError" if inside else "RetryableWriteError"
         return cut(
             kind,
@@ -181,6 +197,13 @@ def _watched_method(method: Callable[..., Any]) -> Callable[..., Any]:
         )
 
     return watched
+
+
+def _only_reserves(collection: Any, args: tuple[Any, ...]) -> bool:
+    changes = args[1] if len(args) > 1 else {}
+    steps = changes if isinstance(changes, list) else [changes]
+    fields = {name for step in steps if isinstance(step, dict) for name in step.get("$set", {})}
+    return collection.name == "lms_sync_platformstate" and fields == RESERVED
 
 
 def _watched_commit(commit: Callable[[Any], None]) -> Callable[[Any], None]:

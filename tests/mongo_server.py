@@ -12,9 +12,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from secantus import aggregate, storage
+from secantus import aggregate, commands, storage
 from secantus.server import SecantusDBServer
 from secantus.transactions import Transaction
+
+from tests.mongo_speed import take_cheaper_ways
 
 TRANSACTION_LIFETIME_SECONDS = 2
 ORPHAN_SECONDS = 0.1
@@ -34,6 +36,11 @@ class Server(SecantusDBServer):
         self._last_of_thread: dict[int, Transaction] = {}
         self._for_statement = self.transactions.for_statement
         self.transactions.for_statement = self._note_statement
+
+    @functools.cached_property
+    def address(self) -> tuple[str, int]:
+        """It is asked about at every message, and stays what it was at the start."""
+        return super().address
 
     def _note_statement(self, *args: Any, **kwargs: Any) -> tuple[Transaction | None, Any]:
         found, refusal = self._for_statement(*args, **kwargs)
@@ -111,7 +118,26 @@ def _waits_without_lock(chunk: Callable[..., Any]) -> Callable[..., Any]:
     return tried
 
 
+def say_what_is_filled() -> None:
+    """Know a command which returns those of these collections that hold anything.
+
+    It is asked after every test; a real server is asked by a pipeline with a part for each, which
+    took a seventh of this one's time.
+    """
+    commands._HANDLERS["filledCollections"] = _filled_collections
+
+
+def _filled_collections(asked: dict[str, Any], context: commands.CommandContext) -> dict[str, Any]:
+    store = context.storage
+    store._refresh_read_snapshot()
+    with store._lock:
+        filled = [name for name in asked["names"] if any(store._scan_docs(asked["$db"], name))]
+    return {"filled": filled, "ok": 1.0}
+
+
 def main() -> None:
+    take_cheaper_ways()
+    say_what_is_filled()
     teach_nested_projections()
     let_others_write_meanwhile()
     server = Server(

@@ -34,7 +34,9 @@ class Proc:
     fixture).
     """
 
-    def __init__(self, command: Sequence[str], *, env: dict[str, str], log: Path) -> None:
+    def __init__(
+        self, command: Sequence[str], *, env: dict[str, str], log: Path, files: Sequence[int] = ()
+    ) -> None:
         self.log = log
         self._output = log.open("ab")
         self._popen = subprocess.Popen(
@@ -45,6 +47,7 @@ class Proc:
             stdout=self._output,
             stderr=self._output,
             start_new_session=True,
+            pass_fds=files,
         )
 
     @property

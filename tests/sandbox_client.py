@@ -109,6 +109,11 @@ class Sandbox:
         """What FRAPPE_LMS_BASE_URL is set to."""
         return f"{self.url}/lms"
 
+    @property
+    def edx_url(self) -> str:
+        """What OPENEDX_BASE_URL is set to."""
+        return f"{self.url}/edx"
+
     def call(self, method: str, path: str, data: object = None) -> Any:
         """Make a control call and return its JSON; a refusal raises with its sentence."""
         response = self.http.request(method, f"{self.url}{path}", json=data, timeout=60)
@@ -122,8 +127,14 @@ class Sandbox:
         """
         self.call("POST", "/control/reset", {"keep": keep})
 
-    def state(self) -> dict[str, Any]:
-        return dict(self.call("GET", "/control/state"))
+    def state(self, *only: str) -> dict[str, Any]:
+        """Return the books, or only those that are named: sessions, refunds, mails ..."""
+        query = f"?only={','.join(only)}" if only else ""
+        return dict(self.call("GET", f"/control/state{query}"))
+
+    def book(self, name: str) -> Any:
+        """Return one of the books; all of them are much to write and to read."""
+        return self.state(name)[name]
 
     def calls(self, target: str, prefix: str = "") -> list[dict[str, Any]]:
         """Return the calls of "stripe" or "lms" so far, or those that start with ``prefix`` ("POST
@@ -283,15 +294,24 @@ class Sandbox:
 
     def lms(self, **settings: object) -> dict[str, Any]:
         """Change the LMS: server, key, role, keys, courses, users, enrollments, user_limit,
-        progress, hang_seconds, latency.
+        progress, hang_seconds, latency; its staff's rename_user, rename_course, move, remove.
         """
         return dict(self.call("POST", "/control/lms", settings))
 
-    def advance(self, seconds: float) -> None:
-        """Move the sandbox's clock ahead; sessions and delayed payments that become due are handled
-        before this returns.
+    def edx(self, **changes: object) -> dict[str, Any]:
+        """Change Open edX and return its books: courses, accounts, enrollments, allowed; activate
+        and change_email are a learner's steps, change_username is its staff's; staff, bulk,
+        progress_tab, api_limit, token_seconds and more are its settings; progress has email,
+        course_id, done, passed, certificate.
         """
-        self.call("POST", "/control/clock", {"advance": seconds})
+        return dict(self.call("POST", "/control/openedx", changes))
+
+    def advance(self, seconds: float, **more: object) -> bool:
+        """Move the sandbox's clock ahead; sessions and delayed payments that become due are handled
+        before this returns. With ``wait=5`` deliveries as well: whether they were made in time is
+        returned.
+        """
+        return bool(self.call("POST", "/control/clock", {"advance": seconds, **more})["sent"])
 
     def mails(self, to: str = "") -> list[dict[str, Any]]:
         """Return the mails received, newest first, or those to one address."""
@@ -302,7 +322,7 @@ class Sandbox:
 
     def enrollments(self, email: str = "", course: str = "") -> list[dict[str, Any]]:
         """Return the LMS's enrollment rows, of one learner or course when given."""
-        rows = self.state()["enrollments"]
+        rows = self.book("enrollments")
         return [
             row
             for row in rows
@@ -310,7 +330,7 @@ class Sandbox:
         ]
 
     def sessions(self) -> list[dict[str, Any]]:
-        return list(self.state()["sessions"])
+        return list(self.book("sessions"))
 
 
 def wait_until(check: Callable[[], Any], seconds: float = 10.0, every: float = 0.05) -> Any:

@@ -22,10 +22,12 @@ ENROLLMENT = moves(
     "paid -> refunded",
 )
 LMS = moves(
-    "pending -> retrying, failed, success, revoked",
-    "retrying -> retrying, failed, success, revoked",
+    "pending -> retrying, awaiting_account, failed, success, revoked",
+    "retrying -> retrying, awaiting_account, failed, success, revoked",
+    "awaiting_account -> failed, success, revoked",
     "failed -> pending, success, revoked",
-    "success -> revoked",
+    "success -> lost, revoked",
+    "lost -> success, pending, revoked",
 )
 PAYMENT = moves(
     "pending -> processing, paid, failed, expired, cancelled",
@@ -58,11 +60,22 @@ PAYOUT = moves("draft -> released, cancelled", "released -> paid, cancelled", "p
 DEAD_LETTER = moves(
     "open -> open, replayed, dismissed", "replayed -> open", "dismissed -> open, replayed"
 )
+DIFFERENCE = moves(
+    "open -> repairing, left, settled",
+    "repairing -> open, settled",
+    "left -> repairing, settled",
+    "settled -> open",
+)
 WORK = moves("pending -> running", "running -> pending, done, dead", "dead -> pending")
 
 OF_MODELS = {
     ("enrollments.Enrollment", "TRANSITIONS"): ENROLLMENT,
     ("enrollments.Enrollment", "LMS_STATUS_TRANSITIONS"): LMS,
+    ("enrollments.AccessDifference", "TRANSITIONS"): DIFFERENCE,
+    ("enrollments.EnrollmentBatch", "TRANSITIONS"): moves(
+        "draft -> started, discarded", "started -> stopped", "discarded -> draft"
+    ),
+    ("enrollments.BatchRow", "TRANSITIONS"): WORK,
     ("payments.Payment", "TRANSITIONS"): PAYMENT,
     ("payments.Refund", "TRANSITIONS"): REFUND,
     ("payments.Dispute", "TRANSITIONS"): DISPUTE,
@@ -76,6 +89,7 @@ OF_MODELS = {
     ("lms_sync.SyncJob", "TRANSITIONS"): WORK,
     ("lms_sync.DeadLetter", "TRANSITIONS"): DEAD_LETTER,
     ("notifications.Email", "TRANSITIONS"): WORK,
+    ("notifications.AlertNotice", "TRANSITIONS"): WORK,
 }
 
 EXCEPTIONS_OF_MODELS = {
@@ -87,8 +101,10 @@ EXCEPTIONS_OF_MODELS = {
         "reinstate": moves(
             "pending -> pending",
             "retrying -> pending",
+            "awaiting_account -> pending",
             "failed -> pending",
             "success -> pending",
+            "lost -> pending",
             "revoked -> pending",
         ),
     },

@@ -60,20 +60,45 @@ for at in range(1, 6):
     print(json.dumps([at, cut, failed, texts, balances]), flush=True)
 """
 )
+# Each in a process of its own, which a kill ends; none of them has a connection of another.
+KILLED_AT_EVERY_WRITE = (
+    STEPS
+    + """
+import os
+faults = Faults(Path(sys.argv[1]))
+
+def in_a_process(step):
+    child = os.fork()
+    if not child:
+        step()
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+def empty():
+    Note.objects.all().delete(), Account.objects.all().delete()
+
+def show(*told):
+    texts = sorted(Note.objects.values_list("text", flat=True))
+    print(json.dumps([*told, texts, list(Account.objects.values_list("balance", flat=True))]))
+    sys.stdout.flush()
+
+for at in range(1, 7):
+    in_a_process(empty)
+    faults.arm(at)
+    told = at, in_a_process(run), faults.has_cut
+    faults.disarm()
+    in_a_process(partial(show, *told))
+"""
+)
 WRITES = 5  # INSERT, INSERT, INSERT, UPDATE, COMMIT
 
 
-@pytest.fixture
-def run(start, faults):
-    """Return a function that runs the steps with a fault and returns the process, ended."""
-
-    def run_once(at: int, kind: str = "kill"):
-        faults.arm(at, kind)
-        process = start([sys.executable, "-c", ONCE], **faults.environment)
-        process.wait_end(60)
-        return process
-
-    return run_once
+def output_of(start, faults, script: str, *arguments: str) -> list:
+    """Run a script to its end, and return what it printed."""
+    command = [sys.executable, "-c", script, str(faults.plan.parent), *arguments]
+    process = start(command, **faults.environment)
+    assert process.wait_end(60) == 0, process.output()
+    return [json.loads(line) for line in process.output().splitlines() if line.startswith("[")]
 
 
 def state() -> tuple[list[str], list[int]]:
@@ -82,10 +107,12 @@ def state() -> tuple[list[str], list[int]]:
     )
 
 
-def test_a_clean_run_is_counted_and_not_disturbed(run, faults):
-    assert run(0).wait_end() == 0
+def test_a_clean_run_is_counted_and_not_disturbed(start, faults):
+    faults.arm(0)
+    output_of(start, faults, ONCE)
     assert len(faults.writes) == WRITES
     assert faults.writes[-1] == "COMMIT"
+    assert faults.lasting == [1, 2, 5]
     assert not faults.has_cut
     assert state() == (["alone", "both"], [2])
 
@@ -100,12 +127,11 @@ AFTER_A_KILL = {
 }
 
 
-@pytest.mark.parametrize("at", AFTER_A_KILL)
-def test_a_kill_leaves_what_was_written_before_it(run, faults, at):
-    process = run(at)
-    assert process.wait_end() == (-signal.SIGKILL if at <= WRITES else 0)
-    assert faults.has_cut is (at <= WRITES)
-    assert state() == AFTER_A_KILL[at]
+def test_a_kill_leaves_what_was_written_before_it(start, faults):
+    assert output_of(start, faults, KILLED_AT_EVERY_WRITE) == [
+        [at, -signal.SIGKILL if at <= WRITES else 0, at <= WRITES, texts, balances]
+        for at, (texts, balances) in AFTER_A_KILL.items()
+    ]
 
 
 FAILED_BEFORE = {
@@ -129,10 +155,7 @@ HEALED = [[], ["alone", "both"], [2]]
     [("raise", FAILED_BEFORE), ("drop", FAILED_BEFORE), ("lost", FAILED_AFTER)],
 )
 def test_an_error_is_raised_once_and_the_process_goes_on(start, faults, kind, expected):
-    command = [sys.executable, "-c", AT_EVERY_WRITE, str(faults.plan.parent), kind]
-    process = start(command, **faults.environment)
-    assert process.wait_end(60) == 0, process.output()
-    seen = [json.loads(line) for line in process.output().splitlines() if line.startswith("[")]
+    seen = output_of(start, faults, AT_EVERY_WRITE, kind)
     # On MongoDB a transaction whose connection breaks is run again, or its commit repeated.
     healed = {3, 4, 5} if connection.vendor == "mongodb" and kind != "raise" else set()
     assert seen == [
@@ -141,7 +164,6 @@ def test_an_error_is_raised_once_and_the_process_goes_on(start, faults, kind, ex
 
 
 def test_nothing_is_cut_or_counted_before_it_is_armed(start, faults):
-    process = start([sys.executable, "-c", ONCE], **faults.environment)
-    assert process.wait_end(60) == 0
+    output_of(start, faults, ONCE)
     assert faults.writes == []
     assert state() == (["alone", "both"], [2])

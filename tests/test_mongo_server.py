@@ -12,6 +12,9 @@ import pytest
 from django.db import connection
 from pymongo.collection import Collection
 
+from tests.cleaning import filled_by_pipeline, filled_tables, tables
+from tests.dbapp.models import Account, Note
+
 SECONDS = 20
 
 pytestmark = [pytest.mark.engines("mongodb"), pytest.mark.django_db]
@@ -52,3 +55,13 @@ def test_a_plain_write_that_waits_for_a_transaction_does_not_keep_it_from_ending
     found = list(things.find({}, sort=[("_id", 1)]))
     things.drop()
     assert found == left
+
+
+def test_it_says_what_is_filled_as_a_pipeline_does():
+    assert (filled_tables(), filled_by_pipeline(tables())) == ([], [])
+    Note.objects.create(text="one")
+    Account.objects.create(name="two")
+    both = sorted([Account._meta.db_table, Note._meta.db_table])
+    assert (filled_tables(), sorted(filled_by_pipeline(tables()))) == (both, both)
+    Note.objects.all().delete()
+    assert filled_tables() == [Account._meta.db_table]

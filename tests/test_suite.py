@@ -3,6 +3,7 @@ engines.
 """
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,8 @@ from django.db import DatabaseError, connection
 
 from accounts.models import User
 from script.files import project_files
+from script.parts import Part
+from script.suite import Waiting
 from tests.any_engine import (
     DependsOnEngine,
     asked_on_any_engine_alone,
@@ -117,6 +120,25 @@ def test_statements_are_alike_where_an_engine_has_the_same_to_do(
     one: str, other: str, same: bool
 ) -> None:
     assert (kind_of(one) == kind_of(other)) is same
+
+
+# --- the order of the parts -----------------------------------------------------------------------
+def test_no_part_is_begun_beside_one_that_has_what_it_has_to_be_alone_with() -> None:
+    clock, server = frozenset({"clock"}), frozenset({"server"})
+    kills, times = Part("kills", [], clock | server), Part("times", [], clock)
+    plain, asks = Part("plain", []), Part("asks", [], server)
+    waiting = Waiting([kills, times, plain, asks])
+    assert [waiting.take(), waiting.take()] == [kills, plain]
+    with ThreadPoolExecutor(1) as lane:
+        next_one = lane.submit(waiting.take)
+        waiting.end(plain)
+        assert not next_one.done()
+        waiting.end(kills)
+        assert next_one.result(10) == times
+    assert waiting.take() == asks
+    with ThreadPoolExecutor(1) as lane:
+        last = lane.submit(waiting.take)
+        assert last.result(10) is None
 
 
 # --- the files of the project, with git or without ------------------------------------------------

@@ -1,7 +1,7 @@
 import pytest
 from django.core.exceptions import ValidationError
 
-from accounts.emails import MAX_EMAIL_LENGTH, normalize_email
+from accounts.emails import MAX_EMAIL_LENGTH, OTHER_AT_SIGN, normalize_email
 from accounts.models import User
 
 pytestmark = pytest.mark.any_engine
@@ -16,6 +16,9 @@ pytestmark = pytest.mark.any_engine
         ("a@xn--bcher-kva.example", "a@xn--bcher-kva.example"),
         ("o'hara@example.com", "o'hara@example.com"),
         ("a@EXAMPLE.com", "a@example.com"),
+        ("\u200ba@c.example\ufeff", "a@c.example"),
+        ("\ufeff \u200b\ta@c.example \u200b\n\u2060", "a@c.example"),
+        ("\u200ea@c.example\u200f", "a@c.example"),
     ],
 )
 def test_an_address_has_one_spelling(typed, normal):
@@ -51,7 +54,9 @@ def test_an_address_has_one_spelling(typed, normal):
         "a@c-.example",
         '"<script>"@x',
         "a\u202e@c.example",
-        "a@c.example\u200b",
+        "a\u200b@c.example",
+        "a@c\ufeff.example",
+        "\u200b",
         "\ud800@c.example",
         "a" * (MAX_EMAIL_LENGTH + 1) + "@c.example",
         "a@" + "c" * 70 + ".example",
@@ -69,6 +74,29 @@ def test_an_address_has_one_spelling(typed, normal):
 def test_what_is_not_one_address_is_refused(typed):
     with pytest.raises(ValidationError):
         normalize_email(typed)
+
+
+@pytest.mark.parametrize("sign", ["＠", "﹫"])
+def test_another_character_in_place_of_the_at_sign_is_named(sign):
+    with pytest.raises(ValidationError, match="with an ordinary @"):
+        normalize_email(f" a{sign}c.example")
+
+
+@pytest.mark.parametrize(
+    ("page", "field"),
+    [
+        ("/accounts/signup/", "email"),
+        ("/accounts/login/", "login"),
+        ("/accounts/password/reset/", "email"),
+    ],
+)
+def test_the_forms_of_accounts_take_what_was_copied_and_name_the_wrong_at_sign(
+    client, db, page, field
+):
+    errors = client.post(page, {field: "a＠c.example"}).context["form"].errors
+    assert errors[field] == [OTHER_AT_SIGN]
+    copied = client.post(page, {field: "\u200ba@c.example\ufeff"})
+    assert copied.context is None or field not in copied.context["form"].errors
 
 
 def test_a_user_is_stored_under_the_normal_spelling_and_once(db):

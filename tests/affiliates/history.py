@@ -3,17 +3,18 @@ the size does.
 """
 
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.test import Client
+from django.test.utils import override_settings
 from django.utils import timezone
 
 from affiliates import ledger, payout_drafts, payouts
 from affiliates.ledger import Adjustment
 from affiliates.models import Affiliate, Balance, LedgerEntry, Payout, ReferralDay
 from affiliates.payout_drafts import Run
-from tests.affiliates.make import make_staff, sell, tomorrow
+from tests.affiliates.make import make_affiliate, make_staff, sell, tomorrow
 from tests.factories import deliver, dispute_of, disputed, make_course, refund_of, refunded
+from tests.remembering import remembered
 
 BROWSER = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}
 
@@ -48,28 +49,31 @@ def pay_out(currency: str = "usd") -> Payout:
     return payout
 
 
-def live_through(affiliate: Affiliate, settings: Any) -> Payout:
-    """Give an affiliate everything there is: a payout, a refund after it, a sale on hold, pending
-    sales, adjustments, two currencies.
-    """
+def who_lived_through() -> tuple[Affiliate, Payout]:
+    """Return an affiliate with everything there is, and what was paid out."""
+    return remembered(_live_through)
+
+
+def _live_through() -> tuple[Affiliate, Payout]:
+    """A payout, a refund after it, a sale on hold, pending sales, adjustments, two currencies."""
+    affiliate = make_affiliate()
     client, course = Client(), make_course(price=49900, title="Data Analysis")
-    settings.COMMISSION_HOLD = timedelta(0)
-    _, early = sell(client, affiliate, course)
-    sell(client, affiliate, course)
-    ledger.mature()
-    payout = pay_out()
-    deliver(client, refunded(refund_of(early, 16633)))
-    _, doubtful = sell(client, affiliate, course)
-    deliver(client, disputed(dispute_of(doubtful)))
-    ledger.mature()
-    settings.COMMISSION_HOLD = timedelta(days=30)
+    with override_settings(COMMISSION_HOLD=timedelta(0)):
+        _, early = sell(client, affiliate, course)
+        sell(client, affiliate, course)
+        ledger.mature()
+        payout = pay_out()
+        deliver(client, refunded(refund_of(early, 16633)))
+        _, doubtful = sell(client, affiliate, course)
+        deliver(client, disputed(dispute_of(doubtful)))
+        ledger.mature()
     _, refunded_sale = sell(client, affiliate, course)
     deliver(client, refunded(refund_of(refunded_sale)))
     sell(client, affiliate, course)
     sell(client, affiliate, make_course(price=19999, currency="eur", title="Project Finance"))
     for number in range(25):
         adjust(affiliate, 100 + number, key=f"{affiliate.code}-{number}")
-    return payout
+    return affiliate, payout
 
 
 def book_in_bulk(

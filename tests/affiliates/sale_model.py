@@ -23,6 +23,8 @@ class SaleModel:
     commission: int
     refunds: dict[str, tuple[int, str]] = field(default_factory=dict)
     dispute: str = ""
+    movements: int = 0  # of the dispute's money, out and back in turn
+    warning: tuple[int, bool] = (-1, False)  # when it was reported last, and whether it is over
     is_under_review: bool = False
     gone: int = 0  # what went out with payouts that were not called off
 
@@ -35,6 +37,9 @@ class SaleModel:
         to = DISPUTE_MEANING.get(status, "")
         if DISPUTE_RANKS[to] > DISPUTE_RANKS[self.dispute]:
             self.dispute = to
+
+    def record_warning(self, at: int, *, actionable: bool) -> None:
+        self.warning = max(self.warning, (at, not actionable))
 
     @property
     def refunded(self) -> int:
@@ -59,8 +64,13 @@ class SaleModel:
         return self.commission - back
 
     @property
+    def is_in_doubt(self) -> bool:
+        has_bank_the_money = self.movements % 2 == 1 and self.dispute != "lost"
+        is_warned = self.warning[0] >= 0 and not self.warning[1] and not self.is_reversed
+        is_disputed = self.dispute == "open" or has_bank_the_money
+        return is_disputed or is_warned or self.is_under_review
+
+    @property
     def held(self) -> int:
         """What is on hold: never what went out already, and never a debt."""
-        return (
-            max(self.left - self.gone, 0) if self.dispute == "open" or self.is_under_review else 0
-        )
+        return max(self.left - self.gone, 0) if self.is_in_doubt else 0

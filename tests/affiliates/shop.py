@@ -39,7 +39,7 @@ def check_out(client: Client, course: Course, *, email: str = BUYER, **more: str
 def deliver_events(sandbox: Sandbox, client: Client | None = None) -> list[str]:
     """Deliver, signed, every event of Stripe that did not arrive yet; return their types."""
     known = set(StripeEvent.objects.values_list("event_id", flat=True))
-    news = [event for event in sandbox.state()["events"] if event["id"] not in known]
+    news = [event for event in sandbox.book("events") if event["id"] not in known]
     for event in news:
         assert deliver(client or Client(), event).status_code == 200
     return [event["type"] for event in news]

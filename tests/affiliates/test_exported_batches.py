@@ -69,6 +69,7 @@ def test_a_paid_batch_is_not_cancelled_whatever_is_said(boss: User):
         assert refused.value.code == "PAYOUT_REFUSED"
 
 
+@pytest.mark.any_engine
 def test_the_office_shows_who_made_the_file_and_asks_for_the_tick(office: Client, boss: User):
     owed()
     batch = batch_in(PayoutBatch.RELEASED)
@@ -96,6 +97,7 @@ def test_the_office_shows_who_made_the_file_and_asks_for_the_tick(office: Client
     )
 
 
+@pytest.mark.any_engine
 def test_the_office_asks_for_the_tick_for_one_payout_too(office: Client, boss: User):
     affiliate, _ = exported(boss)
     page = f"{LINES}{affiliate.payouts.get().pk}/cancel/"
@@ -107,6 +109,7 @@ def test_the_office_asks_for_the_tick_for_one_payout_too(office: Client, boss: U
     assert Payout.objects.get().status == "cancelled"
 
 
+@pytest.mark.any_engine
 def test_the_command_line_asks_for_the_flag(boss: User):
     _, batch = exported(boss)
     before = state()

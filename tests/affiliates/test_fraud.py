@@ -113,6 +113,7 @@ def test_another_affiliates_device_is_not_this_ones(sandbox: Sandbox) -> None:
     assert "same_device" not in kinds()
 
 
+@pytest.mark.any_engine
 @pytest.mark.parametrize(
     "email", ["ada+course@example.com", "a.d.a@example.com", "A.da+x@example.com"]
 )
@@ -411,6 +412,7 @@ def test_the_list_is_filtered_searched_and_leads_to_the_suspension(
     assert "The affiliate is suspended." in text_of(staff.get(f"{LIST}{signal.pk}/change/"))
 
 
+@pytest.mark.any_engine
 def test_looking_now_asks_first_and_then_notes_what_it_finds(staff: Client) -> None:
     granted(make_affiliate(), 5, 95)
     assert f"{LIST}look/" in text_of(staff.get(LIST))
@@ -420,6 +422,7 @@ def test_looking_now_asks_first_and_then_notes_what_it_finds(staff: Client) -> N
     assert "0 new signals." in text_of(staff.post(f"{LIST}look/", follow=True))
 
 
+@pytest.mark.any_engine
 def test_staff_without_the_permission_get_403_and_change_nothing(db: None) -> None:
     signal = signal_of()
     clerk = member("view_fraudsignal", "review_affiliate")
@@ -432,6 +435,7 @@ def test_staff_without_the_permission_get_403_and_change_nothing(db: None) -> No
     assert (FraudSignal.objects.get().status, LogEntry.objects.count()) == ("open", 0)
 
 
+@pytest.mark.any_engine
 def test_staff_with_the_permission_can(db: None) -> None:
     signal = signal_of()
     member("view_fraudsignal", "review_fraudsignal").post(url(signal, "clear"), {"note": ""})
@@ -441,6 +445,7 @@ def test_staff_with_the_permission_can(db: None) -> None:
     )
 
 
+@pytest.mark.any_engine
 def test_a_forged_decision_is_refused(staff: Client) -> None:
     signal = signal_of()
     forger = signed_in(BOSS, enforce_csrf_checks=True)

@@ -37,6 +37,7 @@ KINDS = [
     "payment_processing",
     "payment_failed",
     "payment_received",
+    "account_needed",
 ]
 PARTNER = {
     "customer_name": "Ada's club & Co",
@@ -71,7 +72,7 @@ LEARNER = {
     "retry_link": "https://shop.example/checkout/data/",
     "refunded_on": "November 28, 2026",
 }
-CONTEXTS = dict(zip(KINDS, [PARTNER] * 3 + [PAYOUT] + [LEARNER] * 5, strict=True))
+CONTEXTS = dict(zip(KINDS, [PARTNER] * 3 + [PAYOUT] + [LEARNER] * 6, strict=True))
 
 
 def composed(kind: str, context: dict[str, Any] | None = None) -> tuple[str, str, str]:
@@ -277,7 +278,7 @@ def test_a_learner_gets_one_message_about_a_refund(client, sandbox: Sandbox):
 
 def test_a_learner_whose_bank_took_the_money_back_is_told_that_the_place_has_ended():
     enrollment, _payment = make_pending()
-    mails.stage_enrollment_ended(enrollment)
+    mails.stage_enrollment_ended(enrollment, actor="sweep")
     message = outgoing.compose(Email.objects.get())
     assert message.subject == f"Your enrollment has ended: {enrollment.course_title}"
     assert "$499.00" in message.body

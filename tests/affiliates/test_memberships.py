@@ -169,6 +169,7 @@ def test_an_account_is_sealed_and_only_its_hint_is_readable(details, hint):
         assert details.account not in everything
 
 
+@pytest.mark.any_engine
 def test_two_seals_of_one_account_differ_and_their_keys_are_equal():
     first, second = memberships.join(make_user(), asked()), memberships.join(make_user(), asked())
     assert first.payout_sealed != second.payout_sealed
@@ -244,6 +245,7 @@ def test_messages_go_to_the_address_the_account_has_now():
     assert Email.objects.get(kind="affiliate_details_changed").to == "ada@new.example.com"
 
 
+@pytest.mark.any_engine
 def test_nothing_of_an_account_is_logged(caplog):
     caplog.set_level(logging.DEBUG)
     affiliate = memberships.join(make_user(), asked())
@@ -261,6 +263,7 @@ def test_nothing_of_an_account_is_logged(caplog):
         assert secret not in written
 
 
+@pytest.mark.any_engine
 def test_where_somebody_was_last_seen_is_a_hash_that_follows_them():
     affiliate = memberships.join(make_user(), asked(), network_key="a" * 64)
     memberships.remember_network(affiliate, "b" * 64)
@@ -268,6 +271,7 @@ def test_where_somebody_was_last_seen_is_a_hash_that_follows_them():
 
 
 # --- the form -------------------------------------------------------------------------------------
+@pytest.mark.any_engine
 def test_every_country_has_the_name_that_people_use_and_stands_where_they_look():
     names = [name for _, name in countries()]
     assert len(countries()) > 240
@@ -280,6 +284,7 @@ def test_every_country_has_the_name_that_people_use_and_stands_where_they_look()
     assert {"Bolivia", "South Korea", "Taiwan", "Moldova"} <= set(names)
 
 
+@pytest.mark.any_engine
 @pytest.mark.parametrize(
     "typed",
     [
@@ -295,6 +300,7 @@ def test_an_iban_is_read_however_it_is_spaced(typed):
     assert filled.joining() == Joining("Ada's club", "DE", BANK)
 
 
+@pytest.mark.any_engine
 @pytest.mark.parametrize(
     "typed",
     [
@@ -314,6 +320,7 @@ def test_an_iban_with_wrong_check_digits_is_refused_in_plain_words(typed):
     assert filled.errors == {"iban": [WRONG_IBAN]}
 
 
+@pytest.mark.any_engine
 def test_a_paypal_address_is_kept_in_its_normal_form():
     filled = form(method="paypal", paypal_email=" Ada@Bücher.Example ")
     assert filled.is_valid()
@@ -370,6 +377,7 @@ WRONG = [
 ]
 
 
+@pytest.mark.any_engine
 @pytest.mark.parametrize(
     ("changes", "field", "says"),
     WRONG,
@@ -381,6 +389,7 @@ def test_what_is_missing_or_wrong_is_said_at_its_field(changes, field, says):
     assert says in filled.errors[field][0]
 
 
+@pytest.mark.any_engine
 @pytest.mark.parametrize("method", ["paypal", "bank", "later"])
 def test_what_the_chosen_method_does_not_need_may_be_anything(method):
     good = {"paypal_email": "ada@example.com", "payee_name": "Ada Partner", "iban": IBAN}
@@ -393,6 +402,7 @@ def test_what_the_chosen_method_does_not_need_may_be_anything(method):
     assert filled.joining().details == PayoutDetails(method, payee, account)
 
 
+@pytest.mark.any_engine
 def test_a_program_has_to_send_text_and_a_real_yes():
     body = {"name": "Ada", "taxCountry": "DE", "payoutMethod": "later", "acceptTerms": True}
     assert JoinForm.of_json(body).is_valid()
@@ -403,6 +413,7 @@ def test_a_program_has_to_send_text_and_a_real_yes():
         assert list(JoinForm.of_json({**body, "acceptTerms": value}).errors) == ["accept_terms"]
 
 
+@pytest.mark.any_engine
 def test_a_refusal_names_the_fields_as_programs_know_them():
     error = JoinForm.of_json({"payoutMethod": "bank", "iban": "DE00"}).refusal()
     assert error.http_status == 400

@@ -89,6 +89,7 @@ def test_the_file_of_a_paid_batch_still_says_what_was_paid(boss: User):
     assert [row[2] for row in payout_files.make_file(batch, by=boss).rows[1:]] == ["100.00"]
 
 
+@pytest.mark.any_engine
 def test_the_office_shows_which_payout_waits_and_what_to_do(office: Client):
     gone, _, batch = suspended_after_the_release()
     url = f"{BATCHES}{batch.pk}/"
@@ -109,6 +110,7 @@ def test_the_office_shows_which_payout_waits_and_what_to_do(office: Client):
     assert "70.00" in b"".join(office.post(f"{url}export/").streaming_content).decode()
 
 
+@pytest.mark.any_engine
 def test_a_batch_with_many_who_wait_names_some_of_them(office: Client):
     gone = [owed() for _ in range(6)]
     batch = batch_in(PayoutBatch.RELEASED)
@@ -117,6 +119,7 @@ def test_a_batch_with_many_who_wait_names_some_of_them(office: Client):
     assert "and 1 more. Cancel that payout" in text_of(office.get(f"{BATCHES}{batch.pk}/change/"))
 
 
+@pytest.mark.any_engine
 def test_the_command_line_refuses_with_the_code(boss: User):
     _, _, batch = suspended_after_the_release()
     before = state()

@@ -3,6 +3,7 @@ twice, none lost.
 """
 
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -88,19 +89,20 @@ def test_many_who_draft_at_once_share_no_entry():
 
 
 def test_the_control_a_draft_that_looks_and_then_writes_takes_an_entry_twice():
-    """The harness catches the bug: without the unique row, more than one believes to have taken
+    """Without the unique row, all who have looked before the first one writes believe to have taken
     it.
     """
-    affiliate, most = owed(*[60_000] * ROUNDS), 0
+    affiliate, all_have_looked = owed(60_000), threading.Barrier(THREADS)
     batch = draft()
     payout = batch.payouts.get()
     payouts.cancel_batch(batch, by=make_staff(), reason="For the control")
     PayoutItem.objects.all().delete()
-    for entry in affiliate.entries.all():
+    entry = affiliate.entries.get()
 
-        def naive(_: int, entry: LedgerEntry = entry) -> bool:
-            if PayoutItem.objects.filter(entry=entry).exists():
-                return False
+    def naive(_: int) -> bool:
+        is_free = not PayoutItem.objects.filter(entry=entry).exists()
+        all_have_looked.wait(60)
+        if is_free:
             PayoutItem.objects.create(
                 payout=payout,
                 entry=entry,
@@ -108,10 +110,9 @@ def test_the_control_a_draft_that_looks_and_then_writes_takes_an_entry_twice():
                 amount=entry.amount,
                 is_live=False,
             )
-            return True
+        return is_free
 
-        most = max(most, winners(race(naive, threads=THREADS)))
-    assert most > 1
+    assert winners(race(naive, threads=THREADS)) == THREADS
 
 
 # --- releasing ------------------------------------------------------------------------------------
@@ -347,7 +348,16 @@ def test_a_draft_that_is_killed_at_any_write_leaves_a_smaller_batch_or_none(cut,
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("step", ["release", "paid", "cancel"])
+@pytest.mark.parametrize(
+    "step",
+    [
+        "release",  # one transaction each; on MongoDB, where a cut takes longest, one step shows it
+        *(
+            pytest.param(each, marks=pytest.mark.engines("sqlite", "postgres"))
+            for each in ("paid", "cancel")
+        ),
+    ],
+)
 def test_a_step_that_is_killed_at_any_write_is_done_whole_or_not_at_all(
     cut, faults: Faults, step: str
 ):

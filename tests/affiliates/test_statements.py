@@ -15,7 +15,7 @@ from affiliates.pages import figures, statements
 from affiliates.pages.statements import Month
 from maaledu.csv import safe_cell
 from maaledu.money import plain_amount
-from tests.affiliates.history import adjust, book_in_bulk, live_through, signed_in
+from tests.affiliates.history import adjust, book_in_bulk, signed_in, who_lived_through
 from tests.affiliates.make import make_affiliate, sell
 from tests.affiliates.test_dashboard import account_of, statements_of, text_of
 from tests.factories import make_course
@@ -71,7 +71,7 @@ def test_only_months_with_entries_are_listed_the_latest_first():
 
 def test_the_list_comes_in_pages_and_costs_the_same_for_any_number_of_entries():
     affiliate = make_affiliate()
-    book_in_bulk(affiliate, 2000, since=timezone.now() - timedelta(days=900))
+    book_in_bulk(affiliate, 300, since=timezone.now() - timedelta(days=900))
     partner = signed_in(affiliate)
     first = partner.get(LIST)
     second = partner.get(f"{LIST}?before={first.context['oldest']}")
@@ -86,6 +86,7 @@ def test_the_list_comes_in_pages_and_costs_the_same_for_any_number_of_entries():
     assert len(statements_of(partner, LIST)) == 2 + 1 + 13
 
 
+@pytest.mark.any_engine
 def test_a_new_partner_has_no_statement_yet():
     assert "No statement yet" in text_of(signed_in(make_affiliate()).get(LIST))
 
@@ -105,9 +106,9 @@ def test_a_month_begins_and_ends_at_midnight_utc():
         assert "All times are UTC" in text_of(page)
 
 
-def test_each_month_opens_with_what_the_one_before_closed_with(settings):
+def test_each_month_opens_with_what_the_one_before_closed_with():
     affiliate = make_affiliate()
-    book_in_bulk(affiliate, 500, since=timezone.now() - timedelta(days=200))
+    book_in_bulk(affiliate, 200, since=timezone.now() - timedelta(days=200))
     account = account_of(affiliate)
     months, _ = statements.months_with_entries(account)
     closing = 0
@@ -122,9 +123,8 @@ def test_each_month_opens_with_what_the_one_before_closed_with(settings):
     assert months[0] == this_month()
 
 
-def test_the_running_month_closes_with_the_balance_of_now_in_every_currency(settings):
-    affiliate = make_affiliate()
-    live_through(affiliate, settings)
+def test_the_running_month_closes_with_the_balance_of_now_in_every_currency():
+    affiliate, _ = who_lived_through()
     page = signed_in(affiliate).get(f"{LIST}{this_month()}/")
     closings = {
         section["currency"]: section["closing"].amount for section in page.context["sections"]
@@ -158,9 +158,9 @@ def test_a_month_with_very_many_entries_shows_the_first_and_names_the_file(monke
     assert len(rows_of(partner.get(f"{LIST}{this_month()}.csv"))) == 5 + 2
 
 
-def test_only_ones_own_entries_are_in_it(settings):
-    affiliate, other = make_affiliate(), make_affiliate()
-    live_through(affiliate, settings)
+def test_only_ones_own_entries_are_in_it():
+    who_lived_through()
+    other = make_affiliate()
     adjust(other, 100, "other")
     partner = signed_in(other)
     (section,) = partner.get(f"{LIST}{this_month()}/").context["sections"]
@@ -168,6 +168,7 @@ def test_only_ones_own_entries_are_in_it(settings):
     assert len(rows_of(partner.get(f"{LIST}{this_month()}.csv"))) == 1 + 2
 
 
+@pytest.mark.any_engine
 def test_a_month_without_anything_says_so():
     affiliate = make_affiliate()
     assert "Nothing was booked or owed in this month" in text_of(
@@ -197,6 +198,7 @@ BAD_MONTHS = [
 ]
 
 
+@pytest.mark.any_engine
 @pytest.mark.parametrize("text", BAD_MONTHS)
 def test_a_month_that_is_none_or_out_of_range_is_not_there(text: str):
     partner = signed_in(partner_since_january())
@@ -206,18 +208,21 @@ def test_a_month_that_is_none_or_out_of_range_is_not_there(text: str):
         assert "STATEMENT_NOT_FOUND" in answer.content.decode()
 
 
+@pytest.mark.any_engine
 def test_a_month_with_nul_in_it_is_refused():
     partner = signed_in(make_affiliate())
     for address in (f"{LIST}2024-01%00/", f"{LIST}2024-01%00.csv", f"{LIST}?before=2024-01%00"):
         assert partner.get(address).status_code == 400
 
 
+@pytest.mark.any_engine
 def test_next_month_is_not_there_yet():
     assert (
         signed_in(make_affiliate()).get(f"{LIST}{Month.of(this_month().end)}/").status_code == 404
     )
 
 
+@pytest.mark.any_engine
 @pytest.mark.parametrize(
     ("month", "start", "end"),
     [("2023-12", (2023, 12, 1), (2024, 1, 1)), ("2024-01", (2024, 1, 1), (2024, 2, 1))],
@@ -279,9 +284,8 @@ def test_the_file_holds_the_month_entry_by_entry(client: Client):
     )
 
 
-def test_the_file_adds_up_in_every_currency(settings):
-    affiliate = make_affiliate()
-    live_through(affiliate, settings)
+def test_the_file_adds_up_in_every_currency():
+    affiliate, _ = who_lived_through()
     rows = rows_of(signed_in(affiliate).get(f"{LIST}{this_month()}.csv"))
     for balance in figures.Balance.objects.all():
         mine = [row for row in rows if row["Currency"] == balance.currency.upper()]
@@ -293,6 +297,7 @@ def cents(text: str) -> int:
     return int(text.replace(".", "") or 0)
 
 
+@pytest.mark.any_engine
 @pytest.mark.parametrize("title", ["=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(A1)", "\t=1", " =1"])
 def test_no_cell_of_the_file_is_a_formula(client: Client, title: str):
     affiliate = make_affiliate()
@@ -314,12 +319,14 @@ def test_no_cell_of_the_file_is_a_formula(client: Client, title: str):
         matured_through=timezone.now() + timedelta(seconds=5),
     )
     rows = rows_of(signed_in(affiliate).get(f"{LIST}{this_month()}.csv"))
-    assert rows[1]["What"] == safe_cell(title) == f"'{title}"
+    assert rows[1]["What"] == safe_cell(title)
+    assert rows[1]["What"].startswith("'")
     cells = [cell for row in rows for cell in row.values()]
     assert [cell for cell in cells if cell.lstrip().startswith(("=", "+", "-", "@"))] == []
     assert (rows[2]["Credit"], rows[2]["Debit"]) == ("", "1.00")
 
 
+@pytest.mark.any_engine
 def test_an_amount_in_yen_has_no_decimals():
     assert [
         plain_amount(amount, currency)

@@ -58,7 +58,7 @@ def test_the_plain_checkout_sends_the_products_statements(
     assert answer.status_code == 302
     assert answer["Location"].startswith("http://127.0.0.1:")
     assert reference.forms == ours.forms
-    first, second = sandbox.state()["sessions"]
+    first, second = sandbox.book("sessions")
     for session in (first, second):
         for name in DIFFERENT:
             session.pop(name)

@@ -7,6 +7,7 @@ from tests.factories import make_course
 from tests.statements import statements
 
 
+@pytest.mark.any_engine
 @pytest.mark.parametrize(
     ("query", "filters"),
     [
@@ -27,6 +28,7 @@ def test_only_values_we_offer_become_filters(query, filters):
     assert read_filters(QueryDict(query)) == filters
 
 
+@pytest.mark.any_engine
 def test_filters_are_written_back_into_an_address():
     filters = Filters(q="a&b", level="beginner")
     assert filters.query_string() == "?q=a%26b&level=beginner"

@@ -7,6 +7,7 @@ from courses.searching import clean_query, search_words
 from tests.factories import make_course
 
 
+@pytest.mark.any_engine
 @pytest.mark.parametrize(
     ("typed", "cleaned"),
     [

@@ -124,6 +124,7 @@ VIEW = {
     "next_attempt_at": None,
     "unavailable_since": None,
     "course_link": "",
+    "sign_in": "",
     "retry_url": "",
     "support_email": "",
     "poll": False,

@@ -73,3 +73,20 @@ def test_every_demo_course_tells_a_buyer_what_they_need():
         assert course.duration_hours, course
         assert course.is_free or 4900 <= course.price <= 120_000, course
         course.full_clean()
+
+
+def on_openedx() -> list[tuple[str, str]]:
+    courses = Course.objects.on_sale().filter(lms_platform="openedx").order_by("slug")
+    return list(courses.values_list("slug", "lms_course_id"))
+
+
+def test_two_courses_are_sold_on_open_edx_where_there_is_one(settings):
+    seed_courses()
+    assert (on_openedx(), Course.objects.on_sale().count()) == ([], 22)
+    settings.OPENEDX_BASE_URL = "http://127.0.0.1:8701/edx"
+    seed_courses()
+    assert on_openedx() == [
+        ("data-protection-officer-certificate", "course-v1:MaalEdu+DPO201+2026_T2"),
+        ("medication-safety-in-residential-care", "course-v1:MaalEdu+MED140+2026_T2"),
+    ]
+    assert Course.objects.on_sale().count() == 22

@@ -15,6 +15,7 @@ from maaledu.money import Money
 from notifications.models import Email
 from operations import queues
 from payments.models import Dispute, Refund
+from tests.remembering import remembered
 
 pytestmark = pytest.mark.django_db
 EMAIL, PASSWORD = "partner@maaledu.example", "sandbox-partner-only"
@@ -24,6 +25,11 @@ def make_demo() -> Affiliate:
     call_command("seed_demo", verbosity=0)
     call_command("demo_partner", verbosity=0)
     return Affiliate.objects.get(email=EMAIL)
+
+
+def demo() -> Affiliate:
+    """Return the affiliate of a demo that was made once in this run."""
+    return remembered(make_demo)
 
 
 def counts() -> list[int]:
@@ -44,7 +50,7 @@ def counts() -> list[int]:
 
 
 def test_one_run_makes_four_months_of_sales():
-    affiliate = make_demo()
+    affiliate = demo()
     now = timezone.now()
     assert (affiliate.name, affiliate.status) == ("The Open Reading Room", "active")
     sold = Enrollment.objects.filter(affiliate_id=affiliate.pk)
@@ -63,14 +69,14 @@ def test_one_run_makes_four_months_of_sales():
 
 
 def test_its_balance_has_every_figure():
-    balance = Balance.objects.get(affiliate=make_demo())
+    balance = Balance.objects.get(affiliate=demo())
     assert balance.currency == "usd"
     assert min(balance.pending, balance.payable, balance.paid, balance.held) > 0
     assert balance.payable > balance.held
 
 
 def test_its_funnel_narrows_on_every_day():
-    rows = ReferralDay.objects.filter(affiliate=make_demo())
+    rows = ReferralDay.objects.filter(affiliate=demo())
     visits, checkouts, purchases = (
         sum(getattr(row, name) for row in rows) for name in ("visits", "checkouts", "purchases")
     )
@@ -87,7 +93,7 @@ def test_its_funnel_narrows_on_every_day():
 
 
 def test_a_second_run_changes_nothing():
-    make_demo()
+    demo()
     before, balance = counts(), Balance.objects.values().get()
     make_demo()
     assert counts() == before
@@ -95,14 +101,14 @@ def test_a_second_run_changes_nothing():
 
 
 def test_nothing_is_left_to_the_worker():
-    make_demo()
+    demo()
     assert set(SyncJob.objects.values_list("status", flat=True)) == {"done"}
     assert set(Email.objects.values_list("status", flat=True)) == {"done"}
     assert not any(queue.model.objects.unfinished().exists() for queue in queues.QUEUES.values())
 
 
 def test_every_page_of_the_dashboard_shows_it(client: Client):
-    make_demo()
+    demo()
     assert client.login(username=EMAIL, password=PASSWORD)
     page = client.get("/affiliates/dashboard/").content.decode()
     balance = Balance.objects.get()

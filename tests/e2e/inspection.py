@@ -20,7 +20,8 @@ SMALLEST_CONTROL = 44
 
 RUN_AXE = """async ([tags, rules]) => {
   const runOnly = rules ? {type: 'rule', values: rules} : {type: 'tag', values: tags};
-  const found = await axe.run(document, {runOnly, resultTypes: ['violations']});
+  const preload = {assets: ['media']};  // style sheets are read for experimental rules only
+  const found = await axe.run(document, {runOnly, preload, resultTypes: ['violations']});
   return found.violations.flatMap(({id, help, nodes}) =>
     nodes.map(node => `${id} (${help}): ${node.target.join(' ')} `
       + node.any.map(each => each.message).join('; ')));

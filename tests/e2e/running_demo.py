@@ -46,6 +46,7 @@ class RunningDemo:
             "FRAPPE_LMS_BASE_URL": f"{self.sandbox_url}/lms",
             "FRAPPE_LMS_API_KEY": LMS_KEY,
             "FRAPPE_DRIVER": "rest",
+            "OPENEDX_BASE_URL": f"{self.sandbox_url}/edx",
             "EMAIL_HOST": "127.0.0.1",
             "EMAIL_PORT": str(self.ports[2]),
         }

@@ -283,11 +283,11 @@ def test_a_dispute_holds_the_commission_until_it_is_won(
     page.get_by_role("link", name="$49.90 is on hold").click()
     assert entries(page) == [("Commission", "$49.90")]
     page.get_by_role("link", name=TITLE).click()
-    expect(page.get_by_text("until the buyer’s dispute is decided")).to_be_visible()
+    expect(page.get_by_text("until it is settled with the buyer’s bank")).to_be_visible()
     inspector.look(page, "affiliate-entry-disputed")
     sandbox.close_dispute(dispute["id"], "won", wait=5)
     page.reload()
-    expect(page.get_by_text("until the buyer’s dispute is decided")).to_have_count(0)
+    expect(page.get_by_text("until it is settled with the buyer’s bank")).to_have_count(0)
     expect_entries(page, ("Commission", "$49.90"))
     expect(page.get_by_text("on hold")).to_have_count(0)
 

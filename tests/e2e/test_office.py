@@ -9,8 +9,8 @@ from playwright.sync_api import Page, expect
 
 from tests.e2e.accounts import SECOND_STAFF, STAFF, Person, fill_sign_in
 from tests.e2e.inspection import Inspector, sticking_out
-from tests.e2e.shopping import buy, expect_state, new_email
-from tests.e2e.visitor import PHONE, Visitor
+from tests.e2e.shopping import buy, expect_state, new_email, status
+from tests.e2e.visitor import DESKTOP, PHONE, Visitor
 from tests.sandbox_client import Sandbox, wait_until
 
 # The office's framework gives the bar of actions a width by a style attribute, which our policy
@@ -19,14 +19,19 @@ REFUSED_STYLE = "Applying inline style violates the following Content Security P
 
 
 def enter_office(visitor: Visitor, path: str, who: Person = STAFF) -> None:
-    """Open a page of the office as staff, who sign in once in a run: ten times are allowed."""
+    """Open a page of the office as staff."""
+    be_staff(visitor, who)
+    visitor.tolerated.append(REFUSED_STYLE)
+    visitor.page.goto(path)
+    expect_office(visitor.page, path, who)
+
+
+def be_staff(visitor: Visitor, who: Person = STAFF) -> None:
+    """Be one of staff, who sign in once in a run: ten times are allowed."""
     if who in visitor.sessions:
-        visitor.tolerated.append(REFUSED_STYLE)
         visitor.session = visitor.sessions[who]
-        visitor.page.goto(path)
-        expect_office(visitor.page, path, who)
     else:
-        sign_in_to_office(visitor, path, who)
+        sign_in_to_office(visitor, "/admin/", who)
         visitor.sessions[who] = visitor.session
 
 
@@ -72,6 +77,10 @@ def test_staff_find_an_enrollment_by_its_email(
     inspector.look(page, "office-enrollment", taps=False)
 
 
+CUT_OFF = """() => [...document.querySelectorAll('#result_list :is(td, th)')]
+  .filter(cell => cell.scrollHeight > cell.clientHeight + 1).map(cell => cell.innerText)"""
+
+
 def test_staff_replay_a_dead_letter_and_the_learner_gets_in(
     visitor: Visitor, sandbox: Sandbox, inspector: Inspector
 ):
@@ -79,12 +88,19 @@ def test_staff_replay_a_dead_letter_and_the_learner_gets_in(
     sandbox.fault("lms", "417", "POST /api/resource/LMS Enrollment")
     status_page = buy(page, "public-procurement-in-practice", email)
     expect_state(page, "attention")
+    expect(status(page)).to_contain_text("Our team knows about it")
+    assert len(wait_until(lambda: alerts_about(sandbox, email))) == 1
+    assert sandbox.mails(email) == []
     enter_office(visitor, "/admin/lms_sync/deadletter/")
     search(page, email)
     row = page.locator("#result_list tbody tr")
     expect(row).to_have_count(1)
     expect(row).to_contain_text("The sandbox refuses this on request.")
     inspector.look(page, "office-dead-letters", taps=False)
+    page.set_viewport_size(PHONE)
+    page.reload()
+    assert page.evaluate(CUT_OFF) == []
+    page.set_viewport_size(DESKTOP)
     sandbox.call("DELETE", "/control/faults")
     row.get_by_role("link").first.click()
     expect(page.get_by_role("button", name="Dismiss")).to_be_visible()
@@ -97,24 +113,21 @@ def test_staff_replay_a_dead_letter_and_the_learner_gets_in(
     expect_state(page, "ready")
 
 
-CUT_OFF = """() => [...document.querySelectorAll('#result_list :is(td, th)')]
-  .filter(cell => cell.scrollHeight > cell.clientHeight + 1).map(cell => cell.innerText)"""
+def alerts_about(sandbox: Sandbox, email: str) -> list[dict]:
+    return [mail for mail in sandbox.mails(STAFF.email) if email in mail["text"]]
 
 
-def test_long_texts_are_not_cut_off_on_a_phone(visit: Callable[..., Visitor], sandbox: Sandbox):
+def test_an_event_of_stripes_fits_a_phone(visit: Callable[..., Visitor]):
     visitor = visit(viewport=PHONE)
-    page, email = visitor.page, new_email()
-    sandbox.fault("lms", "417", "POST /api/resource/LMS Enrollment")
-    buy(page, "public-procurement-in-practice", email)
-    expect_state(page, "attention")
-    enter_office(visitor, "/admin/lms_sync/deadletter/")
-    search(page, email)
-    expect(page.locator("#result_list")).to_contain_text("The sandbox refuses this on request.")
-    assert page.evaluate(CUT_OFF) == []
-    page.goto("/admin/payments/stripeevent/")
+    page = visitor.page
+    enter_office(visitor, "/admin/payments/stripeevent/")
     page.locator("#result_list tbody a").first.click()
     expect(page.locator(".readonly pre").first).to_be_visible()
     assert sticking_out(page) == []
+
+
+CUT_OFF = """() => [...document.querySelectorAll('#result_list :is(td, th)')]
+  .filter(cell => cell.scrollHeight > cell.clientHeight + 1).map(cell => cell.innerText)"""
 
 
 def test_the_page_of_a_person_fits_its_window(visitor: Visitor, inspector: Inspector):

@@ -69,7 +69,9 @@ def test_an_outage_of_the_lms_is_told_and_ends_by_itself(
     assert len(wait_until(lambda: lms_down.mails(email))) == 1
 
 
-def test_stripe_being_down_at_checkout_can_be_waited_out(visitor: Visitor, sandbox: Sandbox):
+def test_stripe_being_down_at_checkout_can_be_waited_out(
+    visitor: Visitor, sandbox: Sandbox, inspector: Inspector
+):
     page, email = visitor.page, new_email()
     visitor.expect_statuses(503)
     page.goto("/checkout/reading-financial-statements/")
@@ -80,27 +82,9 @@ def test_stripe_being_down_at_checkout_can_be_waited_out(visitor: Visitor, sandb
     assert answer.value.status == 503
     expect(page.get_by_role("alert")).to_contain_text("Nothing was charged")
     expect(page.get_by_label("E-mail address of the learner")).to_have_value(email)
+    inspector.look(page, "checkout-503")
     sandbox.call("DELETE", "/control/faults")
     page.get_by_role("button", name="Try again").click()
     pay_by_card(page)
     expect_state(page, "ready")
     assert len(sandbox.enrollments(email)) == 1
-
-
-def test_a_refused_enrollment_tells_the_learner_that_staff_know(visitor: Visitor, sandbox: Sandbox):
-    page, email = visitor.page, new_email()
-    sandbox.fault("lms", "417", "POST /api/resource/LMS Enrollment")
-    buy(page, "operations-management-in-practice", email)
-    expect_state(page, "attention")
-    expect(status(page)).to_contain_text("Our team knows about it")
-    assert (
-        len(
-            wait_until(
-                lambda: [
-                    mail for mail in sandbox.mails("staff@maaledu.example") if email in mail["text"]
-                ]
-            )
-        )
-        == 1
-    )
-    assert sandbox.mails(email) == []

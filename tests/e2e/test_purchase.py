@@ -6,6 +6,7 @@ import re
 
 from playwright.sync_api import Page, expect
 
+from tests.e2e.inspection import Inspector
 from tests.e2e.running_demo import RunningDemo
 from tests.e2e.shopping import (
     DEBIT_FAILS,
@@ -66,7 +67,7 @@ def find_by_browsing(page: Page) -> None:
 
 
 def test_a_course_is_found_bought_and_entered(
-    visitor: Visitor, demo: RunningDemo, sandbox: Sandbox
+    visitor: Visitor, demo: RunningDemo, sandbox: Sandbox, inspector: Inspector
 ):
     page, email = visitor.page, new_email()
     find_by_browsing(page)
@@ -93,6 +94,7 @@ def test_a_course_is_found_bought_and_entered(
     expect(page.locator("#enrolled")).to_contain_text(f"{email} is enrolled.")
     assert len(sandbox.enrollments(email)) == 1
     expect_one_mail(page, demo, sandbox, email)
+    inspector.look_at_mail(page, sandbox.mails(email)[0]["html"], "mail-confirmation")
 
 
 def test_a_declined_card_costs_nothing_and_another_one_pays(
@@ -164,13 +166,15 @@ def test_a_delayed_payment_that_fails_says_so_and_can_be_tried_again(
 
 
 def test_leaving_the_payment_page_charges_nothing_and_coming_back_works(
-    visitor: Visitor, sandbox: Sandbox
+    visitor: Visitor, sandbox: Sandbox, inspector: Inspector
 ):
     page, email = visitor.page, new_email()
     go_to_payment(page, "brand-identity-design", email)
     first_payment_page = page.url
+    inspector.look(page, "payment")
     page.get_by_role("link", name="Close without paying").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Checkout cancelled")
+    inspector.look(page, "checkout-cancelled")
     page.get_by_role("link", name="Start again").click()
     fill_checkout(page, email)
     page.get_by_role("button", name="Continue to payment").click()

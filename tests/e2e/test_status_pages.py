@@ -1,6 +1,4 @@
-"""The status page looked over in every state a learner may find it in, and the mail that follows
-the last one.
-"""
+"""The status page looked over in every state a learner may find it in."""
 
 from collections.abc import Callable
 
@@ -20,6 +18,7 @@ from tests.e2e.visitor import NARROWEST, Visitor
 from tests.sandbox_client import Sandbox, wait_until
 
 COURSE = "instructional-video-on-a-small-budget"
+COURSE_ON_OPENEDX = "medication-safety-in-residential-care"
 ENROLL = "POST /api/resource/LMS Enrollment"
 
 
@@ -91,6 +90,10 @@ def pay(page: Page, sandbox: Sandbox, email: str) -> None:
     buy(page, COURSE, email)
 
 
+def pay_without_an_account(page: Page, sandbox: Sandbox, email: str) -> None:
+    buy(page, COURSE_ON_OPENEDX, email)
+
+
 STATES: dict[str, tuple[Callable[[Page, Sandbox, str], None], str]] = {
     "awaiting_payment": (come_back_unpaid, "Waiting for your payment"),
     "processing": (pay_slowly, "Your payment is on its way"),
@@ -99,6 +102,7 @@ STATES: dict[str, tuple[Callable[[Page, Sandbox, str], None], str]] = {
     "cancelled": (leave, "You left the checkout"),
     "paid_setting_up": (pay_at_a_slow_lms, "Payment received"),
     "retrying": (pay_at_a_busy_lms, "Payment received"),
+    "awaiting_account": (pay_without_an_account, "One step is left: your account"),
     "attention": (pay_at_a_refusing_lms, "We are looking into your enrollment"),
     "ready": (pay, "Your course is ready"),
 }
@@ -108,16 +112,10 @@ STATES: dict[str, tuple[Callable[[Page, Sandbox, str], None], str]] = {
 def test_a_state_is_told(state: str, visitor: Visitor, sandbox: Sandbox, inspector: Inspector):
     get_there, headline = STATES[state]
     get_there(visitor.page, sandbox, new_email())
-    expect_state(visitor.page, state)
+    # After the failures of the states before, an LMS is called at an eighth of its rate at first.
+    expect_state(visitor.page, state, within=40)
     expect(visitor.page.get_by_role("heading", level=1)).to_have_text(headline)
     inspector.look(visitor.page, f"status-{state}")
     visitor.page.set_viewport_size(NARROWEST)
     assert sticking_out(visitor.page) == []
     expect_state(visitor.page, state)
-
-
-def test_the_confirmation_mail(visitor: Visitor, sandbox: Sandbox, inspector: Inspector):
-    email = new_email()
-    buy(visitor.page, COURSE, email)
-    mail = wait_until(lambda: sandbox.mails(email))[0]
-    inspector.look_at_mail(visitor.page, mail["html"], "mail-confirmation")

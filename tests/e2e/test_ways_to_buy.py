@@ -62,7 +62,7 @@ def test_by_keyboard_alone(visitor: Visitor, sandbox: Sandbox):
 def test_without_javascript(visit: Callable[..., Visitor], sandbox: Sandbox):
     page, email = visit(java_script_enabled=False).page, new_email()
     page.goto("/")
-    page.get_by_label("Search courses").fill("medication")
+    page.get_by_label("Search courses").fill("ux writing")
     page.get_by_role("button", name="Search").click()
     page.get_by_role("article").get_by_role("link").first.click()
     page.get_by_label("Price and facts").get_by_role("link", name="Enroll in this course").click()

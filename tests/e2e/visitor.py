@@ -13,6 +13,7 @@ DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
 NARROWEST = {"width": 320, "height": 640}
 PATIENCE_MS = 10_000
+PROGRESS_MS = 20_000  # the worker asks within five seconds, and the page as often
 SESSION_COOKIE = "sessionid"
 ABORTED = "net::ERR_ABORTED"  # a poll that the browser gave up because the page was left
 _numbers = itertools.count(1)

@@ -150,6 +150,7 @@ def test_a_dead_job_whose_letter_is_of_an_earlier_death_and_a_letter_left_open_a
 # --- what the learner and the office see meanwhile ------------------------------------------------
 
 
+@pytest.mark.any_engine
 def test_a_learner_whose_job_was_brought_back_reads_that_it_goes_on(
     buyer: Client, lms: Sandbox
 ) -> None:
@@ -158,7 +159,7 @@ def test_a_learner_whose_job_was_brought_back_reads_that_it_goes_on(
     assert describe(enrollment).state == "attention"
     from_the_letter(enrollment)
     assert describe(enrollment).state == "paid_setting_up"
-    lms.fault("lms", "500")
+    lms.fault("lms", "query_timeout")
     run_lms_job()
     enrollment.refresh_from_db()
     assert (enrollment.lms_status, describe(enrollment).state) == ("retrying", "retrying")
@@ -174,7 +175,7 @@ def test_a_free_enrollment_whose_job_is_at_it_again_is_not_rolled_back(
     enrollment = Enrollment.objects.get()
     assert run_lms_job().status == "dead"
     from_the_letter(enrollment)
-    lms.fault("lms", "500")
+    lms.fault("lms", "query_timeout")
     run_lms_job()
     assert not coupons.roll_back(Enrollment.objects.get(), by=BOSS)
 
@@ -353,6 +354,7 @@ def bought(client: Client, course: Course) -> Enrollment:
 # --- a link that cannot be made -------------------------------------------------------------------
 
 
+@pytest.mark.any_engine
 @pytest.mark.parametrize(
     "template", ["{base}/x", "{0}/x", "{base_url", "{base_url.x}/x", "{course_id[a]}", "}"]
 )

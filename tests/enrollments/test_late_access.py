@@ -132,6 +132,7 @@ def test_the_sweep_mails_while_the_lms_is_down(buyer: Client, sandbox: Sandbox) 
     assert len(sandbox.mails(received()[0].to)) == 1
 
 
+@pytest.mark.any_engine
 def test_the_page_says_to_keep_its_address_while_access_is_awaited(
     buyer: Client, sandbox: Sandbox
 ) -> None:

@@ -36,6 +36,7 @@ def test_every_pair_of_grant_statuses(before: str, after: str) -> None:
     assert grant.status == (after if allowed else before)
 
 
+@pytest.mark.any_engine
 def test_an_answer_is_due_after_ten_working_days() -> None:
     assert applications.working_days_after(date(2026, 11, 20), 10) == date(2026, 12, 4)
     assert applications.working_days_after(date(2026, 11, 21), 1) == date(2026, 11, 23)
@@ -81,6 +82,7 @@ def test_an_approval_makes_a_coupon_with_its_trace_and_one_mail() -> None:
     assert GrantEvent.objects.filter(grant=grant).count() == 2
 
 
+@pytest.mark.any_engine
 @pytest.mark.parametrize("percent", [0, 9, 101, -5])
 def test_a_percentage_outside_ten_to_a_hundred_is_refused(percent: int) -> None:
     grant = make_application()
@@ -90,6 +92,7 @@ def test_a_percentage_outside_ten_to_a_hundred_is_refused(percent: int) -> None:
     assert (grant.status, grant.code) == ("pending", None)
 
 
+@pytest.mark.any_engine
 def test_an_expiry_in_the_past_is_refused() -> None:
     with pytest.raises(InvalidDecision):
         applications.approve(make_application(), Decision(50, timezone.now()), by=STAFF)
@@ -253,6 +256,7 @@ def test_who_applies_again_gets_the_state_of_the_first_application() -> None:
     assert Grant.objects.count() == 1
 
 
+@pytest.mark.any_engine
 @pytest.mark.parametrize(
     ("price", "percent", "commission", "said"),
     [

@@ -127,6 +127,7 @@ def test_the_office_shows_the_moves() -> None:
 
 
 # --- the price has moved --------------------------------------------------------------------------
+@pytest.mark.any_engine
 @pytest.mark.parametrize(
     ("currency", "before", "now", "noted"),
     [

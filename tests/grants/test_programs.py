@@ -181,6 +181,7 @@ def test_the_currency_is_fixed_with_the_first_grant(staff: Client) -> None:
     assert columns(program) == ("Fund", "usd", 70_000, 1, 0, 0, True)
 
 
+@pytest.mark.any_engine
 @pytest.mark.parametrize(
     ("currency", "typed", "kept"),
     [
@@ -241,6 +242,7 @@ def test_a_budget_that_cannot_be_read_is_shown_again(
     assert Program.objects.count() == 0
 
 
+@pytest.mark.any_engine
 def test_the_same_digits_in_another_currency_are_another_budget(staff: Client) -> None:
     program = make_program(currency="jpy", budget_amount=5_000)
     assert (
@@ -249,6 +251,7 @@ def test_the_same_digits_in_another_currency_are_another_budget(staff: Client) -
     assert columns(program)[1:3] == ("usd", 500_000)
 
 
+@pytest.mark.any_engine
 def test_a_budget_is_shown_as_it_is_typed(staff: Client) -> None:
     page = staff.get(change(make_program(budget_amount=60_050))).content.decode()
     assert 'value="600.50"' in page

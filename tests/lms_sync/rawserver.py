@@ -6,7 +6,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +17,10 @@ Script = Sequence[bytes | float]
 @dataclass
 class RawServer:
     """Plays `script` to every connection: bytes are sent, numbers are seconds of silence. Keeps
-    what it was sent.
+    what it was sent. A function returns what to play for a request.
     """
 
-    script: Script
+    script: Script | Callable[[bytes], Script]
     certificate: Path | None = None
     requests: list[bytes] = field(default_factory=list)
     listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
@@ -45,8 +45,10 @@ class RawServer:
     def _talk(self, connection: socket.socket) -> None:
         try:
             with self._secured(connection) as talking:
-                self.requests.append(talking.recv(65536))
-                self._play(talking)
+                request = talking.recv(65536)
+                self.requests.append(request)
+                script = self.script(request) if callable(self.script) else self.script
+                self._play(talking, script)
         except OSError:
             pass
 
@@ -57,8 +59,8 @@ class RawServer:
         context.load_cert_chain(self.certificate)
         return context.wrap_socket(connection, server_side=True)
 
-    def _play(self, connection: socket.socket) -> None:
-        for part in self.script:
+    def _play(self, connection: socket.socket, script: Script) -> None:
+        for part in script:
             if isinstance(part, bytes):
                 connection.sendall(part)
             else:
@@ -66,7 +68,9 @@ class RawServer:
 
 
 @contextmanager
-def raw_server(script: Script, *, certificate: Path | None = None) -> Iterator[RawServer]:
+def raw_server(
+    script: Script | Callable[[bytes], Script], *, certificate: Path | None = None
+) -> Iterator[RawServer]:
     server = RawServer(script, certificate)
     thread = threading.Thread(target=server.serve, daemon=True)
     thread.start()

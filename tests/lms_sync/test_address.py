@@ -3,10 +3,10 @@
 import pytest
 from pytest_django import Settings
 
-from courses.models import Course
+from courses.models import Course, connected_platforms
 from lms_sync.checks import check_lms_settings
 from lms_sync.connection import platform_for
-from lms_sync.errors import LmsMisconfigured, LmsUnavailable
+from lms_sync.errors import LmsMisconfigured
 from lms_sync.platforms.address import check_base_url, check_key, check_resolved, is_private
 from lms_sync.platforms.sockets import open_socket
 from tests.lms_sync.rawserver import raw_server
@@ -143,6 +143,12 @@ def test_production_does_not_start_without_address_and_key(production: Settings)
         "key:secret",
     )
     assert check_lms_settings() == []
+    production.OPENEDX_BASE_URL, production.OPENEDX_CLIENT_SECRET = "http://edx.example.org", ""
+    assert [message.id for message in check_lms_settings()] == ["lms_sync.E003", "lms_sync.E004"]
+    assert all("OPENEDX_" in message.msg for message in check_lms_settings())
+    production.OPENEDX_BASE_URL, production.OPENEDX_CLIENT_SECRET = "https://edx.example.org", "s"
+    production.FRAPPE_LMS_BASE_URL = ""
+    assert check_lms_settings() == []
 
 
 def test_a_platform_without_a_driver_says_so(settings: Settings) -> None:
@@ -154,10 +160,22 @@ def test_a_platform_without_a_driver_says_so(settings: Settings) -> None:
         platform_for("frappe")
 
 
-def test_what_can_be_sold_is_what_has_a_driver() -> None:
-    """Courses are put on sale by `Course.DRIVEN`, jobs are delivered by `platform_for`: the two
-    must agree.
+@pytest.mark.parametrize(
+    ("frappe", "openedx", "sold"),
+    [
+        ("https://lms.example.org", "", ["frappe"]),
+        ("", "https://edx.example.org", ["openedx"]),
+        ("https://lms.example.org", "https://edx.example.org", ["frappe", "openedx"]),
+        ("", "", []),
+    ],
+)
+def test_what_can_be_sold_is_what_has_a_driver(
+    settings: Settings, frappe: str, openedx: str, sold: list[str]
+) -> None:
+    """Courses are put on sale by `connected_platforms`, jobs are delivered by `platform_for`: the
+    two must agree.
     """
+    settings.FRAPPE_LMS_BASE_URL, settings.OPENEDX_BASE_URL = frappe, openedx
 
     def has_driver(platform: str) -> bool:
         try:
@@ -165,12 +183,5 @@ def test_what_can_be_sold_is_what_has_a_driver() -> None:
         except LmsMisconfigured:
             return False
 
-    assert [
-        platform for platform in Course.Platform.values if has_driver(platform)
-    ] == Course.DRIVEN
-
-
-def test_an_unreachable_address_is_an_outage_not_a_misconfiguration(settings: Settings) -> None:
-    settings.FRAPPE_LMS_BASE_URL = "http://127.0.0.1:1"
-    with pytest.raises(LmsUnavailable):
-        platform_for("frappe").ping()
+    assert [platform for platform in Course.Platform.values if has_driver(platform)] == sold
+    assert connected_platforms() == sold

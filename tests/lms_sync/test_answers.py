@@ -12,15 +12,19 @@ from lms_sync.errors import (
     LmsContended,
     LmsDuplicate,
     LmsError,
+    LmsIntercepted,
+    LmsMaintenance,
     LmsMisconfigured,
+    LmsNoNewUsers,
     LmsNotFound,
     LmsRefused,
     LmsThrottled,
     LmsUnavailable,
     LmsUnreadable,
 )
+from lms_sync.platforms.answers import read_id, retry_after
 from lms_sync.platforms.client import Answer
-from lms_sync.platforms.frappe_answers import message_text, read_id, retry_after, value
+from lms_sync.platforms.frappe_answers import message_text, value
 
 pytestmark = pytest.mark.no_database
 
@@ -52,7 +56,7 @@ ROWS: list[tuple[int, bytes, type[LmsError]]] = [
     (400, frappe_error("CSRFTokenError", "Invalid Request"), LmsMisconfigured),
     (400, frappe_error("ValidationError", "Unknown field"), LmsRefused),
     (401, frappe_error("AuthenticationError"), LmsMisconfigured),
-    (401, HTML, LmsMisconfigured),
+    (401, HTML, LmsIntercepted),
     (403, frappe_error("PermissionError", "Not permitted"), LmsMisconfigured),
     (
         403,
@@ -63,16 +67,16 @@ ROWS: list[tuple[int, bytes, type[LmsError]]] = [
     ),
     (404, frappe_error("DoesNotExistError", "User a@b.c not found"), LmsNotFound),
     (404, b'{"exc_type":"DoesNotExistError"}', LmsNotFound),
-    (404, b"<p>nosuch.example does not exist</p>", LmsMisconfigured),
-    (405, HTML, LmsMisconfigured),
+    (404, b"<p>nosuch.example does not exist</p>", LmsIntercepted),
+    (405, HTML, LmsIntercepted),
     (
         409,
         frappe_error("DuplicateEntryError", "User <strong>x</strong> already exists"),
         LmsDuplicate,
     ),
-    (410, HTML, LmsRefused),
-    (413, HTML, LmsRefused),
-    (408, HTML, LmsUnavailable),
+    (410, HTML, LmsIntercepted),
+    (413, HTML, LmsIntercepted),
+    (408, HTML, LmsIntercepted),
     (
         417,
         frappe_error(
@@ -80,7 +84,7 @@ ROWS: list[tuple[int, bytes, type[LmsError]]] = [
         ),
         LmsMisconfigured,
     ),
-    (417, frappe_error("ValidationError", "Throttled"), LmsThrottled),
+    (417, frappe_error("ValidationError", "Throttled"), LmsNoNewUsers),
     (417, frappe_error("LinkValidationError", "Could not find Course: X"), LmsBrokenLink),
     (417, frappe_error("LinkValidationError", "Could not find Payment: X"), LmsBrokenLink),
     (417, frappe_error("UniqueValidationError", "Username must be unique"), LmsDuplicate),
@@ -111,7 +115,7 @@ ROWS: list[tuple[int, bytes, type[LmsError]]] = [
     ),
     (417, frappe_error("LinkExistsError"), LmsRefused),
     (417, frappe_error("DataError", "Field not permitted in query: x"), LmsRefused),
-    (417, b"", LmsRefused),
+    (417, b"", LmsIntercepted),
     (429, frappe_error("TooManyRequestsError"), LmsThrottled),
     (429, frappe_error("RateLimitExceededError", "You hit the rate limit"), LmsThrottled),
     (429, b"Too Many Requests", LmsThrottled),
@@ -120,18 +124,30 @@ ROWS: list[tuple[int, bytes, type[LmsError]]] = [
     (500, frappe_error("QueryDeadlockError"), LmsUnavailable),
     (500, frappe_error("QueryTimeoutError"), LmsUnavailable),
     (500, frappe_error("OperationalError"), LmsUnavailable),
-    (500, HTML, LmsUnavailable),
-    (502, HTML, LmsUnavailable),
-    (503, frappe_error("SessionStopped", "Session Stopped"), LmsUnavailable),
-    (503, frappe_error("InReadOnlyMode"), LmsUnavailable),
-    (504, HTML, LmsUnavailable),
-    (302, b"", LmsMisconfigured),
-    (200, b"", LmsUnreadable),
-    (200, HTML, LmsUnreadable),
-    (200, b'{"message": 1}', LmsUnreadable),
+    (500, HTML, LmsIntercepted),
+    (502, HTML, LmsIntercepted),
+    (503, frappe_error("SessionStopped", "Session Stopped"), LmsMaintenance),
+    (503, frappe_error("InReadOnlyMode"), LmsMaintenance),
+    (504, HTML, LmsIntercepted),
+    (302, b"", LmsIntercepted),
+    (200, b"", LmsIntercepted),
+    (200, HTML, LmsIntercepted),
+    (200, b'{"message": 1}', LmsIntercepted),
     (200, b'{"data": {"name": "x"}, "exc": "[]"}', LmsUnreadable),
     (200, b'{"data": {"name": "x"}, "exc_type": "ValidationError"}', LmsUnreadable),
-    (204, b"", LmsUnreadable),
+    (204, b"", LmsIntercepted),
+    (200, b'[{"data": 1}]', LmsIntercepted),
+    (200, b'{"data": {"name": ', LmsIntercepted),
+    (400, b'{"message": {"success": false, "error": "Unknown field"}}', LmsRefused),
+    (400, b'{"success": false, "error": "Unknown field"}', LmsRefused),
+    # JSON of gateways: theirs, not Frappe's.
+    (403, b'{"message": "Forbidden"}', LmsIntercepted),
+    (404, b'{"message": "no Route matched with those values"}', LmsIntercepted),
+    (422, b'{"error": "unprocessable", "code": 422}', LmsIntercepted),
+    (404, b'{"success": false, "errors": [{"code": 7003}]}', LmsIntercepted),
+    (503, b'{"success": false, "error": "try later"}', LmsIntercepted),
+    (404, b'{"type": "about:blank", "title": "Not Found", "status": 404}', LmsIntercepted),
+    (999, HTML, LmsIntercepted),
 ]
 
 
@@ -148,8 +164,11 @@ def test_what_may_be_tried_again_and_what_uses_up_an_attempt() -> None:
     facts = {error: (error.retryable, error.consumes_attempt) for _, _, error in ROWS}
     assert facts == {
         LmsUnavailable: (True, True),
+        LmsIntercepted: (True, False),
+        LmsMaintenance: (True, False),
         LmsUnreadable: (True, True),
         LmsContended: (True, True),
+        LmsNoNewUsers: (True, False),
         LmsThrottled: (True, False),
         LmsMisconfigured: (True, False),
         LmsRefused: (False, True),

@@ -14,7 +14,8 @@ from lms_sync.connection import platform_for
 from lms_sync.errors import LmsError, LmsMisconfigured, LmsRefused, LmsUnavailable
 from lms_sync.platforms.base import EnrollRequest
 from lms_sync.platforms.client import Client
-from lms_sync.platforms.frappe_confirm import FrappeConfirm, confirmation, major_units
+from lms_sync.platforms.frappe_confirm import FrappeConfirm, confirmation
+from lms_sync.platforms.major_units import major_units
 from tests.lms_sync.rawserver import raw_server, response
 from tests.sandbox_client import Sandbox
 
@@ -44,7 +45,7 @@ def request(course: str = COURSE) -> EnrollRequest:
 
 
 def enroll(course: str = COURSE) -> str:
-    return platform_for("frappe").enroll(request(course))
+    return platform_for("frappe").enroll(request(course)).enrollment_id
 
 
 def refusal(course: str = COURSE) -> LmsError:
@@ -134,8 +135,10 @@ def test_success_false_is_a_refusal_with_the_methods_text(custom: Sandbox) -> No
 
 
 def test_an_unknown_field_is_a_refusal(custom: Sandbox) -> None:
-    custom.fault("lms", "410", CONFIRM)
-    assert isinstance(refusal(), LmsRefused)
+    body = json.dumps({**json.loads(confirmation(request())), "grant_id": "g1"})
+    with pytest.raises(LmsRefused, match="refused") as caught:
+        platform_for("frappe")._result("POST", CONFIRM.split()[1], body=body)  # type: ignore[attr-defined]
+    assert caught.value.reason == "Unknown field: grant_id"
 
 
 @pytest.mark.parametrize("server", ["A", "B", "C"])
@@ -166,9 +169,10 @@ class _HalfInstalled(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         missing = "payment_confirmation" in self.path
         said = {
+            "exc_type": "ValidationError",
             "_server_messages": json.dumps(
                 [json.dumps({"message": "Failed to get method for command x with y"})]
-            )
+            ),
         }
         body = json.dumps(
             said

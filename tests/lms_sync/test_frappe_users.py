@@ -1,23 +1,28 @@
 """The learner's user in Frappe: found or created, once, and never in a way that hangs the LMS."""
 
+import time
 from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 from pytest_django import Settings
 
-from lms_sync import locks
+from lms_sync import accounts, locks
 from lms_sync.connection import frappe_client
 from lms_sync.errors import (
-    LmsBusy,
+    LmsAccountWaits,
     LmsContended,
     LmsError,
+    LmsIntercepted,
     LmsMisconfigured,
+    LmsNoNewUsers,
     LmsRefused,
-    LmsThrottled,
     LmsUnavailable,
+    LmsUserDisabled,
 )
+from lms_sync.models import PlatformState, SyncLock
 from lms_sync.platforms import frappe_users
-from lms_sync.platforms.frappe_users import CREATION_LOCK, ensure_user, names, user_exists, username
+from lms_sync.platforms.frappe_users import ensure_user, find_user, names, username
 from tests.concurrency import race
 from tests.sandbox_client import Sandbox
 
@@ -26,14 +31,23 @@ CREATE = "POST /api/resource/User"
 EMAIL = "asha@example.com"
 
 
-def ensure(email: str = EMAIL, name: str = "Asha Rao") -> None:
-    ensure_user(frappe_client(timedelta(seconds=5)), email, full_name=name)
+def ensure(email: str = EMAIL, name: str = "Asha Rao") -> bool:
+    return ensure_user(frappe_client(timedelta(seconds=5)), email, full_name=name)
+
+
+def ensure_in_turn(email: str) -> bool:
+    """Try until it is this thread's turn, as the queue does."""
+    while True:
+        try:
+            return ensure(email)
+        except LmsAccountWaits:
+            time.sleep(0.05)
 
 
 def users(sandbox: Sandbox) -> list[str]:
     return [
         user["name"]
-        for user in sandbox.state()["users"]
+        for user in sandbox.book("users")
         if user["name"].endswith("@example.com") and "bot@" not in user["name"]
     ]
 
@@ -47,8 +61,7 @@ def refused(email: str = EMAIL) -> LmsError:
 @pytest.mark.parametrize("server", ["A", "B", "C"])
 def test_ensuring_twice_creates_once(sandbox: Sandbox, server: str) -> None:
     sandbox.lms(server=server)
-    ensure()
-    ensure()
+    assert [ensure(), ensure()] == [True, False]
     assert users(sandbox) == [EMAIL]
     assert len(sandbox.calls("lms", CREATE)) == 1
 
@@ -80,8 +93,9 @@ def test_an_address_without_letters_still_gets_a_name() -> None:
 
 
 def test_names_are_cut_to_what_frappe_stores() -> None:
-    first, last = names(EMAIL, f"{'a' * 200} {'b' * 200}")
-    assert (len(first), len(last)) == (140, 140)
+    for length, rest in ((200, 0), (140, 0), (139, 0), (100, 39)):
+        first, last = names(EMAIL, f"{'a' * length} {'b' * 200}")
+        assert (len(first), len(last)) == (min(length, 140), rest)
 
 
 @pytest.mark.parametrize("name", ["", " ", "***", "\u200b"])
@@ -105,7 +119,7 @@ def test_two_learners_of_one_name_do_not_collide(sandbox: Sandbox) -> None:
 
 def test_the_user_name_is_ours_and_not_derived_by_the_lms(sandbox: Sandbox) -> None:
     ensure()
-    assert [user["username"] for user in sandbox.state()["users"] if user["name"] == EMAIL] == [
+    assert [user["username"] for user in sandbox.book("users") if user["name"] == EMAIL] == [
         username(EMAIL)
     ]
 
@@ -133,11 +147,11 @@ def test_an_error_about_a_user_who_is_there_is_fine(sandbox: Sandbox, mode: str)
     ("mode", "expected"),
     [
         ("deadlock", LmsUnavailable),
-        ("503", LmsUnavailable),
-        ("500", LmsUnavailable),
+        ("503", LmsIntercepted),
+        ("500", LmsIntercepted),
         ("down", LmsUnavailable),
         ("409", LmsContended),
-        ("throttled", LmsThrottled),
+        ("throttled", LmsNoNewUsers),
         ("403", LmsMisconfigured),
         ("417", LmsRefused),
     ],
@@ -147,17 +161,25 @@ def test_an_error_about_a_user_who_is_not_there_is_raised(
 ) -> None:
     sandbox.fault("lms", mode, CREATE, times=1)
     assert type(refused()) is expected
+    after_an_hour()
     ensure()
     assert users(sandbox) == [EMAIL]
+
+
+def after_an_hour() -> None:
+    """Let our own clock be past what was noted of the LMS's limit on new users."""
+    PlatformState.objects.update(no_new_users_before=None)
 
 
 def test_the_hourly_limit_on_new_users_is_a_pause_of_an_hour(sandbox: Sandbox) -> None:
     sandbox.lms(user_limit=0)
     ensure()
     error = refused("second@example.com")
-    assert isinstance(error, LmsThrottled)
+    assert isinstance(error, LmsNoNewUsers)
     assert error.retry_after == timedelta(hours=1)
     sandbox.advance(3601)
+    assert isinstance(refused("second@example.com"), LmsAccountWaits)
+    after_an_hour()
     ensure("second@example.com")
 
 
@@ -182,20 +204,22 @@ def test_an_unreadable_look_up_never_leads_to_a_creation(sandbox: Sandbox, mode:
 
 def test_an_answer_about_another_user_is_not_believed(sandbox: Sandbox) -> None:
     sandbox.lms(users=[{"email": "other@example.com", "first_name": "Other"}])
-    assert not user_exists(frappe_client(timedelta(seconds=5)), EMAIL)
+    assert find_user(frappe_client(timedelta(seconds=5)), EMAIL) is None
 
 
 @pytest.mark.every_engine
 def test_one_address_in_two_jobs_at_once_makes_one_user(sandbox: Sandbox) -> None:
     sandbox.lms(user_latency=0.2)
-    assert race(lambda _: ensure(), threads=4) == [None] * 4
+    made = race(lambda _: ensure_in_turn(EMAIL), threads=4)
+    assert sorted(made) == [False, False, False, True]
     assert users(sandbox) == [EMAIL]
 
 
 @pytest.mark.every_engine
 def test_users_are_created_one_at_a_time_and_so_without_deadlock(sandbox: Sandbox) -> None:
     sandbox.lms(user_latency=0.1, user_deadlocks=True)
-    assert race(lambda number: ensure(f"learner{number}@example.com"), threads=8) == [None] * 8
+    made = race(lambda number: ensure_in_turn(f"learner{number}@example.com"), threads=8)
+    assert made == [True] * 8
     assert len(users(sandbox)) == 8
     assert {call["status"] for call in sandbox.calls("lms", CREATE)} == {200}
 
@@ -213,10 +237,82 @@ def test_the_control_without_the_lock_does_deadlock(sandbox: Sandbox) -> None:
     assert 500 in {call["status"] for call in sandbox.calls("lms", CREATE)}
 
 
-def test_who_waits_too_long_for_the_lock_tries_later(
-    sandbox: Sandbox, settings: Settings, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.every_engine
+def test_nobody_waits_while_another_worker_makes_a_user(sandbox: Sandbox) -> None:
+    began = time.monotonic()
+    with locks.held(accounts.turn_at("frappe"), lease=timedelta(minutes=1)):
+        error = refused()
+        assert isinstance(error, LmsAccountWaits)
+        assert (error.retry_after, error.consumes_attempt) == (
+            timedelta(milliseconds=100),
+            False,
+        )
+        assert time.monotonic() - began < 2
+        assert sandbox.calls("lms", CREATE) == []
+        state, now = PlatformState(name="frappe"), timezone.now()
+        assert not accounts.are_made(state, now), "no job that needs a user is claimed meanwhile"
+        SyncLock.objects.update(until=timezone.now())
+        assert ensure(), "what a lost worker held is free after its lease"
+        assert accounts.are_made(state, now), "the next one is claimed at once"
+
+
+def test_a_user_that_was_missing_is_made_without_a_look(sandbox: Sandbox) -> None:
+    client = frappe_client(timedelta(seconds=5))
+    assert ensure_user(client, EMAIL, full_name="Asha", is_missing=True)
+    assert [call["call"] for call in sandbox.calls("lms")] == [CREATE]
+    assert not ensure_user(client, EMAIL, full_name="Asha", is_missing=True)
+    assert users(sandbox) == [EMAIL]
+
+
+def test_one_that_somebody_else_made_meanwhile_is_enabled(sandbox: Sandbox) -> None:
+    off(sandbox)
+    client = frappe_client(timedelta(seconds=5))
+    assert not ensure_user(client, EMAIL, full_name="Asha", is_missing=True)
+    assert user_in_lms(sandbox)["enabled"] == 1
+
+
+def off(sandbox: Sandbox) -> None:
+    user = {"email": EMAIL, "first_name": "Old", "last_name": "Name", "enabled": 0}
+    sandbox.lms(users=[user])
+
+
+def user_in_lms(sandbox: Sandbox) -> dict:
+    return next(user for user in sandbox.book("users") if user["name"] == EMAIL)
+
+
+def test_a_user_who_was_disabled_is_enabled_and_keeps_the_name(sandbox: Sandbox) -> None:
+    """L2."""
+    off(sandbox)
+    assert not ensure()
+    user = user_in_lms(sandbox)
+    assert (user["enabled"], user["full_name"]) == (1, "Old Name")
+    ensure()
+    assert len(sandbox.calls("lms", "PUT")) == 1
+
+
+def test_a_disabled_user_stays_so_where_the_setting_says(
+    sandbox: Sandbox, settings: Settings
 ) -> None:
-    monkeypatch.setattr(frappe_users, "LONGEST_WAIT_FOR_LOCK", timedelta(seconds=0.2))
-    with locks.held(CREATION_LOCK, lease=timedelta(minutes=1)):
-        assert isinstance(refused(), LmsBusy)
-    assert sandbox.calls("lms", CREATE) == []
+    settings.FRAPPE_ENABLE_USERS = False
+    off(sandbox)
+    error = refused()
+    assert isinstance(error, LmsUserDisabled)
+    assert (error.retryable, error.consumes_attempt) == (True, False)
+    assert user_in_lms(sandbox)["enabled"] == 0
+    sandbox.lms(users=[{"email": EMAIL, "enabled": 1}])
+    assert not ensure()
+
+
+@pytest.mark.parametrize("is_on", [False, True])
+def test_a_new_user_gets_the_welcome_of_the_lms_where_the_setting_says(
+    sandbox: Sandbox, settings: Settings, is_on: bool
+) -> None:
+    settings.FRAPPE_WELCOME_MAIL = is_on
+    ensure()
+    assert len(sandbox.mails(EMAIL)) == int(is_on)
+
+
+def test_the_longest_name_is_one_that_frappe_takes(sandbox: Sandbox) -> None:
+    """First and last name together may have 140 characters there."""
+    assert ensure(name="Maximiliana " + "y" * 200)
+    assert len(user_in_lms(sandbox)["full_name"]) == 140

@@ -51,5 +51,5 @@ def test_a_lost_cache_is_not_asked_again_for_a_moment(lost, caplog):
     assert time.monotonic() - started < 0.5
     assert Cooldown.until > time.monotonic()
     assert [record.message for record in caplog.records] == [
-        "the cache is down; limits are not counted until it is back"
+        "the cache is down or full; the database counts what must be limited"
     ]

@@ -4,13 +4,19 @@ names what to set.
 
 import ast
 import re
+import runpy
 import subprocess
+import threading
 
 import pytest
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 
 from maaledu.checks import check_database, check_environment
-from maaledu.settings import INSECURE_DETAILS_KEY
+from maaledu.database_setting_rules import OTHER_WORKER_THREADS, pool
+from maaledu.settings import INSECURE_DETAILS_KEY, INSECURE_SECRET_KEY
+from operations import worker
 from tests.engines import ROOT
 from tests.processes import python
 
@@ -29,6 +35,7 @@ GOOD = {
     "FRAPPE_LMS_BASE_URL": "https://lms.example.com",
     "FRAPPE_LMS_API_KEY": "0a1b2c3d4e5f6a7:7f6e5d4c3b2a190",
     "STAFF_ALERT_EMAILS": "staff@example.com",
+    "SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/T0/B0/not-a-real-one",
     "EMAIL_HOST": "smtp.example.com",
     "DEFAULT_FROM_EMAIL": "Shop <courses@example.com>",
     "DETAILS_KEYS": "b25seS1mb3ItdGhlLWNoZWNrLW9mLXByb2R1Y3Rpb24=",
@@ -54,7 +61,7 @@ def test_a_good_production_environment_passes_every_check():
     checked = run(python("manage.py", "check", "--deploy", "--fail-level", "WARNING"))
     assert (checked.returncode, checked.stdout.strip()) == (
         0,
-        "System check identified no issues (0 silenced).",
+        "System check identified no issues (1 silenced).",  # HSTS_PRELOAD, which is a choice
     )
 
 
@@ -115,16 +122,30 @@ def test_what_is_no_number_is_named():
     )
 
 
+@pytest.mark.parametrize("value", ["Production", "prod", "staging", "production ", ""])
+def test_an_environment_that_is_not_known_stops_whatever_reads_the_settings(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault O5: it started as development, with keys that everybody knows."""
+    monkeypatch.setenv("MAALEDU_ENV", value)
+    with pytest.raises(ImproperlyConfigured, match="Set MAALEDU_ENV to development or production"):
+        runpy.run_path(str(ROOT / "maaledu" / "settings.py"))
+
+
 SENTENCES = [
-    ("ENVIRONMENT", "staging", "E001", "MAALEDU_ENV"),
     ("RATE_LIMITS", {"checkout": "ten per hour"}, "E002", "checkout"),
     ("RATE_LIMITS", {"checkout": "0/1m"}, "E002", "checkout"),
     ("TRUSTED_PROXY_COUNT", -1, "E003", "TRUSTED_PROXY_COUNT"),
     ("SECRET_KEY", "short", "E004", "SECRET_KEY"),
     ("SECRET_KEY", "a" * 80, "E004", "SECRET_KEY"),
     ("SECRET_KEY", "django-insecure-" + "0123456789abcdefghij" * 4, "E004", "SECRET_KEY"),
+    ("SECRET_KEY_FALLBACKS", ["short"], "E004", "SECRET_KEY_FALLBACKS"),
+    ("SECRET_KEY_FALLBACKS", [INSECURE_SECRET_KEY], "E004", "SECRET_KEY_FALLBACKS"),
     ("ALLOWED_HOSTS", [], "E005", "ALLOWED_HOSTS"),
-    ("ALLOWED_HOSTS", ["*"], "E005", "ALLOWED_HOSTS"),
+    *(
+        ("ALLOWED_HOSTS", ["learn.example.com", host], "E005", f"“{host}”")
+        for host in ("*", "*.example.com", ".com", ".co.uk", ".")
+    ),
     ("ALLOWED_HOSTS", ["other.example.com"], "E006", "ALLOWED_HOSTS"),
     ("SITE_URL", "", "E006", "SITE_URL"),
     ("SITE_URL", "http://learn.example.com", "E006", "SITE_URL"),
@@ -171,9 +192,28 @@ SENTENCES = [
             "'none'",
         )
     ),
+    ("MONITOR_TOKEN", "too short", "E026", "MONITOR_TOKEN"),
+    ("MONITOR_NETWORKS", ["10.0.0.0/33"], "E026", "10.0.0.0/33"),
+    ("MONITOR_NETWORKS", ["the office"], "E026", "the office"),
+    ("REDIS_URL", "127.0.0.1:6379/0", "E027", "REDIS_URL"),
+    *(
+        ("CSRF_TRUSTED_ORIGINS", [origin], "E028", "CSRF_TRUSTED_ORIGINS")
+        for origin in (
+            "https://*",
+            "https://*.com",
+            "https://*.co.uk",
+            "https://*.github.io",
+            "https://.example",
+            "https://learn*.example.com",
+            "https://*.*.example.com",
+            "http://www.example.com",
+            "www.example.com",
+        )
+    ),
     ("FRAPPE_DRIVER", "magic", "E011", "FRAPPE_DRIVER"),
     ("STAFF_ALERT_EMAILS", [], "E012", "STAFF_ALERT_EMAILS"),
     ("STAFF_ALERT_EMAILS", ["staff@example.com", "notanaddress"], "E012", "STAFF_ALERT_EMAILS"),
+    ("REPORT_EMAILS", ["boss@example.com", "boss"], "E012", "REPORT_EMAILS"),
     ("NUMBERS", {"LMS_WORKER_THREADS": (0, 1)}, "E018", "LMS_WORKER_THREADS to 1 or more; it is 0"),
     ("NUMBERS", {"STRIPE_READ_SECONDS": (float("nan"), 0.1)}, "E018", "STRIPE_READ_SECONDS"),
     ("DEFAULT_FROM_EMAIL", "MaalEdu <courses@maaledu.example>", "E019", "DEFAULT_FROM_EMAIL"),
@@ -207,6 +247,14 @@ SENTENCES = [
     ("LMS_COURSE_URL", "{base_url}/lms", "E021", "{course_id}"),
     ("LMS_COURSE_URL", "{base_url}/{course_id", "E021", "LMS_COURSE_URL"),
     ("LMS_COURSE_URL", "/lms/{course_id}", "E021", "{base_url}"),
+    ("OPENEDX_COURSE_URL", "{base_url}/courses", "E021", "OPENEDX_COURSE_URL"),
+    ("LMS_CERTIFICATE_URL", "{base_url}/c", "E029", "LMS_CERTIFICATE_URL"),
+    ("LMS_CERTIFICATE_URL", "{base_url}/{id}", "E029", "{certificate_id}"),
+    ("LMS_CERTIFICATE_URL", "https://a.example/{certificate_id}", "E029", "{base_url}"),
+    ("LMS_CERTIFICATE_URL", "{base_url}/{certificate_id", "E029", "LMS_CERTIFICATE_URL"),
+    ("OPENEDX_MODE", "", "E024", "OPENEDX_MODE"),
+    ("OPENEDX_MODE", "Verified Track", "E024", "OPENEDX_MODE"),
+    ("OPENEDX_COURSE_MODES", {"course-v1:A+B+C": ""}, "E024", "OPENEDX_COURSE_MODES"),
     ("CRON_SECRET", "too-short", "E015", "CRON_SECRET"),
     ("COMMISSION_CAP", "half", "E016", "COMMISSION_CAP to none or amount_paid"),
     ("ATTRIBUTION_MODEL", "any_click", "E016", "ATTRIBUTION_MODEL to last_click or first_click"),
@@ -295,11 +343,36 @@ def test_development_needs_none_of_it(settings):
     assert check_environment() == []
 
 
+def test_alerts_by_e_mail_alone_are_advised_against(production):
+    """Fault E3: what is about the mail server cannot be sent by e-mail."""
+    assert "maaledu.I002" in [message.id for message in check_environment()]
+    production.SLACK_WEBHOOK_URL = "https://hooks.slack.com/services/T0/B0/x"
+    assert "maaledu.I002" not in [message.id for message in check_environment()]
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"SLACK_WEBHOOK_URL": "http://hooks.example"}, "SLACK_WEBHOOK_URL to an address"),
+        ({"SLACK_WEBHOOK_URL": "hooks.example/x"}, "SLACK_WEBHOOK_URL to an address"),
+        ({"ALERT_WEBHOOK_URL": "https://alerts.example"}, "ALERT_WEBHOOK_SECRET"),
+        (
+            {"ALERT_WEBHOOK_URL": "http://alerts.example", "ALERT_WEBHOOK_SECRET": "x"},
+            "ALERT_WEBHOOK_URL to an address",
+        ),
+    ],
+)
+def test_a_channel_of_alerts_is_encrypted_and_signed(production, changes, says):
+    for name, value in changes.items():
+        setattr(production, name, value)
+    [error] = errors(production)
+    assert says in str(error)
+
+
 def test_several_web_processes_without_redis_are_warned_about(production):
     production.REDIS_URL = ""
-    assert [message.id for message in check_environment() if message.id != "maaledu.I001"] == [
-        "maaledu.W001"
-    ]
+    warnings = [each.id for each in check_environment() if not each.id.startswith("maaledu.I")]
+    assert warnings == ["maaledu.W001"]
 
 
 def test_a_reverse_proxy_nobody_mentioned_is_warned_about(production):
@@ -310,6 +383,42 @@ def test_a_reverse_proxy_nobody_mentioned_is_warned_about(production):
 @pytest.mark.every_engine
 def test_the_database_of_this_run_can_do_what_is_asked_of_it(db):
     assert check_database(databases=["default"]) == []
+
+
+@pytest.mark.parametrize("url", ["postgres://db/maaledu", "mongodb://db/maaledu"])
+def test_a_worker_has_no_more_threads_than_connections(settings, url):
+    """Fault G11: the others gave up, again and again."""
+    settings.DATABASE_URL, settings.DATABASE_POOL_MAX = url, 10
+    settings.LMS_WORKER_THREADS = 3
+    assert list(pool()) == []
+    settings.LMS_WORKER_THREADS = 12
+    assert list(pool()) == [
+        "Set DATABASE_POOL_MAX to 19 or more for LMS_WORKER_THREADS=12; it is 10."
+    ]
+    settings.DATABASE_POOL_MAX, settings.DATABASE_POOL_MIN = 19, 20
+    assert list(pool()) == ["Set DATABASE_POOL_MIN to 19 or less, as DATABASE_POOL_MAX is."]
+    settings.DATABASE_URL = "sqlite:///db.sqlite3"
+    assert list(pool()) == []
+
+
+def test_the_threads_that_are_counted_are_those_of_the_worker():
+    wanted = settings.LMS_WORKER_THREADS + OTHER_WORKER_THREADS
+    assert len(worker.threads(threading.Event())) == wanted
+
+
+@pytest.mark.engines("postgres")
+def test_the_pool_of_postgresql_is_as_set():
+    """Requirement R200."""
+    assert (settings.DATABASE_POOL_MIN, settings.DATABASE_POOL_SECONDS) == (1, 5)
+    kept = connection.pool
+    assert (kept.min_size, kept.max_size, kept.timeout) == (1, settings.DATABASE_POOL_MAX, 5)
+
+
+@pytest.mark.engines("mongodb")
+def test_the_pool_of_mongodb_is_as_set(db):
+    """Requirement R200."""
+    options = connection.connection.options.pool_options
+    assert (options.min_pool_size, options.max_pool_size) == (1, settings.DATABASE_POOL_MAX)
 
 
 @pytest.mark.engines("mongodb")

@@ -2,14 +2,18 @@
 
 import signal
 import sys
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.conf import settings
 from django.core.cache import cache
-from django.db import connection
+from django.db import DatabaseError, connection, transaction
+from django.utils import timezone
 
 from tests.cleaning import empty_database
+from tests.conftest import serves_the_next_test
 from tests.dbapp.models import Account, Note
+from tests.holding import Question
 from tests.processes import free_port
 
 WRITE_A_NOTE = """
@@ -49,6 +53,30 @@ def test_what_django_made_at_the_start_stays(django_user_model):
     assert Permission.objects.count() == before > 0
 
 
+@pytest.mark.engines("sqlite")
+def test_a_connection_in_the_middle_of_something_serves_no_other_test(db):
+    Note.objects.create(text="first")
+    assert serves_the_next_test()
+    with transaction.atomic():
+        assert not serves_the_next_test()
+    with pytest.raises(DatabaseError), connection.cursor() as cursor:
+        cursor.execute("SELECT nothing FROM nowhere")
+    assert not serves_the_next_test()
+
+
+@pytest.mark.engines("sqlite", "postgres")
+def test_a_moment_that_a_check_asks_about_moves_on_with_the_clock(db):
+    asked_at = timezone.now() - timedelta(hours=1)
+    moment = asked_at - timedelta(days=1)
+    param = str(moment.replace(tzinfo=None)) if connection.vendor == "sqlite" else moment
+    ((answer,),) = Question("SELECT %s", (param,), asked_at).answer()
+    moved = datetime.fromisoformat(str(answer))
+    late = (
+        timezone.now() - timedelta(days=1) - (moved if moved.tzinfo else moved.replace(tzinfo=UTC))
+    )
+    assert timedelta(0) <= late < timedelta(seconds=30)
+
+
 @pytest.mark.slow
 def test_a_real_process_writes_into_this_tests_database(start):
     process = start(
@@ -77,7 +105,7 @@ def test_a_process_that_ends_too_early_shows_what_it_said(start):
 
 
 def test_the_settings_point_at_the_sandbox(sandbox, process_env):
-    assert sandbox.state()["sessions"] == []
+    assert sandbox.book("sessions") == []
     assert settings.STRIPE_API_BASE == process_env["STRIPE_API_BASE"] == sandbox.stripe_url
     assert process_env["EMAIL_PORT"] == str(sandbox.smtp_port)
 

@@ -1,6 +1,7 @@
 """Through real sockets and a real gunicorn: what the test client would hide."""
 
 import http.client
+import json
 import re
 import socket
 
@@ -21,6 +22,18 @@ def port(start) -> int:
     )
     start(command, LOG_JSON="true").wait_port(port)
     return port
+
+
+def test_each_line_of_the_server_is_json_from_the_first_one(start) -> None:
+    """Fault X4: its own first lines were not."""
+    port = free_port()
+    server = start(
+        python("-m", "gunicorn", "maaledu.wsgi", "--bind", f"127.0.0.1:{port}"), LOG_JSON="true"
+    ).wait_port(port)
+    ask(port, "GET", "/nowhere%0d%0aforged")
+    lines = [json.loads(line) for line in server.output().splitlines()]
+    assert lines[0]["event"].startswith("Starting gunicorn")
+    assert lines[-1]["path"] == "/nowhere\r\nforged"
 
 
 def ask(

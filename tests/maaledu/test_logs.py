@@ -258,3 +258,31 @@ def test_a_long_line_costs_no_more_than_its_length(unit):
     started = time.perf_counter()
     Redactor(["x" * 10]).text(text)
     assert time.perf_counter() - started < 1
+
+
+# --- one line each (fault X4) -----------------------------------------------------------------
+FORGED = "/x\r\n2026-01-01 GET /admin/ 200\u0085\u2028\u2029end"
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_what_a_visitor_sends_begins_no_line(as_json: bool, monkeypatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr("sys.stderr", stream)
+    configure({"level": "INFO", "json": as_json, "secrets": []})
+    try:
+        facts = {"method": "GET", "path": FORGED, "status": 404}
+        logging.getLogger("maaledu.access").info("request", extra={"facts": facts})
+        logging.getLogger("maaledu.probe").warning("odd %s", FORGED, extra={"about": FORGED})
+    finally:
+        monkeypatch.undo()
+        configure(django_settings.LOGGING)
+    assert len(stream.getvalue().splitlines()) == 2
+    assert "/admin/ 200" in stream.getvalue()
+
+
+@pytest.mark.parametrize("page", ["enrollments", "cancelled", "grants"])
+def test_the_address_of_a_learners_own_page_is_cut(lines, page: str) -> None:
+    token = "hHhPs1AS7e9Uw2t-Y86BceHmlQgnFQ1y"
+    facts = {"method": "GET", "path": f"/{page}/{token}/status/", "status": 200}
+    logging.getLogger("maaledu.access").info("request", extra={"facts": facts})
+    assert lines()[-1]["path"] == f"/{page}/hHhP…/status/"

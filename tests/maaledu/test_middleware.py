@@ -87,6 +87,9 @@ def test_every_answer_carries_the_security_headers(probe, db, path):
 @pytest.mark.parametrize("path", ["/probe/public", "/nowhere", "/accounts/login/", "/admin/login/"])
 def test_the_content_policy_allows_nothing_inline_and_no_framing(probe, db, path):
     policy = probe.get(path)["Content-Security-Policy"]
+    if path.startswith("/admin/"):  # style attributes alone, of which its own templates have many
+        assert "style-src-attr 'unsafe-inline'" in policy
+        policy = policy.replace("style-src-attr 'unsafe-inline'", "")
     assert not [
         source
         for source in UNSAFE

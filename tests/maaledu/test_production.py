@@ -54,7 +54,7 @@ def test_production_serves_over_https_only_with_its_cookies_and_headers_closed(a
 
     status, headers, page = ask("/accounts/login/", **HTTPS)
     assert status == 200
-    assert headers["strict-transport-security"] == "max-age=31536000; includeSubDomains; preload"
+    assert headers["strict-transport-security"] == "max-age=31536000; includeSubDomains"
     assert "127.0.0.1" not in headers["content-security-policy"]
     assert "unsafe" not in headers["content-security-policy"]
     assert "Sandbox" not in page

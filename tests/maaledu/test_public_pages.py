@@ -1,7 +1,10 @@
+import gzip
+
 import pytest
 from django.core.cache import caches
 from django.test import Client
 
+from maaledu import public_pages
 from maaledu.db import atomic
 from maaledu.public_pages import MOST_CACHED, bump_public_pages
 from tests.maaledu.probe_urls import Renderings
@@ -20,6 +23,36 @@ def test_a_public_page_is_rendered_once(probe):
     first, second = probe.get("/probe/public"), probe.get("/probe/public")
     assert first.content == second.content == b"rendering 1 of "
     assert (first["Cache-Control"], second["Cache-Control"]) == (PUBLIC, PUBLIC)
+
+
+def test_a_kept_page_is_compressed_for_whoever_takes_that(probe, db):
+    """Requirement R199."""
+    plain = probe.get("/help/")
+    for accepted in ("gzip", "br;q=1.0, GZIP;q=0.5", "deflate,gzip"):
+        packed = probe.get("/help/", headers={"accept-encoding": accepted})
+        assert packed["Content-Encoding"] == "gzip"
+        assert gzip.decompress(packed.content) == plain.content
+        assert int(packed["Content-Length"]) == len(packed.content) < len(plain.content) / 2
+    for accepted in ("", "br", "gzip;q=0", "identity", "x-gzip"):
+        kept = probe.get("/help/", headers={"accept-encoding": accepted})
+        assert (kept.content, kept.get("Content-Encoding")) == (plain.content, None)
+    assert plain["Vary"] == packed["Vary"] == "Accept-Encoding"
+
+
+@pytest.mark.parametrize("path", ["/accounts/login/", "/accounts/signup/"])
+def test_a_page_with_a_secret_is_never_compressed(probe, db, path):
+    page = probe.get(path, headers={"accept-encoding": "gzip, br"})
+    assert "csrfmiddlewaretoken" in page.content.decode()
+    assert not page.has_header("Content-Encoding")
+
+
+def test_a_page_of_another_release_is_not_served(probe, monkeypatch):
+    """Fault O4: its style sheets may be gone."""
+    probe.get("/probe/public")
+    monkeypatch.setattr(public_pages, "RELEASE", "0.9.9-another")
+    assert probe.get("/probe/public").content == b"rendering 2 of "
+    monkeypatch.undo()
+    assert probe.get("/probe/public").content == b"rendering 1 of "
 
 
 def test_a_kept_page_keeps_its_headers_but_not_the_request_id(probe):
@@ -43,7 +76,7 @@ def test_a_kept_page_asks_the_database_nothing_and_sets_no_cookie(
     with django_assert_num_queries(0):
         answer = probe.get("/probe/public")
     assert not answer.cookies
-    assert "Vary" not in answer.headers
+    assert answer["Vary"] == "Accept-Encoding"
 
 
 def test_what_changes_what_pages_show_makes_every_page_new(probe, db):

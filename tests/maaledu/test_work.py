@@ -118,11 +118,37 @@ def test_a_claim_takes_no_more_than_its_limit():
     assert len(claim(QUEUE)) == 1
 
 
+def test_with_both_ends_every_other_claim_takes_the_newest_and_the_oldest_are_not_forgotten():
+    now = timezone.now()
+    for number in range(6):
+        due_at = now - timedelta(minutes=10 - number)
+        Chore.objects.create(name=str(number), next_attempt_at=due_at)
+    queue = replace(QUEUE, both_ends=True)
+    assert [claim(queue, limit=1)[0].name for _ in range(4)] == ["0", "5", "1", "4"]
+    assert [item.name for item in claim(QUEUE)] == ["2", "3"]
+
+
 def test_a_queue_may_narrow_what_is_claimed_now():
     Chore.objects.create(name="parked")
     wanted = Chore.objects.create(name="wanted")
     queue = replace(QUEUE, claimable=lambda: Q(name="wanted"))
     assert claim(queue) == [wanted]
+
+
+def test_what_is_due_waits_for_nothing_that_makes_more_due():
+    order = []
+
+    def prepare() -> int:
+        order.append("prepared")
+        Chore.objects.filter(status=DONE).update(status=PENDING)
+        return len(order) == 2
+
+    queue = replace(QUEUE, run=lambda chore: order.append("ran"), prepare=prepare)
+    Chore.objects.create()
+    assert drain(queue) == 2
+    assert order == ["ran", "prepared", "ran"]
+    assert drain(queue, limit=1) == 0
+    assert order[3:] == ["prepared"]
 
 
 def test_many_workers_run_every_item_exactly_once():

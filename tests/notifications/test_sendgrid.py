@@ -91,7 +91,9 @@ def test_an_accepted_message_is_done(api: Api) -> None:
     ("status", "code", "attempts", "state"),
     [
         (400, "MAIL_REFUSED", 1, "dead"),
-        (401, "MAIL_UNAVAILABLE", 0, "pending"),
+        (401, "MAIL_NOT_ALLOWED", 0, "pending"),
+        (403, "MAIL_NOT_ALLOWED", 0, "pending"),
+        (404, "MAIL_NOT_ALLOWED", 0, "pending"),
         (429, "MAIL_UNAVAILABLE", 0, "pending"),
         (503, "MAIL_UNAVAILABLE", 0, "pending"),
         (HANGS_UP, "MAIL_UNCERTAIN", 1, "pending"),

@@ -8,17 +8,20 @@ from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.db.models import Model
 from django.test import Client
+from django.utils import timezone
 
 from accounts.models import User
 from affiliates.models import Affiliate, Commission, FraudSignal, Payout, PayoutBatch
+from courses import lms_facts
 from courses.models import Course
-from enrollments.models import Enrollment
+from enrollments import batches
+from enrollments.models import AccessDifference, BatchRow, Enrollment, EnrollmentBatch
 from grants.models import Grant
 from lms_sync import breaker
 from lms_sync.models import DeadLetter, PlatformState, SyncJob
-from notifications.models import Email
+from notifications.models import Alert, AlertNotice, Email, MailState, UndeliverableAddress
 from office.decisions import LIST, ROWS, Decision
-from payments.models import Payment, StripeEvent
+from payments.models import Dispute, EarlyFraudWarning, Payment, StripeEvent
 from tests.affiliates.make import make_affiliate
 from tests.affiliates.payday import draft, owed
 from tests.factories import make_course, make_pending
@@ -48,9 +51,12 @@ PERMISSIONS = {
     (PayoutBatch, "cancel"): "affiliates.settle_payoutbatch",
     (Course, "publish"): "courses.change_course",
     (Course, "archive"): "courses.change_course",
+    (Course, "take_over"): "courses.change_course",
     (Enrollment, "retry_sync"): "enrollments.repair_enrollment",
     (Enrollment, "roll_back"): "enrollments.repair_enrollment",
     (Payment, "refund"): "payments.refund_payment",
+    (Dispute, "count_as_lost"): "payments.decide_dispute",
+    (EarlyFraudWarning, "close"): "payments.close_earlyfraudwarning",
     (StripeEvent, "retry_now"): "payments.replay_stripeevent",
     (StripeEvent, "replay"): "payments.replay_stripeevent",
     (Grant, "approve"): "grants.decide_grant",
@@ -58,12 +64,25 @@ PERMISSIONS = {
     (Grant, "reissue"): "grants.decide_grant",
     (Grant, "extend"): "grants.decide_grant",
     (Grant, "revoke"): "grants.decide_grant",
+    (AccessDifference, "repair"): "enrollments.repair_accessdifference",
+    (AccessDifference, "leave"): "enrollments.repair_accessdifference",
+    (AccessDifference, "repair_all"): "enrollments.repair_accessdifference",
+    (EnrollmentBatch, "enroll"): "enrollments.enroll_enrollmentbatch",
+    (EnrollmentBatch, "start"): "enrollments.enroll_enrollmentbatch",
+    (EnrollmentBatch, "stop"): "enrollments.enroll_enrollmentbatch",
+    (EnrollmentBatch, "discard"): "enrollments.enroll_enrollmentbatch",
+    (BatchRow, "retry_now"): "enrollments.replay_batchrow",
+    (BatchRow, "replay"): "enrollments.replay_batchrow",
     (SyncJob, "retry_now"): "lms_sync.replay_syncjob",
     (DeadLetter, "replay"): "lms_sync.replay_deadletter",
     (DeadLetter, "dismiss"): "lms_sync.dismiss_deadletter",
     (PlatformState, "probe_now"): "lms_sync.probe_platformstate",
     (Email, "retry_now"): "notifications.replay_email",
     (Email, "replay"): "notifications.replay_email",
+    (MailState, "try_now"): "notifications.try_mailstate",
+    (UndeliverableAddress, "release"): "notifications.release_undeliverableaddress",
+    (AlertNotice, "retry_now"): "notifications.replay_alertnotice",
+    (AlertNotice, "replay"): "notifications.replay_alertnotice",
 }
 
 
@@ -72,9 +91,42 @@ def make_batch() -> PayoutBatch:
     return draft()
 
 
+def make_list() -> EnrollmentBatch:
+    purpose = batches.Purpose("Onboarding", "Example Works")
+    return batches.draft(make_course(), b"ann@example.com,Ann", purpose=purpose, by="staff")
+
+
+def make_row() -> BatchRow:
+    batches.start(make_list(), by="staff")
+    return BatchRow.objects.get()
+
+
+def make_difference() -> AccessDifference:
+    enrollment = make_pending()[0]
+    facts = {"kind": "missing", "platform": "frappe", "course_id": enrollment.lms_course_id}
+    return AccessDifference.objects.create(enrollment=enrollment, **facts)
+
+
 def make_event() -> StripeEvent:
     return StripeEvent.objects.create(
         event_id="evt_1", type="checkout.session.completed", livemode=False, payload={}
+    )
+
+
+def make_dispute() -> Dispute:
+    facts = {"amount": 1, "currency": "usd", "is_withdrawn": True}
+    return Dispute.objects.create(
+        payment=make_pending()[1], stripe_dispute_id="du_1", payment_intent_id="pi_1", **facts
+    )
+
+
+def make_warning() -> EarlyFraudWarning:
+    return EarlyFraudWarning.objects.create(
+        payment=make_pending()[1],
+        stripe_warning_id="issfr_1",
+        payment_intent_id="pi_1",
+        is_actionable=True,
+        warned_at=timezone.now(),
     )
 
 
@@ -84,23 +136,46 @@ def make_signal() -> FraudSignal:
     )
 
 
+def make_course_that_differs() -> Course:
+    course = make_course()
+    lms_facts.keep(course, lms_facts.Said(title="Theirs", published=True))
+    return course
+
+
+def make_notice() -> AlertNotice:
+    alert = Alert.objects.create(key="fire", kind="fire", subject="Fire")
+    return AlertNotice.objects.create(
+        dedupe_key="fire:slack", alert=alert, channel="slack", action=AlertNotice.TRIGGER
+    )
+
+
 MAKE: dict[type[Model], Callable[[], Any]] = {
     Affiliate: make_affiliate,
     Commission: lambda: owed().commissions.get(),
     FraudSignal: make_signal,
     Payout: lambda: make_batch().payouts.get(),
     PayoutBatch: make_batch,
-    Course: make_course,
+    Course: make_course_that_differs,
     Enrollment: lambda: make_pending()[0],
     Payment: lambda: make_pending()[1],
+    Dispute: make_dispute,
+    EarlyFraudWarning: make_warning,
     StripeEvent: make_event,
     Grant: make_application,
+    AccessDifference: make_difference,
+    EnrollmentBatch: make_list,
+    BatchRow: make_row,
     SyncJob: make_job,
     DeadLetter: make_letter,
     PlatformState: lambda: breaker.state_of("frappe"),
     Email: lambda: Email.objects.create(
         dedupe_key="welcome:1", kind="affiliate_welcome", to="ada@example.com"
     ),
+    MailState: lambda: MailState.objects.create(name="mail", state=MailState.State.REFUSING),
+    UndeliverableAddress: lambda: UndeliverableAddress.objects.create(
+        email="ada@example.com", reason=UndeliverableAddress.Reason.BOUNCED
+    ),
+    AlertNotice: make_notice,
 }
 
 
@@ -140,6 +215,7 @@ WITH_A_PAGE = [
 ]
 
 
+@pytest.mark.any_engine
 def test_these_are_all_the_decisions_with_their_permissions() -> None:
     pages = admin.site._registry.items()
     found = {
@@ -173,6 +249,7 @@ def test_who_may_do_everything_else_may_not_decide(db: None, model: type[Model],
     assert LogEntry.objects.count() == 0
 
 
+@pytest.mark.any_engine
 @pytest.mark.parametrize(("model", "name"), WITH_A_PAGE, ids=named)
 def test_the_page_of_a_decision_opens_with_its_permission_alone(
     db: None, model: type[Model], name: str
@@ -200,7 +277,7 @@ def test_a_list_offers_a_decision_to_who_has_its_permission(
         assert 'name="decide"' in answer
         assert LogEntry.objects.count() == 0
     else:
-        assert "skipped." in answer or "frappe answers." in answer
+        assert "skipped." in answer or "The worker probes " in answer
 
 
 def test_a_refusal_shows_what_was_typed_and_leaves_no_entry(db: None) -> None:

@@ -28,6 +28,8 @@ PAGES = [
     "payments/stripeevent",
     "payments/webhookproblem",
     "payments/reconciliation",
+    "enrollments/accessdifference",
+    "enrollments/accesscomparison",
     "lms_sync/syncjob",
     "lms_sync/deadletter",
     "lms_sync/platformstate",
@@ -74,7 +76,7 @@ def test_every_page_opens_lists_searches_and_shows_its_rows(
 
 
 @pytest.mark.every_engine
-@pytest.mark.parametrize("page", PAGES[:8])
+@pytest.mark.parametrize("page", PAGES[:10])
 def test_queues_and_ledgers_cannot_be_added_to_edited_or_deleted_from_by_hand(
     staff: Client, buyer: Client, page: str
 ) -> None:

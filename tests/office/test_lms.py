@@ -12,13 +12,21 @@ from django.urls import reverse
 from django.utils import timezone
 
 from accounts.models import User
+from enrollments.models import Enrollment
+from enrollments.provisioning import LMS_JOBS
 from lms_sync import breaker, dead_letters
-from lms_sync.errors import LmsRefused
+from lms_sync.call_figure import CallFigure
+from lms_sync.errors import LmsIntercepted, LmsRefused
 from lms_sync.models import DeadLetter, PlatformState, SyncAttempt, SyncJob
+from maaledu.work.queue import drain
+from notifications.models import Email
+from payments.models import StripeEvent
+from tests.factories import make_pending
 from tests.sandbox_client import Sandbox
 
 # Jobs and letters here lack the purchases that they would belong to.
 pytestmark = [pytest.mark.django_db, pytest.mark.breaks_invariants, pytest.mark.any_engine]
+SKIPPED = "0 asked for a probe, 1 skipped."
 PAGES = ["syncjob", "syncattempt", "deadletter", "platformstate"]
 
 
@@ -230,12 +238,26 @@ def test_an_empty_queue_says_so_in_two_words(boss: Client) -> None:
 
 
 @pytest.mark.every_engine
-def test_probe_now_says_whether_the_lms_answers(boss: Client, sandbox: Sandbox) -> None:
+def test_a_probe_that_staff_ask_for_is_made_by_the_worker(boss: Client, sandbox: Sandbox) -> None:
     state = breaker.state_of("frappe")
-    assert act(boss, "platformstate", "probe_now", state) == "frappe answers."
+    told = act(boss, "platformstate", "probe_now", state)
+    assert told == ("The worker probes frappe within a few seconds. Then its row shows the answer.")
     assert LogEntry.objects.get().object_repr == "frappe: Answering"
+    assert act(boss, "platformstate", "probe_now", state) == SKIPPED
+    assert LogEntry.objects.count() == 1
+    assert sandbox.calls("lms") == []
+    drain(LMS_JOBS)
+    state.refresh_from_db()
+    assert (state.probe_asked_at, state.last_ok_at is None, state.last_error) == (None, False, "")
+    asked = len(sandbox.calls("lms"))
+    drain(LMS_JOBS)
+    assert len(sandbox.calls("lms")) == asked > 0
     sandbox.fault("lms", "503")
-    assert act(boss, "platformstate", "probe_now", state) == "frappe does not answer as it should."
+    act(boss, "platformstate", "probe_now", state)
+    drain(LMS_JOBS)
+    state.refresh_from_db()
+    assert (state.probe_asked_at, state.failures) == (None, 1)
+    assert state.last_error.startswith(LmsIntercepted.message)
 
 
 @pytest.mark.parametrize(
@@ -263,3 +285,39 @@ def test_the_right_to_replay_is_enough_to_replay_and_not_to_dismiss() -> None:
     act(client, "deadletter", "dismiss", letter)
     assert DeadLetter.objects.get().status == "open"
     assert act(client, "deadletter", "replay", letter) == "1 replayed, 0 skipped."
+
+
+def test_what_one_request_began_is_found_by_its_id(boss: Client) -> None:
+    """Requirement R176: on the enrollment's page, and by a search among jobs, mails and events."""
+    began = "proxy-0a1b2c3d"
+    enrollment, _ = make_pending(request_id=began)
+    for number, request_id in ((1, began), (2, "other-0a1b2c3d")):
+        make_job(number)
+        mark = {"request_id": request_id}
+        SyncJob.objects.filter(dedupe_key=f"enroll:{number}").update(**mark)
+        Email.objects.create(dedupe_key=f"m{number}", kind="any", to="a@example.com", **mark)
+        StripeEvent.objects.create(
+            event_id=f"evt_{number}", type="any", livemode=False, payload={}, **mark
+        )
+    page = boss.get(reverse("admin:enrollments_enrollment_change", args=[enrollment.pk]))
+    assert began in page.content.decode()
+    for model in (Enrollment, SyncJob, Email, StripeEvent):
+        name = f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist"
+        found = boss.get(reverse(name), {"q": began}).context["cl"].result_list
+        assert [row.request_id for row in found] == [began], model
+
+
+def test_a_platforms_page_shows_how_fast_and_well_it_answers(boss: Client) -> None:
+    """Requirements R115, R116: by step and hour, of this platform alone."""
+    now = timezone.now().replace(minute=0, second=0, microsecond=0)
+    counts = {"calls": 200, "failed": 3, "refused": 40, "total_ms": 9000, "within_100": 199}
+    for platform, step in (("frappe", "create enrollments"), ("openedx", "sign in")):
+        CallFigure.objects.create(
+            platform=platform, step=step, span=CallFigure.HOUR, starts_at=now, **counts
+        )
+    state = breaker.state_of("frappe")
+    page = boss.get(reverse("admin:lms_sync_platformstate_change", args=[state.pk]))
+    text = " ".join(re.sub(r"<[^>]+>", " ", page.content.decode()).split())
+    assert text.count("Create enrollments 200 3 (1.5 %) 40 100 ms 100 ms") == 2
+    assert f"{now:%H}:00 200 3 (1.5 %) 40 100 ms 100 ms" in text
+    assert "Sign in" not in text.replace("Sign in to", "")

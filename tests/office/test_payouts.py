@@ -584,7 +584,7 @@ def test_a_commission_shows_its_arithmetic_and_where_it_was_paid(office: Client)
         "$600.00 x 10 % = $60.00",
         "$199.99 x 10 % = $20.00",
         "$499.00 x 10 % = $49.90",
-        "disputed",
+        "sale in doubt",
         "free",
     ):
         assert shown in listed, shown

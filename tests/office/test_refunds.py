@@ -160,7 +160,7 @@ def test_stripe_is_given_the_reason_that_staff_chose(
     staff: Client, sandbox: Sandbox, reason: str
 ) -> None:
     ask(staff, buy(sandbox), reason=reason)
-    assert [refund["reason"] for refund in sandbox.state()["refunds"]] == [reason]
+    assert [refund["reason"] for refund in sandbox.book("refunds")] == [reason]
     assert Refund.objects.get().reason == reason
 
 
@@ -516,7 +516,7 @@ def test_while_stripe_is_down_the_refund_is_requested_and_made_later(
         "succeeded",
         "refunded",
     )
-    assert len(sandbox.state()["refunds"]) == 1
+    assert len(sandbox.book("refunds")) == 1
 
 
 @pytest.mark.every_engine
@@ -530,7 +530,7 @@ def test_an_answer_that_was_lost_is_not_a_second_refund(
     assert SENT_BEFORE in text_of(staff.post(url(payment), form, follow=True))
     settings.REFUND_RESUME_AFTER = -settings.REFUND_RESUME_AFTER
     assert refund_requests.resume_requested() == 1
-    assert (Refund.objects.get().status, sums(payment), len(sandbox.state()["refunds"])) == (
+    assert (Refund.objects.get().status, sums(payment), len(sandbox.book("refunds"))) == (
         "succeeded",
         (10000, 39900),
         1,

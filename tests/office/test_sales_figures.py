@@ -202,6 +202,7 @@ def test_the_page_shows_the_figures_of_the_chosen_period(staff: Client) -> None:
     assert PAGE in text_of(staff.get("/admin/affiliates/affiliate/"))
 
 
+@pytest.mark.any_engine
 @pytest.mark.parametrize("days", ["", "31", "-1", "x", "9" * 40, "<script>"])
 def test_a_period_that_is_none_is_the_usual_one(staff: Client, days: str) -> None:
     page = staff.get(PAGE, {"days": days})
@@ -209,10 +210,12 @@ def test_a_period_that_is_none_is_the_usual_one(staff: Client, days: str) -> Non
     assert [name for name, _, is_chosen in page.context["periods"] if is_chosen] == ["30"]
 
 
+@pytest.mark.any_engine
 def test_the_figures_take_the_permission_to_see_affiliates_and_enrollments(db: None) -> None:
     assert member("view_affiliate", "view_payment", "review_affiliate").get(PAGE).status_code == 403
 
 
+@pytest.mark.any_engine
 def test_staff_who_may_see_both_see_the_figures(db: None) -> None:
     assert member("view_affiliate", "view_enrollment").get(PAGE).status_code == 200
 
@@ -256,6 +259,7 @@ def test_the_command_prints_the_figures_for_people_and_for_programs(db: None, ca
     }
 
 
+@pytest.mark.any_engine
 @pytest.mark.parametrize("days", ["0", "-1", "99999999999"])
 def test_the_command_takes_a_period_that_there_is(db: None, days: str) -> None:
     with pytest.raises(CommandError):

@@ -7,13 +7,16 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
+from pytest_django import Settings
 
 from accounts.models import User
+from courses import publishing
 from courses.models import Course
 from enrollments.models import Enrollment
 from lms_sync.models import PlatformState, SyncJob
 from notifications.models import Email
-from operations import invariants, queues
+from operations import heartbeats, invariants, queues
+from operations.models import Heartbeat
 from payments.models import Payment, StripeEvent
 from tests.factories import completed, deliver, make_course, make_pending
 from tests.sandbox_client import Sandbox
@@ -33,10 +36,16 @@ def test_one_sweep_by_hand_takes_a_paid_enrollment_to_its_email(
 ) -> None:
     enrollment, payment = make_pending()
     deliver(client, completed(payment))
-    assert run("run_due_work") == "stripe: 0 run, lms: 1 run, emails: 1 run\n"
+    assert (
+        run("run_due_work")
+        == "stripe: 0 run, batches: 0 run, lms: 1 run, emails: 1 run, alerts: 0 run\n"
+    )
     assert len(sandbox.enrollments(enrollment.email)) == 1
     assert len(sandbox.mails(enrollment.email)) == 1
-    assert run("run_due_work") == "stripe: 0 run, lms: 0 run, emails: 0 run\n"
+    assert (
+        run("run_due_work")
+        == "stripe: 0 run, batches: 0 run, lms: 0 run, emails: 0 run, alerts: 0 run\n"
+    )
     assert invariants.verify() == []
 
 
@@ -98,7 +107,11 @@ def test_finished_items_are_deleted_after_ninety_days_and_everything_still_holds
     Enrollment.objects.update(lms_synced_at=timezone.now() - LONG_AGO)
     _, recent = make_pending()
     deliver(client, completed(recent))
-    assert run("clean_up").startswith("3 finished items deleted")
+    assert run("clean_up") == (
+        "1 deleted: finished items of the queue stripe\n"
+        "1 deleted: finished items of the queue lms\n"
+        "1 deleted: finished items of the queue emails\n"
+    )
     assert (SyncJob.objects.count(), Email.objects.count(), StripeEvent.objects.count()) == (
         1,
         0,
@@ -113,7 +126,7 @@ def test_unfinished_items_are_kept_however_old(client: Client) -> None:
     _, payment = make_pending()
     deliver(client, completed(payment))
     SyncJob.objects.update(created_at=timezone.now() - LONG_AGO)
-    assert queues.clean_up() == 0
+    assert run("clean_up") == ""
     assert SyncJob.objects.count() == 1
 
 
@@ -137,7 +150,7 @@ def failing(name: str) -> tuple[str, str]:
 
 def tasks_alerted_of() -> list[str]:
     mails = Email.objects.filter(kind="staff_alert", dedupe_key__contains="step:")
-    return sorted(mail.context["subject"].removeprefix("A regular task failed: ") for mail in mails)
+    return sorted(mail.context["subject"].replace("A regular task failed: ", "") for mail in mails)
 
 
 def test_the_nightly_steps_go_on_without_stripe_and_lms(client: Client, sandbox: Sandbox) -> None:
@@ -149,11 +162,32 @@ def test_the_nightly_steps_go_on_without_stripe_and_lms(client: Client, sandbox:
     sandbox.fault("lms", "down")
     out, why = failing("nightly")
     assert (
-        why == "Not done tonight: reconciling with Stripe, asking the learning platform for its"
-        " courses. The log says why, as `step failed`."
+        why == "Not done tonight: reconciling with Stripe, asking Frappe LMS for its courses."
+        " The log says why, as `step failed`."
     )
-    assert "0 finished items deleted" in out
+    assert "0 deleted: locks of lost workers" in out
     assert tasks_alerted_of() == []
+
+
+def test_a_platform_that_is_down_hides_nothing_of_the_other(
+    sandbox: Sandbox, settings: Settings
+) -> None:
+    """What only differs is shown in the office, and is nothing to be called for each morning."""
+    settings.OPENEDX_BASE_URL = sandbox.edx_url
+    lost = {"lms_platform": "openedx", "lms_course_id": "course-v1:Not+Shown+There"}
+    sandbox.edx(courses=[{"id": lost["lms_course_id"], "visible": False}])
+    make_course()
+    make_course(slug="lost", **lost)
+    sandbox.fault("lms", "down")
+    failing("nightly")
+    mail = Email.objects.get(kind="staff_alert", dedupe_key__contains="courses")
+    assert mail.context["subject"] == "The nightly check of courses in Open edX found 1 problem(s)"
+    sandbox.heal()
+    Email.objects.all().delete()
+    publishing.archive(Course.objects.get(slug="lost"))
+    make_course(title="Called something else there")
+    run("nightly")
+    assert not Email.objects.filter(dedupe_key__contains="courses").exists()
 
 
 def paid_at_stripe(sandbox: Sandbox, client: Client, email: str) -> Payment:
@@ -190,7 +224,7 @@ def test_one_odd_payment_does_not_keep_the_others_from_being_found_at_night(
         "pending",
         "paid",
     ]
-    assert out.splitlines()[-1] == "0 finished items deleted"
+    assert out.splitlines()[-1] == "0 new differences of access"
     run("nightly")
     lines = Email.objects.get(dedupe_key__contains="unmended").context["lines"], "once a day"
     print(lines)
@@ -227,6 +261,9 @@ def test_one_odd_payment_does_not_keep_the_other_overdue_ones_from_ending(
     logged = [record for record in caplog.records if record.message == "row failed"]
     assert len(logged) == 4
     assert all(record.exc_info for record in logged)
+    Payment.objects.filter(status="pending").update(status="expired")
+    run("run_due_work")
+    assert tasks_alerted_of() == ["Recovered: ending overdue payments", "ending overdue payments"]
 
 
 def test_a_chore_that_fails_keeps_neither_the_others_nor_the_queues_from_running(
@@ -242,7 +279,7 @@ def test_a_chore_that_fails_keeps_neither_the_others_nor_the_queues_from_running
     Payment.objects.filter(pk=left.pk).update(expires_at=timezone.now() - timedelta(hours=1))
     out, why = failing("run_due_work")
     assert why == "Not done: reminding holders of coupons. The log says why, as `step failed`."
-    assert out == "stripe: 0 run, lms: 1 run, emails: 3 run\n", (
+    assert out == "stripe: 0 run, batches: 0 run, lms: 1 run, emails: 3 run, alerts: 0 run\n", (
         "the alert goes out with the confirmation, and with one about the session unknown to Stripe"
     )
     left.refresh_from_db()
@@ -312,3 +349,24 @@ def test_a_dead_lms_does_not_keep_the_sweep_from_its_other_chores(sandbox: Sandb
     assert queues.run_chores() == []
     payment.refresh_from_db()
     assert payment.status == "expired"
+
+
+def test_the_health_check_of_a_container_asks_for_one_heartbeat() -> None:
+    heartbeats.note(heartbeats.WORKER)
+    Heartbeat.objects.create(
+        name=heartbeats.SCHEDULER, at=timezone.now() - timedelta(minutes=3, seconds=1)
+    )
+    said = run("heartbeats")
+    assert [line.partition(":")[0] for line in said.splitlines()] == [
+        "worker",
+        "scheduler",
+        "nightly",
+        "backup",
+    ]
+    assert "nightly: never" in said
+    assert run("heartbeats", "worker").startswith(f"worker: {timezone.now():%Y-%m-%d}")
+    for silent in ("scheduler", "nightly", "backup"):
+        with pytest.raises(CommandError, match=f"Silent: {silent}."):
+            run("heartbeats", "worker", silent)
+    with pytest.raises(CommandError, match="There is no wroker"):
+        run("heartbeats", "wroker")

@@ -13,6 +13,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from affiliates.models import Affiliate
 from courses.models import Course
 from enrollments import mails
 from enrollments.models import Enrollment, EnrollmentEvent
@@ -20,7 +21,7 @@ from grants.models import Grant, Program
 from lms_sync.models import SyncJob
 from maaledu.db import transition
 from notifications.models import Email
-from operations import invariants
+from operations import heartbeats, invariants
 from operations.invariants.access import (
     check_access_is_recorded,
     check_job_has_paid,
@@ -42,6 +43,7 @@ from operations.invariants.enrollments import (
     check_pending_ends,
     check_received_is_fulfilled,
 )
+from operations.invariants.reading import Scope
 from operations.invariants.work import (
     check_attempts,
     check_dead_events,
@@ -51,13 +53,26 @@ from operations.invariants.work import (
     check_queues,
 )
 from payments.models import Payment, StripeEvent
-from tests.factories import completed, deliver, make_pending
+from tests.affiliates.make import make_affiliate, sell
+from tests.factories import (
+    completed,
+    deliver,
+    dispute_of,
+    disputed,
+    make_pending,
+    refund_of,
+    refunded,
+)
 from tests.grants.make import make_coupon
 from tests.holding import worth_asking
 from tests.operations import test_money_invariants
 
 pytestmark = pytest.mark.breaks_invariants
 LONG_AGO = timedelta(hours=3)
+
+
+def lately() -> Scope:
+    return Scope(since=timezone.now() - timedelta(minutes=10))
 
 
 def bought(client: Client) -> Enrollment:
@@ -67,7 +82,8 @@ def bought(client: Client) -> Enrollment:
     enrollment.refresh_from_db()
     changes = {"lms_enrollment_id": "lms-1", "lms_synced_at": timezone.now()}
     transition(enrollment, Enrollment.LMS_SUCCESS, field="lms_status", **changes)
-    SyncJob.objects.update(status="done", lms_enrollment_id="lms-1", fence=1)
+    done = {"status": "done", "finished_at": timezone.now(), "lms_enrollment_id": "lms-1"}
+    SyncJob.objects.update(**done, fence=1)
     mails.stage_confirmation(enrollment)
     assert invariants.verify() == []
     return enrollment
@@ -222,8 +238,54 @@ def test_damage_is_named_by_the_check_that_guards_it(
     damage(enrollment)
     check = DAMAGES[damage]
     assert check() != []
+    assert check(lately()) == check()
     assert any(line.startswith(check.__name__) for line in invariants.verify())
     assert check in worth_asking()
+
+
+@pytest.mark.parametrize("damage", [unpaid_for, trail_cut, without_mail])
+def test_damage_of_long_ago_is_named_by_the_full_run(
+    client: Client, damage: Callable[[Enrollment], None]
+) -> None:
+    damage(bought(client))
+    assert invariants.verify(scope=Scope(since=timezone.now())) == []
+    assert invariants.verify() != []
+
+
+@pytest.mark.any_engine
+def test_a_night_looks_at_what_changed_since_the_last_good_one_and_weekly_at_everything(
+    client: Client,
+) -> None:
+    bought(client)
+    now = timezone.now()
+    for name in (heartbeats.INVARIANTS, heartbeats.ALL_INVARIANTS):
+        heartbeats.note(name, at=now + invariants.OVERLAP)
+    Email.objects.all().delete()
+    assert invariants.verify_nightly() == []
+    since = heartbeats.last_seen()[heartbeats.ALL_INVARIANTS].at
+    assert since == now + invariants.OVERLAP
+    heartbeats.note(heartbeats.ALL_INVARIANTS, at=now - timedelta(days=7))
+    for _ in range(2):
+        assert [line.partition(":")[0] for line in invariants.verify_nightly()] == [
+            "check_one_confirmation"
+        ]
+    mails.stage_confirmation(Enrollment.objects.get())
+    assert invariants.verify_nightly() == []
+    assert heartbeats.last_seen()[heartbeats.ALL_INVARIANTS].at >= now
+
+
+@pytest.mark.any_engine
+def test_what_a_night_found_is_found_each_night_until_it_is_mended(client: Client) -> None:
+    enrollment = bought(client)
+    since = timezone.now() - timedelta(minutes=1)
+    for name in (heartbeats.INVARIANTS, heartbeats.ALL_INVARIANTS):
+        heartbeats.note(name, at=since)
+    unpaid_for(enrollment)
+    assert len(invariants.verify_nightly()) == len(invariants.verify_nightly()) > 0
+    assert heartbeats.last_seen()[heartbeats.INVARIANTS].at == since
+    enrollment.payments.update(status="paid")
+    assert invariants.verify_nightly() == []
+    assert heartbeats.last_seen()[heartbeats.INVARIANTS].at > since
 
 
 @pytest.mark.engines("sqlite")  # where keys can be left unchecked for a moment
@@ -265,15 +327,26 @@ def test_the_command_lists_what_does_not_hold_and_fails(client: Client) -> None:
     assert f"enrollment {enrollment.pk} is paid and has no LMS job" in out.getvalue()
 
 
-def test_the_checks_ask_no_more_of_the_database_as_purchases_grow(client: Client) -> None:
+def sold_and_taken_back(client: Client, affiliate: Affiliate, sales: int) -> None:
+    """Let so many referred sales stand, and as many each be refunded in part, whole, and lost."""
+    for kind in ("stands", "partly", "whole", "lost"):
+        for _ in range(sales):
+            _, payment = sell(client, affiliate)
+            if kind == "lost":
+                deliver(client, disputed(dispute_of(payment, "lost")))
+            elif kind != "stands":
+                amount = payment.amount if kind == "whole" else 100
+                deliver(client, refunded(refund_of(payment, amount)))
+
+
+def test_the_checks_ask_no_more_of_the_database_as_sales_and_refunds_grow(client: Client) -> None:
     def asked() -> int:
         with CaptureQueriesContext(connection) as captured:
             assert invariants.verify() == []
         return len(captured)
 
-    for number in range(2):
-        deliver(client, completed(make_pending(email=f"a{number}@example.com")[1]))
+    affiliate = make_affiliate()
+    sold_and_taken_back(client, affiliate, 1)
     few = asked()
-    for number in range(6):
-        deliver(client, completed(make_pending(email=f"b{number}@example.com")[1]))
+    sold_and_taken_back(client, affiliate, 3)
     assert asked() == few

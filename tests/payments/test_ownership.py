@@ -45,7 +45,7 @@ def deliver_all(sandbox: Sandbox) -> list[tuple[str, str]]:
     """Deliver every event of refunds, charges and disputes, and return what was answered."""
     return [
         (event["type"], deliver(Client(), event).json()["message"])
-        for event in sandbox.state()["events"]
+        for event in sandbox.book("events")
         if event["type"].startswith(("refund.", "charge."))
     ]
 
@@ -91,7 +91,7 @@ def test_what_is_reported_before_its_own_sale_waits_for_it(sandbox: Sandbox):
         "succeeded",
         "pending",
     )
-    for event in sandbox.state()["events"]:
+    for event in sandbox.book("events"):
         deliver(Client(), event)
     assert waiting_reversals.attach_refunds() == 1
     assert (fresh(refund).payment_id, fresh(payment.enrollment).status) == (payment.pk, "refunded")
@@ -111,7 +111,7 @@ def test_while_stripe_does_not_say_whose_it_is_it_waits_and_is_dropped_later(san
     intent = sale_of_another_product(sandbox, {})
     sandbox.refund_in_dashboard(intent, 1000)
     sandbox.fault("stripe", "down")
-    [event] = [e for e in sandbox.state()["events"] if e["type"] == "refund.created"]
+    [event] = [e for e in sandbox.book("events") if e["type"] == "refund.created"]
     assert deliver(Client(), event).json()["message"] == "Event processed"
     assert Refund.objects.get().payment_id is None
     assert waiting_reversals.attach_refunds() == 0
@@ -126,7 +126,7 @@ def test_a_key_that_may_not_read_payments_keeps_what_it_cannot_tell(sandbox: San
     sandbox.key("rk_test_shop", ["refund_read", "checkout_session_write"])
     sandbox.refund_in_dashboard(intent)
     settings.STRIPE_SECRET_KEY = "rk_test_shop"
-    [event] = [e for e in sandbox.state()["events"] if e["type"] == "refund.created"]
+    [event] = [e for e in sandbox.book("events") if e["type"] == "refund.created"]
     assert deliver(Client(), event).json()["message"] == "Event processed"
     assert (Refund.objects.get().payment_id, fresh(payment).status) == (None, "pending")
 
@@ -135,6 +135,6 @@ def test_our_own_refunds_are_known_without_asking(sandbox: Sandbox):
     _, payment = buy(sandbox)
     sandbox.refund_in_dashboard(payment.stripe_payment_intent_id)
     before = len(sandbox.calls("stripe"))
-    [event] = [e for e in sandbox.state()["events"] if e["type"] == "refund.created"]
+    [event] = [e for e in sandbox.book("events") if e["type"] == "refund.created"]
     assert deliver(Client(), event).json()["message"] == "Event processed"
     assert len(sandbox.calls("stripe")) == before

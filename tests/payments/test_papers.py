@@ -11,6 +11,8 @@ from payments.models import Payment
 from tests.factories import deliver, make_course, make_pending, refund_of, refunded
 from tests.sandbox_client import Sandbox
 
+pytestmark = pytest.mark.any_engine
+
 EMAIL = "ada@example.com"
 
 
@@ -33,7 +35,7 @@ def paper(payment: Payment, kind: str = "receipt"):
 
 
 def charge(sandbox: Sandbox) -> dict:
-    return sandbox.state()["charges"][-1]
+    return sandbox.book("charges")[-1]
 
 
 def test_stripe_is_asked_to_e_mail_a_receipt_and_for_nothing_more(sandbox: Sandbox) -> None:
@@ -94,6 +96,7 @@ def test_status_page_and_my_courses_link_to_the_papers_there_are(
     assert f'href="{address}papers/invoice/"' in learner.get(address).content.decode()
 
 
+@pytest.mark.every_engine
 def test_what_is_not_paid_or_was_free_offers_no_papers(sandbox: Sandbox) -> None:
     enrollment, _ = make_pending()
     form = {"email": EMAIL, "accept_terms": "on"}
@@ -149,6 +152,7 @@ def test_a_stripe_that_does_not_answer_is_said_on_a_page_in_bounded_time(
     assert f'href="{payment.enrollment.get_absolute_url()}"' in html
 
 
+@pytest.mark.every_engine
 def test_a_key_that_may_not_read_charges_is_said_on_the_page(sandbox: Sandbox, settings) -> None:
     payment = buy(sandbox)
     sandbox.key("rk_test_few", ["checkout_session_write", "payment_intent_read"])
@@ -180,6 +184,7 @@ def test_the_office_links_to_the_papers_of_each_payment(
     assert "has no such paper of this payment" in missing.content.decode()
 
 
+@pytest.mark.every_engine
 def test_only_who_may_see_payments_gets_to_their_papers(
     payment_reader: Client, sandbox: Sandbox
 ) -> None:

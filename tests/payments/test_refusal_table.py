@@ -19,6 +19,8 @@ from payments.refusal_table import (
 )
 from payments.refusals import read
 
+pytestmark = pytest.mark.any_engine
+
 # Codes of requests that we do not make: cards typed at our page, payouts, terminals, subscriptions,
 # connected accounts. Should one come all the same, it is named as unexpected, and alerts.
 CODES_LEFT = """

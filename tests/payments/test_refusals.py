@@ -1,4 +1,7 @@
-"""What Stripe refuses: what the buyer reads, what staff are alerted of, and what the log keeps."""
+"""What Stripe refuses: what the buyer reads, and what staff are alerted of.
+
+Each row of the table, with what the log keeps, is in tests/system/test_refusals.py.
+"""
 
 import json
 
@@ -11,12 +14,13 @@ from maaledu.work.queue import drain
 from notifications.models import Email
 from notifications.queue import EMAILS
 from payments.models import Payment
-from payments.refusal_table import ROWS
 from tests.factories import make_course
 from tests.grants.make import HOLDER, make_coupon
 from tests.lms_sync.rawserver import raw_server, response
 from tests.payments.test_checkout import EMAIL, FORM, post, post_json
 from tests.sandbox_client import STRIPE_KEY, Sandbox
+
+pytestmark = pytest.mark.any_engine
 
 SESSIONS = "POST /v1/checkout/sessions"
 SENTENCE = "Stripe's own sentence about this."
@@ -29,12 +33,6 @@ NO_PAYMENTS = (
     " please try again later."
 )
 NO_ANSWER = "The payment service did not answer. Nothing was charged; please try again in a moment."
-# By whose fault: status, code, whether to try again, what the buyer reads, how many alerts.
-ANSWERS = {
-    "buyer": (400, "EMAIL_REFUSED", False, NOT_ACCEPTED, 0),
-    "our set-up": (503, "PAYMENTS_UNAVAILABLE", False, NO_PAYMENTS, 1),
-    "passing": (503, "CHECKOUT_UNAVAILABLE", True, NO_ANSWER, 0),
-}
 
 
 def alerts() -> list[dict]:
@@ -42,60 +40,11 @@ def alerts() -> list[dict]:
     return [email.context for email in kept]
 
 
-def refused_lines(caplog) -> list:
-    return [
-        record
-        for record in caplog.records
-        if record.getMessage() in ("Stripe refused a request", "Stripe did not answer")
-    ]
-
-
 def nothing_is_reserved(sandbox: Sandbox) -> bool:
     return (
         not Enrollment.objects.live().exists()
         and not Payment.objects.filter(status__in=Payment.OPEN).exists()
         and sandbox.sessions() == []
-    )
-
-
-@pytest.mark.parametrize("code", sorted(ROWS))
-def test_each_row_is_said_to_the_buyer_to_staff_and_to_the_log(
-    buyer: Client, sandbox: Sandbox, caplog, code: str
-) -> None:
-    sandbox.refuse(match=SESSIONS, code=code, message=SENTENCE, param="line_items")
-    status, name, may_retry, words, alerted = ANSWERS[ROWS[code].fault]
-    course = make_course(title="Soil and water")
-
-    answer = post_json(buyer, courseId=course.slug)
-    body = answer.json()
-    assert (answer.status_code, body["code"], body["retryable"], body["error"]) == (
-        status,
-        name,
-        may_retry,
-        words,
-    )
-    assert body["details"] == ({"fields": {"email": [words]}} if name == "EMAIL_REFUSED" else {})
-    page = post(buyer, course.slug)
-    assert page.status_code == status
-    assert words in page.content.decode()
-    assert SENTENCE not in answer.content.decode() + page.content.decode()
-    assert nothing_is_reserved(sandbox)
-
-    assert [alert["subject"] for alert in alerts()] == [
-        f"Stripe refuses our requests: {code}"
-    ] * alerted
-    line = refused_lines(caplog)[0]
-    assert (line.levelname, line.stripe_code, line.stripe_param, line.stripe_message) == (
-        "WARNING",
-        code,
-        "line_items",
-        SENTENCE,
-    )
-    assert line.stripe_request_id.startswith("req_")
-    first = Enrollment.objects.order_by("created_at").first()
-    assert (line.fault, line.about) == (
-        ROWS[code].fault,
-        f"a checkout of Soil and water, enrollment {first.pk}",
     )
 
 
@@ -109,6 +58,7 @@ SIX = {
 }
 
 
+@pytest.mark.every_engine
 def test_each_cause_of_one_day_alerts_once_with_stripes_sentence_and_the_requests_id(
     buyer: Client, sandbox: Sandbox, settings
 ) -> None:
@@ -166,6 +116,7 @@ def test_each_missing_permission_is_a_cause_of_its_own(
 
 
 # --- the buyer's own address ----------------------------------------------------------------------
+@pytest.mark.every_engine
 @pytest.mark.parametrize(
     "refusal",
     [
@@ -191,6 +142,7 @@ def test_an_address_that_stripe_refuses_is_said_at_its_field_and_alerts_nobody(
     assert alerts() == []
 
 
+@pytest.mark.every_engine
 def test_an_address_that_stripe_refuses_gives_its_coupon_back(
     buyer: Client, sandbox: Sandbox
 ) -> None:
@@ -204,6 +156,7 @@ def test_an_address_that_stripe_refuses_gives_its_coupon_back(
     assert post(buyer, course.slug, email=HOLDER, coupon=grant.code).status_code == 302
 
 
+@pytest.mark.every_engine
 def test_a_checkout_cut_off_before_stripe_refused_its_address_ends_when_it_is_resumed(
     buyer: Client, sandbox: Sandbox
 ) -> None:

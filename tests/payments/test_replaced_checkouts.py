@@ -1,17 +1,20 @@
 """A running checkout is resumed at the same price only: what the page shows is what Stripe asks."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from django.test import Client
 
+from courses.discounts import Price
 from courses.models import Course
 from enrollments.models import Enrollment
-from payments import checkout_sessions
+from payments import checkout_sessions, orders
 from payments.errors import StripeUnavailable
 from payments.models import Payment
 from tests.factories import make_course
+from tests.grants.make import HOLDER, make_coupon
 from tests.payments.test_checkout import EMAIL, FORM, post, post_json
 from tests.sandbox_client import Sandbox
 
@@ -57,6 +60,9 @@ def test_a_running_checkout_of_another_price_is_closed_at_stripe_and_replaced(
         ("cancelled", 49900, "usd"),
         ("pending", *now),
     ]
+    replaced = Enrollment.objects.get(status="cancelled")
+    assert replaced.failure_code == "REPLACED"
+    assert "This checkout was replaced" in buyer.get(replaced.get_absolute_url()).text
     assert Payment.objects.get(status="pending").checkout_url == (
         answer["Location"] if answer.status_code == 302 else answer.json()["url"]
     )
@@ -105,6 +111,16 @@ def test_a_debit_that_runs_at_the_old_price_is_not_paid_once_more(
     sandbox.stripe(async_delay=0.2)
 
 
+@pytest.mark.any_engine
+def test_an_order_with_another_grant_at_the_same_price_is_another_one() -> None:
+    course = make_course(price=49900)
+    grant, other = make_coupon(course), make_coupon(course, email="other@example.com")
+    order = orders.Order(course, HOLDER, "", Price(49900, 24950, 24950, "usd"), grant)
+    running = orders.write(order).enrollment
+    assert order.is_of(running)
+    assert [replace(order, grant=each).is_of(running) for each in (other, None)] == [False] * 2
+
+
 def test_while_stripe_cannot_close_the_old_session_no_second_one_is_made(
     buyer: Client, sandbox: Sandbox
 ) -> None:
@@ -135,6 +151,7 @@ def test_a_page_that_shows_an_old_price_is_shown_again_and_nothing_is_written(
     assert asked(sandbox)["open"] == [(59900, "usd")]
 
 
+@pytest.mark.any_engine
 @pytest.mark.parametrize("shown", ["1-usd", "49900-eur", "49900", "free", "-", "49900-usd-"])
 def test_a_price_that_a_form_makes_up_buys_nothing(
     buyer: Client, sandbox: Sandbox, shown: str

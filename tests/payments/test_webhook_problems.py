@@ -10,8 +10,9 @@ from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
 
-from notifications.models import Email
-from payments import reconcile, webhook_problems
+from notifications.models import Alert, Email
+from operations import reconciliation
+from payments import webhook_problems
 from payments.models import Refund, StripeEvent, WebhookProblem
 from tests.affiliates.make import make_staff
 from tests.affiliates.shop import buy, fresh
@@ -51,6 +52,7 @@ def refuse(client: Client, times: int = 1, **signature: Any) -> None:
 
 
 # --- M4: the secret and the clock -----------------------------------------------------------------
+@pytest.mark.any_engine
 def test_repeated_signatures_of_another_secret_alert_once(client: Client):
     refuse(client, 2, secret="whsec_rolled")
     assert (alerts(), problems()) == ([], [])
@@ -59,6 +61,7 @@ def test_repeated_signatures_of_another_secret_alert_once(client: Client):
     assert StripeEvent.objects.count() == 0
 
 
+@pytest.mark.any_engine
 @pytest.mark.parametrize(
     ("by", "words"), [(-10 * 60, "ahead of Stripe's"), (10 * 60, "behind Stripe's")]
 )
@@ -75,6 +78,7 @@ def test_the_next_day_it_alerts_again_and_the_office_shows_since_when(client: Cl
     refuse(client, 3, secret="whsec_rolled")
     cache.clear()
     Email.objects.all().delete()
+    Alert.objects.all().delete()
     yesterday = timezone.now().replace(microsecond=0) - timedelta(days=1)
     WebhookProblem.objects.update(first_at=yesterday, last_at=yesterday)
     refuse(client, 3, secret="whsec_rolled")
@@ -87,6 +91,7 @@ def test_the_next_day_it_alerts_again_and_the_office_shows_since_when(client: Cl
     assert "The signatures are not made with a secret in STRIPE_WEBHOOK_SECRET." in page
 
 
+@pytest.mark.any_engine
 @pytest.mark.parametrize(
     "header",
     ["", "t=1,v1=00", "v1=" + "a" * 64, "t=x,v1=" + "a" * 64, "t=1790000000,v1=é", "Basic abc"],
@@ -119,7 +124,7 @@ def test_the_cause_of_refused_deliveries_is_the_likely_cause_of_what_is_found(
     sandbox.refund_in_dashboard(payment.stripe_payment_intent_id)
     refuse(client, 3, **signature)
     Email.objects.all().delete()
-    assert mended(reconcile.reconcile_and_alert()) == {"refunds": 1}
+    assert mended(reconciliation.run_and_alert()) == {"refunds": 1}
     assert alerts() == ["Stripe's events did not report everything"]
     assert f"Likely cause: {cause}" in lines()
 
@@ -151,6 +156,7 @@ def test_the_first_event_of_another_version_alerts(client: Client):
     assert len(alerts()) == 2
 
 
+@pytest.mark.any_engine
 @pytest.mark.parametrize("version", [None, "", "2026-10-28.endive"])
 def test_our_version_or_none_alerts_nobody(client: Client, version: str | None):
     deliver(client, {**completed(make_pending()[1]), "api_version": version})
@@ -179,7 +185,7 @@ def deliver_sent(sandbox: Sandbox) -> list[str]:
     known = set(StripeEvent.objects.values_list("event_id", flat=True))
     sent = [
         event
-        for event in sandbox.state()["events"]
+        for event in sandbox.book("events")
         if event["id"] not in known and event["pending_webhooks"]
     ]
     for event in sent:
@@ -188,14 +194,14 @@ def deliver_sent(sandbox: Sandbox) -> list[str]:
 
 
 def charge_events(sandbox: Sandbox) -> list[dict[str, Any]]:
-    return [event for event in sandbox.state()["events"] if event["type"] == "charge.refunded"]
+    return [event for event in sandbox.book("events") if event["type"] == "charge.refunded"]
 
 
 def test_a_charge_whose_refunds_are_known_asks_nobody(sandbox: Sandbox):
     _, payment = buy(sandbox)
     sandbox.refund_in_dashboard(payment.stripe_payment_intent_id, 100)
     [event] = charge_events(sandbox)
-    for other in sandbox.state()["events"]:
+    for other in sandbox.book("events"):
         if other["type"].startswith("refund."):
             deliver(Client(), other)
     before = len(sandbox.calls("stripe"))
@@ -250,8 +256,10 @@ def test_the_ping_of_a_new_destination_is_fine(client: Client):
     for _ in range(3):
         assert deliver(client, thin("v2.core.event_destination.ping")).status_code == 200
     assert (StripeEvent.objects.count(), alerts(), problems()) == (3, [], [])
+    assert webhook_problems.likely_cause().startswith("No event has ever arrived.")
 
 
+@pytest.mark.any_engine
 @pytest.mark.parametrize(
     "kind", ["checkout.session.completed", "refund.created", "charge.refunded", "charge.dispute.x"]
 )
@@ -269,3 +277,31 @@ def test_a_thin_event_without_a_mode_is_stored_too(client: Client):
     del event["livemode"]
     assert deliver(client, event).status_code == 200
     assert StripeEvent.objects.get().event_id == event["id"]
+
+
+# --- an endpoint of the other mode ----------------------------------------------------------------
+OTHER_MODE = "Stripe sends events of the other mode (test or live)"
+
+
+@pytest.mark.any_engine
+@pytest.mark.parametrize("livemode", [True, False])
+def test_an_endpoint_of_the_other_mode_alerts_once_however_much_it_sends(
+    client: Client, settings, livemode: bool
+):
+    settings.STRIPE_LIVEMODE = not livemode
+    payments = [make_pending()[1] for _ in range(3)]
+    for payment in payments:
+        event = {**completed(payment), "livemode": livemode}
+        assert deliver(client, event).json()["message"] == "Event ignored"
+        assert fresh(payment).status == "pending"
+        cache.clear()
+    deliver(client, {**event, "id": "evt_unknown", "type": "payout.paid"})
+    deliver(client, thin(livemode=livemode))
+    assert (alerts(), problems()) == ([OTHER_MODE], [("mode", "")])
+    assert f"{timezone.now():%Y%m%d}" not in Email.objects.get().dedupe_key  # nor tomorrow
+    theirs, ours = ("live", "test") if livemode else ("test", "live")
+    assert f"events of {theirs} mode, and this shop is in {ours} mode" in lines()
+    assert f"In {theirs} mode of Stripe's dashboard › Developers › Webhooks, delete" in lines()
+    right = {**completed(payments[0]), "livemode": not livemode}
+    assert deliver(client, right).json()["message"] == "Event processed"
+    assert alerts() == [OTHER_MODE]

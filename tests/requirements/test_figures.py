@@ -26,12 +26,23 @@ FIGURES: dict[str, Any] = {
     "LMS_BACKGROUND_ATTEMPTS": 5,  # R121
     "LMS_BACKOFF_BASE": timedelta(minutes=2),  # R122
     "LMS_BACKOFF_LONGEST": timedelta(minutes=60),
+    "LMS_LOST_CREATE_WAIT": timedelta(seconds=130),
+    "LMS_LOOK_AGAIN_AFTER": timedelta(minutes=10),
+    "LMS_ACCOUNTS_PER_CALL": 100,
+    "LMS_COMPARE_PAGE": 100,
+    "LMS_COMPARE_SHARE": 0.25,
+    "LMS_COMPARE_PATIENCE": timedelta(minutes=10),
     "LMS_BREAKER_FAILURES": 3,
     "LMS_BREAKER_OPEN_SECONDS": 60,
     "WORK_BATCH": 10,  # R123
     "WORK_SWEEP_EVERY": timedelta(minutes=1),
     "WORK_LEASE_MARGIN": timedelta(seconds=60),
     "WORK_STUCK_AFTER": timedelta(hours=24),  # R129
+    "WATCH_EVERY": timedelta(minutes=1),  # R183
+    "TROUBLES_KEPT": timedelta(days=90),
+    "MONITOR_TOKEN": "",
+    "MONITOR_NETWORKS": [],
+    "METRICS_FIGURES_FOR": timedelta(seconds=30),
     "WORK_KEEP_FINISHED": timedelta(days=90),  # R130
     "STRIPE_SESSION_LIFETIME": timedelta(minutes=36),
     "STRIPE_SIGNATURE_TOLERANCE": timedelta(minutes=5),
@@ -40,6 +51,7 @@ FIGURES: dict[str, Any] = {
     "PAGE_SIZE_MOST": 50,
     "PUBLIC_PAGE_LIFETIME": timedelta(minutes=5),
     "LEARNER_DASHBOARD_LIFETIME": timedelta(minutes=2),
+    "LMS_PROGRESS_PER_ROUND": 5,  # 60 a minute
     "TRUSTED_PROXY_COUNT": 0,  # R172
     "EMAIL_TIMEOUT": 10,
     "GRANT_ANSWER_WORKING_DAYS": 10,

@@ -54,31 +54,31 @@ def test_what_can_be_done_follows_what_has_happened(sandbox, payment, press):
     assert (answer.status_code, answer.headers["Location"]) == (303, "/control/#payments")
     assert buttons(sandbox) == ["Won: lea@x.test", "Lost: lea@x.test"]
     press("Won: lea@x.test")
-    assert sandbox.state()["disputes"][0]["status"] == "won"
+    assert sandbox.book("disputes")[0]["status"] == "won"
     assert buttons(sandbox) == ["Refund: lea@x.test"]
     press("Refund: lea@x.test")
     assert buttons(sandbox) == ["Fail: lea@x.test"]
     press("Fail: lea@x.test")
-    assert sandbox.state()["refunds"][0]["status"] == "failed"
+    assert sandbox.book("refunds")[0]["status"] == "failed"
 
 
 def test_a_dispute_can_be_lost(sandbox, payment, press):
     press("Dispute: lea@x.test")
     press("Lost: lea@x.test")
-    assert sandbox.state()["disputes"][0]["status"] == "lost"
+    assert sandbox.book("disputes")[0]["status"] == "lost"
     assert buttons(sandbox) == []
 
 
 def test_an_inquiry_can_be_closed_or_escalate(sandbox, client, order, payment, press):
     press("Inquire: lea@x.test")
-    assert sandbox.state()["disputes"][0]["status"] == "warning_needs_response"
+    assert sandbox.book("disputes")[0]["status"] == "warning_needs_response"
     press("Escalate: lea@x.test")
-    assert sandbox.state()["disputes"][0]["status"] == "needs_response"
+    assert sandbox.book("disputes")[0]["status"] == "needs_response"
     sandbox.reset()
     sandbox.pay(client.v1.checkout.sessions.create(order).id)
     press("Inquire: lea@x.test")
     press("Close: lea@x.test")
-    assert sandbox.state()["disputes"][0]["status"] == "warning_closed"
+    assert sandbox.book("disputes")[0]["status"] == "warning_closed"
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_an_inquiry_can_be_closed_or_escalate(sandbox, client, order, payment, p
 )
 def test_a_refund_takes_an_amount_as_people_write_it(sandbox, payment, press, typed, amount):
     assert press("Refund: lea@x.test", amount=typed).status_code == 303
-    assert [refund["amount"] for refund in sandbox.state()["refunds"]] == [amount]
+    assert [refund["amount"] for refund in sandbox.book("refunds")] == [amount]
 
 
 @pytest.mark.parametrize("typed", ["12.505", "ten", "-5", "0", "1,200.00", "49.01", "."])
@@ -94,7 +94,7 @@ def test_an_amount_that_cannot_be_refunded_is_a_sentence(sandbox, payment, press
     answer = press("Refund: lea@x.test", amount=typed)
     assert answer.status_code == 400
     assert re.search(r'<p class="problem" role="alert">[^<]*amount|more than', answer.text)
-    assert sandbox.state()["refunds"] == []
+    assert sandbox.book("refunds") == []
 
 
 def test_pending_refunds_are_ended_by_hand(sandbox, payment, press):
@@ -107,7 +107,7 @@ def test_pending_refunds_are_ended_by_hand(sandbox, payment, press):
         in requests.get(f"{sandbox.url}/control/", timeout=5).text
     )
     press("Succeed: lea@x.test")
-    assert sandbox.state()["refunds"][0]["status"] == "succeeded"
+    assert sandbox.book("refunds")[0]["status"] == "succeeded"
     wrong = requests.post(
         switch, data={"action": "refund_status", "refund_status": "maybe"}, timeout=5
     )
@@ -116,7 +116,7 @@ def test_pending_refunds_are_ended_by_hand(sandbox, payment, press):
 
 
 def test_an_old_page_does_no_harm(sandbox, payment):
-    charge = sandbox.state()["charges"][0]["id"]
+    charge = sandbox.book("charges")[0]["id"]
     sandbox.dispute(payment)
     for form, sentence in (
         ({"action": "refund", "target": charge}, "charged back"),

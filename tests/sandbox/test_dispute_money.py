@@ -52,8 +52,8 @@ def test_money_can_be_withdrawn_on_a_warning_and_come_back(sandbox, payment, end
 def test_a_lost_dispute_is_appealed_with_another_date_and_won(sandbox, payment, endpoint):
     dispute = sandbox.dispute(payment)
     first_date = dispute["evidence_details"]["due_by"]
-    sandbox.close_dispute(dispute["id"], "lost", wait=5)
-    sandbox.advance(20 * DAY)
+    sandbox.close_dispute(dispute["id"], "lost")
+    assert sandbox.advance(20 * DAY, wait=30)
     endpoint.clear()
     appeal = sandbox.close_dispute(dispute["id"], "appeal_needs_response", wait=5)
     assert (appeal["status"], net(appeal)) == ("appeal_needs_response", -6400)

@@ -117,7 +117,7 @@ def test_what_was_refunded_is_not_disputed_again(sandbox, payment):
 def test_a_wrong_dispute_is_refused(client, sandbox, payment, data, sentence):
     with pytest.raises(RuntimeError, match=f"400 .*{sentence}"):
         sandbox.dispute(payment, **data)
-    assert sandbox.state()["disputes"] == []
+    assert sandbox.book("disputes") == []
     assert client.v1.charges.list({"payment_intent": payment}).data[0].disputed is False
 
 
@@ -131,7 +131,7 @@ def test_what_was_not_paid_or_is_all_refunded_cannot_be_disputed(client, sandbox
             sandbox.dispute(intent)
     with pytest.raises(RuntimeError, match="404"):
         sandbox.dispute("pi_none")
-    assert sandbox.state()["disputes"] == []
+    assert sandbox.book("disputes") == []
 
 
 def test_a_bank_debit_can_be_disputed_and_is_lost_at_once(client, sandbox, order):
@@ -253,7 +253,7 @@ def test_a_charge_that_was_charged_back_is_not_refunded(client, sandbox, payment
     )
     with pytest.raises(RuntimeError, match=r"400 .*charged back"):
         sandbox.refund_in_dashboard(payment)
-    assert sandbox.state()["refunds"] == []
+    assert sandbox.book("refunds") == []
     assert client.v1.charges.retrieve(dispute["charge"]).amount_refunded == 0
 
 
@@ -313,7 +313,7 @@ def test_an_unknown_dispute_is_missing(client, sandbox):
 def test_a_dispute_needs_a_status(sandbox, dispute):
     with pytest.raises(RuntimeError, match=r"400 .*status must not be empty"):
         sandbox.close_dispute(dispute["id"], "")
-    assert sandbox.state()["disputes"][0]["status"] == "needs_response"
+    assert sandbox.book("disputes")[0]["status"] == "needs_response"
 
 
 def test_the_balance_knows_of_disputes(client, sandbox, payment, dispute):

@@ -40,6 +40,17 @@ def test_hanging_is_a_time_out_for_the_client(lms, sandbox):
         )
 
 
+def test_a_call_that_hangs_over_a_reset_is_not_counted_after_it(sandbox):
+    sandbox.fault("lms", "hang", ENROLL, seconds=0.5)
+    with pytest.raises(requests.ReadTimeout):
+        requests.post(
+            sandbox.lms_url + "/api/resource/LMS Enrollment", json={}, headers=AUTH, timeout=0.2
+        )
+    sandbox.reset()
+    time.sleep(0.5)
+    assert sandbox.calls("lms") == []
+
+
 def test_slow_is_late_but_right(lms, sandbox):
     sandbox.fault("lms", "slow", seconds=0.4)
     answer = lms.enroll()
@@ -167,13 +178,13 @@ def test_match_and_times_and_healing(lms, sandbox):
     assert fault["times"] == 2
     assert lms("GET", "/api/resource/LMS%20Enrollment").status_code == 200
     assert [lms.enroll().status_code for _ in range(3)] == [500, 500, 200]
-    assert sandbox.state()["faults"][0]["hits"] == 2
+    assert sandbox.book("faults")[0]["hits"] == 2
     sandbox.fault("lms", "500", "/api/resource/LMS Enrollment/")
     assert lms.enroll().status_code == 200
     sandbox.fault("lms", "down")
     sandbox.fault("stripe", "down")
     sandbox.heal("lms")
-    assert [fault["target"] for fault in sandbox.state()["faults"]] == ["stripe"]
+    assert [fault["target"] for fault in sandbox.book("faults")] == ["stripe"]
     assert lms.enroll().status_code == 200
 
 
@@ -210,7 +221,7 @@ def test_random_faults_are_repeatable(lms, sandbox):
 def test_a_fault_that_is_none_is_refused(sandbox, spec, text):
     with pytest.raises(RuntimeError, match=text):
         sandbox.call("POST", "/control/faults", spec)
-    assert sandbox.state()["faults"] == []
+    assert sandbox.book("faults") == []
 
 
 STRIPE_ERRORS = [

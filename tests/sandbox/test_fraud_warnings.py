@@ -60,12 +60,12 @@ def test_a_warning_is_over_when_a_dispute_follows(sandbox, client, payment, endp
 def test_an_unknown_type_of_fraud_is_refused(sandbox, payment, kind):
     with pytest.raises(RuntimeError, match="fraud_type must be one of"):
         sandbox.warn_of_fraud(payment, fraud_type=kind)
-    assert sandbox.state()["warnings"] == []
+    assert sandbox.book("warnings") == []
 
 
 def test_a_payment_that_failed_has_no_fraud(sandbox, client, order):
     session = client.v1.checkout.sessions.create(order)
     sandbox.pay(session.id, "declined")
-    [charge] = sandbox.state()["charges"]
+    [charge] = sandbox.book("charges")
     with pytest.raises(RuntimeError, match="Only a paid charge"):
         sandbox.warn_of_fraud(charge["id"])

@@ -44,7 +44,7 @@ def test_a_charge_has_a_receipt_and_the_address_it_goes_to(sandbox, client, orde
 
 def test_a_charge_that_failed_has_no_receipt(sandbox, client, order):
     sandbox.pay(client.v1.checkout.sessions.create(order).id, "declined")
-    [charge] = sandbox.state()["charges"]
+    [charge] = sandbox.book("charges")
     assert charge["receipt_url"] is None
     page = requests.get(f"{sandbox.url}/papers/receipts/{charge['id']}", timeout=10)
     assert page.status_code == 404

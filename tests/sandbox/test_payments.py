@@ -161,7 +161,7 @@ def test_a_closed_session_says_so_and_takes_no_money(client, sandbox, session, o
     submit(session, GOOD)
     assert "Already paid" in requests.get(session.url, timeout=5).text
     assert "Already paid" in submit(session, GOOD).text
-    assert len(sandbox.state()["charges"]) == 1
+    assert len(sandbox.book("charges")) == 1
     expired = client.v1.checkout.sessions.create(order)
     sandbox.expire(expired.id)
     assert "has expired" in submit(expired, GOOD).text
@@ -174,7 +174,7 @@ def test_two_buttons_pressed_at_once_charge_once(sandbox, session):
     with pytest.raises(RuntimeError, match="This session is complete"):
         sandbox.pay(session.id)
     assert results[0]["session"]["payment_status"] == "paid"
-    assert len(sandbox.state()["charges"]) == 1
+    assert len(sandbox.book("charges")) == 1
 
 
 def test_paying_after_expiry_happens_on_request(client, sandbox, session, endpoint):

@@ -201,7 +201,7 @@ def test_courses_can_come_from_a_file(tmp_path):
         '[{"name": "course-v1:Org+Code+2026", "title": "From file"}]'
     )
     with Sandbox(courses_file=tmp_path / "courses.json") as sandbox:
-        assert [course["title"] for course in sandbox.state()["courses"]] == ["From file"]
+        assert [course["title"] for course in sandbox.book("courses")] == ["From file"]
 
 
 def test_ends_with_the_process_that_started_it():
@@ -266,12 +266,12 @@ def test_the_control_page_switches(sandbox):
     assert page.status_code == 200
     assert "maintenance" in page.text
     assert [
-        (fault["target"], fault["mode"], fault["times"]) for fault in sandbox.state()["faults"]
+        (fault["target"], fault["mode"], fault["times"]) for fault in sandbox.book("faults")
     ] == [("lms", "maintenance", 2)]
     requests.post(switch, data={"action": "clear"}, timeout=5)
-    assert sandbox.state()["faults"] == []
+    assert sandbox.book("faults") == []
     requests.post(switch, data={"action": "lms", "server": "B"}, timeout=5)
-    assert sandbox.state()["lms"]["server"] == "B"
+    assert sandbox.book("lms")["server"] == "B"
     requests.post(
         switch,
         data={
@@ -316,4 +316,4 @@ def test_reset_forgets_everything_but_what_is_kept(sandbox):
     assert [course["name"] for course in state["courses"]] == ["c-1"]
     assert (state["users"], state["faults"], state["lms"]["server"]) == ([], [], "A")
     sandbox.reset()
-    assert sandbox.state()["courses"] == []
+    assert sandbox.book("courses") == []

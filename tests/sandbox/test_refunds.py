@@ -109,7 +109,7 @@ def test_a_refund_in_the_dashboard_is_like_any_other(client, sandbox, payment, e
     assert events(client) == MADE * 2
     with pytest.raises(RuntimeError, match=r"400 .*has already been refunded"):
         sandbox.refund_in_dashboard(payment)
-    assert len(sandbox.state()["refunds"]) == 2
+    assert len(sandbox.book("refunds")) == 2
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_a_refund_in_the_dashboard_is_like_any_other(client, sandbox, payment, e
 def test_a_wrong_refund_in_the_dashboard_is_refused(sandbox, client, payment, data, sentence):
     with pytest.raises(RuntimeError, match=f"400 .*{sentence}"):
         sandbox.call("POST", f"/control/stripe/charges/{payment}/refund", data)
-    assert sandbox.state()["refunds"] == []
+    assert sandbox.book("refunds") == []
     assert refunded(client, payment) == (0, False)
 
 
@@ -257,4 +257,4 @@ def test_wrong_refunds_are_refused(client, sandbox, params, code):
     with pytest.raises(stripe.InvalidRequestError) as caught:
         client.v1.refunds.create(params)
     assert caught.value.code == code
-    assert sandbox.state()["refunds"] == []
+    assert sandbox.book("refunds") == []

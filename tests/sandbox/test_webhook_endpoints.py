@@ -207,7 +207,7 @@ def test_deliveries_are_given_up_after_three_days(sandbox, client, order, endpoi
     sandbox.pay(client.v1.checkout.sessions.create(order).id, wait=5)
     for hours, tries in ((0, 1), (1, 2), (2, 3), (4, 4), (8, 5), (16, 6), (32, 7), (64, 7)):
         sandbox.advance(hours * 3600)
-        wait_until(lambda tries=tries: len(sandbox.state()["deliveries"]) == tries, 10)
+        wait_until(lambda tries=tries: len(sandbox.book("deliveries")) == tries, 10)
         time.sleep(0.1)  # until the next try is in the queue
     time.sleep(0.6)
     assert len(endpoint.received) == 7

@@ -17,7 +17,7 @@ def session(client, order):
 
 
 def outcomes(sandbox, kind="checkout.session.completed"):
-    return [entry["outcome"] for entry in sandbox.state()["deliveries"] if entry["type"] == kind]
+    return [entry["outcome"] for entry in sandbox.book("deliveries") if entry["type"] == kind]
 
 
 def test_an_event_is_signed_as_the_sdk_verifies_it(sandbox, client, session, endpoint):
@@ -54,10 +54,28 @@ def test_a_refused_delivery_is_tried_again_newly_signed(sandbox, session, endpoi
     wait_until(lambda: len(endpoint.received) == 3)
     wait_until(lambda: outcomes(sandbox) == ["failed", "failed", "delivered"])
     assert len(set(endpoint.ids)) == 1
-    moments = [entry["at"] for entry in sandbox.state()["deliveries"]]
+    moments = [entry["at"] for entry in sandbox.book("deliveries")]
     # The pauses are 0.1 and 0.2 s; on a busy machine either may take longer.
     assert moments[1] - moments[0] >= 0.09
     assert moments[2] - moments[1] >= 0.18
+
+
+def test_retries_that_a_moved_clock_makes_due_are_made_before_it_answers(
+    sandbox, session, endpoint
+):
+    endpoint.statuses = [500, 500]
+    sandbox.webhooks(retry_base=3600)
+    sandbox.pay(session.id, wait=5)
+    for hours, received in ((0.9, 1), (0.2, 2), (1, 2), (1, 3)):
+        assert sandbox.advance(hours * 3600, wait=10)
+        assert len(endpoint.received) == received
+
+
+def test_only_the_books_that_are_asked_for_are_sent(sandbox, session):
+    state = sandbox.state("sessions", "refunds")
+    assert state == {"sessions": sandbox.book("sessions"), "refunds": []}
+    with pytest.raises(RuntimeError, match="404"):
+        sandbox.state("stamps")
 
 
 def test_undelivered_events_can_be_asked_for(sandbox, client, session, endpoint):
@@ -109,7 +127,7 @@ def test_held_events_leave_in_the_order_asked(sandbox, client, order, endpoint):
     sandbox.webhooks(hold=True)
     for _ in range(4):
         sandbox.pay(client.v1.checkout.sessions.create(order).id)
-    held = sandbox.state()["held"]
+    held = sandbox.book("held")
     assert len(held) == 4
     time.sleep(0.2)
     assert endpoint.received == []
@@ -126,7 +144,7 @@ def test_held_events_can_be_released_in_a_named_order(
     sandbox.webhooks(hold=True)
     for _ in range(3):
         sandbox.pay(client.v1.checkout.sessions.create(order).id)
-    held = sandbox.state()["held"]
+    held = sandbox.book("held")
     sandbox.webhooks(hold=False, order=order_of)
     wait_until(lambda: len(endpoint.received) == 3)
     assert endpoint.ids == [held[index] for index in expected]
@@ -139,7 +157,7 @@ def test_shuffling_is_repeatable(sandbox, client, order):
         sandbox.webhooks(url="http://127.0.0.1:9/hook", hold=True)
         for _ in range(8):
             sandbox.pay(client.v1.checkout.sessions.create(order).id)
-        held = sandbox.state()["held"]
+        held = sandbox.book("held")
         released = sandbox.webhooks(hold=False, order="shuffled", seed=7)["released"]
         assert sorted(released) == sorted(held)
         assert released != held

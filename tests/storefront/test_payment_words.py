@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from payments import refund_requests
 from payments.models import Payment
 from payments.outcomes import outcome_of, outcomes_of
 from tests.affiliates.make import make_user
@@ -23,8 +24,10 @@ from tests.factories import (
     refunded,
     unpaid,
 )
+from tests.payments.test_fraud_warnings import warned
 
 EMAIL = "ada@example.com"
+TAKEN = [{"amount": -49900}]
 
 
 def paid_then(*events: Callable[[Payment], dict[str, Any]], **fields: Any) -> Any:
@@ -53,6 +56,13 @@ def overtaken(client: Client, payment: Payment) -> Payment:
     return newer
 
 
+def requested(client: Client, payment: Payment) -> None:
+    """Staff asked for a refund, and Stripe's answer has not come."""
+    deliver(client, completed(payment))
+    wanted = refund_requests.Request(amount=700, reason="", by="staff@example.com")
+    refund_requests.write(Payment.objects.get(pk=payment.pk), wanted)
+
+
 HAPPENED = {
     "debit runs": (is_unpaid, "processing", "Your payment is on its way"),
     "refunded": (paid_then(lambda p: refunded(refund_of(p))), "refunded", "Refunded"),
@@ -74,7 +84,7 @@ HAPPENED = {
     "another amount, disputed": (
         paid_then(lambda p: disputed(dispute_of(p)), amount_total=100),
         "disputed",
-        "your bank has asked for it back",
+        "your bank has asked for it back. That is not settled yet.",
     ),
     "debit of an overtaken checkout": (
         overtaken,
@@ -125,10 +135,40 @@ def test_no_page_says_that_nothing_was_charged_where_money_was_received(
         (
             paid_then(lambda p: disputed(dispute_of(p))),
             "disputed",
-            "Your bank has asked for your payment of $499.00 back",
+            "Your bank has asked for your payment of $499.00 back. That is not settled yet.",
+        ),
+        (  # nobody decides about this one at the bank
+            paid_then(lambda p: disputed(dispute_of(p, "prevented", balance_transactions=TAKEN))),
+            "disputed",
+            "Your bank has asked for your payment of $499.00 back. That is not settled yet.",
+        ),
+        (
+            paid_then(lambda p: refunded(refund_of(p, status="pending"))),
+            "paid",
+            "A refund of $499.00 was requested and is on its way to you.",
+        ),
+        (
+            paid_then(
+                lambda p: refunded(refund_of(p, 9900)),
+                lambda p: refunded(refund_of(p, 100, status="requires_action")),
+            ),
+            "refunded_partly",
+            "A refund of $1.00 was requested and is on its way to you.",
+        ),
+        (
+            requested,
+            "paid",
+            "A refund of $7.00 was requested and is on its way to you.",
         ),
     ],
-    ids=["refunded partly", "disputed"],
+    ids=[
+        "refunded partly",
+        "disputed",
+        "prevented",
+        "refund pending",
+        "one made, one pending",
+        "requested",
+    ],
 )
 def test_what_came_of_a_payment_stands_beside_the_course(
     owner: Client, happen: Any, state: str, words: str
@@ -141,6 +181,16 @@ def test_what_came_of_a_payment_stands_beside_the_course(
     assert words in owner.get("/account/").text
     left = owner.get(f"/checkout/cancelled/{enrollment.token}/")
     assert (left.status_code, left["Location"]) == (302, enrollment.get_absolute_url())
+
+
+@pytest.mark.any_engine
+def test_a_refund_that_failed_and_a_fraud_warning_are_not_spoken_of(owner: Client) -> None:
+    enrollment, payment = make_pending(email=EMAIL)
+    deliver(owner, completed(payment))
+    deliver(owner, refunded(refund_of(payment, status="failed"), "refund.failed"))
+    deliver(owner, warned()(payment))
+    for page in (enrollment.get_absolute_url(), "/account/"):
+        assert "payment-note" not in owner.get(page).text, page
 
 
 def test_a_second_payment_is_spoken_of_beside_the_first(owner: Client) -> None:

@@ -6,10 +6,12 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from enrollments.models import Enrollment
+from enrollments import access_comparison, access_repairs
+from enrollments.models import AccessDifference, Enrollment
 from enrollments.provisioning import LMS_JOBS
 from lms_sync.models import DeadLetter, PlatformState, SyncJob
 from maaledu.work.queue import drain
+from notifications.models import UndeliverableAddress
 from payments import settlement
 from payments.models import Payment
 from storefront.status import describe
@@ -51,6 +53,22 @@ def test_the_page_tells_the_truth_from_payment_to_course(buyer: Client, sandbox:
     enrollment.refresh_from_db()
     assert f'href="{enrollment.course_link}"' in html
     assert "every" not in html.split('id="main"')[1]
+
+
+@pytest.mark.parametrize(("reason", "says"), [("bounced", "come back"), ("complained", "as spam")])
+def test_the_page_says_that_our_mails_do_not_arrive(
+    buyer: Client, sandbox: Sandbox, reason: str, says: str
+) -> None:
+    """Fault E1: nothing promises a mail that is held."""
+    enrollment = buy(buyer)
+    run_lms_job()
+    assert "We have sent the details to that address." in page(buyer, enrollment)
+    UndeliverableAddress.objects.create(email=enrollment.email, reason=reason)
+    html = page(buyer, enrollment)
+    assert f"Our e-mails to {enrollment.email} " in html
+    assert says in html
+    assert "We have sent the details" not in html
+    assert "at support@devhb.com, and we correct it" in html
 
 
 def test_the_page_names_the_shop_and_gives_its_moments_with_the_year(
@@ -172,7 +190,7 @@ def test_a_dead_letter_is_shown_to_the_learner_as_it_is(
         ),
         (
             lambda client, payment: settlement.abandon(
-                payment, ends_as=Payment.CANCELLED, actor="test"
+                payment, unpaid=settlement.LEARNER_CANCELLED, actor="test"
             ),
             "cancelled",
             "You left the checkout",
@@ -314,3 +332,23 @@ def test_nothing_is_called_ready_without_an_lms_enrollment(buyer: Client, sandbo
     drain(LMS_JOBS)
     enrollment.refresh_from_db()
     assert describe(enrollment).course_link == enrollment.course_link
+
+
+def test_access_that_was_lost_in_the_lms_has_no_link_any_more(
+    buyer: Client, sandbox: Sandbox
+) -> None:
+    """Requirement R023: until staff have it given again, the page says what is true."""
+    enrollment = buy(buyer)
+    run_lms_job()
+    sandbox.lms(remove=[SyncJob.objects.get().lms_enrollment_id])
+    assert state_of(enrollment) == "ready"
+    access_comparison.compare("frappe")
+    assert state_of(enrollment) == "lost"
+    html = page(buyer, enrollment)
+    assert f"{enrollment.email} is not enrolled on the learning platform any more" in html
+    assert enrollment.course_link not in html
+    difference = AccessDifference.objects.get()
+    assert access_repairs.repair(difference, by="staff@example.com")
+    assert state_of(enrollment) == "paid_setting_up"
+    drain(LMS_JOBS)
+    assert state_of(enrollment) == "ready"

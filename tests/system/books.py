@@ -11,8 +11,8 @@ from django.utils import timezone
 from enrollments.models import Enrollment
 from lms_sync.models import DeadLetter, PlatformState, SyncJob, SyncLock
 from maaledu.work.items import DONE, PENDING, RUNNING
-from notifications.models import Email
-from operations import invariants
+from notifications.models import Email, MailState
+from operations import heartbeats, invariants
 from payments.models import Payment, StripeEvent
 from tests.sandbox_client import Sandbox
 
@@ -34,15 +34,16 @@ def assert_bought_once(
     where the place was free.
     """
     once = dict.fromkeys(learners, 1)
+    given = SyncJob.objects.exclude(action=SyncJob.LOOK)
     payers = once if charged else {}
-    state = sandbox.state()
+    state = sandbox.state("enrollments", "sessions", "mails")
     assert unfinished() == []
     assert invariants.verify() == []
     assert _counted(Enrollment.objects.live()) == once
     assert set(Enrollment.objects.live().values_list("status", "lms_status")) <= {
         ("paid", "success")
     }
-    assert Counter(SyncJob.objects.values_list("email", flat=True)) == once
+    assert Counter(given.values_list("email", flat=True)) == once
     assert Counter(row["member"] for row in state["enrollments"]) == once
     assert (
         Counter(
@@ -78,12 +79,16 @@ def _message_ids(state: dict, learners: Collection[str]) -> int:
 
 
 def unfinished() -> list[str]:
-    """Return what is still to be done, in words for a failed test."""
+    """Return what is still to be done, in words for a failed test.
+
+    A later look at what may be in the LMS twice is left for later.
+    """
     return [
         f"{type(item).__name__} {item.pk} {item.status} attempts={item.attempts}"
         f" lapses={item.lapses} {item.last_error}"
         for model in QUEUES
         for item in model.objects.unfinished()
+        if not (isinstance(item, SyncJob) and item.action == SyncJob.LOOK)
     ]
 
 
@@ -93,13 +98,21 @@ def wait_settled(sandbox: Sandbox, enrolled: int, seconds: float) -> None:
     """
     sent = Email.objects.filter(kind="purchase_confirmation", status=DONE)
     deadline = time.monotonic() + seconds
-    while len(sandbox.enrollments()) < enrolled or sent.count() < enrolled or unfinished():
+    while sent.count() < enrolled or len(sandbox.enrollments()) < enrolled or unfinished():
         if time.monotonic() > deadline:
             raise AssertionError(
                 f"after {seconds} s {len(sandbox.enrollments())} of {enrolled} are enrolled; left"
                 f" over: {unfinished()}"
             )
         time.sleep(0.05)
+
+
+def note_that_all_parts_are_alive() -> None:
+    """Write what processes that have been running wrote before the database was emptied, and write
+    again after a while. Without it, staff are alerted that they are silent.
+    """
+    for part in (heartbeats.WORKER, heartbeats.SCHEDULER, heartbeats.WATCH, heartbeats.STRIPE):
+        heartbeats.note(part)
 
 
 def let_time_pass() -> None:
@@ -112,3 +125,4 @@ def let_time_pass() -> None:
         model.objects.filter(status=RUNNING).update(lease_until=now)
     SyncLock.objects.update(until=now)
     PlatformState.objects.blocked().update(retry_at=now)
+    MailState.objects.exclude(state=MailState.State.ANSWERING).update(retry_at=now)

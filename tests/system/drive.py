@@ -100,6 +100,17 @@ def worker() -> dict[str, Any]:
     return command(["run_due_work"])
 
 
+def refund(payment_intent: str, amount: int) -> dict[str, Any]:
+    """Ask for a refund, as staff do in the office."""
+    requests = import_string("payments.refund_requests")
+    payment = apps.get_model("payments", "Payment").objects.get(
+        stripe_payment_intent_id=payment_intent
+    )
+    wanted = requests.Request(amount, "requested_by_customer", by="staff@example.com")
+    requests.request(payment, wanted)
+    return {"status": 0}
+
+
 def command(arguments: list[str]) -> dict[str, Any]:
     """Run one of manage.py's commands."""
     call_command(*arguments, stdout=sys.stderr)
@@ -108,7 +119,7 @@ def command(arguments: list[str]) -> dict[str, Any]:
 
 STEPS = {
     step.__name__: step
-    for step in (checkout, checkouts, naive_redemptions, webhook, worker, command)
+    for step in (checkout, checkouts, naive_redemptions, webhook, worker, refund, command)
 }
 
 

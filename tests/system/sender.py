@@ -5,14 +5,14 @@ Each is signed when it is sent. The last line of the output is JSON: how many an
 status, and the seconds of each.
 """
 
+import hashlib
+import hmac
 import http.client
 import json
 import sys
 import time
 from collections import Counter
 from pathlib import Path
-
-import stripe
 
 SECRET = "whsec_sandbox"
 
@@ -33,10 +33,9 @@ def main() -> None:
 
 def post(connection: http.client.HTTPConnection, path: str, event: str) -> int:
     """Deliver one event; like Stripe, once more where the connection was closed under it."""
-    signature = stripe.WebhookSignature.generate_signature_header(payload=event, secret=SECRET)
     headers = {
         "Content-Type": "application/json",
-        "Stripe-Signature": signature,
+        "Stripe-Signature": signed(event),
         "Host": "127.0.0.1",
         "User-Agent": "Stripe/1.0",
     }
@@ -51,6 +50,13 @@ def post(connection: http.client.HTTPConnection, path: str, event: str) -> int:
             if attempt == 2:
                 raise
     raise AssertionError("unreachable")
+
+
+def signed(event: str) -> str:
+    """Return Stripe's signature; its SDK takes most of a second to load, in each sender."""
+    at = int(time.time())
+    digest = hmac.new(SECRET.encode(), f"{at}.{event}".encode(), hashlib.sha256)
+    return f"t={at},v1={digest.hexdigest()}"
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 Celery beat and Redis.
 """
 
+import os
 import re
 import shutil
 import subprocess
@@ -23,6 +24,34 @@ SLUG = "data-with-care"
 APPLICATION_NAME = "maaledu-shop"  # of the shop's connections to PostgreSQL
 TOKEN_IN_FORM = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
 SECONDS = 30
+
+
+def environment(database_url: str, sandbox: Sandbox) -> dict[str, str]:
+    """Return the environment of the product's own processes, with short times."""
+    return {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "maaledu.settings",
+        "DATABASE_URL": database_url,
+        "DATABASE_POOL_MAX": "10",
+        "REDIS_URL": "",
+        "CELERY_BROKER_URL": "",
+        "STRIPE_API_BASE": sandbox.stripe_url,
+        "STRIPE_READ_SECONDS": "5",
+        "FRAPPE_LMS_BASE_URL": sandbox.lms_url,
+        "EMAIL_PORT": str(sandbox.smtp_port),
+        "EMAIL_TIMEOUT_SECONDS": "1",
+        "LMS_TIMEOUT_WORKER_SECONDS": "1",
+        "LMS_BREAKER_OPEN_SECONDS": "2",
+        "LMS_LOST_CREATE_WAIT_SECONDS": "2",
+        "WORK_LEASE_MARGIN_SECONDS": "1",
+        "WORK_SWEEP_SECONDS": "1",
+        "RATE_LIMIT_CHECKOUT": "100000/1m",
+        "RATE_LIMIT_COUPON": "100000/1m",
+        "RATE_LIMIT_COUPON_EMAIL": "100000/1m",
+        "RATE_LIMIT_STATUS": "100000/1m",
+        "LOG_JSON": "true",
+        "PYTHONUNBUFFERED": "1",
+    }
 
 
 class Shop:
@@ -56,7 +85,7 @@ class Shop:
         """Start whatever is not running as usual, and return when all of it serves and works; one
         course is on sale.
         """
-        make_course(slug=SLUG, title="Data with care")
+        self.put_on_sale()
         if not is_running(self.web) or not self.web_is_usual:
             self.restart_web()
         if not is_running(self.worker):
@@ -65,6 +94,9 @@ class Shop:
         self.wait_worker()
         self.sandbox.webhooks(url=f"{self.url}/api/webhook", hold=False)
         return self
+
+    def put_on_sale(self) -> None:
+        make_course(slug=SLUG, title="Data with care")
 
     def start_web(self, **environment: str) -> Proc:
         """Start the web server, with more environment where it is to be an unusual one."""
@@ -120,10 +152,12 @@ class Shop:
 
     # --- what buyers do ---------------------------------------------------------------------------
 
-    def post_form(self, email: str, timeout: float = SECONDS) -> requests.Response:
+    def post_form(
+        self, email: str, timeout: float = SECONDS, *, slug: str = SLUG, **headers: str
+    ) -> requests.Response:
         """Open the checkout form and post it; return the answer, without following it."""
         with requests.Session() as browser:
-            page = browser.get(f"{self.url}/checkout/{SLUG}/", timeout=timeout)
+            page = browser.get(f"{self.url}/checkout/{slug}/", timeout=timeout)
             found = TOKEN_IN_FORM.search(page.text)
             assert found, page.text[:500]
             form = {
@@ -133,20 +167,24 @@ class Shop:
                 "accept_terms": "on",
             }
             return browser.post(
-                f"{self.url}/checkout/{SLUG}/", data=form, allow_redirects=False, timeout=timeout
+                f"{self.url}/checkout/{slug}/",
+                data=form,
+                headers=headers,
+                allow_redirects=False,
+                timeout=timeout,
             )
 
-    def check_out(self, email: str) -> str:
+    def check_out(self, email: str, slug: str = SLUG) -> str:
         """Go through the form and return the id of the Stripe session it leads to."""
-        answer = self.post_form(email)
+        answer = self.post_form(email, slug=slug)
         assert answer.status_code == 302, answer.text[:2000]
         return answer.headers["Location"].rpartition("/")[2]
 
-    def buy(self, email: str) -> None:
+    def buy(self, email: str, slug: str = SLUG) -> None:
         """Go through the form and pay; Stripe tells the shop by its own webhook, which has been
         answered when this returns.
         """
-        self.sandbox.pay(self.check_out(email), wait=5)
+        self.sandbox.pay(self.check_out(email, slug), wait=5)
 
     def buy_all(self, emails: list[str], at_once: int = 4) -> None:
         with ThreadPoolExecutor(at_once) as buyers:
@@ -250,7 +288,7 @@ def struck(
 
 
 def _hits(sandbox: Sandbox, number: int) -> int:
-    return next(fault["hits"] for fault in sandbox.state()["faults"] if fault["id"] == number)
+    return next(fault["hits"] for fault in sandbox.book("faults") if fault["id"] == number)
 
 
 def learners(count: int, name: str = "learner") -> list[str]:

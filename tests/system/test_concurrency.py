@@ -31,7 +31,7 @@ def test_eight_processes_carry_one_purchase_through_once(driver: Driver, sandbox
 
     sandbox.pay(payment.stripe_session_id)
     event = json.dumps(
-        next(e for e in sandbox.state()["events"] if e["type"] == "checkout.session.completed")
+        next(e for e in sandbox.book("events") if e["type"] == "checkout.session.completed")
     )
     deliveries = driver.race("webhook", AT_ONCE, body=event, signature=signed(event))
     assert {delivery.status for delivery in deliveries} == {200}, deliveries

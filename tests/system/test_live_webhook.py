@@ -78,6 +78,7 @@ def test_a_webhook_that_stripe_did_not_sign_or_mean_is_refused(
     alerts.delete()
 
 
+@pytest.mark.engines("sqlite")
 def test_events_that_are_not_ours_change_nothing_but_the_inbox(
     shop: Shop, sandbox: Sandbox
 ) -> None:
@@ -112,7 +113,7 @@ def test_twenty_deliveries_at_once_of_one_event_have_one_effect(
     session = shop.check_out("ada@example.com")
     sandbox.webhooks(hold=True)
     sandbox.pay(session)
-    event = next(e for e in sandbox.state()["events"] if e["type"] == "checkout.session.completed")
+    event = next(e for e in sandbox.book("events") if e["type"] == "checkout.session.completed")
     assert [delivery["status"] for delivery in sandbox.deliver(event["id"], times=20)] == [200] * 20
     wait_settled(sandbox, 1, 20)
     assert_bought_once(sandbox, ["ada@example.com"])
@@ -123,7 +124,7 @@ def test_fifty_replays_at_once_of_a_valid_webhook_are_answered_and_change_nothin
 ) -> None:
     shop.buy("ada@example.com")
     wait_settled(sandbox, 1, 20)
-    event = next(e for e in sandbox.state()["events"] if e["type"] == "checkout.session.completed")
+    event = next(e for e in sandbox.book("events") if e["type"] == "checkout.session.completed")
     body = json.dumps(event)
     headers = headers_of(signed(body))
 
@@ -137,6 +138,7 @@ def test_fifty_replays_at_once_of_a_valid_webhook_are_answered_and_change_nothin
     assert_bought_once(sandbox, ["ada@example.com"])
 
 
+@pytest.mark.engines("sqlite")
 def test_stripe_is_never_limited(shop: Shop) -> None:
     shop.restart_web(RATE_LIMIT_CHECKOUT="1/15m", RATE_LIMIT_API="1/15m")
     answers = [

@@ -12,7 +12,8 @@ from tests.faketime import Clock
 from tests.sandbox_client import Sandbox, wait_until
 from tests.system.shop import Shop
 
-pytestmark = pytest.mark.django_db
+# The clock is the processes' own: no database has one of it.
+pytestmark = [pytest.mark.django_db, pytest.mark.engines("sqlite")]
 CLOSE = timedelta(seconds=3)
 
 
@@ -21,7 +22,7 @@ def times(shop: Shop, sandbox: Sandbox) -> tuple[datetime, datetime]:
     answer = requests.get(f"{shop.url}/health/live", timeout=10)
     return (
         parsedate_to_datetime(answer.headers["Date"]),
-        datetime.fromtimestamp(sandbox.state()["now"], UTC),
+        datetime.fromtimestamp(sandbox.book("now"), UTC),
     )
 
 

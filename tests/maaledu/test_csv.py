@@ -1,0 +1,42 @@
+"""No cell begins with a formula, whichever character a spreadsheet parts cells by (fault X3)."""
+
+import csv
+import io
+
+import pytest
+
+from maaledu.csv import csv_response, safe_cell
+
+pytestmark = pytest.mark.no_database
+
+SIGNS = "=+-@＝＋－＠"
+
+
+@pytest.mark.parametrize("separator", [";", ",", "\t", "|", "\n", "\r\n"])
+@pytest.mark.parametrize("sign", SIGNS)
+def test_no_cell_of_a_common_separator_begins_with_a_formula_sign(sign: str, separator: str):
+    for before in ("x", "", "x ", "a;b"):
+        for blank in ("", " ", "\u00a0", '"', "'"):
+            cell = safe_cell(f"{before}{separator}{blank}{sign}cmd|'/C calc'!A0{separator}y")
+            for part in (
+                cell.replace("\r", "\n").replace(separator.strip("\r"), "\x00").split("\x00")
+            ):
+                assert not part.lstrip(' \u00a0"').startswith(tuple(SIGNS)), cell
+
+
+@pytest.mark.parametrize("text", ["x;=1+1;y", "＝1", " =1", "\t=1", "=1", "-1+1", "@SUM(A1)"])
+def test_a_whole_line_read_with_another_separator_has_no_formula(text: str):
+    answer = csv_response("names.csv", [["ada", text, "berta"]])
+    content = b"".join(answer.streaming_content).decode()
+    for separator in (",", ";", "\t", "|"):
+        for row in csv.reader(io.StringIO(content), delimiter=separator):
+            for cell in row:
+                assert not cell.lstrip(' "\t').startswith(tuple(SIGNS)), (separator, row)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Grace Holder", "a-b", "Smith, Ada", "-24.95", "0", "ada@example.com", "C++", "Jean-Luc; Ada"],
+)
+def test_what_is_no_formula_stays_as_it_is(text: str):
+    assert safe_cell(text) == text

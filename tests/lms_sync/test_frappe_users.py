@@ -171,6 +171,7 @@ def after_an_hour() -> None:
     PlatformState.objects.update(no_new_users_before=None)
 
 
+@pytest.mark.every_engine
 def test_the_hourly_limit_on_new_users_is_a_pause_of_an_hour(sandbox: Sandbox) -> None:
     sandbox.lms(user_limit=0)
     ensure()

@@ -6,8 +6,11 @@ from django.contrib.auth.models import PermissionsMixin
 from django.db import models
 from django.utils import timezone
 
+from accounts.api_key import ApiKey
 from accounts.emails import MAX_EMAIL_LENGTH, normalize_email
 from maaledu.db import new_id
+
+__all__ = ["ApiKey"]
 
 
 class UserManager(BaseUserManager["User"]):
@@ -63,6 +66,11 @@ class User(AbstractBaseUser, PermissionsMixin):
     def has_verified_email(self) -> bool:
         """Whether the owner has proved this very address: what was bought under it may be shown."""
         return EmailAddress.objects.filter(user=self, email=self.email, verified=True).exists()
+
+    def verified_emails(self) -> list[str]:
+        """Return the addresses that are proved: what others bought is not shown (R016)."""
+        addresses = EmailAddress.objects.filter(user=self, verified=True)
+        return sorted({address.lower() for address in addresses.values_list("email", flat=True)})
 
     def get_full_name(self) -> str:
         return self.name or self.email.split("@")[0]

@@ -3,6 +3,12 @@ from datetime import timedelta
 from maaledu.errors import AppError
 
 
+class EnrollmentNotFound(AppError):
+    code = "ENROLLMENT_NOT_FOUND"
+    message = "We could not find that enrollment. Please use the link in your e-mail."
+    http_status = 404
+
+
 class EnrollmentIsOver(AppError):
     code = "ENROLLMENT_IS_OVER"
     message = "This enrollment was not paid or has ended, so the learning platform gets no request."

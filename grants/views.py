@@ -32,10 +32,10 @@ class ApplyView(View):
             if request.user.is_authenticated
             else {}
         )
-        return self.page(request, _course(slug), ApplicationForm(initial=initial))
+        return self.page(request, course_of(slug), ApplicationForm(initial=initial))
 
     def post(self, request: HttpRequest, slug: str) -> HttpResponse:
-        course, form = _course(slug), ApplicationForm(request.POST)
+        course, form = course_of(slug), ApplicationForm(request.POST)
         if not form.is_valid():
             return self.page(request, course, form, status=400)
         applications.apply(course, form.application())
@@ -51,7 +51,7 @@ class ApplyView(View):
 
 @require_safe
 def applied(request: HttpRequest, slug: str) -> HttpResponse:
-    return render(request, "grants/applied.html", _course_context(_course(slug)))
+    return render(request, "grants/applied.html", _course_context(course_of(slug)))
 
 
 @require_safe
@@ -69,7 +69,7 @@ def grant_page(request: HttpRequest, token: str) -> HttpResponse:
     return render(request, "grants/grant.html", context)
 
 
-def _course(slug: str) -> Course:
+def course_of(slug: str) -> Course:
     course = Course.objects.on_sale().filter(slug=slug).first()
     if course is None or course.is_free:
         raise CourseNotFound(slug=slug)

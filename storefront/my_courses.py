@@ -3,7 +3,6 @@
 from typing import Any
 from uuid import UUID
 
-from allauth.account.models import EmailAddress
 from django.contrib.auth.models import AnonymousUser
 from django.db.models import Q
 
@@ -18,17 +17,9 @@ MOST_ENDED = 50  # nobody has that many; what is read stays bounded all the same
 HIDDEN = [Enrollment.CANCELLED, Enrollment.EXPIRED, Enrollment.FAILED]
 
 
-def verified_emails(user: User) -> list[str]:
-    """Return the addresses this person has verified; purchases of others are not shown (R016)."""
-    addresses = EmailAddress.objects.filter(user=user, verified=True).values_list(
-        "email", flat=True
-    )
-    return sorted({address.lower() for address in addresses})
-
-
 def is_of(user: User | AnonymousUser, enrollment: Enrollment) -> bool:
     """Whether an enrollment is this person's: its address is one that they have verified."""
-    return isinstance(user, User) and enrollment.email in verified_emails(user)
+    return isinstance(user, User) and enrollment.email in user.verified_emails()
 
 
 def _ended_with_money(emails: list[str]) -> list[UUID]:
@@ -44,7 +35,7 @@ def _ended_with_money(emails: list[str]) -> list[UUID]:
 
 def courses_of(user: User, *, cursor: str) -> dict[str, Any]:
     """Return one page of a person's enrollments, each with its status, and the total they spent."""
-    emails = verified_emails(user)
+    emails = user.verified_emails()
     mine = Enrollment.objects.filter(email__in=emails)
     shown = ~Q(status__in=HIDDEN) | Q(pk__in=_ended_with_money(emails))
     page = paging.paginate(mine.filter(shown), cursor=cursor)

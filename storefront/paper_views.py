@@ -4,12 +4,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
+from enrollments.errors import EnrollmentNotFound
 from enrollments.models import Enrollment
 from maaledu.http import add_error_headers
 from maaledu.limits import limit
 from payments import papers
 from payments.errors import PaperNotFound, StripeRefused, StripeUnavailable
-from storefront.errors import EnrollmentNotFound
 
 
 @require_safe

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from storefront import api, paper_views, site_files, views
+from storefront import paper_views, site_files, views
 
 urlpatterns = [
     path("checkout/cancelled/<str:token>/", views.cancelled, name="checkout_cancelled"),
@@ -20,5 +20,4 @@ urlpatterns = [
     path("robots.txt", site_files.robots, name="robots"),
     path(".well-known/security.txt", site_files.security, name="security_txt"),
     path("account/", views.account, name="account"),
-    path("api/checkout", api.start_checkout, name="api_checkout"),
 ]

@@ -15,8 +15,10 @@ from affiliates import attribution
 from courses.discounts import undiscounted
 from courses.errors import CourseNotFound
 from enrollments import lms_jobs, progress
+from enrollments.errors import EnrollmentNotFound
 from enrollments.models import Enrollment
 from grants import refusals
+from grants.coupon_limits import count_coupon_check, proof_of
 from grants.errors import CouponUnavailable
 from grants.models import Grant
 from lms_sync import breaker
@@ -26,13 +28,11 @@ from maaledu.http import add_error_headers
 from maaledu.limits import limit
 from payments import checkout, checkout_sessions, orders, referrals
 from payments.errors import EmailRefused, StripeRefused, StripeUnavailable
+from payments.forms import CheckoutForm, CouponForm
 from payments.models import Payment
 from payments.orders import Order
 from payments.outcomes import outcomes_of
 from storefront import my_courses
-from storefront.coupon_limits import count_coupon_check, proof_of
-from storefront.errors import EnrollmentNotFound
-from storefront.forms import CheckoutForm, CouponForm
 from storefront.status import describe
 
 ASK_STRIPE_EVERY_SECONDS = 10

@@ -21,8 +21,13 @@ def count_coupon_check(request: HttpRequest, tried: Mapping[str, str]) -> None:
     `tried` holds `email` in its normal form, `coupon`, and `proof` when there is one. Raises
     RateLimited.
     """
-    email = tried["email"]
     enforce_network_limit(request, "coupon")
+    count_code_for_email(request, tried)
+
+
+def count_code_for_email(request: HttpRequest, tried: Mapping[str, str]) -> None:
+    """Count a try for the e-mail address alone, where the client's is counted already."""
+    email = tried["email"]
     if not constant_time_compare(tried.get("proof", ""), proof_of(email, tried["coupon"])):
         enforce_limit(request, "coupon_email", email)
 
@@ -30,5 +35,5 @@ def count_coupon_check(request: HttpRequest, tried: Mapping[str, str]) -> None:
 def proof_of(email: str, code: str) -> str:
     """Return the proof that this address and this code came from a grant's link together."""
     return salted_hmac(
-        "storefront.coupon_limits", f"{normalize_code(code)} {email}", algorithm="sha256"
+        "grants.coupon_limits", f"{normalize_code(code)} {email}", algorithm="sha256"
     ).hexdigest()

@@ -9,7 +9,13 @@ from grants.codes import MAX_TYPED_LENGTH
 from payments.errors import InvalidCheckout
 from payments.orders import Buyer
 
-JSON_NAMES = {"accept_terms": "acceptTerms", "coupon": "couponCode"}
+# As programs name the fields; `proof` and `shown` are the page's alone.
+JSON_NAMES = {
+    "email": "email",
+    "name": "name",
+    "coupon": "couponCode",
+    "accept_terms": "acceptTerms",
+}
 
 
 class CouponField(forms.CharField):
@@ -80,6 +86,17 @@ class CheckoutForm(PersonForm):
     accept_terms = forms.BooleanField(
         label="I accept the terms", error_messages={"required": "Please accept the terms."}
     )
+
+    @classmethod
+    def of_json(cls, body: dict[str, Any]) -> "CheckoutForm":
+        """Read a JSON body: text for every field, and `true` for the terms."""
+        # The checkbox itself would take nearly any text for a tick.
+        given = {field: body.get(name) for field, name in JSON_NAMES.items()}
+        form = cls({**given, "accept_terms": given["accept_terms"] is True})
+        for field in ("email", "name"):
+            if given[field] is not None and not isinstance(given[field], str):
+                form.add_error(field, "Enter this as text.")
+        return form
 
     def buyer(self) -> Buyer:
         names = ("email", "name", "coupon", "shown")

@@ -58,6 +58,12 @@ class PayloadTooLarge(AppError):
     http_status = 413
 
 
+class UnsupportedMediaType(AppError):
+    code = "UNSUPPORTED_MEDIA_TYPE"
+    message = "Send the body as JSON, with Content-Type: application/json."
+    http_status = 415
+
+
 class RateLimited(AppError):
     code = "RATE_LIMITED"
     message = "Too many attempts in a short time. Please wait a little and try again."

@@ -24,6 +24,7 @@ from maaledu.errors import (
     PayloadTooLarge,
     RateLimited,
     ServiceUnavailable,
+    UnsupportedMediaType,
 )
 from maaledu.storable import is_storable
 
@@ -32,6 +33,7 @@ logger = logging.getLogger(__name__)
 Response = TypeVar("Response", bound=HttpResponseBase)
 MACHINE_PATHS = ("/api/", "/webhooks/")
 MAX_JSON_BYTES = 64 * 1024
+JSON = "application/json"
 TITLES = {
     400: "That request did not make sense to us",
     403: "You cannot open this page",
@@ -68,10 +70,13 @@ def site(request: HttpRequest) -> dict[str, Any]:
 def read_json(request: HttpRequest, *, max_bytes: int = MAX_JSON_BYTES) -> dict[str, Any]:
     """Return the body as a JSON object whose strings every database can store.
 
-    Raises PayloadTooLarge over `max_bytes`, and BadRequest for anything that is not an object, is
-    not UTF-8, nests too deep, or holds NUL or a lone surrogate.
+    Raises UnsupportedMediaType for what is not sent as JSON, PayloadTooLarge over `max_bytes`, and
+    BadRequest for anything that is not an object, is not UTF-8, nests too deep, or holds NUL or a
+    lone surrogate.
     """
     body = read_body(request, max_bytes=max_bytes)
+    if body and request.content_type != JSON:
+        raise UnsupportedMediaType(sent=request.content_type)
     try:
         data = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError, UnicodeError, TypeError) as error:
@@ -138,9 +143,7 @@ def add_error_headers(response: Response, error: AppError) -> Response:
 
 
 def wants_json(request: HttpRequest) -> bool:
-    return request.path.startswith(MACHINE_PATHS) or "application/json" in request.headers.get(
-        "Accept", ""
-    )
+    return request.path.startswith(MACHINE_PATHS) or JSON in request.headers.get("Accept", "")
 
 
 def _error_json(error: AppError) -> HttpResponse:

@@ -16,6 +16,7 @@ from maaledu.http import error_response
 
 View = Callable[..., HttpResponseBase]
 MINUTES_SAID_AS_HOURS = 90
+HOLDER = "api_key"
 WIDER_FACTORS = (4, 16)  # of the limit of a /64: for its /56, which has 256 of them, and its /48
 
 
@@ -38,6 +39,20 @@ def limit(name: str, *, methods: Collection[str] | None = None) -> Callable[[Vie
         return limited
 
     return decorate
+
+
+def answer_network(
+    request: HttpRequest, name: str, answer: Callable[[], HttpResponseBase]
+) -> HttpResponseBase:
+    """Count the client's network as `limit` does, and return what `answer` does, or the refusal."""
+    return _answer_within(request, _count_network(request, name), name, answer)
+
+
+def answer_holder(
+    request: HttpRequest, key: str, answer: Callable[[], HttpResponseBase], *, rate: str
+) -> HttpResponseBase:
+    """Count `key`, which has a rate of its own, in place of the network that it is used from."""
+    return _answer_within(request, _count_at(request, HOLDER, key, rate=rate), HOLDER, answer)
 
 
 def enforce_network_limit(request: HttpRequest, name: str) -> None:
@@ -70,11 +85,14 @@ def enforce_limit(request: HttpRequest, name: str, key: str) -> None:
 
 
 def _count(request: HttpRequest, name: str, key: str, *, factor: int = 1) -> dict[str, int]:
+    count, _, period = settings.RATE_LIMITS[name].partition("/")
+    return _count_at(request, name, key, rate=f"{int(count) * factor}/{period}")
+
+
+def _count_at(request: HttpRequest, name: str, key: str, *, rate: str) -> dict[str, int]:
     """Count in one atomic step in the shared cache. While it is lost it lets through, but for what
     somebody could guess: the database counts that.
     """
-    count, _, period = settings.RATE_LIMITS[name].partition("/")
-    rate = f"{int(count) * factor}/{period}"
     usage = get_usage(request, group=name, key=lambda *_: key, rate=rate, increment=True) or {}
     if name in settings.RATE_LIMITS_ALWAYS_COUNTED and cache.is_lost():
         return limit_counts.count(f"{name}:{rate}:{key}", usage)

@@ -14,7 +14,7 @@ from django.utils import timezone
 from affiliates import visits
 from grants import refusals
 from lms_sync import call_history, locks
-from maaledu import limit_counts
+from maaledu import idempotency, limit_counts
 from maaledu.forgetting import forget
 from maaledu.work.items import DEAD, DONE
 from maaledu.work.queue import Queue
@@ -67,5 +67,6 @@ STEPS: dict[str, Callable[[], int]] = {
     "refused codes": refusals.forget_old,
     "hours of LMS calls": call_history.thin,
     "counts of limits": limit_counts.forget_lapsed,
+    "answers to repeated requests": idempotency.forget_old,
     "locks of lost workers": locks.forget_lapsed,
 }

@@ -18,7 +18,7 @@ from affiliates.models import ReferralVisit
 from grants.models import Refusal
 from lms_sync.models import SyncAttempt, SyncJob, SyncLock
 from maaledu.forgetting import BATCH, forget
-from maaledu.models import LimitCount
+from maaledu.models import IdempotentAnswer, LimitCount
 from notifications.models import Alert, AlertNotice, Email
 from operations import retention
 from operations.models import Trouble
@@ -117,6 +117,14 @@ def limit_counts(age: timedelta, number: int) -> None:
     )
 
 
+def answers(age: timedelta, number: int) -> None:
+    made = timezone.now() - (age if age > NEW else SHORT)
+    IdempotentAnswer.objects.bulk_create(
+        IdempotentAnswer(pk=f"{age.days}:{each}", request="x", held_until=made, created_at=made)
+        for each in range(number)
+    )
+
+
 def locks(age: timedelta, number: int) -> None:
     at = timezone.now() + SHORT if age == NEW else timezone.now() - age
     SyncLock.objects.bulk_create(
@@ -135,6 +143,7 @@ MADE: dict[str, tuple[Callable[[timedelta, int], None], list[type[Model]]]] = {
     "visits of affiliates' links": (visits, [ReferralVisit]),
     "refused codes": (refusals, [Refusal]),
     "counts of limits": (limit_counts, [LimitCount]),
+    "answers to repeated requests": (answers, [IdempotentAnswer]),
     "locks of lost workers": (locks, [SyncLock]),
 }
 # Shown in tests/lms_sync/test_call_figures.py; and made by the same function as those above.

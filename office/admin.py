@@ -3,6 +3,7 @@
 from office import (
     access_differences,
     affiliates,
+    api_keys,
     commissions,
     courses,
     emails,
@@ -25,6 +26,7 @@ from office import (
 __all__ = [
     "access_differences",
     "affiliates",
+    "api_keys",
     "commissions",
     "courses",
     "emails",

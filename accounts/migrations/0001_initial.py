@@ -1,5 +1,8 @@
+import django.core.validators
+import django.db.models.deletion
 import django.utils.timezone
 import maaledu.db
+from django.conf import settings
 from django.db import migrations, models
 
 
@@ -67,6 +70,55 @@ class Migration(migrations.Migration):
             options={
                 "indexes": [
                     models.Index(fields=["-date_joined"], name="accounts_us_date_jo_bab293_idx")
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="ApiKey",
+            fields=[
+                (
+                    "id",
+                    models.UUIDField(
+                        default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("name", models.CharField(help_text="Which program has it.", max_length=80)),
+                ("prefix", models.CharField(editable=False, max_length=16, unique=True)),
+                ("secret_hash", models.CharField(editable=False, max_length=64)),
+                ("scopes", models.CharField(help_text="Parted by blanks.", max_length=400)),
+                (
+                    "per_minute",
+                    models.PositiveIntegerField(
+                        default=60,
+                        help_text="Requests a minute at most.",
+                        validators=[
+                            django.core.validators.MinValueValidator(1),
+                            django.core.validators.MaxValueValidator(6000),
+                        ],
+                    ),
+                ),
+                ("expires_at", models.DateTimeField(blank=True, null=True)),
+                ("last_used_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("revoked_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("revoked_by", models.CharField(blank=True, editable=False, max_length=140)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="api_keys",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+            ],
+            options={
+                "verbose_name": "API key",
+                "permissions": (("revoke_apikey", "Can revoke API keys"),),
+                "indexes": [
+                    models.Index(fields=["-created_at"], name="accounts_ap_created_b43339_idx")
                 ],
             },
         ),

@@ -1,5 +1,8 @@
 """The driver of each platform, with the address and key of the settings, read at each call."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import timedelta
 
 from django.conf import settings
@@ -15,7 +18,23 @@ from lms_sync.platforms.openedx_client import Application, EdxClient
 
 FRAPPE, OPENEDX = "frappe", "openedx"
 CALLS_IN_BUDGET = 3
+# Set while somebody waits for what a job comes to (decisions: LMS time-out).
+_is_awaited: ContextVar[bool] = ContextVar("is_awaited", default=False)
 DRIVERS: dict[str, type[FrappeRest]] = {"rest": FrappeRest, "confirm_payment": FrappeConfirm}
+
+
+@contextmanager
+def awaited() -> Iterator[None]:
+    """Give each call in this block the time that somebody waits, and not the worker's."""
+    token = _is_awaited.set(True)
+    try:
+        yield
+    finally:
+        _is_awaited.reset(token)
+
+
+def _usual_timeout() -> timedelta:
+    return settings.LMS_TIMEOUT_INTERACTIVE if _is_awaited.get() else settings.LMS_TIMEOUT_WORKER
 
 
 def platform_for(
@@ -27,18 +46,19 @@ def platform_for(
 ) -> Platform:
     """Return the driver of a platform, or raise LmsMisconfigured with what is missing.
 
-    `timeout` is for one call (default: the worker's); all calls of the driver together get three
-    times that. `journal` receives a redacted note of each call. `is_question`: nobody waits for it.
+    `timeout` is for one call (default: the worker's, or that of `awaited`); all calls of the driver
+    together get three times that. `journal` receives a redacted note of each call. `is_question`:
+    nobody waits for it.
     """
     if name == OPENEDX and settings.OPENEDX_BASE_URL:
-        edx = edx_client(timeout or settings.LMS_TIMEOUT_WORKER, journal)
+        edx = edx_client(timeout or _usual_timeout(), journal)
         edx.client.is_question = is_question
         return OpenEdx(edx)
     if name != FRAPPE:
         raise LmsMisconfigured(f"No driver for {name} is configured.")
     if settings.FRAPPE_DRIVER not in DRIVERS:
         raise LmsMisconfigured(f"FRAPPE_DRIVER must be one of {', '.join(DRIVERS)}.")
-    client = frappe_client(timeout or settings.LMS_TIMEOUT_WORKER, journal)
+    client = frappe_client(timeout or _usual_timeout(), journal)
     client.is_question = is_question
     return DRIVERS[settings.FRAPPE_DRIVER](client)
 

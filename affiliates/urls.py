@@ -1,6 +1,6 @@
 from django.urls import path
 
-from affiliates.pages import account, api, program
+from affiliates.pages import account, program
 
 urlpatterns = [
     path("r/<str:code>/", account.referral, name="referral"),
@@ -19,6 +19,4 @@ urlpatterns = [
         name="affiliate_statement_csv",
     ),
     path("affiliates/statements/<str:month>/", account.statement, name="affiliate_statement"),
-    path("api/affiliate", api.affiliate_figures, name="api_affiliate"),
-    path("api/affiliate/register", api.register_affiliate, name="api_affiliate_register"),
 ]

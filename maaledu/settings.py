@@ -74,6 +74,19 @@ SUPPORT_EMAIL = env.str("SUPPORT_EMAIL", default="support@devhb.com")
 SECURITY_EMAIL = env.str("SECURITY_EMAIL", default="") or SUPPORT_EMAIL
 REFUND_DAYS = _number("REFUND_DAYS", 14, least=0)  # what the pages promise; 0 promises nothing
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+# Origins of pages elsewhere that may call the API, with a key and never with a session.
+CORS_ALLOWED_ORIGINS = env.list("API_CORS_ORIGINS", default=[])
+CORS_URLS_REGEX = r"^/api/"
+CORS_ALLOW_METHODS = ["GET", "POST"]
+CORS_ALLOW_HEADERS = ["authorization", "content-type", "idempotency-key", "x-request-id"]
+CORS_EXPOSE_HEADERS = [
+    "X-RateLimit-Limit",
+    "X-RateLimit-Remaining",
+    "X-RateLimit-Reset",
+    "Retry-After",
+    "Idempotent-Replayed",
+    "X-Request-ID",
+]
 # How many reverse proxies in front of us append to X-Forwarded-For; 0 ignores the header
 # (decisions: client address).
 TRUSTED_PROXY_COUNT = _number("TRUSTED_PROXY_COUNT", 0)
@@ -94,6 +107,7 @@ INSTALLED_APPS = [
     "django_htmx",
     "csp",
     "anymail",
+    "corsheaders",
     "maaledu",
     "accounts",
     "courses",
@@ -106,11 +120,13 @@ INSTALLED_APPS = [
     "storefront",
     "office",
     "operations",
+    "api",
     "demo",
 ]
 MIDDLEWARE = [
     "operations.middleware.WatchMiddleware",
     "maaledu.middleware.RequestContextMiddleware",
+    "corsheaders.middleware.CorsMiddleware",
     "affiliates.middleware.ReferralMiddleware",
     "maaledu.middleware.PublicPageMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -617,6 +633,7 @@ RATE_LIMITS_ALWAYS_COUNTED = {
     "login_account",
     "password_reset",
 }
+IDEMPOTENCY_KEPT = timedelta(hours=24)
 PAGE_SIZE = 20  # decisions: pages of lists
 PAGE_SIZE_MOST = 50
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024  # of any request, a webhook too

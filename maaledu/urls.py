@@ -13,6 +13,7 @@ urlpatterns = [
     path("", include("storefront.urls")),
     path("", include("office.urls")),
     path("", include("operations.urls")),
+    path("", include("api.urls")),
     path("", include("notifications.urls")),
     path("admin/", admin.site.urls),
     path("accounts/", include("accounts.urls")),

@@ -20,7 +20,7 @@ ROWS: list[set[str]] = [
     {"grants", "affiliates", "lms_sync"},
     {"enrollments"},
     {"payments"},
-    {"storefront", "office", "operations", "demo"},
+    {"storefront", "office", "operations", "api", "demo"},
 ]
 # Named by dotted names only: in the environment, in the settings, on a command line.
 WIRING = ("maaledu.settings.", "maaledu.urls.", "maaledu.celery.", "maaledu.wsgi.")

@@ -22,12 +22,13 @@ PAYMENT_RECEIVED = "payment_received"
 ACCOUNT_NEEDED = "account_needed"
 
 
-def stage_confirmation(enrollment: Enrollment) -> bool:
+def stage_confirmation(enrollment: Enrollment, *, is_first: bool = False) -> bool:
     """Put the one confirmation of this enrollment into the outbox, once access exists.
 
-    Returns whether this call did.
+    Returns whether this call did. `is_first`: access was never given before.
     """
-    return outgoing.stage(
+    stage = outgoing.stage_first if is_first else outgoing.stage
+    return stage(
         kind=CONFIRMATIONS.get(enrollment.kind, PURCHASE_CONFIRMATION),
         to=enrollment.email,
         request_id=enrollment.request_id,

@@ -174,7 +174,10 @@ def _record_access(job: SyncJob, enrollment: Enrollment, enrolled: Enrolled | No
         lms_user_made=job.lms_user_made,
         lms_synced_at=timezone.now(),
     ):
-        _confirm(enrollment, is_new=enrolled.made or (waited and bool(enrollment.rebuilt_at)))
+        is_new = enrolled.made or (waited and bool(enrollment.rebuilt_at))
+        # By its first job, which was never run before, it cannot have been confirmed.
+        is_first = job.was_never_run and not enrollment.access_generation
+        _confirm(enrollment, is_new=is_new, is_first=is_first)
         if job.batch_id:
             # One of its jobs is no longer open: another row may become one.
             notify.notify_workers_on_commit(BATCH_QUEUE)
@@ -184,13 +187,13 @@ def _record_access(job: SyncJob, enrollment: Enrollment, enrolled: Enrolled | No
     dead_letters.conclude(job)
 
 
-def _confirm(enrollment: Enrollment, *, is_new: bool) -> None:
+def _confirm(enrollment: Enrollment, *, is_new: bool, is_first: bool) -> None:
     """Confirm access by e-mail, unless it was given and confirmed before rows were rebuilt.
 
     It is new where we gave it, and where the learner had no account yet when rows were rebuilt.
     """
     if is_new or not rebuilding.may_have_access(enrollment):
-        stage_confirmation(enrollment)
+        stage_confirmation(enrollment, is_first=is_first)
         return
     EnrollmentEvent.objects.create(
         enrollment=enrollment,

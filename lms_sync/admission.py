@@ -4,8 +4,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from courses.models import Course
-from lms_sync import accounts, breaker, pace, seats
-from lms_sync.models import PlatformState
+from lms_sync import accounts, breaker, pace, seats, states
 
 
 def claimable() -> Q:
@@ -15,10 +14,10 @@ def claimable() -> Q:
     it may be would only take up a worker. Where no new users are made, those that need one wait.
     """
     now = timezone.now()
-    states = list(PlatformState.objects.all())
+    rows = states.read()
     closed = {
         state.name
-        for state in states
+        for state in rows
         if state.is_blocked or pace.is_behind(state, now) or seats.seem_taken(state.name)
     }
     open_ones = [name for name in Course.Platform.values if name not in closed]
@@ -26,7 +25,7 @@ def claimable() -> Q:
         return Q(pk__in=())  # which asks the database nothing
     jobs = Q(platform__in=open_ones) if closed else Q()
     # Only platforms that make users one at a time have jobs that need one.
-    are_made = all(accounts.are_made(state, now) for state in states if state.name not in closed)
+    are_made = all(accounts.are_made(state, now) for state in rows if state.name not in closed)
     return jobs if are_made else jobs & Q(needs_account=False)
 
 

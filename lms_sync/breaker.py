@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db.models import F
 from django.utils import timezone
 
-from lms_sync import accounts, pace, refused_fields
+from lms_sync import accounts, pace, refused_fields, states
 from lms_sync.connection import CALLS_IN_BUDGET
 from lms_sync.errors import (
     LmsDenied,
@@ -30,6 +30,7 @@ from lms_sync.errors import (
 )
 from lms_sync.models import WATCH_EVERY, PlatformState, PlatformStateQuerySet, SyncJob
 from lms_sync.pings import needs_depth, ping
+from maaledu.work.items import RUNNING
 
 CLOSED, OPEN = PlatformState.State.CLOSED, PlatformState.State.OPEN
 HALF_OPEN, PARKED = PlatformState.State.HALF_OPEN, PlatformState.State.PARKED
@@ -49,6 +50,12 @@ def state_of(name: str) -> PlatformState:
 class Outage:
     since: datetime | None
     next_try_at: datetime | None
+
+
+def is_blocked_for(job: SyncJob) -> bool:
+    """Whether a job is to wait; of one that was just claimed, what its claim has read says so."""
+    state = states.just_read(job.platform) if job.status == RUNNING else None
+    return (state or state_of(job.platform)).is_blocked
 
 
 def outage(name: str) -> Outage | None:
@@ -82,6 +89,8 @@ def note_success(name: str, latency: timedelta) -> None:
 
     It ends the incident as well, unless staff must still be alerted of it.
     """
+    if states.is_known_well(name):
+        return
     now = timezone.now()
     changes = {
         "failures": 0,
@@ -102,6 +111,7 @@ def note_failure(name: str, error: LmsError) -> LmsError:
     """
     if isinstance(error, LmsPaced):
         return error
+    states.forget(name)
     if isinstance(error, LmsNoNewUsers) or (error.about_accounts and error.consumes_attempt):
         accounts.close(name, until=timezone.now() + pause(error))
         return error
@@ -127,6 +137,7 @@ def note_misconfiguration(name: str, error: LmsMisconfigured) -> LmsError:
         ping(name, deep=True)
     except LmsError:
         return note_failure(name, error)
+    states.forget(name)
     now = timezone.now()
     closed = PlatformState.objects.filter(name=name, state=CLOSED)
     closed.filter(failures__gt=0).update(failures=0)

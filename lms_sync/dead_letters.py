@@ -92,6 +92,8 @@ def conclude(job: SyncJob) -> bool:
 
     Call it in the transaction that settles the job.
     """
+    if job.was_never_run:
+        return False
     return _close(job, [OPEN], by=WORKER, note=DONE_AFTER_ALL)
 
 

@@ -13,10 +13,11 @@ from django.core.validators import validate_email
 from django.utils import timezone
 
 from courses.validators import validate_lms_course_id
-from lms_sync import breaker, locks, seats, steps
+from lms_sync import breaker, seats, steps
 from lms_sync.connection import platform_for
 from lms_sync.errors import (
     LmsBusy,
+    LmsCreateOpen,
     LmsError,
     LmsIntercepted,
     LmsMisconfigured,
@@ -27,7 +28,7 @@ from lms_sync.errors import (
     LmsUnavailable,
     LmsUnreadable,
 )
-from lms_sync.job_notes import JobNotes, keep, revocation_of
+from lms_sync.job_notes import JobNotes, create_open_for, keep, revocation_of
 from lms_sync.models import MADE, SyncAttempt, SyncJob
 from lms_sync.platforms.base import (
     Enrolled,
@@ -91,10 +92,10 @@ def settle_double(job: SyncJob, *, choose: Choose, is_due: IsDue | None = None) 
 def _exchange(
     job: SyncJob, perform: Callable[[Platform, "Conversation"], T], is_due: IsDue | None
 ) -> T | None:
-    if breaker.state_of(job.platform).is_blocked:
+    if breaker.is_blocked_for(job):
         raise LmsParked
     try:
-        with seats.taken(job.platform), locks.held(lock_of(job), lease=seats.lease()):
+        with seats.taken(job.platform, lock=lock_of(job)):
             return attempt(job, perform) if is_due is None or is_due() else None
     except LmsMisconfigured as error:
         # Outside the lock, because the probe may take longer than its lease.
@@ -123,7 +124,7 @@ class Conversation:
     def record(self, outcome: str) -> None:
         SyncAttempt.objects.create(
             job=self.job,
-            number=SyncAttempt.objects.filter(job=self.job).count() + 1,
+            number=self._number(),
             started_at=self.started_at,
             duration_ms=breaker.milliseconds(self.duration),
             request=_joined([exchange.request for exchange in self.journal]),
@@ -133,6 +134,12 @@ class Conversation:
             http_status=self.journal[-1].status if self.journal else None,
             outcome=outcome,
         )
+
+    def _number(self) -> int:
+        # One of a batch was perhaps tried with others before, by the same claim.
+        if self.job.was_never_run and not self.job.batch_id:
+            return 1
+        return SyncAttempt.objects.filter(job=self.job).count() + 1
 
 
 def attempt(job: SyncJob, perform: Callable[[Platform, Conversation], T]) -> T:
@@ -190,7 +197,12 @@ def _enroll(platform: Platform, conversation: Conversation) -> Enrolled:
 def _revoke(
     platform: Platform, conversation: Conversation, *, made: frozenset[str], unseen: bool
 ) -> Revoked:
-    return platform.revoke(revocation_of(conversation.job, made=made, unseen=unseen))
+    job = conversation.job
+    revoked = platform.revoke(revocation_of(job, made=made, unseen=unseen))
+    # What is made late, after this, nobody would know of: its purchase is over.
+    if not revoked.removed and (pause := create_open_for(job)) > timedelta(0):
+        raise LmsCreateOpen(pause)
+    return revoked
 
 
 def _tidy(platform: Platform, conversation: Conversation) -> str:

@@ -119,6 +119,17 @@ class LmsBusy(LmsError):
     consumes_attempt = False
 
 
+class LmsCreateOpen(LmsBusy):
+    """A create whose answer was lost may still take effect: what it makes is removed after that."""
+
+    code = "LMS_CREATE_OPEN"
+    message = "An enrollment whose answer was lost may still be made; it is looked for again."
+
+    def __init__(self, pause: timedelta) -> None:
+        super().__init__()
+        self.retry_after = pause
+
+
 class LmsAccountWaits(LmsBusy):
     """The learner needs a new user, and none can be made now: the job waits, others go on."""
 

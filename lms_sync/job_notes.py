@@ -5,12 +5,14 @@ enrollment that it would take for somebody else's.
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 
+from django.conf import settings
 from django.db.models import F
 from django.utils import timezone
 
 from lms_sync.errors import LmsAccountWaits, LmsError, LmsNoNewUsers
-from lms_sync.models import FOUND, MADE, SyncJob
+from lms_sync.models import FOUND, MADE, SyncJob, SyncJobQuerySet
 from lms_sync.platforms.base import Enrolled, Notes, Revocation
 from maaledu.work.items import PENDING
 
@@ -88,11 +90,21 @@ def keep(job: SyncJob, enrolled: Enrolled) -> None:
     )
 
 
+def create_open_for(job: SyncJob) -> timedelta:
+    """Return for how long a create whose answer was lost may still take effect; none: at most 0."""
+    lost = _giving_the_same(job).filter(creates_sent__gt=0, lms_enrollment_id="")
+    last = lost.order_by("-updated_at").values_list("updated_at", flat=True).first()
+    return last + settings.LMS_LOST_CREATE_WAIT - timezone.now() if last else timedelta(0)
+
+
+def _giving_the_same(job: SyncJob) -> SyncJobQuerySet:
+    same = {"action": SyncJob.ENROLL, "email": job.email, "platform": job.platform}
+    return SyncJob.objects.filter(**same, course_id__iexact=job.course_id)
+
+
 def revocation_of(job: SyncJob, *, made: frozenset[str], unseen: bool = False) -> Revocation:
     """Return what the job may take away: what our jobs made, and what the caller knows of."""
-    same = SyncJob.objects.filter(
-        action=SyncJob.ENROLL, email=job.email, platform=job.platform
-    ).filter(course_id__iexact=job.course_id)
+    same = _giving_the_same(job)
     jobs = list(same.values_list("lms_enrollment_id", "lms_origin", "creates_sent"))
     notes = [
         payload or {} for payload in same.order_by("created_at").values_list("payload", flat=True)

@@ -41,9 +41,26 @@ def acquire(name: str, *, owner: str, lease: timedelta) -> bool:
     return True
 
 
-def release(name: str, *, owner: str) -> None:
-    """Give the lock back, if it is still this owner's."""
-    SyncLock.objects.filter(key=_key(name), owner=owner).delete()
+def acquire_all(names: Sequence[str], *, owner: str, lease: timedelta) -> bool:
+    """Take all of these locks at once, where nobody has one of them; return whether this call did.
+
+    A lock whose lease has run out is one that somebody has: `acquire` takes it over.
+    """
+    until = timezone.now() + lease
+    rows = [SyncLock(key=_key(name), owner=owner, until=until) for name in names]
+    try:
+        # One statement is all or nothing by itself: bulk_create would begin a transaction for it.
+        SyncLock.objects._insert(rows, fields=SyncLock._meta.concrete_fields)  # type: ignore[attr-defined]
+    except IntegrityError:
+        release(*names, owner=owner)  # MongoDB keeps those that came before the one that was taken
+        return False
+    return True
+
+
+def release(*names: str, owner: str) -> None:
+    """Give these locks back, if they are still this owner's."""
+    mine = SyncLock.objects.filter(key__in=list(map(_key, names)), owner=owner)
+    mine._raw_delete(mine.db)  # `delete` would begin a transaction for this one statement
 
 
 def free(names: Sequence[str]) -> list[str]:

@@ -83,21 +83,32 @@ def stage(
     `request_id` is that of the purchase it is about; otherwise it is the request's own.
     """
     # The caller's transaction holds the row: a message whose cause is rolled back is never sent.
-    priority = Email.URGENT if kind == ACCOUNT else Email.NORMAL
-    _, created = Email.objects.get_or_create(
-        dedupe_key=dedupe_key,
-        defaults={
-            "kind": kind,
-            "priority": priority,
-            "to": to,
-            "context": context,
-            "request_id": request_id or tracing.current(),
-        },
-    )
+    fields = _fields(kind, to, context, request_id)
+    _, created = Email.objects.get_or_create(dedupe_key=dedupe_key, defaults=fields)
     notify.notify_workers_on_commit(QUEUE)
     if not created:
         metrics.SKIPS.labels("e-mail").inc()
     return created
+
+
+def stage_first(
+    *, kind: str, to: str, dedupe_key: str, context: dict[str, Any], request_id: str = ""
+) -> bool:
+    """Put a message into the outbox whose cause has none, as the caller knows; return True."""
+    email = Email(dedupe_key=dedupe_key, **_fields(kind, to, context, request_id))
+    email.save(force_insert=True)
+    notify.notify_workers_on_commit(QUEUE)
+    return True
+
+
+def _fields(kind: str, to: str, context: dict[str, Any], request_id: str) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "priority": Email.URGENT if kind == ACCOUNT else Email.NORMAL,
+        "to": to,
+        "context": context,
+        "request_id": request_id or tracing.current(),
+    }
 
 
 def compose(email: Email) -> EmailMultiAlternatives:

@@ -13,7 +13,7 @@ from django.db import connection, connections
 from pytest_django.fixtures import Settings
 
 from affiliates import immutability
-from lms_sync import accounts, call_counts, pace, seats
+from lms_sync import accounts, call_counts, pace, seats, states
 from maaledu.work import queue
 from tests.any_engine import watched
 from tests.cleaning import empty_database
@@ -122,8 +122,9 @@ def _as_a_new_process() -> Iterator[None]:
     yield
     for cache in caches.all():
         cache.clear()
-    for noticed in (pace._paces, seats._full_until, accounts._busy_until, call_counts._passed):
-        noticed.clear()
+    noticed = (pace._paces, seats._full_until, accounts._busy_until, call_counts._passed)
+    for each in (*noticed, states._known):
+        each.clear()
     queue._looks = itertools.count()
 
 

@@ -74,6 +74,11 @@ class WorkItem(Traced):
             ),
         ]
 
+    @property
+    def was_never_run(self) -> bool:
+        """Whether nothing of an earlier claim can be there: this is the first one."""
+        return self.fence == 1
+
 
 def replay(item: WorkItem) -> bool:
     """Make a dead item due with all its attempts, and return whether this call did."""

@@ -201,6 +201,41 @@ def test_both_of_a_late_commit_are_taken_back_by_a_refund_before_the_look(
 
 
 @pytest.mark.every_engine
+def test_a_create_that_takes_effect_after_the_refund_is_taken_back_as_well(
+    sandbox: Sandbox,
+) -> None:
+    """L5: the LMS commits it two minutes later, when nobody would know of it any more."""
+    enrollment, payment = buy(sandbox)
+    sandbox.fault("lms", "502", INSERT, times=1)
+    provision()
+    refund(payment)
+    provision(3)
+    revoke = SyncJob.objects.get(action=SyncJob.REVOKE)
+    assert (revoke.status, revoke.attempts) == ("pending", 0)
+    assert revoke.last_error.startswith("LMS_CREATE_OPEN")
+    assert 100 < (revoke.next_attempt_at - timezone.now()).total_seconds() <= 130
+    enroll_elsewhere(sandbox, enrollment)
+    provision()
+    assert (state(enrollment), in_lms(sandbox, enrollment)) == (("refunded", "revoked"), 0)
+    assert set(SyncJob.objects.values_list("status", flat=True)) == {"done"}
+
+
+def test_one_that_never_takes_effect_is_waited_for_no_longer_than_its_server(
+    sandbox: Sandbox,
+) -> None:
+    enrollment, payment = buy(sandbox)
+    sandbox.fault("lms", "502", INSERT, times=1)
+    provision()
+    refund(payment)
+    provision(2)
+    long_ago = timezone.now() - timedelta(seconds=131)
+    SyncJob.objects.filter(action=SyncJob.ENROLL).update(updated_at=long_ago)
+    provision()
+    assert state(enrollment) == ("refunded", "revoked")
+    assert set(SyncJob.objects.values_list("status", flat=True)) == {"done"}
+
+
+@pytest.mark.every_engine
 def test_a_course_key_with_signs_in_it_is_taken_as_it_is(
     sandbox: Sandbox, settings: Settings
 ) -> None:

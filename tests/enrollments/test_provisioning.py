@@ -6,6 +6,7 @@ import pytest
 from django.conf import settings
 from django.test import Client
 from django.utils import timezone
+from pytest_django import Settings
 
 from enrollments import lms_jobs, mails
 from enrollments.models import Enrollment
@@ -20,6 +21,7 @@ from payments.models import Payment
 from tests.factories import completed, deliver, make_course, make_pending
 from tests.lms_passing import others_get_through
 from tests.sandbox_client import Sandbox
+from tests.statements import statements
 
 
 def buy(client: Client, **course: object) -> Enrollment:
@@ -49,6 +51,34 @@ def test_a_new_purchase_passes_any_backlog(buyer: Client, sandbox: Sandbox) -> N
     assert drain(LMS_JOBS, limit=4) == 4, "two of the oldest, then the two newest"
     enrollment.refresh_from_db()
     assert enrollment.has_access
+
+
+def count(jobs: int) -> int:
+    """Return the statements of so many jobs, with those that look for them and claim them.
+
+    Without those that reserve the next calls: their number goes by the clock.
+    """
+    with statements() as asked:
+        assert drain(LMS_JOBS, limit=jobs) == jobs
+    writes = ("UPDATE", "db.lms_sync_platformstate.update")
+    return sum(not (sql.startswith(writes) and "next_call_at" in sql) for sql in asked)
+
+
+def test_a_job_asks_little_of_the_database(
+    buyer: Client, sandbox: Sandbox, settings: Settings
+) -> None:
+    """G12."""
+    settings.LMS_FIGURES_EVERY = timedelta(hours=1)
+    known = [buy(buyer) for _ in range(6)]
+    sandbox.lms(users=[{"email": each.email, "first_name": "K"} for each in known])
+    drain(LMS_JOBS, limit=1)  # the first one makes the platform's row
+    assert count(1) == 15
+    assert count(4) == 15 + 10 * 3 + 4, "ten each, and four for two that are claimed together"
+    new = buy(buyer)
+    sandbox.lms()
+    assert count(1) == 18
+    new.refresh_from_db()
+    assert new.has_access
 
 
 def test_a_paid_enrollment_becomes_access_and_then_one_email(

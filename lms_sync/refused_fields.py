@@ -6,20 +6,28 @@ method may have learned the fields meanwhile.
 """
 
 import re
+from collections.abc import Collection
 from datetime import timedelta
 
 from django.utils import timezone
 
-from lms_sync.errors import LmsRefused
+from lms_sync.errors import LmsError, LmsRefused
 from lms_sync.models import PlatformState
 
 REMEMBERED_FOR = timedelta(days=7)
-UNKNOWN_FIELD = re.compile(r"\bun(known|expected) (field|argument|parameter)", re.IGNORECASE)
+UNKNOWN_FIELD = re.compile(
+    r"\b(un(known|expected|recogni[sz]ed)|extra|additional|invalid) (keyword )?"
+    r"(field|argument|parameter|key|input|propert)",
+    re.IGNORECASE,
+)
+BAD_CALL = "TypeError"  # of a method that takes no such argument, in the LMS's own shape
 
 
-def is_about_a_field(error: LmsRefused) -> bool:
-    """Whether the method refuses a field, and not the enrollment."""
-    return UNKNOWN_FIELD.search(error.reason) is not None
+def is_about_a_field(error: LmsError, names: Collection[str]) -> bool:
+    """Whether the method refuses a field, perhaps one of these, and not the enrollment."""
+    if not isinstance(error, LmsRefused):
+        return error.details.get("shape") == BAD_CALL
+    return bool(UNKNOWN_FIELD.search(error.reason)) or any(map(error.reason.__contains__, names))
 
 
 def are_known(platform: str) -> bool:

@@ -28,6 +28,7 @@ LMS_FLAGS = (
     "outgoing_mail",
     "drops_key",
     "grant_fields",
+    "users_stay_off",
 )
 
 

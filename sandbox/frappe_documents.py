@@ -185,6 +185,23 @@ def insert_plain(world: World, doctype: str, data: Record, user: str) -> Record:
     return rows[name]
 
 
+def set_up_with(world: World, doctype: str) -> dict[str, Record]:
+    """Return the documents of a kind that the site was set up with, by names in small letters."""
+    rows: dict[str, Record] = {}
+    if doctype == "Country":
+        rows = {name: {"country_name": name} for name in COUNTRIES}
+    if doctype == "Email Account" and world.lms.outgoing_mail:
+        rows["Notifications"] = {
+            "email_id": "lms@example.com",
+            "enable_outgoing": 1,
+            "default_outgoing": 1,
+        }
+    return {
+        name.lower(): {**stamp(world, doctype, name, "Administrator"), **row}
+        for name, row in rows.items()
+    }
+
+
 def add_certificate(world: World, email: str, course: str, issued_on: str | None = None) -> Record:
     """Give a learner a certificate, as the LMS does at the end of a course."""
     title = (find_course(world, course) or {}).get("title", course)

@@ -12,6 +12,7 @@ from sandbox.frappe_documents import (
     insert_plain,
     may,
     permission_error,
+    set_up_with,
 )
 from sandbox.frappe_envelope import FrappeError
 from sandbox.frappe_permissions import own_document
@@ -22,6 +23,7 @@ from sandbox.world import World
 Record = dict[str, Any]
 # Refused to students before it is looked whether there is such a document.
 HIDDEN = ("User", "LMS Course")
+SET_UP = ("Country", "Email Account")  # when the site was made, by its staff
 
 
 class Resources:
@@ -63,6 +65,8 @@ class Resources:
                 find_course(self.world, value)
             if operator == "=" and field == "name" and value in self.book.docs[doctype]:
                 return [self.book.docs[doctype][value]]
+        if doctype in SET_UP:
+            return list(set_up_with(self.world, doctype).values())
         return list(self.book.docs[doctype].values())
 
     def _check_read(self, doctype: str, caller: Caller) -> None:
@@ -90,11 +94,7 @@ class Resources:
             return own_document(self.world, caller)
         if doctype in HIDDEN and not may(self.world, caller, doctype, "read"):
             raise permission_error(f"User <strong>{caller.user}</strong> may not read {doctype}")
-        document = (
-            find_course(self.world, key)
-            if doctype == "LMS Course"
-            else self.book.docs[doctype].get(key)
-        )
+        document = self._one(doctype, key)
         if document is None:
             raise FrappeError(404, "DoesNotExistError", f"{doctype} {name} not found")
         own = caller.user in (document["owner"], document["name"])
@@ -102,12 +102,22 @@ class Resources:
             raise permission_error()
         return document
 
+    def _one(self, doctype: str, key: str) -> Record | None:
+        if doctype == "LMS Course":
+            return find_course(self.world, key)
+        if doctype in SET_UP:
+            return set_up_with(self.world, doctype).get(key.lower())
+        return self.book.docs[doctype].get(key)
+
     def change(self, doctype: str, document: Record, data: Record, caller: Caller) -> Record:
         if doctype == "LMS Enrollment":
             return frappe_enrollments.change(self.world, caller, document, data)
         if not caller.roles & STAFF:
             raise permission_error()
-        document.update({field: value for field, value in data.items() if field in FIELDS[doctype]})
+        known = {field: value for field, value in data.items() if field in FIELDS[doctype]}
+        if self.world.lms.users_stay_off:
+            known.pop("enabled", None)
+        document.update(known)
         self.book.dirty = True
         return document
 

@@ -78,6 +78,8 @@ FIELDS: dict[str, tuple[str, ...]] = {
     ),
     "LMS Source": ("source",),
     "Address": ("address_title", "address_type", *REQUIRED_OF_ADDRESS),
+    "Country": ("country_name",),
+    "Email Account": ("email_id", "enable_outgoing", "default_outgoing"),
     "LMS Course Progress": ("member", "course", "lesson", "chapter", "status"),
     "LMS Certificate": (
         "member",

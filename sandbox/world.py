@@ -46,6 +46,7 @@ class LmsSettings:
     drops_key: bool = False  # as a proxy in front that does not pass the header on
     denied: frozenset[str] = frozenset()  # "User:create": taken from every role by the customer
     reset_limit: int = 3
+    users_stay_off: bool = False  # as where a script of the site's takes the change back
     grant_fields: bool = False  # whether the custom method knows them
     # By learner and course: how far they are to be as soon as they are enrolled.
     progress_to_come: dict[tuple[str, str], float] = field(default_factory=dict)

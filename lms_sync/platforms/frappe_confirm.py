@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from django.conf import settings
 
 from lms_sync import refused_fields
-from lms_sync.errors import LmsError, LmsRefused, LmsUnreadable
+from lms_sync.errors import LmsError, LmsRefused, LmsUnavailable, LmsUnreadable
 from lms_sync.platforms.answers import plain, read_id
 from lms_sync.platforms.base import Enrolled, EnrollRequest
 from lms_sync.platforms.frappe import FrappeRest
@@ -26,6 +26,7 @@ CHECK_USER = "/api/method/lms.lms.doctype.lms_enrollment.lms_enrollment.check_us
 COURSE_INFO = "/api/method/lms.lms.payment_confirmation.get_course_info"
 PROBE_ADDRESS = "probe@maaledu.invalid"
 GRANT_FIELDS = ("discount_percentage", "grant_id", "enrollment_type")
+LIST_PRICE = "original_amount"
 
 
 @dataclass
@@ -44,11 +45,14 @@ class FrappeConfirm(FrappeRest):
         with_grant = settings.FRAPPE_GRANT_FIELDS and not refused_fields.are_known(platform)
         try:
             return self._confirm(confirmation(request, with_grant=with_grant))
-        except LmsRefused as error:
-            if not (with_grant and refused_fields.is_about_a_field(error)):
+        except (LmsRefused, LmsUnavailable) as error:
+            names = (*GRANT_FIELDS, LIST_PRICE)
+            if not (with_grant and refused_fields.is_about_a_field(error, names)):
                 raise
-            refused_fields.remember(platform)
-        return self._confirm(confirmation(request, with_grant=False))
+        made = self._confirm(confirmation(request, with_grant=False))
+        # Where it refuses that as well, it was about something else.
+        refused_fields.remember(platform)
+        return made
 
     def _confirm(self, body: str) -> str:
         result = self._result("POST", CONFIRM, body=body)
@@ -116,7 +120,7 @@ def confirmation(request: EnrollRequest, *, with_grant: bool = True) -> str:
     amounts = {"amount": request.amount}
     if with_grant:
         optional |= {name: request.extra.get(name) for name in GRANT_FIELDS}
-        amounts["original_amount"] = request.extra.get("original_amount")
+        amounts[LIST_PRICE] = request.extra.get(LIST_PRICE)
     body = known | {name: text for name, text in optional.items() if text not in ("", None)}
     return with_amounts(body, amounts, request.currency)
 

@@ -21,6 +21,7 @@ from lms_sync.errors import (
     LmsError,
     LmsNoNewUsers,
     LmsNotFound,
+    LmsRefused,
     LmsUnavailable,
     LmsUnreadable,
     LmsUserDisabled,
@@ -73,7 +74,15 @@ def _enable(client: Client, email: str) -> None:
     # A disabled user is enrolled without a word, cannot sign in, and gets no new password.
     if not settings.FRAPPE_ENABLE_USERS:
         raise LmsUserDisabled("Enable it in the LMS under User, or set FRAPPE_ENABLE_USERS.")
-    value(client.call("PUT", _path(email), body=json.dumps({"enabled": 1})), "data")
+    try:
+        user = value(client.call("PUT", _path(email), body=json.dumps({"enabled": 1})), "data")
+    except LmsRefused as error:
+        # Such as a limit on users of the site: the learner's course waits for staff, as it is paid.
+        raise LmsUserDisabled(
+            f"The LMS refuses to enable it: {error.reason}", **error.details
+        ) from error
+    if isinstance(user, dict) and is_disabled(user):
+        raise LmsUserDisabled("The LMS took the change and left it as it was. Enable it there.")
 
 
 def _path(email: str) -> str:

@@ -72,6 +72,8 @@ class OpenEdx:
     def revoke(self, revocation: Revocation) -> Revoked:
         email, course_id = revocation.email, revocation.course_id
         account = self._account(email) or openedx_lists.renamed(self.edx, revocation)
+        if account is None and not (revocation.made or revocation.unseen):
+            return Revoked(0, openedx_pending.waiting(self.edx, email, course_id))
         if account and not revocation.covers(Found(enrollment_id(account, course_id), 0)):
             return Revoked(0, tuple(self._rows(account, course_id)))
         if account and revocation.lower_to:

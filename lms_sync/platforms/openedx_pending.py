@@ -8,7 +8,7 @@ section 5.
 from typing import Any
 
 from lms_sync.errors import LmsDuplicate, LmsNotFound, LmsRefused, LmsUnreadable
-from lms_sync.platforms.base import Notes
+from lms_sync.platforms.base import Found, Notes
 from lms_sync.platforms.openedx_accounts import same
 from lms_sync.platforms.openedx_answers import document, meaning, rows
 from lms_sync.platforms.openedx_client import EdxClient
@@ -37,6 +37,13 @@ def ensure_entry(edx: EdxClient, email: str, course_id: str, *, notes: Notes) ->
         # Another call made it in this moment, or it is of an address that differs by an accent.
         if not _is_waiting(_entries(edx, email, course_id), email):
             raise LmsRefused(OTHERS, **error.details) from error
+
+
+def waiting(edx: EdxClient, email: str, course_id: str) -> tuple[Found, ...]:
+    """Return the entry for this very address, as somebody else's enrollment to come."""
+    entries = _entries(edx, email, course_id)
+    mine = [entry for entry in entries if same(entry.get("email"), email)]
+    return tuple(Found(f"pending:{email},{course_id}", 0) for _ in mine)
 
 
 def _is_waiting(entries: list[dict[str, Any]], email: str) -> bool:

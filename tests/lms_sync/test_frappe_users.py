@@ -304,6 +304,23 @@ def test_a_disabled_user_stays_so_where_the_setting_says(
     assert not ensure()
 
 
+@pytest.mark.parametrize("words", ["User limit reached", "left it as it was"])
+def test_a_user_whom_the_lms_does_not_let_us_enable_is_held_and_not_refused(
+    sandbox: Sandbox, words: str
+) -> None:
+    """The course is paid: that the site has no room for one more user is for staff to settle."""
+    off(sandbox)
+    if words == "User limit reached":
+        sandbox.fault("lms", "error", "PUT /api/resource/User", status=417, text=words)
+    else:
+        sandbox.lms(users_stay_off=True)
+    error = refused()
+    assert isinstance(error, LmsUserDisabled)
+    assert (error.retryable, error.consumes_attempt) == (True, False)
+    assert words in error.reason
+    assert user_in_lms(sandbox)["enabled"] == 0
+
+
 @pytest.mark.parametrize("is_on", [False, True])
 def test_a_new_user_gets_the_welcome_of_the_lms_where_the_setting_says(
     sandbox: Sandbox, settings: Settings, is_on: bool

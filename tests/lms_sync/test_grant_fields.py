@@ -112,6 +112,9 @@ REFUSALS = [
     (400, "Unknown field: grant_id"),
     (417, "Unknown fields: grant_id, original_amount"),
     (400, "Unexpected argument 'enrollment_type'"),
+    (400, "Unrecognized field: enrollment_type"),
+    (417, "grant_id: Extra inputs are not permitted"),
+    (400, "Additional properties are not allowed ('original_amount' was unexpected)"),
 ]
 
 
@@ -120,6 +123,13 @@ def test_other_words_for_it_are_known(custom: Sandbox, status: int, text: str) -
     custom.fault("lms", "error", CONFIRM, times=1, status=status, text=text)
     assert enroll()
     assert told(custom)[-1] == BASE
+
+
+def test_a_method_that_takes_no_such_argument_is_no_outage(custom: Sandbox) -> None:
+    """Python calls it a TypeError, of which Frappe makes a 500 without words."""
+    custom.fault("lms", "error", CONFIRM, times=1, status=500, exc_type="TypeError", text="")
+    assert enroll()
+    assert told(custom) == [{**BASE, **GRANT}, BASE]
 
 
 def test_any_other_refusal_is_asked_once_and_remembers_nothing(custom: Sandbox) -> None:

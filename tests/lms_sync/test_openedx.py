@@ -24,7 +24,7 @@ from lms_sync.errors import (
     LmsUnreadable,
 )
 from lms_sync.platforms import openedx_client, openedx_enrollments
-from lms_sync.platforms.base import EnrollRequest, Notes, Progress, Revoked
+from lms_sync.platforms.base import EnrollRequest, Found, Notes, Progress, Revocation, Revoked
 from lms_sync.platforms.openedx_certificates import find_certificate
 from tests.concurrency import race
 from tests.lms_sync.rawserver import raw_server, response
@@ -258,6 +258,15 @@ def test_leaving_takes_the_entry_away_as_well(edx: OpenEdxRig, used: bool) -> No
     assert edx.revoke() == Revoked(1)
     assert entries(edx) == []
     assert [row for row in modes(edx) if row[2]] == []
+
+
+def test_an_entry_that_somebody_else_made_stays_and_is_named(edx: OpenEdxRig) -> None:
+    """L4: a teacher let the learner in before the purchase, whose end is not the entry's."""
+    edx.sandbox.edx(allowed=[{"email": EMAIL, "course_id": COURSE}])
+    assert isinstance(refusal(edx), LmsAwaitingAccount)
+    left = edx.driver().revoke(Revocation(EMAIL, COURSE, frozenset()))
+    assert left == Revoked(0, (Found(f"pending:{EMAIL},{COURSE}", 0),))
+    assert entries(edx) == [(EMAIL, COURSE, None)]
 
 
 def test_an_entry_that_vanishes_in_this_moment_is_fine(edx: OpenEdxRig) -> None:

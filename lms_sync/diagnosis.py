@@ -25,7 +25,16 @@ from maaledu.diagnosis import Result
 
 Step = tuple[str, Callable[[], str]]
 STEPS: dict[str, list[Step]] = {FRAPPE: frappe_steps.STEPS, OPENEDX: openedx_steps.STEPS}
-CERTIFICATES = {FRAPPE: frappe_steps.certificates, OPENEDX: openedx_steps.certificates}
+NO_CERTIFICATES = "My courses shows none, because we are not shown them."
+NO_MAIL = "New learners get no message to set a password with."
+# What nothing that is sold depends on: each with what it means where it fails.
+NOTES: dict[str, list[tuple[str, Callable[[], None], str]]] = {
+    FRAPPE: [
+        ("certificates", frappe_steps.certificates, NO_CERTIFICATES),
+        ("mail", frappe_steps.mail, NO_MAIL),
+    ],
+    OPENEDX: [("certificates", openedx_steps.certificates, NO_CERTIFICATES)],
+}
 OVERLOADED = "Look whether the LMS is overloaded, or whether a firewall drops the connection."
 ADVICE = {
     "dns": "Check the spelling of the address and this machine's name server.",
@@ -54,7 +63,7 @@ def examine(platform: str = FRAPPE, courses: Iterable[Course] = ()) -> Iterator[
         yield result
         if not result.ok:
             return
-    yield from _certificates(platform)
+    yield from _notes(platform)
     for course in courses:
         yield from _course(course)
     yield _run("catalogue", _catalogue)
@@ -92,18 +101,13 @@ def _driver(platform: str) -> str:
     return f"{user} can do in this LMS what enrollments need"
 
 
-def _certificates(platform: str) -> Iterator[Result]:
-    """Say it where certificates are not shown to us: nothing that is sold depends on them."""
-    try:
-        CERTIFICATES[platform]()
-    except LmsError as error:
-        found = _problem("certificates", error)
-        yield Result(
-            "certificates",
-            ok=True,
-            is_note=True,
-            message=f"My courses shows none, because we are not shown them. {found.message}",
-        )
+def _notes(platform: str) -> Iterator[Result]:
+    for step, check, meaning in NOTES[platform]:
+        try:
+            check()
+        except LmsError as error:
+            said = f"{meaning} {_problem(step, error).message}"
+            yield Result(step, ok=True, is_note=True, message=said)
 
 
 def _course(course: Course) -> Iterator[Result]:

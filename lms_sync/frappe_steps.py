@@ -2,12 +2,13 @@
 LmsError with what to do.
 """
 
+import json
 from collections.abc import Callable
 
 from django.conf import settings
 
 from lms_sync.connection import CALLS_IN_BUDGET, frappe_client
-from lms_sync.errors import LmsMisconfigured
+from lms_sync.errors import LmsMisconfigured, LmsRefused
 from lms_sync.platforms.address import check_base_url, look_up
 from lms_sync.platforms.client import Client
 from lms_sync.platforms.frappe import FrappeRest
@@ -18,6 +19,7 @@ from lms_sync.platforms.frappe_rights import check_changes, check_rights, own_ro
 
 NEEDED_ROLES = ("System Manager", "Moderator")
 PING = "/api/method/ping"
+EMAIL_ACCOUNTS = "/api/resource/Email%20Account"
 WHERE_TO_ADD = "in the LMS under User, Roles"
 
 
@@ -79,6 +81,21 @@ def version() -> str:
     if settings.FRAPPE_DRIVER != "rest" or not needs_payment(found):
         return f"LMS {found}"
     return f"LMS {found}: an LMS Payment is made with each enrollment into a course with a price"
+
+
+def mail() -> None:
+    """Raise where new learners would get no message with which to set a password."""
+    asked = [["enable_outgoing", "=", 1], ["default_outgoing", "=", 1]]
+    query = {"filters": json.dumps(asked), "limit_page_length": "1"}
+    try:
+        found = value(_frappe().client.call("GET", EMAIL_ACCOUNTS, query=query), "data")
+    except (LmsMisconfigured, LmsRefused):
+        return  # it is not shown to us
+    if found == []:
+        raise LmsMisconfigured(
+            "No Email Account of the LMS is its default for outgoing mail. Set one up there, unless"
+            " its site_config.json names a mail server."
+        )
 
 
 def certificates() -> None:

@@ -134,6 +134,14 @@ def openedx_modes() -> Iterator[str]:
             )
 
 
+def payment_country() -> Iterator[str]:
+    if not settings.FRAPPE_PAYMENT_COUNTRY.strip():
+        yield (
+            "Set FRAPPE_PAYMENT_COUNTRY to the name of a country as the LMS lists it, such as"
+            " United States."
+        )
+
+
 def cron() -> Iterator[str]:
     if settings.CRON_SECRET and len(settings.CRON_SECRET) < SHORTEST_CRON_SECRET:
         yield (
@@ -251,6 +259,7 @@ ALWAYS: dict[str, Rule] = {
     "E027": monitor_setting_rules.redis_url,
     "E029": certificate_links,
     "E031": database_setting_rules.pool,
+    "E032": payment_country,
 }
 IN_PRODUCTION: dict[str, Rule] = {
     "E004": secret_key,

@@ -27,6 +27,7 @@ from lms_sync.redaction import redact
 from maaledu import metrics, tracing
 
 MAX_BODY = 1024 * 1024
+LEAST_SECONDS = 0.02  # of a call: what a clock leaves over of a budget is none
 FAILURES = (OSError, urllib3.exceptions.HTTPError, http.client.HTTPException, UnicodeError)
 _threads = threading.local()
 
@@ -149,7 +150,7 @@ class Client:
 
     def _seconds_left(self) -> float:
         left = self.budget.total_seconds() - (time.monotonic() - self.started)
-        if left <= 0:
+        if left < LEAST_SECONDS:
             raise LmsUnavailable("No time was left for another call.", kind="unsent")
         return min(left, self.timeout.total_seconds())
 

@@ -242,7 +242,7 @@ class FrappeRest:
     def _obstacles(self) -> tuple[str, ...]:
         """Return why nobody could be enrolled in a course that has a price in the LMS."""
         asks = self.asks_for_payments()
-        return frappe_payments.lacking_rights(self.client) if asks else ()
+        return frappe_payments.obstacles(self.client) if asks else ()
 
 
 def _is_about(row: Any, email: str, course_id: str) -> bool:

@@ -13,7 +13,13 @@ from urllib.parse import quote
 
 from django.conf import settings
 
-from lms_sync.errors import LmsBrokenLink, LmsDuplicate, LmsMisconfigured, LmsUnreadable
+from lms_sync.errors import (
+    LmsBrokenLink,
+    LmsDuplicate,
+    LmsMisconfigured,
+    LmsNotFound,
+    LmsUnreadable,
+)
 from lms_sync.platforms.answers import read_id
 from lms_sync.platforms.base import EnrollRequest
 from lms_sync.platforms.client import Client
@@ -24,6 +30,7 @@ from lms_sync.platforms.major_units import with_amounts
 
 PAYMENTS = "/api/resource/LMS%20Payment"
 ADDRESSES, SOURCES = "/api/resource/Address", "/api/resource/LMS%20Source"
+COUNTRIES = "/api/resource/Country"
 FIRST_WITH_PAYMENT, FIRST_WITHOUT = (2, 43), (2, 54)
 TITLE, KIND = "MaalEdu", "Billing"
 FREE = "FREE"  # stands for a payment with every free enrollment, so it names none
@@ -45,14 +52,32 @@ def needs_payment(version: str) -> bool:
     return FIRST_WITH_PAYMENT <= found < FIRST_WITHOUT
 
 
-def lacking_rights(client: Client) -> tuple[str, ...]:
-    """Return why no payment could be made with our key, if so."""
-    return tuple(
+def obstacles(client: Client) -> tuple[str, ...]:
+    """Return why no payment could be made in the LMS, if so."""
+    lacking = tuple(
         f"It has a price in the LMS, whose version enrolls nobody into such a course without an LMS"
         f" Payment, and the key may not {right} the {kind} for it. {NEEDS_ROLES}"
         for kind, right in NEEDED_RIGHTS
         if is_denied(client, kind, "", right)
     )
+    is_unknown = not lacking and not _find_address(client) and not _knows_country(client)
+    return (*lacking, f"It has a price in the LMS. {_no_country()}") if is_unknown else lacking
+
+
+def _knows_country(client: Client) -> bool:
+    path = f"{COUNTRIES}/{quote(settings.FRAPPE_PAYMENT_COUNTRY, safe='')}"
+    try:
+        value(client.call("GET", path), "data")
+    except LmsNotFound:
+        return False
+    except LmsMisconfigured:  # it may be there, and not be shown to us
+        return True
+    return True
+
+
+def _no_country() -> str:
+    country = settings.FRAPPE_PAYMENT_COUNTRY
+    return f"The LMS knows no country {country}. Set FRAPPE_PAYMENT_COUNTRY to one that it lists."
 
 
 def payment_id(request: EnrollRequest) -> str:
@@ -147,23 +172,26 @@ def _ensure_source(client: Client) -> None:
         return
 
 
-def _ensure_address(client: Client) -> str:
+def _find_address(client: Client) -> str:
+    """Return the name of the address of all our payments, "" where there is none yet."""
     query = {"filters": json.dumps([["address_title", "=", TITLE]]), "order_by": "creation asc"}
     found = value(client.call("GET", ADDRESSES, query=query), "data")
-    if isinstance(found, list) and found and isinstance(found[0], dict):
-        return read_id(found[0].get("name"))
-    country = settings.FRAPPE_PAYMENT_COUNTRY
+    is_there = isinstance(found, list) and found and isinstance(found[0], dict)
+    return read_id(found[0].get("name")) if is_there else ""
+
+
+def _ensure_address(client: Client) -> str:
+    if known := _find_address(client):
+        return known
     document = {
         "address_title": TITLE,
         "address_type": KIND,
         "address_line1": "Online",
         "city": "Online",
-        "country": country,
+        "country": settings.FRAPPE_PAYMENT_COUNTRY,
     }
     try:
         made = value(client.call("POST", ADDRESSES, body=json.dumps(document)), "data")
     except LmsBrokenLink as error:
-        raise LmsMisconfigured(
-            f"The LMS knows no country {country}. Set FRAPPE_PAYMENT_COUNTRY to one that it lists."
-        ) from error
+        raise LmsMisconfigured(_no_country()) from error
     return read_id(made.get("name") if isinstance(made, dict) else None)

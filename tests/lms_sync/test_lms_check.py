@@ -208,6 +208,16 @@ def test_what_nothing_depends_on_is_a_note_or_nothing(
     assert said[-1] == "All is well."
 
 
+@pytest.mark.parametrize("is_shown", [True, False])
+def test_an_lms_that_sends_no_mail_is_a_note(sandbox: Sandbox, is_shown: bool) -> None:
+    """L9: "Forgot password" is a new learner's way in."""
+    sandbox.lms(outgoing_mail=False, denied=[] if is_shown else ["Email Account:read"])
+    said = lines()
+    notes = ["note    mail: New learners get no message to set a password with."] * is_shown
+    assert [line.partition(" No Email Account")[0] for line in wrong(said)] == notes
+    assert said[-1] == "All is well."
+
+
 @pytest.mark.every_engine
 def test_what_is_tried_leaves_nothing_behind(sandbox: Sandbox, sold: Course) -> None:
     sandbox.lms(
@@ -264,6 +274,12 @@ COURSES: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
         "PROBLEM",
         "the key may not create the Address for it",
     ),
+    "with a price on 2.50, in no country": (
+        {**PAID, "server": "D"},
+        {"country": "Atlantis"},
+        "PROBLEM",
+        "The LMS knows no country Atlantis. Set FRAPPE_PAYMENT_COUNTRY to one that it lists.",
+    ),
     "another title": ({"title": "Theirs"}, {}, "note", "“Theirs”, we call it “Free course”"),
     "in another case": (
         {},
@@ -276,13 +292,16 @@ COURSES: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
 
 @pytest.mark.parametrize("name", COURSES)
 def test_each_thing_about_a_course_is_named_and_the_next_course_looked_at(
-    sandbox: Sandbox, sold: Course, name: str
+    sandbox: Sandbox, sold: Course, settings: Settings, name: str
 ) -> None:
     there, here, mark, words = COURSES[name]
+    here = dict(here)
+    settings.FRAPPE_PAYMENT_COUNTRY = here.pop("country", settings.FRAPPE_PAYMENT_COUNTRY)
     options = {name: there[name] for name in there.keys() & {"server", "denied"}}
     course = {name: there[name] for name in there.keys() - options.keys()}
     sandbox.lms(courses=[{"name": "free-course", **course}], **options)
-    Course.objects.filter(pk=sold.pk).update(**here)
+    if here:
+        Course.objects.filter(pk=sold.pk).update(**here)
     make_course(slug="other-course", title="Other course")
     said = lines()
     [line] = wrong(said)

@@ -11,6 +11,7 @@ import pytest
 from pytest_django import Settings
 
 from lms_sync import delivery
+from lms_sync.connection import platform_for
 from lms_sync.errors import LmsError
 from lms_sync.models import SyncJob
 from lms_sync.platforms.frappe_payments import needs_payment
@@ -180,6 +181,14 @@ def test_a_country_that_the_lms_lacks_is_a_fault_of_ours(old: Sandbox, settings:
     assert error.code in ("LMS_DENIED", "LMS_MISCONFIGURED")
     assert "FRAPPE_PAYMENT_COUNTRY" in getattr(error, "reason", "")
     assert (payments(old), old.enrollments()) == ([], [])
+
+
+def test_where_the_address_is_there_already_no_country_is_asked_for(
+    old: Sandbox, settings: Settings
+) -> None:
+    enrolled(job_of())
+    settings.FRAPPE_PAYMENT_COUNTRY = "Atlantis"
+    assert platform_for("frappe").course(COURSE).obstacles == ()
 
 
 def test_newer_and_older_versions_are_asked_nothing_more(sandbox: Sandbox) -> None:

@@ -252,6 +252,7 @@ SENTENCES = [
     ("LMS_CERTIFICATE_URL", "{base_url}/{id}", "E029", "{certificate_id}"),
     ("LMS_CERTIFICATE_URL", "https://a.example/{certificate_id}", "E029", "{base_url}"),
     ("LMS_CERTIFICATE_URL", "{base_url}/{certificate_id", "E029", "LMS_CERTIFICATE_URL"),
+    ("FRAPPE_PAYMENT_COUNTRY", " ", "E032", "FRAPPE_PAYMENT_COUNTRY"),
     ("OPENEDX_MODE", "", "E024", "OPENEDX_MODE"),
     ("OPENEDX_MODE", "Verified Track", "E024", "OPENEDX_MODE"),
     ("OPENEDX_COURSE_MODES", {"course-v1:A+B+C": ""}, "E024", "OPENEDX_COURSE_MODES"),

@@ -1,9 +1,8 @@
 """The figures of grants: what waits and how long, what is approved, used, refused, and left."""
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 
-from django.db.models import QuerySet
 from django.utils import timezone
 
 from grants import refusals
@@ -53,7 +52,7 @@ def figures() -> Figures:
     return Figures(
         applications_open=waiting.count(),
         oldest_days=(now - oldest.created_at).days if oldest else 0,
-        late=_overdue(now.date()).count(),
+        late=Grant.objects.unanswered(now.date()).count(),
         approved_unused=Grant.objects.unused().count(),
         reserved=Grant.objects.filter(status=Grant.RESERVED).count(),
         redeemed=Grant.objects.filter(status=Grant.REDEEMED).count(),
@@ -67,16 +66,12 @@ def figures() -> Figures:
 
 def late_applications() -> list[str]:
     """Name the applications whose answer is overdue, the oldest first, for the nightly alert."""
-    found = _overdue(timezone.now().date()).select_related("course")[:LATE_NAMED]
+    found = Grant.objects.unanswered(timezone.now().date()).select_related("course")[:LATE_NAMED]
     return [
         f"{grant.name} for {grant.course.title}: the answer was due on"
         f" {grant.answer_due_on:%Y-%m-%d} ({grant.pk})"
         for grant in found
     ]
-
-
-def _overdue(today: date) -> QuerySet[Grant]:
-    return Grant.objects.undecided().filter(answer_due_on__lt=today)
 
 
 def budget_left(program: Program) -> str:

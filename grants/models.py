@@ -1,5 +1,5 @@
 import secrets
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -72,6 +72,10 @@ class Program(models.Model):
 class GrantQuerySet(models.QuerySet["Grant"]):
     def undecided(self) -> "GrantQuerySet":
         return self.filter(status=Grant.PENDING).order_by("created_at")
+
+    def unanswered(self, today: date) -> "GrantQuerySet":
+        """Keep the applications whose answer is overdue."""
+        return self.undecided().filter(answer_due_on__lt=today)
 
     def unused(self) -> "GrantQuerySet":
         return self.filter(status=Grant.APPROVED)

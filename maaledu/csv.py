@@ -3,6 +3,7 @@
 import csv
 import re
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 from django.http import StreamingHttpResponse
@@ -13,6 +14,7 @@ SIGNS = "=+-@＝＋－＠"
 DANGEROUS = (*SIGNS, "\t", "\r", "\n", "\0")
 # One that parts cells by another character than the comma sees cells within ours.
 INNER_FORMULA = re.compile(rf"([;,|\t\r\n])(?=[ \"'\u00a0\u3000]*[{re.escape(SIGNS)}])")
+BYTE_ORDER_MARK = "\ufeff"
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 
 
@@ -35,9 +37,15 @@ class _Line:
         return line
 
 
-def csv_response(filename: str, rows: Iterable[Iterable[Any]]) -> StreamingHttpResponse:
-    """Return rows as a download that is streamed line by line, in the memory of one line."""
-    answer = StreamingHttpResponse(_lines(rows), content_type="text/csv; charset=utf-8")
+def csv_response(
+    filename: str, rows: Iterable[Iterable[Any]], *, for_people: bool = False
+) -> StreamingHttpResponse:
+    """Return rows as a download that is streamed line by line, in the memory of one line.
+
+    A file for people begins with the mark by which spreadsheets know UTF-8; banks refuse it.
+    """
+    lines = chain([BYTE_ORDER_MARK], _lines(rows)) if for_people else _lines(rows)
+    answer = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
     answer["Content-Disposition"] = f'attachment; filename="{filename}"'
     return answer
 

@@ -96,6 +96,7 @@ DATABASE_URL = env.str("DATABASE_URL", default="") or f"sqlite:///{BASE_DIR / 'd
 MONGODB = DATABASE_URL.startswith("mongodb")
 INSTALLED_APPS = [
     "unfold",
+    "unfold.contrib.filters",
     "maaledu.mongo_apps.MongoAdminConfig" if MONGODB else "django.contrib.admin",
     "maaledu.mongo_apps.MongoAuthConfig" if MONGODB else "django.contrib.auth",
     "maaledu.mongo_apps.MongoContentTypesConfig" if MONGODB else "django.contrib.contenttypes",
@@ -752,7 +753,8 @@ UNFOLD = {
     "SITE_HEADER": f"{SITE_NAME} office",
     "SITE_URL": "/",
     "SHOW_HISTORY": True,
-    "DASHBOARD_CALLBACK": "office.home.add_figures",
+    "DASHBOARD_CALLBACK": "operations.home.page.add_home",
+    "SIDEBAR": {"navigation": "operations.home.sidebar.navigation"},
     "COLORS": lambda request: {},  # instead of an inline style, css/office.css
     "STYLES": [lambda request: static("css/office.css")],
     "SITE_FAVICONS": [

@@ -33,7 +33,8 @@ class AffiliateAdmin(ReadOnlyAdmin):
     list_before_template = "admin/figures.html"
     change_form_outer_before_template = "admin/affiliates/affiliate_summary.html"
     list_display = ("name", "email", "code", "state", "rate", "payout_method", "created_at")
-    list_filter = ("status", "payout_method", "tax_country")
+    list_filter = ("status", "payout_method")
+    sortable_by = ("created_at",)
     search_fields = ("name", "email", "code", "payee_name")
     id_fields = ("pk", "user_id")
     ordering = ("-created_at",)

@@ -13,6 +13,7 @@ from unfold.decorators import display
 
 from maaledu.work.items import DEAD, DONE, PENDING, RUNNING, WorkItem, replay, retry_now
 from office.decisions import LIST, NOBODY, ROWS, Decision, decide_many, decide_one
+from office.lists import ListAdmin
 
 WORK_COLORS = {
     DONE: "success",
@@ -133,11 +134,9 @@ def edited(form: Any) -> list[str]:
     return [name for name in form.changed_data if name in columns]
 
 
-class ReadOnlyAdmin(DecidingAdmin):
+class ReadOnlyAdmin(DecidingAdmin, ListAdmin):
     """View only: rows change by decisions alone, which call the functions that all others call."""
 
-    list_per_page = 50
-    show_full_result_count = False
     # A search for a whole id looks in these first: only PostgreSQL can search inside a UUID.
     id_fields: tuple[str, ...] = ("pk",)
 

@@ -9,6 +9,7 @@ from affiliates.models import Commission, LedgerEntry
 from maaledu.money import Money, rate_text
 from office.cells import day, enrollment_link, link
 from office.decisions import Decision
+from office.filters import DaysFilter
 from office.ledger import AccountAdmin, live_payout_of, payout_link
 from office.payout_forms import ReasonForm
 
@@ -55,7 +56,27 @@ class CommissionAdmin(AccountAdmin):
         "available_from",
         "hold",
     )
-    list_filter = ("is_under_review", "is_disputed", "currency")
+    list_filter = (("created_at", DaysFilter), "is_under_review", "is_disputed", "currency")
+    sortable_by = ("sold",)
+    summed = "amount"
+    views = (
+        ("Under review", {"is_under_review__exact": "1"}),
+        ("Sale in doubt", {"is_disputed__exact": "1"}),
+    )
+    csv_columns = {
+        "Sold": "created_at",
+        "Affiliate": "affiliate.name",
+        "Code": "affiliate.code",
+        "Course": "course_title",
+        "Base": "base",
+        "Rate in basis points": "rate_basis_points",
+        "Commission": "amount",
+        "Reversed": "reversed",
+        "Net": "net",
+        "Currency": "currency",
+        "Available from": "available_at",
+        "Sale": "enrollment_id",
+    }
     search_help_text = "Code or e-mail address of an affiliate, or the whole id of an enrollment"
     id_fields = ("pk", "enrollment_id", "affiliate_id")
     readonly_fields = ("earned", "reversed_money", "left", "hold", "sale", "entries", "paid_in")

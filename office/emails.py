@@ -4,10 +4,12 @@ from django.contrib import admin
 from django.http import HttpRequest
 from unfold.decorators import display
 
-from notifications import bounces, mail_state, runbook
+from maaledu.work.items import DEAD, PENDING
+from notifications import bounces, channels, mail_state, runbook
 from notifications.models import Alert, AlertNotice, Email, MailState, UndeliverableAddress
 from office.base import QueueAdmin, ReadOnlyAdmin, ReadOnlyInline
 from office.decisions import NOBODY, Decision
+from office.filters import DaysFilter, fixed
 
 TRY = Decision(
     "Try now",
@@ -33,7 +35,12 @@ RELEASE = Decision(
 @admin.register(Email)
 class EmailAdmin(QueueAdmin):
     list_display = ("kind", "to", "state", "attempts", "next_attempt_at", "sent_at", "last_error")
-    list_filter = ("status", "priority", "kind")
+    list_filter = (("created_at", DaysFilter), "status", "priority")
+    sortable_by = ("created_at",)
+    views = (
+        ("Could not be sent", {"status__exact": DEAD}),
+        ("Waiting", {"status__exact": PENDING}),
+    )
     search_fields = ("to", "dedupe_key", "message_id", "request_id")
     exclude = ("context", "claim_token")
 
@@ -92,7 +99,11 @@ class AlertAdmin(ReadOnlyAdmin):
 @admin.register(AlertNotice)
 class AlertNoticeAdmin(QueueAdmin):
     list_display = ("alert", "channel", "action", "state", "attempts", "last_error")
-    list_filter = ("status", "channel", "action")
+    list_filter = (
+        "status",
+        fixed("channel", (channels.SLACK, channels.WEBHOOK)),
+        "action",
+    )
     list_select_related = ("alert",)
     search_fields = ("alert__subject", "dedupe_key")
     exclude = ("claim_token",)

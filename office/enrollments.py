@@ -1,18 +1,23 @@
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils import timezone
 from django.utils.formats import date_format
 from unfold.dataclasses import UnfoldAction
 from unfold.decorators import action, display
 
+from courses.models import Course
 from enrollments import access_repairs, coupons
 from enrollments.models import Enrollment, EnrollmentEvent
-from maaledu.money import Money
+from maaledu.money import Money, rate_text
 from office import refund_decision
 from office.base import ReadOnlyAdmin, ReadOnlyInline
-from office.cells import Coded, link
+from office.cells import Coded, enrollment_link, link
 from office.decisions import Decision
+from office.filters import DaysFilter, NamedFilter, fixed
 from office.payments import PAYMENT_COLORS, PaymentInline
 from payments import settlement
 from payments.models import Payment
@@ -60,10 +65,51 @@ class EventInline(ReadOnlyInline):
     readonly_fields = fields
 
 
+class AccessFilter(NamedFilter):
+    title = "access"
+    parameter_name = "access"
+    question = ("missing", "Paid, and without access")
+
+    def kept(self, queryset: Any) -> QuerySet[Enrollment]:
+        return queryset.without_access(timezone.now())
+
+
 @admin.register(Enrollment)
 class EnrollmentAdmin(ReadOnlyAdmin):
     list_display = ("email", "course_title", "state", "access", "price", "created_at", "paid_at")
-    list_filter = ("status", "lms_status", "kind", "lms_platform")
+    list_filter = (
+        ("created_at", DaysFilter),
+        AccessFilter,
+        "status",
+        "lms_status",
+        "kind",
+        fixed("lms_platform", Course.Platform.choices, "LMS platform"),
+    )
+    sortable_by = ("created_at",)
+    summed = "amount"
+    views = (
+        ("Paid without access", {"access": "missing"}),
+        ("Paid", {"status__exact": Enrollment.PAID}),
+        ("Refunded", {"status__exact": Enrollment.REFUNDED}),
+        ("By a grant", {"kind__exact": Enrollment.KIND_GRANT}),
+    )
+    csv_columns = {
+        "Begun": "created_at",
+        "Paid": "paid_at",
+        "Access since": "lms_synced_at",
+        "E-mail": "email",
+        "Name": "name",
+        "Course": "course_title",
+        "Kind": "kind",
+        "Status": "status",
+        "Access": "lms_status",
+        "List price": "list_price",
+        "Price": "amount",
+        "Currency": "currency",
+        "Affiliate's code": "referral_code",
+        "Payment": "payment_reference",
+        "Enrollment": "pk",
+    }
     search_fields = (
         "email",
         "token",
@@ -89,7 +135,7 @@ class EnrollmentAdmin(ReadOnlyAdmin):
         "rebuilt_at",
         "listed",
         "discount_percent",
-        "grant_id",
+        "grant",
         "payment_reference",
         "ended_because",
         "course",
@@ -105,10 +151,10 @@ class EnrollmentAdmin(ReadOnlyAdmin):
         "progress_at",
         "completed_at",
         "certificate",
-        "affiliate_id",
+        "affiliate",
         "referral_code",
         "referral_outcome",
-        "commission_rate",
+        "rate",
         "request_id",
         "updated_at",
     )
@@ -174,6 +220,24 @@ class EnrollmentAdmin(ReadOnlyAdmin):
         address = enrollment.certificate_link
         return link(address, words) if address else f"{words}, no link on the LMS's own host"
 
+    @admin.display(description="grant")
+    def grant(self, enrollment: Enrollment) -> str:
+        if enrollment.grant_id is None:
+            return ""
+        return link(reverse("admin:grants_grant_change", args=[enrollment.grant_id]), "View grant")
+
+    @admin.display(description="affiliate")
+    def affiliate(self, enrollment: Enrollment) -> str:
+        if enrollment.affiliate_id is None:
+            return ""
+        url = reverse("admin:affiliates_affiliate_change", args=[enrollment.affiliate_id])
+        return link(url, enrollment.referral_code or "View affiliate")
+
+    @admin.display(description="commission rate")
+    def rate(self, enrollment: Enrollment) -> str:
+        rate = enrollment.commission_rate
+        return "" if rate is None else rate_text(rate)
+
     @admin.display(description="list price")
     def listed(self, enrollment: Enrollment) -> Money:
         return Money(enrollment.list_price, enrollment.currency)
@@ -201,8 +265,25 @@ class EnrollmentAdmin(ReadOnlyAdmin):
 
 @admin.register(EnrollmentEvent)
 class EnrollmentEventAdmin(ReadOnlyAdmin):
-    list_display = ("created_at", "enrollment_id", "from_status", "to_status", "actor", "note")
-    list_filter = ("to_status",)
+    list_display = ("created_at", "learner", "course", "moved", "actor", "note")
+    list_filter = (
+        ("created_at", DaysFilter),
+        fixed("to_status", Enrollment.TRANSITIONS, "to what"),
+    )
+    sortable_by = ("created_at",)
+    list_select_related = ("enrollment",)
     search_fields = ("enrollment__email", "actor")
     id_fields = ("pk", "enrollment_id")
     ordering = ("-created_at",)
+
+    @admin.display(description="learner")
+    def learner(self, event: EnrollmentEvent) -> str:
+        return enrollment_link(event.enrollment_id, event.enrollment.email)
+
+    @admin.display(description="course")
+    def course(self, event: EnrollmentEvent) -> str:
+        return event.enrollment.course_title
+
+    @admin.display(description="moved")
+    def moved(self, event: EnrollmentEvent) -> str:
+        return f"{event.from_status} → {event.to_status}"

@@ -8,6 +8,7 @@ from unfold.decorators import display
 from office.base import ReadOnlyAdmin, ReadOnlyInline
 from office.cells import link, url_of
 from office.decisions import Decision
+from office.filters import DaysFilter, fixed
 from payments import fraud_warnings
 from payments.models import EarlyFraudWarning
 
@@ -16,6 +17,16 @@ WARNING_COLORS = {
     EarlyFraudWarning.SETTLED: "success",
     EarlyFraudWarning.CLOSED: "info",
 }
+# Stripe, "The early fraud warning object".
+FRAUD_TYPES = (
+    "made_with_stolen_card",
+    "made_with_lost_card",
+    "made_with_counterfeit_card",
+    "unauthorized_use_of_card",
+    "card_never_received",
+    "fraudulent_card_application",
+    "misc",
+)
 CLOSE = Decision(
     "Close: the purchase is genuine",
     run=fraud_warnings.close,
@@ -55,7 +66,14 @@ class EarlyFraudWarningAdmin(ReadOnlyAdmin):
     """Newest first. An open one holds the commission until it is refunded, disputed or closed."""
 
     list_display = ("warned_at", "state", "due", "enrollment", "fraud_type", "closed_by")
-    list_filter = ("is_actionable", ("closed_at", admin.EmptyFieldListFilter), "fraud_type")
+    list_filter = (
+        ("warned_at", DaysFilter),
+        "is_actionable",
+        ("closed_at", admin.EmptyFieldListFilter),
+        fixed("fraud_type", FRAUD_TYPES),
+    )
+    sortable_by = ("warned_at",)
+    views = (("To decide", {"is_actionable__exact": "1", "closed_at__isempty": "1"}),)
     search_fields = ("stripe_warning_id", "payment_intent_id", "payment__enrollment__email")
     id_fields = ("pk", "payment_id", "payment__enrollment_id")
     list_select_related = ("payment__enrollment",)

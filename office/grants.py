@@ -16,6 +16,7 @@ from grants.models import Grant, GrantEvent
 from maaledu.csv import csv_response
 from maaledu.money import Money
 from office.base import ReadOnlyAdmin, ReadOnlyInline
+from office.filters import DaysFilter, NamedFilter
 from office.grant_decisions import APPROVE, EXTEND, REISSUE, REJECT, REVOKE
 from office.grant_forms import NO_PROGRAM
 from office.refusals import RefusalInline
@@ -49,6 +50,15 @@ class GrantEventInline(ReadOnlyInline):
     readonly_fields = fields
 
 
+class AnswerFilter(NamedFilter):
+    title = "answer"
+    parameter_name = "answer"
+    question = ("late", "Past its date")
+
+    def kept(self, queryset: Any) -> QuerySet[Grant]:
+        return queryset.unanswered(timezone.now().date())
+
+
 @admin.register(Grant)
 class GrantAdmin(ReadOnlyAdmin):
     """The queue of applications, oldest first, with the days left to answer."""
@@ -63,7 +73,20 @@ class GrantAdmin(ReadOnlyAdmin):
         "expires_at",
         "created_at",
     )
-    list_filter = ("status", "program", "reject_reason", "course__category")
+    list_filter = (
+        ("created_at", DaysFilter),
+        AnswerFilter,
+        "status",
+        "program",
+        "reject_reason",
+        "course__category",
+    )
+    sortable_by = ("created_at",)
+    views = (
+        ("To answer", {"status__exact": Grant.PENDING}),
+        ("Past their date", {"answer": "late"}),
+        ("Unused coupons", {"status__exact": Grant.APPROVED}),
+    )
     search_fields = ("email", "name", "code", "course__slug")
     ordering = ("created_at",)
     list_select_related = ("course", "program")
@@ -128,7 +151,7 @@ class GrantAdmin(ReadOnlyAdmin):
     def export(self, request: HttpRequest, queryset: QuerySet) -> StreamingHttpResponse:
         grants = queryset.select_related("course").order_by("created_at").iterator(500)
         cells = ([attrgetter(name)(grant) for name in EXPORTED] for grant in grants)
-        return csv_response("grants.csv", chain([EXPORTED], cells))
+        return csv_response("grants.csv", chain([EXPORTED], cells), for_people=True)
 
 
 def _day(moment: Any) -> str:

@@ -12,6 +12,7 @@ from affiliates.models import Affiliate, Balance, LedgerEntry, Payout, PayoutIte
 from maaledu.money import Money, rate_text
 from office.base import ReadOnlyAdmin
 from office.cells import day, enrollment_link, link, url_of
+from office.filters import DaysFilter
 
 KIND_COLORS = {
     LedgerEntry.COMMISSION: "success",
@@ -65,7 +66,24 @@ class AccountAdmin(ReadOnlyAdmin):
 @admin.register(LedgerEntry)
 class LedgerEntryAdmin(AccountAdmin):
     list_display = ("created_at", "affiliate", "what", "money", "available_from", "note")
-    list_filter = ("kind", "currency")
+    list_filter = (("created_at", DaysFilter), "kind", "currency")
+    sortable_by = ("created_at",)
+    summed = "amount"
+    views = tuple((label, {"kind__exact": kind}) for kind, label in LedgerEntry.KINDS)
+    csv_columns = {
+        "Booked": "created_at",
+        "Affiliate": "affiliate.name",
+        "Code": "affiliate.code",
+        "Kind": "kind",
+        "Amount": "amount",
+        "Currency": "currency",
+        "Available from": "available_at",
+        "Note": "note",
+        "Booked by": "created_by",
+        "Sale": "enrollment_id",
+        "Payout": "payout_id",
+        "Cause": "source_key",
+    }
     search_help_text = (
         "Code or e-mail address of an affiliate, source key, or a whole id of a sale, a payout or"
         " an entry"
@@ -146,6 +164,17 @@ class BalanceAdmin(AccountAdmin):
     )
     list_filter = ("currency",)
     ordering = ("-payable",)
+    summed = "payable"
+    csv_columns = {
+        "Affiliate": "affiliate.name",
+        "Code": "affiliate.code",
+        "E-mail": "affiliate.email",
+        "Pending": "pending",
+        "Payable": "payable",
+        "Paid": "paid",
+        "On hold": "held",
+        "Currency": "currency",
+    }
     id_fields = ("pk", "affiliate_id")
     readonly_fields = ("pending_money", "payable_money", "paid_money", "held_money", "explained")
     fields = (

@@ -8,11 +8,13 @@ from django.utils import timezone
 from unfold.decorators import display
 
 from courses.models import Course
-from lms_sync import breaker, call_history, dead_letters, pace
+from lms_sync import breaker, call_history, dead_letters, errors, pace
+from lms_sync.delivery import DONE as DELIVERED
 from lms_sync.models import DeadLetter, PlatformState, SyncAttempt, SyncJob
 from maaledu.work.items import DEAD, PENDING
 from office.base import QueueAdmin, ReadOnlyAdmin, ReadOnlyInline
 from office.decisions import NOBODY, Decision, Outcome
+from office.filters import DaysFilter, fixed
 
 RETRY_JOB = Decision(
     "Retry now",
@@ -37,6 +39,16 @@ DISMISS = Decision(
     done="dismissed",
     statuses=tuple(DeadLetter.TRANSITIONS[DeadLetter.Status.DISMISSED]),
     needs_confirmation=False,
+)
+
+# How an attempt ends: done, or by the code of an error.
+OUTCOMES: tuple[str | tuple[str, str], ...] = (
+    DELIVERED,
+    *sorted(
+        (str(error.code), error.code.removeprefix("LMS_").replace("_", " ").lower())
+        for error in vars(errors).values()
+        if isinstance(error, type) and issubclass(error, errors.LmsError)
+    ),
 )
 
 
@@ -85,7 +97,8 @@ class SyncJobAdmin(QueueAdmin):
         "lms_enrollment_id",
         "created_at",
     )
-    list_filter = ("status", "action", "platform")
+    list_filter = ("status", "action", fixed("platform", Course.Platform.choices))
+    sortable_by = ("created_at",)
     search_fields = (
         "email",
         "dedupe_key",
@@ -111,7 +124,8 @@ class DeadLetterAdmin(ReadOnlyAdmin):
 class SyncAttemptAdmin(ReadOnlyAdmin):
     ordering = ("-started_at",)
     list_display = ("job", "number", "started_at", "duration_ms", "http_status", "outcome")
-    list_filter = ("outcome", "http_status")
+    list_filter = (("started_at", DaysFilter), fixed("outcome", OUTCOMES))
+    sortable_by = ("started_at",)
     list_select_related = ("job",)
     search_fields = ("job__email", "job__dedupe_key")
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.html import format_html
@@ -13,13 +14,15 @@ from unfold.decorators import action, display
 from enrollments.models import Enrollment
 from maaledu.logs import without_tokens
 from maaledu.money import Money
+from maaledu.work.items import DEAD
 from office import refund_decision, refunds
 from office.base import QueueAdmin, ReadOnlyAdmin, ReadOnlyInline
 from office.cells import Coded, link, url_of
 from office.decisions import Decision
+from office.filters import DaysFilter, NamedFilter, fixed
 from office.fraud_warnings import FraudWarningInline
 from office.papers import PapersAdmin
-from payments import outcomes
+from payments import outcomes, webhooks
 from payments.models import EarlyFraudWarning, Payment, Reconciliation, StripeEvent, WebhookProblem
 
 PAYMENT_COLORS = {
@@ -57,11 +60,48 @@ class PaymentInline(ReadOnlyInline):
         return Money(payment.amount, payment.currency)
 
 
+class MoneyFilter(NamedFilter):
+    title = "money"
+    parameter_name = "money"
+    question = ("set_aside", "Received twice or in another amount, and kept")
+    method = "set_aside"
+
+
 @admin.register(Payment)
 class PaymentAdmin(PapersAdmin):
-    list_display = ("created_at", "state", "price", "learner", "course")
+    list_display = ("created_at", "state", "learner", "course", "price", "returned")
     list_select_related = ("enrollment",)
-    list_filter = ("status", "review_reason", "currency")
+    list_filter = (
+        ("created_at", DaysFilter),
+        MoneyFilter,
+        "status",
+        "review_reason",
+        "currency",
+    )
+    sortable_by = ("created_at",)
+    summed = "amount_received"
+    views = (
+        ("Paid", {"status__exact": Payment.PAID}),
+        ("Received twice", {"money": "set_aside"}),
+        ("At the bank", {"status__exact": Payment.PROCESSING}),
+    )
+    csv_columns = {
+        "Begun": "created_at",
+        "Paid": "paid_at",
+        "Status": "status",
+        "Set aside as": "review_reason",
+        "E-mail": "enrollment.email",
+        "Course": "enrollment.course_title",
+        "Kind": "enrollment.kind",
+        "Asked for": "amount",
+        "Received": "amount_received",
+        "Refunded or being refunded": "refund_committed",
+        "Currency": "currency",
+        "Payment intent": "stripe_payment_intent_id",
+        "Checkout session": "stripe_session_id",
+        "Enrollment": "enrollment_id",
+        "Payment": "pk",
+    }
     search_fields = (
         "stripe_session_id",
         "stripe_payment_intent_id",
@@ -75,14 +115,16 @@ class PaymentAdmin(PapersAdmin):
     inlines = (refunds.RefundInline, refunds.DisputeInline, FraudWarningInline)
     decisions = {"refund": refund_decision.REFUND}
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Payment]:
+        warned = EarlyFraudWarning.objects.open().filter(payment=OuterRef("pk"))
+        return super().get_queryset(request).annotate(is_warned=Exists(warned))
+
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
-        """Derive what came of the payments of this page at once, in three statements for all."""
+        """Derive what came of the payments of this page at once, in two statements for all."""
         page = super().get_changelist_instance(request)
         shown = list(page.result_list)
-        warned = EarlyFraudWarning.objects.open().filter(payment__in=shown)
-        warned_ids = set(warned.values_list("payment_id", flat=True))
         for payment, outcome in zip(shown, outcomes.outcomes_in(shown), strict=True):
-            payment.outcome, payment.is_warned = outcome, payment.pk in warned_ids
+            payment.outcome = outcome
         return page
 
     @display(description="outcome", ordering="status", label=OUTCOME_COLORS)
@@ -102,6 +144,10 @@ class PaymentAdmin(PapersAdmin):
     @admin.display(description="amount", ordering="amount")
     def price(self, payment: Payment) -> Money:
         return Money(payment.amount, payment.currency)
+
+    @admin.display(description="refunded")
+    def returned(self, payment: Any) -> Money | str:
+        return payment.outcome.refunded_money if payment.outcome.refunded else ""
 
     @admin.display(description="outcome")
     def outcome(self, payment: Payment) -> str:
@@ -132,7 +178,15 @@ class StripeEventAdmin(QueueAdmin):
         "deliveries",
         "last_error",
     )
-    list_filter = ("status", "type", "outcome", "livemode", "is_fetched")
+    list_filter = (
+        ("created_at", DaysFilter),
+        "status",
+        fixed("type", sorted(webhooks.HANDLERS)),
+        "livemode",
+        "is_fetched",
+    )
+    sortable_by = ("created_at",)
+    views = (("Failed for good", {"status__exact": DEAD}),)
     search_fields = ("event_id", "session_id", "type", "request_id")
     exclude = ("claim_token", "payload")
     readonly_fields = ("sent",)

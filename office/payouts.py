@@ -15,6 +15,7 @@ from maaledu.money import Money
 from office.base import ReadOnlyInline
 from office.cells import day, enrollment_link, link, url_of
 from office.decisions import ONE_ROW, USER, Decision, Outcome
+from office.filters import DaysFilter
 from office.ledger import STATE_COLORS, AccountAdmin
 from office.payout_forms import NotPaidForm, ReasonForm
 
@@ -86,7 +87,27 @@ class PayoutAdmin(AccountAdmin):
     """One payout of a batch; also found by the id that the bank and PayPal know it by."""
 
     list_display = ("created_at", "affiliate", "money", "state", "batch", "details_hint")
-    list_filter = ("status", "currency")
+    list_filter = (("created_at", DaysFilter), "status", "currency")
+    sortable_by = ("created_at",)
+    summed = "amount"
+    views = (
+        ("Drafted", {"status__exact": Payout.DRAFT}),
+        ("Released", {"status__exact": Payout.RELEASED}),
+        ("Paid", {"status__exact": Payout.PAID}),
+    )
+    csv_columns = {
+        "Drafted": "created_at",
+        "Status": "status",
+        "Affiliate": "affiliate.name",
+        "Code": "affiliate.code",
+        "Payee": "payee_name",
+        "Account": "details_hint",
+        "Amount": "amount",
+        "Currency": "currency",
+        "Why cancelled": "cancel_reason",
+        "Batch": "batch_id",
+        "Payout": "pk",
+    }
     search_help_text = "Code or e-mail address of an affiliate, the id in the file, or a whole id"
     id_fields = ("pk", "batch_id", "affiliate_id")
     list_select_related = ("affiliate", "batch")

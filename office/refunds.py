@@ -13,6 +13,7 @@ from maaledu.money import Money
 from office.base import ReadOnlyAdmin, ReadOnlyInline
 from office.cells import link, url_of
 from office.decisions import Decision
+from office.filters import DaysFilter, NamedFilter, fixed
 from payments import disputes
 from payments.models import Dispute, Refund
 
@@ -29,9 +30,23 @@ DISPUTE_COLORS = {
     Dispute.LOST: "danger",
 }
 IN_STRIPE = "in Stripe"
+NO_SALE = "its sale is not here yet"
 AT_BANK, WITH_US = "at the bank", "with us"
 HOLDER_COLORS = {AT_BANK: "danger", WITH_US: "success"}
 SOON = timedelta(days=7)
+# Stripe, "Dispute categories".
+DISPUTE_REASONS = (
+    "bank_cannot_process",
+    "credit_not_processed",
+    "customer_initiated",
+    "duplicate",
+    "fraudulent",
+    "general",
+    "product_not_received",
+    "product_unacceptable",
+    "subscription_canceled",
+    "unrecognized",
+)
 COUNT_AS_LOST = Decision(
     "Count as lost",
     run=disputes.count_as_lost,
@@ -107,6 +122,16 @@ class ReversalAdmin(ReadOnlyAdmin):
     readonly_fields: tuple[str, ...] = ("money", "enrollment")
     exclude: tuple[str, ...] = ("amount",)
     ordering = ("-created_at",)
+    sortable_by: tuple[str, ...] = ("created_at",)
+
+    @admin.display(description="learner")
+    def learner(self, reversal: Refund | Dispute) -> str:
+        payment = reversal.payment
+        return link(url_of(payment.enrollment), payment.enrollment.email) if payment else NO_SALE
+
+    @admin.display(description="course")
+    def course(self, reversal: Refund | Dispute) -> str:
+        return reversal.payment.enrollment.course_title if reversal.payment else ""
 
     @admin.display(description="amount", ordering="amount")
     def money(self, reversal: Refund | Dispute) -> Money:
@@ -118,10 +143,44 @@ class ReversalAdmin(ReadOnlyAdmin):
         return link(url_of(payment.enrollment), payment.enrollment) if payment else ""
 
 
+class MoneyFilter(NamedFilter):
+    title = "money"
+    parameter_name = "money"
+    question = ("not_made_good", "Refused, and not refunded otherwise")
+    method = "not_made_good"
+
+
 @admin.register(Refund)
 class RefundAdmin(ReversalAdmin):
-    list_display = ("created_at", "state", "money", "enrollment", "requester", "stripe_refund_id")
-    list_filter = ("status", "source", "reason", "currency")
+    list_display = ("created_at", "state", "learner", "course", "money", "requester", "why")
+    list_filter = (
+        ("created_at", DaysFilter),
+        MoneyFilter,
+        "status",
+        "source",
+        fixed("reason", Refund.REASONS),
+        "currency",
+    )
+    summed = "amount"
+    views = (
+        ("Refused", {"money": "not_made_good"}),
+        ("On their way", {"status__exact": Refund.PENDING}),
+    )
+    csv_columns = {
+        "Begun": "created_at",
+        "Status": "status",
+        "E-mail": "payment.enrollment.email",
+        "Course": "payment.enrollment.course_title",
+        "Amount": "amount",
+        "Currency": "currency",
+        "Reason": "reason",
+        "From": "source",
+        "Requested by": "requested_by",
+        "Note": "note",
+        "Why it failed": "failure_reason",
+        "Stripe's id": "stripe_refund_id",
+        "Payment intent": "payment_intent_id",
+    }
     search_fields = (
         "stripe_refund_id",
         "payment_intent_id",
@@ -134,7 +193,11 @@ class RefundAdmin(ReversalAdmin):
     def state(self, refund: Refund) -> str:
         return refund.status
 
-    @admin.display(description="requested by", ordering="requested_by")
+    @admin.display(description="reason")
+    def why(self, refund: Refund) -> str:
+        return refund.failure_reason or dict(Refund.REASONS).get(refund.reason, refund.reason)
+
+    @admin.display(description="requested by")
     def requester(self, refund: Refund) -> str:
         return refund.requested_by or IN_STRIPE
 
@@ -148,7 +211,7 @@ class AnswerDueFilter(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [("any", "Waits for an answer"), ("soon", "Within 7 days"), ("past", "Past due")]
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Dispute]) -> QuerySet[Dispute]:
+    def queryset(self, request: HttpRequest, queryset: Any) -> QuerySet[Dispute]:
         if self.value() is None:
             return queryset
         now = timezone.now()
@@ -157,7 +220,7 @@ class AnswerDueFilter(admin.SimpleListFilter):
             "past": Q(evidence_due_by__lt=now),
         }
         dates = within.get(str(self.value()), Q())
-        return queryset.filter(dates, stripe_status__endswith="needs_response")
+        return queryset.waiting_for_answer().filter(dates)
 
 
 @admin.register(Dispute)
@@ -167,23 +230,59 @@ class DisputeAdmin(ReversalAdmin):
     list_display = (
         "created_at",
         "state",
-        "stripe_status",
+        "says",
         "evidence_due_by",
-        "enrollment",
+        "learner",
+        "course",
         "money",
         "holder",
-        "reason",
-        "stripe_dispute_id",
+        "why",
     )
+    sortable_by = ("created_at", "evidence_due_by")
+    summed = "amount"
+    views = (
+        ("Wait for our answer", {"due": "any"}),
+        ("Past due", {"due": "past"}),
+        ("Lost", {"status__exact": Dispute.LOST}),
+    )
+    csv_columns = {
+        "Begun": "created_at",
+        "Status": "status",
+        "Stripe says": "stripe_status",
+        "Reason": "reason",
+        "E-mail": "payment.enrollment.email",
+        "Course": "payment.enrollment.course_title",
+        "Amount": "amount",
+        "Currency": "currency",
+        "Money withdrawn": "is_withdrawn",
+        "Evidence due by": "evidence_due_by",
+        "Stripe's id": "stripe_dispute_id",
+        "Payment intent": "payment_intent_id",
+    }
     exclude = ("amount", "is_withdrawn", "movements")
     readonly_fields = ("money", "holder", "enrollment")
-    list_filter = (AnswerDueFilter, "status", "is_withdrawn", "reason", "currency")
+    list_filter = (
+        ("created_at", DaysFilter),
+        AnswerDueFilter,
+        "status",
+        "is_withdrawn",
+        fixed("reason", DISPUTE_REASONS),
+        "currency",
+    )
     decisions = {"count_as_lost": COUNT_AS_LOST}
     search_fields = ("stripe_dispute_id", "payment_intent_id", "payment__enrollment__email")
 
     @display(description="status", ordering="status", label=DISPUTE_COLORS)
     def state(self, dispute: Dispute) -> str:
         return dispute.status
+
+    @admin.display(description="Stripe says")
+    def says(self, dispute: Dispute) -> str:
+        return dispute.stripe_status.replace("_", " ")
+
+    @admin.display(description="reason")
+    def why(self, dispute: Dispute) -> str:
+        return dispute.reason.replace("_", " ")
 
     @display(description="money is", ordering="is_withdrawn", label=HOLDER_COLORS)
     def holder(self, dispute: Dispute) -> str:

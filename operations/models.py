@@ -55,3 +55,20 @@ class Trouble(models.Model):
 
     def __str__(self) -> str:
         return f"{self.cause}: {self.level}"
+
+
+class DayFigures(models.Model):
+    """What one day in UTC came to, as `day_figures` counted it last, and how long its queue was.
+
+    `figures` is counted from the rows of the day, so that it can be counted again; `queue` has the
+    most LMS jobs that were due at once, by the beginning of each ten minutes, as they were seen.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    day = models.DateField(unique=True)
+    figures = models.JSONField(default=dict, blank=True)
+    queue = models.JSONField(default=dict, blank=True)
+    counted_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"{self.day:%Y-%m-%d}"

@@ -17,7 +17,7 @@ from lms_sync import awaiting, breaker, course_facts, locks
 from lms_sync.errors import LmsBusy
 from maaledu.work.queue import Queue, drain, reap
 from notifications.queue import ALERTS, EMAILS
-from operations import outages, steps
+from operations import day_figures, outages, steps
 from payments import overdue, refund_requests, waiting_reversals
 from payments.webhooks import EVENTS
 
@@ -44,6 +44,7 @@ CHORES: dict[str, Callable[[], object]] = {
     "joining fraud warnings to their sales": waiting_reversals.attach_warnings,
     "resuming refunds": refund_requests.resume_requested,
     "maturing commissions": ledger.mature,
+    "summing up days": day_figures.keep,
 }
 # Apart from the rest, which must not wait while an LMS hangs.
 LMS_CHORES: dict[str, Callable[[], object]] = {

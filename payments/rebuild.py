@@ -183,7 +183,7 @@ def _enrollment_for(payment: Payment) -> Enrollment:
     )
     if known:
         # A payment is begun after the one before it has ended, which was lost as well.
-        for before in known.payments.filter(status=Payment.PENDING):
+        for before in Payment.objects.filter(enrollment=known, status=Payment.PENDING):
             settlement.abandon(before)
         return known
     settlement.supersede(lost, ACTOR)

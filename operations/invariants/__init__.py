@@ -12,6 +12,7 @@ from operations import heartbeats
 from operations.invariants import (
     access,
     coupons,
+    day_figures,
     enrollments,
     ledger,
     payouts,
@@ -53,6 +54,7 @@ CHECKS: tuple[Check, ...] = (
     payouts.check_two_persons,
     reversals.check_refunds,
     reversals.check_ended_enrollments,
+    day_figures.check_day_figures,
 )
 
 

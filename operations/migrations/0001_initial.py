@@ -65,4 +65,19 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        migrations.CreateModel(
+            name="DayFigures",
+            fields=[
+                (
+                    "id",
+                    models.UUIDField(
+                        default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("day", models.DateField(unique=True)),
+                ("figures", models.JSONField(blank=True, default=dict)),
+                ("queue", models.JSONField(blank=True, default=dict)),
+                ("counted_at", models.DateTimeField(blank=True, null=True)),
+            ],
+        ),
     ]

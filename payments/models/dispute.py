@@ -7,6 +7,13 @@ from maaledu.money import CURRENCY_CHOICES, Money
 from payments.models.payment import Payment
 
 
+class DisputeQuerySet(models.QuerySet["Dispute"]):
+    def waiting_for_answer(self) -> "DisputeQuerySet":
+        """Keep those that Stripe takes our evidence for."""
+        undecided = self.filter(status__in=[Dispute.WARNING, Dispute.OPEN])
+        return undecided.filter(stripe_status__endswith="needs_response")
+
+
 class Dispute(models.Model):
     """A buyer's bank asks for the money back.
 
@@ -48,6 +55,8 @@ class Dispute(models.Model):
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = DisputeQuerySet.as_manager()
 
     class Meta:
         indexes = [

@@ -1,10 +1,20 @@
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 
 from enrollments.models import Enrollment, choices_of
 from maaledu.db import new_id
 from maaledu.money import CURRENCY_CHOICES, Money
+
+
+class PaymentQuerySet(models.QuerySet):
+    def set_aside(self) -> "PaymentQuerySet":
+        """Keep those that were received for nothing, and not refunded in full yet."""
+        return self.filter(
+            review_reason__in=Payment.UNFULFILLED,
+            status=Payment.PAID,
+            refund_committed__lt=F("amount_received"),
+        )
 
 
 class Payment(models.Model):
@@ -58,6 +68,8 @@ class Payment(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
     paid_at = models.DateTimeField(null=True, blank=True)
+
+    objects = PaymentQuerySet.as_manager()
 
     class Meta:
         constraints = [

@@ -7,6 +7,13 @@ from maaledu.money import CURRENCY_CHOICES, Money
 from payments.models.payment import Payment
 
 
+class RefundQuerySet(models.QuerySet["Refund"]):
+    def not_made_good(self) -> "RefundQuerySet":
+        """Keep those that failed, where their payment still has money left to refund."""
+        left = models.Q(payment__refund_committed__lt=models.F("payment__amount_received"))
+        return self.filter(left, status=Refund.FAILED)
+
+
 class Refund(models.Model):
     """Money on its way back to a buyer, asked for by staff here or made in Stripe's dashboard.
 
@@ -47,6 +54,8 @@ class Refund(models.Model):
     failure_reason = models.CharField(max_length=300, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = RefundQuerySet.as_manager()
 
     class Meta:
         indexes = [

@@ -1,15 +1,13 @@
 """Differences with an LMS in the office: in plain words, repaired one by one or all at once."""
 
-from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.test import Client
-from django.utils import timezone
 from django.utils.html import strip_tags
 
-from enrollments.models import AccessComparison, AccessDifference, Enrollment
+from enrollments.models import AccessDifference, Enrollment
 from lms_sync.models import SyncJob
 from tests.affiliates.make import make_staff
 from tests.affiliates.shop import drained, fresh
@@ -142,37 +140,6 @@ def test_the_enrollments_own_retry_is_the_repair(boss: Client, frappe: Frappe) -
 
 # --- the first page -------------------------------------------------------------------------------
 @pytest.mark.every_engine
-@pytest.mark.breaks_invariants  # enrollments without their jobs
-def test_the_first_page_counts_who_paid_and_has_no_access(boss: Client, frappe: Frappe) -> None:
-    course, _ = frappe.courses()
-    made = with_access(frappe, 6, course)
-    long_ago = timezone.now() - timedelta(minutes=11)
-    for each, status, paid_at in zip(
-        made,
-        ["lost", "failed", "pending", "pending", "awaiting_account", "success"],
-        [long_ago, long_ago, long_ago, timezone.now(), long_ago, long_ago],
-        strict=True,
-    ):
-        Enrollment.objects.filter(pk=each.pk).update(lms_status=status, paid_at=paid_at)
-    page = boss.get("/admin/")
-    assert page.context["access"]["without"] == 3
-    assert '<span id="paid-without-access"' in page.content.decode()
-    assert "1 lost in the LMS 1 refused by the LMS 1 waiting" in words(page)
-
-
-def test_the_first_page_says_when_an_lms_was_compared_and_why_not(boss: Client) -> None:
-    assert "No learning platform was compared yet" in words(boss.get("/admin/"))
-    AccessComparison.objects.create(platform="frappe", failure="LMS_PARKED: paused.")
-    shown = words(boss.get("/admin/"))
-    assert "Frappe LMS, compared to the end not yet Not done: LMS_PARKED: paused." in shown
-
-
-def test_who_may_not_look_at_differences_sees_no_figures(db: None) -> None:
-    page = member("view_course").get("/admin/")
-    assert page.status_code == 200
-    assert "Paid without access" not in words(page)
-
-
 def test_the_pages_of_an_enrollment_and_of_a_difference_show_words_and_no_codes(
     boss: Client, frappe: Frappe
 ) -> None:

@@ -603,6 +603,7 @@ def test_a_commission_shows_its_arithmetic_and_where_it_was_paid(office: Client)
 def test_a_list_costs_the_same_however_long_it_is(office: Client, page: str) -> None:
     owed()
     batch_in(PayoutBatch.RELEASED)
+    office.get("/admin/")  # what the sidebar counts is kept for half a minute
     with statements() as few:
         office.get(page)
     for _ in range(3):
@@ -616,6 +617,7 @@ def test_a_list_costs_the_same_however_long_it_is(office: Client, page: str) -> 
 @pytest.mark.every_engine
 def test_a_batch_costs_the_same_however_many_payouts_it_has(office: Client) -> None:
     costs = []
+    office.get("/admin/")
     for payees in (1, 4):
         for _ in range(payees):
             owed()

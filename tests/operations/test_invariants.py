@@ -21,7 +21,7 @@ from grants.models import Grant, Program
 from lms_sync.models import SyncJob
 from maaledu.db import transition
 from notifications.models import Email
-from operations import heartbeats, invariants
+from operations import day_figures, heartbeats, invariants
 from operations.invariants.access import (
     check_access_is_recorded,
     check_job_has_paid,
@@ -33,6 +33,7 @@ from operations.invariants.coupons import (
     check_coupon_at_most_once,
     check_coupon_is_not_stuck,
 )
+from operations.invariants.day_figures import check_day_figures
 from operations.invariants.enrollments import (
     check_amounts_are_as_asked,
     check_audit,
@@ -52,6 +53,7 @@ from operations.invariants.work import (
     check_events_once,
     check_queues,
 )
+from operations.models import DayFigures
 from payments.models import Payment, StripeEvent
 from tests.affiliates.make import make_affiliate, sell
 from tests.factories import (
@@ -198,6 +200,13 @@ def budget_miscounted(enrollment: Enrollment) -> None:
     Program.objects.update(committed_amount=1)
 
 
+def figures_of_a_day_wrong(enrollment: Enrollment) -> None:
+    later = timezone.now() + timedelta(minutes=20)
+    day_figures.keep()
+    DayFigures.objects.update(figures={}, counted_at=later)
+    heartbeats.note(day_figures.NAME, at=later)
+
+
 DAMAGES: dict[Callable[[Enrollment], None], Callable[[], list[str]]] = {
     received_by_nobody: check_received_is_fulfilled,
     unpaid_for: check_paid_is_paid_for,
@@ -224,6 +233,7 @@ DAMAGES: dict[Callable[[Enrollment], None], Callable[[], list[str]]] = {
     coupon_unredeemed: check_coupon_at_most_once,
     coupon_stuck: check_coupon_is_not_stuck,
     budget_miscounted: check_budgets,
+    figures_of_a_day_wrong: check_day_figures,
 }
 # What a unique constraint keeps out of the database is damaged with the constraint gone, in the
 # next test.

@@ -1,0 +1,151 @@
+"""What the lists of the office have in common: pages without a count of the whole table, the sums
+of what is filtered, views that are one click away, and a file for a spreadsheet.
+"""
+
+import functools
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import chain
+from typing import Any
+
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.admin.views.main import ChangeList
+from django.contrib.contenttypes.models import ContentType
+from django.core.exceptions import FieldDoesNotExist, PermissionDenied
+from django.db import connection, models
+from django.db.models import Count, QuerySet, Sum
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.functional import SimpleLazyObject
+from unfold.admin import ModelAdmin
+from unfold.paginator import InfinitePaginator
+
+from maaledu.csv import csv_response
+from maaledu.money import Money, plain_amount
+
+MOST_SUMMED = 10_000
+ROWS_AT_ONCE = 500
+
+
+class ListAdmin(ModelAdmin):
+    """A list of a table that grows; each declares what it sums up, its views, and its file."""
+
+    paginator = InfinitePaginator
+    show_full_result_count = False
+    list_per_page = 50
+    # A page at a time: all rows of a table that grows are more than a request may take.
+    list_disable_select_all = True
+    list_filter_submit = True
+    list_before_template = "admin/list_bar.html"
+    # The amount whose sum by currency is shown of what is filtered.
+    summed = ""
+    # Filters that are one click away: their words and what stands in the address.
+    views: tuple[tuple[str, dict[str, str]], ...] = ()
+    # Columns of the file: the heading and the path of the value; money has its currency beside it.
+    csv_columns: dict[str, str] = {}
+
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        page = super().get_changelist_instance(request)
+        page.sums = SimpleLazyObject(functools.partial(self._sums, page))
+        return page
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        asked = request.GET.dict()
+        every = (("All", {}), *self.views) if self.views else ()
+        views = [
+            {"words": words, "url": f"?{_query(query)}", "is_chosen": query == asked}
+            for words, query in every
+        ]
+        more = {"views": views, "csv_url": self._csv_url(request)}
+        return super().changelist_view(request, {**(extra_context or {}), **more})
+
+    # --- sums -------------------------------------------------------------------------------------
+    def _sums(self, page: Any) -> str:
+        """Say how much there is of what is filtered; nothing where nothing is."""
+        if not self.summed or not (page.has_active_filters or page.query):
+            return ""
+        rows = _first(page.queryset.order_by(), MOST_SUMMED + 1).order_by()
+        sums = rows.values("currency").annotate(number=Count("pk"), total=Sum(self.summed))
+        found = sorted((row["currency"], row["number"], row["total"] or 0) for row in sums)
+        number = sum(row[1] for row in found)
+        if number > MOST_SUMMED:
+            return f"More than {MOST_SUMMED:,} rows: choose fewer days for their sum."
+        amounts = " + ".join(str(Money(total, currency)) for currency, _, total in found)
+        return f"{number:,} rows: {amounts}" if found else ""
+
+    # --- the file ---------------------------------------------------------------------------------
+    @property
+    def _csv_name(self) -> str:
+        return f"{self.opts.app_label}_{self.opts.model_name}_csv"
+
+    def _csv_url(self, request: HttpRequest) -> str:
+        if not self.csv_columns:
+            return ""
+        return f"{reverse(f'admin:{self._csv_name}')}?{request.GET.urlencode()}"
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view(self.download)
+        own = [path("export.csv", view, name=self._csv_name)] if self.csv_columns else []
+        return [*own, *super().get_urls()]
+
+    def download(self, request: HttpRequest) -> StreamingHttpResponse:
+        """Stream what the list shows as it is filtered, all pages, and leave an entry of it.
+
+        Raises PermissionDenied for who may not look at the list.
+        """
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        rows = self.get_changelist_instance(request).queryset.iterator(ROWS_AT_ONCE)
+        self._leave_entry(request)
+        name = f"{self.opts.verbose_name_plural}-{timezone.now():%Y%m%d-%H%M}.csv"
+        return csv_response(
+            name.replace(" ", "-"), chain([self.csv_columns], self._cells(rows)), for_people=True
+        )
+
+    def _cells(self, rows: Iterator[Any]) -> Iterator[list[Any]]:
+        columns = [(each, self._is_money(each)) for each in self.csv_columns.values()]
+        for row in rows:
+            yield [_cell(row, column, is_money=is_money) for column, is_money in columns]
+
+    def _is_money(self, column: str) -> bool:
+        try:
+            field = self.opts.get_field(column)
+        except FieldDoesNotExist:
+            return False
+        return isinstance(field, models.BigIntegerField | models.PositiveBigIntegerField)
+
+    def _leave_entry(self, request: HttpRequest) -> None:
+        asked = request.GET.urlencode() or "everything"
+        LogEntry.objects.create(
+            user_id=str(request.user.pk),
+            content_type=ContentType.objects.get_for_model(self.model),
+            object_repr=str(self.opts.verbose_name_plural).capitalize(),
+            action_flag=CHANGE,
+            change_message=f"exported as CSV: {asked}"[:500],
+        )
+
+
+def _query(query: dict[str, str]) -> str:
+    return "&".join(f"{name}={value}" for name, value in query.items())
+
+
+def _cell(row: Any, column: str, *, is_money: bool) -> Any:
+    value = functools.reduce(_attribute, column.split("."), row)
+    if isinstance(value, datetime):
+        return f"{value:%Y-%m-%d %H:%M:%S}"
+    return plain_amount(value, row.currency) if is_money and value is not None else value
+
+
+def _attribute(of: Any, name: str) -> Any:
+    """Return an attribute, and nothing of what is not there: a refund whose sale is not known."""
+    return None if of is None else getattr(of, name)
+
+
+def _first(rows: QuerySet[Any], most: int) -> QuerySet[Any]:
+    """Return the first of these rows, to be summed; MongoDB, which cannot, sums all of them."""
+    if not connection.features.allow_sliced_subqueries_with_in:
+        return rows
+    return rows.model._base_manager.filter(pk__in=rows.values("pk")[:most])

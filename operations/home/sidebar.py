@@ -1,0 +1,122 @@
+"""The office's sidebar: the pages by job, with what waits as badges, for who may look at them."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.urls import reverse
+
+from operations.home import waiting
+from operations.home.waiting import list_url, view_permission
+
+LEVELS = {each.key: each.level for each in waiting.ALL}
+
+
+@dataclass(frozen=True)
+class Page:
+    """The list of a model under the name that staff use, and what waits in it."""
+
+    page: str
+    title: str
+    icon: str
+    waits: tuple[str, ...] = ()
+
+
+JOBS: dict[str, tuple[Page, ...]] = {
+    "Learners": (
+        Page("enrollments.enrollment", "Enrollments", "school", ("without_access",)),
+        Page("accounts.user", "People", "person"),
+        Page("account.emailaddress", "Addresses", "alternate_email"),
+        Page("enrollments.enrollmentbatch", "Many at once", "group_add"),
+        Page("enrollments.batchrow", "Rows of lists", "list"),
+        Page("enrollments.enrollmentevent", "History of enrollments", "history"),
+        Page("notifications.email", "E-mails", "mail", ("dead_mails",)),
+        Page(
+            "notifications.undeliverableaddress",
+            "Undeliverable addresses",
+            "unsubscribe",
+            ("addresses",),
+        ),
+    ),
+    "Sales": (
+        Page("payments.payment", "Payments", "payments", ("set_aside",)),
+        Page("payments.refund", "Refunds", "undo", ("refunds",)),
+        Page("payments.dispute", "Disputes", "gavel", ("disputes",)),
+        Page("payments.earlyfraudwarning", "Fraud warnings", "warning", ("warnings",)),
+        Page("payments.stripeevent", "Stripe events", "bolt", ("dead_events",)),
+        Page("payments.reconciliation", "Compared with Stripe", "balance"),
+        Page("payments.webhookproblem", "Webhook problems", "link_off"),
+    ),
+    "Grants": (
+        Page("grants.grant", "Applications", "redeem", ("grants",)),
+        Page("grants.program", "Programs and budgets", "savings"),
+        Page("grants.refusal", "Refused codes", "block"),
+    ),
+    "Affiliates": (
+        Page("affiliates.affiliate", "Affiliates", "handshake", ("affiliates",)),
+        Page("affiliates.commission", "Commissions", "percent"),
+        Page("affiliates.balance", "Balances", "account_balance_wallet"),
+        Page("affiliates.ledgerentry", "Ledger", "menu_book"),
+        Page("affiliates.payoutbatch", "Payout runs", "outbox", ("payouts", "released")),
+        Page("affiliates.payout", "Payouts", "send_money"),
+        Page("affiliates.fraudsignal", "Fraud signals", "flag", ("signals",)),
+    ),
+    "Courses": (Page("courses.course", "Courses", "menu_book"),),
+    "Platform": (
+        Page("lms_sync.deadletter", "Dead letters", "error", ("dead_letters",)),
+        Page("lms_sync.platformstate", "Learning platforms", "dns"),
+        Page("lms_sync.syncjob", "LMS jobs", "sync"),
+        Page("lms_sync.syncattempt", "Attempts", "replay"),
+        Page("enrollments.accessdifference", "Differences of access", "rule", ("differences",)),
+        Page("enrollments.accesscomparison", "Compared with the LMS", "balance"),
+        Page("notifications.mailstate", "Mail server", "outgoing_mail"),
+        Page("notifications.alert", "Alerts", "notifications"),
+        Page("notifications.alertnotice", "Notices of alerts", "campaign"),
+    ),
+}
+SETTINGS = "Settings"  # and whatever has no other place here
+SETTINGS_ICON = "settings"
+
+
+def navigation(request: HttpRequest) -> list[dict[str, Any]]:
+    """Return the groups of the sidebar with the pages that this user may look at."""
+    found = waiting.counts_for(request)
+    groups = {"": [_home()]}
+    for job, pages in {**JOBS, SETTINGS: _others()}.items():
+        groups[job] = [_item(each, found) for each in pages if _is_shown(each, request)]
+    return [
+        {"title": job, "separator": bool(job), "items": items}
+        for job, items in groups.items()
+        if items
+    ]
+
+
+def _home() -> dict[str, Any]:
+    return {"title": "Home", "icon": "home", "link": reverse("admin:index")}
+
+
+def _others() -> tuple[Page, ...]:
+    """Return the pages of the office that have no other place."""
+    placed = {each.page for pages in JOBS.values() for each in pages}
+    options = [model._meta for model in admin.site._registry]
+    return tuple(
+        Page(each.label_lower, str(each.verbose_name_plural).capitalize(), SETTINGS_ICON)
+        for each in sorted(options, key=lambda each: each.label_lower)
+        if each.label_lower not in placed
+    )
+
+
+def _is_shown(page: Page, request: HttpRequest) -> bool:
+    changes = view_permission(page.page).replace(".view_", ".change_")
+    return request.user.has_perm(view_permission(page.page)) or request.user.has_perm(changes)
+
+
+def _item(page: Page, found: Counter[str]) -> dict[str, Any]:
+    item = {"title": page.title, "icon": page.icon, "link": list_url(page.page)}
+    number = sum(found[key] for key in page.waits)
+    if not number:
+        return item
+    level = min(LEVELS[key] for key in page.waits if found[key])
+    return {**item, "badge": waiting.number_text(number), "badge_variant": level}

@@ -1,0 +1,229 @@
+"""What waits for staff: each line is one declaration of what is counted, for whom, and its list.
+
+Counted to fifty at most, all in one statement, so that it costs the same however much there is.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.core.cache import cache
+from django.db.models import CharField, QuerySet, Value
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+
+from affiliates.models import Affiliate, FraudSignal, PayoutBatch
+from enrollments.models import AccessDifference, Enrollment
+from grants.models import Grant
+from lms_sync.models import DeadLetter
+from maaledu.work.items import DEAD
+from notifications.models import Email, UndeliverableAddress
+from operations.home.parts import first_rows, joined
+from payments.models import Dispute, EarlyFraudWarning, Payment, Refund, StripeEvent
+
+MOST = 50
+KEPT = timedelta(seconds=30)  # for the sidebar, which is on every page
+CACHE_KEY = "office-waiting"
+URGENT, USUAL = "danger", "warning"
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """Something that waits for staff; its list is the page of a model, filtered by `query`."""
+
+    key: str
+    words: str
+    page: str  # "payments.dispute"
+    query: dict[str, str]
+    rows: Callable[[datetime], QuerySet[Any]]
+    level: str = USUAL
+
+    @property
+    def permission(self) -> str:
+        return view_permission(self.page)
+
+    @property
+    def url(self) -> str:
+        return list_url(self.page, self.query)
+
+
+def view_permission(page: str) -> str:
+    """Return who may look at a page such as "payments.dispute"."""
+    app, _, model = page.partition(".")
+    return f"{app}.view_{model}"
+
+
+def list_url(page: str, query: dict[str, str] | None = None) -> str:
+    """Return the address of a model's list, filtered."""
+    return reverse(f"admin:{page.replace('.', '_')}_changelist", query=query)
+
+
+ALL = (
+    Waiting(
+        "without_access",
+        "paid without access",
+        "enrollments.enrollment",
+        {"access": "missing"},
+        Enrollment.objects.without_access,
+        URGENT,
+    ),
+    Waiting(
+        "dead_letters",
+        "dead letters",
+        "lms_sync.deadletter",
+        {"status__exact": DeadLetter.Status.OPEN},
+        lambda now: DeadLetter.objects.open(),
+        URGENT,
+    ),
+    Waiting(
+        "dead_events",
+        "Stripe events that failed for good",
+        "payments.stripeevent",
+        {"status__exact": DEAD},
+        lambda now: StripeEvent.objects.filter(status=DEAD),
+        URGENT,
+    ),
+    Waiting(
+        "set_aside",
+        "payments received twice or in another amount",
+        "payments.payment",
+        {"money": "set_aside"},
+        lambda now: Payment.objects.set_aside(),
+        URGENT,
+    ),
+    Waiting(
+        "disputes",
+        "disputes that wait for our answer",
+        "payments.dispute",
+        {"due": "any"},
+        lambda now: Dispute.objects.waiting_for_answer(),
+        URGENT,
+    ),
+    Waiting(
+        "warnings",
+        "fraud warnings to decide",
+        "payments.earlyfraudwarning",
+        {"is_actionable__exact": "1", "closed_at__isempty": "1"},
+        lambda now: EarlyFraudWarning.objects.open(),
+        URGENT,
+    ),
+    Waiting(
+        "refunds",
+        "refunds that were refused",
+        "payments.refund",
+        {"money": "not_made_good"},
+        lambda now: Refund.objects.not_made_good(),
+        URGENT,
+    ),
+    Waiting(
+        "differences",
+        "differences of access with an LMS",
+        "enrollments.accessdifference",
+        {"status__exact": AccessDifference.OPEN},
+        lambda now: AccessDifference.objects.open(),
+    ),
+    Waiting(
+        "late_grants",
+        "grant applications past their date",
+        "grants.grant",
+        {"answer": "late"},
+        lambda now: Grant.objects.unanswered(now.date()),
+        URGENT,
+    ),
+    Waiting(
+        "grants",
+        "grant applications to answer",
+        "grants.grant",
+        {"status__exact": Grant.PENDING},
+        lambda now: Grant.objects.undecided(),
+    ),
+    Waiting(
+        "affiliates",
+        "affiliates to approve",
+        "affiliates.affiliate",
+        {"status__exact": Affiliate.APPLIED},
+        lambda now: Affiliate.objects.filter(status=Affiliate.APPLIED),
+    ),
+    Waiting(
+        "payouts",
+        "payouts to release",
+        "affiliates.payoutbatch",
+        {"status__exact": PayoutBatch.DRAFT},
+        lambda now: PayoutBatch.objects.filter(status=PayoutBatch.DRAFT),
+    ),
+    Waiting(
+        "released",
+        "payouts to pay and mark as paid",
+        "affiliates.payoutbatch",
+        {"status__exact": PayoutBatch.RELEASED},
+        lambda now: PayoutBatch.objects.filter(status=PayoutBatch.RELEASED),
+    ),
+    Waiting(
+        "signals",
+        "fraud signals to review",
+        "affiliates.fraudsignal",
+        {"status__exact": FraudSignal.OPEN},
+        lambda now: FraudSignal.objects.filter(status=FraudSignal.OPEN),
+    ),
+    Waiting(
+        "dead_mails",
+        "e-mails that could not be sent",
+        "notifications.email",
+        {"status__exact": DEAD},
+        lambda now: Email.objects.filter(status=DEAD),
+    ),
+    Waiting(
+        "addresses",
+        "addresses whose mails come back",
+        "notifications.undeliverableaddress",
+        {},
+        lambda now: UndeliverableAddress.objects.all(),
+    ),
+)
+
+
+def counts(now: datetime | None = None) -> Counter[str]:
+    """Return how much waits, by key, each counted to one more than MOST."""
+    at = now or timezone.now()
+    parts = [
+        first_rows(each.rows(at).order_by(), MOST + 1).values_list(
+            Value(each.key, output_field=CharField()), flat=True
+        )
+        for each in ALL
+    ]
+    found = Counter(joined(parts))
+    cache.set(CACHE_KEY, found, KEPT.total_seconds())
+    return found
+
+
+def counts_for(request: HttpRequest) -> Counter[str]:
+    """Return what waits now for the first page, and as of half a minute ago for the others.
+
+    Once for a request: the sidebar and the page itself show the same.
+    """
+    if not hasattr(request, "counts_of_waiting"):
+        is_home = request.path == reverse("admin:index")
+        kept: Counter[str] | None = None if is_home else cache.get(CACHE_KEY)
+        request.counts_of_waiting = counts() if kept is None else kept  # type: ignore[attr-defined]
+    return request.counts_of_waiting  # type: ignore[attr-defined]
+
+
+def number_text(number: int) -> str:
+    return f"{MOST}+" if number > MOST else str(number)
+
+
+def lines_for(request: HttpRequest, found: Counter[str]) -> list[dict[str, Any]]:
+    """Return what waits and this user may look at: the urgent first, each with its list."""
+    waiting = [each for each in ALL if found[each.key] and request.user.has_perm(each.permission)]
+    return [
+        {
+            "number": number_text(found[each.key]),
+            "words": each.words,
+            "url": each.url,
+            "level": each.level,
+        }
+        for each in sorted(waiting, key=lambda each: each.level != URGENT)
+    ]

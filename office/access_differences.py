@@ -19,6 +19,7 @@ from maaledu.errors import AppError
 from office.base import ReadOnlyAdmin
 from office.cells import Coded, link, url_of
 from office.decisions import LIST, USER, Decision, Outcome
+from office.filters import fixed
 from office.payout_forms import ReasonForm
 
 MISSING, UNPAID = AccessDifference.MISSING, AccessDifference.UNPAID
@@ -164,7 +165,7 @@ REPAIR_ALL = RepairAll(
 @admin.register(AccessDifference)
 class AccessDifferenceAdmin(ReadOnlyAdmin):
     list_display = ("opened_at", "what", "learner", "course_id", "platform_name", "state", "repair")
-    list_filter = ("status", "kind", "platform")
+    list_filter = ("status", "kind", fixed("platform", Course.Platform.choices))
     list_select_related = ("enrollment",)
     search_fields = ("enrollment__email", "course_id")
     id_fields = ("pk", "enrollment_id")

@@ -76,7 +76,7 @@ class AccessFilter(NamedFilter):
 
 @admin.register(Enrollment)
 class EnrollmentAdmin(ReadOnlyAdmin):
-    list_display = ("email", "course_title", "state", "access", "price", "created_at", "paid_at")
+    list_display = ("email", "course_title", "state", "access", "price", "created_at")
     list_filter = (
         ("created_at", DaysFilter),
         AccessFilter,

@@ -115,7 +115,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     decisions = {"replay": REPLAY, "dismiss": DISMISS}
     ordering = ("-created_at",)
     list_display = ("job", "reason", "status", "last_error", "last_attempt_at", "resolved_by")
-    list_filter = ("status", "reason")
+    list_filter = ("status", fixed("reason", OUTCOMES))
     list_select_related = ("job",)
     search_fields = ("job__email", "job__dedupe_key", "job__course_id", "reason", "last_error")
 

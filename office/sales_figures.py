@@ -217,14 +217,14 @@ def sales_of(affiliate: Affiliate, *, days: int) -> Sales:
 def affiliate_figures() -> list[tuple[str, str]]:
     """Return label and value of each figure of the affiliates now, for a page or a terminal."""
     signals = FraudSignal.objects.filter(status=FraudSignal.OPEN)
-    drafts = PayoutBatch.objects.filter(status=PayoutBatch.DRAFT)
-    released = PayoutBatch.objects.filter(status=PayoutBatch.RELEASED)
+    batches = PayoutBatch.objects.filter(status__in=[PayoutBatch.DRAFT, PayoutBatch.RELEASED])
+    waiting = Counter(batches.values_list("status", flat=True))
     return [
         *((f"affiliates {status}", str(number)) for status, number in _by_status().items()),
         *(figure for balance in _balances() for figure in _of_balance(balance)),
         ("fraud signals to review", str(signals.count())),
-        ("payout batches to release", str(drafts.count())),
-        ("payout batches to mark paid", str(released.count())),
+        ("payout batches to release", str(waiting[PayoutBatch.DRAFT])),
+        ("payout batches to mark paid", str(waiting[PayoutBatch.RELEASED])),
     ]
 
 

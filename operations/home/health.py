@@ -17,7 +17,7 @@ from courses.models import Course
 from enrollments.models import AccessComparison
 from lms_sync.models import PlatformState, SyncJob
 from notifications.models import Email, MailState
-from operations import heartbeats
+from operations import day_figures, heartbeats
 from operations.home.parts import first_rows, joined
 from operations.home.waiting import list_url
 from operations.levels import SILENT_AFTER, TITLES
@@ -66,6 +66,7 @@ class Health:
     level: str
     reasons: list[str]
     lines: list[Line]
+    figures_at: datetime | None  # when the days were summed up last
 
 
 def assess(now: datetime) -> Health:
@@ -77,18 +78,27 @@ def assess(now: datetime) -> Health:
     beats = {fact.name: fact for fact in facts.get(HEARTBEAT, [])}
     reasons = [_reason(fact) for fact in troubles.values()]
     level = max((fact.state for fact in troubles.values()), key=LEVELS.index, default=GREEN)
-    looks = [at for name in LOOKED_BY if name in beats and (at := beats[name].at)]
-    looked = max(looks, default=None)
-    if looked is None or now - looked > SILENT_AFTER:
+    if unseen := _unseen(beats, now):
         level = RED
-        reasons.insert(0, f"Nobody looks whether work gets done: last at {_moment(looked)}.")
+        reasons.insert(0, unseen)
     lines = [
         *(_platform(fact, facts, now) for fact in facts.get(PLATFORM, [])),
         *(_part(name, beats.get(name), troubles, now) for name in PARTS if _is_shown(name, beats)),
         _stripe(facts.get(EVENT, []), troubles, now),
         _mail(facts, troubles, now),
     ]
-    return Health(level, reasons, lines)
+    figures = beats.get(day_figures.NAME)
+    return Health(level, reasons, lines, figures.at if figures else None)
+
+
+def _unseen(beats: dict[str, Fact], now: datetime) -> str:
+    """Say that nobody looks; a scheduler that was just started for the first time is given time."""
+    looks = [at for name in LOOKED_BY if name in beats and (at := beats[name].at)]
+    began = beats[heartbeats.SCHEDULER].since if heartbeats.SCHEDULER in beats else None
+    known = max(looks, default=began)
+    if known is not None and now - known <= SILENT_AFTER:
+        return ""
+    return f"Nobody looks whether work gets done: last {_moment(max(looks, default=None))}."
 
 
 # --- the statement --------------------------------------------------------------------------------

@@ -37,9 +37,7 @@ def _figures(request: HttpRequest, now: Any) -> dict[str, Any]:
     rows = list(day_figures.last(periods.LONGEST, today))
     days = _chosen(request)
     chosen = periods.totals_of(row for row in rows if row.day > today - days * day_figures.DAY)
-    counted = max((row.counted_at for row in rows if row.counted_at), default=None)
     return {
-        "counted_at": counted,
         "periods": [
             {"days": number, "name": name, "is_chosen": number == days}
             for number, name in periods.PERIODS.items()

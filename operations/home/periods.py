@@ -43,9 +43,10 @@ class Totals:
         for name in ("refunds", "withdrawn", "commissions"):
             getattr(self, name).update(dict(figures.get(name, [])))
         self.grants += figures.get("grants", 0)
-        access = figures.get("access", {})
-        self.due += access.get("due", 0)
-        self.within = [a + b for a, b in zip(self.within, access.get("within", []), strict=False)]
+        # A day of which only the queue was noted so far has no figures yet.
+        access = figures.get("access", {"due": 0, "within": [0] * len(self.within)})
+        self.due += access["due"]
+        self.within = [a + b for a, b in zip(self.within, access["within"], strict=True)]
         second, healed = figures.get(SECOND, (0, 0))
         self.second, self.healed = self.second + second, self.healed + healed
 

@@ -224,6 +224,18 @@ def test_the_figures_are_of_today_and_of_the_same_time_before(boss: Client) -> N
     assert rows["Half got access within"][0] == ("5 s", "–")
     assert "Clinical Trials 2 1 50.0 % $499.00" in section(page, "by-course")
     assert page.context["charts"][0]["summary"].startswith("Sales per day. Most: 1")
+    assert f"as of {now:%b} {now.day}, 12:00 UTC" in section(page, "figures")
+
+
+def test_a_day_of_which_only_the_queue_is_known_takes_nothing_from_the_others(
+    boss: Client,
+) -> None:
+    before = NOW() - timedelta(days=1)
+    paid(at=before, lms_status="success", lms_synced_at=before + timedelta(seconds=4))
+    day_figures.keep()
+    assert DayFigures.objects.get(day=NOW().date()).figures == {}
+    rows = {row["label"]: row["cells"] for row in boss.get("/admin/").context["figures"]}
+    assert rows["Half got access within"][:2] == [("–", "5 s"), ("5 s", "–")]
 
 
 def test_who_may_see_no_payments_sees_sales_without_money(db: None) -> None:

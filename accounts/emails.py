@@ -3,19 +3,19 @@
 Source: decisions, e-mail normal form.
 """
 
-import re
-
 import idna
 from django.core.exceptions import ValidationError
 from django.core.validators import EmailValidator
 
+from maaledu.names import has_marks, strip_marks
+
 INVALID = "Enter a valid e-mail address."
 OTHER_AT_SIGN = "Enter the address with an ordinary @: yours has another character in its place."
+INVISIBLE = "Type the address by hand: yours holds a character that cannot be seen."
+NOT_PLAIN = "Enter the address in plain letters: before the @ there are no accents or marks."
 MAX_EMAIL_LENGTH = 140  # what Frappe accepts for a user's name
 # A quoted local part is legal, and nobody's: payment services and mail providers refuse it.
 REFUSED_CHARACTERS = frozenset('"<>()[]\\,;: ')
-# Blanks, and what cannot be seen and comes along when an address is copied from a page.
-AROUND = re.compile(r"\A[\s\u200b-\u200f\u2060\ufeff]+|[\s\u200b-\u200f\u2060\ufeff]+\Z")
 WIDE_AT_SIGNS = frozenset("\uff20\ufe6b")  # of East Asian keyboards
 LONGEST_LOCAL_PART = 64  # characters, RFC 5321
 # Without Django's exception for "localhost": an address without a dot is nobody's in the world.
@@ -26,16 +26,22 @@ def normalize_email(value: str) -> str:
     """Return the one spelling under which an address is stored and compared.
 
     Raises ValidationError for anything that is not a single deliverable-looking address, line
-    breaks and control characters included; it says so where only the @ is another character.
+    breaks and control characters included. It says so where only the @ is another character, or
+    where the address holds what cannot be seen; around it, such as from a copied page, it is left
+    out.
     """
-    address = AROUND.sub("", value)
+    address = strip_marks(value)
     if "@" not in address and WIDE_AT_SIGNS & set(address):
         raise ValidationError(OTHER_AT_SIGN, code="other_at_sign")
+    if has_marks(address):
+        raise ValidationError(INVISIBLE, code="invisible")
     if not address.isprintable() or len(address) > MAX_EMAIL_LENGTH or address.count("@") != 1:
         raise ValidationError(INVALID, code="invalid")
     local, domain = address.lower().split("@")
     # Django's pattern ignores case, and then takes the dotless "ı" and the long "ſ" for letters.
-    if REFUSED_CHARACTERS & set(local) or not local.isascii() or len(local) > LONGEST_LOCAL_PART:
+    if not local.isascii():
+        raise ValidationError(NOT_PLAIN, code="not_plain")
+    if REFUSED_CHARACTERS & set(local) or len(local) > LONGEST_LOCAL_PART:
         raise ValidationError(INVALID, code="invalid")
     try:
         normal = f"{local}@{idna.encode(domain, uts46=True).decode()}"

@@ -3,12 +3,14 @@ from typing import Any
 from allauth.account.models import EmailAddress
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.utils import timezone
 
 from accounts.api_key import ApiKey
 from accounts.emails import MAX_EMAIL_LENGTH, normalize_email
 from maaledu.db import new_id
+from maaledu.names import ControlCharacters, clean_name
 
 __all__ = ["ApiKey"]
 
@@ -61,6 +63,10 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def clean(self) -> None:
         self.email = normalize_email(self.email)
+        try:
+            self.name = clean_name(self.name)
+        except ControlCharacters as error:
+            raise ValidationError({"name": "Enter a name without control characters."}) from error
 
     @property
     def has_verified_email(self) -> bool:

@@ -16,7 +16,8 @@ from accounts.emails import normalize_email
 from courses.models import Course
 from enrollments.errors import BatchUnreadable
 from enrollments.models import BatchRow, Enrollment
-from maaledu.storable import is_storable, storable
+from maaledu.names import ControlCharacters, clean_name
+from maaledu.storable import storable
 
 NAMES_OF_EMAIL = {"email", "e-mail", "mail", "e-mail address", "email address"}
 NAMES_OF_NAME = {"name", "full name", "full_name", "learner"}
@@ -115,14 +116,14 @@ def _line(number: int, email: str, name: str) -> Line:
         address, problem = normalize_email(email), ""
     except ValidationError:
         address, problem = email, BatchRow.ADDRESS
-    if not problem and (len(name) > MAX_NAME or not is_storable(name) or not _is_plain(name)):
+    try:
+        name = clean_name(name)
+    except ControlCharacters:
+        problem = problem or BatchRow.NAME
+    if not problem and len(name) > MAX_NAME:
         problem = BatchRow.NAME
     shown = storable([address[:MAX_EMAIL], name[:MAX_NAME]])[0]
     return Line(number, shown[0], shown[1], problem)
-
-
-def _is_plain(name: str) -> bool:
-    return not name or name.isprintable()
 
 
 def _unique(lines: Iterator[Line]) -> list[Line]:

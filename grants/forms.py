@@ -16,12 +16,12 @@ MAX_TEXT_LENGTH = 4000
 class TextField(forms.CharField):
     """Plain text of several lines; a line break counts as one character, as in the browser."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, max_length: int = MAX_TEXT_LENGTH, **options: Any) -> None:
         missing = {"required": "Please write a few sentences."}
         super().__init__(
-            max_length=MAX_TEXT_LENGTH,
+            max_length=max_length,
             error_messages=missing,
-            widget=forms.Textarea(attrs={"rows": 5}),
+            widget=forms.Textarea(attrs={"rows": 5, "dir": "auto"}),
             **options,
         )
 
@@ -39,7 +39,7 @@ class ApplicationForm(PersonForm):
     name = forms.CharField(
         max_length=MAX_NAME_LENGTH,
         error_messages={"required": "Please enter your name."},
-        widget=forms.TextInput(attrs={"autocomplete": "name"}),
+        widget=forms.TextInput(attrs={"autocomplete": "name", "dir": "auto"}),
     )
     email = forms.CharField(
         max_length=MAX_EMAIL_LENGTH,

@@ -1,5 +1,6 @@
 """The e-mails to an applicant about a grant and its coupon, each sent once for its cause."""
 
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -44,7 +45,7 @@ def _coupon_context(grant: Grant, course: Course) -> dict[str, Any]:
         "list_price": str(Money(price.list_price, price.currency)),
         "to_pay": str(Money(price.to_pay, price.currency)),
         "is_free": price.is_free,
-        "expires_on": _day(grant.expires_at),
+        "expires_on": _until(grant.expires_at),
         "checkout_link": (
             f"{settings.SITE_URL}{reverse('checkout', args=[course.slug])}?grant={grant.token}"
         ),
@@ -53,3 +54,8 @@ def _coupon_context(grant: Grant, course: Course) -> dict[str, Any]:
 
 def _day(moment: Any) -> str:
     return f"{moment:%B} {moment.day}, {moment.year}" if moment else ""
+
+
+def _until(moment: datetime | None) -> str:
+    """Return the last moment with its zone: in Los Angeles the day of UTC ends in the afternoon."""
+    return f"{_day(moment)}, {moment:%H:%M} UTC" if moment else ""

@@ -13,6 +13,7 @@ from django.template import TemplateDoesNotExist, TemplateSyntaxError, VariableD
 from django.template.loader import render_to_string
 
 from maaledu import metrics, notify, tracing
+from maaledu.direction import isolated
 from notifications.errors import BrokenTemplate
 from notifications.models import Email
 
@@ -41,6 +42,7 @@ SAFE_DEFAULTS = {
     "sign_in": "Sign in there with the e-mail address this message was sent to.",
     "email": "this address",
     "status_link": "",
+    "account_link": "",
     "is_free": False,
     "saving": "",
     "percent": "",
@@ -134,7 +136,7 @@ def _rendered(email: Email) -> tuple[str, str, str]:
     context = {
         **SAFE_DEFAULTS,
         **_site(),
-        **{k: v for k, v in email.context.items() if v is not None},
+        **{k: _shown(v) for k, v in email.context.items() if v is not None},
     }
     names = (
         f"email/{email.kind}.subject.txt",
@@ -143,6 +145,10 @@ def _rendered(email: Email) -> tuple[str, str, str]:
     )
     subject, text, html = (render_to_string(name, context) for name in names)
     return " ".join(subject.split())[:MAX_SUBJECT_LENGTH], text, html
+
+
+def _shown(value: Any) -> Any:
+    return isolated(value) if isinstance(value, str) else value
 
 
 def _site() -> dict[str, Any]:

@@ -85,6 +85,7 @@ def _start(course: Course, buyer: Buyer, click: Click | None) -> Started:
             referral = referrals.referral_of(click, email=buyer.email)
         if running:
             if _is_same(running.enrollment, order, referral):
+                orders.correct_name(running.enrollment, order.name)
                 return Started(running.enrollment, _url_of_running(running), is_resumed=True)
             _end_running(running)
             referral = referrals.last_of(referral, running.enrollment)

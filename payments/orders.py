@@ -196,6 +196,13 @@ def _new_enrollment(order: Order, referred: dict[str, Any]) -> Enrollment:
     )
 
 
+def correct_name(enrollment: Enrollment, name: str) -> None:
+    """Keep the name that the buyer gave last, as long as nothing is paid."""
+    if name and name != enrollment.name:
+        pending = Enrollment.objects.filter(pk=enrollment.pk, status=Enrollment.PENDING)
+        pending.update(name=name, updated_at=timezone.now())
+
+
 def _reserve_coupon(order: Order, enrollment: Enrollment) -> None:
     if order.grant and not redemption.take(
         order.grant, order.price, enrollment_id=enrollment.pk, until=_session_end()

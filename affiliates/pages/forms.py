@@ -8,7 +8,7 @@ import pycountry
 from django import forms
 
 from accounts.emails import MAX_EMAIL_LENGTH, normalize_email
-from accounts.forms import PersonForm
+from accounts.forms import PersonForm, read_name
 from affiliates.errors import InvalidJoining
 from affiliates.memberships import Joining
 from affiliates.models import Affiliate
@@ -52,13 +52,6 @@ def _choices() -> list[tuple[str, str]]:
     return [("", "Choose a country"), *countries()]
 
 
-def _payee_name(text: str) -> str:
-    name = " ".join(text.split())
-    if not name.isprintable():
-        raise forms.ValidationError("Enter a name without control characters.", code="invalid")
-    return name
-
-
 def _paypal(text: str) -> str:
     address = normalize_email(text)
     # A spreadsheet would run it as a formula, so it could not be written to a payout file.
@@ -83,7 +76,7 @@ def _text(**attrs: str) -> forms.TextInput:
 class PayoutForm(PersonForm):
     """How somebody wants to be paid; only the fields of the chosen method are read."""
 
-    READERS = {"paypal_email": _paypal, "payee_name": _payee_name, "iban": _iban}
+    READERS = {"paypal_email": _paypal, "payee_name": read_name, "iban": _iban}
 
     method = forms.ChoiceField(
         choices=Affiliate.METHODS,
@@ -106,7 +99,7 @@ class PayoutForm(PersonForm):
         max_length=MAX_PAYEE_NAME,
         required=False,
         label="Account holder",
-        widget=_text(autocomplete="name"),
+        widget=_text(autocomplete="name", dir="auto"),
     )
     iban = forms.CharField(
         max_length=MAX_TYPED_IBAN,
@@ -164,7 +157,7 @@ class JoinForm(PayoutForm):
             "Your own, or that of your site or club. The checkout says “Referred by” and this name."
         ),
         error_messages={"required": "Enter the name that buyers see."},
-        widget=forms.TextInput(attrs={"autocomplete": "name"}),
+        widget=forms.TextInput(attrs={"autocomplete": "name", "dir": "auto"}),
     )
     tax_country = forms.ChoiceField(
         choices=_choices,

@@ -28,10 +28,12 @@ from lms_sync.errors import (
 )
 from lms_sync.platforms.client import Client
 from lms_sync.platforms.frappe_answers import value
+from maaledu.names import JOINERS
 
 COLLECTION = "/api/resource/User"
 MAX_NAME = 140
 LEASE_MARGIN = timedelta(seconds=15)
+NOT_FOR_FRAPPE = {"Cc", "Cf", "Cs"}  # control and format characters, and halves of one
 FALLBACK_NAME = "Learner"
 
 
@@ -128,7 +130,8 @@ def names(email: str, full_name: str) -> tuple[str, str]:
     clean = "".join(
         letter
         for letter in full_name
-        if (letter not in "<>" and unicodedata.category(letter)[0] != "C") or letter == " "
+        if letter in JOINERS
+        or (letter not in "<>" and unicodedata.category(letter) not in NOT_FOR_FRAPPE)
     )
     first, _, last = " ".join(clean.split()).partition(" ")
     candidates = (first, f"{first} {last}", email.partition("@")[0], FALLBACK_NAME)

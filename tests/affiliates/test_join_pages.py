@@ -347,7 +347,7 @@ def test_an_address_that_another_affiliate_joined_with_is_refused_with_words(ada
 # --- joining: refusals ----------------------------------------------------------------------------
 WRONG = [
     ({"name": ""}, "id_name", "Enter the name that buyers see."),
-    ({"name": "Ada\u202egnp.exe"}, "id_name", "without control characters"),
+    ({"name": "Ada\u0007gnp.exe"}, "id_name", "without control characters"),
     ({"tax_country": "XX"}, "id_tax_country", "Choose a country from the list."),
     ({"method": ""}, "id_method", "Choose how you want to be paid."),
     (

@@ -282,7 +282,7 @@ def test_a_coupon_rolled_back_after_its_date_is_good_for_a_fortnight_and_the_mai
     assert timedelta(days=13, hours=23) < until - timezone.now() <= timedelta(days=14)
     payload = Email.objects.get(kind="grant_rolled_back").context
     assert (payload["expires_on"], payload["is_reinstated"]) == (
-        f"{until:%B} {until.day}, {until.year}",
+        f"{until:%B} {until.day}, {until.year}, {until:%H:%M} UTC",
         True,
     )
     assert redemption.expire_overdue() == 0

@@ -1,0 +1,6 @@
+from django import template
+
+from maaledu.direction import isolated
+
+register = template.Library()
+register.filter("isolated", isolated, is_safe=False)

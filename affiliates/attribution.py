@@ -27,6 +27,7 @@ SALT = "affiliates.referral"
 PARTNER_SALT = "affiliates.partner"
 MAX_COOKIE_LENGTH = 300
 HIDDEN = "~"
+AROUND_ADDRESS = "\"'()[]<>.,;:/"  # what a sentence puts around a link
 NOBODY = "-" * LENGTH  # as long as a code, and nobody's
 FIRST_CLICK = "first_click"
 CREDITED, SELF, INACTIVE, UNKNOWN = "credited", "self", "inactive", "unknown"
@@ -159,7 +160,8 @@ def address_in(text: str) -> str:
     """Return the e-mail address that an old link names; "" for what cannot be one."""
     try:
         # A plus sign that was not encoded in the link arrives as a space.
-        return normalize_email(text.strip().replace(" ", "+")) if "@" in text else ""
+        bare = text.strip().strip(AROUND_ADDRESS)
+        return normalize_email(bare.replace(" ", "+")) if "@" in text else ""
     except ValidationError:
         return ""
 

@@ -1,10 +1,14 @@
 """Referral codes: opaque, short enough to say aloud, without letters that look alike."""
 
+import re
 import secrets
 
 ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"  # without i, l, o, 0 and 1
 LENGTH = 8
 MAX_TYPED_LENGTH = 24
+LONGEST_LINK = 200
+APPENDED = re.compile(r"[?&#/\\].*", re.DOTALL)
+AROUND = re.compile(r"\A[\W_]+|[\W_]+\Z")
 
 
 def new_code() -> str:
@@ -12,6 +16,11 @@ def new_code() -> str:
 
 
 def normalize_code(text: str) -> str:
-    """Return a code as we store it, or "" for what cannot be one, whatever it is."""
-    code = text.strip().lower() if len(text) <= MAX_TYPED_LENGTH else ""
+    """Return a code as we store it, or "" for what cannot be one, whatever it is.
+
+    A link that is copied out of a sentence brings along what stood around it, and a mail program
+    or a network may append parameters of its own: `CODE.`, `(CODE)`, `CODE/`, `CODE?fbclid=1`.
+    """
+    bare = AROUND.sub("", APPENDED.sub("", text[:LONGEST_LINK]))
+    code = bare.lower() if len(bare) <= MAX_TYPED_LENGTH else ""
     return code if code and all(character in ALPHABET for character in code) else ""

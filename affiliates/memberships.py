@@ -23,6 +23,8 @@ from maaledu.db import atomic, new_id, transition
 
 logger = logging.getLogger(__name__)
 
+ACCOUNT_CLOSED = "The account was closed."
+
 
 @dataclass(frozen=True)
 class Joining:
@@ -99,6 +101,12 @@ def suspend(affiliate: Affiliate, *, by: str, reason: str) -> bool:
     """Stop attribution and hold what is unpaid; return whether this call did."""
     done = transition(affiliate, Affiliate.SUSPENDED, status_reason=reason[:300])
     return _log("suspended", affiliate, by=by, done=done)
+
+
+def suspend_closed(user: User, *, by: str) -> bool:
+    """Suspend the affiliate whose account is closed; return whether this call did."""
+    affiliate = Affiliate.objects.filter(user_id=user.pk, status=Affiliate.ACTIVE).first()
+    return affiliate is not None and suspend(affiliate, by=by, reason=ACCOUNT_CLOSED)
 
 
 def close(affiliate: Affiliate, *, by: str, reason: str) -> bool:

@@ -18,6 +18,7 @@ from affiliates.models import Affiliate
 from maaledu.addresses import client_network
 from maaledu.errors import RateLimited
 from maaledu.limits import enforce_network_limit
+from maaledu.prefetching import is_prefetch
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,6 @@ ROBOT = re.compile(
     r"|httpclient|axios|undici|libwww",
     re.IGNORECASE,
 )
-PREFETCH_HEADERS = ("HTTP_SEC_PURPOSE", "HTTP_PURPOSE", "HTTP_X_PURPOSE", "HTTP_X_MOZ")
 COURSE_PATH = re.compile(r"/courses/([a-z0-9-]{1,140})/")
 
 
@@ -144,13 +144,8 @@ def _count(request: HttpRequest, affiliate: Affiliate, course_slug: str) -> None
 def is_robot(request: HttpRequest) -> bool:
     """Whether no person is looking: a program by its name, a prefetch, or a HEAD request."""
     agent = request.META.get("HTTP_USER_AGENT", "")
-    purposes = " ".join(request.META.get(name, "") for name in PREFETCH_HEADERS).lower()
     return (
-        request.method == "HEAD"
-        or not agent
-        or "fetch" in purposes
-        or "preview" in purposes
-        or bool(ROBOT.search(agent))
+        request.method == "HEAD" or not agent or is_prefetch(request) or bool(ROBOT.search(agent))
     )
 
 

@@ -11,11 +11,13 @@ from django.core.exceptions import RequestDataTooBig
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.http.request import UnreadablePostError
+from django.shortcuts import redirect, resolve_url
 from django.template.loader import render_to_string
 from django.utils import timezone
 from structlog.contextvars import get_contextvars
 
 from maaledu import stuck_database
+from maaledu.addresses import is_own_path
 from maaledu.errors import (
     AppError,
     BadRequest,
@@ -192,6 +194,13 @@ def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Refuse a form without its token; whoever signed in by it a moment ago goes on.
+
+    On a slow line the sign-in form is sent twice: the first one signs in and changes the token.
+    """
+    if request.path == resolve_url(settings.LOGIN_URL) and request.user.is_authenticated:
+        wanted = request.POST.get("next") or request.GET.get("next", "")
+        return redirect(wanted if is_own_path(wanted) else settings.LOGIN_REDIRECT_URL)
     message = (
         "This form is too old, or it was not sent from our own page. Please open the page again and"
         " retry."

@@ -1,10 +1,11 @@
 from allauth.account.models import EmailAddress
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.models import Group
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
 from accounts.models import User
+from affiliates import memberships
 from office.base import EditAdmin, ReadOnlyAdmin
 
 ONLY_SUPERUSERS = ("is_staff", "is_superuser", "groups", "user_permissions")
@@ -49,6 +50,12 @@ class UserAdmin(EditAdmin):
         if not change:
             obj.set_unusable_password()
         super().save_model(request, obj, form, change)
+        if change and not obj.is_active and memberships.suspend_closed(obj, by=str(request.user)):
+            messages.warning(
+                request,
+                "This account is an affiliate's, too. It is suspended: what it has earned stays on"
+                " hold until you decide about it.",
+            )
 
     @admin.display(boolean=True, description="address verified")
     def is_verified(self, user: User) -> bool:

@@ -24,6 +24,7 @@ from courses.searching import clean_query
 from maaledu.csv import csv_response
 from maaledu.money import Money, rate_text
 from maaledu.paging import Page
+from maaledu.prefetching import is_prefetch
 
 COURSES_AT_ONCE = 12
 View = Callable[..., HttpResponseBase]
@@ -55,7 +56,8 @@ def partner_page(view: View) -> View:
         account = figures.account_of(cast("User", request.user).pk)
         if account is None:
             return redirect("affiliates")
-        memberships.remember_network(account.affiliate, attribution.network_key(request))
+        if not is_prefetch(request):
+            memberships.remember_network(account.affiliate, attribution.network_key(request))
         response = view(request, account, **kwargs)
         middleware.mark_browser(response, account.affiliate)
         return response
@@ -156,7 +158,7 @@ def statement(request: HttpRequest, account: Account, month: str) -> HttpRespons
 def statement_csv(request: HttpRequest, account: Account, month: str) -> HttpResponseBase:
     wanted = monthly.read_month(account, month)
     name = f"statement-{account.affiliate.code}-{wanted}.csv"
-    return csv_response(name, monthly.csv_rows(account, wanted))
+    return csv_response(name, monthly.csv_rows(account, wanted), for_people=True)
 
 
 def _pager(page: Page, params: dict[str, str], cursor: str) -> dict[str, Any]:

@@ -288,6 +288,31 @@ def test_whatever_stands_in_ref_the_page_is_the_same_and_nothing_is_kept(name: s
     )
 
 
+@pytest.mark.any_engine
+@pytest.mark.parametrize(
+    "around",
+    [
+        "{}.",
+        "{}/",
+        "{})",
+        '"{}"',
+        "({})",
+        "{}?fbclid=1",
+        "{}%3Fmc=2%26x",
+        " {} ",
+        "“{}”,",
+        "{}#top",
+    ],
+)
+def test_what_a_sentence_or_a_network_put_around_a_code_is_left_out(around: str):
+    """Fault S4."""
+    affiliate = make_affiliate("ada@example.com")
+    assert cookie_in(get(visitor(), "/", f"ref={around.format(affiliate.code)}")) == affiliate.code
+    address = around.format("ada@example.com").partition("?")[0].partition("%3F")[0]
+    if "#" not in address and "“" not in address:
+        assert cookie_in(old_link(address)) == affiliate.code
+
+
 def test_of_several_refs_the_last_one_counts():
     one, two = make_affiliate(), make_affiliate()
     assert cookie_in(visitor().get(f"/?ref={one.code}&ref={two.code}")) == two.code

@@ -44,6 +44,7 @@ def leave(page: Page, sandbox: Sandbox, email: str) -> None:
     go_to_payment(page, COURSE, email)
     sandbox.webhooks(hold=True)  # else Stripe's own word, "expired", may be written before ours
     page.get_by_role("link", name="Close without paying").click()
+    page.get_by_role("button", name="Cancel the checkout").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Checkout cancelled")
     sandbox.webhooks(hold=False)
     page.goto(status_address(sandbox, email))

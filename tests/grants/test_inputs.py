@@ -207,12 +207,13 @@ def test_a_part_of_the_page_has_the_status_of_its_refusal(db: None, settings) ->
         assert "<html" not in answer.content.decode()
 
 
-def test_a_code_in_an_address_is_refused_and_not_even_looked_at(db: None) -> None:
-    """Row 41: addresses are logged and passed on."""
+def test_a_code_in_an_address_is_left_out_and_not_even_looked_at(db: None) -> None:
+    """Row 41: addresses are logged and passed on. S8: a page that is loaded again is shown."""
     grant = make_coupon()
     url = f"/checkout/{grant.course.slug}/coupon/"
     with CaptureQueriesContext(connection) as captured:
-        assert Client().get(url, {"email": HOLDER, "coupon": grant.code}).status_code == 405
+        answer = Client().get(url, {"email": HOLDER, "coupon": grant.code})
+    assert (answer.status_code, answer["Location"]) == (302, f"/checkout/{grant.course.slug}/")
     assert statements(captured) == []
     assert (
         grant.code
@@ -401,7 +402,7 @@ def test_hostile_text_is_kept_as_text_and_shown_as_text(db: None) -> None:
         {"situation": "a\0b"},
         {"name": ""},
         {"name": "a" * 141},
-        {"name": "Ada\u202egnp"},
+        {"name": "Ada\u0007gnp"},
         {"name": "Ada\0"},
         {"consent": ""},
     ],

@@ -328,7 +328,7 @@ def test_the_control_a_naive_look_then_write_lets_several_win() -> None:
 
 
 RELEASES = {
-    "turning back": lambda client, payment: client.get(
+    "turning back": lambda client, payment: client.post(
         f"/checkout/cancelled/{payment.enrollment.token}/"
     ),
     "expiry": lambda client, payment: deliver(client, expired(payment)),

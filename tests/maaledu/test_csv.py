@@ -40,3 +40,13 @@ def test_a_whole_line_read_with_another_separator_has_no_formula(text: str):
 )
 def test_what_is_no_formula_stays_as_it_is(text: str):
     assert safe_cell(text) == text
+
+
+def test_a_file_for_people_says_that_it_is_unicode_and_one_for_the_bank_does_not():
+    """Fault S7: Excel reads “Zoë” as “ZoÃ«” without the mark."""
+    rows = [["name"], ["Zoë"]]
+    for_people = b"".join(csv_response("a.csv", rows, for_people=True).streaming_content)
+    for_bank = b"".join(csv_response("a.csv", rows).streaming_content)
+    assert for_people == b"\xef\xbb\xbf" + for_bank
+    assert for_bank.startswith(b'"name"')
+    assert for_people.decode("utf-8-sig") == '"name"\r\n"Zoë"\r\n'

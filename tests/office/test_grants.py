@@ -643,7 +643,7 @@ def exported(client: Client, grants: list[Grant]) -> list[list[str]]:
         LIST, {"action": "export", "_selected_action": [str(grant.pk) for grant in grants]}
     )
     assert answer.streaming
-    return list(csv.reader(io.StringIO(b"".join(answer.streaming_content).decode())))
+    return list(csv.reader(io.StringIO(b"".join(answer.streaming_content).decode("utf-8-sig"))))
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from django.test import Client
 
 from accounts.models import User
 from tests.accounts.conftest import PASSWORD, sign_in
+from tests.affiliates.make import make_affiliate
 from tests.concurrency import beside_save
 
 pytestmark = pytest.mark.any_engine
@@ -183,3 +184,17 @@ def test_an_edit_leaves_a_password_that_its_owner_changes_meanwhile(boss, monkey
         True,
         [editors],
     )
+
+
+@pytest.mark.every_engine
+def test_an_affiliate_whose_account_is_closed_is_suspended(boss):
+    """Fault S9."""
+    affiliate, other = make_affiliate(), make_affiliate()
+    boss.post(change(affiliate.user), {"name": "Ada", "is_active": "on"})
+    affiliate.refresh_from_db()
+    assert affiliate.status == "active"
+    page = boss.post(change(affiliate.user), {"name": "Ada"}, follow=True)
+    assert "It is suspended" in page.text
+    affiliate.refresh_from_db()
+    other.refresh_from_db()
+    assert (affiliate.status, other.status) == ("suspended", "active")

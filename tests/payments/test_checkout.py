@@ -445,12 +445,29 @@ def test_turning_back_cancels_the_enrollment(buyer: Client, sandbox: Sandbox) ->
     course = make_course()
     post(buyer, course.slug)
     enrollment = Enrollment.objects.get()
-    assert buyer.get(f"/checkout/cancelled/{enrollment.token}/").status_code == 200
+    assert buyer.post(f"/checkout/cancelled/{enrollment.token}/").status_code == 200
     enrollment.refresh_from_db()
     assert (enrollment.status, Payment.objects.get().status) == ("cancelled", "cancelled")
     assert sandbox.sessions()[0]["status"] == "expired"
     assert post(buyer, course.slug).status_code == 302
     assert Enrollment.objects.live().count() == 1
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+def test_only_to_look_at_the_way_back_cancels_nothing(
+    buyer: Client, sandbox: Sandbox, ahead: bool
+) -> None:
+    """Fault S6: a browser may load the page ahead, and its visitor may want to go back and pay."""
+    post(buyer, make_course().slug)
+    enrollment, payment = Enrollment.objects.get(), Payment.objects.get()
+    headers = {"Sec-Purpose": "prefetch"} if ahead else {}
+    page = buyer.get(f"/checkout/cancelled/{enrollment.token}/", headers=headers)
+    assert page.status_code == 200
+    assert payment.checkout_url in page.text.replace("&amp;", "&")
+    assert '<button class="button quiet">Cancel the checkout</button>' in page.text
+    enrollment.refresh_from_db()
+    assert (enrollment.status, Payment.objects.get().status) == ("pending", "pending")
+    assert sandbox.sessions()[0]["status"] == "open"
 
 
 def test_turning_back_after_paying_leads_to_the_status_page(
@@ -471,7 +488,7 @@ def test_turning_back_while_stripe_is_down_leaves_the_enrollment_to_the_sweep(
     post(buyer, make_course().slug)
     enrollment, payment = Enrollment.objects.get(), Payment.objects.get()
     sandbox.fault("stripe", "down")
-    assert buyer.get(f"/checkout/cancelled/{enrollment.token}/").status_code == 200
+    assert buyer.post(f"/checkout/cancelled/{enrollment.token}/").status_code == 200
     enrollment.refresh_from_db()
     assert enrollment.status == "pending"
     age(payment, timedelta(minutes=40))

@@ -119,7 +119,7 @@ def test_closing_what_has_ended_is_no_refusal(buyer: Client, sandbox: Sandbox) -
     post(buyer, course.slug)
     sandbox.expire(sandbox.sessions()[0]["id"])
     enrollment = Enrollment.objects.get()
-    assert buyer.get(f"/checkout/cancelled/{enrollment.token}/").status_code == 200
+    assert buyer.post(f"/checkout/cancelled/{enrollment.token}/").status_code == 200
     assert fresh(enrollment).status == "cancelled"
     assert alerts() == []
 
@@ -251,7 +251,7 @@ def test_the_permissions_of_the_guide_are_enough_for_all_that_we_ask(
     assert ask(payment, 100).status == "succeeded"
     post(buyer, make_course().slug)
     assert (
-        buyer.get(
+        buyer.post(
             f"/checkout/cancelled/{Enrollment.objects.latest('created_at').token}/"
         ).status_code
         == 200

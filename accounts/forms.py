@@ -9,7 +9,9 @@ from django.core.validators import validate_email
 from django.forms import EmailField
 from django.http import HttpRequest
 
+from accounts import sign_in_codes
 from accounts.emails import INVALID, normalize_email
+from maaledu.names import ControlCharacters, clean_name
 
 
 class OurEmailMessage:
@@ -43,7 +45,24 @@ class ResetPasswordForm(OurEmailMessage, allauth_forms.ResetPasswordForm):
     pass
 
 
+class RequestLoginCodeForm(OurEmailMessage, allauth_forms.RequestLoginCodeForm):
+    def clean_email(self) -> str:
+        email = super().clean_email()
+        self._user = sign_in_codes.owner_of(email) if email else None
+        return email
+
+
 MAX_NAME_LENGTH = 140
+
+
+def read_name(text: str) -> str:
+    """Return a name as it is kept (`maaledu.names`). Raises ValidationError."""
+    try:
+        return clean_name(text)
+    except ControlCharacters as error:
+        raise forms.ValidationError(
+            "Enter a name without control characters.", code="invalid"
+        ) from error
 
 
 class PersonForm(forms.Form):
@@ -53,7 +72,7 @@ class PersonForm(forms.Form):
         return normalize_email(self.cleaned_data["email"])
 
     def clean_name(self) -> str:
-        name = " ".join(self.cleaned_data["name"].split())
-        if not name.isprintable():
-            raise forms.ValidationError("Enter a name without control characters.", code="invalid")
+        name = read_name(self.cleaned_data["name"])
+        if self.fields["name"].required and not name:
+            raise forms.ValidationError(self.fields["name"].error_messages["required"])
         return name

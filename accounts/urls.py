@@ -3,12 +3,18 @@
 from allauth.account import views
 from django.urls import include, path
 
+from accounts.sign_in_codes import in_person
+from accounts.views import ConfirmLoginCodeView
 from maaledu.limits import limit
 
 POST = ["POST"]
 
 urlpatterns = [
     path("login/", limit("login", methods=POST)(views.login)),
+    path("login/code/", limit("code_request", methods=POST)(views.request_login_code)),
+    path("login/code/confirm/", limit("code", methods=POST)(ConfirmLoginCodeView.as_view())),
+    path("password/set/", in_person(views.password_set)),
+    path("email/", in_person(views.email)),
     path("signup/", limit("signup", methods=POST)(views.signup)),
     path("confirm-email/", limit("code", methods=POST)(views.email_verification_sent)),
     path("password/reset/", limit("password_reset", methods=POST)(views.password_reset)),

@@ -132,7 +132,8 @@ def _begin_next_phase(progress: AccessComparison) -> None:
 
 def _rows(progress: AccessComparison) -> QuerySet[Enrollment]:
     """Return the enrollments of the present phase that are still to be looked at, in order."""
-    rows = Enrollment.objects.filter(lms_platform=progress.platform).select_related("course")
+    named = Enrollment.objects.filter(lms_platform=progress.platform, forgotten_at=None)
+    rows = named.select_related("course")
     if progress.phase == PAID:
         given = [Enrollment.LMS_SUCCESS, Enrollment.LMS_LOST]
         rows = rows.filter(status=Enrollment.PAID, lms_status__in=given)

@@ -64,3 +64,9 @@ class DifferenceIsOver(AppError):
     code = "DIFFERENCE_IS_OVER"
     message = "The enrollment has changed since this was found, so there is nothing to repair."
     http_status = 409
+
+
+class AccountInUse(AppError):
+    code = "ACCOUNT_IN_USE"
+    message = "This account cannot be deleted yet."
+    http_status = 409

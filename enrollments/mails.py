@@ -49,6 +49,7 @@ def confirmation_context(enrollment: Enrollment) -> dict[str, Any]:
         "sign_in": sign_in_words(enrollment),
         "is_free": enrollment.kind in Enrollment.UNPAID_KINDS,
         "saving": str(saving),
+        "account_link": f"{enrollment.status_link}sign-in/",
         "percent": enrollment.discount_percent,
     }
 

@@ -314,12 +314,16 @@ ACCOUNT_FORMS = {
     "signup": "accounts.forms.SignupForm",
     "add_email": "accounts.forms.AddEmailForm",
     "reset_password": "accounts.forms.ResetPasswordForm",
+    "request_login_code": "accounts.forms.RequestLoginCodeForm",
 }
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
 ACCOUNT_EMAIL_VERIFICATION = "mandatory"
 ACCOUNT_EMAIL_VERIFICATION_BY_CODE_ENABLED = True
 ACCOUNT_EMAIL_VERIFICATION_SUPPORTS_RESEND = True
 ACCOUNT_PASSWORD_RESET_BY_CODE_ENABLED = True
+# Signing in by a code alone, beside the password (accounts.sign_in_codes).
+ACCOUNT_LOGIN_BY_CODE_ENABLED = True
+ACCOUNT_LOGIN_BY_CODE_SUPPORTS_RESEND = True
 ACCOUNT_PREVENT_ENUMERATION = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = ""
 ACCOUNT_SESSION_REMEMBER = True
@@ -332,6 +336,7 @@ ACCOUNT_RATE_LIMITS = {
     "signup": None,
     "reset_password": "5/15m/key",
     "confirm_email": "3/30s/key",
+    "request_login_code": "5/15m/key",
 }
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False  # a reset code goes to known addresses only
 ACCOUNT_EMAIL_NOTIFICATIONS = True
@@ -339,6 +344,8 @@ ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_EMAIL_VERIFICATION_BY_CODE_TIMEOUT = ACCOUNT_PASSWORD_RESET_BY_CODE_TIMEOUT = int(
     timedelta(minutes=15).total_seconds()
 )
+ACCOUNT_LOGIN_BY_CODE_TIMEOUT = ACCOUNT_EMAIL_VERIFICATION_BY_CODE_TIMEOUT
+ACCOUNT_REAUTHENTICATION_TIMEOUT = int(timedelta(minutes=5).total_seconds())
 KNOWN_BROWSER_COOKIE_NAME = "__Host-browser" if PRODUCTION else "browser"
 KNOWN_BROWSER_LIFETIME = timedelta(days=365)
 LOGIN_URL = "account_login"
@@ -622,12 +629,16 @@ RATE_LIMITS = {
     "login_account": env.str("RATE_LIMIT_LOGIN", default="10/15m"),
     "signup": env.str("RATE_LIMIT_SIGNUP", default="20/1h"),
     "password_reset": env.str("RATE_LIMIT_PASSWORD_RESET", default="10/15m"),
+    "code_request": env.str("RATE_LIMIT_CODE_REQUEST", default="10/15m"),
+    "links_again": env.str("RATE_LIMIT_LINKS_AGAIN", default="5/15m"),
+    "links_again_email": env.str("RATE_LIMIT_LINKS_AGAIN_EMAIL", default="3/1h"),
     "code": env.str("RATE_LIMIT_CODE", default="30/15m"),
     "status": env.str("RATE_LIMIT_STATUS", default="600/1m"),
 }
 # What somebody could guess is limited while Redis is lost or full, too.
 RATE_LIMITS_ALWAYS_COUNTED = {
     "code",
+    "code_request",
     "coupon",
     "coupon_email",
     "login",

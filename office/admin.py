@@ -19,6 +19,7 @@ from office import (
     payouts,
     people,
     programs,
+    refund_requests,
     refunds,
     refusals,
 )
@@ -42,6 +43,7 @@ __all__ = [
     "payouts",
     "people",
     "programs",
+    "refund_requests",
     "refunds",
     "refusals",
 ]

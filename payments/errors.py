@@ -138,6 +138,21 @@ class RefundAskedBefore(AppError):
     http_status = 409
 
 
+class RefundNotOffered(AppError):
+    code = "REFUND_NOT_OFFERED"
+    message = (
+        "A refund cannot be asked for here: the time for it is over, the course is completed, or"
+        " nothing was paid for it. Please write to us."
+    )
+    http_status = 409
+
+
+class RefundAskedAlready(AppError):
+    code = "REFUND_ASKED_ALREADY"
+    message = "You have asked for this refund already. We answer by e-mail."
+    http_status = 409
+
+
 class InvalidSignature(AppError):
     code = "INVALID_SIGNATURE"
     message = "The signature of this request is not valid."

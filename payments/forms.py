@@ -71,7 +71,7 @@ class CheckoutForm(PersonForm):
         max_length=MAX_NAME_LENGTH,
         required=False,
         label="Name",
-        widget=forms.TextInput(attrs={"autocomplete": "name"}),
+        widget=forms.TextInput(attrs={"autocomplete": "name", "dir": "auto"}),
         validators=[ProhibitNullCharactersValidator()],
     )
     coupon = CouponField(

@@ -16,11 +16,13 @@ from enrollments.models import Enrollment
 from grants.models import Grant
 from maaledu.money import Money
 from notifications import outgoing
-from payments.models import Payment, Refund
+from payments.models import Payment, Refund, RefundRequest
 
 REFUND_MADE = "refund_made"
 PAYMENT_PROCESSING = "payment_processing"
 PAYMENT_FAILED = "payment_failed"
+REFUND_ASKED = "refund_asked"
+REFUND_DECLINED = "refund_declined"
 
 
 def stage_processing(payment: Payment, *, actor: str) -> bool:
@@ -70,4 +72,25 @@ def stage_refund(refund: Refund, *, actor: str) -> bool:
         request_id=enrollment.request_id,
         dedupe_key=f"{REFUND_MADE}:{refund.pk}",
         context=context,
+    )
+
+
+def stage_refund_asked(request: RefundRequest) -> bool:
+    """Stage the e-mail that the learner's request is here; return whether this call did."""
+    return _stage_about(REFUND_ASKED, request)
+
+
+def stage_refund_declined(request: RefundRequest) -> bool:
+    """Stage the e-mail that says why there is no refund; return whether this call did."""
+    return _stage_about(REFUND_DECLINED, request)
+
+
+def _stage_about(kind: str, request: RefundRequest) -> bool:
+    enrollment = request.payment.enrollment
+    return outgoing.stage(
+        kind=kind,
+        to=enrollment.email,
+        request_id=enrollment.request_id,
+        dedupe_key=f"{kind}:{request.pk}",
+        context={**purchase_context(enrollment), "note": request.note},
     )

@@ -9,6 +9,7 @@ from django.db.models import Q
 from accounts.models import User
 from enrollments.models import Enrollment
 from maaledu import paging
+from payments import learner_refunds
 from payments.models import Payment
 from payments.outcomes import outcomes_of
 from storefront.status import describe
@@ -42,6 +43,7 @@ def courses_of(user: User, *, cursor: str) -> dict[str, Any]:
     outcomes = outcomes_of(page.rows)
     for enrollment in page.rows:
         enrollment.view = describe(enrollment, outcomes[enrollment.pk])
+        enrollment.may_ask_refund = learner_refunds.may_be_asked_until(enrollment) is not None
     return {
         "enrollments": page.rows,
         "next_cursor": page.next_cursor,

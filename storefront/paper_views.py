@@ -8,6 +8,7 @@ from enrollments.errors import EnrollmentNotFound
 from enrollments.models import Enrollment
 from maaledu.http import add_error_headers
 from maaledu.limits import limit
+from maaledu.prefetching import is_prefetch
 from payments import papers
 from payments.errors import PaperNotFound, StripeRefused, StripeUnavailable
 
@@ -16,6 +17,8 @@ from payments.errors import PaperNotFound, StripeRefused, StripeUnavailable
 @limit("status")
 def enrollment_paper(request: HttpRequest, token: str, kind: str) -> HttpResponse:
     """Lead to where Stripe shows the paper now, or say that there is none or that Stripe is out."""
+    if is_prefetch(request):  # Stripe is asked for whoever wants the paper, and for nobody else
+        return HttpResponse(status=204)
     enrollment = Enrollment.objects.filter(token=token).first()
     if enrollment is None:
         raise EnrollmentNotFound

@@ -1,4 +1,3 @@
-from contextlib import suppress
 from typing import Any, cast
 
 from django.conf import settings
@@ -8,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.decorators import method_decorator
 from django.views import View
-from django.views.decorators.http import require_GET, require_POST, require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from accounts.models import User
 from affiliates import attribution
@@ -26,6 +25,7 @@ from maaledu import tracing
 from maaledu.errors import AppError, RateLimited
 from maaledu.http import add_error_headers
 from maaledu.limits import limit
+from maaledu.prefetching import is_prefetch
 from payments import checkout, checkout_sessions, orders, referrals
 from payments.errors import EmailRefused, StripeRefused, StripeUnavailable
 from payments.forms import CheckoutForm, CouponForm
@@ -121,13 +121,15 @@ def _checkout_context(
     return {"course": course, "form": form, "price": price, "shown": shown, "quote": quote, **more}
 
 
-@method_decorator(require_POST, name="dispatch")
 class CouponView(View):
     """What a coupon makes of the price: a part of the page for htmx, without it the whole page.
 
     A refusal has its status in both. Never by GET: a code in an address would be logged and passed
-    on.
+    on. Who loads the whole page again by its address gets the checkout.
     """
+
+    def get(self, request: HttpRequest, slug: str) -> HttpResponse:
+        return redirect("checkout", slug=slug)
 
     def post(self, request: HttpRequest, slug: str) -> HttpResponse:
         form = CouponForm(request.POST)
@@ -160,45 +162,33 @@ class CouponView(View):
         return render(request, template, context, status=status)
 
 
-@require_GET
-def cancelled(request: HttpRequest, token: str) -> HttpResponse:
-    """Where Stripe's "back" leads: the checkout is cancelled, unless it was paid meanwhile."""
-    enrollment = _enrollment(token)
-    # When Stripe fails, the sweep ends the checkout later, and the page says that it is not known.
-    with suppress(StripeUnavailable, StripeRefused):
-        checkout.cancel(enrollment)
-    if enrollment.status == Enrollment.PAID:
-        return redirect(enrollment)
-    context = {"enrollment": enrollment, "view": describe(enrollment)}
-    return render(request, "checkout/cancelled.html", context)
-
-
 @require_safe
 def enrollment_page(request: HttpRequest, token: str) -> HttpResponse:
-    return render(request, "enrollments/status.html", _status(token))
+    return render(request, "enrollments/status.html", status_of(request, token))
 
 
 @require_safe
 @limit("status")
 def enrollment_status(request: HttpRequest, token: str) -> HttpResponse:
     """The part of the status page that changes, for htmx."""
-    return render(request, "enrollments/_status.html", _status(token))
+    return render(request, "enrollments/_status.html", status_of(request, token))
 
 
 @require_POST
 @limit("status", methods=["POST"])
 def enrollment_account(request: HttpRequest, token: str) -> HttpResponse:
     """The learner says that their account on the learning platform is there now."""
-    enrollment = _enrollment(token)
+    enrollment = enrollment_of(token)
     lms_jobs.look_for_account(enrollment)
     return redirect(enrollment)
 
 
-def _status(token: str) -> dict:
-    enrollment = _enrollment(token)
+def status_of(request: HttpRequest, token: str) -> dict[str, Any]:
+    """Return what a page says of an enrollment; an open payment is asked about at Stripe first."""
+    enrollment = enrollment_of(token)
     outcomes = outcomes_of([enrollment])[enrollment.pk]
     is_waiting = enrollment.status == Enrollment.PENDING and bool(outcomes)
-    if is_waiting and _ask_stripe(outcomes[0].payment):
+    if is_waiting and not is_prefetch(request) and _ask_stripe(outcomes[0].payment):
         enrollment.refresh_from_db()
         outcomes = outcomes_of([enrollment])[enrollment.pk]
     return {"enrollment": enrollment, "view": describe(enrollment, outcomes)}
@@ -219,7 +209,7 @@ def _ask_stripe(payment: Payment) -> bool:
         return False
 
 
-def _enrollment(token: str) -> Enrollment:
+def enrollment_of(token: str) -> Enrollment:
     enrollment = Enrollment.objects.filter(token=token).first()
     if enrollment is None:
         raise EnrollmentNotFound
@@ -248,8 +238,9 @@ def enrollment_progress(request: HttpRequest, token: str) -> HttpResponse:
     time after a longer pause, so that a page left open costs the LMS little. Whoever has the link
     sees how far the learner is; the certificate is shown to the learner alone.
     """
-    enrollment = _enrollment(token)
-    is_to_come = progress.want(enrollment) and not breaker.outage(enrollment.lms_platform)
+    enrollment = enrollment_of(token)
+    is_wanted = not is_prefetch(request) and progress.want(enrollment)
+    is_to_come = is_wanted and not breaker.outage(enrollment.lms_platform)
     pause = _pause(request.GET.get("pause", ""))
     context = {
         "enrollment": enrollment,

@@ -39,6 +39,7 @@ PAYMENT = moves(
 REFUND = moves(
     "requested -> pending, succeeded, failed", "pending -> succeeded, failed", "succeeded -> failed"
 )
+REFUND_REQUEST = moves("open -> refunded, declined")
 DISPUTE = moves("warning -> open, won, lost", "open -> won, lost", "won -> lost")
 GRANT = moves(
     "pending -> approved, rejected",
@@ -78,6 +79,7 @@ OF_MODELS = {
     ("enrollments.BatchRow", "TRANSITIONS"): WORK,
     ("payments.Payment", "TRANSITIONS"): PAYMENT,
     ("payments.Refund", "TRANSITIONS"): REFUND,
+    ("payments.RefundRequest", "TRANSITIONS"): REFUND_REQUEST,
     ("payments.Dispute", "TRANSITIONS"): DISPUTE,
     ("payments.StripeEvent", "TRANSITIONS"): WORK,
     ("grants.Grant", "TRANSITIONS"): GRANT,

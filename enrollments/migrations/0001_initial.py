@@ -287,6 +287,14 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "forgotten_at",
+                    models.DateTimeField(
+                        blank=True,
+                        help_text="Since when it names nobody: the account was deleted.",
+                        null=True,
+                    ),
+                ),
+                (
                     "course",
                     models.ForeignKey(
                         on_delete=django.db.models.deletion.PROTECT,

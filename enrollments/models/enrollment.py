@@ -227,6 +227,10 @@ class Enrollment(Traced, Learning):
         help_text="When it was made again from what Stripe knows, after a backup was restored.",
     )
 
+    forgotten_at = models.DateTimeField(
+        null=True, blank=True, help_text="Since when it names nobody: the account was deleted."
+    )
+
     objects = EnrollmentQuerySet.as_manager()
 
     class Meta:

@@ -43,6 +43,7 @@ JOBS: dict[str, tuple[Page, ...]] = {
     "Sales": (
         Page("payments.payment", "Payments", "payments", ("set_aside",)),
         Page("payments.refund", "Refunds", "undo", ("refunds",)),
+        Page("payments.refundrequest", "Refund requests", "contact_support", ("refund_requests",)),
         Page("payments.dispute", "Disputes", "gavel", ("disputes",)),
         Page("payments.earlyfraudwarning", "Fraud warnings", "warning", ("warnings",)),
         Page("payments.stripeevent", "Stripe events", "bolt", ("dead_events",)),

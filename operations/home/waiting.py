@@ -22,7 +22,14 @@ from lms_sync.models import DeadLetter
 from maaledu.work.items import DEAD
 from notifications.models import Email, UndeliverableAddress
 from operations.home.parts import first_rows, joined
-from payments.models import Dispute, EarlyFraudWarning, Payment, Refund, StripeEvent
+from payments.models import (
+    Dispute,
+    EarlyFraudWarning,
+    Payment,
+    Refund,
+    RefundRequest,
+    StripeEvent,
+)
 
 MOST = 50
 KEPT = timedelta(seconds=30)  # for the sidebar, which is on every page
@@ -139,6 +146,13 @@ ALL = (
         "grants.grant",
         {"status__exact": Grant.PENDING},
         lambda now: Grant.objects.undecided(),
+    ),
+    Waiting(
+        "refund_requests",
+        "refund requests of learners",
+        "payments.refundrequest",
+        {"status__exact": RefundRequest.OPEN},
+        lambda now: RefundRequest.objects.undecided(),
     ),
     Waiting(
         "affiliates",

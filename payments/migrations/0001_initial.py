@@ -666,4 +666,66 @@ class Migration(migrations.Migration):
                 name="stripeevent_done",
             ),
         ),
+        migrations.CreateModel(
+            name="RefundRequest",
+            fields=[
+                (
+                    "id",
+                    models.UUIDField(
+                        default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("open", "open"),
+                            ("refunded", "refunded"),
+                            ("declined", "declined"),
+                        ],
+                        default="open",
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "reason",
+                    models.TextField(blank=True, help_text="The learner's own words, if any."),
+                ),
+                (
+                    "note",
+                    models.TextField(
+                        blank=True, help_text="What the learner reads, where it is declined."
+                    ),
+                ),
+                ("decided_by", models.CharField(blank=True, max_length=140)),
+                ("decided_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "updated_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                (
+                    "payment",
+                    models.OneToOneField(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="refund_request",
+                        to="payments.payment",
+                    ),
+                ),
+            ],
+            options={
+                "permissions": (
+                    ("decide_refundrequest", "Can decide about learners' refund requests"),
+                ),
+                "indexes": [
+                    models.Index(
+                        fields=["status", "created_at"], name="payments_re_status_9d8b07_idx"
+                    ),
+                    models.Index(fields=["-created_at"], name="payments_re_created_8d5b48_idx"),
+                ],
+            },
+        ),
     ]

@@ -3,6 +3,7 @@ from payments.models.fraud_warning import EarlyFraudWarning
 from payments.models.payment import Payment
 from payments.models.reconciliation import Reconciliation
 from payments.models.refund import Refund
+from payments.models.refund_request import RefundRequest
 from payments.models.stripe_event import StripeEvent
 from payments.models.webhook_problem import WebhookProblem
 
@@ -12,6 +13,7 @@ __all__ = [
     "Payment",
     "Reconciliation",
     "Refund",
+    "RefundRequest",
     "StripeEvent",
     "WebhookProblem",
 ]

@@ -21,7 +21,7 @@ from lms_sync import breaker
 from lms_sync.models import DeadLetter, PlatformState, SyncJob
 from notifications.models import Alert, AlertNotice, Email, MailState, UndeliverableAddress
 from office.decisions import LIST, ROWS, Decision
-from payments.models import Dispute, EarlyFraudWarning, Payment, StripeEvent
+from payments.models import Dispute, EarlyFraudWarning, Payment, RefundRequest, StripeEvent
 from tests.affiliates.make import make_affiliate
 from tests.affiliates.payday import draft, owed
 from tests.factories import make_course, make_pending
@@ -55,6 +55,8 @@ PERMISSIONS = {
     (Enrollment, "retry_sync"): "enrollments.repair_enrollment",
     (Enrollment, "roll_back"): "enrollments.repair_enrollment",
     (Payment, "refund"): "payments.refund_payment",
+    (RefundRequest, "refund"): "payments.refund_payment",
+    (RefundRequest, "decline"): "payments.decide_refundrequest",
     (Dispute, "count_as_lost"): "payments.decide_dispute",
     (EarlyFraudWarning, "close"): "payments.close_earlyfraudwarning",
     (StripeEvent, "retry_now"): "payments.replay_stripeevent",
@@ -158,6 +160,7 @@ MAKE: dict[type[Model], Callable[[], Any]] = {
     Course: make_course_that_differs,
     Enrollment: lambda: make_pending()[0],
     Payment: lambda: make_pending()[1],
+    RefundRequest: lambda: RefundRequest.objects.create(payment=make_pending()[1]),
     Dispute: make_dispute,
     EarlyFraudWarning: make_warning,
     StripeEvent: make_event,

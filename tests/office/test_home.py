@@ -20,7 +20,7 @@ from notifications.models import Email, UndeliverableAddress
 from operations import day_figures, heartbeats
 from operations.home import sidebar, waiting
 from operations.models import DayFigures, Trouble
-from payments.models import Dispute, EarlyFraudWarning, Payment, Refund, StripeEvent
+from payments.models import Dispute, EarlyFraudWarning, Payment, Refund, RefundRequest, StripeEvent
 from tests.affiliates.make import make_affiliate, make_staff
 from tests.factories import make_course, make_payment, make_pending
 from tests.office.test_lists import member
@@ -87,6 +87,7 @@ def one_of_each() -> None:
         stripe_dispute_id="dp_1", status="open", stripe_status="needs_response", **reversal
     )
     Refund.objects.create(idempotency_key="r1", source="staff", status="failed", **reversal)
+    RefundRequest.objects.create(payment=twice)
     EarlyFraudWarning.objects.create(
         stripe_warning_id="issfr_1",
         payment=twice,

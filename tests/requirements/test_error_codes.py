@@ -50,6 +50,7 @@ STATUSES = {
     },
     405: {"METHOD_NOT_ALLOWED"},
     409: {
+        "ACCOUNT_IN_USE",
         "BATCH_OFF_SALE",
         "ALREADY_AFFILIATE",
         "ALREADY_DECIDED",
@@ -77,7 +78,9 @@ STATUSES = {
         "PAYOUT_REFUSED",
         "PRICE_CHANGED",
         "PROGRAM_IN_USE",
+        "REFUND_ASKED_ALREADY",
         "REFUND_ASKED_BEFORE",
+        "REFUND_NOT_OFFERED",
         "REFUND_NOT_POSSIBLE",
         "REFUND_TOO_LARGE",
         "RESTORE_REFUSED",

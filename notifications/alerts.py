@@ -13,7 +13,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from maaledu import notify
-from notifications import channels, outgoing, runbook
+from notifications import alert_pages, channels, outgoing, runbook
 from notifications.models import Alert, AlertNotice
 
 logger = logging.getLogger(__name__)
@@ -117,6 +117,7 @@ def _stage_emails(alert: Alert, *, subject: str, key: str) -> None:
                 "since": f"{alert.since:%Y-%m-%d %H:%M} UTC",
                 "to_do": runbook.what_to_do(alert.subject),
                 "link": channels.link_to(alert),
+                "about": alert_pages.page_of(alert),
             },
         )
 

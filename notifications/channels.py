@@ -17,7 +17,7 @@ from django.conf import settings
 from django.urls import reverse
 
 from maaledu.errors import AppError
-from notifications import delivery, runbook
+from notifications import alert_pages, delivery, runbook
 from notifications.errors import ChannelRefused, ChannelUnavailable
 from notifications.models import Alert, AlertNotice
 
@@ -93,7 +93,8 @@ def _slack(notice: AlertNotice) -> dict[str, Any]:
     ]
     # Cut before the link, which is what leads to the rest.
     text = "\n".join([subject, *filter(None, parts)])[:LONGEST_TEXT]
-    return {"text": f"{text}\n<{link_to(alert)}|Open in the office>"}
+    about = f"<{alert_pages.page_of(alert)}|Open what it is about>"
+    return {"text": f"{text}\n{about} · <{link_to(alert)}|Open in the office>"}
 
 
 def _title(notice: AlertNotice) -> str:

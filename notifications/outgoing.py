@@ -73,6 +73,7 @@ SAFE_DEFAULTS = {
     "retry_link": "",
     "since": "",
     "to_do": "",
+    "about": "",
     "refunded_on": "",
 }
 

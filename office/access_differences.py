@@ -234,6 +234,7 @@ class AccessComparisonAdmin(ReadOnlyAdmin):
 
     list_display = ("platform", "started_at", "finished_at", "looked_at", "in_words", "failure")
     search_fields = ("platform",)
+    is_small = True
     ordering = ("-started_at",)
 
 

@@ -35,7 +35,7 @@ class AffiliateAdmin(ReadOnlyAdmin):
     list_display = ("name", "email", "code", "state", "rate", "payout_method", "created_at")
     list_filter = ("status", "payout_method")
     sortable_by = ("created_at",)
-    search_fields = ("name", "email", "code", "payee_name")
+    search_fields = ("^name", "^email", "^code", "^payee_name")
     id_fields = ("pk", "user_id")
     ordering = ("-created_at",)
     list_select_related: list[str] = []

@@ -1,11 +1,9 @@
 """What the pages of the office share: decisions, and read-only queues and ledgers."""
 
-import uuid
 from functools import partial
 from typing import Any, cast
 
 from django.contrib.admin.options import IS_POPUP_VAR
-from django.db import models
 from django.http import HttpRequest, HttpResponse
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.dataclasses import UnfoldAction
@@ -136,22 +134,6 @@ def edited(form: Any) -> list[str]:
 
 class ReadOnlyAdmin(DecidingAdmin, ListAdmin):
     """View only: rows change by decisions alone, which call the functions that all others call."""
-
-    # A search for a whole id looks in these first: only PostgreSQL can search inside a UUID.
-    id_fields: tuple[str, ...] = ("pk",)
-
-    def get_search_results(
-        self, request: HttpRequest, queryset: models.QuerySet, search_term: str
-    ) -> tuple[models.QuerySet, bool]:
-        try:
-            wanted = uuid.UUID(search_term.strip())
-        except ValueError:
-            return super().get_search_results(request, queryset, search_term)
-        by_id: list[Any] = [(field, wanted) for field in self.id_fields]
-        found = queryset.filter(models.Q.create(by_id, connector=models.Q.OR))
-        if found.exists():
-            return found, False
-        return super().get_search_results(request, queryset, search_term)
 
     def has_add_permission(self, request: HttpRequest, *args) -> bool:
         return False

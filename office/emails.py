@@ -1,13 +1,15 @@
 """The mail server, what is sent through it, and what staff were alerted of."""
 
 from django.contrib import admin
+from django.contrib.admin import EmptyFieldListFilter
 from django.http import HttpRequest
 from unfold.decorators import display
 
 from maaledu.work.items import DEAD, PENDING
-from notifications import bounces, channels, mail_state, runbook
+from notifications import alert_pages, bounces, channels, mail_state, runbook
 from notifications.models import Alert, AlertNotice, Email, MailState, UndeliverableAddress
 from office.base import QueueAdmin, ReadOnlyAdmin, ReadOnlyInline
+from office.cells import link
 from office.decisions import NOBODY, Decision
 from office.filters import DaysFilter, fixed
 
@@ -41,7 +43,7 @@ class EmailAdmin(QueueAdmin):
         ("Could not be sent", {"status__exact": DEAD}),
         ("Waiting", {"status__exact": PENDING}),
     )
-    search_fields = ("to", "dedupe_key", "message_id", "request_id")
+    search_fields = ("^to", "^dedupe_key", "request_id")
     exclude = ("context", "claim_token")
 
 
@@ -58,7 +60,7 @@ class UndeliverableAddressAdmin(ReadOnlyAdmin):
     ordering = ("-reported_at",)
     list_display = ("email", "reason", "reported_at", "sentence")
     list_filter = ("reason",)
-    search_fields = ("email",)
+    search_fields = ("^email",)
 
 
 class AlertNoticeInline(ReadOnlyInline):
@@ -69,13 +71,16 @@ class AlertNoticeInline(ReadOnlyInline):
 @admin.register(Alert)
 class AlertAdmin(ReadOnlyAdmin):
     ordering = ("-created_at",)
-    list_display = ("subject", "created_at", "since", "recovered_at", "is_muted")
-    list_filter = ("recovered_at", "is_muted")
+    list_display = ("subject", "about", "since", "recovered_at", "is_muted")
+    list_filter = (("created_at", DaysFilter), ("recovered_at", EmptyFieldListFilter), "is_muted")
+    views = (("Go on", {"recovered_at__isempty": "1"}),)
     search_fields = ("subject", "key")
+    is_small = True
     fields = (
         "subject",
         "what_happened",
         "what_to_do",
+        "about",
         "since",
         "created_at",
         "recovered_at",
@@ -87,6 +92,10 @@ class AlertAdmin(ReadOnlyAdmin):
     @display(description="what happened")
     def what_happened(self, row: Alert) -> str:
         return "\n".join(row.lines)
+
+    @display(description="it is about")
+    def about(self, row: Alert) -> str:
+        return link(alert_pages.page_of(row), "Open what it is about")
 
     @display(description="what to do")
     def what_to_do(self, row: Alert) -> str:
@@ -106,4 +115,5 @@ class AlertNoticeAdmin(QueueAdmin):
     )
     list_select_related = ("alert",)
     search_fields = ("alert__subject", "dedupe_key")
+    is_small = True
     exclude = ("claim_token",)

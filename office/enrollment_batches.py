@@ -108,6 +108,7 @@ class EnrollmentBatchAdmin(ReadOnlyAdmin):
     list_filter = ("status",)
     list_select_related = ("course",)
     search_fields = ("payer", "reason", "drafted_by", "course__title")
+    is_small = True
     ordering = ("-created_at",)
     fields = (
         "state",

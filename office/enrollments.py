@@ -111,9 +111,8 @@ class EnrollmentAdmin(ReadOnlyAdmin):
         "Enrollment": "pk",
     }
     search_fields = (
-        "email",
+        "^email",
         "token",
-        "course_slug",
         "payment_reference",
         "lms_enrollment_id",
         "payments__stripe_session_id",

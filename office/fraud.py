@@ -70,6 +70,7 @@ class FraudSignalAdmin(ReadOnlyAdmin):
     list_filter = ("status", "kind")
     search_fields = ("affiliate__code", "affiliate__email", "affiliate__name", "detail")
     id_fields = ("pk", "affiliate_id", "enrollment_id")
+    is_small = True
     ordering = ("-created_at",)
     list_select_related = ("affiliate",)
     exclude = ("dedupe_key", "enrollment_id")

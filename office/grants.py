@@ -87,7 +87,7 @@ class GrantAdmin(ReadOnlyAdmin):
         ("Past their date", {"answer": "late"}),
         ("Unused coupons", {"status__exact": Grant.APPROVED}),
     )
-    search_fields = ("email", "name", "code", "course__slug")
+    search_fields = ("^email", "^name", "^code")
     ordering = ("created_at",)
     list_select_related = ("course", "program")
     inlines = (GrantEventInline, RefusalInline)

@@ -49,7 +49,7 @@ class AccountAdmin(ReadOnlyAdmin):
         text = search_term.strip()
         if not text:
             return queryset, False
-        affiliates = Affiliate.objects.filter(Q(code__iexact=text) | Q(email__icontains=text))
+        affiliates = Affiliate.objects.filter(Q(code__iexact=text) | Q(email__istartswith=text))
         owners = list(affiliates.values_list("pk", flat=True)[:MOST_FOUND])
         return queryset.filter(self.named_by(text) | Q(affiliate_id__in=owners)), False
 

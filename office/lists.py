@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from datetime import datetime
 from itertools import chain
 from typing import Any
+from uuid import UUID
 
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.admin.views.main import ChangeList
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import FieldDoesNotExist, PermissionDenied
 from django.db import connection, models
-from django.db.models import Count, QuerySet, Sum
+from django.db.models import Count, Q, QuerySet, Sum
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
@@ -23,6 +24,7 @@ from unfold.paginator import InfinitePaginator
 
 from maaledu.csv import csv_response
 from maaledu.money import Money, plain_amount
+from office import searching
 
 MOST_SUMMED = 10_000
 ROWS_AT_ONCE = 500
@@ -44,6 +46,28 @@ class ListAdmin(ModelAdmin):
     views: tuple[tuple[str, dict[str, str]], ...] = ()
     # Columns of the file: the heading and the path of the value; money has its currency beside it.
     csv_columns: dict[str, str] = {}
+
+    # What a whole id may be the id of.
+    id_fields: tuple[str, ...] = ("pk",)
+    # A table that stays small is searched for parts of texts, as Django does it.
+    is_small = False
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        text = search_term.strip()
+        if not text:
+            return queryset, False
+        wanted = searching.uuid_of(text)
+        if wanted:
+            return searching.any_of(queryset, self.of_id(wanted)), False
+        if self.is_small:
+            return super().get_search_results(request, queryset, search_term)
+        return searching.any_of(queryset, searching.read(text, self.search_fields)), False
+
+    def of_id(self, wanted: UUID) -> list[Q]:
+        """Return what a whole id may name."""
+        return [Q(**{field: wanted}) for field in self.id_fields]
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
         page = super().get_changelist_instance(request)

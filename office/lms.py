@@ -1,8 +1,11 @@
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from unfold.decorators import display
@@ -12,7 +15,9 @@ from lms_sync import breaker, call_history, dead_letters, errors, pace
 from lms_sync.delivery import DONE as DELIVERED
 from lms_sync.models import DeadLetter, PlatformState, SyncAttempt, SyncJob
 from maaledu.work.items import DEAD, PENDING
-from office.base import QueueAdmin, ReadOnlyAdmin, ReadOnlyInline
+from notifications.models import Alert
+from office.base import WORK_COLORS, QueueAdmin, ReadOnlyAdmin, ReadOnlyInline
+from office.cells import Coded
 from office.decisions import NOBODY, Decision, Outcome
 from office.filters import DaysFilter, fixed
 
@@ -41,6 +46,15 @@ DISMISS = Decision(
     needs_confirmation=False,
 )
 
+PARKED = "parked"
+ACTIONS = (SyncJob.ENROLL, SyncJob.REVOKE, SyncJob.LOOK, SyncJob.REPAIR)
+MOST_COUNTED, OUTAGES_SHOWN = 1000, 20
+STATE_COLORS = {
+    PlatformState.State.CLOSED: "success",
+    PlatformState.State.OPEN: "danger",
+    PlatformState.State.HALF_OPEN: "warning",
+    PlatformState.State.PARKED: "danger",
+}
 # How an attempt ends: done, or by the code of an error.
 OUTCOMES: tuple[str | tuple[str, str], ...] = (
     DELIVERED,
@@ -90,7 +104,7 @@ class SyncJobAdmin(QueueAdmin):
         "email",
         "course_id",
         "action",
-        "state",
+        "waits",
         "last_error",
         "attempts",
         "next_attempt_at",
@@ -100,14 +114,28 @@ class SyncJobAdmin(QueueAdmin):
     list_filter = ("status", "action", fixed("platform", Course.Platform.choices))
     sortable_by = ("created_at",)
     search_fields = (
-        "email",
-        "dedupe_key",
-        "course_id",
-        "lms_enrollment_id",
-        "payload",
+        "^email",
+        "^dedupe_key",
         "request_id",
     )
     inlines = (SyncAttemptInline,)
+
+    def of_id(self, wanted: UUID) -> list[Q]:
+        """An enrollment's id stands in the keys of its jobs."""
+        keys = [Q(dedupe_key__startswith=f"{action}:{wanted}") for action in ACTIONS]
+        return [*super().of_id(wanted), *keys]
+
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        """Read once for all rows which platforms take no job now."""
+        page = super().get_changelist_instance(request)
+        blocked = breaker.blocked_platforms()
+        for job in page.result_list:
+            job.is_parked = job.status == PENDING and job.platform in blocked
+        return page
+
+    @display(description="status", ordering="status", label={**WORK_COLORS, PARKED: "warning"})
+    def waits(self, job: Any) -> str:
+        return PARKED if job.is_parked else job.status
 
 
 @admin.register(DeadLetter)
@@ -117,7 +145,8 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     list_display = ("job", "reason", "status", "last_error", "last_attempt_at", "resolved_by")
     list_filter = ("status", fixed("reason", OUTCOMES))
     list_select_related = ("job",)
-    search_fields = ("job__email", "job__dedupe_key", "job__course_id", "reason", "last_error")
+    search_fields = ("^job__email", "^job__dedupe_key", "job__course_id", "reason")
+    id_fields = ("pk", "job_id")
 
 
 @admin.register(SyncAttempt)
@@ -130,6 +159,15 @@ class SyncAttemptAdmin(ReadOnlyAdmin):
     search_fields = ("job__email", "job__dedupe_key")
 
 
+def _outages(name: str) -> list[tuple[Any, Any, str]]:
+    """Return the last outages of a platform that staff were alerted of: since, until, and what."""
+    alerts = Alert.objects.filter(kind="platform", key__startswith=f"platform:{name}:")
+    return [
+        (alert.since, alert.recovered_at, alert.subject)
+        for alert in alerts.order_by("-created_at")[:OUTAGES_SHOWN]
+    ]
+
+
 def platform_figures(state: PlatformState) -> dict[str, Any]:
     """Return how the platform answered: by step for a day and a month, and hour by hour."""
     now = timezone.now()
@@ -140,7 +178,7 @@ def platform_figures(state: PlatformState) -> dict[str, Any]:
         ("hours", "Hour by hour (UTC)", "Hour", call_history.by_period(state.name, day)),
         ("days", "Day by day", "Day", call_history.by_period(state.name, month, days=True)),
     ]
-    return {"figure_tables": tables}
+    return {"figure_tables": tables, "outages": _outages(state.name)}
 
 
 @admin.register(PlatformState)
@@ -148,10 +186,10 @@ class PlatformStateAdmin(ReadOnlyAdmin):
     decisions = {"probe_now": PROBE}
     list_display = (
         "platform",
-        "state",
+        "colored",
         "opened_at",
-        "retry_at",
-        "last_error",
+        "parked",
+        "what_is_wrong",
         "last_ok_at",
         "latency_ms",
         "no_new_users_before",
@@ -170,6 +208,22 @@ class PlatformStateAdmin(ReadOnlyAdmin):
     @display(description="platform", ordering="name")
     def platform(self, row: PlatformState) -> str:
         return str(Course.Platform(row.name).label)
+
+    @display(description="state", label=STATE_COLORS)
+    def colored(self, row: PlatformState) -> Coded:
+        return Coded((row.state, row.get_state_display()))
+
+    @display(description="jobs due")
+    def parked(self, row: PlatformState) -> str:
+        due = SyncJob.objects.due(timezone.now()).filter(platform=row.name)
+        number = len(due.values_list("pk", flat=True)[: MOST_COUNTED + 1])
+        shown = f"over {MOST_COUNTED:,}" if number > MOST_COUNTED else f"{number:,}"
+        return f"{shown} parked" if row.is_blocked and number else shown
+
+    @display(description="what is wrong")
+    def what_is_wrong(self, row: PlatformState) -> str:
+        """Say the last error only while it lasts: the page of the row keeps it."""
+        return row.last_error if row.is_blocked or row.incident else ""
 
     @display(description="calls at most")
     def limits(self, row: PlatformState) -> str:

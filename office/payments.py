@@ -205,6 +205,7 @@ class WebhookProblemAdmin(ReadOnlyAdmin):
     list_display = ("last_at", "kind", "detail", "explanation", "first_at")
     list_filter = ("kind",)
     search_fields = ("detail", "explanation")
+    is_small = True
     ordering = ("-last_at",)
     actions_list = ("check_stripe",)
 
@@ -232,4 +233,5 @@ class ReconciliationAdmin(ReadOnlyAdmin):
         "failure",
     )
     search_fields = ("kind",)
+    is_small = True
     ordering = ("-started_at",)

@@ -48,6 +48,7 @@ class PayoutBatchAdmin(ReadOnlyAdmin):
     )
     list_filter = ("status", "method", "currency")
     search_fields = ("reference", "drafted_by__email", "released_by__email")
+    is_small = True
     ordering = ("-created_at",)
     readonly_fields = (
         "state",

@@ -7,20 +7,20 @@ from unfold.admin import ModelAdmin
 from accounts.models import User
 from affiliates import memberships
 from office.base import EditAdmin, ReadOnlyAdmin
+from office.lists import ListAdmin
 
 ONLY_SUPERUSERS = ("is_staff", "is_superuser", "groups", "user_permissions")
 
 
 @admin.register(User)
-class UserAdmin(EditAdmin):
+class UserAdmin(EditAdmin, ListAdmin):
     """Nobody's password is shown or set here: its owner resets it by a code sent to the address."""
 
     list_display = ("email", "name", "is_active", "is_staff", "date_joined")
     list_filter = ("is_active", "is_staff")
-    search_fields = ("email", "name")
+    search_fields = ("^email", "^name")
     ordering = ("-date_joined",)
-    list_per_page = 50
-    show_full_result_count = False
+    sortable_by = ("email", "date_joined")
     filter_horizontal = ("groups", "user_permissions")
     fields = (
         "email",
@@ -81,5 +81,5 @@ class EmailAddressAdmin(ReadOnlyAdmin):
     """
 
     list_display = ("email", "verified", "primary")
-    search_fields = ("email",)
+    search_fields = ("^email",)
     ordering = ("email",)

@@ -23,5 +23,6 @@ class RefusalAdmin(ReadOnlyAdmin):
     list_filter = ("reason",)
     search_fields = ("grant__email", "grant__name", "tried_by", "course_slug")
     id_fields = ("pk", "grant_id")
+    is_small = True
     ordering = ("-created_at",)
     list_select_related = ("grant",)

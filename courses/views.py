@@ -1,7 +1,7 @@
 from datetime import timedelta
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
 from courses.catalogue import Catalogue, Filters, browse, read_filters, read_page_size, related_to
@@ -68,6 +68,9 @@ def _categories(filters: Filters, found: Catalogue) -> list[dict]:
 @require_safe
 @public_page
 def course(request: HttpRequest, slug: str) -> HttpResponse:
+    if slug != (ours := slug.lower().replace("_", "-")):
+        # The old platform's addresses had capitals and underscores.
+        return redirect("course", ours, permanent=True)
     found = Course.objects.on_sale().filter(slug=slug).first()
     if found is None:
         raise CourseNotFound(slug=slug)

@@ -40,10 +40,10 @@ def ours_of(enrollment: Enrollment) -> Revocation:
     """Return which enrollments of its learner in its LMS course are ours."""
     course = enrollment.lms_platform, enrollment.lms_course_id
     made = Enrollment.objects.made_for(*course, enrollment.email)
-    return revocation_of(SyncJob(**_job_fields(enrollment)), made=made)
+    return revocation_of(SyncJob(**job_fields(enrollment)), made=made)
 
 
-def _job_fields(enrollment: Enrollment, **more: str) -> dict[str, Any]:
+def job_fields(enrollment: Enrollment, **more: str) -> dict[str, Any]:
     return {
         "action": SyncJob.ENROLL,
         "batch_id": enrollment.batch_id,
@@ -73,13 +73,13 @@ def _job_fields(enrollment: Enrollment, **more: str) -> dict[str, Any]:
 def stage_job(enrollment: Enrollment) -> None:
     """Write the LMS job of an enrollment that this transaction has just made paid."""
     # Without a look whether there is one: the transition to paid was won once, so there is none.
-    SyncJob(dedupe_key=job_key(enrollment), **_job_fields(enrollment)).save(force_insert=True)
+    SyncJob(dedupe_key=job_key(enrollment), **job_fields(enrollment)).save(force_insert=True)
     notify.notify_workers_on_commit(QUEUE)
 
 
 def ensure_job(enrollment: Enrollment, **more: str) -> bool:
     """Write the LMS job of a paid enrollment unless it has one; return whether this call did."""
-    return _ensure(job_key(enrollment), _job_fields(enrollment, **more))
+    return _ensure(job_key(enrollment), job_fields(enrollment, **more))
 
 
 def ensure_revocation(enrollment: Enrollment, **more: str) -> bool:
@@ -87,14 +87,14 @@ def ensure_revocation(enrollment: Enrollment, **more: str) -> bool:
 
     Returns whether this call did.
     """
-    fields = {**_job_fields(enrollment, **more), "action": SyncJob.REVOKE}
+    fields = {**job_fields(enrollment, **more), "action": SyncJob.REVOKE}
     return _ensure(revocation_key(enrollment), fields)
 
 
 def ensure_look(enrollment: Enrollment) -> bool:
     """Write the job that looks again later whether access was given twice; return if this did."""
     fields = {
-        **_job_fields(enrollment),
+        **job_fields(enrollment),
         "action": SyncJob.LOOK,
         "next_attempt_at": timezone.now() + settings.LMS_LOOK_AGAIN_AFTER,
     }
@@ -104,7 +104,7 @@ def ensure_look(enrollment: Enrollment) -> bool:
 def ensure_repair(enrollment: Enrollment, *, key: str, course_id: str, **more: str) -> bool:
     """Write a job that puts right what the LMS has in one of its courses; return if this did."""
     about = {"action": SyncJob.REPAIR, "course_id": course_id, "batch_id": None}
-    return _ensure(key, {**_job_fields(enrollment, **more), **about})
+    return _ensure(key, {**job_fields(enrollment, **more), **about})
 
 
 @atomic

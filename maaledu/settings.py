@@ -118,6 +118,7 @@ INSTALLED_APPS = [
     "lms_sync",
     "enrollments",
     "payments",
+    "legacy",
     "storefront",
     "office",
     "operations",
@@ -296,6 +297,8 @@ AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"
 PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.Argon2PasswordHasher",
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+    # The old platform's: verified once, at the first sign-in, which stores Argon2.
+    "accounts.old_passwords.OldPlatformHasher",
 ]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
@@ -378,6 +381,10 @@ STRIPE_PAY_PAGES = [
 STRIPE_API_VERSION = "2026-10-28.endive"
 STRIPE_CONNECT_SECONDS = 3.05
 STRIPE_READ_SECONDS = _number("STRIPE_READ_SECONDS", 10.0, least=0.1)
+# Nobody can buy, and every page of the checkout says so: while the old platform still sells.
+CHECKOUT_CLOSED = env.bool("CHECKOUT_CLOSED", default=False)
+# The old platform's database, for `manage.py import_legacy live`; its user needs to read alone.
+LEGACY_DATABASE_URL = env.str("LEGACY_DATABASE_URL", default="")
 STRIPE_INTERACTIVE_SECONDS = 4.0  # where somebody waits for the page
 # How many threads of a web process, of gunicorn's 8, may wait for Stripe at the same time.
 STRIPE_CALLS_AT_ONCE = _number("STRIPE_CALLS_AT_ONCE", 4, least=1)

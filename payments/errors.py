@@ -40,6 +40,15 @@ class PriceChanged(AppError):
     http_status = 409
 
 
+class CheckoutClosed(AppError):
+    code = "CHECKOUT_CLOSED"
+    message = (
+        "Enrollment opens again soon: we are moving to this new shop. Your courses, coupons and"
+        " grants come along, and nothing is lost. Please come back tomorrow."
+    )
+    http_status = 503
+
+
 class CheckoutUnavailable(AppError):
     code = "CHECKOUT_UNAVAILABLE"
     message = FOR_BUYER[PASSING]

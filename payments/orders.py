@@ -23,7 +23,7 @@ from grants import redemption, refusals
 from grants.models import Grant, RefusalCount
 from maaledu.db import atomic, new_id
 from payments import referrals
-from payments.errors import PriceChanged
+from payments.errors import CheckoutClosed, PriceChanged
 from payments.models import Payment
 
 logger = logging.getLogger(__name__)
@@ -86,7 +86,12 @@ class Checkout:
 
 
 def course_on_sale(slug: str) -> Course:
-    """Return the course with this address that can be bought now. Raises CourseNotFound."""
+    """Return the course with this address that can be bought now.
+
+    Raises CheckoutClosed, CourseNotFound.
+    """
+    if settings.CHECKOUT_CLOSED:
+        raise CheckoutClosed
     try:
         # get() and not first(): sorting costs as much as half of the statement
         return Course.objects.on_sale().get(slug=slug)

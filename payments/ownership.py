@@ -38,3 +38,9 @@ def part_intent(payload: dict[str, Any]) -> tuple[dict[str, Any], UUID | None]:
         return payload, None
     named = {**payload, "payment_intent": gateway.text_of(intent.get("id"))}
     return named, payment_id_in(intent.get("metadata"))
+
+
+def names_payment(session: dict[str, Any]) -> bool:
+    """Whether a session has our metadata; those of other products on the same account do not."""
+    metadata = session.get("metadata")
+    return isinstance(metadata, dict) and "payment_id" in metadata

@@ -24,6 +24,8 @@ from payments import (
     event_questions,
     fraud_warnings,
     gateway,
+    old_sessions,
+    ownership,
     purchase_ids,
     refunds,
     settlement,
@@ -171,9 +173,11 @@ def _is_snapshot_of_our_mode(event: StripeEvent) -> bool:
 
 
 def _apply_session(event: StripeEvent, session: dict[str, Any]) -> str:
-    payment = payment_of(session)
+    payment = payment_of(session) or old_sessions.payment_of(session)
     if payment is None:
-        if not _names_payment(session):
+        if old_sessions.is_paid(session):
+            return _refuse(event, "nothing imported has its session", cause=event.session_id)
+        if not ownership.names_payment(session):
             return UNKNOWN_SESSION
         # Another database's, maybe, of which each event comes here: once a day for all of them.
         cause = f"unknown-payment:{timezone.now():%Y%m%d}"
@@ -243,12 +247,6 @@ def payment_of(session: dict[str, Any]) -> Payment | None:
         return None
     session_id = gateway.text_of(session.get("id"))
     return payment if session_id and payment.stripe_session_id in (None, session_id) else None
-
-
-def _names_payment(session: dict[str, Any]) -> bool:
-    """Whether a session has our metadata; those of other products on the same account do not."""
-    metadata = session.get("metadata")
-    return isinstance(metadata, dict) and "payment_id" in metadata
 
 
 # These types are what our endpoint at Stripe is asked for, and what is reconciled.

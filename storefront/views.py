@@ -33,6 +33,7 @@ from payments.models import Payment
 from payments.orders import Order
 from payments.outcomes import outcomes_of
 from storefront import my_courses
+from storefront.closing import unless_closed
 from storefront.status import describe
 
 ASK_STRIPE_EVERY_SECONDS = 10
@@ -41,6 +42,7 @@ ASK_AGAIN_SECONDS = 5  # while the worker is asking the LMS
 LONGEST_PAUSE_SECONDS = 3600  # of a page that is left open
 
 
+@method_decorator(unless_closed, name="dispatch")
 @method_decorator(limit("checkout", methods=["POST"]), name="dispatch")
 class CheckoutView(View):
     """The order summary with the buyer's form, and the redirect to Stripe's page."""
@@ -121,6 +123,7 @@ def _checkout_context(
     return {"course": course, "form": form, "price": price, "shown": shown, "quote": quote, **more}
 
 
+@method_decorator(unless_closed, name="dispatch")
 class CouponView(View):
     """What a coupon makes of the price: a part of the page for htmx, without it the whole page.
 

@@ -20,6 +20,7 @@ ROWS: list[set[str]] = [
     {"grants", "affiliates", "lms_sync"},
     {"enrollments"},
     {"payments"},
+    {"legacy"},
     {"storefront", "office", "operations", "api", "demo"},
 ]
 # Named by dotted names only: in the environment, in the settings, on a command line.
@@ -239,17 +240,25 @@ BANS = [
     ),
     # A coupon moves by the same guarded UPDATE, whose rule is more than the status it comes from:
     # holder, course, expiry. The work machine claims many rows at once and settles by the fence of
-    # its claim.
+    # its claim. The import brings a row up to date as the old platform has it, by a WHERE that is
+    # all of what people change.
     Ban(
         "updates a status: maaledu.db.transition does that",
         writes_of_status(status_writes.updated),
-        ("maaledu.db", "maaledu.work.items", "maaledu.work.queue", "grants.redemption", "sandbox"),
+        (
+            "maaledu.db",
+            "maaledu.work.items",
+            "maaledu.work.queue",
+            "grants.redemption",
+            "legacy.writing",
+            "sandbox",
+        ),
     ),
-    # The demo writes down sales that are over: its rows are born where they ended.
+    # The demo and the import write down sales that are over: their rows are born where they ended.
     Ban(
         "creates a row in a status of its own: it is born in the first one",
         writes_of_status(status_writes.created),
-        ("demo.", "sandbox"),
+        ("demo.", "legacy.", "sandbox"),
     ),
     Ban("select_for_update does nothing on two of the engines", calls_of("select_for_update")),
     Ban("prefetch_related", calls_of("prefetch_related", "prefetch_related_objects")),
@@ -261,12 +270,12 @@ BANS = [
     ),
     Ban("imports inside a function", imports_inside_functions, ("maaledu.db",)),
     Ban("only maaledu.db opens transactions", foreign_atomic, ("maaledu.db",)),
-    # Seconds in the settings, waits and sockets, percentages from the LMS, and an exact decimal
-    # string for its API.
+    # Seconds in the settings, waits and sockets, percentages from the LMS, an exact decimal string
+    # for its API, and the old platform's amounts, which are JavaScript's numbers.
     Ban(
         "floats and decimals",
         floats_near_money,
-        ("maaledu.settings", "lms_sync.pace", "lms_sync.platforms", "sandbox"),
+        ("maaledu.settings", "legacy.values", "lms_sync.pace", "lms_sync.platforms", "sandbox"),
     ),
     # Nobody waits in a request: these run in workers and commands, or between the tries of a
     # transaction.

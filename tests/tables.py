@@ -61,6 +61,7 @@ PAYOUT = moves("draft -> released, cancelled", "released -> paid, cancelled", "p
 DEAD_LETTER = moves(
     "open -> open, replayed, dismissed", "replayed -> open", "dismissed -> open, replayed"
 )
+PROPOSAL = moves("open -> accepted, refused")
 DIFFERENCE = moves(
     "open -> repairing, left, settled",
     "repairing -> open, settled",
@@ -90,6 +91,7 @@ OF_MODELS = {
     ("affiliates.Payout", "TRANSITIONS"): PAYOUT,
     ("lms_sync.SyncJob", "TRANSITIONS"): WORK,
     ("lms_sync.DeadLetter", "TRANSITIONS"): DEAD_LETTER,
+    ("legacy.ImportProposal", "TRANSITIONS"): PROPOSAL,
     ("notifications.Email", "TRANSITIONS"): WORK,
     ("notifications.AlertNotice", "TRANSITIONS"): WORK,
 }

@@ -134,9 +134,12 @@ def _with_payments(
 
 
 def _is_processing(payments: list[Payment]) -> bool:
-    recent = timezone.now() - settings.STRIPE_SESSION_LIFETIME - GRACE
+    now = timezone.now()
+    recent = now - settings.STRIPE_SESSION_LIFETIME - GRACE
     return any(
-        p.status == Payment.PROCESSING or (p.status == Payment.PENDING and p.created_at > recent)
+        p.status == Payment.PROCESSING
+        # A session of the old platform may be paid for a day.
+        or (p.status == Payment.PENDING and (p.created_at > recent or p.expires_at > now - GRACE))
         for p in payments
     )
 

@@ -19,6 +19,7 @@ from affiliates.models import (
 )
 from enrollments import fulfillment
 from enrollments.models import Enrollment
+from legacy.models import ImportedRow
 from maaledu.money import share
 from operations.invariants.reading import (
     ALL,
@@ -218,13 +219,15 @@ def _miscredited(
     came_of: list[PaymentOutcome],
     warned: Collection[UUID | None],
 ) -> str:
+    """Return what is wrong about one sale's commission, or "" for nothing."""
     sale = fulfillment.sale_of(enrollment)
     due = share(sale.base, sale.rate_basis_points) if sale and sale.amount_paid else 0
     if commission is None:
         return f"earned {due} and has no commission" if due else ""
     # The cap is a setting, which may have been another one at the time of the sale.
     capped = min(due, enrollment.amount)
-    if commission.amount not in (due, capped) or commission.affiliate_id != enrollment.affiliate_id:
+    is_due = commission.amount in (due, capped) or _is_as_imported(commission)
+    if not is_due or commission.affiliate_id != enrollment.affiliate_id:
         return f"earned {due}, its commission says {commission.amount}"
     outcome = next((each for each in came_of if each.payment.is_fulfilling), None)
     if outcome is None:
@@ -239,3 +242,10 @@ def _miscredited(
         if (commission.reversed, commission.is_disputed) == (back, is_held)
         else f"should have {back} reversed and {'be' if is_held else 'not be'} on hold"
     )
+
+
+def _is_as_imported(commission: Commission) -> bool:
+    """Whether the old platform paid this commission so, whatever price explains it."""
+    return ImportedRow.objects.filter(
+        role=ImportedRow.COMMISSION, target_id=commission.pk, amount=commission.amount
+    ).exists()

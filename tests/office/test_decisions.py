@@ -17,6 +17,7 @@ from courses.models import Course
 from enrollments import batches
 from enrollments.models import AccessDifference, BatchRow, Enrollment, EnrollmentBatch
 from grants.models import Grant
+from legacy.models import ImportProposal
 from lms_sync import breaker
 from lms_sync.models import DeadLetter, PlatformState, SyncJob
 from notifications.models import Alert, AlertNotice, Email, MailState, UndeliverableAddress
@@ -61,6 +62,8 @@ PERMISSIONS = {
     (EarlyFraudWarning, "close"): "payments.close_earlyfraudwarning",
     (StripeEvent, "retry_now"): "payments.replay_stripeevent",
     (StripeEvent, "replay"): "payments.replay_stripeevent",
+    (ImportProposal, "accept"): "legacy.decide_importproposal",
+    (ImportProposal, "refuse"): "legacy.decide_importproposal",
     (Grant, "approve"): "grants.decide_grant",
     (Grant, "reject"): "grants.decide_grant",
     (Grant, "reissue"): "grants.decide_grant",
@@ -151,6 +154,11 @@ def make_notice() -> AlertNotice:
     )
 
 
+def make_proposal() -> ImportProposal:
+    facts = {"kind": "commission_odd", "difference": 500, "currency": "usd"}
+    return ImportProposal.objects.create(key="x", affiliate=make_affiliate(), **facts)
+
+
 MAKE: dict[type[Model], Callable[[], Any]] = {
     Affiliate: make_affiliate,
     Commission: lambda: owed().commissions.get(),
@@ -165,6 +173,7 @@ MAKE: dict[type[Model], Callable[[], Any]] = {
     EarlyFraudWarning: make_warning,
     StripeEvent: make_event,
     Grant: make_application,
+    ImportProposal: make_proposal,
     AccessDifference: make_difference,
     EnrollmentBatch: make_list,
     BatchRow: make_row,

@@ -40,6 +40,7 @@ OURS = (
     "demo",
     "enrollments",
     "grants",
+    "legacy",
     "lms_sync",
     "notifications",
     "office",

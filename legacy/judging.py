@@ -1,0 +1,112 @@
+"""Give every source row its one outcome, by the rules of contracts/legacy, section 2.
+
+"Earlier" is by the time a document was made, then by its key. An answer of the operator's stands
+in for what a row lacks, before it is judged.
+"""
+
+from legacy.answers import Answers
+from legacy.facts import IGNORED, IMPORTED, MERGED, REFUSED, CourseFact
+from legacy.judged import INVALID_EMAIL, UNREADABLE_AMOUNT, Judged, is_stuck
+from legacy.judging_grants import judge_grants
+from legacy.judging_sales import judge_sales
+from legacy.reading import Book
+from legacy.vocabulary import AFFILIATES, COURSES, FAILED_JOBS, READ, RETRY_JOBS, USERS
+
+
+def judge(book: Book, answers: Answers, *, is_final: bool = False) -> Judged:
+    """Give every fact of the book its outcome. Raises InvalidAnswers for an answer to nothing."""
+    found = Judged(book, is_final)
+    _judge_courses(found, answers)
+    _judge_people(found)
+    _judge_partners(found, answers)
+    judge_sales(found, answers)
+    judge_grants(found, answers)
+    _judge_jobs(found)
+    for collection in book.facts.keys() - set(READ):
+        for fact in book.of(collection).values():
+            fact.end(IGNORED, "" if collection not in book.unknown_collections else "unknown")
+    answers.refuse_unused(book)
+    return found
+
+
+# --- the catalogue and people ---------------------------------------------------------------------
+def _judge_courses(found: Judged, answers: Answers) -> None:
+    slugs: dict[str, str] = {}
+    for course in sorted(found.book.of(COURSES).values(), key=lambda c: c.order):
+        if not course.course_id or not course.slug:
+            course.end(REFUSED, "no_course_id")
+        elif course.slug in slugs:
+            course.end(MERGED, "duplicate_course", slugs[course.slug])
+            found.courses.setdefault(course.course_id, found.book.of(COURSES)[slugs[course.slug]])
+        elif not _has_price(course, answers):
+            answers.leave_open(course, UNREADABLE_AMOUNT)
+        else:
+            slugs[course.slug] = course.key
+            found.courses[course.course_id] = course
+
+
+def _has_price(course: CourseFact, answers: Answers) -> bool:
+    if course.price is None:
+        course.price = answers.amount(course, UNREADABLE_AMOUNT)
+    return course.price is not None
+
+
+def _judge_people(found: Judged) -> None:
+    everybody = found.book.of(USERS).values()
+    for person in sorted(everybody, key=lambda p: (not p.is_verified, *p.order)):
+        if person.email is None:
+            person.end(REFUSED, INVALID_EMAIL)
+        elif person.email in found.people:
+            person.notes.discard("email_spelling")  # that is why it is merged
+            first = found.people[person.email]
+            person.end(MERGED, "duplicate_user", first.key)
+            for course, percent in person.progress.items():
+                first.progress[course] = max(percent, first.progress.get(course, 0))
+        else:
+            found.people[person.email] = person
+            person.end(IMPORTED, "" if person.password else "password_unusable")
+
+
+def _judge_partners(found: Judged, answers: Answers) -> None:
+    for partner in sorted(found.book.of(AFFILIATES).values(), key=lambda p: p.order):
+        email = partner.email
+        if email is None:
+            partner.end(REFUSED, INVALID_EMAIL)
+            continue
+        if partner.paid is None:
+            partner.paid = answers.amount(partner, UNREADABLE_AMOUNT)
+        if partner.paid is None:
+            answers.leave_open(partner, UNREADABLE_AMOUNT)
+            continue
+        if email in found.partners:
+            partner.notes.discard("email_spelling")
+            partner.end(MERGED, "duplicate_affiliate", found.partners[email].key)
+        else:
+            found.partners[email] = partner
+            partner.notes |= set() if email in found.people else {"affiliate_without_user"}
+        found.paid_before[email] = found.paid_before.get(email, 0) + partner.paid
+
+
+# --- jobs -----------------------------------------------------------------------------------------
+def _judge_jobs(found: Judged) -> None:
+    """Join each job to the one of its enrollment, where that still waits for the LMS."""
+    retries = found.book.of(RETRY_JOBS)
+    for job in retries.values():
+        sale = found.sale(job.sale)
+        if sale is None:
+            job.end(REFUSED, "job_without_enrollment")
+        elif is_stuck(sale):
+            job.end(MERGED, "one_job_per_enrollment", sale.key)
+            found.jobs[sale.key].append(job)
+        else:
+            job.end(IGNORED, "settled")
+    for job in found.book.of(FAILED_JOBS).values():
+        original = retries.get(job.original)
+        if original is None:
+            job.end(IGNORED, "settled")
+        elif original.outcome == MERGED:
+            job.end(MERGED, "dead_letter_of_enrollment", original.into)
+            found.jobs[original.into].append(job)
+        else:
+            job.end(IGNORED, "settled")
+        job.sale = original.sale if original else ""

@@ -1,0 +1,102 @@
+"""The outcome of each grant: what its coupon is good for now, and which sale used it."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from grants.models import Grant
+from legacy.answers import Answers
+from legacy.facts import IMPORTED, REFUSED, GrantFact, SaleFact
+from legacy.judged import INVALID_EMAIL, UNKNOWN_COURSE, UNKNOWN_STATUS, Judged
+from legacy.vocabulary import GRANTS, SALES
+
+GRANT_STATUSES = (Grant.PENDING, Grant.APPROVED, Grant.REJECTED)
+EXPIRED_BY_JOB = "Automatically expired"
+LONGEST_CODE = 24
+UNUSED_FOR_EVER = timedelta(days=730)
+
+
+@dataclass
+class Coupons:
+    """Which sales used which code, and for whom a grant is open already."""
+
+    used: dict[str, list[SaleFact]] = field(default_factory=lambda: defaultdict(list))
+    unpaid: set[str] = field(default_factory=set)
+    held: set[tuple[str, str]] = field(default_factory=set)
+
+
+def judge_grants(found: Judged, answers: Answers) -> None:
+    """Judge all grants, the earliest first; sales are judged before."""
+    coupons = _coupons_of_sales(found)
+    for grant in sorted(found.book.of(GRANTS).values(), key=lambda g: g.order):
+        if grant.expires_at is None and grant.old_status == Grant.APPROVED:
+            grant.expires_at = grant.created + UNUSED_FOR_EVER
+            grant.notes |= {"no_expiry"} if grant.code else set()
+        if _is_grant_whole(grant, found, answers):
+            _judge_use(grant, found, answers, coupons)
+
+
+def _coupons_of_sales(found: Judged) -> Coupons:
+    coupons = Coupons()
+    for sale in sorted(found.book.of(SALES).values(), key=lambda s: s.order):
+        if sale.coupon and sale.is_imported and sale.old_status == "paid":
+            coupons.used[sale.coupon].append(sale)
+        elif sale.coupon:
+            coupons.unpaid.add(sale.coupon)
+    for sales in coupons.used.values():
+        for second in sales[1:]:
+            second.notes.add("coupon_used_twice")
+    return coupons
+
+
+def _judge_use(grant: GrantFact, found: Judged, answers: Answers, coupons: Coupons) -> None:
+    users = coupons.used.get(grant.code, []) if grant.code else []
+    if grant.is_used and not users:
+        reason = "used_by_unpaid" if grant.code in coupons.unpaid else "used_without_enrollment"
+        if not answers.coupon_end(grant, reason):
+            answers.leave_open(grant, reason)
+            return
+    becomes = grant.becomes or (Grant.REDEEMED if users else _unused(grant, found))
+    place = (found.courses[grant.course_id].slug, grant.email or "")
+    if becomes in Grant.OPEN and place in coupons.held:
+        if not answers.take(grant, "two_open_grants", "close"):
+            answers.leave_open(grant, "two_open_grants")
+            return
+        becomes = Grant.EXPIRED
+    coupons.held |= {place} if becomes in Grant.OPEN else set()
+    grant.becomes = becomes
+    if grant.code:
+        found.grants[grant.code] = grant
+    if becomes == Grant.REDEEMED:
+        grant.holder = users[0].key
+        users[0].grant = grant.key
+
+
+def _is_grant_whole(grant: GrantFact, found: Judged, answers: Answers) -> bool:
+    if grant.email is None:
+        grant.end(REFUSED, INVALID_EMAIL)
+    elif grant.course_id not in found.courses and not answers.course(grant, found.courses):
+        answers.leave_open(grant, UNKNOWN_COURSE)
+    elif _has_bad_percent(grant) and not answers.percent(grant):
+        answers.leave_open(grant, "percent_out_of_range")
+    elif grant.old_status == Grant.APPROVED and not grant.code and not answers.code(grant, found):
+        answers.leave_open(grant, "approved_without_code")
+    elif len(grant.code) > LONGEST_CODE and not answers.code(grant, found):
+        answers.leave_open(grant, "code_too_long")
+    elif grant.code in found.grants and not answers.code(grant, found):
+        answers.leave_open(grant, "code_collision")
+    elif grant.old_status not in GRANT_STATUSES and not answers.status(grant, GRANT_STATUSES):
+        answers.leave_open(grant, UNKNOWN_STATUS)
+    return grant.outcome == IMPORTED
+
+
+def _has_bad_percent(grant: GrantFact) -> bool:
+    is_stated = grant.percent is not None or grant.old_status == Grant.APPROVED
+    return is_stated and not grant.has_good_percent
+
+
+def _unused(grant: GrantFact, found: Judged) -> str:
+    by_job = grant.old_status == Grant.REJECTED and grant.admin_notes == EXPIRED_BY_JOB
+    is_over = grant.expires_at is not None and grant.expires_at <= found.book.exported_at
+    is_expired = by_job or (grant.old_status == Grant.APPROVED and is_over)
+    return Grant.EXPIRED if is_expired else grant.old_status

@@ -1,0 +1,101 @@
+"""The report of an import as files: JSON, text and HTML, the changes, and the open decisions."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from django.template.loader import render_to_string
+
+from legacy.answers import ALLOWED, SKIP, proposal_of
+from legacy.facts import DECISION, OUTCOMES, Fact
+from legacy.reports import Report, about, in_order
+from maaledu.money import Money
+
+CURRENCY = "usd"
+
+
+def write_files(report: Report, changes: list[tuple[str, Fact]], folder: Path) -> None:
+    """Write rows.jsonl, report.json, report.txt, report.html, changes.jsonl and decisions.csv."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = "".join(f"{line}\n" for line in report.lines)
+    whole = {"hash": report.hash, **report.summary}
+    text = "".join(f"{line}\n" for line in text_lines(report))
+    changed = sorted(changes, key=lambda each: (each[1].collection, each[1].key))
+    files = {
+        "rows.jsonl": rows,
+        "report.json": json.dumps(whole, indent=1, ensure_ascii=False) + "\n",
+        "report.txt": text + "".join(f"{line}\n" for line in _row_lines(report)),
+        "report.html": render_to_string("legacy/report.html", _page(report)),
+        "changes.jsonl": "".join(
+            json.dumps({"change": what, **about(fact)}) + "\n" for what, fact in changed
+        ),
+        "decisions.csv": proposal_of(in_order(report.judged)),
+    }
+    for name, content in files.items():
+        (folder / name).write_text(content, encoding="utf-8")
+
+
+def _page(report: Report) -> dict[str, Any]:
+    rows = [
+        {**about(fact), "key": fact.key, "notes": " ".join(sorted(fact.notes))}
+        for fact in in_order(report.judged)
+    ]
+    return {"lines": list(text_lines(report)), "rows": rows, "hash": report.hash}
+
+
+def text_lines(report: Report) -> Iterator[str]:
+    """Yield the summary: for each collection the outcomes and that they add up, then the money."""
+    summary = report.summary
+    yield f"Exported at {summary['exported_at']}"
+    for name, count in summary["documents"].items():
+        outcomes = summary["outcomes"][name]["outcome"]
+        parts = " + ".join(f"{outcomes.get(each, 0)} {each}" for each in OUTCOMES)
+        yield f"{name}: {parts} = {count} documents"
+        for reason, number in summary["outcomes"][name]["reason"].items():
+            yield f"  {reason}: {number}{_answers_to(reason)}"
+    yield from _money_lines(summary)
+    for name, count in summary["unknown_fields"].items():
+        yield f"unknown field {name}: {count}"
+    for name in summary["unknown_collections"]:
+        yield f"unknown collection {name}"
+    yield f"report {report.hash}"
+
+
+def _answers_to(reason: str) -> str:
+    outcome, _, name = reason.partition(":")
+    allowed = ALLOWED.get(name, ()) if outcome == DECISION else ()
+    return f" (decide: {', '.join((*allowed, SKIP))})" if allowed else ""
+
+
+def _money_lines(summary: dict[str, Any]) -> Iterator[str]:
+    source = summary["enrollments_in_source_by_status"]
+    after, held = summary["enrollments_after_by_status"], summary["enrollments_withheld_or_merged"]
+    total = sum(each["amount_where_readable"] for each in source.values())
+    kept = sum(each["amount"] for each in after.values())
+    withheld = sum(each["amount_where_readable"] for each in held.values())
+    yield f"money: {_money(kept)} kept + {_money(withheld)} withheld or merged = {_money(total)}"
+    for status, each in after.items():
+        yield f"  {status}: {each['count']}, {_money(each['amount'])}"
+    payments, booked = summary["payments_after"], summary["commissions_booked"]
+    yield f"payments: {payments['count']}, {_money(payments['amount'])}"
+    yield f"commissions as paid: {booked['count']}, {_money(booked['amount'])}"
+    for kind, each in summary["proposals_never_booked"].items():
+        yield f"  proposal {kind}: {each['count']}, {_money(each['difference'])}"
+    partners = summary["affiliates_after"]
+    yield (
+        f"affiliates: {partners['count']}, earned {_money(partners['earned'])}, paid"
+        f" {_money(partners['paid'])}, opening balance {_money(partners['opening_balance'])}"
+    )
+
+
+def _money(amount: int) -> str:
+    return str(Money(amount, CURRENCY))
+
+
+def _row_lines(report: Report) -> Iterator[str]:
+    for fact in in_order(report.judged):
+        reason = f":{fact.reason}" if fact.reason else ""
+        into = f" -> {fact.into}" if fact.into else ""
+        notes = f" ({', '.join(sorted(fact.notes))})" if fact.notes else ""
+        yield f"{fact.collection} {fact.key} {fact.outcome}{reason}{into}{notes}"

@@ -1,0 +1,210 @@
+"""The old database as it is brought: a mongodump folder, mongoexport files, or a live address.
+
+Documents are read one at a time and nothing is ever written to the source. Whatever cannot be read
+is one refusal that names the file and the line.
+"""
+
+import gzip
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+import bson
+from bson import json_util
+from bson.codec_options import CodecOptions, DatetimeConversion
+from bson.errors import BSONError
+from django.conf import settings
+from pymongo import MongoClient
+from pymongo.errors import PyMongoError
+
+from legacy.errors import SourceUnreadable
+
+LIVE = "live"
+Document = dict[str, Any]
+CODEC: CodecOptions[Document] = CodecOptions(
+    tz_aware=True,
+    tzinfo=UTC,
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO,
+    unicode_decode_error_handler="replace",
+)
+EXTENDED_JSON = json_util.JSONOptions(
+    tz_aware=True, tzinfo=UTC, datetime_conversion=DatetimeConversion.DATETIME_AUTO
+)
+LONGEST_LINE = 64 * 1024 * 1024
+WHITESPACE = " \t\r\n"
+CHUNK = 1 << 16
+
+
+class Source(Protocol):
+    """Where the old data is read from, as often as is asked."""
+
+    name: str
+
+    def collections(self) -> list[str]:
+        """Return the names of all collections there are."""
+
+    def read(self, collection: str) -> Iterator[Document]:
+        """Yield the documents of one collection. Raises SourceUnreadable."""
+
+
+def open_source(name: str) -> Source:
+    """Return the source of this name: `live`, or the path of a folder. Raises SourceUnreadable."""
+    if name == LIVE:
+        return LiveSource()
+    folder = Path(name)
+    if not folder.is_dir():
+        raise SourceUnreadable(f"{name} is no folder. Give a folder, or the word “live”.")
+    return _folder_source(folder)
+
+
+def _folder_source(folder: Path) -> Source:
+    exported = sorted(path for path in folder.glob("*.json") if not _is_metadata(path))
+    if exported:
+        return FolderSource(str(folder), {path.stem: path for path in exported})
+    found = [*folder.rglob("*.bson"), *folder.rglob("*.bson.gz")]
+    homes = {path.parent for path in found if path.parent.name != "admin"}
+    if len(homes) > 1:
+        names = ", ".join(sorted(str(home) for home in homes))
+        raise SourceUnreadable(f"{folder} holds several databases: {names}. Give one of them.")
+    paths = {path.name.partition(".bson")[0]: path for path in sorted(found)}
+    known = {name: path for name, path in paths.items() if not name.startswith("system.")}
+    return FolderSource(str(folder), known)
+
+
+def _is_metadata(path: Path) -> bool:
+    return path.name.endswith(".metadata.json") or path.name == "prelude.json"
+
+
+@dataclass
+class FolderSource:
+    """Files of mongodump or mongoexport, one for each collection."""
+
+    name: str
+    paths: dict[str, Path]
+
+    def collections(self) -> list[str]:
+        return sorted(self.paths)
+
+    def read(self, collection: str) -> Iterator[Document]:
+        path = self.paths.get(collection)
+        if path is None:
+            return
+        try:
+            if path.suffix == ".json":
+                with path.open(encoding="utf-8-sig") as file:
+                    yield from _read_json(path, file)
+            elif path.suffix == ".gz":
+                with gzip.open(path) as packed:
+                    yield from _read_bson(path, packed)
+            else:
+                with path.open("rb") as plain:
+                    yield from _read_bson(path, plain)
+        except (OSError, UnicodeError, EOFError) as error:
+            raise SourceUnreadable(f"{path} cannot be read: {type(error).__name__}.") from error
+
+
+def _read_bson(path: Path, file: Any) -> Iterator[Document]:
+    number = 0
+    documents = bson.decode_file_iter(file, codec_options=CODEC)
+    while True:
+        number += 1
+        try:
+            yield next(documents)
+        except StopIteration:
+            return
+        except (BSONError, ValueError) as error:
+            text = f"{path}, document {number}: it is cut off or damaged."
+            raise SourceUnreadable(text) from error
+
+
+def _read_json(path: Path, file: IO[str]) -> Iterator[Document]:
+    first = file.read(1)
+    while first and first in WHITESPACE:
+        first = file.read(1)
+    file.seek(0)
+    if first == "[":
+        yield from _read_array(path, file)
+        return
+    number = 0
+    while line := file.readline(LONGEST_LINE):
+        number += 1
+        if line.strip():
+            yield _parsed(line, f"{path}, line {number}")
+
+
+def _parsed(text: str, where: str) -> Document:
+    try:
+        found = json_util.loads(text, json_options=EXTENDED_JSON)
+    except (ValueError, TypeError, BSONError, RecursionError) as error:
+        raise SourceUnreadable(f"{where}: no JSON document, or a damaged one.") from error
+    return _document(found, where)
+
+
+def _document(found: Any, where: str) -> Document:
+    if not isinstance(found, dict):
+        raise SourceUnreadable(f"{where}: it is no document.")
+    return found
+
+
+def _read_array(path: Path, file: IO[str]) -> Iterator[Document]:
+    """Read `mongoexport --jsonArray`, a document at a time."""
+    decoder, text, number = json.JSONDecoder(), "", 0
+    text = file.read(CHUNK).lstrip(WHITESPACE + "\ufeff").removeprefix("[")
+    while True:
+        text = text.lstrip(WHITESPACE + ",")
+        if text.startswith("]"):
+            return
+        try:
+            _, end = decoder.raw_decode(text)
+        except (ValueError, RecursionError) as error:
+            more = file.read(max(CHUNK, len(text)))
+            if not more or len(text) > LONGEST_LINE:
+                where = f"{path}, document {number + 1}"
+                raise SourceUnreadable(f"{where}: it is cut off or damaged.") from error
+            text += more
+            continue
+        number += 1
+        yield _parsed(text[:end], f"{path}, document {number}")
+        text = text[end:]
+
+
+class LiveSource:
+    """The old database itself, read only and by its keys; its address is a setting."""
+
+    name = "the live database"
+
+    def __init__(self) -> None:
+        if not settings.LEGACY_DATABASE_URL:
+            raise SourceUnreadable("Set LEGACY_DATABASE_URL to the old database's address.")
+        try:
+            self._client: MongoClient[Document] = MongoClient(
+                settings.LEGACY_DATABASE_URL, serverSelectionTimeoutMS=10_000
+            )
+        # Its message may hold the address, and with it a password.
+        except (PyMongoError, ValueError) as error:
+            raise SourceUnreadable(_trouble(error)) from None
+        try:
+            self._database = self._client.get_default_database(codec_options=CODEC)
+            self._names = sorted(self._database.list_collection_names())
+        except (PyMongoError, ValueError) as error:
+            self._client.close()
+            raise SourceUnreadable(_trouble(error)) from None
+
+    def collections(self) -> list[str]:
+        return [name for name in self._names if not name.startswith("system.")]
+
+    def read(self, collection: str) -> Iterator[Document]:
+        try:
+            yield from self._database[collection].find(sort=[("_id", 1)], batch_size=500)
+        except (PyMongoError, BSONError) as error:
+            raise SourceUnreadable(f"{collection}: {_trouble(error)}") from None
+
+
+def _trouble(error: Exception) -> str:
+    return (
+        f"The old database at LEGACY_DATABASE_URL cannot be read ({type(error).__name__})."
+        " Check the address, with the name of its database, and the rights of its user."
+    )

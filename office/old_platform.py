@@ -1,0 +1,111 @@
+"""What came over from the old platform: the runs, each old row, and the proposals to be decided."""
+
+from django.contrib import admin
+from unfold.decorators import display
+
+from legacy import proposals
+from legacy.facts import DECISION, DEFERRED, IGNORED, IMPORTED, MERGED, REFUSED
+from legacy.models import ImportedRow, ImportProposal, ImportRun
+from maaledu.money import Money
+from office.base import ReadOnlyAdmin
+from office.cells import enrollment_link
+from office.decisions import Decision
+
+OUTCOME_COLORS = {
+    IMPORTED: "success",
+    MERGED: "info",
+    DEFERRED: "info",
+    DECISION: "warning",
+    REFUSED: "danger",
+    IGNORED: "info",
+}
+STATE_COLORS = {
+    ImportProposal.OPEN: "warning",
+    ImportProposal.ACCEPTED: "success",
+    ImportProposal.REFUSED: "info",
+}
+ACCEPT = Decision(
+    "Accept",
+    run=proposals.accept,
+    permission="decide",
+    done="accepted",
+    statuses=(ImportProposal.OPEN,),
+    consequence=(
+        "The difference is booked once, as an adjustment of the affiliate's balance. It cannot be"
+        " taken back but by another adjustment."
+    ),
+)
+REFUSE = Decision(
+    "Refuse",
+    run=proposals.refuse,
+    permission="decide",
+    done="refused",
+    statuses=(ImportProposal.OPEN,),
+    consequence="Everything stays as the old platform had it, and nothing is booked.",
+)
+
+
+@admin.register(ImportProposal)
+class ImportProposalAdmin(ReadOnlyAdmin):
+    """Open ones first; each is decided once."""
+
+    list_display = ("created_at", "kind", "state", "affiliate", "named", "correction")
+    list_filter = ("status", "kind")
+    search_fields = ("named", "affiliate__code", "affiliate__email", "key")
+    id_fields = ("pk", "affiliate_id", "enrollment_id")
+    ordering = ("-created_at",)
+    list_select_related = ("affiliate",)
+    exclude = ("enrollment_id", "booked", "difference", "currency")
+    readonly_fields = ("sale", "as_paid", "correction")
+    decisions = {"accept": ACCEPT, "refuse": REFUSE}
+
+    @display(description="status", ordering="status", label=STATE_COLORS)
+    def state(self, proposal: ImportProposal) -> str:
+        return proposal.status
+
+    @admin.display(description="sale")
+    def sale(self, proposal: ImportProposal) -> str:
+        return enrollment_link(proposal.enrollment_id) if proposal.enrollment_id else "-"
+
+    @admin.display(description="booked as the old platform had it")
+    def as_paid(self, proposal: ImportProposal) -> str:
+        return str(Money(proposal.booked, proposal.currency))
+
+    @admin.display(description="difference", ordering="difference")
+    def correction(self, proposal: ImportProposal) -> str:
+        return str(Money(proposal.difference, proposal.currency))
+
+    def facts(self, proposal: ImportProposal) -> list[tuple[str, str]]:
+        return [
+            ("Affiliate", str(proposal.affiliate or f"nobody here ({proposal.named})")),
+            ("What", proposal.get_kind_display()),
+            ("Booked", self.as_paid(proposal)),
+            ("Difference", self.correction(proposal)),
+        ]
+
+
+@admin.register(ImportedRow)
+class ImportedRowAdmin(ReadOnlyAdmin):
+    """Each old row with its one outcome, and the old document as long as it is kept."""
+
+    list_display = ("collection", "source_id", "result", "reason", "notes", "target")
+    list_filter = ("collection", "outcome")
+    search_fields = ("source_id", "reason")
+    id_fields = ("pk", "target_id")
+    ordering = ("-created_at",)
+    list_select_related = ()
+    exclude = ("targets", "source_hash", "content_hash", "target_hash")
+
+    @display(description="outcome", ordering="outcome", label=OUTCOME_COLORS)
+    def result(self, row: ImportedRow) -> str:
+        return row.outcome
+
+
+@admin.register(ImportRun)
+class ImportRunAdmin(ReadOnlyAdmin):
+    """What each run found and wrote, as its report says it."""
+
+    list_display = ("started_at", "kind", "source", "finished_at", "report_hash")
+    list_filter = ("kind",)
+    search_fields = ("source", "backup_id")
+    ordering = ("-started_at",)

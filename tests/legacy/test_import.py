@@ -1,0 +1,183 @@
+"""The import shows, writes, repeats, compares and takes back, on every engine."""
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from accounts.models import User
+from affiliates.models import Affiliate, Balance, Commission, LedgerEntry
+from courses.models import Course
+from enrollments.models import Enrollment
+from grants.models import Grant
+from legacy.models import ImportedRow, ImportProposal, ImportRun
+from lms_sync.models import DeadLetter
+from notifications.models import Email
+from operations import invariants
+from payments.models import Payment, StripeEvent
+from tests.legacy.old_database import NOW, Documents, hand_written, write_json
+from tests.legacy.run import dump, import_legacy, rows_of
+
+pytestmark = pytest.mark.django_db
+OPEN = 3  # the exit code while decisions are open
+EXPORTED = ("--exported-at", NOW.isoformat())
+
+
+@pytest.fixture
+def old() -> Documents:
+    return hand_written()
+
+
+@pytest.fixture
+def source(old: Documents, tmp_path: Path) -> Path:
+    return write_json(old, tmp_path / "old")
+
+
+def sale(email: str) -> Enrollment:
+    return Enrollment.objects.get(email=email)
+
+
+def test_a_dry_run_writes_nothing_and_names_every_row_with_its_outcome(
+    source: Path, old: Documents, tmp_path: Path
+) -> None:
+    """Requirement R205."""
+    before = dump()
+    ran = import_legacy(source, *EXPORTED, "--report", tmp_path / "report")
+    assert (ran.status, dump()) == (OPEN, before)
+    rows = rows_of(tmp_path / "report")
+    assert set(rows) == {str(row["_id"]) for each in old.values() for row in each}
+    outcomes = [rows[str(row["_id"])]["outcome"] for row in old["enrollments"]]
+    assert outcomes == ["imported", "imported", "merged", "decision", "imported", "deferred"]
+    assert "4 imported" not in ran.text
+    assert "enrollments: 3 imported + 1 merged + 1 deferred + 1 decision" in ran.text
+
+
+def test_what_is_applied_is_what_was_announced_and_everything_holds(
+    source: Path, tmp_path: Path
+) -> None:
+    import_legacy(source, *EXPORTED, "--report", tmp_path / "announced")
+    ran = import_legacy(source, *EXPORTED, "--apply", "--report", tmp_path / "applied")
+    assert ran.status == OPEN
+    for name in ("rows.jsonl", "report.json", "report.txt", "report.html", "decisions.csv"):
+        announced, applied = (tmp_path / each / name for each in ("announced", "applied"))
+        assert announced.read_bytes() == applied.read_bytes(), name
+    assert invariants.verify() == []
+
+    first, half = sale("ada@example.com"), sale("half@example.com")
+    assert (first.status, first.amount, first.lms_enrollment_id) == ("paid", 24900, "LMS-1")
+    assert (first.name, first.progress_percent) == ("Ada", 40)
+    assert (half.kind, half.list_price, half.lms_status) == ("partial_grant", 24900, "failed")
+    assert Grant.objects.get(code="MAAL-HALF-1234").enrollment_id == half.pk
+    assert Grant.objects.get(code="MAAL-TEST-100").status == Grant.APPROVED
+    assert sale("back@example.com").status == Enrollment.REFUNDED
+    duplicate = Payment.objects.get(stripe_payment_intent_id="pi_again")
+    assert (duplicate.enrollment, duplicate.review_reason) == (first, Payment.DUPLICATE)
+    assert not Enrollment.objects.filter(email="lost@example.com").exists()
+    assert StripeEvent.objects.get().outcome == "legacy import"
+    assert (DeadLetter.objects.open().count(), Email.objects.count()) == (1, 0)
+    assert Course.objects.get(slug="old-course-7").lms_course_id == "Old-Course_7"
+    assert (Affiliate.objects.count(), LedgerEntry.objects.count()) == (1, 0)
+
+
+def test_a_second_run_changes_nothing_and_the_comparison_finds_nothing(source: Path) -> None:
+    import_legacy(source, *EXPORTED, "--apply")
+    before = dump(with_mapping=False)
+    ran = import_legacy(source, *EXPORTED, "--apply")
+    assert "0 new, 0 changed" in ran.text
+    assert dump(with_mapping=False) == before
+    assert import_legacy(source, *EXPORTED, "--verify").text.endswith("0 differences\n")
+
+
+def test_one_cent_changed_in_the_source_is_found_and_its_row_named(
+    source: Path, old: Documents
+) -> None:
+    import_legacy(source, *EXPORTED, "--apply")
+    row = old["enrollments"][0]
+    row["amount"] = "249.01"
+    write_json(old, source)
+    ran = import_legacy(source, *EXPORTED, "--verify")
+    assert ran.status == 1
+    assert f"enrollments {row['_id']}: changed in the source" in ran.text
+
+
+def test_an_undo_leaves_the_database_as_it_was(source: Path) -> None:
+    before = dump()
+    import_legacy(source, *EXPORTED, "--apply")
+    run = ImportRun.objects.get()
+    assert import_legacy("--undo", run.pk).status == 0
+    assert dump() == before
+
+
+def test_an_undo_is_refused_once_somebody_has_changed_or_used_a_row(source: Path) -> None:
+    import_legacy(source, *EXPORTED, "--apply")
+    run, before = ImportRun.objects.get(), Enrollment.objects.count()
+    User.objects.filter(email="ada@example.com").update(name="Ada L.")
+    ran = import_legacy("--undo", run.pk)
+    assert (ran.status, Enrollment.objects.count()) == (2, before)
+    assert "was changed here since" in ran.text
+    User.objects.filter(email="ada@example.com").update(name="Ada", last_login=NOW)
+    assert "has signed in here" in import_legacy("--undo", run.pk).text
+
+
+def test_the_final_run_books_what_was_paid_and_asks_for_a_backup_first(source: Path) -> None:
+    import_legacy(source, *EXPORTED, "--apply")
+    refused = import_legacy(source, *EXPORTED, "--final")
+    assert (refused.status, Commission.objects.count()) == (2, 0)
+    import_legacy(source, *EXPORTED, "--final", "--backup-id", "before")
+    assert invariants.verify() == []
+    amounts = Commission.objects.order_by("amount").values_list("amount", "base")
+    assert list(amounts) == [(1245, 12450), (2490, 24900)]
+    balance = Balance.objects.get()
+    assert balance.pending + balance.payable == 1245 + 2490 - 1000
+    [proposal] = ImportProposal.objects.all()
+    assert (proposal.kind, proposal.difference) == ("commission_discounted_base", 1245)
+    young = sale("young@example.com")
+    assert (young.status, young.payments.get().stripe_session_id) == ("pending", "cs_young")
+    again = import_legacy(source, *EXPORTED, "--final", "--backup-id", "before")
+    assert "0 new, 0 changed" in again.text
+    assert LedgerEntry.objects.count() == 3
+    run = ImportRun.objects.filter(kind=ImportRun.FINAL).first()
+    assert run is not None
+    assert import_legacy("--undo", run.pk).status == 2
+
+
+def test_the_second_moment_brings_what_changed_and_leaves_what_was_changed_here(
+    source: Path, old: Documents, tmp_path: Path
+) -> None:
+    import_legacy(source, *EXPORTED, "--apply")
+    waiting, kept, young = (old["enrollments"][number] for number in (1, 0, 5))
+    waiting["frappeSync"] = {"synced": True, "syncStatus": "success", "enrollmentId": "LMS-2"}
+    young.update(status="paid", lmsSync=waiting["frappeSync"])
+    kept["status"] = "refunded"
+    Enrollment.objects.filter(email="ada@example.com").update(lms_status="lost")
+    later = write_json(old, tmp_path / "later")
+    at = ("--exported-at", (NOW + timedelta(days=3)).isoformat())
+    ran = import_legacy(later, *at, "--apply", "--report", tmp_path / "report")
+    assert "2 changed, 2 kept" in ran.text, ran.text
+    assert sale("half@example.com").lms_status == "success"
+    assert (sale("young@example.com").status, DeadLetter.objects.count()) == ("paid", 0)
+    conflict = rows_of(tmp_path / "report")[str(kept["_id"])]
+    assert (conflict["outcome"], conflict["reason"]) == ("decision", "conflict")
+    assert sale("ada@example.com").status == Enrollment.PAID
+
+
+def test_two_moments_one_after_the_other_are_as_the_second_alone(
+    source: Path, old: Documents, tmp_path: Path
+) -> None:
+    def moment(folder: Path) -> None:
+        import_legacy(folder, "--exported-at", (NOW + timedelta(days=3)).isoformat(), "--apply")
+
+    later = hand_written()
+    later["enrollments"][1]["frappeSync"] = {"synced": True, "enrollmentId": "LMS-2"}
+    later["enrollments"][4]["email"] = "back@example.com"
+    later["enrollments"][0].update(status="refunded", updatedAt=NOW)
+    later["grants"][1].update(status="rejected")
+    folder = write_json(later, tmp_path / "later")
+    import_legacy(source, *EXPORTED, "--apply")
+    moment(folder)
+    one_after_the_other = dump(with_mapping=False)
+    [run, _] = ImportRun.objects.order_by("started_at")
+    assert import_legacy("--undo", run.pk).status == 0
+    assert ImportedRow.objects.count() == 0
+    moment(folder)
+    assert dump(with_mapping=False) == one_after_the_other

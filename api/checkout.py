@@ -12,6 +12,7 @@ from maaledu.http import read_json
 from payments import checkout, referrals
 from payments.errors import (
     AlreadyEnrolled,
+    CheckoutClosed,
     CheckoutUnavailable,
     EmailRefused,
     InvalidCheckout,
@@ -31,6 +32,7 @@ TERMS = Terms(
         AlreadyEnrolled,
         PaymentInProgress,
         CouponUnavailable,
+        CheckoutClosed,
         CheckoutUnavailable,
         PaymentsUnavailable,
     ),

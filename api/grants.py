@@ -30,6 +30,7 @@ from grants.models import Grant
 from grants.views import course_of
 from maaledu.paging import DEFAULT_LIMIT, BadCursor, paginate
 from payments import orders
+from payments.errors import CheckoutClosed
 from payments.forms import CouponForm
 
 COUPON_NAMES = {"email": "email", "coupon": "couponCode"}
@@ -37,7 +38,11 @@ READ = Terms(who=SIGNED_IN, scope="grants:read", refusals=(BadCursor, InvalidInp
 APPLY = Terms(
     limit="grant_application", scope="grants:write", makes=True, refusals=(CourseNotFound,)
 )
-CHECK = Terms(limit="coupon", scope="coupons:check", refusals=(CourseNotFound, CouponUnavailable))
+CHECK = Terms(
+    limit="coupon",
+    scope="coupons:check",
+    refusals=(CourseNotFound, CouponUnavailable, CheckoutClosed),
+)
 
 
 @operation("GET", "grants", terms=READ, answers={200: GrantPage})

@@ -68,10 +68,11 @@ def _categories(filters: Filters, found: Catalogue) -> list[dict]:
 @require_safe
 @public_page
 def course(request: HttpRequest, slug: str) -> HttpResponse:
-    if slug != (ours := slug.lower().replace("_", "-")):
-        # The old platform's addresses had capitals and underscores.
-        return redirect("course", ours, permanent=True)
-    found = Course.objects.on_sale().filter(slug=slug).first()
+    # The old platform's addresses had capitals and underscores.
+    ours = slug.lower().replace("_", "-")
+    found = Course.objects.on_sale().filter(slug=ours).first()
+    if found is not None and slug != ours:
+        return redirect(found, permanent=True)
     if found is None:
         raise CourseNotFound(slug=slug)
     context = {

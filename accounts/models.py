@@ -4,6 +4,7 @@ from allauth.account.models import EmailAddress
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
 from django.db import models
 from django.utils import timezone
 
@@ -11,6 +12,7 @@ from accounts.api_key import ApiKey
 from accounts.emails import MAX_EMAIL_LENGTH, normalize_email
 from maaledu.db import new_id
 from maaledu.names import ControlCharacters, clean_name
+from maaledu.unions import BEGINS
 
 __all__ = ["ApiKey"]
 
@@ -56,7 +58,10 @@ class User(AbstractBaseUser, PermissionsMixin):
     REQUIRED_FIELDS = []
 
     class Meta:
-        indexes = [models.Index(fields=["-date_joined"])]
+        indexes = [
+            models.Index(fields=["-date_joined"]),
+            models.Index(fields=["name"], name="user_name_begins", opclasses=BEGINS),
+        ]
 
     def __str__(self) -> str:
         return self.email
@@ -83,3 +88,24 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     def get_short_name(self) -> str:
         return self.get_full_name().split(" ")[0]
+
+
+class LearnerNote(models.Model):
+    """What staff wrote down about a learner, who need not have an account. Insert only."""
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    email = models.EmailField("learner", max_length=MAX_EMAIL_LENGTH, validators=[validate_email])
+    text = models.TextField("note", max_length=2000)
+    written_by = models.CharField(max_length=254)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name = "note about a learner"
+        verbose_name_plural = "notes about learners"
+        indexes = [
+            models.Index(fields=["email", "-created_at"]),
+            models.Index(fields=["-created_at"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"note about {self.email}"

@@ -107,6 +107,8 @@ def _stage(difference: AccessDifference, enrollment: Enrollment, *, course_id: s
 def run(job: SyncJob, enrollment: Enrollment) -> Finish:
     """Remove what is ours and not needed, and return the call that records what is left."""
     difference = AccessDifference.objects.get(pk=job.payload[DIFFERENCE])
+    if job.email != enrollment.email:  # it was moved to another address since
+        return partial(dead_letters.conclude, job)
     if difference.kind == DOUBLE:
         kept = delivery.settle_double(
             job,
@@ -115,11 +117,11 @@ def run(job: SyncJob, enrollment: Enrollment) -> Finish:
         )
         return partial(_record_double, job, enrollment, kept)
     made = frozenset(row["id"] for row in difference.rows if row.get("ours"))
-    delivery.withdraw(job, made=made, is_due=partial(_is_unpaid, job))
+    delivery.withdraw(job, made=made, is_due=partial(is_unpaid, job))
     return partial(dead_letters.conclude, job)
 
 
-def _is_unpaid(job: SyncJob) -> bool:
+def is_unpaid(job: SyncJob) -> bool:
     """Whether the learner has no paid enrollment in the course that a job takes away."""
     paid = Enrollment.objects.paid().filter(lms_platform=job.platform, email=job.email)
     return not paid.filter(lms_course_id__iexact=job.course_id).exists()

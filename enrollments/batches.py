@@ -19,6 +19,7 @@ from courses.models import Course
 from enrollments import fulfillment
 from enrollments.batch_file import Line, judge, problem_of, read
 from enrollments.errors import BatchOffSale, EnrolledMeanwhile
+from enrollments.invitations import invited
 from enrollments.lms_jobs import BATCH_QUEUE
 from enrollments.models import BatchRow, Enrollment, EnrollmentBatch
 from lms_sync.models import SyncJob
@@ -173,31 +174,14 @@ def _enroll(row: BatchRow) -> None:
     if running:
         mine.update(problem=problem_of(running.status))
         return
-    enrollment = _invited(row, batch)
+    enrollment = invited(batch.course, email=row.address, name=row.name)
+    enrollment.batch_id = batch.pk
     try:
         enrollment.save(force_insert=True)
     except IntegrityError as error:
         raise EnrolledMeanwhile from error
     mine.update(enrollment=enrollment)
     fulfillment.fulfill(enrollment, actor=f"batch {batch.pk}", payment_reference=INVITED)
-
-
-def _invited(row: BatchRow, batch: EnrollmentBatch) -> Enrollment:
-    course = batch.course
-    return Enrollment(
-        course=course,
-        email=row.address,
-        name=row.name,
-        kind=Enrollment.KIND_INVITED,
-        course_title=course.title,
-        course_slug=course.slug,
-        lms_platform=course.lms_platform,
-        lms_course_id=course.lms_course_id,
-        list_price=course.price,
-        amount=0,
-        currency=course.currency,
-        batch_id=batch.pk,
-    )
 
 
 def _claimable() -> Q:

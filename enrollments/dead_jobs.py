@@ -1,14 +1,17 @@
 """What becomes of an enrollment whose LMS job is dead, and what staff are told of it."""
 
+from typing import cast
+
 from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
 from courses.models import Course
 from enrollments import access, coupons
+from enrollments.errors import NotSettled
 from enrollments.lms_jobs import job_key
 from enrollments.models import Enrollment
-from lms_sync import dead_letters
+from lms_sync import breaker, dead_letters
 from lms_sync.models import DeadLetter, SyncJob
 from maaledu.db import transition
 from maaledu.errors import AppError
@@ -17,7 +20,14 @@ from notifications.alerts import alert_staff
 HAS_NO_ACCESS = "The learner has paid and has no access yet."
 STILL_HAS_ACCESS = "The learner has the money back, or their bank has, and still has access."
 MAY_BE_TWICE = "The learner has access, and may be listed twice in the LMS's course."
+STILL_AT_OLD_ADDRESS = "The enrollment was moved, and the old address may still have access."
 NOT_REPAIRED = "What staff decided about a difference with the LMS was not done there."
+DOES = {
+    SyncJob.REVOKE: "it takes away the access that we gave",
+    SyncJob.LOOK: "it looks whether the learner is enrolled twice, and removes the second",
+    SyncJob.REPAIR: "it removes what staff decided to remove",
+    SyncJob.LEAVE: "it takes away the access of the address that the enrollment was moved from",
+}
 SUPERSEDED = "Since then this has been refunded or paid anew: a replay only clears the letter."
 
 
@@ -68,6 +78,60 @@ def _consequence(job: SyncJob, enrollment: Enrollment) -> str:
         return MAY_BE_TWICE
     if job.action == SyncJob.REPAIR:
         return NOT_REPAIRED
+    if job.action == SyncJob.LEAVE:
+        return STILL_AT_OLD_ADDRESS
     if job.action == SyncJob.REVOKE:
         return STILL_HAS_ACCESS if access.is_access_over(enrollment) else SUPERSEDED
     return SUPERSEDED if enrollment.status == Enrollment.REFUNDED else HAS_NO_ACCESS
+
+
+def settle(letter: DeadLetter, *, by: str, how: str, note: str) -> bool:
+    """Close a letter with how it was settled, and return whether this call did.
+
+    What was put right by hand is looked at: the job runs once more, finds it, and records access.
+    No enrollment becomes another by it: one that is paid without access is counted as such until
+    it has access, or has ended. Raises NotSettled where money is said to be back and is not.
+    """
+    paid = Enrollment.objects.paid().filter(pk=letter.job.payload.get("enrollment_id"))
+    if how == DeadLetter.REFUNDED and paid.exists():
+        raise NotSettled
+    if how == DeadLetter.BY_HAND:
+        return dead_letters.replay(letter, by=by, how=how, note=note)
+    return dead_letters.settle(letter, by=by, how=how, note=note)
+
+
+def is_without_access(letter: DeadLetter) -> bool:
+    """Whether the letter's enrollment is paid, and in the list of those without access."""
+    named = letter.job.payload.get("enrollment_id")
+    return Enrollment.objects.without_access(timezone.now()).filter(pk=named).exists()
+
+
+def preview(letter: DeadLetter) -> str:
+    """Say what a replay of a letter would do, as things are now."""
+    job = letter.job
+    if letter.status == DeadLetter.Status.REPLAYED:
+        return "Nothing more: it was replayed already."
+    enrollment = Enrollment.objects.filter(pk=job.payload.get("enrollment_id")).first()
+    state = breaker.state_of(job.platform)
+    wait = (
+        f" It waits until {state.name} answers, which is {state.get_state_display().lower()} now."
+        if state.is_blocked
+        else ""
+    )
+    return f"{_what_follows(job, enrollment)}{wait}"
+
+
+def _what_follows(job: SyncJob, enrollment: Enrollment | None) -> str:
+    if job.action != SyncJob.ENROLL:
+        return f"The worker does it in the LMS once more: {DOES[job.action]}."
+    is_over = enrollment is None or enrollment.status != Enrollment.PAID
+    if is_over or job.dedupe_key != job_key(cast("Enrollment", enrollment)):
+        return "Nothing is sent: the enrollment has ended, or was moved, since. The letter closes."
+    named = job.payload.get("course")
+    course = Course.objects.filter(pk=named).first() if named else None
+    there = course.lms_course_id if course and not job.lms_enrollment_id else job.course_id
+    moved = f" That is where the course is now, instead of {job.course_id}."
+    return (
+        f"The worker asks the LMS whether {job.email} is enrolled in {there}, enrolls them if not,"
+        f" and mails the confirmation.{moved if there != job.course_id else ''}"
+    )

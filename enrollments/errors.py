@@ -36,6 +36,60 @@ class EnrolledMeanwhile(AppError):
     consumes_attempt = False
 
 
+class EnrolledOrPaying(AppError):
+    code = "ENROLLED_OR_PAYING"
+    message = "This address is enrolled in the course already, or is paying for it just now."
+    http_status = 409
+
+
+class CourseOffSale(AppError):
+    code = "COURSE_OFF_SALE"
+    message = "The course is not on sale, so nobody was enrolled in it."
+    http_status = 409
+
+
+class MailNotRepeatable(AppError):
+    code = "MAIL_NOT_REPEATABLE"
+    message = (
+        "This e-mail is not sent again: it holds a code, or what it says is not so any more, such"
+        " as after a refund or a move to another address."
+    )
+    http_status = 409
+
+
+class NotSettled(AppError):
+    code = "NOT_SETTLED"
+    message = "This enrollment is not refunded. Refund it first, then settle the letter."
+    http_status = 409
+
+
+class SameAddress(AppError):
+    code = "SAME_ADDRESS"
+    message = "The enrollment has this address already."
+    http_status = 409
+
+
+class AddressTaken(AppError):
+    code = "ADDRESS_TAKEN"
+    message = (
+        "This address is enrolled in the course already, or is in the middle of a checkout for it."
+    )
+    http_status = 409
+
+
+class MailOnItsWay(AppError):
+    """Whom a message reaches that is being sent at this moment cannot be changed any more."""
+
+    code = "MAIL_ON_ITS_WAY"
+    message = (
+        "An e-mail about this enrollment is being sent to the old address at this very moment."
+        " Please try again in a minute."
+    )
+    http_status = 409
+    retryable = True
+    retry_after = timedelta(minutes=1)
+
+
 class ComparedElsewhere(AppError):
     code = "COMPARED_ELSEWHERE"
     message = "Another process is comparing this platform just now."

@@ -91,6 +91,16 @@ def ensure_revocation(enrollment: Enrollment, **more: str) -> bool:
     return _ensure(revocation_key(enrollment), fields)
 
 
+def ensure_departure(before: Enrollment, **more: str) -> bool:
+    """Write the job that takes access away from the address that an enrollment was moved from.
+
+    `before` is the enrollment as it was. Returns whether this call did.
+    """
+    key = f"{SyncJob.LEAVE}:{before.pk}:{before.access_generation}"
+    fields = {**_job_fields(before, **more), "action": SyncJob.LEAVE, "batch_id": None}
+    return _ensure(key, fields)
+
+
 def ensure_look(enrollment: Enrollment) -> bool:
     """Write the job that looks again later whether access was given twice; return if this did."""
     fields = {

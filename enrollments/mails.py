@@ -2,12 +2,18 @@
 
 from datetime import datetime
 from typing import Any
+from uuid import UUID
+
+from django.utils import timezone
 
 from enrollments import rebuilding
+from enrollments.errors import MailOnItsWay
 from enrollments.models import Enrollment
 from enrollments.sign_in import sign_in_words
 from maaledu.money import Money
+from maaledu.work.items import DEAD, DONE, PENDING, replay
 from notifications import outgoing
+from notifications.models import Email
 
 PURCHASE_CONFIRMATION = "purchase_confirmation"
 GRANT_CONFIRMATION = "grant_course_enrollment"
@@ -20,6 +26,7 @@ CONFIRMATION_KINDS = [PURCHASE_CONFIRMATION, *CONFIRMATIONS.values()]
 ENROLLMENT_ENDED = "enrollment_ended"
 PAYMENT_RECEIVED = "payment_received"
 ACCOUNT_NEEDED = "account_needed"
+ENROLLMENT_MOVED = "enrollment_moved"
 
 
 def stage_confirmation(enrollment: Enrollment, *, is_first: bool = False) -> bool:
@@ -27,15 +34,26 @@ def stage_confirmation(enrollment: Enrollment, *, is_first: bool = False) -> boo
 
     Returns whether this call did. `is_first`: access was never given before.
     """
-    stage = outgoing.stage_first if is_first else outgoing.stage
-    return stage(
-        kind=CONFIRMATIONS.get(enrollment.kind, PURCHASE_CONFIRMATION),
-        to=enrollment.email,
-        request_id=enrollment.request_id,
-        # One key for all three kinds: no enrollment is confirmed twice, whatever its kind.
-        dedupe_key=f"{PURCHASE_CONFIRMATION}:{enrollment.pk}",
-        context=confirmation_context(enrollment),
-    )
+    # One key for all three kinds: no enrollment is confirmed twice, whatever its kind.
+    key = f"{PURCHASE_CONFIRMATION}:{enrollment.pk}"
+    if is_first:
+        return outgoing.stage_first(**_confirmation(enrollment, key))
+    if outgoing.stage(**_confirmation(enrollment, key)):
+        return True
+    # Unless it was moved: whoever has it now was told nothing yet.
+    elsewhere = Email.objects.filter(dedupe_key=key).exclude(to=enrollment.email)
+    later = f"{key}:{enrollment.access_generation}"
+    return elsewhere.exists() and outgoing.stage(**_confirmation(enrollment, later))
+
+
+def _confirmation(enrollment: Enrollment, key: str) -> dict[str, Any]:
+    return {
+        "kind": CONFIRMATIONS.get(enrollment.kind, PURCHASE_CONFIRMATION),
+        "to": enrollment.email,
+        "request_id": enrollment.request_id,
+        "dedupe_key": key,
+        "context": confirmation_context(enrollment),
+    }
 
 
 def confirmation_context(enrollment: Enrollment) -> dict[str, Any]:
@@ -105,6 +123,66 @@ def stage_enrollment_ended(enrollment: Enrollment, *, actor: str) -> bool:
         dedupe_key=f"{ENROLLMENT_ENDED}:{enrollment.pk}",
         context=purchase_context(enrollment),
     )
+
+
+def stage_moved(before: Enrollment, moved: Enrollment) -> bool:
+    """Tell the old address that the enrollment is no longer its own; return whether this call did.
+
+    It reads only as much of the new address as its owner recognizes.
+    """
+    name, _, domain = moved.email.partition("@")
+    return outgoing.stage(
+        kind=ENROLLMENT_MOVED,
+        to=before.email,
+        request_id=before.request_id,
+        dedupe_key=f"{ENROLLMENT_MOVED}:{before.pk}:{moved.access_generation}",
+        context={
+            "customer_name": before.name or before.email.split("@")[0],
+            "course_title": before.course_title,
+            "email": f"{name[:1]}…@{domain}",
+        },
+    )
+
+
+def follow(before: Enrollment, moved: Enrollment) -> None:
+    """Have what was not sent yet about an enrollment go to the address that it was moved to.
+
+    Call it after the enrollment was changed, in the same transaction: whoever stages a message
+    about it from then on reads the new address. A confirmation is taken out, and staged anew once
+    the new address has access. Raises MailOnItsWay.
+    """
+    waiting = Email.objects.filter(to=before.email, sent_at=None).exclude(status=DONE)
+    for mail in [each for each in waiting if _is_about(each, before)]:
+        rows = Email.objects.filter(pk=mail.pk, status__in=[PENDING, DEAD])
+        if mail.kind in CONFIRMATION_KINDS:
+            changed = rows.delete()[0]
+            Enrollment.objects.filter(pk=moved.pk).update(lms_synced_at=None)
+        else:
+            context = _with_link(mail.context, before, moved)
+            changed = rows.update(to=moved.email, context=context, updated_at=timezone.now())
+            replay(mail)  # what was held, or refused, was so because of the old address
+        if not changed:
+            raise MailOnItsWay
+
+
+def enrollment_of(mail: Email) -> Enrollment | None:
+    """Return the enrollment that a message's key names, as it is now; None where it names none."""
+    named = mail.dedupe_key.partition(":")[2].partition(":")[0]
+    try:
+        return Enrollment.objects.filter(pk=UUID(named)).first()
+    except ValueError:
+        return None
+
+
+def _is_about(mail: Email, enrollment: Enrollment) -> bool:
+    return str(enrollment.pk) in mail.dedupe_key or enrollment.token in str(mail.context)
+
+
+def _with_link(context: dict[str, Any], before: Enrollment, moved: Enrollment) -> dict[str, Any]:
+    return {
+        name: value.replace(before.token, moved.token) if isinstance(value, str) else value
+        for name, value in context.items()
+    }
 
 
 def purchase_context(enrollment: Enrollment) -> dict[str, Any]:

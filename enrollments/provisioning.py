@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
-from enrollments import access, access_repairs, bulk, rebuilding, second_look
+from enrollments import access, access_repairs, bulk, moving, rebuilding, second_look
 from enrollments.dead_jobs import HAS_NO_ACCESS, on_dead
 from enrollments.errors import EnrollmentIsOver
 from enrollments.lms_jobs import BATCH_QUEUE, ensure_look, job_key
@@ -251,6 +251,7 @@ OTHER_ACTIONS: dict[str, Callable[[SyncJob, Enrollment], Finish]] = {
     SyncJob.REVOKE: _revoke_access,
     SyncJob.LOOK: second_look.look,
     SyncJob.REPAIR: access_repairs.run,
+    SyncJob.LEAVE: moving.leave,
 }
 
 

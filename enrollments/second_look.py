@@ -18,6 +18,8 @@ from maaledu.work.queue import Finish
 
 def look(job: SyncJob, enrollment: Enrollment) -> Finish:
     """Remove the double in the LMS, and return the call that records which one is left."""
+    if job.email != enrollment.email:  # it was moved to another address since
+        return partial(dead_letters.conclude, job)
     kept = delivery.look_again(job, is_due=partial(access.is_paid, enrollment))
     return partial(_record, job, enrollment, kept)
 

@@ -7,6 +7,7 @@ approval by one guarded UPDATE, so that two members of staff together cannot exc
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError
@@ -216,6 +217,19 @@ def extend(grant: Grant, *, by: str, until: datetime) -> Grant:
     fresh = Grant.objects.get(pk=grant.pk)
     GrantEvent.objects.record(fresh.pk, f"extended to {until:%Y-%m-%d}", by=by)
     return fresh
+
+
+@atomic
+def readdress(grant_id: UUID, before: str, *, to: str, by: str) -> bool:
+    """Have a used grant follow its enrollment to another address; return whether this call did.
+
+    Otherwise a coupon that is reinstated later would be good for the old address.
+    """
+    used = Grant.objects.filter(pk=grant_id, email=before, status=Grant.REDEEMED)
+    if used.update(email=to, updated_at=timezone.now()) != 1:
+        return False
+    GrantEvent.objects.record(grant_id, "moved", by=by, note=f"From {before} to {to}.")
+    return True
 
 
 def warnings_about(price: Price, percent: int, *, commission: int) -> list[str]:

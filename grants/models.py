@@ -10,6 +10,7 @@ from django.utils import timezone
 from courses.models import Course
 from maaledu.db import new_id
 from maaledu.money import CURRENCY_CHOICES
+from maaledu.unions import BEGINS
 
 CODE_LENGTH = 14
 
@@ -177,6 +178,7 @@ class Grant(models.Model):
             models.Index(fields=["email"]),
             models.Index(fields=["-created_at"]),
             models.Index(fields=["updated_at"]),
+            models.Index(fields=["name"], name="grant_name_begins", opclasses=BEGINS),
         ]
         permissions = (
             ("decide_grant", "Can approve, reject and change grants"),

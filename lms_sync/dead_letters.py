@@ -1,4 +1,4 @@
-"""Jobs that have no attempts left, kept with their reason until staff replay or dismiss them."""
+"""Jobs that have no attempts left, kept with their reason until staff replay or settle them."""
 
 from typing import Any
 
@@ -36,6 +36,7 @@ def ensure_dead_letter(job: SyncJob, error: AppError) -> DeadLetter:
             "resolved_by": "",
             "resolved_at": None,
             "note": "",
+            "settled_how": "",
         }
         transition(letter, OPEN, **facts, **cleared)
     return letter
@@ -55,14 +56,19 @@ def _facts(job: SyncJob, error: AppError) -> dict[str, Any]:
 
 
 @atomic
-def replay(letter: DeadLetter, *, by: str, note: str = "") -> bool:
+def replay(letter: DeadLetter, *, by: str, how: str = "", note: str = "") -> bool:
     """Replay the job of a letter with all its attempts, and return whether this call did.
 
     A second call changes nothing. `by` is the e-mail of the member of staff. The job goes to where
     its course is in the LMS now.
     """
     won = transition(
-        letter, REPLAYED, resolved_by=by, resolved_at=timezone.now(), note=note[:MAX_NOTE]
+        letter,
+        REPLAYED,
+        resolved_by=by,
+        resolved_at=timezone.now(),
+        settled_how=how,
+        note=note[:MAX_NOTE],
     )
     # Also where another call replayed the letter first: the job is replayed whoever won the letter.
     if letter.status == REPLAYED:
@@ -104,10 +110,18 @@ def _close(job: SyncJob, among: list[str], *, by: str, note: str) -> bool:
     )
 
 
-def dismiss(letter: DeadLetter, *, by: str, note: str = "") -> bool:
-    """Close the letter without another attempt, and return whether this call did."""
+def settle(letter: DeadLetter, *, by: str, how: str, note: str = "") -> bool:
+    """Close the letter without another attempt, and return whether this call did.
+
+    `how` is one of `DeadLetter.SETTLED`. It changes nothing about the enrollment.
+    """
     return transition(
-        letter, DISMISSED, resolved_by=by, resolved_at=timezone.now(), note=note[:MAX_NOTE]
+        letter,
+        DISMISSED,
+        resolved_by=by,
+        resolved_at=timezone.now(),
+        settled_how=how,
+        note=note[:MAX_NOTE],
     )
 
 

@@ -6,6 +6,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from lms_sync.call_figure import CallFigure
+from lms_sync.letter import DeadLetter
 from maaledu.db import new_id
 from maaledu.work.items import PENDING, WorkItem, WorkQuerySet
 
@@ -13,7 +14,7 @@ WATCH_EVERY = timedelta(minutes=1)
 QUEUE = "lms"  # of the jobs
 ALERT_EVERY = timedelta(hours=1)  # at most, for one platform and kind of incident
 MADE, FOUND = "made", "found"
-__all__ = ["CallFigure"]
+__all__ = ["CallFigure", "DeadLetter"]
 ORIGINS = [(MADE, "made by us"), (FOUND, "found there")]
 
 
@@ -32,6 +33,7 @@ class SyncJob(WorkItem):
     ENROLL, REVOKE = "enroll", "revoke"
     LOOK = "look"  # again, after a create whose answer was lost: it may be there twice
     REPAIR = "repair"  # what staff decided about a difference with the LMS
+    LEAVE = "leave"  # the address that an enrollment was moved from
 
     dedupe_key = models.CharField(
         max_length=120,
@@ -40,7 +42,7 @@ class SyncJob(WorkItem):
     )
     action = models.CharField(
         max_length=10,
-        choices=[(each, each) for each in (ENROLL, REVOKE, LOOK, REPAIR)],
+        choices=[(each, each) for each in (ENROLL, REVOKE, LOOK, REPAIR, LEAVE)],
         default=ENROLL,
     )
     batch_id = models.UUIDField(
@@ -120,64 +122,6 @@ class SyncAttempt(models.Model):
 
     def __str__(self) -> str:
         return f"attempt {self.number}: {self.outcome}"
-
-
-class DeadLetterQuerySet(models.QuerySet["DeadLetter"]):
-    def open(self) -> "DeadLetterQuerySet":
-        return self.filter(status=DeadLetter.Status.OPEN)
-
-    def unannounced(self) -> "DeadLetterQuerySet":
-        return self.open().filter(notification_sent_at=None)
-
-
-class DeadLetter(models.Model):
-    """A job that has no attempts left, until staff replay or dismiss it: one for each job."""
-
-    class Status(models.TextChoices):
-        OPEN = "open", "Open"
-        REPLAYED = "replayed", "Replayed"
-        DISMISSED = "dismissed", "Dismissed"
-
-    TRANSITIONS = {
-        # From each of them: the job was replayed, and is dead again.
-        Status.OPEN: [Status.OPEN, Status.REPLAYED, Status.DISMISSED],
-        Status.REPLAYED: [Status.OPEN, Status.DISMISSED],
-        Status.DISMISSED: [Status.OPEN],
-    }
-
-    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    job = models.OneToOneField(SyncJob, on_delete=models.CASCADE, related_name="dead_letter")
-    status = models.CharField(max_length=10, choices=Status.choices, default=Status.OPEN)
-    reason = models.CharField(max_length=40, help_text="The code of the last error.")
-    last_error = models.TextField(blank=True)
-    last_http_status = models.PositiveSmallIntegerField(null=True, blank=True)
-    attempts = models.PositiveIntegerField(default=0)
-    first_attempt_at = models.DateTimeField()
-    last_attempt_at = models.DateTimeField()
-    requires_manual_review = models.BooleanField(default=True)
-    notification_sent_at = models.DateTimeField(null=True, blank=True)
-    resolved_by = models.CharField(max_length=254, blank=True)
-    resolved_at = models.DateTimeField(null=True, blank=True)
-    note = models.CharField(max_length=300, blank=True)
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
-    updated_at = models.DateTimeField(default=timezone.now, editable=False)
-
-    objects = DeadLetterQuerySet.as_manager()
-
-    class Meta:
-        verbose_name = "dead letter"
-        indexes = [
-            models.Index(fields=["status", "notification_sent_at"]),
-            models.Index(fields=["-created_at"]),
-            models.Index(fields=["last_attempt_at"]),
-        ]
-        permissions = (
-            ("replay_deadletter", "Can replay dead letters"),
-            ("dismiss_deadletter", "Can dismiss dead letters"),
-        )
-
-    def __str__(self) -> str:
-        return f"{self.reason} ({self.status})"
 
 
 class PlatformStateQuerySet(models.QuerySet["PlatformState"]):

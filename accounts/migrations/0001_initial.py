@@ -69,7 +69,45 @@ class Migration(migrations.Migration):
             ],
             options={
                 "indexes": [
-                    models.Index(fields=["-date_joined"], name="accounts_us_date_jo_bab293_idx")
+                    models.Index(fields=["-date_joined"], name="accounts_us_date_jo_bab293_idx"),
+                    models.Index(
+                        fields=["name"], name="user_name_begins", opclasses=["varchar_pattern_ops"]
+                    ),
+                ],
+            },
+        ),
+        migrations.CreateModel(
+            name="LearnerNote",
+            fields=[
+                (
+                    "id",
+                    models.UUIDField(
+                        default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "email",
+                    models.EmailField(
+                        max_length=140,
+                        validators=[django.core.validators.validate_email],
+                        verbose_name="learner",
+                    ),
+                ),
+                ("text", models.TextField(max_length=2000, verbose_name="note")),
+                ("written_by", models.CharField(max_length=254)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+            ],
+            options={
+                "verbose_name": "note about a learner",
+                "verbose_name_plural": "notes about learners",
+                "indexes": [
+                    models.Index(
+                        fields=["email", "-created_at"], name="accounts_le_email_b9edd8_idx"
+                    ),
+                    models.Index(fields=["-created_at"], name="accounts_le_created_f7f8b1_idx"),
                 ],
             },
         ),

@@ -304,7 +304,14 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
-                "permissions": (("repair_enrollment", "Can repair the sync of enrollments"),),
+                "permissions": (
+                    ("repair_enrollment", "Can repair the sync of enrollments"),
+                    (
+                        "move_enrollment",
+                        "Can move enrollments to another address, and correct names",
+                    ),
+                    ("comp_enrollment", "Can enroll somebody for free"),
+                ),
             },
         ),
         migrations.CreateModel(
@@ -820,5 +827,17 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="enrollment",
             index=models.Index(fields=["updated_at"], name="enrollments_updated_5c3ff7_idx"),
+        ),
+        migrations.AddIndex(
+            model_name="enrollment",
+            index=models.Index(
+                fields=["email"], name="enrollment_email_begins", opclasses=["varchar_pattern_ops"]
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="enrollment",
+            index=models.Index(
+                fields=["name"], name="enrollment_name_begins", opclasses=["varchar_pattern_ops"]
+            ),
         ),
     ]

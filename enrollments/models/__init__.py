@@ -1,14 +1,13 @@
 from enrollments.models.batch import BatchRow, EnrollmentBatch
 from enrollments.models.difference import AccessComparison, AccessDifference
 from enrollments.models.enrollment import (
-    SALE_COUNTS,
-    SOLD,
     Enrollment,
     EnrollmentQuerySet,
     choices_of,
     new_token,
 )
 from enrollments.models.event import EnrollmentEvent
+from enrollments.models.sold import SALE_COUNTS, SOLD
 
 __all__ = [
     "SALE_COUNTS",

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.core.validators import validate_email
 from django.db import models
-from django.db.models import Count, Q, Sum
+from django.db.models import Q, Sum
 from django.urls import reverse
 from django.utils import timezone
 
@@ -15,6 +15,7 @@ from lms_sync.models import MADE, ORIGINS
 from maaledu.db import new_id
 from maaledu.money import CURRENCY_CHOICES, Money
 from maaledu.traced import Traced
+from maaledu.unions import BEGINS
 
 USUALLY_WITHIN = timedelta(minutes=10)  # access follows the payment within seconds
 
@@ -263,8 +264,15 @@ class Enrollment(Traced, Learning):
             models.Index(fields=["updated_at"]),
             models.Index(fields=["rebuilt_at"]),
             models.Index(fields=["lms_enrollment_id"]),
+            # Staff search by the beginning of an address or a name.
+            models.Index(fields=["email"], name="enrollment_email_begins", opclasses=BEGINS),
+            models.Index(fields=["name"], name="enrollment_name_begins", opclasses=BEGINS),
         ]
-        permissions = (("repair_enrollment", "Can repair the sync of enrollments"),)
+        permissions = (
+            ("repair_enrollment", "Can repair the sync of enrollments"),
+            ("move_enrollment", "Can move enrollments to another address, and correct names"),
+            ("comp_enrollment", "Can enroll somebody for free"),
+        )
 
     def __str__(self) -> str:
         return f"{self.course_title} for {self.email}"
@@ -287,12 +295,3 @@ class Enrollment(Traced, Learning):
     @property
     def has_access(self) -> bool:
         return self.status == self.PAID and self.lms_status == self.LMS_SUCCESS
-
-
-# What is counted as sold: a refund later takes nothing from the figures of what was bought.
-SOLD = [Enrollment.PAID, Enrollment.REFUNDED]
-SALE_COUNTS = {
-    "referrals": Count("pk"),
-    "paid": Count("pk", filter=Q(amount__gt=0)),
-    "refunded": Count("pk", filter=Q(amount__gt=0, status=Enrollment.REFUNDED)),
-}

@@ -388,4 +388,10 @@ class Migration(migrations.Migration):
             model_name="grant",
             index=models.Index(fields=["updated_at"], name="grants_gran_updated_d87b6f_idx"),
         ),
+        migrations.AddIndex(
+            model_name="grant",
+            index=models.Index(
+                fields=["name"], name="grant_name_begins", opclasses=["varchar_pattern_ops"]
+            ),
+        ),
     ]

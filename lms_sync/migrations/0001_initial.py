@@ -312,6 +312,7 @@ class Migration(migrations.Migration):
                             ("revoke", "revoke"),
                             ("look", "look"),
                             ("repair", "repair"),
+                            ("leave", "leave"),
                         ],
                         default="enroll",
                         max_length=10,
@@ -475,7 +476,7 @@ class Migration(migrations.Migration):
                         choices=[
                             ("open", "Open"),
                             ("replayed", "Replayed"),
-                            ("dismissed", "Dismissed"),
+                            ("dismissed", "Settled"),
                         ],
                         default="open",
                         max_length=10,
@@ -494,6 +495,21 @@ class Migration(migrations.Migration):
                 ("notification_sent_at", models.DateTimeField(blank=True, null=True)),
                 ("resolved_by", models.CharField(blank=True, max_length=254)),
                 ("resolved_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "settled_how",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("refunded", "The learner has the money back"),
+                            ("by_hand", "Put right in the LMS by hand"),
+                            ("withdrew", "The learner withdrew"),
+                            ("duplicate", "The learner has it by another enrollment"),
+                        ],
+                        db_default="",
+                        default="",
+                        max_length=10,
+                    ),
+                ),
                 ("note", models.CharField(blank=True, max_length=300)),
                 (
                     "created_at",

@@ -78,7 +78,7 @@ def test_a_job_that_dies_again_is_reported_again(
     """Requirement R135, whichever way the job came back and whatever had become of its letter."""
     enrollment = died(buyer)
     if dismissed:
-        dead_letters.dismiss(DeadLetter.objects.get(), by=BOSS)
+        dead_letters.settle(DeadLetter.objects.get(), by=BOSS, how="withdrew")
     assert bring_back(enrollment)
     lms.fault("lms", "417", "GET /api/resource/User")
     assert run_lms_job().status == "dead"

@@ -136,9 +136,11 @@ def test_a_job_that_dies_again_opens_its_letter_again_and_staff_are_alerted_agai
 
 def test_a_dismissed_letter_leaves_the_job_dead_and_may_still_be_replayed() -> None:
     letter = letter_of(dead_job())
-    assert dead_letters.dismiss(letter, by="boss@example.com", note="refunded by hand")
+    assert dead_letters.settle(
+        letter, by="boss@example.com", how="withdrew", note="refunded by hand"
+    )
     assert SyncJob.objects.get().status == DEAD
-    assert not dead_letters.dismiss(letter, by="boss@example.com")
+    assert not dead_letters.settle(letter, by="boss@example.com", how="withdrew")
     assert not dead_letters.mark_notified(letter)
     assert dead_letters.replay(letter, by="boss@example.com")
     assert SyncJob.objects.get().status == PENDING
@@ -200,7 +202,7 @@ def test_the_letter_of_a_job_that_is_done_after_all_is_closed_and_a_dismissed_on
         dead_letters.DONE_AFTER_ALL,
     )
     dismissed = letter_of(dead_job(2))
-    dead_letters.dismiss(dismissed, by="boss@example.com")
+    dead_letters.settle(dismissed, by="boss@example.com", how="withdrew")
     assert not dead_letters.conclude(dismissed.job)
     assert DeadLetter.objects.get(pk=dismissed.pk).status == "dismissed"
 
@@ -208,7 +210,7 @@ def test_the_letter_of_a_job_that_is_done_after_all_is_closed_and_a_dismissed_on
 def test_a_replayed_letter_cannot_be_dismissed() -> None:
     letter = letter_of(dead_job())
     dead_letters.replay(letter, by="boss@example.com")
-    assert not dead_letters.dismiss(letter, by="other@example.com")
+    assert not dead_letters.settle(letter, by="other@example.com", how="withdrew")
     assert DeadLetter.objects.get().resolved_by == "boss@example.com"
 
 

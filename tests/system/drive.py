@@ -111,6 +111,21 @@ def refund(payment_intent: str, amount: int) -> dict[str, Any]:
     return {"status": 0}
 
 
+def move(enrollment: str, to: str, reason: str) -> dict[str, Any]:
+    """Move an enrollment to another address, as staff do in the office."""
+    row = apps.get_model("enrollments", "Enrollment").objects.get(pk=enrollment)
+    import_string("enrollments.moving").move(row, by="staff@example.com", to=to, reason=reason)
+    return {"status": 0}
+
+
+def provision() -> dict[str, Any]:
+    """Give access to whoever waits for it, and send the e-mails, as a worker does."""
+    drain = import_string("maaledu.work.queue.drain")
+    drain(import_string("enrollments.provisioning.LMS_JOBS"))
+    drain(import_string("notifications.queue.EMAILS"))
+    return {"status": 0}
+
+
 def command(arguments: list[str]) -> dict[str, Any]:
     """Run one of manage.py's commands."""
     call_command(*arguments, stdout=sys.stderr)
@@ -119,7 +134,17 @@ def command(arguments: list[str]) -> dict[str, Any]:
 
 STEPS = {
     step.__name__: step
-    for step in (checkout, checkouts, naive_redemptions, webhook, worker, refund, command)
+    for step in (
+        checkout,
+        checkouts,
+        naive_redemptions,
+        webhook,
+        worker,
+        refund,
+        move,
+        provision,
+        command,
+    )
 }
 
 

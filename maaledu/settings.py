@@ -773,6 +773,7 @@ UNFOLD = {
     "SHOW_HISTORY": True,
     "DASHBOARD_CALLBACK": "operations.home.page.add_home",
     "SIDEBAR": {"navigation": "operations.home.sidebar.navigation"},
+    "COMMAND": {"search_callback": "office.learner_search.results"},
     "COLORS": lambda request: {},  # instead of an inline style, css/office.css
     "STYLES": [lambda request: static("css/office.css")],
     "SITE_FAVICONS": [

@@ -22,6 +22,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 
+from maaledu.addresses import is_own_path
 from maaledu.errors import AppError
 from office.cells import url_of
 
@@ -169,10 +170,17 @@ def _run(decision: Decision, request: HttpRequest, rows: list[Any], form: forms.
     return outcome
 
 
+def _asked_back(request: HttpRequest) -> str:
+    """Return the page of ours that led to a decision, such as a learner's; "" where none did."""
+    asked = request.GET.get("back", "")
+    return asked if is_own_path(asked) else ""
+
+
 def _redirect(outcome: Outcome, request: HttpRequest, back: str) -> HttpResponse:
     entry = f"{outcome.entry[:1].upper()}{outcome.entry[1:]}."
     messages.add_message(request, outcome.level, outcome.message or entry)
-    return redirect(url_of(outcome.row) if outcome.row else back)
+    made = url_of(outcome.row) if outcome.row else back
+    return redirect(_asked_back(request) or made)
 
 
 def _report(
@@ -197,6 +205,7 @@ def _page(
 ) -> HttpResponse:
     action_name = request.POST.get("action", "")
     back = request.get_full_path() if action_name else decision.return_url(page, request, rows)
+    back = _asked_back(request) or back
     context = {
         **page.admin_site.each_context(request),
         "opts": page.opts,

@@ -5,7 +5,8 @@ from django.contrib.admin import EmptyFieldListFilter
 from django.http import HttpRequest
 from unfold.decorators import display
 
-from maaledu.work.items import DEAD, PENDING
+from enrollments import by_staff
+from maaledu.work.items import DEAD, DONE, PENDING
 from notifications import alert_pages, bounces, channels, mail_state, runbook
 from notifications.models import Alert, AlertNotice, Email, MailState, UndeliverableAddress
 from office.base import QueueAdmin, ReadOnlyAdmin, ReadOnlyInline
@@ -34,8 +35,19 @@ RELEASE = Decision(
 )
 
 
+SEND_AGAIN = Decision(
+    "Send again",
+    run=by_staff.send_again,
+    permission="replay",
+    done="sent again",
+    statuses=(DONE,),
+    needs_confirmation=False,
+)
+
+
 @admin.register(Email)
 class EmailAdmin(QueueAdmin):
+    decisions = {**QueueAdmin.decisions, "send_again": SEND_AGAIN}
     list_display = ("kind", "to", "state", "attempts", "next_attempt_at", "sent_at", "last_error")
     list_filter = (("created_at", DaysFilter), "status", "priority")
     sortable_by = ("created_at",)

@@ -18,6 +18,7 @@ from office.base import ReadOnlyAdmin, ReadOnlyInline
 from office.cells import Coded, enrollment_link, link
 from office.decisions import Decision
 from office.filters import DaysFilter, NamedFilter, fixed
+from office.learner_decisions import COMP, CORRECT_NAME, MOVE
 from office.payments import PAYMENT_COLORS, PaymentInline
 from payments import settlement
 from payments.models import Payment
@@ -159,7 +160,13 @@ class EnrollmentAdmin(ReadOnlyAdmin):
     )
     readonly_fields = fields
     inlines = (PaymentInline, EventInline)
-    decisions = {"retry_sync": RETRY_SYNC, "roll_back": ROLL_BACK}
+    decisions = {
+        "retry_sync": RETRY_SYNC,
+        "roll_back": ROLL_BACK,
+        "move": MOVE,
+        "correct_name": CORRECT_NAME,
+        "comp": COMP,
+    }
     actions_detail = ("refund",)
 
     @display(description="status", ordering="status", label=PAYMENT_COLORS)
@@ -256,7 +263,11 @@ class EnrollmentAdmin(ReadOnlyAdmin):
         return super().get_actions_detail(request, object_id)
 
     def is_offered(self, decision: Decision, row: Enrollment) -> bool:
-        if not super().is_offered(decision, row) or row.has_access:
+        if not super().is_offered(decision, row):
+            return False
+        if decision in (MOVE, CORRECT_NAME):
+            return True
+        if row.has_access:
             return False
         is_refused = row.kind == Enrollment.KIND_GRANT and row.lms_status == Enrollment.LMS_FAILED
         return decision is RETRY_SYNC or is_refused

@@ -13,7 +13,7 @@ from unfold.decorators import display
 from courses.models import Course
 from lms_sync import breaker, call_history, dead_letters, errors, pace
 from lms_sync.delivery import DONE as DELIVERED
-from lms_sync.models import DeadLetter, PlatformState, SyncAttempt, SyncJob
+from lms_sync.models import PlatformState, SyncAttempt, SyncJob
 from maaledu.work.items import DEAD, PENDING
 from notifications.models import Alert
 from office.base import WORK_COLORS, QueueAdmin, ReadOnlyAdmin, ReadOnlyInline
@@ -27,22 +27,6 @@ RETRY_JOB = Decision(
     permission="replay",
     done="retried",
     statuses=(PENDING, DEAD),
-    needs_confirmation=False,
-)
-REPLAY = Decision(
-    "Replay",
-    run=dead_letters.replay,
-    permission="replay",
-    done="replayed",
-    statuses=tuple(DeadLetter.TRANSITIONS[DeadLetter.Status.REPLAYED]),
-    needs_confirmation=False,
-)
-DISMISS = Decision(
-    "Dismiss",
-    run=dead_letters.dismiss,
-    permission="dismiss",
-    done="dismissed",
-    statuses=tuple(DeadLetter.TRANSITIONS[DeadLetter.Status.DISMISSED]),
     needs_confirmation=False,
 )
 
@@ -136,17 +120,6 @@ class SyncJobAdmin(QueueAdmin):
     @display(description="status", ordering="status", label={**WORK_COLORS, PARKED: "warning"})
     def waits(self, job: Any) -> str:
         return PARKED if job.is_parked else job.status
-
-
-@admin.register(DeadLetter)
-class DeadLetterAdmin(ReadOnlyAdmin):
-    decisions = {"replay": REPLAY, "dismiss": DISMISS}
-    ordering = ("-created_at",)
-    list_display = ("job", "reason", "status", "last_error", "last_attempt_at", "resolved_by")
-    list_filter = ("status", fixed("reason", OUTCOMES))
-    list_select_related = ("job",)
-    search_fields = ("^job__email", "^job__dedupe_key", "job__course_id", "reason")
-    id_fields = ("pk", "job_id")
 
 
 @admin.register(SyncAttempt)

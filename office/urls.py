@@ -1,13 +1,20 @@
-"""Redirects from the old addresses of models that moved: bookmarks and old e-mails use them."""
+"""The office's own pages, and redirects from the old addresses of models that moved: bookmarks and
+old e-mails use them.
+"""
 
-from django.urls import re_path
+from django.contrib import admin
+from django.urls import path, re_path
 from django.views.generic import RedirectView
+
+from office import learner_page, learner_search
 
 MOVED = r"^admin/enrollments/(?P<path>(?:payment|refund|dispute|stripeevent)/.*)$"
 
 urlpatterns = [
+    path("admin/learners/", admin.site.admin_view(learner_search.show), name="learners"),
+    path("admin/learners/<path:email>/", admin.site.admin_view(learner_page.show), name="learner"),
     re_path(
         MOVED,
         RedirectView.as_view(url="/admin/payments/%(path)s", query_string=True, permanent=True),
-    )
+    ),
 ]

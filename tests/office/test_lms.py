@@ -157,15 +157,29 @@ def test_replay_reports_what_it_did_and_twice_changes_nothing(boss: Client) -> N
     assert SyncJob.objects.filter(status="pending").count() == 3
 
 
+SETTLED = {"decide": "1", "how": "withdrew", "note": "Agreed by phone."}
+
+
 @pytest.mark.every_engine
-def test_dismiss_closes_letters(boss: Client) -> None:
+def test_settling_asks_how_and_why_and_closes_the_letter(boss: Client) -> None:
+    """Fault U1."""
     letter = make_letter()
-    assert act(boss, "deadletter", "dismiss", letter) == "1 dismissed, 0 skipped."
+    page = reverse("admin:lms_sync_deadletter_settle", args=[letter.pk])
+    for missing in ("how", "note"):
+        answer = boss.post(page, {**SETTLED, missing: ""})
+        assert "This field is required." in answer.content.decode()
+    assert DeadLetter.objects.get().status == "open"
+    boss.post(page, SETTLED)
     letter.refresh_from_db()
-    assert (letter.status, letter.resolved_by, SyncJob.objects.get().status) == (
+    assert (letter.status, letter.settled_how, letter.note, letter.resolved_by) == (
         "dismissed",
+        "withdrew",
+        "Agreed by phone.",
         "boss@example.com",
-        "dead",
+    )
+    assert SyncJob.objects.get().status == "dead"
+    assert LogEntry.objects.get().change_message == (
+        "settled (the learner withdrew): Agreed by phone."
     )
 
 
@@ -186,37 +200,45 @@ def buttons(client: Client, letter: DeadLetter) -> dict[str, dict[str, str]]:
     return {words: {**hidden, "action": action} for action, words in found}
 
 
-@pytest.mark.parametrize(("words", "status"), [("Replay", "replayed"), ("Dismiss", "dismissed")])
-def test_a_letter_is_replayed_or_dismissed_on_its_own_page(
-    boss: Client, words: str, status: str
-) -> None:
+def test_a_letter_is_replayed_on_its_own_page(boss: Client) -> None:
     letter, other = make_letter(1), make_letter(2)
-    answer = boss.post(url("deadletter"), buttons(boss, letter)[words], follow=True)
-    assert f"1 {status}, 0 skipped." in answer.content.decode()
+    answer = boss.post(url("deadletter"), buttons(boss, letter)["Replay"], follow=True)
+    assert "1 replayed, 0 skipped." in answer.content.decode()
     letter.refresh_from_db()
     other.refresh_from_db()
-    assert (letter.status, letter.resolved_by, other.status) == (status, "boss@example.com", "open")
+    assert (letter.status, letter.resolved_by) == ("replayed", "boss@example.com")
+    assert other.status == "open"
     assert LogEntry.objects.get().object_id == str(letter.pk)
+
+
+def offers_settling(client: Client, letter: DeadLetter) -> bool:
+    page = client.get(reverse("admin:lms_sync_deadletter_change", args=[letter.pk]))
+    return f"/{letter.pk}/settle/" in page.content.decode()
 
 
 def test_a_letter_offers_what_can_be_done_with_it(boss: Client) -> None:
     letter = make_letter()
-    assert list(buttons(boss, letter)) == ["Replay", "Dismiss"]
-    dead_letters.dismiss(letter, by="boss@example.com")
-    assert list(buttons(boss, letter)) == ["Replay"]
+    assert (list(buttons(boss, letter)), offers_settling(boss, letter)) == (["Replay"], True)
+    dead_letters.settle(letter, by="boss@example.com", how="withdrew")
+    assert (list(buttons(boss, letter)), offers_settling(boss, letter)) == (["Replay"], False)
     dead_letters.replay(letter, by="boss@example.com")
-    assert buttons(boss, letter) == {}
+    assert (buttons(boss, letter), offers_settling(boss, letter)) == ({}, False)
 
 
 @pytest.mark.parametrize(
     ("rights", "offered"),
-    [([], []), (["replay_deadletter"], ["Replay"]), (["dismiss_deadletter"], ["Dismiss"])],
+    [
+        ([], ([], False)),
+        (["replay_deadletter"], (["Replay"], False)),
+        (["dismiss_deadletter"], ([], True)),
+    ],
 )
 def test_a_letter_offers_only_what_one_has_the_right_to(
-    rights: list[str], offered: list[str]
+    rights: list[str], offered: tuple[list[str], bool]
 ) -> None:
     letter = make_letter()
-    assert list(buttons(worker_with("view_deadletter", *rights), letter)) == offered
+    client = worker_with("view_deadletter", *rights)
+    assert (list(buttons(client, letter)), offers_settling(client, letter)) == offered
 
 
 def test_a_button_of_a_letter_cannot_be_pressed_by_another_site(boss: Client) -> None:
@@ -262,7 +284,7 @@ def test_a_probe_that_staff_ask_for_is_made_by_the_worker(boss: Client, sandbox:
 
 @pytest.mark.parametrize(
     ("page", "action"),
-    [("deadletter", "replay"), ("deadletter", "dismiss"), ("syncjob", "retry_now")],
+    [("deadletter", "replay"), ("deadletter", "settle"), ("syncjob", "retry_now")],
 )
 def test_looking_gives_no_right_to_act(page: str, action: str) -> None:
     letter = make_letter()
@@ -279,10 +301,11 @@ def test_staff_without_rights_and_visitors_see_nothing(page: str) -> None:
     assert Client().get(url(page)).status_code == 302
 
 
-def test_the_right_to_replay_is_enough_to_replay_and_not_to_dismiss() -> None:
+def test_the_right_to_replay_is_enough_to_replay_and_not_to_settle() -> None:
     letter = make_letter()
     client = worker_with("view_deadletter", "replay_deadletter")
-    act(client, "deadletter", "dismiss", letter)
+    page = reverse("admin:lms_sync_deadletter_settle", args=[letter.pk])
+    assert client.post(page, SETTLED).status_code == 403
     assert DeadLetter.objects.get().status == "open"
     assert act(client, "deadletter", "replay", letter) == "1 replayed, 0 skipped."
 

@@ -186,6 +186,7 @@ def test_every_address_in_every_table_is_checked_for_its_form() -> None:
         if f.name in {"email", "to"}
     ]
     assert {f.model._meta.label for f in found} == {
+        "accounts.LearnerNote",
         "accounts.User",
         "affiliates.Affiliate",
         "enrollments.Enrollment",

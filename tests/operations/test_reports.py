@@ -97,7 +97,7 @@ def test_the_failed_enrollments_of_a_week_are_named_with_their_state_now() -> No
         ("Failed at the learning platform", "2"),
         ("Of these now open", "1"),
         ("Of these now replayed", "1"),
-        ("Of these now dismissed", "0"),
+        ("Of these now settled", "0"),
         ("Open dead letters in all", "3"),
         ("Payments that failed", "1"),
     ]

@@ -32,6 +32,7 @@ JOBS: dict[str, tuple[Page, ...]] = {
         Page("enrollments.enrollmentbatch", "Many at once", "group_add"),
         Page("enrollments.batchrow", "Rows of lists", "list"),
         Page("enrollments.enrollmentevent", "History of enrollments", "history"),
+        Page("accounts.learnernote", "Notes", "sticky_note_2"),
         Page("notifications.email", "E-mails", "mail", ("dead_mails",)),
         Page(
             "notifications.undeliverableaddress",
@@ -84,7 +85,7 @@ SETTINGS_ICON = "settings"
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """Return the groups of the sidebar with the pages that this user may look at."""
     found = waiting.counts_for(request)
-    groups = {"": [_home()]}
+    groups = {"": [_home(), *_find(request)]}
     for job, pages in {**JOBS, SETTINGS: _others()}.items():
         groups[job] = [_item(each, found) for each in pages if _is_shown(each, request)]
     return [
@@ -96,6 +97,12 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
 
 def _home() -> dict[str, Any]:
     return {"title": "Home", "icon": "home", "link": reverse("admin:index")}
+
+
+def _find(request: HttpRequest) -> list[dict[str, Any]]:
+    if not request.user.has_perm(view_permission("enrollments.enrollment")):
+        return []
+    return [{"title": "Find a learner", "icon": "search", "link": reverse("learners")}]
 
 
 def _others() -> tuple[Page, ...]:

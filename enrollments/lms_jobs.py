@@ -97,7 +97,7 @@ def ensure_departure(before: Enrollment, **more: str) -> bool:
     `before` is the enrollment as it was. Returns whether this call did.
     """
     key = f"{SyncJob.LEAVE}:{before.pk}:{before.access_generation}"
-    fields = {**_job_fields(before, **more), "action": SyncJob.LEAVE, "batch_id": None}
+    fields = {**job_fields(before, **more), "action": SyncJob.LEAVE, "batch_id": None}
     return _ensure(key, fields)
 
 

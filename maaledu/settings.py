@@ -513,6 +513,8 @@ AFFILIATE_AUTO_APPROVE = env.bool("AFFILIATE_AUTO_APPROVE", default=True)
 COMMISSION_CAP = env.str("COMMISSION_CAP", default="none")  # none | amount_paid
 COMMISSION_HOLD = timedelta(days=_number("COMMISSION_HOLD_DAYS", 30, least=0))
 PAYOUT_MINIMUM = _number("PAYOUT_MINIMUM", 5000)  # minor units
+# The day of the month on which payouts are prepared, as affiliates read it; 31 is its last day.
+PAYOUT_DAY = _number("PAYOUT_DAY", 1, least=1)
 ATTRIBUTION_LIFETIME = timedelta(days=_number("ATTRIBUTION_DAYS", 30, least=1))
 ATTRIBUTION_MODEL = env.str("ATTRIBUTION_MODEL", default="last_click")  # last_click | first_click
 REFERRAL_VISITS_KEPT = timedelta(days=90)

@@ -14,11 +14,12 @@ from django.views.decorators.http import require_safe
 
 from accounts.models import User
 from affiliates import attribution, memberships, middleware
-from affiliates.pages import chart, figures
+from affiliates.pages import chart, figures, next_payout
 from affiliates.pages import entries as entry_pages
 from affiliates.pages import links as link_builder
 from affiliates.pages import statements as monthly
 from affiliates.pages.figures import Account
+from affiliates.pages.period_form import PeriodForm
 from courses.models import Course
 from courses.searching import clean_query
 from maaledu.csv import csv_response
@@ -67,7 +68,8 @@ def partner_page(view: View) -> View:
 
 @partner_page
 def dashboard(request: HttpRequest, account: Account) -> HttpResponse:
-    context = figures.dashboard_of(account)
+    form = PeriodForm(request.GET or None)
+    context = figures.dashboard_of(account, form.period() if form.is_valid() else None)
     days, courses = context["funnel"]["days"], context["funnel"]["courses"]
     context |= {
         "minimum": settings.PAYOUT_MINIMUM,
@@ -78,10 +80,14 @@ def dashboard(request: HttpRequest, account: Account) -> HttpResponse:
             chart.draw("Purchases", [(day, steps.purchases) for day, steps in days]),
         ],
         "busy_days": [(day, steps) for day, steps in reversed(days) if steps != figures.Steps()],
-        "today": days[-1][0],
+        "period_form": form,
+        "next_payouts": next_payout.of(account),
         "attribution_days": settings.ATTRIBUTION_LIFETIME.days,
     }
-    return _page(request, "dashboard", account, context)
+    page = _page(request, "dashboard", account, context)
+    if form.is_bound and form.errors:
+        page.status_code = 400
+    return page
 
 
 @partner_page

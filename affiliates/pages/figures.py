@@ -88,27 +88,59 @@ class Steps:
         return percent(self.purchases, self.visits)
 
 
-def funnel_of(affiliate_id: UUID) -> dict[str, Any]:
-    """Return the funnel of the last FUNNEL_DAYS days, in two statements.
+@dataclass(frozen=True)
+class Period:
+    """Some days, both ends in it; `before` is as many days, up to its first."""
 
-    `total` is all of it, `courses` each course's title and part, the best first, and `days` each
-    day and its part, the oldest first. The rows read grow with days and courses, not the history.
+    first: date
+    last: date
+
+    @classmethod
+    def latest(cls, days: int = FUNNEL_DAYS) -> "Period":
+        today = visits.today()
+        return cls(today - timedelta(days=days - 1), today)
+
+    @property
+    def length(self) -> int:
+        return (self.last - self.first).days + 1
+
+    @property
+    def before(self) -> "Period":
+        return Period(self.first - timedelta(days=self.length), self.first - timedelta(days=1))
+
+    @property
+    def days(self) -> list[date]:
+        return [self.first + timedelta(days=number) for number in range(self.length)]
+
+
+def funnel_of(affiliate_id: UUID, period: Period | None = None) -> dict[str, Any]:
+    """Return the funnel of a period, by default the last FUNNEL_DAYS days, in two statements.
+
+    `total` is all of it, `before` that of as many days before, `courses` each course's title and
+    part, the best first, and `days` each day and its part, the oldest first. The rows read grow
+    with days and courses, not the history.
     """
-    today = visits.today()
-    first = today - timedelta(days=FUNNEL_DAYS - 1)
-    rows = ReferralDay.objects.filter(affiliate_id=affiliate_id, day__gte=first)
+    period = period or Period.latest()
+    rows = ReferralDay.objects.filter(
+        affiliate_id=affiliate_id, day__gte=period.before.first, day__lte=period.last
+    )
     by_day: defaultdict[date, Steps] = defaultdict(Steps)
     by_course: defaultdict[str, Steps] = defaultdict(Steps)
+    before = Steps()
     counts = rows.values_list("day", "course_slug", "visits", "checkouts", "purchases")
     for day, slug, visited, checked_out, purchased in counts:
         steps = Steps(visited, checked_out, purchased)
+        if day < period.first:
+            before += steps
+            continue
         by_day[day] += steps
         by_course[slug] += steps
-    days = [first + timedelta(days=number) for number in range(FUNNEL_DAYS)]
     return {
+        "period": period,
         "total": sum(by_day.values(), Steps()),
+        "before": before,
         "courses": _best_first(by_course),
-        "days": [(day, by_day[day]) for day in days],
+        "days": [(day, by_day[day]) for day in period.days],
     }
 
 
@@ -126,16 +158,16 @@ def _rank(course: tuple[str, Steps]) -> tuple[int, int, str]:
 
 
 # --- the dashboard --------------------------------------------------------------------------------
-def dashboard_of(account: Account) -> dict[str, Any]:
+def dashboard_of(account: Account, period: Period | None = None) -> dict[str, Any]:
     """Return what the dashboard shows besides the account, in three statements.
 
     `is_empty`: there was no entry ever and no visit lately.
     """
-    funnel = funnel_of(account.affiliate.pk)
+    funnel = funnel_of(account.affiliate.pk, period)
     rows = LedgerEntry.objects.filter(affiliate_id=account.affiliate.pk).order_by(*NEWEST_FIRST)
     latest = rows[: settings.PAGE_SIZE] if account.balances else []  # no balance, no entries
     return {
         "funnel": funnel,
         "entries": account.mark_pending(latest),
-        "is_empty": not account.balances and funnel["total"] == Steps(),
+        "is_empty": not account.balances and funnel["total"] == funnel["before"] == Steps(),
     }

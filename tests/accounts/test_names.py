@@ -116,6 +116,7 @@ def test_a_name_of_marks_alone_is_none(client: Client, db: None) -> None:
     assert "Please enter your name." in page.text
 
 
+@pytest.mark.every_engine
 def test_a_name_corrected_on_the_second_try_is_the_one_that_counts(
     client: Client, db: None, sandbox: Sandbox
 ) -> None:

@@ -113,7 +113,6 @@ def test_staff_ask_a_colleague(db: None) -> None:
         forgetting.delete_account(boss, by="its owner")
 
 
-@pytest.mark.any_engine
 def test_the_export_has_what_is_kept_of_a_person_and_nobody_else(
     buyer: Client, sandbox: Sandbox
 ) -> None:

@@ -18,6 +18,9 @@ from tests.factories import completed, deliver, make_course, make_pending
 from tests.grants.make import make_application, make_coupon
 from tests.sandbox_client import Sandbox
 
+# Each page has tests of its own on every engine; that it writes nothing is no engine's matter.
+pytestmark = pytest.mark.engines("sqlite")
+
 AHEAD = {"Sec-Purpose": "prefetch;prerender", "Purpose": "prefetch", "Accept": "text/html"}
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101 Firefox/141.0"
 # Asked by programs with a key of their own, and never ahead.
@@ -132,7 +135,6 @@ def ask_all(client: Client, paths: Iterator[str]) -> dict[str, int]:
     return asked
 
 
-@pytest.mark.any_engine
 def test_no_page_of_the_shop_changes_anything_when_it_is_loaded_ahead(shop) -> None:
     client = learner()
     asked = ask_all(client, addresses(shop))
@@ -142,7 +144,6 @@ def test_no_page_of_the_shop_changes_anything_when_it_is_loaded_ahead(shop) -> N
     assert len([path for path, status in asked.items() if status == 200]) > 25
 
 
-@pytest.mark.any_engine
 def test_no_page_of_the_office_changes_anything_when_it_is_loaded_ahead(shop) -> None:
     boss = User.objects.create_superuser("boss@example.com", "a long enough passphrase")
     client = Client(headers={"user-agent": BROWSER, **AHEAD})
@@ -151,7 +152,6 @@ def test_no_page_of_the_office_changes_anything_when_it_is_loaded_ahead(shop) ->
     assert len([path for path, status in asked.items() if status == 200]) > 30
 
 
-@pytest.mark.any_engine
 def test_control_a_get_that_writes_is_noticed(shop) -> None:
     client = learner()
     client.defaults.pop("HTTP_SEC_PURPOSE")

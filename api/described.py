@@ -63,6 +63,14 @@ def additions(method: str, terms: Terms, takes: Any) -> Described:
     return described
 
 
+def too_long() -> Described:
+    """Return the answer of the server itself, before it is a request of ours."""
+    return {
+        "description": "The address has more than 4094 characters.",
+        "content": {"text/html": {"schema": {"type": "string"}}},
+    }
+
+
 def security_of(terms: Terms, *, is_safe: bool) -> list[Described]:
     key: Described = {"ApiKey": []}
     if terms.who == ANYBODY:
@@ -80,7 +88,8 @@ def refusals_of(terms: Terms, *, has_body: bool) -> Described:
     by_status: defaultdict[int, dict[str, str]] = defaultdict(dict)
     for refusal in (*classes, *terms.refusals):
         by_status[refusal.http_status][refusal.code] = refusal.message
-    return {str(status): response_of(codes) for status, codes in sorted(by_status.items())}
+    found = {str(status): response_of(codes) for status, codes in sorted(by_status.items())}
+    return {**found, "414": too_long()}
 
 
 def refusal(refused: type[AppError]) -> Described:

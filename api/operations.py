@@ -17,6 +17,7 @@ from ninja.decorators import decorate_view
 from api import callers, described
 from api.terms import Terms
 from maaledu import idempotency, limits
+from maaledu.http import refuse_other_than_json
 
 router = Router(by_alias=True)
 Run = Callable[..., HttpResponseBase]
@@ -83,6 +84,8 @@ def _answer(
 ) -> HttpResponseBase:
     if refused := callers.admit(request, terms, credential):
         return refused
+    if request.method == "POST":
+        refuse_other_than_json(request)
     if not (terms.makes and idempotency.HEADER in request.headers):
         return run()
     owner = callers.owner_of_keys(request, credential)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from api.described import refusal, response_of
+from api.described import refusal, response_of, too_long
 from maaledu.errors import (
     AppError,
     BadRequest,
@@ -32,6 +32,7 @@ def _json(description: str, properties: Described, required: list[str]) -> Descr
 
 def _get(name: str, summary: str, responses: Described, **more: Any) -> Described:
     refused = {**refusal(RateLimited), **refusal(AppError), **refusal(BadRequest)}
+    refused["414"] = too_long()
     found = {**responses, **refused}
     return {
         "operationId": name,

@@ -8,6 +8,15 @@ from api.document import TAGS, document
 
 Schema = dict[str, Any]
 DEEPEST = 3
+SHOWN = {
+    "ApiKey": "an API key",
+    "Session": "a session",
+    "CsrfToken": "the token",
+    "CsrfCookie": "its cookie",
+    "CronSecret": "the cron secret",
+    "MonitorToken": "the monitors' token",
+    "StripeSignature": "Stripe's signature",
+}
 
 
 @dataclass(frozen=True)
@@ -42,7 +51,7 @@ class Entry:
 
     @property
     def anchor(self) -> str:
-        return f"{self.method}-{self.path}".lower().strip("/").replace("/", "-")
+        return f"{self.method}{self.path}".lower().replace("/", "-")
 
 
 @functools.cache
@@ -64,7 +73,7 @@ def _entry(path: str, method: str, operation: Schema) -> Entry:
         path=path,
         summary=operation["summary"],
         description=operation.get("description", ""),
-        who=[" and ".join(each) or "anybody" for each in operation["security"]],
+        who=[_who(each) for each in operation["security"]],
         parameters=[_parameter(each) for each in operation.get("parameters", [])],
         body=_fields(_json_of(body)) if body else [],
         answers=[
@@ -79,6 +88,10 @@ def _entry(path: str, method: str, operation: Schema) -> Entry:
             if name in operation
         ],
     )
+
+
+def _who(way: Schema) -> str:
+    return " and ".join(SHOWN[name] for name in way) or "nothing"
 
 
 def _parameter(parameter: Schema) -> FieldRow:

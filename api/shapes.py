@@ -13,7 +13,7 @@ from accounts.forms import MAX_NAME_LENGTH
 from grants.codes import MAX_TYPED_LENGTH
 from grants.forms import MAX_TEXT_LENGTH
 from maaledu.money import Money
-from maaledu.paging import MAX_CURSOR_LENGTH, MAX_LIMIT, Page
+from maaledu.paging import MAX_LIMIT, Page
 
 LONGEST_PASSWORD = 1024
 
@@ -25,9 +25,7 @@ CourseId = Annotated[StrictStr, Field(max_length=140, description="The course's 
 Code = Annotated[StrictStr, Field(min_length=1, max_length=MAX_TYPED_LENGTH)]
 Text = Annotated[StrictStr, Field(min_length=1, max_length=MAX_TEXT_LENGTH)]
 Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT, description="Rows of a page.")]
-Cursor = Annotated[
-    str, Field(max_length=MAX_CURSOR_LENGTH, description="The nextCursor of the page before.")
-]
+Cursor = Annotated[str, Field(description="The nextCursor of the page before.")]
 
 
 class Shape(Schema):

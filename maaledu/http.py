@@ -76,9 +76,10 @@ def read_json(request: HttpRequest, *, max_bytes: int = MAX_JSON_BYTES) -> dict[
     BadRequest for anything that is not an object, is not UTF-8, nests too deep, or holds NUL or a
     lone surrogate.
     """
+    refuse_other_than_json(request)
     body = read_body(request, max_bytes=max_bytes)
-    if body and request.content_type != JSON:
-        raise UnsupportedMediaType(sent=request.content_type)
+    if body and not request.content_type:
+        raise UnsupportedMediaType
     try:
         data = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError, UnicodeError, TypeError) as error:
@@ -86,6 +87,15 @@ def read_json(request: HttpRequest, *, max_bytes: int = MAX_JSON_BYTES) -> dict[
     if not isinstance(data, dict) or not all(is_storable(text) for text in _strings(data)):
         raise BadRequest(reason="not an object of plain text")
     return data
+
+
+def refuse_other_than_json(request: HttpRequest) -> None:
+    """Raise UnsupportedMediaType for a body of another kind, before anything of it is read.
+
+    A form of several parts may be read already, to look for our token in it.
+    """
+    if request.content_type not in (JSON, ""):
+        raise UnsupportedMediaType(sent=request.content_type)
 
 
 def read_body(request: HttpRequest, *, max_bytes: int | None = None) -> bytes:

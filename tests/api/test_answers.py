@@ -34,6 +34,9 @@ def test_an_unknown_address_is_answered_in_our_shape(client: Client, path: str) 
         ("post", "/api/courses", {"GET", "HEAD"}),
         ("post", "/api/openapi.json", {"GET", "HEAD"}),
         ("options", "/api/affiliate", {"GET", "HEAD"}),
+        ("trace", "/api/grants/validate", {"POST"}),
+        ("trace", "/api/webhook", {"POST"}),
+        ("trace", "/api/cron/expire-grants", {"GET", "HEAD", "POST"}),
     ],
 )
 def test_another_method_is_refused_with_those_that_are_taken(
@@ -75,6 +78,18 @@ def test_what_does_not_fit_the_document_names_each_field(db: None, client: Clien
     assert answer.json()["details"]["fields"] == {"email": ["Enter a valid e-mail address."]}
     assert refused(client.get("/api/courses?limit=51")) == (422, "INVALID_INPUT")
     assert refused(client.get("/api/courses?cursor=x")) == (400, "BAD_CURSOR")
+
+
+@pytest.mark.parametrize("path", ["/api/checkout", GRANTS, VALIDATE, "/api/affiliate/register"])
+def test_a_form_of_several_parts_is_refused_though_our_token_was_sought_in_it(
+    db: None, path: str
+) -> None:
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(make_user("ada@example.com"))
+    token = strict.get("/api/auth/csrf").json()["csrfToken"]
+    headers = {"X-CSRFToken": token, "Idempotency-Key": "a"}
+    answer = strict.post(path, {"courseId": "x"}, headers=headers)
+    assert refused(answer) == (415, "UNSUPPORTED_MEDIA_TYPE")
 
 
 @pytest.mark.parametrize("path", ["/api/checkout", GRANTS, VALIDATE, "/api/auth/signin"])

@@ -114,7 +114,9 @@ class CheckoutOrder(Shape):
     email: Email
     name: Annotated[StrictStr, Field(max_length=MAX_NAME_LENGTH)] | None = None
     coupon_code: Annotated[StrictStr, Field(max_length=MAX_TYPED_LENGTH)] | None = None
-    referral_code: str | None = None
+    referral_code: Annotated[
+        Any, Field(description="An affiliate's code; what is none credits nobody.")
+    ] = None
     accept_terms: Literal[True]
 
 
@@ -181,9 +183,9 @@ class Joining(Shape):
     name: Annotated[StrictStr, Field(min_length=1, max_length=80)]
     tax_country: Annotated[StrictStr, Field(pattern="^[A-Z]{2}$")]
     payout_method: Literal["paypal", "bank", "later"]
-    paypal_email: Email | None = None
-    payee_name: Annotated[StrictStr, Field(max_length=70)] | None = None
-    iban: Annotated[StrictStr, Field(max_length=60)] | None = None
+    paypal_email: Annotated[str | None, Field(description="Needed for paypal.")] = None
+    payee_name: Annotated[str | None, Field(description="Needed for bank.")] = None
+    iban: Annotated[str | None, Field(description="Needed for bank.")] = None
     accept_terms: Literal[True]
 
 

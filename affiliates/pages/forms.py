@@ -178,7 +178,11 @@ class JoinForm(PayoutForm):
         # The checkbox itself would take nearly any text for a tick.
         texts = {field: body.get(name) for field, name in cls.JSON_NAMES.items()}
         known = {field: text for field, text in texts.items() if isinstance(text, str)}
-        return cls({**known, "accept_terms": texts["accept_terms"] is True})
+        form = cls({**known, "accept_terms": texts["accept_terms"] is True})
+        for field in (*cls.READERS, "name"):
+            if texts[field] is not None and field not in known:
+                form.add_error(field, "Enter this as text.")
+        return form
 
     def refusal(self) -> InvalidJoining:
         """Return the form's errors as one refusal, with all messages together and by field."""

@@ -116,6 +116,15 @@ def test_every_answer_names_its_limit_and_the_refusal_when_to_come_back(
     assert 1 <= int(third["Retry-After"]) <= 60
 
 
+def test_a_payout_field_that_is_no_text_is_refused_also_where_it_is_not_needed(db: None) -> None:
+    client = signed_in(make_user("ada@example.com"))
+    body = {"name": "A", "taxCountry": "DE", "payoutMethod": "later", "acceptTerms": True}
+    for field in ("iban", "payeeName", "paypalEmail"):
+        answer = post(client, "/api/affiliate/register", {**body, field: ["x"]})
+        assert refused(answer) == (400, "INVALID_JOINING")
+        assert set(answer.json()["details"]["fields"]) == {field}
+
+
 # --- courses --------------------------------------------------------------------------------------
 def test_courses_come_in_pages_with_their_prices(db: None, client: Client) -> None:
     for number in range(3):

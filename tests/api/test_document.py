@@ -13,7 +13,7 @@ from tests.architecture import ROOT
 from tests.requirements.test_error_codes import STATUSES
 from tests.requirements.test_everywhere import routes
 
-pytestmark = pytest.mark.no_database
+pytestmark = pytest.mark.any_engine
 METHODS = {"get", "post"}
 # The document itself and its page, and what SendGrid alone calls.
 UNDOCUMENTED = {"api/", "api/docs", "api/openapi.json", "api/webhook/sendgrid"}

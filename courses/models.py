@@ -1,3 +1,4 @@
+import hashlib
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -9,10 +10,12 @@ from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 
+from courses.cover_numbers import free_number, kept, number_of
 from courses.facts_of_lms import LMS_FACTS, FactsOfLms
-from courses.outline import Instructor, Module, read_instructors, read_lines, read_modules
+from courses.presented import PresentedCourse
 from courses.pricing import PRICE_BANDS
-from courses.searching import fold, search_words
+from courses.profiles import Person, people_of
+from courses.searching import FOLDING, fold, search_words
 from courses.validators import (
     MAX_LMS_ID_LENGTH,
     validate_lms_course_id,
@@ -23,7 +26,18 @@ from maaledu.db import new_id
 from maaledu.money import CURRENCIES, CURRENCY_CHOICES
 from maaledu.public_pages import bump_public_pages
 
-COVER_VERSION = "1"
+COVER_VERSION = "2"
+NOT_ON_CARDS = (
+    "description",
+    "outcomes",
+    "syllabus",
+    "instructors",
+    "sample_title",
+    "sample_text",
+    "sample_video",
+    "search_text",
+    *LMS_FACTS,
+)
 
 
 class CourseQuerySet(models.QuerySet["Course"]):
@@ -39,7 +53,7 @@ class CourseQuerySet(models.QuerySet["Course"]):
         return self.published().exclude(lms_platform__in=connected_platforms())
 
     def search(self, text: str) -> "CourseQuerySet":
-        """Keep the courses whose title, summary or category contains every word of `text`."""
+        """Keep the courses whose title, summary, category or people have every word of `text`."""
         found = self
         for word in search_words(text):
             found = found.filter(search_text__contains=word)
@@ -57,7 +71,7 @@ class CourseQuerySet(models.QuerySet["Course"]):
         return self.filter(band.as_q() if band else Q(), **wanted)
 
     def for_cards(self) -> "CourseQuerySet":
-        return self.defer("description", "outcomes", "syllabus", "search_text", *LMS_FACTS)
+        return self.defer(*NOT_ON_CARDS)
 
     def facts_due(self, platform: str, now: datetime) -> "CourseQuerySet":
         """Keep those that the LMS is to be asked about, longest due first."""
@@ -66,7 +80,7 @@ class CourseQuerySet(models.QuerySet["Course"]):
         return due.order_by("lms_facts_due_at")
 
 
-class Course(FactsOfLms):
+class Course(PresentedCourse, FactsOfLms):
     """What is sold.
 
     Who is enrolled is counted from the enrollments, never kept here (requirements R028, R029).
@@ -136,7 +150,6 @@ class Course(FactsOfLms):
         blank=True,
         help_text="Left empty, it is the slug (Frappe LMS only).",
     )
-    search_text = models.TextField(editable=False, default="")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(auto_now=True)
 
@@ -156,11 +169,23 @@ class Course(FactsOfLms):
         # All are derived here, so that no way to save a course can leave them out of date.
         self._name_in_lms()
         self.forget_facts_of_another()
-        self.search_text = fold(f"{self.title} {self.summary} {self.get_category_display()}")
+        self.derive()
         if kwargs.get("update_fields") is not None:
             kwargs["update_fields"] = _with_derived({*kwargs["update_fields"]})
         super().save(*args, **kwargs)
         bump_public_pages()
+
+    def derive(self) -> None:
+        """Derive what is searched, and choose a cover that no other course of the category has."""
+        names = " ".join(person.name for person in self.instructor_list)
+        self.search_text = fold(
+            f"{self.title} {self.summary} {self.get_category_display()} {names}"
+        )
+        self.search_folding = FOLDING
+        if number_of(self.cover_kept, self.category) is None:
+            others = Course.objects.filter(category=self.category).exclude(pk=self.pk)
+            taken = others.values_list("cover_kept", flat=True)
+            self.cover_kept = kept(self.category, free_number(self.category, taken))
 
     def get_absolute_url(self) -> str:
         return reverse("course", args=[self.slug])
@@ -191,6 +216,10 @@ class Course(FactsOfLms):
         return self.lms_platform in connected_platforms()
 
     @property
+    def is_on_sale(self) -> bool:
+        return self.status == self.Status.PUBLISHED and self.has_driver
+
+    @property
     def needs_own_account(self) -> bool:
         """Whether learners make their account on its platform themselves, as on Open edX."""
         return self.lms_platform == self.Platform.OPENEDX
@@ -205,7 +234,19 @@ class Course(FactsOfLms):
 
     @property
     def cover_url(self) -> str:
-        return f"{reverse('course_cover', args=[self.slug])}?v={self.category}{COVER_VERSION}"
+        version = f"{self.category}{self.cover_number}.{COVER_VERSION}"
+        return f"{reverse('course_cover', args=[self.slug])}?v={version}"
+
+    @property
+    def card_url(self) -> str:
+        """Return the address of the picture for links; another one once title or price changed."""
+        shown = f"{self.title}|{self.price}|{self.currency}|{self.cover_kept}|{COVER_VERSION}"
+        version = hashlib.blake2b(shown.encode(), digest_size=4).hexdigest()
+        return f"{reverse('course_card', args=[self.slug])}?v={version}"
+
+    @property
+    def people(self) -> list[Person]:
+        return people_of(self.instructor_list)
 
     @property
     def enrolled(self) -> int:
@@ -215,18 +256,6 @@ class Course(FactsOfLms):
     @property
     def is_free(self) -> bool:
         return self.price == 0
-
-    @property
-    def outcome_list(self) -> list[str]:
-        return read_lines(self.outcomes)
-
-    @property
-    def modules(self) -> list[Module]:
-        return read_modules(self.syllabus)
-
-    @property
-    def instructor_list(self) -> list[Instructor]:
-        return read_instructors(self.instructors)
 
 
 def connected_platforms() -> list[str]:
@@ -243,7 +272,7 @@ def _with_derived(columns: set[str]) -> set[str]:
     # A derived column whose sources are not saved here may be newer in the database.
     made_from = {
         "lms_course_id": {"slug", "lms_platform"},
-        "search_text": {"title", "summary", "category"},
+        **{name: {*PresentedCourse.SEARCHED} for name in PresentedCourse.DERIVED},
         **{name: {"lms_platform", "lms_course_id"} for name in (*LMS_FACTS, "lms_facts_due_at")},
     }
     return {

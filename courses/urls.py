@@ -9,12 +9,15 @@ urlpatterns = [
     path("", views.catalogue, name="catalogue"),
     path("courses/<slug:slug>/", views.course, name="course"),
     path("covers/<slug:slug>.svg", views.cover, name="course_cover"),
+    path("covers/<slug:slug>.png", views.share_card, name="course_card"),
+    path("faces/<str:name>", views.face, name="face"),
+    path("card.png", views.shop_card, name="shop_card"),
     *[
         path(
             f"{page}/",
             public_page(TemplateView.as_view(template_name=f"pages/{page}.html")),
             name=page,
         )
-        for page in ("help", "privacy", "terms")
+        for page in ("about", "help", "privacy", "terms")
     ],
 ]

@@ -4,6 +4,7 @@ Sources: requirements R026 and R031, decisions (chargeable minimum).
 """
 
 import re
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
@@ -25,6 +26,14 @@ validate_slug = RegexValidator(
 )
 _FRAPPE_NAME = re.compile(r"\A[A-Za-z0-9]+([-_.][A-Za-z0-9]+)*\Z")
 _OPENEDX_KEY = re.compile(rf"\Acourse-v1:{_EDX_PART}\+{_EDX_PART}\+{_EDX_PART}\Z")
+
+
+def validate_video(value: str) -> None:
+    url = urlsplit(value)
+    if url.scheme != "https" or not url.hostname or url.username:
+        raise ValidationError(
+            "Enter the video's address, which begins with https://.", code="invalid_video"
+        )
 
 
 def validate_openedx_key(value: str) -> None:

@@ -1,19 +1,25 @@
 from datetime import timedelta
 
+from django.core.files.storage import default_storage
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
+from courses import share_cards
 from courses.catalogue import Catalogue, Filters, browse, read_filters, read_page_size, related_to
 from courses.covers import draw_cover
 from courses.errors import CourseNotFound
 from courses.faq import questions_about
+from courses.learners import learners_of
 from courses.models import Course
 from courses.pricing import PRICE_BANDS
-from courses.structured_data import describe
+from courses.structured_data import describe, describe_seller
+from courses.suggestions import suggest
+from maaledu.errors import NotFound
 from maaledu.public_pages import public_page
 
 COVER_LIFETIME = timedelta(days=30)
+CARD_LIFETIME = timedelta(days=1)
 
 
 @require_safe
@@ -33,6 +39,7 @@ def _catalogue_context(filters: Filters, found: Catalogue, *, is_first_page: boo
     is_front = is_first_page and not filters.is_active
     return {
         "courses": found.page.rows,
+        "suggestions": suggest(filters) if not found.total and filters.is_active else None,
         "total": found.total,
         "query": filters.q,
         "filters": filters,
@@ -43,6 +50,7 @@ def _catalogue_context(filters: Filters, found: Catalogue, *, is_first_page: boo
         "prices": [(slug, band.label) for slug, band in PRICE_BANDS.items()],
         "is_first_page": is_first_page,
         "is_front": is_front,
+        "structured_data": describe_seller() if is_front else "",
         "card_heading": "h3" if is_front else "h2",
         "first_url": filters.query_string(),
         "next_cursor": found.page.next_cursor,
@@ -75,14 +83,16 @@ def course(request: HttpRequest, slug: str) -> HttpResponse:
         return redirect(found, permanent=True)
     if found is None:
         raise CourseNotFound(slug=slug)
+    people = found.people
     context = {
         "course": found,
         "outcomes": found.outcome_list,
         "modules": found.modules,
-        "instructors": found.instructor_list,
+        "people": people,
+        "learners": learners_of(found),
         "related": related_to(found),
         "faq": questions_about(found),
-        "structured_data": describe(found),
+        "structured_data": describe(found, people),
     }
     return render(request, "courses/course.html", context)
 
@@ -96,9 +106,41 @@ def cover(request: HttpRequest, slug: str) -> HttpResponse:
     """
     # Off sale as well: learners who bought the course still see its cover.
     shown = Course.objects.exclude(status=Course.Status.DRAFT).filter(slug=slug)
-    category = shown.values_list("category", flat=True).first()
-    if category is None:
+    found = shown.only("category", "cover_kept").first()
+    if found is None:
         raise CourseNotFound(slug=slug)
-    response = HttpResponse(draw_cover(slug, category), content_type="image/svg+xml")
-    response["Cache-Control"] = f"public, max-age={int(COVER_LIFETIME.total_seconds())}"
+    drawing = draw_cover(slug, found.category, found.cover_number)
+    return _kept(HttpResponse(drawing, content_type="image/svg+xml"), COVER_LIFETIME)
+
+
+@require_safe
+@public_page
+def share_card(request: HttpRequest, slug: str) -> HttpResponse:
+    """The picture that others show beside a link to a course: its title and price, as PNG."""
+    found = Course.objects.on_sale().for_cards().filter(slug=slug).first()
+    if found is None:
+        raise CourseNotFound(slug=slug)
+    card = share_cards.of_course(found)
+    return _kept(HttpResponse(card, content_type="image/png"), CARD_LIFETIME)
+
+
+@require_safe
+@public_page
+def shop_card(request: HttpRequest) -> HttpResponse:
+    return _kept(HttpResponse(share_cards.of_shop(), content_type="image/png"), CARD_LIFETIME)
+
+
+@require_safe
+@public_page
+def face(request: HttpRequest, name: str) -> HttpResponse:
+    """The portrait of an instructor. Its name has a hash in it: another picture, another name."""
+    try:
+        with default_storage.open(f"faces/{name}") as file:
+            return _kept(HttpResponse(file.read(), content_type="image/webp"), COVER_LIFETIME)
+    except OSError as error:
+        raise NotFound from error
+
+
+def _kept(response: HttpResponse, lifetime: timedelta) -> HttpResponse:
+    response["Cache-Control"] = f"public, max-age={int(lifetime.total_seconds())}"
     return response

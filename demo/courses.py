@@ -1,17 +1,25 @@
-"""The catalogue of the demo: 24 courses in six categories, one of them a draft and one archived."""
+"""The catalogue of the demo: 24 courses in six categories, of which the shop sells 22.
+
+One is a draft, and one is archived.
+"""
 
 import json
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from courses.models import Course, connected_platforms
+from courses.pictures import face_of
+from courses.profiles import InstructorProfile
 from courses.publishing import archive, publish
+from demo import portraits
 
 MOVES: dict[str, Callable[[Course], bool]] = {
     Course.Status.PUBLISHED: publish,
     Course.Status.ARCHIVED: archive,
 }
+PEOPLE = Path(__file__).with_name("demo_people.json")
 DATA = Path(__file__).with_name("demo_courses.json")
 
 
@@ -26,6 +34,18 @@ def seed_courses() -> int:
     for entry in reversed(entries):
         _ensure(entry.pop("slug"), entry.pop("status", Course.Status.PUBLISHED), _fields(entry))
     return len(entries)
+
+
+def seed_people() -> None:
+    """Ensure that everybody who teaches has a biography, a link and a drawn portrait."""
+    for entry in json.loads(PEOPLE.read_text(encoding="utf-8")):
+        profile, made = InstructorProfile.objects.get_or_create(
+            name=entry["name"], defaults={"biography": entry["biography"], "link": entry["link"]}
+        )
+        if made:
+            face = BytesIO(portraits.draw(profile.name, entry["look"]))
+            square = face_of(face, size=len(face.getvalue()))
+            profile.face.save(str(square.name), square)
 
 
 def _ensure(slug: str, status: str, fields: dict[str, Any]) -> None:
@@ -54,7 +74,9 @@ def _fields(entry: dict[str, Any]) -> dict[str, Any]:
         for title, lessons in entry["modules"].items()
     ]
     return {
-        **{name: value for name, value in entry.items() if name != "modules"},
+        **{name: value for name, value in entry.items() if name not in ("modules", "sample")},
+        "sample_title": entry["sample"]["title"],
+        "sample_text": "\n\n".join(entry["sample"]["text"]),
         "description": "\n\n".join(entry["description"]),
         "outcomes": "\n".join(entry["outcomes"]),
         "syllabus": "\n".join(line for module in modules for line in module),

@@ -172,6 +172,20 @@ def reject(grant: Grant, *, by: str, reason: str, note: str = "") -> Grant:
 
 
 @atomic
+def withdraw(grant: Grant) -> Grant:
+    """End an application that is not decided yet, for its applicant, and confirm it by e-mail.
+
+    What they wrote about themselves is deleted with it. Raises AlreadyDecided.
+    """
+    fresh = Grant.objects.get(pk=grant.pk)
+    if not transition(fresh, Grant.WITHDRAWN, situation="", motivation=""):
+        raise AlreadyDecided
+    GrantEvent.objects.record(fresh.pk, "withdrawn", by="applicant")
+    mails.stage(mails.WITHDRAWN, fresh)
+    return fresh
+
+
+@atomic
 def reissue(grant: Grant, *, by: str) -> Grant:
     """Replace the code of an unused coupon, and send the new one; the old one ends at once.
 

@@ -14,6 +14,7 @@ from notifications import outgoing
 
 RECEIVED, APPROVED, REJECTED = "grant_received", "grant_approved", "grant_rejected"
 REMINDER, ROLLED_BACK, WAITING = "grant_reminder", "grant_rolled_back", "grant_waiting"
+WITHDRAWN, OFF_SALE = "grant_withdrawn", "grant_off_sale"
 
 
 def stage(kind: str, grant: Grant, *, key: str = "", **more: Any) -> bool:

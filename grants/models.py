@@ -24,6 +24,13 @@ def _choices(*values: str) -> list[tuple[str, str]]:
     return [(value, value.replace("_", " ")) for value in values]
 
 
+class ProgramQuerySet(models.QuerySet["Program"]):
+    def announced(self, today: date) -> "ProgramQuerySet":
+        """Keep those that applicants are told of, and that still take applications."""
+        told = self.filter(is_active=True).exclude(for_whom="")
+        return told.filter(Q(closes_on=None) | Q(closes_on__gte=today)).order_by("name")
+
+
 class Program(models.Model):
     """A budget that pays for grants: an amount, a number of grants, or both.
 
@@ -40,8 +47,14 @@ class Program(models.Model):
     committed_amount = models.PositiveBigIntegerField(default=0, editable=False)
     committed_grants = models.PositiveIntegerField(default=0, editable=False)
     is_active = models.BooleanField(default=True)
+    # What applicants read; while `for_whom` is empty they are not told of the program.
+    for_whom = models.TextField(max_length=1000, blank=True, default="", db_default="")
+    decided_how = models.TextField(max_length=1000, blank=True, default="", db_default="")
+    closes_on = models.DateField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = ProgramQuerySet.as_manager()
 
     class Meta:
         indexes = [models.Index(fields=["-created_at"])]
@@ -64,6 +77,10 @@ class Program(models.Model):
     @property
     def grants_left(self) -> int | None:
         return None if self.budget_grants is None else self.budget_grants - self.committed_grants
+
+    @property
+    def is_used_up(self) -> bool:
+        return any(left is not None and left <= 0 for left in (self.amount_left, self.grants_left))
 
     @property
     def is_overdrawn(self) -> bool:
@@ -97,6 +114,7 @@ class Grant(models.Model):
 
     PENDING, APPROVED, REJECTED = "pending", "approved", "rejected"
     RESERVED, REDEEMED, EXPIRED, REVOKED = "reserved", "redeemed", "expired", "revoked"
+    WITHDRAWN = "withdrawn"  # by the applicant, before it was decided
     OPEN = [PENDING, APPROVED, RESERVED]
     TRANSITIONS = {
         PENDING: [],
@@ -108,6 +126,7 @@ class Grant(models.Model):
         REDEEMED: [RESERVED, APPROVED, EXPIRED],
         EXPIRED: [APPROVED],
         REVOKED: [APPROVED],
+        WITHDRAWN: [PENDING],
     }
     REASONS = [
         ("budget", "The fund for this period is used up"),

@@ -21,9 +21,11 @@ def send_reminders() -> int:
     ending = (
         Grant.objects.unused()
         .filter(expires_at__gt=now, expires_at__lte=longest)
+        .select_related("course")
         .order_by("expires_at")
     )
-    return sum(_remind(grant) for grant in ending[:500])
+    # A coupon for a course that is off sale cannot be used.
+    return sum(_remind(grant) for grant in ending[:500] if grant.course.is_on_sale)
 
 
 def _remind(grant: Grant) -> bool:

@@ -1,5 +1,6 @@
 """The pages of a learner who applies for a grant and follows the application."""
 
+from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
@@ -13,10 +14,12 @@ from django.views.decorators.http import require_safe
 from courses.errors import CourseNotFound
 from courses.models import Course
 from grants import applications, mails
-from grants.errors import ApplicationNotFound
+from grants.errors import AlreadyDecided, ApplicationNotFound
 from grants.forms import ApplicationForm
-from grants.models import Grant
+from grants.models import Grant, Program
 from maaledu.limits import limit
+
+MOST_PROGRAMS = 50
 
 
 @method_decorator(limit("grant_application", methods=["POST"]), name="dispatch")
@@ -57,9 +60,7 @@ def applied(request: HttpRequest, slug: str) -> HttpResponse:
 @require_safe
 def grant_page(request: HttpRequest, token: str) -> HttpResponse:
     """The state of an application, for whoever has its link."""
-    grant = Grant.objects.filter(token=token).select_related("course").first()
-    if grant is None:
-        raise ApplicationNotFound
+    grant = _grant(token)
     context = {
         "grant": grant,
         "course": grant.course,
@@ -67,6 +68,42 @@ def grant_page(request: HttpRequest, token: str) -> HttpResponse:
         "now": timezone.now(),
     }
     return render(request, "grants/grant.html", context)
+
+
+@require_safe
+def programs(request: HttpRequest) -> HttpResponse:
+    """The programs that take applications: for whom, how many, until when, how decided."""
+    announced = Program.objects.announced(timezone.now().date())[:MOST_PROGRAMS]
+    context = {
+        "programs": [program for program in announced if not program.is_used_up],
+        "answer_days": settings.GRANT_ANSWER_WORKING_DAYS,
+    }
+    return render(request, "grants/programs.html", context)
+
+
+@method_decorator(limit("status", methods=["POST"]), name="dispatch")
+class WithdrawView(View):
+    """An applicant ends an application that is not decided yet. A link alone changes nothing."""
+
+    def get(self, request: HttpRequest, token: str) -> HttpResponse:
+        grant = _grant(token)
+        if grant.status != Grant.PENDING:
+            return redirect("grant", token)
+        context = {"grant": grant, "course": grant.course}
+        return render(request, "grants/withdraw.html", context)
+
+    def post(self, request: HttpRequest, token: str) -> HttpResponse:
+        # Sent twice, or decided meanwhile: the page of the application says what is so.
+        with suppress(AlreadyDecided):
+            applications.withdraw(_grant(token))
+        return redirect("grant", token)
+
+
+def _grant(token: str) -> Grant:
+    grant = Grant.objects.filter(token=token).select_related("course").first()
+    if grant is None:
+        raise ApplicationNotFound
+    return grant
 
 
 def course_of(slug: str) -> Course:

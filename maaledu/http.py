@@ -16,7 +16,7 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from structlog.contextvars import get_contextvars
 
-from maaledu import stuck_database
+from maaledu import seller, stuck_database
 from maaledu.addresses import is_own_path
 from maaledu.errors import (
     AppError,
@@ -60,6 +60,7 @@ def site_facts() -> dict[str, Any]:
         "url": settings.SITE_URL,
         "sandbox": not settings.STRIPE_LIVEMODE,
         "refund_days": settings.REFUND_DAYS,
+        "seller": seller.facts(),
     }
 
 

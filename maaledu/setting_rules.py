@@ -10,16 +10,16 @@ from urllib.parse import urlsplit
 
 from cryptography.fernet import Fernet
 from django.conf import settings
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
 
 from maaledu import (
     database_setting_rules,
     env_file,
     host_setting_rules,
     monitor_setting_rules,
+    seller_setting_rules,
     stripe_setting_rules,
 )
+from maaledu.seller_setting_rules import is_address
 
 RATE = re.compile(r"[1-9]\d*/[1-9]\d*[smhd]")
 EDX_MODE = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
@@ -180,33 +180,24 @@ def lms_driver() -> Iterator[str]:
 
 def staff() -> Iterator[str]:
     if not settings.STAFF_ALERT_EMAILS or not all(
-        _is_address(email) for email in settings.STAFF_ALERT_EMAILS
+        is_address(email) for email in settings.STAFF_ALERT_EMAILS
     ):
         yield (
             "Set STAFF_ALERT_EMAILS to the addresses that are alerted when something needs a"
             " person, parted by commas."
         )
-    if not all(_is_address(email) for email in settings.REPORT_EMAILS):
+    if not all(is_address(email) for email in settings.REPORT_EMAILS):
         yield "Set REPORT_EMAILS to the addresses that get the reports, or leave it empty."
 
 
 def senders() -> Iterator[str]:
     sender = parseaddr(settings.DEFAULT_FROM_EMAIL)[1]
-    if not _is_address(sender) or sender.endswith(".example"):
+    if not is_address(sender) or sender.endswith(".example"):
         yield (
             "Set DEFAULT_FROM_EMAIL to an address of yours that your mail server may send from,"
             " such as MaalEdu <courses@example.com>."
         )
-    if not _is_address(settings.SUPPORT_EMAIL):
-        yield "Set SUPPORT_EMAIL to the address that learners may write to."
-
-
-def _is_address(text: str) -> bool:
-    try:
-        validate_email(text)
-    except ValidationError:
-        return False
-    return True
+    yield from seller_setting_rules.support()
 
 
 def delivery() -> Iterator[str]:
@@ -260,6 +251,7 @@ ALWAYS: dict[str, Rule] = {
     "E029": certificate_links,
     "E031": database_setting_rules.pool,
     "E032": payment_country,
+    "E034": seller_setting_rules.texts,
 }
 IN_PRODUCTION: dict[str, Rule] = {
     "E004": secret_key,
@@ -277,4 +269,5 @@ IN_PRODUCTION: dict[str, Rule] = {
     "E019": senders,
     "E028": host_setting_rules.origins,
     "E030": monitor_setting_rules.alert_channels,
+    "E033": seller_setting_rules.seller,
 }

@@ -17,6 +17,7 @@ from celery.schedules import crontab
 from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
+from django.urls import reverse_lazy
 from django.utils.module_loading import import_string
 
 from maaledu.anonymity import Anonymizer
@@ -70,8 +71,21 @@ ALLOWED_HOSTS = env.list(
 )
 SITE_NAME = env.str("SITE_NAME", default="MaalEdu")
 SITE_URL = env.str("SITE_URL", default="" if PRODUCTION else "http://127.0.0.1:8700").rstrip("/")
-SUPPORT_EMAIL = env.str("SUPPORT_EMAIL", default="support@devhb.com")
+EXAMPLE_SUPPORT_EMAIL = "support@devhb.com"  # production does not start with it
+SUPPORT_EMAIL = env.str("SUPPORT_EMAIL", default=EXAMPLE_SUPPORT_EMAIL)
 SECURITY_EMAIL = env.str("SECURITY_EMAIL", default="") or SUPPORT_EMAIL
+# Who sells, on every page, mail and invoice; production does not start with the example's.
+EXAMPLE_SELLER = {
+    "COMPANY_NAME": "Example Learning Ltd.",
+    "COMPANY_ADDRESS": "1 Example Street; 10000 Example City; Nowhere",
+    "COMPANY_TAX_ID": "XX000000000",
+    "COMPANY_PHONE": "+1 555 0100",
+}
+_seller = {name: "" if PRODUCTION else value for name, value in EXAMPLE_SELLER.items()}
+COMPANY_NAME = env.str("COMPANY_NAME", default=_seller["COMPANY_NAME"])
+COMPANY_ADDRESS = env.str("COMPANY_ADDRESS", default=_seller["COMPANY_ADDRESS"])
+COMPANY_TAX_ID = env.str("COMPANY_TAX_ID", default=_seller["COMPANY_TAX_ID"])
+COMPANY_PHONE = env.str("COMPANY_PHONE", default=_seller["COMPANY_PHONE"])
 REFUND_DAYS = _number("REFUND_DAYS", 14, least=0)  # what the pages promise; 0 promises nothing
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 # Origins of pages elsewhere that may call the API, with a key and never with a session.
@@ -102,6 +116,7 @@ INSTALLED_APPS = [
     "maaledu.mongo_apps.MongoContentTypesConfig" if MONGODB else "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
+    "django.contrib.sitemaps",
     "django.contrib.staticfiles",
     "allauth",
     "maaledu.mongo_apps.MongoAccountConfig" if MONGODB else "allauth.account",
@@ -710,7 +725,8 @@ STATIC_ROOT = (
 )
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
-    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    # What staff upload, such as portraits of instructors: small pictures, kept in the database.
+    "default": {"BACKEND": "courses.pictures.PictureStorage"},
     "staticfiles": {
         "BACKEND": "maaledu.static_files.ReleasesStorage"
         if PRODUCTION
@@ -774,6 +790,10 @@ UNFOLD = {
     "SITE_URL": "/",
     "SHOW_HISTORY": True,
     "DASHBOARD_CALLBACK": "operations.home.page.add_home",
+    "SITE_DROPDOWN": [
+        {"icon": "storefront", "title": "The shop", "link": "/"},
+        {"icon": "id_card", "title": "Who sells", "link": reverse_lazy("office_seller")},
+    ],
     "SIDEBAR": {"navigation": "operations.home.sidebar.navigation"},
     "COMMAND": {"search_callback": "office.learner_search.results"},
     "COLORS": lambda request: {},  # instead of an inline style, css/office.css

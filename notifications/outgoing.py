@@ -12,7 +12,7 @@ from django.core.mail import EmailMultiAlternatives
 from django.template import TemplateDoesNotExist, TemplateSyntaxError, VariableDoesNotExist
 from django.template.loader import render_to_string
 
-from maaledu import metrics, notify, tracing
+from maaledu import metrics, notify, seller, tracing
 from maaledu.direction import isolated
 from notifications.errors import BrokenTemplate
 from notifications.models import Email
@@ -120,6 +120,8 @@ def compose(email: Email) -> EmailMultiAlternatives:
         subject, text, html = _rendered(email)
     except TEMPLATE_FAULTS as error:
         raise BrokenTemplate(f"{email.kind}: {type(error).__name__}: {error}") from error
+    if sold_by := seller.imprint():
+        text = f"{text.rstrip()}\n{sold_by}\n"
     headers = {"Message-ID": message_id(email), "Auto-Submitted": "auto-generated"}
     if email.request_id:
         headers[tracing.HEADER] = email.request_id
@@ -158,6 +160,7 @@ def _site() -> dict[str, Any]:
         "site_url": settings.SITE_URL,
         "support_email": settings.SUPPORT_EMAIL,
         "refund_days": settings.REFUND_DAYS,
+        "imprint": seller.imprint(),
     }
 
 

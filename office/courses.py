@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 from django.contrib import admin
 from django.http import HttpRequest
 from unfold.decorators import display
 
 from courses import lms_facts, publishing
 from courses.models import Course
+from grants import off_sale
 from maaledu.money import Money
 from office import course_facts
 from office.base import EditAdmin
@@ -14,6 +17,10 @@ PRICE_TYPED = ("Price", {"fields": ("price", "currency")})
 PRICE_SHOWN = ("Price", {"fields": ("price_display",)})
 AGREES, DIFFERS, NOT_ASKED = "agrees", "differs", "not asked"
 AGREEMENT_COLORS = {AGREES: "success", DIFFERS: "warning", NOT_ASKED: "info"}
+OFF_SALE = (
+    "Nobody can buy the course any more. Learners who have it keep it. Who holds an unused coupon"
+    " for it is told by e-mail, and gets no reminder while it is off sale."
+)
 PUBLISH = Decision(
     "Put on sale",
     run=publishing.publish,
@@ -25,12 +32,12 @@ PUBLISH = Decision(
 )
 ARCHIVE = Decision(
     "Take off sale",
-    run=publishing.archive,
+    run=off_sale.take_off_sale,
     permission="change",
     done="taken off sale",
+    consequence=OFF_SALE,
     statuses=tuple(Course.TRANSITIONS[Course.Status.ARCHIVED]),
     run_by=NOBODY,
-    needs_confirmation=False,
 )
 
 
@@ -55,6 +62,7 @@ class CourseAdmin(EditAdmin):
     fieldsets = (
         (None, {"fields": ("title", "slug", "summary", "status")}),
         ("Course page", {"fields": ("description", "outcomes", "syllabus", "instructors")}),
+        ("Sample lesson", {"fields": ("sample_title", "sample_text", "sample_video")}),
         ("Facts", {"fields": ("category", "level", "language", "duration_hours", "effort")}),
         PRICE_TYPED,
         ("Learning platform", {"fields": ("lms_platform", "lms_course_id", "in_the_lms")}),
@@ -77,6 +85,14 @@ class CourseAdmin(EditAdmin):
 
     def facts(self, row: Course) -> list[tuple[str, str]]:
         return course_facts.facts(row)
+
+    def variant(self, decision: Decision, row: Course) -> Decision:
+        """Warn of the coupons that become useless with the course."""
+        number = off_sale.unused_coupons(row) if decision is ARCHIVE else 0
+        if not number:
+            return decision
+        coupons = "1 person holds" if number == 1 else f"{number} people hold"
+        return replace(decision, consequence=f"{coupons} an unused coupon for it. {OFF_SALE}")
 
     def is_offered(self, decision: Decision, row: Course) -> bool:
         is_offered = super().is_offered(decision, row)

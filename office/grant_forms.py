@@ -112,7 +112,22 @@ class ProgramForm(forms.ModelForm):
 
     class Meta:
         model = Program
-        fields = ("name", "currency", "budget_amount", "budget_grants", "is_active")
+        fields = (
+            "name",
+            "currency",
+            "budget_amount",
+            "budget_grants",
+            "is_active",
+            "for_whom",
+            "decided_how",
+            "closes_on",
+        )
+        labels = {"decided_how": "How it is decided", "closes_on": "Applications until"}
+        help_texts = {
+            "for_whom": "Who should apply, as applicants read it. Empty: it is not shown to them.",
+            "decided_how": "Who reads the applications, and what counts.",
+            "closes_on": "The last day. Empty: no end.",
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -29,6 +29,7 @@ STATE_COLORS = {
     Grant.REJECTED: "danger",
     Grant.EXPIRED: "warning",
     Grant.REVOKED: "danger",
+    Grant.WITHDRAWN: "info",
 }
 EXPORTED = (
     "created_at",

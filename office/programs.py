@@ -25,15 +25,7 @@ class ProgramAdmin(EditAdmin):
     list_before_template = "admin/figures.html"
     list_display = ("name", "currency", "budget", "committed", "left", "is_active")
     readonly_fields = ("committed", "left")
-    fields = (
-        "name",
-        "currency",
-        "budget_amount",
-        "budget_grants",
-        "is_active",
-        "committed",
-        "left",
-    )
+    fields = (*ProgramForm.Meta.fields, *readonly_fields)
 
     @admin.display(description="budget")
     def budget(self, program: Program) -> str:

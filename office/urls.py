@@ -6,13 +6,14 @@ from django.contrib import admin
 from django.urls import path, re_path
 from django.views.generic import RedirectView
 
-from office import learner_page, learner_search
+from office import learner_page, learner_search, seller
 
 MOVED = r"^admin/enrollments/(?P<path>(?:payment|refund|dispute|stripeevent)/.*)$"
 
 urlpatterns = [
     path("admin/learners/", admin.site.admin_view(learner_search.show), name="learners"),
     path("admin/learners/<path:email>/", admin.site.admin_view(learner_page.show), name="learner"),
+    path("admin/seller/", admin.site.admin_view(seller.show), name="office_seller"),
     re_path(
         MOVED,
         RedirectView.as_view(url="/admin/payments/%(path)s", query_string=True, permanent=True),

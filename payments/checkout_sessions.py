@@ -12,7 +12,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from enrollments.models import Enrollment
-from maaledu import tracing
+from maaledu import seller, tracing
 from maaledu.errors import AppError
 from maaledu.money import Money
 from notifications.alerts import alert_staff
@@ -149,7 +149,11 @@ def sale_params(title: str, price: Money) -> dict[str, Any]:
     }
     papers: dict[str, Any] = {}
     if settings.STRIPE_INVOICES:
-        papers = {"invoice_creation": {"enabled": True}, "tax_id_collection": {"enabled": True}}
+        data = {"invoice_data": {"footer": imprint}} if (imprint := seller.imprint()) else {}
+        papers = {
+            "invoice_creation": {"enabled": True, **data},
+            "tax_id_collection": {"enabled": True},
+        }
     if settings.STRIPE_TAX:
         # Within the price: the amount asked for stays the one that our page showed.
         item["tax_behavior"] = "inclusive"

@@ -68,6 +68,7 @@ def _facts(invoice: Record) -> list[tuple[str, str]]:
         *((line["description"], display(line["amount"], currency)) for line in _lines(invoice)),
         ("Tax", display(tax, currency)),
         ("Total", display(invoice["total"], currency)),
+        *([("Footer", invoice["footer"])] if invoice["footer"] else []),
     ]
 
 

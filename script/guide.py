@@ -28,6 +28,9 @@ EMAIL_PORT=2525
 EMAIL_USE_TLS=false
 DEFAULT_FROM_EMAIL=Shop <courses@trial.org>
 STAFF_ALERT_EMAILS=staff@trial.org
+SUPPORT_EMAIL=help@trial.org
+COMPANY_NAME=Trial Ltd.
+COMPANY_ADDRESS=2 High Street; London
 RATE_LIMIT_CHECKOUT=1000/15m
 END
 """

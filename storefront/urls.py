@@ -1,6 +1,14 @@
 from django.urls import path
 
-from storefront import cancel_views, link_views, own_views, paper_views, site_files, views
+from storefront import (
+    cancel_views,
+    link_views,
+    own_views,
+    owner_views,
+    paper_views,
+    site_files,
+    views,
+)
 
 urlpatterns = [
     path(
@@ -21,6 +29,8 @@ urlpatterns = [
         paper_views.enrollment_paper,
         name="enrollment_paper",
     ),
+    path("courses/<slug:slug>/owner/", owner_views.owned_course, name="owned_course"),
+    path("sitemap.xml", site_files.sitemap, name="sitemap"),
     path("robots.txt", site_files.robots, name="robots"),
     path(".well-known/security.txt", site_files.security, name="security_txt"),
     path(

@@ -49,7 +49,13 @@ class CheckoutView(View):
 
     def get(self, request: HttpRequest, slug: str) -> HttpResponse:
         known = _known_buyer(request)
-        return self.page(request, slug, CheckoutForm(initial=known), **_quoted(slug, known))
+        try:
+            return self.page(request, slug, CheckoutForm(initial=known), **_quoted(slug, known))
+        except CourseNotFound:
+            # Its page says that the course of this coupon is no longer sold, and what to do.
+            if "proof" in known:
+                return redirect("grant", request.GET["grant"][:MAX_TOKEN_LENGTH])
+            raise
 
     def post(self, request: HttpRequest, slug: str) -> HttpResponse:
         form = CheckoutForm(request.POST)

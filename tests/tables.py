@@ -42,7 +42,7 @@ REFUND = moves(
 REFUND_REQUEST = moves("open -> refunded, declined")
 DISPUTE = moves("warning -> open, won, lost", "open -> won, lost", "won -> lost")
 GRANT = moves(
-    "pending -> approved, rejected",
+    "pending -> approved, rejected, withdrawn",
     "approved -> reserved, redeemed, expired, revoked",
     "reserved -> approved, redeemed",
     "redeemed -> approved",

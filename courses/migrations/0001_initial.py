@@ -1,3 +1,4 @@
+import courses.validators
 import django.core.validators
 import django.utils.timezone
 import maaledu.db
@@ -203,7 +204,49 @@ class Migration(migrations.Migration):
                         null=True,
                     ),
                 ),
+                (
+                    "sample_title",
+                    models.CharField(
+                        blank=True,
+                        db_default="",
+                        default="",
+                        help_text="A lesson that anybody may see before they pay. Empty: none.",
+                        max_length=140,
+                        verbose_name="title of the sample",
+                    ),
+                ),
+                (
+                    "sample_text",
+                    models.TextField(
+                        blank=True,
+                        db_default="",
+                        default="",
+                        help_text="Paragraphs, separated by blank lines.",
+                        max_length=8000,
+                        verbose_name="text of the sample",
+                    ),
+                ),
+                (
+                    "sample_video",
+                    models.CharField(
+                        blank=True,
+                        db_default="",
+                        default="",
+                        help_text="Its https address. Nothing is loaded from there before somebody opens it.",
+                        max_length=300,
+                        validators=[courses.validators.validate_video],
+                        verbose_name="video of the sample",
+                    ),
+                ),
                 ("search_text", models.TextField(default="", editable=False)),
+                (
+                    "search_folding",
+                    models.PositiveSmallIntegerField(db_default=0, default=0, editable=False),
+                ),
+                (
+                    "cover_kept",
+                    models.CharField(db_default="", default="", editable=False, max_length=32),
+                ),
                 (
                     "created_at",
                     models.DateTimeField(default=django.utils.timezone.now, editable=False),
@@ -219,5 +262,63 @@ class Migration(migrations.Migration):
                     ),
                 ],
             },
+        ),
+        migrations.CreateModel(
+            name="InstructorProfile",
+            fields=[
+                (
+                    "id",
+                    models.UUIDField(
+                        default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "name",
+                    models.CharField(
+                        help_text="Exactly as the courses write it.", max_length=140, unique=True
+                    ),
+                ),
+                ("biography", models.TextField(blank=True, max_length=1000)),
+                (
+                    "link",
+                    models.CharField(
+                        blank=True,
+                        help_text="Their own page, by https.",
+                        max_length=300,
+                        validators=[django.core.validators.URLValidator(schemes=["https"])],
+                    ),
+                ),
+                (
+                    "face",
+                    models.FileField(
+                        blank=True,
+                        help_text="A portrait: JPEG, PNG or WebP of at most 5 MB. A square is cut from its middle.",
+                        upload_to="faces",
+                    ),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+                ("updated_at", models.DateTimeField(auto_now=True)),
+            ],
+            options={"ordering": ["name"]},
+        ),
+        migrations.CreateModel(
+            name="Picture",
+            fields=[
+                (
+                    "id",
+                    models.UUIDField(
+                        default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("name", models.CharField(max_length=100, unique=True)),
+                ("content", models.BinaryField(max_length=262144)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+            ],
         ),
     ]

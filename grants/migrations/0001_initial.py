@@ -57,6 +57,15 @@ class Migration(migrations.Migration):
                 ("committed_grants", models.PositiveIntegerField(default=0, editable=False)),
                 ("is_active", models.BooleanField(default=True)),
                 (
+                    "for_whom",
+                    models.TextField(blank=True, db_default="", default="", max_length=1000),
+                ),
+                (
+                    "decided_how",
+                    models.TextField(blank=True, db_default="", default="", max_length=1000),
+                ),
+                ("closes_on", models.DateField(blank=True, null=True)),
+                (
                     "created_at",
                     models.DateTimeField(default=django.utils.timezone.now, editable=False),
                 ),
@@ -103,6 +112,7 @@ class Migration(migrations.Migration):
                             ("redeemed", "redeemed"),
                             ("expired", "expired"),
                             ("revoked", "revoked"),
+                            ("withdrawn", "withdrawn"),
                         ],
                         default="pending",
                         max_length=20,

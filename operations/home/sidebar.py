@@ -65,7 +65,10 @@ JOBS: dict[str, tuple[Page, ...]] = {
         Page("affiliates.payout", "Payouts", "send_money"),
         Page("affiliates.fraudsignal", "Fraud signals", "flag", ("signals",)),
     ),
-    "Courses": (Page("courses.course", "Courses", "menu_book"),),
+    "Courses": (
+        Page("courses.course", "Courses", "menu_book"),
+        Page("courses.instructorprofile", "Instructors", "co_present"),
+    ),
     "Platform": (
         Page("lms_sync.deadletter", "Dead letters", "error", ("dead_letters",)),
         Page("lms_sync.platformstate", "Learning platforms", "dns"),

@@ -12,7 +12,7 @@ from grants.models import Grant, Program
 from operations.invariants.enrollments import repeated
 from operations.invariants.reading import ALL, Scope, in_batches
 
-UNUSABLE = [Grant.PENDING, Grant.REJECTED, Grant.EXPIRED, Grant.REVOKED]
+UNUSABLE = [Grant.PENDING, Grant.REJECTED, Grant.EXPIRED, Grant.REVOKED, Grant.WITHDRAWN]
 
 
 def check_coupon_at_most_once(scope: Scope = ALL) -> list[str]:

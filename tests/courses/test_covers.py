@@ -1,14 +1,19 @@
 import itertools
+import json
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from io import BytesIO
 
 import pytest
+import resvg_py
+from PIL import Image, ImageChops
 
 from courses.cover_dice import Dice
 from courses.cover_palette import PALETTES
-from courses.covers import COMPOSITIONS, draw_cover
+from courses.covers import COMPOSITIONS, draw_cover, look
 from courses.models import Course
+from demo.courses import DATA
 
 pytestmark = pytest.mark.no_database
 
@@ -65,3 +70,34 @@ def test_the_same_course_has_the_same_cover_in_every_process():
 
 def test_different_courses_of_a_category_have_different_covers():
     assert len({draw_cover(f"course-{number}", "data") for number in range(50)}) == 50
+
+
+def small(slug: str, category: str, number: int) -> Image.Image:
+    png = resvg_py.svg_to_bytes(svg_string=draw_cover(slug, category, number), width=32)
+    return Image.open(BytesIO(png)).convert("RGB")
+
+
+def likeness(one: Image.Image, other: Image.Image) -> float:
+    """Return how alike two pictures are: 1 for the same colors in the same places."""
+    difference = ImageChops.difference(one, other).tobytes()
+    return 1 - sum(difference) / (255 * len(difference))
+
+
+def test_no_two_courses_of_a_category_look_alike():
+    """Up to thirty of a category: each pair differs in drawing, colors or direction."""
+    for category in Course.Category.values:
+        looks = {look(category, number) for number in range(30)}
+        assert len(looks) == 30, category
+
+
+def test_no_two_courses_of_the_demo_look_alike():
+    entries = json.loads(DATA.read_text())
+    for category in Course.Category.values:
+        slugs = [entry["slug"] for entry in reversed(entries) if entry["category"] == category]
+        drawn = [small(slug, category, number) for number, slug in enumerate(slugs)]
+        alike = [likeness(*pair) for pair in itertools.combinations(drawn, 2)]
+        assert max(alike) < 0.87, (category, alike)
+
+
+def test_control_the_same_drawing_in_the_same_colors_is_noticed():
+    assert likeness(small("a", "data", 0), small("b", "data", 0)) > 0.87

@@ -18,7 +18,10 @@ from tests.factories import make_course
 from tests.grants.make import HOLDER, STAFF, make_application, make_coupon
 
 IN_A_MONTH = timedelta(days=30)
-STATUSES = ["pending", "approved", "rejected", "reserved", "redeemed", "expired", "revoked"]
+STATUSES = [
+    *("pending", "approved", "rejected", "withdrawn"),
+    *("reserved", "redeemed", "expired", "revoked"),
+]
 
 
 def decision(percent: int = 50, program: Program | None = None) -> Decision:

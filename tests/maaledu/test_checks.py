@@ -15,7 +15,7 @@ from django.db import connection
 
 from maaledu.checks import check_database, check_environment
 from maaledu.database_setting_rules import OTHER_WORKER_THREADS, pool
-from maaledu.settings import INSECURE_DETAILS_KEY, INSECURE_SECRET_KEY
+from maaledu.settings import EXAMPLE_SELLER, INSECURE_DETAILS_KEY, INSECURE_SECRET_KEY
 from operations import worker
 from tests.engines import ROOT
 from tests.processes import python
@@ -38,8 +38,12 @@ GOOD = {
     "SLACK_WEBHOOK_URL": "https://hooks.slack.com/services/T0/B0/not-a-real-one",
     "EMAIL_HOST": "smtp.example.com",
     "DEFAULT_FROM_EMAIL": "Shop <courses@example.com>",
+    "SUPPORT_EMAIL": "help@example.com",
+    "COMPANY_NAME": "Check Ltd.",
+    "COMPANY_ADDRESS": "2 High Street; London",
     "DETAILS_KEYS": "b25seS1mb3ItdGhlLWNoZWNrLW9mLXByb2R1Y3Rpb24=",
 }
+SELLER = ("SUPPORT_EMAIL", "COMPANY_NAME", "COMPANY_ADDRESS")
 NOTHING_ELSE = {
     "PATH": "/usr/bin:/bin",
     "DJANGO_SETTINGS_MODULE": "maaledu.settings",
@@ -85,7 +89,7 @@ def test_the_web_server_does_not_start_with_an_empty_one_and_says_everything_at_
         "STRIPE_WEBHOOK_SECRET",
         "FRAPPE_LMS_BASE_URL",
     )
-    for name in (*named, "FRAPPE_LMS_API_KEY", "STAFF_ALERT_EMAILS", "DETAILS_KEYS"):
+    for name in (*named, *SELLER, "FRAPPE_LMS_API_KEY", "STAFF_ALERT_EMAILS", "DETAILS_KEYS"):
         assert name in started.stderr
     assert "Traceback" not in started.stderr
 
@@ -219,6 +223,16 @@ SENTENCES = [
     ("DEFAULT_FROM_EMAIL", "MaalEdu <courses@maaledu.example>", "E019", "DEFAULT_FROM_EMAIL"),
     ("DEFAULT_FROM_EMAIL", "garbage", "E019", "DEFAULT_FROM_EMAIL"),
     ("SUPPORT_EMAIL", "write to us", "E019", "SUPPORT_EMAIL"),
+    ("SUPPORT_EMAIL", "support@devhb.com", "E019", "is the example's"),
+    ("SUPPORT_EMAIL", "Support@DevHB.com", "E019", "is the example's"),
+    ("SUPPORT_EMAIL", "help@maaledu.example", "E019", "is the example's"),
+    ("COMPANY_NAME", "", "E033", "COMPANY_NAME"),
+    ("COMPANY_NAME", EXAMPLE_SELLER["COMPANY_NAME"], "E033", "COMPANY_NAME"),
+    ("COMPANY_NAME", "Check Ltd.\nBcc: x", "E034", "one line"),
+    ("COMPANY_ADDRESS", " ; ", "E033", "COMPANY_ADDRESS"),
+    ("COMPANY_ADDRESS", "x" * 201, "E034", "200 characters"),
+    ("COMPANY_TAX_ID", EXAMPLE_SELLER["COMPANY_TAX_ID"], "E033", "it is the example's"),
+    ("COMPANY_PHONE", "call us", "E034", "COMPANY_PHONE"),
     (
         "EMAIL_DELIVERY_BACKEND",
         "django.core.mail.backends.console.EmailBackend",
@@ -274,8 +288,9 @@ SENTENCES = [
 def production(settings):
     """The settings as a good production environment makes them."""
     settings.ENVIRONMENT, settings.PRODUCTION, settings.DEBUG = "production", True, False
-    for name in ("SECRET_KEY", "SITE_URL", "STRIPE_SECRET_KEY", "REDIS_URL"):
+    for name in ("SECRET_KEY", "SITE_URL", "STRIPE_SECRET_KEY", "REDIS_URL", *SELLER):
         setattr(settings, name, GOOD[name])
+    settings.COMPANY_TAX_ID = settings.COMPANY_PHONE = ""
     settings.ALLOWED_HOSTS = [GOOD["ALLOWED_HOSTS"]]
     settings.STRIPE_WEBHOOK_SECRETS = [GOOD["STRIPE_WEBHOOK_SECRET"]]
     settings.STAFF_ALERT_EMAILS = [GOOD["STAFF_ALERT_EMAILS"]]

@@ -57,7 +57,11 @@ def test_an_incomplete_course_is_skipped_with_its_reason(staff):
 
 
 def test_archiving_takes_a_course_off_sale(staff):
-    assert "1 taken off sale, 0 skipped." in run(staff, "archive", make_course())
+    course = make_course()
+    assert "Nobody can buy the course any more" in run(staff, "archive", course)
+    assert Course.objects.get().status == "published"
+    address = reverse("admin:courses_course_archive", args=[course.pk])
+    assert staff.post(address, {"decide": "1"}).status_code == 302
     assert Course.objects.get().status == "archived"
 
 

@@ -2,7 +2,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from accounts.models import User
-from demo.courses import seed_courses
+from demo.courses import seed_courses, seed_people
 
 # By address: the password, which is the demo's own and refused in production, and the name. Payouts
 # need two persons.
@@ -24,6 +24,7 @@ class Command(BaseCommand):
                 "seed_demo makes staff logins with known passwords; it does not run in production."
             )
         made = seed_courses()
+        seed_people()
         for email, (password, name) in STAFF.items():
             if not User.objects.filter(email=email).exists():
                 User.objects.create_superuser(email, password, name=name)

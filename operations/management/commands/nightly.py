@@ -3,6 +3,7 @@ from functools import partial
 
 from django.core.management.base import BaseCommand, CommandError
 
+from courses.derived import derive_again
 from courses.models import Course
 from enrollments import fraud_review, lms_jobs
 from grants.figures import late_applications
@@ -37,6 +38,7 @@ STEPS: dict[str, Callable[[], object]] = {
         announce_findings, "grant applications", late_applications
     ),
     "looking for fraud": fraud_review.review,
+    "bringing courses of an older release up to date": derive_again,
     "mailing the reports": reports.mail_due,
     **{f"deleting {what}": step for what, step in retention.STEPS.items()},
     # Last: it is slow on purpose, as it makes a part of the calls that an LMS may get.

@@ -1,0 +1,50 @@
+"""The people who teach, as the pages of their courses show them."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.core.files.uploadedfile import UploadedFile
+from unfold.decorators import display
+
+from courses.models import Course
+from courses.pictures import face_of
+from courses.profiles import InstructorProfile
+from office.base import EditAdmin
+
+MOST_NAMED = 20
+
+
+class ProfileForm(forms.ModelForm):
+    class Meta:
+        model = InstructorProfile
+        fields = ("name", "biography", "link", "face")
+
+    def clean_face(self) -> Any:
+        given = self.cleaned_data["face"]
+        return face_of(given, size=given.size or 0) if isinstance(given, UploadedFile) else given
+
+
+@admin.register(InstructorProfile)
+class InstructorProfileAdmin(EditAdmin):
+    form = ProfileForm
+    list_display = ("name", "has_face", "has_biography", "link")
+    search_fields = ("name",)
+    ordering = ("name",)
+    list_per_page = 50
+    readonly_fields = ("courses",)
+    fields = ("name", "biography", "link", "face", "courses")
+
+    @display(boolean=True, description="portrait")
+    def has_face(self, profile: InstructorProfile) -> bool:
+        return bool(profile.face)
+
+    @display(boolean=True, description="biography")
+    def has_biography(self, profile: InstructorProfile) -> bool:
+        return bool(profile.biography)
+
+    @admin.display(description="courses that name them")
+    def courses(self, profile: InstructorProfile) -> str:
+        named = Course.objects.filter(instructors__contains=profile.name).order_by("title")
+        titles = list(named.values_list("title", flat=True)[:MOST_NAMED])
+        return "; ".join(titles) or "None: courses name people exactly as the name above."

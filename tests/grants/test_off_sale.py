@@ -1,0 +1,68 @@
+"""A course that goes off sale while coupons for it are unused (fault E6)."""
+
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from courses import publishing
+from courses.models import Course
+from grants import off_sale
+from grants.models import Grant
+from grants.reminders import send_reminders
+from notifications.models import Email
+from notifications.outgoing import compose
+from tests.factories import make_course
+from tests.grants.make import make_application, make_coupon, open_checkout
+
+pytestmark = pytest.mark.django_db
+COMPLETE = {"outcomes": "Do it", "syllabus": "One\n- a"}
+
+
+def test_holders_are_told_once_and_not_reminded_while_it_is_off_sale() -> None:
+    course, other = make_course(**COMPLETE), make_course()
+    coupon, elsewhere = make_coupon(course), make_coupon(other, email="b@example.com")
+    make_application(course, email="c@example.com")
+    held = make_coupon(course, email="d@example.com")
+    open_checkout(held)
+    assert off_sale.unused_coupons(course) == 2
+    assert off_sale.take_off_sale(course)
+    assert not off_sale.take_off_sale(course)
+    [mail] = Email.objects.filter(kind="grant_off_sale")
+    message = compose(mail)
+    assert (message.to, course.title in message.body) == ([coupon.email], True)
+    soon = timezone.now() + timedelta(days=6)
+    Grant.objects.filter(pk__in=[coupon.pk, elsewhere.pk]).update(
+        expires_at=soon, decided_at=timezone.now() - timedelta(days=20)
+    )
+    assert send_reminders() == 1
+    assert Email.objects.get(kind="grant_reminder").to == elsewhere.email
+    assert publishing.publish(Course.objects.get(pk=course.pk))
+    assert send_reminders() == 1
+
+
+@pytest.mark.any_engine
+def test_the_link_of_a_coupon_says_that_the_course_is_not_sold(client: Client) -> None:
+    coupon = make_coupon()
+    publishing.archive(coupon.course)
+    answer = client.get(f"/checkout/{coupon.course.slug}/", {"grant": coupon.token}, follow=True)
+    assert answer.redirect_chain == [(f"/grants/{coupon.token}/", 302)]
+    page = answer.content.decode()
+    assert "This course is not on sale at present" in page
+    assert "Use it at the checkout" not in page
+    assert client.get(f"/checkout/{coupon.course.slug}/").status_code == 404
+
+
+@pytest.mark.any_engine
+def test_staff_are_warned_with_the_number(client: Client, django_user_model) -> None:
+    client.force_login(
+        django_user_model.objects.create_superuser("staff@example.org", "correct horse battery")
+    )
+    course = make_course()
+    make_coupon(course)
+    make_coupon(course, email="b@example.com")
+    address = f"/admin/courses/course/{course.pk}/archive/"
+    assert "2 people hold an unused coupon for it." in client.get(address).content.decode()
+    assert client.post(address, {"decide": "1"}).status_code == 302
+    assert Email.objects.filter(kind="grant_off_sale").count() == 2

@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Any, NoReturn
 
 from allauth.account.models import EmailAddress
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from accounts.api_key import ApiKey
 from accounts.emails import MAX_EMAIL_LENGTH, normalize_email
+from accounts.errors import AuditLogIsAppendOnly
 from maaledu.db import new_id
 from maaledu.names import ControlCharacters, clean_name
 from maaledu.unions import BEGINS
@@ -50,6 +51,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_staff = models.BooleanField("staff", default=False)
     is_active = models.BooleanField("active", default=True)
     date_joined = models.DateTimeField(default=timezone.now, editable=False)
+    # When the second factor was last taken away: what sessions showed before counts no more.
+    second_factor_reset_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     objects = UserManager()
 
@@ -62,6 +65,7 @@ class User(AbstractBaseUser, PermissionsMixin):
             models.Index(fields=["-date_joined"]),
             models.Index(fields=["name"], name="user_name_begins", opclasses=BEGINS),
         ]
+        permissions = (("reset_second_factor", "Can take away somebody's second factor"),)
 
     def __str__(self) -> str:
         return self.email
@@ -109,3 +113,73 @@ class LearnerNote(models.Model):
 
     def __str__(self) -> str:
         return f"note about {self.email}"
+
+
+class AuditQuerySet(models.QuerySet["AuditEntry"]):
+    """Insert and read only."""
+
+    def update(self, **changes: Any) -> NoReturn:
+        raise AuditLogIsAppendOnly
+
+    def delete(self) -> NoReturn:
+        raise AuditLogIsAppendOnly
+
+    def bulk_update(self, *args: Any, **options: Any) -> NoReturn:
+        raise AuditLogIsAppendOnly
+
+
+class AuditEntry(models.Model):
+    """One entry of the office's change log, insert only; `accounts.audit` writes them."""
+
+    ADDED, CHANGED, DELETED, DECIDED = "added", "changed", "deleted", "decided"
+    ROLES, EXPORTED, REFUSED = "roles", "exported", "refused"
+    SIGNED_IN, SIGN_IN_REFUSED, SECOND_FACTOR = "signed_in", "sign_in_refused", "second_factor"
+    KINDS = [
+        (ADDED, "Added"),
+        (CHANGED, "Changed"),
+        (DELETED, "Deleted"),
+        (DECIDED, "Decision"),
+        (ROLES, "Roles and rights"),
+        (EXPORTED, "Download"),
+        (REFUSED, "Refused"),
+        (SIGNED_IN, "Sign-in"),
+        (SIGN_IN_REFUSED, "Sign-in refused"),
+        (SECOND_FACTOR, "Second factor"),
+    ]
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    created_at = models.DateTimeField("when", default=timezone.now, editable=False)
+    # A text and no relation: what was done stays readable, whatever becomes of the person.
+    actor = models.CharField("who", max_length=140)
+    kind = models.CharField(max_length=16, choices=KINDS)
+    what = models.CharField(max_length=300)
+    model = models.CharField("of", max_length=100, blank=True)
+    row_id = models.CharField(max_length=64, blank=True)
+    row_name = models.CharField("to what", max_length=200, blank=True)
+    changes = models.JSONField(default=list, blank=True)  # [label, before, after] each
+    reason = models.TextField("why", blank=True)
+    request_id = models.CharField(max_length=64, blank=True)
+
+    objects = AuditQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "change log entry"
+        verbose_name_plural = "change log entries"
+        indexes = [
+            models.Index(fields=["-created_at"]),
+            models.Index(fields=["actor", "-created_at"]),
+            models.Index(fields=["kind", "-created_at"]),
+            models.Index(fields=["model", "-created_at"]),
+            models.Index(fields=["row_id", "-created_at"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.actor}: {self.what}"
+
+    def save(self, *args: Any, **options: Any) -> None:
+        if not self._state.adding:
+            raise AuditLogIsAppendOnly
+        super().save(force_insert=True, using=options.get("using"))
+
+    def delete(self, *args: Any, **options: Any) -> NoReturn:
+        raise AuditLogIsAppendOnly

@@ -10,7 +10,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 from unfold.decorators import display
 
-from accounts.models import User
+from accounts import audit
+from accounts.models import AuditEntry, User
 from courses.models import Course
 from enrollments import access_repairs
 from enrollments.errors import NotRepairable
@@ -123,6 +124,8 @@ def _repair_all(*, by: User, seen: str) -> Outcome:
         except AppError:
             refused += 1
     LogEntry.objects.log_actions(str(by.pk), begun, CHANGE, REPAIR.done)
+    for each in begun:
+        audit.record(AuditEntry.DECIDED, REPAIR.done, by=by.email, about=each)
     left = AccessDifference.objects.open().count() - refused
     words = f"{len(begun)} repairs begun, {refused} are not ours to repair."
     if left > 0:

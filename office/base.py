@@ -4,12 +4,14 @@ from functools import partial
 from typing import Any, cast
 
 from django.contrib.admin.options import IS_POPUP_VAR
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import TabularInline
 from unfold.dataclasses import UnfoldAction
 from unfold.decorators import display
 
 from maaledu.work.items import DEAD, DONE, PENDING, RUNNING, WorkItem, replay, retry_now
+from office.changes import RecordingAdmin
 from office.decisions import LIST, NOBODY, ROWS, Decision, decide_many, decide_one
 from office.lists import ListAdmin
 
@@ -21,7 +23,7 @@ WORK_COLORS = {
 }
 
 
-class DecidingAdmin(ModelAdmin):
+class DecidingAdmin(RecordingAdmin):
     """A page with decisions; each is offered to, and taken by, only those with its permission.
 
     A decision that asks for confirmation is a link on the page of a row, any other is a button
@@ -66,6 +68,13 @@ class DecidingAdmin(ModelAdmin):
         method.attrs = {}  # unfold reads an action's attributes from its function
         name = f"{self.opts.app_label}_{self.opts.model_name}_{action}"
         return UnfoldAction(name, method, description=self.decisions[action].label, path=action)
+
+    def changelist_view(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
+        """Raises PermissionDenied for an action that this user may not take; Django ignores it."""
+        named = set(request.POST.getlist("action")) - {""}
+        if request.method == "POST" and named - self.get_actions(request).keys():
+            raise PermissionDenied
+        return cast("HttpResponse", super().changelist_view(request, *args, **options))
 
     def get_actions_list(self, request: HttpRequest) -> list[UnfoldAction]:
         actions = super().get_actions_list(request)

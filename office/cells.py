@@ -1,5 +1,6 @@
 """What a cell of a list shows: links to other pages of the office, colored words, and days."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -35,6 +36,14 @@ def enrollment_link(enrollment_id: UUID | None, text: str = "") -> str:
     return link(
         reverse("admin:enrollments_enrollment_change", args=[enrollment_id]), text or enrollment_id
     )
+
+
+def kept(row: models.Model, name: str, ask: Callable[[], Any]) -> Any:
+    """Return what a cell shows, asked for once: unfold asks for each cell of a page five times."""
+    cells = row.__dict__.setdefault("_kept_cells", {})
+    if name not in cells:
+        cells[name] = ask()
+    return cells[name]
 
 
 def day(moment: datetime) -> str:

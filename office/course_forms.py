@@ -34,6 +34,15 @@ class CourseForm(forms.ModelForm):
         changed = super().changed_data
         return [*changed, "price"] if "currency" in changed and "price" not in changed else changed
 
+    def shown_values(self, name: str) -> tuple[str, str] | None:
+        """Return an amount before and after for the change log, with its currency."""
+        if name != "price":
+            return None
+        before = f"{self.initial.get('price', '')} {self.initial.get('currency', '').upper()}"
+        currency = self.cleaned_data["currency"]
+        amount = plain_amount(self.cleaned_data["price"], currency)
+        return before.strip(), f"{amount} {currency.upper()}"
+
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
         if {"price", "currency"} <= data.keys():

@@ -22,6 +22,8 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.urls import reverse
 
+from accounts import audit
+from accounts.models import AuditEntry
 from maaledu.addresses import is_own_path
 from maaledu.errors import AppError
 from office.cells import url_of
@@ -67,6 +69,7 @@ class Decision:
     entry_field: str = ""  # the field of the form whose text is added to the history entry
     consequence: str = ""  # the sentence above the form: what will follow
     statuses: tuple[str, ...] = ()  # the statuses of a row that offer it; empty: all
+    kind: str = AuditEntry.DECIDED  # what the change log files it under
     run_by: str = USERNAME
     needs_confirmation: bool = True
     scope: str = ROWS
@@ -140,12 +143,20 @@ def decide_many(
     return None
 
 
-def add_history(request: HttpRequest, row: models.Model, text: str) -> None:
-    """Leave an entry in the admin's history: who did what to which row, when."""
+def add_history(
+    request: HttpRequest,
+    row: models.Model,
+    text: str,
+    *,
+    why: str = "",
+    kind: str = AuditEntry.DECIDED,
+) -> None:
+    """Leave an entry in the row's history and in the change log: who did what, when and why."""
     if text:
         LogEntry.objects.log_actions(
             str(request.user.pk), cast("Any", [row]), CHANGE, text, single_object=True
         )
+        audit.record(kind, text, by=request.user.get_username(), about=row, why=why)
 
 
 def _row(page: Any, request: HttpRequest, object_id: str | None) -> Any:
@@ -166,7 +177,7 @@ def _run(decision: Decision, request: HttpRequest, rows: list[Any], form: forms.
     outcome = result if isinstance(result, Outcome) else Outcome(entry)
     # After the run, so that a decision that was refused leaves no entry.
     for row in [outcome.row] if outcome.row else rows:
-        add_history(request, row, outcome.entry)
+        add_history(request, row, outcome.entry, why=text or "", kind=decision.kind)
     return outcome
 
 

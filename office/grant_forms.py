@@ -143,6 +143,18 @@ class ProgramForm(forms.ModelForm):
             return [*changed, "budget_amount"]
         return changed
 
+    def shown_values(self, name: str) -> tuple[str, str] | None:
+        """Return a budget before and after for the change log, with its currency."""
+        if name != "budget_amount":
+            return None
+        currency = self.cleaned_data.get("currency", self.instance.currency)
+        before, after = self.initial.get(name), self.cleaned_data[name]
+        typed_in = self.initial.get("currency", currency).upper()
+        return (
+            f"{before} {typed_in}" if before else "",
+            "" if after is None else f"{plain_amount(after, currency)} {currency.upper()}",
+        )
+
     def clean_budget_amount(self) -> int | None:
         typed = self.cleaned_data["budget_amount"]
         if typed is None:

@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db.models import Count, Sum
 from django.http import HttpRequest
 
-from accounts.models import User
+from accounts.models import AuditEntry, User
 from affiliates import payees, payout_drafts, payout_files, payouts
 from affiliates.errors import OwnAccount, PayoutRefused, SamePerson
 from affiliates.models import Payout, PayoutBatch
@@ -129,6 +129,7 @@ EXPORT = PayoutDecision(
     run=_export,
     permission="export",
     done="downloaded",
+    kind=AuditEntry.EXPORTED,
     consequence=(
         "It has the accounts of the payees in full. Hand it to nobody else, and delete it when it"
         " is paid."

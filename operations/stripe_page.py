@@ -11,6 +11,8 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
+from accounts import audit
+from accounts.models import AuditEntry
 from operations import stripe_check
 from payments.models import WebhookProblem
 
@@ -41,10 +43,12 @@ def show(request: HttpRequest) -> HttpResponse:
 
 def _add_history(request: HttpRequest, problems: int) -> None:
     """Leave an entry in the admin's history, as a decision of staff does; it is about no row."""
+    said = f"checked Stripe: {problems} problems"
     LogEntry.objects.create(
         user_id=str(request.user.pk),
         content_type=ContentType.objects.get_for_model(WebhookProblem),
         object_repr="Stripe",
         action_flag=CHANGE,
-        change_message=f"checked Stripe: {problems} problems",
+        change_message=said,
     )
+    audit.record(AuditEntry.DECIDED, said, by=request.user.get_username())

@@ -9,8 +9,7 @@ from pathlib import Path
 from django.core.cache import cache
 from django.db import connection, connections, transaction
 
-from affiliates import immutability
-from tests.cleaning import tables
+from tests.cleaning import INSERT_ONLY, tables
 
 Restore = Callable[[], None]
 
@@ -54,14 +53,16 @@ def _of_tables(directory: Path) -> Restore:
                 (directory / table).write_bytes(b"".join(copy))
 
     def put_back() -> None:
-        immutability.remove(connection)
+        for each in INSERT_ONLY:
+            each.remove(connection)
         with transaction.atomic(), connection.cursor() as cursor:
             names = ", ".join(f'"{table}"' for table in tables())
             cursor.execute(f"TRUNCATE {names} CASCADE")
             for table in tables():
                 with cursor.copy(f'COPY "{table}" FROM STDIN') as copy:
                     copy.write((directory / table).read_bytes())
-        immutability.install(connection)
+        for each in INSERT_ONLY:
+            each.install(connection)
 
     return put_back
 

@@ -11,8 +11,10 @@ from django.apps import apps
 from django.db import connection, transaction
 from pymongo.errors import OperationFailure
 
-from affiliates import immutability
+from accounts.audit import AUDIT
+from affiliates.immutability import LEDGER
 
+INSERT_ONLY = (LEDGER, AUDIT)
 # Filled once, after migrations; the same for every test.
 KEPT = {"django_content_type", "auth_permission", "django_migrations", "django_site"}
 
@@ -59,13 +61,14 @@ def _empty_sql(filled: list[str]) -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             cursor.execute("SET LOCAL lock_timeout = '15s'")
-        has_triggers = immutability.TABLE in filled and not _triggers_are_off()
-        if has_triggers:
-            immutability.remove(connection)
+        guarded = [each for each in INSERT_ONLY if each.table in filled]
+        guarded = [] if guarded and _triggers_are_off() else guarded
+        for each in guarded:
+            each.remove(connection)
         for table in filled:
             cursor.execute(f"DELETE FROM {connection.ops.quote_name(table)}")
-        if has_triggers:
-            immutability.install(connection)
+        for each in guarded:
+            each.install(connection)
 
 
 def _triggers_are_off() -> bool:

@@ -12,11 +12,10 @@ from django.core.cache import caches
 from django.db import connection, connections
 from pytest_django.fixtures import Settings
 
-from affiliates import immutability
 from lms_sync import accounts, call_counts, pace, seats, states
 from maaledu.work import queue
 from tests.any_engine import watched
-from tests.cleaning import empty_database
+from tests.cleaning import INSERT_ONLY, empty_database
 from tests.engines import url_of_test_database
 from tests.faults import Faults
 from tests.processes import Proc
@@ -59,11 +58,12 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker) -> None:
-    """The tests' tables are made from the models, without migrations: the ledger's triggers are put
-    in here.
+    """The tests' tables are made from the models, without migrations: the triggers of those that
+    are written once are put in here.
     """
     with django_db_blocker.unblock():
-        immutability.install(connection)
+        for table in INSERT_ONLY:
+            table.install(connection)
         connections.close_all()
 
 

@@ -5,6 +5,16 @@ import maaledu.db
 from django.conf import settings
 from django.db import migrations, models
 
+from accounts.audit import AUDIT
+
+
+def install_triggers(apps, schema_editor):
+    AUDIT.install(schema_editor.connection)
+
+
+def remove_triggers(apps, schema_editor):
+    AUDIT.remove(schema_editor.connection)
+
 
 class Migration(migrations.Migration):
     initial = True
@@ -45,6 +55,10 @@ class Migration(migrations.Migration):
                     models.DateTimeField(default=django.utils.timezone.now, editable=False),
                 ),
                 (
+                    "second_factor_reset_at",
+                    models.DateTimeField(blank=True, editable=False, null=True),
+                ),
+                (
                     "groups",
                     models.ManyToManyField(
                         blank=True,
@@ -68,6 +82,7 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
+                "permissions": (("reset_second_factor", "Can take away somebody's second factor"),),
                 "indexes": [
                     models.Index(fields=["-date_joined"], name="accounts_us_date_jo_bab293_idx"),
                     models.Index(
@@ -160,4 +175,67 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        migrations.CreateModel(
+            name="AuditEntry",
+            fields=[
+                (
+                    "id",
+                    models.UUIDField(
+                        default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "created_at",
+                    models.DateTimeField(
+                        default=django.utils.timezone.now, editable=False, verbose_name="when"
+                    ),
+                ),
+                ("actor", models.CharField(max_length=140, verbose_name="who")),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("added", "Added"),
+                            ("changed", "Changed"),
+                            ("deleted", "Deleted"),
+                            ("decided", "Decision"),
+                            ("roles", "Roles and rights"),
+                            ("exported", "Download"),
+                            ("refused", "Refused"),
+                            ("signed_in", "Sign-in"),
+                            ("sign_in_refused", "Sign-in refused"),
+                            ("second_factor", "Second factor"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                ("what", models.CharField(max_length=300)),
+                ("model", models.CharField(blank=True, max_length=100, verbose_name="of")),
+                ("row_id", models.CharField(blank=True, max_length=64)),
+                ("row_name", models.CharField(blank=True, max_length=200, verbose_name="to what")),
+                ("changes", models.JSONField(blank=True, default=list)),
+                ("reason", models.TextField(blank=True, verbose_name="why")),
+                ("request_id", models.CharField(blank=True, max_length=64)),
+            ],
+            options={
+                "verbose_name": "change log entry",
+                "verbose_name_plural": "change log entries",
+                "indexes": [
+                    models.Index(fields=["-created_at"], name="accounts_au_created_848def_idx"),
+                    models.Index(
+                        fields=["actor", "-created_at"], name="accounts_au_actor_168db5_idx"
+                    ),
+                    models.Index(
+                        fields=["kind", "-created_at"], name="accounts_au_kind_6ef732_idx"
+                    ),
+                    models.Index(
+                        fields=["model", "-created_at"], name="accounts_au_model_4ad82d_idx"
+                    ),
+                    models.Index(
+                        fields=["row_id", "-created_at"], name="accounts_au_row_id_65895d_idx"
+                    ),
+                ],
+            },
+        ),
+        migrations.RunPython(install_triggers, remove_triggers),
     ]

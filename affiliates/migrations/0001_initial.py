@@ -10,11 +10,11 @@ from affiliates import immutability
 
 
 def install_triggers(apps, schema_editor):
-    immutability.install(schema_editor.connection)
+    immutability.LEDGER.install(schema_editor.connection)
 
 
 def remove_triggers(apps, schema_editor):
-    immutability.remove(schema_editor.connection)
+    immutability.LEDGER.remove(schema_editor.connection)
 
 
 class Migration(migrations.Migration):

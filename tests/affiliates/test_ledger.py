@@ -194,11 +194,11 @@ def test_a_cause_that_is_booked_already_is_an_integrity_error(client: Client):
 @pytest.mark.engines("sqlite", "postgres")
 def test_the_triggers_can_be_removed_and_installed_again(client: Client):
     sell(client, make_affiliate())
-    immutability.remove(connection)
+    immutability.LEDGER.remove(connection)
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"UPDATE {TABLE} SET note = 'changed'")
     for _ in range(2):
-        immutability.install(connection)
+        immutability.LEDGER.install(connection)
     with (
         pytest.raises(DatabaseError, match=REFUSED),
         transaction.atomic(),

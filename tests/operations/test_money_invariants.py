@@ -125,9 +125,9 @@ def entry(
 def take_out(row: LedgerEntry) -> None:
     """Delete an entry as somebody does who has taken the database's own guard away."""
     PayoutItem.objects.filter(entry=row).delete()
-    immutability.remove(connection)
+    immutability.LEDGER.remove(connection)
     QuerySet(LedgerEntry).filter(pk=row.pk)._raw_delete("default")
-    immutability.install(connection)
+    immutability.LEDGER.install(connection)
 
 
 # --- the damages: each returns what the check has to name -----------------------------------------

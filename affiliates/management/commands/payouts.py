@@ -5,7 +5,8 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
-from accounts.models import User
+from accounts import audit
+from accounts.models import AuditEntry, User
 from affiliates import payout_drafts, payouts
 from affiliates.models import Affiliate, PayoutBatch
 from affiliates.payout_drafts import Run
@@ -63,6 +64,7 @@ class Command(BaseCommand):
         LogEntry.objects.log_actions(
             str(by.pk), [batch], CHANGE, f"{done} (command line)", single_object=True
         )
+        audit.record(AuditEntry.DECIDED, f"{done} (command line)", by=by.email, about=batch)
         self.stdout.write(f"{batch.pk} {done}")
 
 

@@ -18,6 +18,7 @@ from notifications.models import Email
 
 FREE = "FREE"  # what the LMS gets as the id of the payment, as for every free enrollment
 MAX_NOTE = 300
+RENAMED = "Name corrected from "
 AGAIN = ":again:"
 NOT_REPEATED = (outgoing.ACCOUNT, outgoing.STAFF_ALERT, mails.ENROLLMENT_MOVED)
 
@@ -66,7 +67,7 @@ def correct_name(enrollment: Enrollment, *, by: str, name: str) -> bool:
     enrollment.refresh_from_db()
     waiting = SyncJob.objects.filter(dedupe_key=lms_jobs.job_key(enrollment)).exclude(status=DONE)
     waiting.update(full_name=name)
-    _note(enrollment, by=by, note=f"Name corrected from “{before}” to “{name}”.")
+    _note(enrollment, by=by, note=f"{RENAMED}“{before}” to “{name}”.")
     return True
 
 

@@ -11,10 +11,11 @@ from allauth.account.models import EmailAddress
 from django.utils import timezone
 
 from accounts import closing
-from accounts.models import User
+from accounts.models import LearnerNote, User
 from affiliates import forgetting as affiliates
+from enrollments import by_staff, moving
 from enrollments.errors import AccountInUse
-from enrollments.models import BatchRow, Enrollment
+from enrollments.models import BatchRow, Enrollment, EnrollmentEvent
 from grants import forgetting as grants
 from lms_sync.models import SyncJob
 from maaledu.db import atomic
@@ -58,6 +59,9 @@ def _forget_enrollments(emails: Collection[str]) -> None:
         Enrollment.objects.filter(pk=enrollment.pk).update(
             email=alias, name="", forgotten_at=now, progress_due_at=None, updated_at=now
         )
+        for begin in (moving.MOVED, by_staff.RENAMED):
+            named = EnrollmentEvent.objects.filter(enrollment=enrollment, note__startswith=begin)
+            named.update(note=f"{begin.partition(' from')[0]}.")
         BatchRow.objects.filter(enrollment_id=enrollment.pk).update(address=alias, name="")
 
 
@@ -67,3 +71,4 @@ def _forget_messages(emails: Collection[str]) -> None:
     Email.objects.filter(to__in=emails, status__in=over).update(to=alias, context={})
     SyncJob.objects.filter(email__in=emails, status=DONE).update(email=alias, full_name="")
     UndeliverableAddress.objects.filter(email__in=emails).delete()
+    LearnerNote.objects.filter(email__in=emails).delete()

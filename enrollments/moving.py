@@ -21,6 +21,7 @@ from maaledu.work.queue import Finish
 
 MADE_THERE = "made"  # in a job's payload: the LMS enrollment that we made for the old address
 MAX_NOTE = 300
+MOVED = "Moved from "
 
 
 def move(enrollment: Enrollment, *, by: str, to: str, reason: str) -> bool:
@@ -52,7 +53,7 @@ def _move(enrollment: Enrollment, *, by: str, to: str, reason: str) -> bool:
         from_status=moved.status,
         to_status=moved.status,
         actor=by[:140],
-        note=f"Moved from {before.email} to {to}: {reason}"[:MAX_NOTE],
+        note=f"{MOVED}{before.email} to {to}: {reason}"[:MAX_NOTE],
     )
     _end_old_job(before, by=by)
     lms_jobs.ensure_departure(before, **{MADE_THERE: _made(before)})

@@ -242,7 +242,7 @@ def readdress(grant_id: UUID, before: str, *, to: str, by: str) -> bool:
     used = Grant.objects.filter(pk=grant_id, email=before, status=Grant.REDEEMED)
     if used.update(email=to, updated_at=timezone.now()) != 1:
         return False
-    GrantEvent.objects.record(grant_id, "moved", by=by, note=f"From {before} to {to}.")
+    GrantEvent.objects.record(grant_id, "moved to another address", by=by)
     return True
 
 

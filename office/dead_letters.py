@@ -99,7 +99,7 @@ def causes() -> list[tuple[str, str, str, int]]:
     found = [
         (
             urlencode({"status__exact": OPEN, "reason": row["reason"], "platform": row[PLATFORM]}),
-            row["reason"].replace("_", " ").capitalize(),
+            row["reason"].removeprefix("LMS_").replace("_", " ").capitalize(),
             str(Course.Platform(row[PLATFORM]).label),
             row["number"],
         )
@@ -113,8 +113,8 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     decisions = {"replay": REPLAY, "settle": SETTLE}
     ordering = ("-created_at",)
     list_display = (
-        "learner",
         "what",
+        "learner",
         "reason",
         "state",
         "last_error",

@@ -13,6 +13,7 @@ from accounts.emails import normalize_email
 from courses.models import Course
 from enrollments import by_staff, moving
 from enrollments.models import Enrollment
+from maaledu.names import ControlCharacters, clean_name
 from office.decisions import LIST, Decision, Outcome
 from office.fields import StorableText
 from office.learner_notes import AboutLearner, AddressForm
@@ -29,6 +30,13 @@ def _reason() -> StorableText:
 
 def _name(**options: Any) -> StorableText:
     return StorableText(max_length=140, widget=UnfoldAdminTextInputWidget(), **options)
+
+
+def _plain(name: str) -> str:
+    try:
+        return clean_name(name)
+    except ControlCharacters as error:
+        raise forms.ValidationError("Enter plain text.", code="invalid") from error
 
 
 class MoveForm(forms.Form):
@@ -48,11 +56,17 @@ class MoveForm(forms.Form):
 class NameForm(forms.Form):
     name = _name(label="Name")
 
+    def clean_name(self) -> str:
+        return _plain(self.cleaned_data["name"])
+
 
 class CompForm(AddressForm):
     course = forms.ModelChoiceField(Course.objects.on_sale(), widget=UnfoldAdminSelectWidget)
     name = _name(required=False, label="Name")
     reason = _reason()
+
+    def clean_name(self) -> str:
+        return _plain(self.cleaned_data["name"])
 
 
 def _move(enrollment: Enrollment, *, by: str, to: str, reason: str) -> Outcome | bool:

@@ -82,7 +82,7 @@ def show(request: HttpRequest, email: str) -> HttpResponse:
     context = {
         **admin.site.each_context(request),
         **_about(request, learner),
-        "title": address,
+        "title": "Learner",
         "learner": learner,
         "entries": _entries(request, learner, page.rows),
         "next_cursor": page.next_cursor,

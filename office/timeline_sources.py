@@ -20,7 +20,7 @@ from grants.models import Grant, GrantEvent
 from lms_sync.models import DeadLetter, SyncAttempt, SyncJob
 from maaledu.unions import branch
 from notifications.models import Email, UndeliverableAddress
-from payments.models import Dispute, EarlyFraudWarning, Payment, Refund, StripeEvent
+from payments.models import Dispute, EarlyFraudWarning, Payment, Refund, RefundRequest, StripeEvent
 
 # What the rows of a source are found by.
 ADDRESS, ENROLLMENTS, PAYMENTS = "address", "enrollments", "payments"
@@ -146,6 +146,14 @@ SOURCES = (
         "state=status actor=requested_by note=note ref=stripe_refund_id more=failure_reason"
         " of=payment_id currency=currency",
         amount="amount",
+    ),
+    Source(
+        "request",
+        RefundRequest,
+        "created_at",
+        PAYMENTS,
+        "payment_id",
+        "state=status actor=decided_by note=reason more=note of=payment_id",
     ),
     Source(
         "dispute",

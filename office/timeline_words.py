@@ -72,7 +72,7 @@ class Entry:
         return Money(amount, self.row.currency) if amount is not None else None
 
 
-WITH_STATE = {"payment", "refund", "dispute", "event", "job", "letter", "mail", "grant"}
+WITH_STATE = {"payment", "refund", "request", "dispute", "event", "job", "letter", "mail", "grant"}
 WITH_STATE |= {"difference", "affiliate"}
 
 
@@ -110,6 +110,7 @@ TITLES: Mapping[str, Callable[[Row], str]] = {
     "change": _change,
     "payment": lambda row: "Payment" if row.state == "paid" else "Payment asked for",
     "refund": lambda row: "Refund",
+    "request": lambda row: "Asked for their money back",
     "dispute": _dispute,
     "warning": lambda row: f"Fraud warning of the card's issuer: {_words(row.title).lower()}",
     "event": lambda row: f"Stripe reported {row.title}",
@@ -131,13 +132,24 @@ TITLES: Mapping[str, Callable[[Row], str]] = {
     "note": lambda row: "Note",
 }
 # Notes that stand under the title; those of the others are part of it, or technical.
-SAID = {"change", "payment", "refund", "dispute", "letter", "grant", "grant change", "commission"}
+SAID = {
+    "change",
+    "payment",
+    "refund",
+    "request",
+    "dispute",
+    "letter",
+    "grant",
+    "grant change",
+    "commission",
+}
 SAID |= {"difference", "affiliate", "undeliverable", "note"}
 WITH_COURSE = {"checkout", "grant"}
 NAMES = {"ref": "Reference", "more": "Details", "note": "Note"}
 LABELS = {
     "payment": {"ref": "Checkout session", "more": "Payment intent"},
     "refund": {"ref": "Stripe's id", "more": "Why it failed"},
+    "request": {"more": "What was answered"},
     "dispute": {"ref": "Stripe's id"},
     "warning": {"ref": "Stripe's id"},
     "event": {"ref": "Stripe's id", "more": "Last error", "note": "Outcome"},

@@ -103,7 +103,7 @@ def test_staff_replay_a_dead_letter_and_the_learner_gets_in(
     page.set_viewport_size(DESKTOP)
     sandbox.call("DELETE", "/control/faults")
     row.get_by_role("link").first.click()
-    expect(page.get_by_role("button", name="Dismiss")).to_be_visible()
+    expect(page.get_by_role("link", name="Settle")).to_be_visible()
     inspector.look(page, "office-dead-letter", taps=False)
     page.get_by_role("button", name="Replay").click()
     expect(page.get_by_text("1 replayed, 0 skipped.")).to_be_visible()
@@ -111,6 +111,39 @@ def test_staff_replay_a_dead_letter_and_the_learner_gets_in(
     assert len(sandbox.enrollments(email)) == 1
     page.goto(status_page)
     expect_state(page, "ready")
+
+
+def test_from_an_address_to_a_learners_whole_story_in_two_clicks(
+    visitor: Visitor, sandbox: Sandbox, inspector: Inspector
+):
+    page, email = visitor.page, new_email()
+    buy(page, "public-procurement-in-practice", email)
+    wait_until(lambda: sandbox.mails(email))
+    enter_office(visitor, "/admin/")
+    page.get_by_role("searchbox", name="E-mail address, name, id or code").fill(email)
+    page.get_by_role("button", name="Find").click()
+    expect(page.get_by_role("heading", name=email)).to_be_visible()
+    expect(page.locator("#timeline")).to_contain_text("Checkout begun")
+    page.get_by_text("Text of the e-mail").first.click()
+    inspector.look(page, "office-learner", taps=False)
+    page.set_viewport_size(PHONE)
+    inspector.look(page, "office-learner-phone", taps=False)
+    page.set_viewport_size(DESKTOP)
+    page.goto("/admin/")
+    page.keyboard.press("Control+k")
+    page.locator("#search-input-command").press_sequentially(email)
+    page.locator("#command-results-list a", has_text=email).first.click()
+    expect(page.get_by_role("heading", name=email)).to_be_visible()
+    page.get_by_role("link", name="Move to another address").click()
+    expect(page.get_by_label("New address")).to_be_visible()
+    inspector.look(page, "office-move", taps=False)
+    page.get_by_label("New address").fill(f"new.{email}")
+    page.get_by_label("Reason").fill("A typing error.")
+    page.get_by_role("button", name="Move").click()
+    expect(page.get_by_text(f"is moved from {email}")).to_be_visible()
+    assert len(wait_until(lambda: sandbox.mails(f"new.{email}"))) == 1
+    page.goto("/admin/learners/?q=Ada")
+    inspector.look(page, "office-learners", taps=False)
 
 
 def alerts_about(sandbox: Sandbox, email: str) -> list[dict]:

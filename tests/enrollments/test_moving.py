@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from allauth.account.models import EmailAddress
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import User
+from accounts.models import LearnerNote, User
 from courses.models import Course
-from enrollments import moving
+from enrollments import forgetting, moving
 from enrollments.errors import AddressTaken, MailOnItsWay, SameAddress
 from enrollments.models import Enrollment, EnrollmentEvent
 from enrollments.provisioning import LMS_JOBS
@@ -244,6 +245,21 @@ def test_staff_move_it_in_the_office(buyer: Client, sandbox: Sandbox) -> None:
     assert in_lms(sandbox) == [NEW]
     shown = staff.get(f"/admin/learners/{NEW}/").content.decode()
     assert f"Moved from {OLD} to {NEW}: {WHY}" in shown
+
+
+def test_whose_account_is_deleted_is_named_by_no_move_and_no_note(
+    buyer: Client, sandbox: Sandbox
+) -> None:
+    move(with_access(buyer))
+    settle()
+    user = User.objects.create_user(NEW, "a long enough phrase")
+    EmailAddress.objects.create(user=user, email=NEW, verified=True, primary=True)
+    LearnerNote.objects.create(email=NEW, text="Called.", written_by=BOSS)
+    forgetting.delete_account(user, by="its owner")
+    assert not LearnerNote.objects.exists()
+    notes = list(EnrollmentEvent.objects.values_list("note", flat=True))
+    assert "Moved." in notes
+    assert not [note for note in notes if NEW in note or OLD in note]
 
 
 # --- cut off --------------------------------------------------------------------------------------

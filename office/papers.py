@@ -37,11 +37,11 @@ class PapersAdmin(ReadOnlyAdmin):
         return format_html_join(" · ", '<a href="{}">View {}</a>', links)
 
     def paper(self, request: HttpRequest, pk: Any, kind: str) -> HttpResponse:
+        if not self.has_view_permission(request):
+            raise PermissionDenied
         payment = Payment.objects.filter(pk=pk).first()
         if payment is None:
             raise Http404
-        if not self.has_view_permission(request, payment):
-            raise PermissionDenied
         try:
             return redirect(papers.address_of(payment, kind))
         except AppError as error:

@@ -26,7 +26,8 @@ from script.children import ROOT, Child, ChildFailed, choose_port, stop_all
 
 WEB_PORT, SANDBOX_PORT, SMTP_PORT = 8700, 8701, 8702
 STAFF_LOGIN = "staff@maaledu.example / sandbox-staff-only"
-FINANCE_LOGIN = "finance@maaledu.example / sandbox-finance-only"
+ROLES = "support, grants, finance, content, operator, auditor"
+ROLE_LOGIN = "<role>@maaledu.example / sandbox-<role>-only"
 PARTNER_LOGIN = "partner@maaledu.example / sandbox-partner-only"
 # What our endpoint is sent, as the deployment guide lists it.
 WEBHOOK_EVENTS = (
@@ -259,7 +260,7 @@ def _announce(location: Location, children: list[Child]) -> None:
         "Open edX": f"{location.sandbox_url}/edx/  where buyers of two courses make their account",
         "Faults": f"{location.sandbox_url}/control/",
         "Office": f"{location.url}/admin/  {STAFF_LOGIN}",
-        "Finance": f"{location.url}/admin/  {FINANCE_LOGIN}, as payouts need two persons",
+        "Roles": f"{ROLES}: {ROLE_LOGIN}",
         "Affiliate": f"{location.url}/affiliates/dashboard/  {PARTNER_LOGIN}",
         "Logs": str(location.directory),
         "": "Ctrl-C stops everything.",

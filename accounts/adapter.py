@@ -3,15 +3,24 @@
 from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.account.internal.flows.login import get_authentication_records
+from allauth.core import context
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
 
-from accounts import known_browsers
+from accounts import audit, known_browsers, second_factor
 from accounts.emails import normalize_email
 from accounts.models import User
 from maaledu.addresses import client_address, is_own_path
 from maaledu.http import site_facts
 from maaledu.limits import enforce_limit
+
+# What allauth calls a way to prove who one is, in plain words.
+WAYS = {
+    "totp": "authenticator app",
+    "webauthn": "passkey",
+    "recovery_codes": "recovery code",
+}
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -61,10 +70,30 @@ class AccountAdapter(DefaultAccountAdapter):
     def post_login(self, request: HttpRequest, user: Any, **kwargs: Any) -> HttpResponse:
         response = super().post_login(request, user, **kwargs)
         known_browsers.remember(request, response, user.email)
+        audit.record_sign_in(request, user, f"signed in with {_ways(request, user)}")
         return response
+
+    def authentication_failed(self, request: HttpRequest, **credentials: Any) -> None:
+        email = _normal_or_as_typed(credentials.get("email", ""))
+        if user := User.objects.filter(email=email, is_staff=True).first():
+            audit.record_sign_in(request, user, "wrong password", refused=True)
+
+    def is_reauthentication_required(self, *, app: str, **kwargs: Any) -> bool:
+        """Whoever has just signed in, and has no second factor yet, sets one up at once."""
+        is_required = super().is_reauthentication_required(app=app, **kwargs)
+        return is_required and not (
+            app == "allauth.mfa" and second_factor.is_first(context.request)
+        )
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         super().send_mail(template_prefix, email, {**context, "site": site_facts()})
+
+
+def _ways(request: HttpRequest, user: User) -> str:
+    """Return how somebody has proved who they are: `password and authenticator app`."""
+    records = get_authentication_records(request, user)
+    names = [WAYS.get(each.get("type") or each["method"], each["method"]) for each in records]
+    return " and ".join(dict.fromkeys(names)) or "a confirmed address"
 
 
 def _normal_or_as_typed(email: str) -> str:

@@ -3,6 +3,7 @@
 from allauth.account import views
 from django.urls import include, path
 
+from accounts import second_factor_views
 from accounts.sign_in_codes import in_person
 from accounts.views import ConfirmLoginCodeView
 from maaledu.limits import limit
@@ -20,4 +21,27 @@ urlpatterns = [
     path("password/reset/", limit("password_reset", methods=POST)(views.password_reset)),
     path("password/reset/confirm/", limit("code", methods=POST)(views.confirm_password_reset_code)),
     path("", include("allauth.account.urls")),
+    # Before allauth's own, whose names they have, too.
+    path(
+        "2fa/totp/activate/",
+        second_factor_views.ActivateTotp.as_view(),
+        name="mfa_activate_totp",
+    ),
+    path(
+        "2fa/totp/deactivate/",
+        second_factor_views.DeactivateTotp.as_view(),
+        name="mfa_deactivate_totp",
+    ),
+    path("2fa/webauthn/add/", second_factor_views.AddPasskey.as_view(), name="mfa_add_webauthn"),
+    path(
+        "2fa/webauthn/keys/<int:pk>/remove/",
+        second_factor_views.RemovePasskey.as_view(),
+        name="mfa_remove_webauthn",
+    ),
+    path(
+        "2fa/recovery-codes/generate/",
+        second_factor_views.GenerateRecoveryCodes.as_view(),
+        name="mfa_generate_recovery_codes",
+    ),
+    path("2fa/", include("allauth.mfa.urls")),
 ]

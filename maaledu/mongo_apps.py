@@ -1,6 +1,7 @@
 """Django's and allauth's apps on MongoDB, where their keys are ObjectIds (mongo_migrations/)."""
 
 from allauth.account.apps import AccountConfig
+from allauth.mfa.apps import MFAConfig
 from django.contrib.admin.apps import AdminConfig
 from django.contrib.auth.apps import AuthConfig
 from django.contrib.contenttypes.apps import ContentTypesConfig
@@ -22,3 +23,8 @@ class MongoContentTypesConfig(ContentTypesConfig):
 
 class MongoAccountConfig(AccountConfig):
     default_auto_field = OBJECT_ID
+
+
+class MongoMfaConfig(MFAConfig):
+    # Numbers: allauth puts the key into the session, which is JSON, and into addresses as <int>.
+    default_auto_field = "maaledu.mongo_fields.RandomKeyField"

@@ -120,6 +120,7 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "allauth",
     "maaledu.mongo_apps.MongoAccountConfig" if MONGODB else "allauth.account",
+    "maaledu.mongo_apps.MongoMfaConfig" if MONGODB else "allauth.mfa",
     "django_htmx",
     "csp",
     "anymail",
@@ -158,6 +159,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "accounts.middleware.OurSiteMiddleware",
+    "accounts.middleware.OfficeMiddleware",
     "maaledu.middleware.ErrorMiddleware",
 ]
 ROOT_URLCONF = "maaledu.urls"
@@ -266,6 +268,7 @@ if MONGODB:
         "auth": "mongo_migrations.auth",
         "contenttypes": "mongo_migrations.contenttypes",
         "account": "mongo_migrations.account",
+        "mfa": "mongo_migrations.mfa",
     }
 
 # --- cache, limits, Celery: Redis where given, one machine otherwise ------------------------------
@@ -364,6 +367,18 @@ ACCOUNT_EMAIL_VERIFICATION_BY_CODE_TIMEOUT = ACCOUNT_PASSWORD_RESET_BY_CODE_TIME
 )
 ACCOUNT_LOGIN_BY_CODE_TIMEOUT = ACCOUNT_EMAIL_VERIFICATION_BY_CODE_TIMEOUT
 ACCOUNT_REAUTHENTICATION_TIMEOUT = int(timedelta(minutes=5).total_seconds())
+# Whether the office asks everybody for a second factor; whoever has one is asked at any sign-in.
+OFFICE_SECOND_FACTOR = env.bool("OFFICE_SECOND_FACTOR", default=PRODUCTION)
+MFA_ADAPTER = "accounts.second_factor_adapter.SecondFactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_TOTP_TOLERANCE = 1  # half minutes, while an app is set up; later see accounts.second_factor
+MFA_FORMS = {
+    "authenticate": "accounts.second_factor_forms.AuthenticateForm",
+    "reauthenticate": "accounts.second_factor_forms.ReauthenticateForm",
+    "activate_totp": "accounts.second_factor_forms.ActivateTotpForm",
+    "authenticate_webauthn": "accounts.second_factor_forms.AuthenticatePasskeyForm",
+    "reauthenticate_webauthn": "accounts.second_factor_forms.ReauthenticatePasskeyForm",
+}
 KNOWN_BROWSER_COOKIE_NAME = "__Host-browser" if PRODUCTION else "browser"
 KNOWN_BROWSER_LIFETIME = timedelta(days=365)
 LOGIN_URL = "account_login"
@@ -657,6 +672,7 @@ RATE_LIMITS = {
     "links_again": env.str("RATE_LIMIT_LINKS_AGAIN", default="5/15m"),
     "links_again_email": env.str("RATE_LIMIT_LINKS_AGAIN_EMAIL", default="3/1h"),
     "code": env.str("RATE_LIMIT_CODE", default="30/15m"),
+    "second_factor": env.str("RATE_LIMIT_SECOND_FACTOR", default="10/15m"),
     "status": env.str("RATE_LIMIT_STATUS", default="600/1m"),
 }
 # What somebody could guess is limited while Redis is lost or full, too.
@@ -668,6 +684,7 @@ RATE_LIMITS_ALWAYS_COUNTED = {
     "login",
     "login_account",
     "password_reset",
+    "second_factor",
 }
 IDEMPOTENCY_KEPT = timedelta(hours=24)
 PAGE_SIZE = 20  # decisions: pages of lists

@@ -1,19 +1,66 @@
+from typing import Any
+
 from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 from django.contrib import admin, messages
 from django.contrib.auth.models import Group
+from django.db.models import ManyToManyField
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
 
-from accounts.models import User
+from accounts import second_factor
+from accounts.errors import OwnSecondFactor
+from accounts.models import AuditEntry, User
 from affiliates import memberships
 from office.base import EditAdmin, ReadOnlyAdmin
+from office.cells import kept
+from office.changes import RecordingAdmin
+from office.decisions import ONE_ROW, USER, Decision, Outcome
 from office.lists import ListAdmin
+from office.payout_forms import ReasonForm
 
 ONLY_SUPERUSERS = ("is_staff", "is_superuser", "groups", "user_permissions")
 
 
+def _reset(user: User, *, by: User, reason: str) -> Outcome:
+    """Raises OwnSecondFactor: whoever has only got hold of a session gets no further by it."""
+    if user == by:
+        raise OwnSecondFactor
+    return Outcome(f"second factor taken away: {second_factor.take_away(user)}")
+
+
+RESET = Decision(
+    "Take the second factor away",
+    run=_reset,
+    permission="accounts.reset_second_factor",
+    done="second factor taken away",
+    form=ReasonForm,
+    entry_field="reason",
+    consequence=(
+        "For somebody who has lost it. Be sure who is asking: call them back. The password alone"
+        " gets them in then, as far as setting up a new one."
+    ),
+    kind=AuditEntry.SECOND_FACTOR,
+    run_by=USER,
+    scope=ONE_ROW,
+)
+
+
+class PermissionsAdmin(RecordingAdmin):
+    """A page with a choice of permissions, which is read with their tables by one statement."""
+
+    def formfield_for_manytomany(
+        self, db_field: ManyToManyField, request: HttpRequest, **kwargs: Any
+    ) -> Any:
+        field = super().formfield_for_manytomany(db_field, request, **kwargs)
+        if field is not None and db_field.name in ("permissions", "user_permissions"):
+            # By the id of the table: sorted by its name, MongoDB's answer would lack the table.
+            rows = field.queryset.select_related("content_type")
+            field.queryset = rows.order_by("content_type_id", "pk")
+        return field
+
+
 @admin.register(User)
-class UserAdmin(EditAdmin, ListAdmin):
+class UserAdmin(PermissionsAdmin, EditAdmin, ListAdmin):
     """Nobody's password is shown or set here: its owner resets it by a code sent to the address."""
 
     list_display = ("email", "name", "is_active", "is_staff", "date_joined")
@@ -22,18 +69,22 @@ class UserAdmin(EditAdmin, ListAdmin):
     ordering = ("-date_joined",)
     sortable_by = ("email", "date_joined")
     filter_horizontal = ("groups", "user_permissions")
+    rights = ONLY_SUPERUSERS
+    decisions = {"reset_second_factor": RESET}
     fields = (
         "email",
         "name",
         "is_active",
         *ONLY_SUPERUSERS,
         "is_verified",
+        "second_factor",
         "date_joined",
         "last_login",
     )
 
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
-        mine = ("is_verified", "date_joined", "last_login", *(("email",) if obj else ()))
+        shown = ("is_verified", "second_factor", "date_joined", "last_login")
+        mine = (*shown, *(("email",) if obj else ()))
         return mine if request.user.is_superuser else (*mine, *ONLY_SUPERUSERS)
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
@@ -59,15 +110,24 @@ class UserAdmin(EditAdmin, ListAdmin):
 
     @admin.display(boolean=True, description="address verified")
     def is_verified(self, user: User) -> bool:
-        return user.has_verified_email
+        return kept(user, "is_verified", lambda: user.has_verified_email)
+
+    @admin.display(description="second factor")
+    def second_factor(self, user: User) -> str:
+        return kept(user, "factors", lambda: second_factor.described(user)) or "none"
+
+    def is_offered(self, decision: Decision, row: User) -> bool:
+        return second_factor.has_factor(row)
 
 
 admin.site.unregister(Group)
 admin.site.unregister(EmailAddress)
+admin.site.unregister(Authenticator)  # its data are secrets
 
 
 @admin.register(Group)
-class GroupAdmin(ModelAdmin):
+class GroupAdmin(PermissionsAdmin):
+    rights = ("name", "permissions")
     search_fields = ("name",)
     ordering = ("name",)
     filter_horizontal = ("permissions",)

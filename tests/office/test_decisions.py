@@ -4,13 +4,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from allauth.mfa.totp.internal.auth import TOTP
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.db.models import Model
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import LearnerNote, User
+from accounts.models import AuditEntry, LearnerNote, User
 from affiliates.models import Affiliate, Commission, FraudSignal, Payout, PayoutBatch
 from courses import lms_facts
 from courses.models import Course
@@ -23,7 +24,7 @@ from lms_sync.models import DeadLetter, PlatformState, SyncJob
 from notifications.models import Alert, AlertNotice, Email, MailState, UndeliverableAddress
 from office.decisions import LIST, ROWS, Decision
 from payments.models import Dispute, EarlyFraudWarning, Payment, RefundRequest, StripeEvent
-from tests.affiliates.make import make_affiliate
+from tests.affiliates.make import make_affiliate, make_user
 from tests.affiliates.payday import draft, owed
 from tests.factories import make_course, make_pending
 from tests.grants.make import make_application
@@ -33,6 +34,7 @@ from tests.sandbox_client import Sandbox
 
 # What there is to decide, and the permission that it takes.
 PERMISSIONS = {
+    (User, "reset_second_factor"): "accounts.reset_second_factor",
     (Affiliate, "approve"): "affiliates.review_affiliate",
     (Affiliate, "suspend"): "affiliates.review_affiliate",
     (Affiliate, "reinstate"): "affiliates.review_affiliate",
@@ -94,6 +96,12 @@ PERMISSIONS = {
     (AlertNotice, "retry_now"): "notifications.replay_alertnotice",
     (AlertNotice, "replay"): "notifications.replay_alertnotice",
 }
+
+
+def make_holder() -> User:
+    user = make_user()
+    TOTP.activate(user, "JBSWY3DPEHPK3PXP")
+    return user
 
 
 def make_batch() -> PayoutBatch:
@@ -165,6 +173,7 @@ def make_proposal() -> ImportProposal:
 
 
 MAKE: dict[type[Model], Callable[[], Any]] = {
+    User: make_holder,
     Affiliate: make_affiliate,
     Commission: lambda: owed().commissions.get(),
     FraudSignal: make_signal,
@@ -248,9 +257,9 @@ def test_these_are_all_the_decisions_with_their_permissions() -> None:
 @EVERY_DECISION
 def test_who_may_do_everything_else_may_not_decide(db: None, model: type[Model], name: str) -> None:
     row = MAKE[model]()
-    before = list(model._base_manager.order_by("pk").values())
     views = [f"{each._meta.app_label}.view_{each._meta.model_name}" for each in MAKE]
     client = clerk(*views, *(set(PERMISSIONS.values()) - {PERMISSIONS[model, name]}))
+    before = list(model._base_manager.order_by("pk").values())
     shown = client.get(f"{list_of(model)}{row.pk}/change/")
     assert shown.status_code == 200
     assert page_of(row, name) not in shown.content.decode()
@@ -265,6 +274,8 @@ def test_who_may_do_everything_else_may_not_decide(db: None, model: type[Model],
         assert client.post(page_of(row, name), {"decide": "1"}).status_code == 403
     assert list(model._base_manager.order_by("pk").values()) == before
     assert LogEntry.objects.count() == 0
+    refused = AuditEntry.objects.values_list("kind", "actor").distinct()
+    assert list(refused) == [(AuditEntry.REFUSED, "clerk@example.com")]
 
 
 @pytest.mark.any_engine

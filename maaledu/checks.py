@@ -77,6 +77,11 @@ def _advice() -> Iterator[CheckMessage]:
             " ever; and all visitors share one address and its limits."
         )
         yield checks.Warning(sentence, id="maaledu.W002")
+    if not settings.OFFICE_SECOND_FACTOR:
+        sentence = (
+            "Leave OFFICE_SECOND_FACTOR on: without it a password alone opens refunds and payouts."
+        )
+        yield checks.Warning(sentence, id="maaledu.W003")
     if not (settings.SLACK_WEBHOOK_URL or settings.ALERT_WEBHOOK_URL):
         yield Info(
             "Set SLACK_WEBHOOK_URL or ALERT_WEBHOOK_URL: alerts about the mail server cannot be"

@@ -296,6 +296,7 @@ def production(settings):
     settings.STAFF_ALERT_EMAILS = [GOOD["STAFF_ALERT_EMAILS"]]
     settings.DETAILS_KEYS = [GOOD["DETAILS_KEYS"]]
     settings.STRIPE_LIVEMODE, settings.STRIPE_API_BASE = True, ""
+    settings.OFFICE_SECOND_FACTOR = True
     settings.EMAIL_HOST, settings.EMAIL_PORT, settings.TRUSTED_PROXY_COUNT = "127.0.0.1", 587, 1
     settings.EMAIL_USE_TLS, settings.DEFAULT_FROM_EMAIL = True, GOOD["DEFAULT_FROM_EMAIL"]
     return settings
@@ -394,6 +395,11 @@ def test_several_web_processes_without_redis_are_warned_about(production):
 def test_a_reverse_proxy_nobody_mentioned_is_warned_about(production):
     production.TRUSTED_PROXY_COUNT = 0
     assert "maaledu.W002" in [message.id for message in check_environment()]
+
+
+def test_production_without_a_second_factor_for_the_office_is_warned_of(production):
+    production.OFFICE_SECOND_FACTOR = False
+    assert "maaledu.W003" in [message.id for message in check_environment()]
 
 
 @pytest.mark.every_engine

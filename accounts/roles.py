@@ -97,6 +97,9 @@ ROLES: dict[str, tuple[str, ...]] = {
     OPERATOR: (
         *LEARNERS,
         *DELIVERY,
+        "accounts.add_apikey",
+        "accounts.revoke_apikey",
+        "accounts.view_apikey",
         "accounts.view_auditentry",
         "enrollments.enroll_enrollmentbatch",
         "enrollments.repair_accessdifference",

@@ -7,10 +7,10 @@ from django.http.response import HttpResponseBase
 from django.utils.crypto import salted_hmac
 from ninja.utils import check_csrf
 
-from accounts import keys
+from accounts import keys, second_factor
 from accounts.models import ApiKey, User
 from affiliates.errors import SignInNeeded
-from api.errors import ScopeMissing
+from api.errors import ScopeMissing, SecondFactorNeeded
 from api.terms import ANYBODY, STAFF, Terms
 from maaledu.addresses import client_network
 from maaledu.errors import Forbidden
@@ -37,7 +37,7 @@ def admit(
 ) -> HttpResponseBase | None:
     """Let in whoever may ask this; return the answer to a request that another site has made.
 
-    Raises InvalidApiKey, ScopeMissing, SignInNeeded, Forbidden.
+    Raises InvalidApiKey, ScopeMissing, SignInNeeded, Forbidden, SecondFactorNeeded.
     """
     if credential:
         _admit_key(request, terms, credential)
@@ -47,6 +47,9 @@ def admit(
         raise SignInNeeded
     if terms.who == STAFF and not may(request.user, terms.permission):
         raise Forbidden
+    # A key was made in the office, where its maker had shown it.
+    if terms.who == STAFF and not credential and second_factor.is_missing(request):
+        raise SecondFactorNeeded
     return None
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from accounts.keys import InvalidApiKey
 from affiliates.errors import SignInNeeded
-from api.errors import InvalidInput, ScopeMissing
+from api.errors import InvalidInput, ScopeMissing, SecondFactorNeeded
 from api.terms import ANYBODY, STAFF, Terms
 from maaledu.errors import (
     AppError,
@@ -84,7 +84,7 @@ def refusals_of(terms: Terms, *, has_body: bool) -> Described:
     classes = [*OF_ALL, *(OF_BODIES if has_body else ()), *(OF_MAKERS if terms.makes else ())]
     classes += [ScopeMissing] if terms.scope else []
     classes += [SignInNeeded] if terms.who != ANYBODY else []
-    classes += [Forbidden] if terms.who == STAFF else []
+    classes += [Forbidden, SecondFactorNeeded] if terms.who == STAFF else []
     by_status: defaultdict[int, dict[str, str]] = defaultdict(dict)
     for refusal in (*classes, *terms.refusals):
         by_status[refusal.http_status][refusal.code] = refusal.message

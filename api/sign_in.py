@@ -5,6 +5,7 @@ from typing import Any
 
 from allauth.account.internal.stagekit import get_pending_stage
 from allauth.account.stages import EmailVerificationStage
+from allauth.mfa.stages import AuthenticateStage
 from django.contrib.auth import logout
 from django.http import HttpRequest
 from django.middleware.csrf import get_token
@@ -13,6 +14,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from accounts.forms import LoginForm
 from accounts.models import User
+from accounts.second_factor_forms import AuthenticateForm
 from affiliates.errors import AddressNotVerified
 from api.errors import SecondFactorNeeded, SignInRefused
 from api.operations import operation
@@ -45,12 +47,28 @@ def sign_in(request: HttpRequest, body: Credentials) -> dict[str, Any]:
     if request.user.is_authenticated:
         logout(request)  # of whoever else was signed in
     form.login(request)
+    if not request.user.is_authenticated and body.code:
+        _show_second_factor(request, body.code)
     if not request.user.is_authenticated:
         _refuse_unfinished(request)
     user: User = request.user  # type: ignore[assignment]
     ends = timezone.now() + timedelta(seconds=request.session.get_expiry_age())
     person = {"email": user.email, "name": user.name, "is_staff": user.is_staff}
     return {"user": person, "csrf_token": get_token(request), "expires_at": ends}
+
+
+def _show_second_factor(request: HttpRequest, code: str) -> None:
+    """Finish a sign-in that waits for a code, if it is the right one.
+
+    Raises RateLimited over ten attempts.
+    """
+    stage = get_pending_stage(request)
+    if stage is None or stage.key != AuthenticateStage.key:
+        return
+    form = AuthenticateForm({"code": code}, user=stage.login.user)
+    if form.is_valid():
+        form.save()
+        stage.exit()
 
 
 def _refuse_unfinished(request: HttpRequest) -> None:

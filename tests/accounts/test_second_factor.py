@@ -228,6 +228,26 @@ def test_where_it_is_not_needed_the_password_is_enough_for_who_has_none(boss, vi
     assert is_in(visitor)
 
 
+def test_what_staff_ask_of_the_api_takes_it_too(app, visitor):
+    visitor.force_login(app.user)
+    refused = visitor.get("/api/admin/retry-frappe-sync")
+    assert (refused.status_code, refused.json()["code"]) == (401, "SECOND_FACTOR_NEEDED")
+    visitor.post("/accounts/2fa/reauthenticate/", {"code": code()})
+    assert visitor.get("/api/admin/retry-frappe-sync").status_code == 200
+
+
+def test_a_program_signs_in_with_the_code_and_not_without(app, visitor):
+    path, sent = "/api/auth/signin", {"email": BOSS, "password": PASSWORD}
+    for typed in ("", "000000"):
+        body = sent | {"code": typed}
+        refused = visitor.post(path, body, content_type="application/json")
+        assert (refused.status_code, refused.json()["code"]) == (401, "SECOND_FACTOR_NEEDED")
+        assert "_auth_user_id" not in visitor.session
+    body = sent | {"code": code()}
+    assert visitor.post(path, body, content_type="application/json").status_code == 200
+    assert is_in(visitor)
+
+
 def test_details_of_health_take_it_too(app, visitor):
     visitor.force_login(app.user)
     assert visitor.get("/metrics").status_code == 401

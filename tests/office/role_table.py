@@ -10,6 +10,12 @@ account_emailaddress_change                   S...OA
 account_emailaddress_changelist               S...OA
 account_emailaddress_delete                   ......
 account_emailaddress_history                  S...OA
+accounts_apikey_add                           ....O.
+accounts_apikey_change                        ....OA
+accounts_apikey_changelist                    ....OA
+accounts_apikey_delete                        ......
+accounts_apikey_history                       ....OA
+accounts_apikey_revoke                        ....O.
 accounts_auditentry_add                       ......
 accounts_auditentry_change                    ....OA
 accounts_auditentry_changelist                ....OA

@@ -109,4 +109,4 @@ def _shown(field: forms.Field, value: Any) -> str:
 def _sentence(label: str, before: str, after: str) -> str:
     if max(len(before), len(after)) > LONGEST_IN_A_SENTENCE:
         return label
-    return f"{label}: {before or NOTHING} → {after or NOTHING}"
+    return f"{label}: {before or NOTHING} → {after.rstrip('.') or NOTHING}"

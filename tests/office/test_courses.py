@@ -230,4 +230,5 @@ def test_an_edit_leaves_alone_what_others_write_meanwhile(staff, monkeypatch):
         "Accounting",
         "accounting-2",
     )
-    assert [entry.get_change_message() for entry in LogEntry.objects.all()] == ["Changed Effort."]
+    [entry] = LogEntry.objects.all()
+    assert entry.get_change_message() == "Changed Effort: nothing → An hour a day."

@@ -11,7 +11,8 @@ from django.db.models import Model
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import AuditEntry, LearnerNote, User
+from accounts import keys
+from accounts.models import ApiKey, AuditEntry, LearnerNote, User
 from affiliates.models import Affiliate, Commission, FraudSignal, Payout, PayoutBatch
 from courses import lms_facts
 from courses.models import Course
@@ -35,6 +36,7 @@ from tests.sandbox_client import Sandbox
 # What there is to decide, and the permission that it takes.
 PERMISSIONS = {
     (User, "reset_second_factor"): "accounts.reset_second_factor",
+    (ApiKey, "revoke"): "accounts.revoke_apikey",
     (Affiliate, "approve"): "affiliates.review_affiliate",
     (Affiliate, "suspend"): "affiliates.review_affiliate",
     (Affiliate, "reinstate"): "affiliates.review_affiliate",
@@ -174,6 +176,7 @@ def make_proposal() -> ImportProposal:
 
 MAKE: dict[type[Model], Callable[[], Any]] = {
     User: make_holder,
+    ApiKey: lambda: keys.make(make_user(), keys.Order("Bridge", ["grants:read"], 60))[0],
     Affiliate: make_affiliate,
     Commission: lambda: owed().commissions.get(),
     FraudSignal: make_signal,

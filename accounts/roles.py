@@ -59,7 +59,9 @@ ROLES: dict[str, tuple[str, ...]] = {
         "lms_sync.replay_syncjob",
         "notifications.release_undeliverableaddress",
         "notifications.replay_email",
+        "payments.decide_refundrequest",
         "payments.refund_payment",
+        "payments.view_refundrequest",
     ),
     GRANTS: (
         *GRANT_LISTS,
@@ -86,7 +88,9 @@ ROLES: dict[str, tuple[str, ...]] = {
         "affiliates.settle_payoutbatch",
         "payments.close_earlyfraudwarning",
         "payments.decide_dispute",
+        "payments.decide_refundrequest",
         "payments.refund_payment",
+        "payments.view_refundrequest",
     ),
     CONTENT: (
         "courses.add_course",

@@ -41,6 +41,7 @@ ARGUMENTS: tuple[dict[str, Any], ...] = (
     {"key": NOBODYS},
     {"pk": NOBODYS, "kind": "receipt"},
     {"app_label": "courses"},
+    {"email": "ann@example.com"},
     {"content_type_id": "0", "object_id": "0"},
 )
 # The table of a shop's staff itself: nobody who does not own it.

@@ -102,9 +102,13 @@ ROLES: dict[str, tuple[str, ...]] = {
     ),
     CONTENT: (
         "courses.add_course",
+        "courses.add_instructorprofile",
         "courses.change_course",
+        "courses.change_instructorprofile",
         "courses.delete_course",
+        "courses.delete_instructorprofile",
         "courses.view_course",
+        "courses.view_instructorprofile",
     ),
     OPERATOR: (
         *LEARNERS,

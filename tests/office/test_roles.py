@@ -190,7 +190,7 @@ def test_content_publishes_and_deletes_drafts_only(staff: dict[str, User]) -> No
     for course, answer in ((draft, 302), (sold, 403)):
         path = f"/admin/courses/course/{course.pk}/delete/"
         assert client.post(path, {"post": "yes"}).status_code == answer
-    chosen = {"action": "archive", "_selected_action": [str(sold.pk)]}
+    chosen = {"action": "archive", "_selected_action": [str(sold.pk)], "decide": "1"}
     assert client.post("/admin/courses/course/", chosen).status_code == 302
     sold.refresh_from_db()
     assert sold.status == Course.Status.ARCHIVED

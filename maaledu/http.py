@@ -61,6 +61,7 @@ def site_facts() -> dict[str, Any]:
         "sandbox": not settings.STRIPE_LIVEMODE,
         "refund_days": settings.REFUND_DAYS,
         "seller": seller.facts(),
+        "tour_url": settings.DEMO_TOUR_URL,
     }
 
 

@@ -86,6 +86,8 @@ COMPANY_NAME = env.str("COMPANY_NAME", default=_seller["COMPANY_NAME"])
 COMPANY_ADDRESS = env.str("COMPANY_ADDRESS", default=_seller["COMPANY_ADDRESS"])
 COMPANY_TAX_ID = env.str("COMPANY_TAX_ID", default=_seller["COMPANY_TAX_ID"])
 COMPANY_PHONE = env.str("COMPANY_PHONE", default=_seller["COMPANY_PHONE"])
+# Where the demo's tour is, which its pages then link to.
+DEMO_TOUR_URL = env.str("DEMO_TOUR_URL", default="")
 REFUND_DAYS = _number("REFUND_DAYS", 14, least=0)  # what the pages promise; 0 promises nothing
 CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 # Origins of pages elsewhere that may call the API, with a key and never with a session.

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from types import FrameType
 
+from sandbox import tour_page
 from sandbox.book import Saver
 from sandbox.control import Control
 from sandbox.frappe_api import FrappeApi
@@ -83,6 +84,7 @@ def _routes(world: World) -> list[tuple[str, Handle]]:
         ("/edx/oauth2/", edx),
         ("/edx/heartbeat", edx),
         ("/edx", LearnerPages(world).handle),
+        ("/tour", lambda request: tour_page.show(world)),
         ("/", _home),
     ]
 
@@ -91,6 +93,7 @@ def _home(request: Request) -> Response:
     if request.path != "/":
         return page("Not found", "<p>There is nothing at this address.</p>", status=404)
     parts = (
+        ("/tour/", "Tour", "five minutes through all of it"),
         ("/mail/", "Mailbox", "every e-mail the shop sent"),
         ("/control/", "Control", "break things and look into the books"),
         ("/lms/courses/", "Courses", "who is enrolled in the LMS"),

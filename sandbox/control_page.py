@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from sandbox import control_payments
+from sandbox.fault_words import WORDS
 from sandbox.faults import AFTER_WORK, NO_WORK, SMTP_MODES, TARGETS
 from sandbox.options import SERVERS
 from sandbox.pages import card, page, table
@@ -143,7 +144,10 @@ def _faults(world: World) -> str:
     fields += _field("seconds", "Seconds", kind="number") + _field("retry_after", "Retry-After")
     clear = _form("clear", "", "Switch all off") if rows else ""
     shown = table(["Where", "What", "Match", "Left", "Struck"], rows, "Nothing is broken.")
-    return card("Faults", shown, _form("fault", fields, "Break it"), clear)
+    words = [[f"<code>{mode}</code>", escape(WORDS[mode])] for mode in MODES]
+    listed = table(["Fault", "What it does"], words, "")
+    what = f"<details><summary>What each one does</summary>{listed}</details>"
+    return card("Faults", shown, _form("fault", fields, "Break it"), what, clear)
 
 
 def _settings(world: World) -> str:

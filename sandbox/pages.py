@@ -10,6 +10,7 @@ from sandbox.wire import Response, html_response
 CSS = Path(__file__).with_name("pages.css").read_text()
 NAV = (
     ("/", "Sandbox"),
+    ("/tour/", "Tour"),
     ("/mail/", "Mailbox"),
     ("/control/", "Control"),
     ("/lms/courses/", "Courses"),

@@ -33,6 +33,18 @@ PARTNER_LOGIN = "partner@maaledu.example / sandbox-partner-only"
 WEBHOOK_EVENTS = (
     "checkout.session.*,refund.*,charge.refund*,charge.dispute.*,radar.early_fraud_warning.*"
 )
+# One person who looks at everything asks more often than a shop would let a stranger.
+EXPLORERS_LIMITS = (
+    "RATE_LIMIT_COUPON",
+    "RATE_LIMIT_COUPON_EMAIL",
+    "RATE_LIMIT_GRANT_APPLICATION",
+    "RATE_LIMIT_AFFILIATE_SIGNUP",
+    "RATE_LIMIT_CHECKOUT",
+    "RATE_LIMIT_LOGIN",
+    "RATE_LIMIT_SIGNUP",
+    "RATE_LIMIT_PASSWORD_RESET",
+    "RATE_LIMIT_CODE",
+)
 SET_IN_FILE = re.compile(
     r"^\s*(?:export\s+)?([A-Z_]+)[ \t]*=[ \t]*[\"']?([^\s\"'#]+)", re.MULTILINE
 )
@@ -210,6 +222,8 @@ def environment(location: Location) -> dict[str, str]:
         "REDIS_URL": "",
         "CELERY_BROKER_URL": "",
         "SITE_URL": location.url,
+        "DEMO_TOUR_URL": f"{location.sandbox_url}/tour/",
+        **dict.fromkeys(EXPLORERS_LIMITS, "1000/1m"),
         "SANDBOX_WEBHOOK_URL": f"{location.url}/api/webhook",
         "SANDBOX_WEBHOOK_EVENTS": WEBHOOK_EVENTS,
         "SANDBOX_COURSES_ANY": "true",
@@ -256,6 +270,7 @@ def _announce(location: Location, children: list[Child]) -> None:
     (location.directory / "demo.json").write_text(json.dumps(facts))
     lines = {
         "Test cards": "4242 4242 4242 4242 pays, 4000 0000 0000 0002 is declined",
+        "Tour": f"{location.sandbox_url}/tour/  five minutes through all of it",
         "Mailbox": f"{location.sandbox_url}/mail/",
         "Open edX": f"{location.sandbox_url}/edx/  where buyers of two courses make their account",
         "Faults": f"{location.sandbox_url}/control/",

@@ -14,7 +14,7 @@ from django.conf import settings
 from django.db.models import Max
 from django.utils import timezone
 
-from affiliates import holds, ledger, visits
+from affiliates import holds, ledger, sale_mails, visits
 from affiliates.models import Affiliate, Commission, LedgerEntry
 from affiliates.models.ledger import REASON_SEPARATOR
 from affiliates.own_account import refuse_own
@@ -39,6 +39,7 @@ class Sale:
     amount_paid: int
     currency: str
     sold_at: datetime = field(default_factory=timezone.now)
+    is_mailed: bool = False  # as the affiliate wanted it when the checkout began
 
     @property
     def commission(self) -> int:
@@ -105,6 +106,8 @@ def _book_commission(sale: Sale, amount: int, actor: str) -> None:
         **common,
     )
     ledger.write(entry)
+    if sale.is_mailed:
+        sale_mails.stage_one(sale.affiliate_id, entry)
     facts = {"enrollment": str(sale.enrollment_id), "amount": amount}
     logger.info("commission accrued", extra=facts)
 

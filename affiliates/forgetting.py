@@ -33,5 +33,6 @@ def forget(user: User, *, by: str) -> None:
         payout_hint="",
         payout_key="",
         network_key="",
+        sale_mails=Affiliate.NEVER,
         updated_at=timezone.now(),
     )

@@ -9,6 +9,7 @@ urlpatterns = [
     path("affiliates/join/", program.JoinView.as_view(), name="affiliate_join"),
     path("affiliates/payout-details/", program.DetailsView.as_view(), name="affiliate_details"),
     path("affiliates/dashboard/", account.dashboard, name="affiliate_dashboard"),
+    path("affiliates/sale-mails/", account.sale_mails, name="affiliate_sale_mails"),
     path("affiliates/entries/", account.entries, name="affiliate_entries"),
     path("affiliates/entries/<uuid:pk>/", account.entry, name="affiliate_entry"),
     path("affiliates/links/", account.links, name="affiliate_links"),

@@ -99,4 +99,5 @@ def sale_of(enrollment: Enrollment) -> Sale | None:
         amount_paid=enrollment.amount,
         currency=enrollment.currency,
         sold_at=enrollment.paid_at or timezone.now(),
+        is_mailed=enrollment.mails_affiliate,
     )

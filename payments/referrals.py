@@ -102,6 +102,7 @@ def facts_of(referral: Referral | None, *, list_price: int) -> dict[str, Any]:
         "referral_code": affiliate.code,
         "commission_base": list_price,
         "commission_rate": affiliate.rate_basis_points,
+        "mails_affiliate": affiliate.sale_mails == Affiliate.EACH,
     }
 
 

@@ -103,6 +103,20 @@ class Migration(migrations.Migration):
                         max_length=64,
                     ),
                 ),
+                (
+                    "sale_mails",
+                    models.CharField(
+                        choices=[
+                            ("never", "None"),
+                            ("each", "One for each sale"),
+                            ("daily", "One a day with sales"),
+                        ],
+                        db_default="never",
+                        default="never",
+                        max_length=5,
+                        verbose_name="mails about sales",
+                    ),
+                ),
                 ("tax_country", models.CharField(max_length=2)),
                 ("terms_accepted_at", models.DateTimeField()),
                 (
@@ -714,6 +728,10 @@ class Migration(migrations.Migration):
             index=models.Index(
                 fields=["status", "payout_method"], name="affiliates__status_045e70_idx"
             ),
+        ),
+        migrations.AddIndex(
+            model_name="affiliate",
+            index=models.Index(fields=["sale_mails"], name="affiliates__sale_ma_6e5700_idx"),
         ),
         migrations.AddIndex(
             model_name="affiliate",

@@ -27,6 +27,8 @@ class Affiliate(models.Model):
     PAYPAL, BANK, LATER = "paypal", "bank", "later"
     METHODS = [(PAYPAL, "PayPal"), (BANK, "Bank transfer"), (LATER, "Decide later")]
     PAYABLE_METHODS = METHODS[:2]
+    NEVER, EACH, DAILY = "never", "each", "daily"
+    SALE_MAILS = [(NEVER, "None"), (EACH, "One for each sale"), (DAILY, "One a day with sales")]
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     user = models.OneToOneField(User, on_delete=models.PROTECT, related_name="affiliate")
@@ -48,6 +50,9 @@ class Affiliate(models.Model):
     payout_key = models.CharField(
         max_length=64, blank=True, db_index=True, help_text="Keyed hash, to find equal accounts."
     )
+    sale_mails = models.CharField(
+        "mails about sales", max_length=5, choices=SALE_MAILS, default=NEVER, db_default=NEVER
+    )
     tax_country = models.CharField(max_length=2)
     terms_accepted_at = models.DateTimeField()
     network_key = models.CharField(
@@ -60,6 +65,7 @@ class Affiliate(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["status", "payout_method"]),
+            models.Index(fields=["sale_mails"]),
             models.Index(fields=["-created_at"]),
         ]
         permissions = (

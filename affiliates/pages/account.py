@@ -7,13 +7,16 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_POST, require_safe
 
 from accounts.models import User
 from affiliates import attribution, memberships, middleware
+from affiliates import sale_mails as wishes
+from affiliates.models import Affiliate
 from affiliates.pages import chart, figures, next_payout
 from affiliates.pages import entries as entry_pages
 from affiliates.pages import links as link_builder
@@ -23,6 +26,7 @@ from affiliates.pages.period_form import PeriodForm
 from courses.models import Course
 from courses.searching import clean_query
 from maaledu.csv import csv_response
+from maaledu.errors import BadRequest
 from maaledu.money import Money, rate_text
 from maaledu.paging import Page
 from maaledu.prefetching import is_prefetch
@@ -88,6 +92,21 @@ def dashboard(request: HttpRequest, account: Account) -> HttpResponse:
     if form.is_bound and form.errors:
         page.status_code = 400
     return page
+
+
+@require_POST
+@login_required
+def sale_mails(request: HttpRequest) -> HttpResponse:
+    """Keep which messages about sales the affiliate wants."""
+    account = figures.account_of(cast("User", request.user).pk)
+    wanted = request.POST.get("sale_mails", "")
+    if account is None:
+        return redirect("affiliates")
+    if wanted not in dict(Affiliate.SALE_MAILS):
+        raise BadRequest("Choose which messages about sales you want.")
+    if wishes.choose(account.affiliate, wanted):
+        messages.success(request, "Your choice is kept.")
+    return redirect("affiliate_dashboard")
 
 
 @partner_page

@@ -139,6 +139,14 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "mails_affiliate",
+                    models.BooleanField(
+                        db_default=False,
+                        default=False,
+                        help_text="Its affiliate wants a mail for each sale.",
+                    ),
+                ),
+                (
                     "status",
                     models.CharField(
                         choices=[

@@ -194,6 +194,9 @@ class Enrollment(Traced, Learning):
     network_key = models.CharField(
         max_length=64, blank=True, help_text="Keyed hash of the address of a referred checkout."
     )
+    mails_affiliate = models.BooleanField(
+        default=False, db_default=False, help_text="Its affiliate wants a mail for each sale."
+    )
     status = models.CharField(max_length=20, choices=choices_of(*TRANSITIONS), default=PENDING)
     failure_code = models.CharField(max_length=40, blank=True)
     payment_reference = models.CharField(

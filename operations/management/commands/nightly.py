@@ -3,6 +3,7 @@ from functools import partial
 
 from django.core.management.base import BaseCommand, CommandError
 
+from affiliates import sale_mails
 from courses.derived import derive_again
 from courses.models import Course
 from enrollments import fraud_review, lms_jobs
@@ -40,6 +41,7 @@ STEPS: dict[str, Callable[[], object]] = {
     "looking for fraud": fraud_review.review,
     "bringing courses of an older release up to date": derive_again,
     "mailing the reports": reports.mail_due,
+    "mailing affiliates their sales of the day": sale_mails.stage_daily,
     **{f"deleting {what}": step for what, step in retention.STEPS.items()},
     # Last: it is slow on purpose, as it makes a part of the calls that an LMS may get.
     "comparing enrollments with the learning platforms": access_reconciliation.run_nightly,
@@ -51,6 +53,7 @@ COUNTED = {
     "comparing enrollments with the learning platforms": "new differences of access",
     "looking for fraud": "new fraud signals",
     "mailing the reports": "mails with reports",
+    "mailing affiliates their sales of the day": "mails to affiliates",
     **{f"deleting {what}": f"deleted: {what}" for what in retention.STEPS},
 }
 

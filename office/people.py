@@ -142,4 +142,5 @@ class EmailAddressAdmin(ReadOnlyAdmin):
 
     list_display = ("email", "verified", "primary")
     search_fields = ("^email",)
+    id_fields = ()  # its key is the database's own, and no UUID
     ordering = ("email",)

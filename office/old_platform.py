@@ -10,6 +10,21 @@ from maaledu.money import Money
 from office.base import ReadOnlyAdmin
 from office.cells import enrollment_link
 from office.decisions import Decision
+from office.filters import fixed
+
+# Of the old database.
+COLLECTIONS = (
+    "accounts",
+    "affiliates",
+    "courses",
+    "enrollments",
+    "failedjobs",
+    "grants",
+    "retryjobs",
+    "sessions",
+    "users",
+    "verification_tokens",
+)
 
 OUTCOME_COLORS = {
     IMPORTED: "success",
@@ -89,7 +104,7 @@ class ImportedRowAdmin(ReadOnlyAdmin):
     """Each old row with its one outcome, and the old document as long as it is kept."""
 
     list_display = ("collection", "source_id", "result", "reason", "notes", "target")
-    list_filter = ("collection", "outcome")
+    list_filter = (fixed("collection", COLLECTIONS), "outcome")
     search_fields = ("source_id", "reason")
     id_fields = ("pk", "target_id")
     ordering = ("-created_at",)

@@ -33,7 +33,7 @@ def read(text: str, fields: Iterable[str]) -> list[Q]:
     """Return what a term may be, each alone by an index; nothing where no database stores it."""
     if not is_storable(text):
         return []
-    names = [field.lstrip("^") for field in fields]
+    names = [field.lstrip("^=@") for field in fields]
     prefix, _, rest = text.partition("_")
     if rest and prefix in STRIPE_IDS:
         names = [name for name in names if _column(name) in STRIPE_IDS[prefix]] or names

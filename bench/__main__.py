@@ -37,6 +37,8 @@ ALONE = {
     "recovery": "two thousand jobs that waited for an LMS, at ten calls a second",
     "partial_outage": "six hours in which one step of an LMS fails, minute by minute",
     "new_users": "fifteen hundred new learners at an LMS that makes sixty an hour",
+    "old_databases": "two hundred old databases by seed, brought over and taken back",
+    "old_rows": "twenty thousand enrollments of the old platform, rate and memory",
     "pages": "pages of proxies at every status, at every call to a learning platform",
 }
 

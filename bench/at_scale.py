@@ -8,6 +8,8 @@
 `script/bench --recovery`: two thousand jobs after an outage, within an LMS's rate.
 `script/bench --partial-outage`: six hours in which one step of an LMS fails.
 `script/bench --new-users`: fifteen hundred new learners, of whom an LMS makes sixty an hour.
+`script/bench --old-databases`: two hundred old databases by seed, brought over and taken back.
+`script/bench --old-rows`: twenty thousand old enrollments, rate and memory.
 `script/bench --pages`: pages of proxies at every status, at every call to a learning platform.
 """
 
@@ -34,6 +36,8 @@ TESTS = {
         360,
     ),
     "new_users": (f"{LIMITS}::{NEW_USERS}", "NEW_LEARNERS", 1_500),
+    "old_databases": ("tests/legacy/test_any_database.py", "OLD_DATABASES", 200),
+    "old_rows": ("tests/legacy/test_many.py", "OLD_SALES", 20_000),
     "pages": ("tests/enrollments/test_whose_answer.py", "PAGES_AT_EACH_STATUS", 1),
 }
 # Each is one long test: pytest's limit of a test that hangs is not for it.

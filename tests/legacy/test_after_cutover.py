@@ -130,7 +130,6 @@ def test_a_paid_old_session_that_nothing_here_has_alerts_staff(client: Client, d
     assert Alert.objects.count() == 1
 
 
-@pytest.mark.any_engine
 def test_old_events_are_known_and_refunds_of_old_payments_found(
     moved: None, client: Client
 ) -> None:
@@ -146,7 +145,6 @@ def test_old_events_are_known_and_refunds_of_old_payments_found(
     assert Refund.objects.filter(payment=payment).count() == 1
 
 
-@pytest.mark.any_engine
 def test_nothing_leaves_until_it_is_asked_for(moved: None, sandbox: Sandbox) -> None:
     import_legacy("--enqueue-stuck")
     assert Email.objects.exclude(status="done").count() == 0
@@ -178,7 +176,6 @@ def test_old_addresses_and_links_lead_where_they_did(moved: None, client: Client
     assert settings.REFERRAL_COOKIE_NAME in client.cookies
 
 
-@pytest.mark.any_engine
 def test_a_proposal_is_accepted_once_and_only_with_the_permission(moved: None) -> None:
     [proposal] = ImportProposal.objects.all()
     path = f"/admin/legacy/importproposal/{proposal.pk}/accept/"
@@ -221,7 +218,6 @@ def test_a_closed_checkout_says_so_in_a_friendly_way(moved: None, client: Client
     assert Enrollment.objects.filter(email="a@example.com").count() == 0
 
 
-@pytest.mark.any_engine
 def test_stripe_is_asked_for_the_intents_that_the_old_shop_did_not_keep(
     moved: None, sandbox: Sandbox
 ) -> None:

@@ -111,14 +111,15 @@ class Command(BaseCommand):
         return DECISIONS_OPEN if report.open_decisions else 0
 
     def _order(self, options: dict[str, Any]) -> Order:
-        exported_at = self._moment(options["exported_at"])
+        exported_at, is_booked = self._moment(options["exported_at"]), runs.is_booked()
         return Order(
             source=open_source(options["source"]),
             names=read_names(options["names"]),
             answers=read_answers(options["decisions"]),
             exported_at=exported_at,
-            is_final=options["final"],
-            is_booked=runs.is_booked(),
+            # Once a final run was made, whoever was still paying then is here.
+            is_final=options["final"] or (is_booked and not options["apply"]),
+            is_booked=is_booked,
             progress=self._draw,
         )
 

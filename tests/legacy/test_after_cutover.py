@@ -192,7 +192,6 @@ def test_a_proposal_is_accepted_once_and_only_with_the_permission(moved: None) -
     assert invariants.verify() == []
 
 
-@pytest.mark.any_engine
 def test_a_commission_that_no_price_explains_is_kept_as_it_was_paid(
     tmp_path: Path, now: datetime
 ) -> None:
@@ -204,7 +203,6 @@ def test_a_commission_that_no_price_explains_is_kept_as_it_was_paid(
     assert invariants.verify() == []
 
 
-@pytest.mark.any_engine
 def test_a_closed_checkout_says_so_in_a_friendly_way(moved: None, client: Client, settings) -> None:
     Course.objects.filter(slug="sql-basics").update(status="published", category="data")
     settings.CHECKOUT_CLOSED = True

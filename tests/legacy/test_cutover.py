@@ -26,6 +26,7 @@ def commands() -> list[list[str]]:
     return [shlex.split(line)[1:] for line in lines]
 
 
+@pytest.mark.every_engine
 def test_the_pages_commands_take_a_shop_over_and_back_on_the_way(
     sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,6 +40,7 @@ def source(tmp_path: Path) -> Path:
     return write_json(old, tmp_path / "old")
 
 
+@pytest.mark.every_engine
 def test_answers_bring_in_exactly_what_was_withheld(source: Path, tmp_path: Path) -> None:
     import_legacy(source, *EXPORTED, "--report", tmp_path / "report")
     answers = answered(

@@ -117,6 +117,7 @@ def rows_of_dry(old: Documents, folder: Path, *more: object) -> dict:
     return rows_of(folder / "report")
 
 
+@pytest.mark.every_engine
 def test_neither_report_nor_mapping_hold_a_password_or_token(tmp_path: Path) -> None:
     old = hand_written()
     old["users"][0]["resetToken"] = "secret-of-somebody"
@@ -134,6 +135,7 @@ def test_neither_report_nor_mapping_hold_a_password_or_token(tmp_path: Path) -> 
     assert not ImportedRow.objects.exclude(document="").exists()
 
 
+@pytest.mark.every_engine
 def test_a_huge_document_is_imported_and_its_copy_left_out(tmp_path: Path) -> None:
     old = hand_written()
     old["users"][0]["password"] = "x" * 5_000_000

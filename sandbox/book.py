@@ -46,7 +46,7 @@ KEPT = (
     "mail_count",
     "offset",
 )
-CALLS_KEPT = 5000
+CALLS_KEPT = 20_000
 
 
 class Book:

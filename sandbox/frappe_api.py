@@ -41,7 +41,6 @@ class FrappeApi:
 
     def handle(self, request: Request) -> Response:
         """Answer one request as the server in the settings would."""
-        arrived_at = time.time()
         request.path = request.path.removeprefix("/lms")
         if self.world.lms.latency:
             time.sleep(self.world.lms.latency)
@@ -52,7 +51,7 @@ class FrappeApi:
             partial(self._answer, request, accept),
             partial(fault_answer, accept=accept),
         )
-        self._note(request, response, arrived_at)
+        self._note(request, response)
         return response
 
     def _answer(self, request: Request, accept: str) -> Response:
@@ -101,9 +100,9 @@ class FrappeApi:
                 document = self.resources.change(doctype, document, read_body(request), caller)
             return answer({"data": shown(with_roles(document, caller))})
 
-    def _note(self, request: Request, response: Response, arrived_at: float) -> None:
+    def _note(self, request: Request, response: Response) -> None:
         has_key = "yes" if request.headers.get("authorization") else "no"
-        facts = {"authorization": has_key, "arrived_at": arrived_at, **traced(request)}
+        facts = {"authorization": has_key, "arrived_at": request.arrived_at, **traced(request)}
         self.book.note_call("lms", request, response, facts)
 
 

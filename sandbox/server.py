@@ -20,6 +20,7 @@ from sandbox.wire import Request, Response, html_response
 Handle = Callable[[Request], Response]
 REASONS = {status.value: status.phrase for status in HTTPStatus}
 BODY_LIMIT = 32 * 1024 * 1024
+LAST_DATA_AT = 52  # where Linux's tcp_info has tcpi_last_data_recv, in milliseconds
 
 
 class Server(ThreadingHTTPServer):
@@ -72,6 +73,15 @@ class Server(ThreadingHTTPServer):
             )
 
 
+def seconds_since_data(connection: socket.socket) -> float:
+    """Return how long ago the last of what was read arrived; 0 where the system does not say."""
+    option = getattr(socket, "TCP_INFO", None)
+    if option is None:
+        return 0.0
+    facts = connection.getsockopt(socket.IPPROTO_TCP, option, LAST_DATA_AT + 4)
+    return struct.unpack_from("I", facts, LAST_DATA_AT)[0] / 1000 if facts[LAST_DATA_AT:] else 0.0
+
+
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -90,6 +100,7 @@ class Handler(BaseHTTPRequestHandler):
         request = Request(
             parts[0].decode("latin-1"), unquote(raw_path), query, headers, self._read_body(headers)
         )
+        request.arrived_at -= seconds_since_data(self.connection)
         self.close_connection = (
             headers.get("connection", "").lower() == "close" or parts[2] == b"HTTP/1.0"
         )

@@ -17,7 +17,8 @@ class Request:
     """One HTTP request.
 
     ``path`` is decoded and relative to the app's prefix; header names are lower case;
-    ``came_at`` is on the monotonic clock.
+    ``came_at`` is on the monotonic clock. ``arrived_at`` is when the machine had it, which may be
+    some time before this process came to read it.
     """
 
     method: str
@@ -26,6 +27,7 @@ class Request:
     headers: dict[str, str]
     body: bytes
     came_at: float = field(default_factory=time.monotonic)
+    arrived_at: float = field(default_factory=time.time)
 
     @property
     def label(self) -> str:

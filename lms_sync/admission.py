@@ -26,7 +26,8 @@ def claimable() -> Q:
     jobs = Q(platform__in=open_ones) if closed else Q()
     # Only platforms that make users one at a time have jobs that need one.
     are_made = all(accounts.are_made(state, now) for state in rows if state.name not in closed)
-    return jobs if are_made else jobs & Q(needs_account=False)
+    # As a list: SQLite looks for `NOT needs_account` in no index, and would read all that wait.
+    return jobs if are_made else jobs & Q(needs_account__in=[False])
 
 
 def has_room(name: str) -> bool:

@@ -226,3 +226,13 @@ def test_a_look_while_every_platform_is_down_asks_nothing_about_jobs() -> None:
         assert drain(QUEUE) == 0
     assert len(asked) == 1
     assert "platformstate" in asked[0]
+
+
+@pytest.mark.engines("sqlite")
+def test_while_no_new_users_are_made_no_look_reads_who_waits_for_one() -> None:
+    """G8: SQLite finds them in an index by the words that are asked, and only by those."""
+    breaker.state_of(FRAPPE)
+    now = timezone.now()
+    PlatformState.objects.update(no_new_users_before=now + HOUR)
+    due = SyncJob.objects.due(now).filter(admission.claimable())
+    assert "needs_account=?" in due.order_by("next_attempt_at").explain()

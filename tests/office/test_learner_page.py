@@ -15,6 +15,7 @@ from django.utils import timezone
 from accounts.models import LearnerNote, User
 from enrollments.models import Enrollment, EnrollmentEvent
 from enrollments.provisioning import LMS_JOBS
+from lms_sync import dead_letters
 from lms_sync.models import DeadLetter, SyncJob
 from maaledu.work.queue import drain
 from notifications import outgoing
@@ -345,3 +346,30 @@ def test_a_letter_and_a_dispute_lead_to_what_can_be_done(
     assert f"/admin/enrollments/enrollment/{enrollment.pk}/refund/" in page
     assert "no access" in page
     assert not Dispute.objects.exists()
+
+
+def test_a_letter_is_settled_only_as_it_is(boss: Client, buyer: Client, sandbox: Sandbox) -> None:
+    """Fault U1: nobody leaves "paid without access" by words alone."""
+    enrollment = bought(buyer)
+    sandbox.lms(courses_any=False, courses=[])
+    drain(LMS_JOBS)
+    letter = DeadLetter.objects.get()
+    page, form = f"/admin/lms_sync/deadletter/{letter.pk}/settle/", {"decide": "1", "note": "N"}
+    answer = boss.post(page, {**form, "how": "refunded"})
+    assert "Refund it first" in text_of(answer)
+    assert DeadLetter.objects.get().status == "open"
+    answer = boss.post(page, {**form, "how": "withdrew"}, follow=True)
+    assert "stays in that list until" in text_of(answer)
+    waiting = Enrollment.objects.without_access(timezone.now())
+    assert [row.pk for row in waiting] == [enrollment.pk]
+    sandbox.lms(courses_any=True)
+    dead_letters.replay(letter, by="boss@example.com")
+    sandbox.lms(courses_any=False, courses=[])
+    drain(LMS_JOBS)
+    sandbox.lms(courses_any=True)
+    boss.post(page, {**form, "how": "by_hand"})
+    drain(LMS_JOBS)
+    enrollment.refresh_from_db()
+    assert enrollment.has_access
+    letter.refresh_from_db()
+    assert (letter.status, letter.settled_how) == ("replayed", "by_hand")

@@ -11,7 +11,15 @@ from django.utils import timezone
 from grants.models import Grant, RefusalCount
 from notifications.models import Email
 from tests.affiliates.make import make_user
-from tests.api.asking import APPLICATION, make_worker, post, refused, signed_in
+from tests.api.asking import (
+    APPLICATION,
+    make_key,
+    make_worker,
+    post,
+    refused,
+    signed_in,
+    with_key,
+)
 from tests.factories import make_course, make_pending
 from tests.grants.make import HOLDER, make_application, make_coupon
 
@@ -174,6 +182,19 @@ def test_staff_who_may_see_enrollments_list_all_of_them_without_their_secret_lin
     blind = make_worker(email="other@example.com")
     assert signed_in(blind).get(ENROLLMENTS).json()["enrollments"] == []
     assert refused(Client().get(ENROLLMENTS)) == (401, "SIGN_IN_NEEDED")
+
+
+def test_staff_see_others_enrollments_only_with_the_second_factor_or_a_key(
+    db: None, settings
+) -> None:
+    settings.OFFICE_SECOND_FACTOR = True
+    make_pending(email="bob@example.com")
+    staff = make_worker("enrollments.view_enrollment")
+    assert signed_in(staff).get(ENROLLMENTS).json()["enrollments"] == []
+    program = with_key(make_key(staff, "enrollments:read")[1])
+    assert len(program.get(ENROLLMENTS).json()["enrollments"]) == 1
+    sync = signed_in(staff).get("/api/admin/retry-frappe-sync")
+    assert refused(sync) == (401, "SECOND_FACTOR_NEEDED")
 
 
 # --- grants ---------------------------------------------------------------------------------------

@@ -232,7 +232,9 @@ def _miscredited(
     outcome = next((each for each in came_of if each.payment.is_fulfilling), None)
     if outcome is None:
         is_over = enrollment.status == Enrollment.REFUNDED and not commission.net
-        return "" if is_over else "has a commission and no payment"
+        # The old platform has paid some for what was free.
+        is_good = is_over or _is_as_imported(commission)
+        return "" if is_good else "has a commission and no payment"
     back = commissions.reversed_part(
         commission.amount, refunded=outcome.reversed_amount, paid=outcome.paid
     )

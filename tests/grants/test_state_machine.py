@@ -261,7 +261,7 @@ class GrantDesk(VerifiedMachine):
         assert (
             is_blocked
             or payload["expires_on"]
-            == f"{grant.expires_at:%B} {grant.expires_at.day}, {grant.expires_at.year}"
+            == f"{grant.expires_at:%B} {grant.expires_at.day}, {grant.expires_at:%Y, %H:%M} UTC"
         )
 
     def _has_open(self, grant: Grant) -> bool:

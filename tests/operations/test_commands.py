@@ -334,7 +334,7 @@ def test_reconciling_says_when_stripe_cannot_be_asked(sandbox: Sandbox) -> None:
 def test_the_demo_is_seeded_once_however_often(settings) -> None:
     run("seed_demo")
     run("seed_demo")
-    assert (Course.objects.count(), User.objects.filter(is_staff=True).count()) == (24, 2)
+    assert (Course.objects.count(), User.objects.filter(is_staff=True).count()) == (24, 7)
     settings.PRODUCTION = True
     with pytest.raises(CommandError, match="production"):
         run("seed_demo")

@@ -7,9 +7,10 @@ the day on which each was begun. Days are UTC's.
 """
 
 from bisect import bisect_left
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -114,68 +115,101 @@ def note_queue(now: datetime) -> None:
         DayFigures.objects.filter(pk=row.pk).update(queue={**row.queue, key: number})
 
 
-# --- counting one day -----------------------------------------------------------------------------
+# --- counting -------------------------------------------------------------------------------------
 def count(day: date) -> dict[str, Any]:
     """Return what the rows of a day come to, in the form in which it is kept."""
-    begun = _of(Enrollment.objects.all(), day)
-    return {
+    return count_days(day, day)[day]
+
+
+def count_days(first: date, last: date) -> dict[date, dict[str, Any]]:
+    """Return what the rows of each of these days come to, in as many statements as of one day."""
+    rows = partial(_of, first=first, last=last)
+    begun = rows(Enrollment.objects.all())
+    parts = {
         "sales": _sales(begun),
         "access": _access(begun),
-        "received": _received(_of(Payment.objects.filter(status=Payment.PAID), day)),
-        "refunds": _sums(_of(Refund.objects.filter(status=Refund.SUCCEEDED), day)),
-        "withdrawn": _sums(_of(Dispute.objects.filter(is_withdrawn=True), day)),
-        "commissions": _sums(_of(Commission.objects.all(), day)),
-        "grants": _of(GrantEvent.objects.filter(what__startswith="approved"), day).count(),
-        SECOND: _second_attempts(_of(SyncAttempt.objects.filter(number=2), day, "started_at")),
+        "received": _received(rows(Payment.objects.filter(status=Payment.PAID))),
+        "refunds": _sums(rows(Refund.objects.filter(status=Refund.SUCCEEDED))),
+        "withdrawn": _sums(rows(Dispute.objects.filter(is_withdrawn=True))),
+        "commissions": _sums(rows(Commission.objects.all())),
+        "grants": _numbers(rows(GrantEvent.objects.filter(what__startswith="approved"))),
+        SECOND: _second_attempts(rows(SyncAttempt.objects.filter(number=2), "started_at")),
     }
+    days = [first + number * DAY for number in range((last - first).days + 1)]
+    return {day: {name: part[day] for name, part in parts.items()} for day in days}
 
 
-def _of(rows: QuerySet[Any], day: date, column: str = "created_at") -> QuerySet[Any]:
-    midnight = datetime.combine(day, time.min, UTC)
-    return rows.filter(**{f"{column}__gte": midnight, f"{column}__lt": midnight + DAY}).order_by()
+def _of(
+    rows: QuerySet[Any], column: str = "created_at", *, first: date, last: date
+) -> QuerySet[Any]:
+    begins, ends = (datetime.combine(day, time.min, UTC) for day in (first, last + DAY))
+    rows = rows.filter(**{f"{column}__gte": begins, f"{column}__lt": ends})
+    return rows.order_by().annotate(on=TruncDay(column, tzinfo=UTC))
 
 
-def _sales(begun: QuerySet[Any]) -> list[list[Any]]:
+def _sales(begun: QuerySet[Any]) -> defaultdict[date, list[list[Any]]]:
     """Return kind, course, and how many checkouts there were, and of these how many were sold."""
-    checkouts: Counter[tuple[str, str]] = Counter()
-    sold: Counter[tuple[str, str]] = Counter()
-    for row in begun.values("kind", "course_title", "status").annotate(number=Count("pk")):
-        key = (row["kind"], row["course_title"])
+    checkouts: Counter[tuple[date, str, str]] = Counter()
+    sold: Counter[tuple[date, str, str]] = Counter()
+    rows = begun.values("on", "kind", "course_title", "status")
+    for row in rows.annotate(number=Count("pk")):
+        key = (row["on"].date(), row["kind"], row["course_title"])
         checkouts[key] += row["number"]
         sold[key] += row["number"] * (row["status"] in SOLD)
-    return [[*key, checkouts[key], sold[key]] for key in sorted(checkouts)]
+    return _by_day([[*key, checkouts[key], sold[key]] for key in checkouts])
 
 
-def _access(begun: QuerySet[Any]) -> dict[str, Any]:
+def _access(begun: QuerySet[Any]) -> defaultdict[date, dict[str, Any]]:
     """Return how many should have got access, and of those who did how long each waited."""
+    found: defaultdict[date, dict[str, Any]] = defaultdict(
+        lambda: {"due": 0, "within": [0] * (len(WITHIN_SECONDS) + 1)}
+    )
     sold = begun.filter(status__in=SOLD).exclude(paid_at=None)
-    within = [0] * (len(WITHIN_SECONDS) + 1)
-    due = 0
-    for status, paid, given in sold.values_list("status", "paid_at", "lms_synced_at").iterator(500):
-        due += status == Enrollment.PAID or given is not None
+    rows = sold.values_list("on", "status", "paid_at", "lms_synced_at")
+    for on, status, paid, given in rows.iterator(500):
+        day = found[on.date()]
+        day["due"] += status == Enrollment.PAID or given is not None
         if given is not None:
             seconds = max((given - paid) // timedelta(milliseconds=1), 0)
-            within[bisect_left([1000 * most for most in WITHIN_SECONDS], seconds)] += 1
-    return {"due": due, "within": within}
+            day["within"][bisect_left([1000 * most for most in WITHIN_SECONDS], seconds)] += 1
+    return found
 
 
-def _received(payments: QuerySet[Any]) -> list[list[Any]]:
+def _received(payments: QuerySet[Any]) -> defaultdict[date, list[list[Any]]]:
     """Return kind, course, currency, and what was received."""
     fields = ("enrollment__kind", "enrollment__course_title", "currency_received")
-    rows = payments.values(*fields).annotate(total=Sum("amount_received"))
-    return sorted([*(row[field] for field in fields), row["total"] or 0] for row in rows)
+    rows = payments.values("on", *fields).annotate(total=Sum("amount_received"))
+    return _by_day(
+        [row["on"].date(), *(row[field] for field in fields), row["total"] or 0] for row in rows
+    )
 
 
-def _sums(rows: QuerySet[Any]) -> list[list[Any]]:
-    found = rows.values("currency").annotate(total=Sum("amount"))
-    return sorted([row["currency"], row["total"]] for row in found)
+def _sums(rows: QuerySet[Any]) -> defaultdict[date, list[list[Any]]]:
+    found = rows.values("on", "currency").annotate(total=Sum("amount"))
+    return _by_day([row["on"].date(), row["currency"], row["total"]] for row in found)
 
 
-def _second_attempts(attempts: QuerySet[Any]) -> list[int]:
+def _by_day(rows: Iterable[list[Any]]) -> defaultdict[date, list[list[Any]]]:
+    """Return the rows of each day, which is the first value of each, in their order."""
+    found: defaultdict[date, list[list[Any]]] = defaultdict(list)
+    for day, *row in sorted(rows):
+        found[day].append(row)
+    return found
+
+
+def _numbers(rows: QuerySet[Any]) -> defaultdict[date, int]:
+    found = rows.values("on").annotate(number=Count("pk"))
+    return defaultdict(int, {row["on"].date(): row["number"] for row in found})
+
+
+def _second_attempts(attempts: QuerySet[Any]) -> defaultdict[date, list[int]]:
     """Return how many second attempts there were, and how many of these succeeded."""
-    rows = attempts.values("outcome").annotate(number=Count("pk"))
-    numbers = {row["outcome"]: row["number"] for row in rows}
-    return [sum(numbers.values()), numbers.get(DELIVERED, 0)]
+    found: defaultdict[date, list[int]] = defaultdict(lambda: [0, 0])
+    for row in attempts.values("on", "outcome").annotate(number=Count("pk")):
+        day = found[row["on"].date()]
+        day[0] += row["number"]
+        day[1] += row["number"] * (row["outcome"] == DELIVERED)
+    return found
 
 
 # --- reading --------------------------------------------------------------------------------------

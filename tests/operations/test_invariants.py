@@ -146,7 +146,8 @@ def event_dead(enrollment: Enrollment) -> None:
 
 def pending_for_ever(enrollment: Enrollment) -> None:
     other, _ = make_pending()
-    Payment.objects.filter(enrollment=other).update(created_at=timezone.now() - LONG_AGO)
+    ended = {name: timezone.now() - LONG_AGO for name in ("created_at", "expires_at")}
+    Payment.objects.filter(enrollment=other).update(**ended)
     Enrollment.objects.filter(pk=other.pk).update(created_at=timezone.now() - LONG_AGO)
 
 

@@ -15,8 +15,15 @@ START_SECONDS = 90
 STOP_SECONDS = 40
 PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "LD_LIBRARY_PATH")
 # One proxy is trusted, so that every visitor of the tests has an address, and with it rate limits,
-# of their own.
-SHOP = {"TRUSTED_PROXY_COUNT": "1", "LMS_BREAKER_OPEN_SECONDS": "2", "WORK_SWEEP_SECONDS": "1"}
+# of their own. The demo lets its explorers try more often: where a test tries too often, the limit
+# is the shop's.
+SHOP = {
+    "TRUSTED_PROXY_COUNT": "1",
+    "LMS_BREAKER_OPEN_SECONDS": "2",
+    "WORK_SWEEP_SECONDS": "1",
+    "RATE_LIMIT_COUPON": "5/15m",
+    "RATE_LIMIT_PASSWORD_RESET": "10/15m",
+}
 
 
 class RunningDemo:

@@ -8,7 +8,7 @@ the day on which each was begun. Days are UTC's.
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from typing import Any
@@ -125,7 +125,7 @@ def count_days(first: date, last: date) -> dict[date, dict[str, Any]]:
     """Return what the rows of each of these days come to, in as many statements as of one day."""
     rows = partial(_of, first=first, last=last)
     begun = rows(Enrollment.objects.all())
-    parts = {
+    parts: dict[str, Mapping[date, Any]] = {
         "sales": _sales(begun),
         "access": _access(begun),
         "received": _received(rows(Payment.objects.filter(status=Payment.PAID))),

@@ -72,7 +72,7 @@ def test_no_statement_is_asked_by_tests_for_any_engine_alone(
     `every_engine` on the one named.
     """
     alone = asked_on_any_engine_alone() if is_whole(request.config) else {}
-    assert alone == {}
+    assert not alone, "\n".join(f"{test} asks: {kind}" for kind, test in alone.items())
 
 
 def test_a_test_for_any_engine_may_read_and_write(db: None) -> None:

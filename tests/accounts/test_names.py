@@ -85,6 +85,7 @@ def test_the_lms_the_batch_and_the_export_have_the_same_name() -> None:
     assert read(b"a@example.com,A\x07na")[0].problem == "name"
 
 
+@pytest.mark.every_engine
 def test_a_name_goes_from_the_form_to_the_lms_and_into_the_mail(
     client: Client, db: None, sandbox: Sandbox
 ) -> None:

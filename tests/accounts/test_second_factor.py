@@ -337,6 +337,7 @@ def test_an_admin_takes_away_what_was_lost_and_old_sessions_set_up_anew(app, vis
     assert "no second factor" in other.post(page, {"decide": "1", "reason": "R"}).content.decode()
 
 
+@pytest.mark.every_engine
 def test_nobody_takes_away_their_own(app, visitor):
     enter(visitor, code())
     page = f"/admin/accounts/user/{app.user.pk}/reset_second_factor/"

@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 
-import pytest
 from django.test import Client
 from django.utils import timezone
 
@@ -63,7 +62,6 @@ def test_a_key_is_its_senders_alone(db: None) -> None:
     assert IdempotentAnswer.objects.count() == 4
 
 
-@pytest.mark.any_engine
 def test_a_refusal_is_decided_anew_and_leaves_the_key_free(db: None, client: Client) -> None:
     wrong = {**APPLICATION, "courseId": "nowhere"}
     assert refused(post(client, GRANTS, wrong, **KEY)) == (404, "COURSE_NOT_FOUND")

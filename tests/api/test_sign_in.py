@@ -37,6 +37,7 @@ def test_a_program_signs_in_and_its_session_is_who_it_is(amina: User) -> None:
     assert refused(joining) == (400, "INVALID_JOINING")
 
 
+@pytest.mark.every_engine
 def test_an_unknown_address_and_a_wrong_password_have_one_answer_after_one_hash(
     amina: User, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -105,6 +105,7 @@ def test_a_decision_is_there_with_its_reason(office) -> None:
     assert (entry.model, entry.row_id) == ("affiliates.affiliate", str(affiliate.pk))
 
 
+@pytest.mark.every_engine
 def test_a_download_is_there(office) -> None:
     grant = make_coupon()
     chosen = {"action": "export", "_selected_action": [str(grant.pk)]}
@@ -113,6 +114,7 @@ def test_a_download_is_there(office) -> None:
     assert last().what == "POST /admin/grants/grant/?status__exact=approved"
 
 
+@pytest.mark.every_engine
 def test_long_values_and_names_are_cut_and_nothing_is_lost(db: None) -> None:
     course = make_course(title="T" * 140)
     audit.record_changes(course, [("Description", "a" * 9000, "b")], by="b" * 200)
@@ -163,6 +165,7 @@ def test_the_database_refuses_them_too(db: None, statement: str) -> None:
     assert AuditEntry.objects.get().what == "closed"
 
 
+@pytest.mark.every_engine
 def test_the_office_offers_neither(office) -> None:
     entry = one()
     for path in (f"{LIST}add/", f"{LIST}{entry.pk}/delete/"):

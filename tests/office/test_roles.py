@@ -133,6 +133,8 @@ def _letters(allowed: Iterator[str]) -> str:
     return "".join(letter if role in found else "." for role, letter in LETTERS.items())
 
 
+# Permissions are the same on every engine; each page asks every engine in tests of its own.
+@pytest.mark.engines("sqlite")
 # --- the table ------------------------------------------------------------------------------------
 def test_each_page_and_decision_is_open_to_the_roles_of_the_table_and_to_nobody_else(
     staff: dict[str, User],
@@ -153,12 +155,14 @@ def test_the_auditor_reads_every_list_and_changes_nothing() -> None:
             assert not letters.endswith("A"), name
 
 
+@pytest.mark.every_engine
 def test_the_auditors_permissions_are_to_look_and_no_other(staff: dict[str, User]) -> None:
     given = Permission.objects.filter(group__name=roles.AUDITOR)
     assert given.count() > 40
     assert [each.codename for each in given if not each.codename.startswith("view_")] == []
 
 
+@pytest.mark.every_engine
 def test_no_role_makes_staff_or_gives_rights(staff: dict[str, User]) -> None:
     assert not Permission.objects.filter(group__isnull=False, codename__in=OWNERS).exists()
     target = User.objects.create_user("amina@example.com", PASSWORD)
@@ -172,6 +176,7 @@ def test_no_role_makes_staff_or_gives_rights(staff: dict[str, User]) -> None:
         assert (target.is_staff, target.is_superuser, target.groups.count()) == (False, False, 0)
 
 
+@pytest.mark.every_engine
 def test_installing_again_changes_nothing_and_keeps_what_was_given_besides(db: None) -> None:
     roles.install()
     content = Group.objects.get(name=roles.CONTENT)

@@ -364,7 +364,6 @@ def test_a_warning_ends_in_a_refund_or_a_dispute_at_stripe(sandbox: Sandbox):
     assert state_of(payment) == (True, 4990, "paid")  # by the dispute now
 
 
-@pytest.mark.any_engine
 def test_a_warning_of_another_products_payment_is_none_of_ours(sandbox: Sandbox):
     sandbox.warn_of_fraud(sale_of_another_product(sandbox, {"order": "17"}))
     [event] = [e for e in sandbox.book("events") if e["type"].startswith("radar.")]

@@ -115,7 +115,6 @@ def _refunded(enrollment: Enrollment) -> None:
     Payment.objects.update(refund_committed=enrollment.amount)
 
 
-@pytest.mark.any_engine
 @pytest.mark.breaks_invariants
 @pytest.mark.parametrize("change", [_late, _completed, _free, _refunded])
 def test_what_is_not_promised_cannot_be_asked_for(sandbox: Sandbox, change) -> None:

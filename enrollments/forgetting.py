@@ -22,12 +22,15 @@ from maaledu.db import atomic
 from maaledu.work.items import DEAD, DONE
 from notifications.models import Email, UndeliverableAddress
 
+# What these jobs make, and whom they tell of it, is by the address that would be gone.
+ON_ITS_WAY = (Enrollment.LMS_PENDING, Enrollment.LMS_RETRYING)
+
 
 @atomic
 def delete_account(user: User, *, by: str) -> None:
     """Delete the account with everything that names its person.
 
-    Raises AccountInUse while money or a checkout is under way, and for staff.
+    Raises AccountInUse while money, access or a checkout is under way, and for staff.
     """
     proved = EmailAddress.objects.filter(user=user, verified=True)
     emails = sorted({user.email, *proved.values_list("email", flat=True)})
@@ -44,6 +47,11 @@ def _refuse_in_use(user: User, emails: Collection[str]) -> None:
         raise AccountInUse("This account belongs to a member of staff. Please ask a colleague.")
     if Enrollment.objects.filter(email__in=emails, status=Enrollment.PENDING).exists():
         raise AccountInUse("A checkout of yours is still open. It ends by itself within the hour.")
+    on_its_way = Enrollment.objects.paid().filter(email__in=emails, lms_status__in=ON_ITS_WAY)
+    if on_its_way.exists():
+        raise AccountInUse(
+            "Your access to a course is still being set up. Please try again when you have it."
+        )
     if affiliates.owed(user):
         raise AccountInUse(
             "Your affiliate account is not settled yet: there are commissions to be paid out or"

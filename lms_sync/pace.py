@@ -1,8 +1,10 @@
 """How often an LMS is called: a rate that all processes of all machines share, in its row.
 
 Whoever is about to call reserves the next few moments by one guarded UPDATE, and waits for them:
-nobody else gets the same ones, so that no second has more calls than the platform may get. After an
-outage the rate rises step by step. The clocks of the machines must agree, as NTP has them do.
+nobody else gets the same ones, so that no second has more calls than the platform may get. The
+connection is made before the moment: one that takes long would have its call arrive among the next.
+After an outage the rate rises step by step. The clocks of the machines must agree, as NTP has them
+do.
 """
 
 import random
@@ -25,6 +27,7 @@ MILLISECOND = timedelta(milliseconds=1)
 # time passes: this much is left free after each second's calls, so that late ones fit in as well.
 LATE = timedelta(milliseconds=50)
 LEFT_FREE = timedelta(milliseconds=250)
+LEAD = timedelta(milliseconds=250)  # of whoever may have to make a connection first
 RESERVED_AT_ONCE = timedelta(milliseconds=500)
 LONGEST_WAIT = timedelta(seconds=5)
 # Nobody reserves moments beyond these: one that is further away was written by another clock.
@@ -90,14 +93,23 @@ class Pace:
     _seen: PlatformState | None = None
     _guard: threading.Lock = field(default_factory=threading.Lock)
 
-    def wait(self) -> float:
-        """Return when it is this call's turn, with the seconds waited. Raises LmsPaced, LmsBusy."""
-        began = time.monotonic()
+    def approach(self) -> datetime:
+        """Return a moment shortly before it. Raises LmsPaced, LmsBusy."""
+        moment = self._take()
+        _sleep_until(moment - LEAD)
+        return moment
+
+    def wait(self, moment: datetime | None = None) -> float:
+        """Return at the moment, or at another one if it was missed, with the seconds waited.
+
+        Raises LmsPaced, LmsBusy.
+        """
+        began, moment = time.monotonic(), moment or self._take()
         while True:
-            moment = self._take()
-            time.sleep(max((moment - timezone.now()).total_seconds(), 0))
+            _sleep_until(moment)
             if timezone.now() - moment <= LATE:
                 return time.monotonic() - began
+            moment = self._take()
 
     def _take(self) -> datetime:
         with self._guard:
@@ -141,14 +153,34 @@ class Pace:
         return [first + apart * place for place in range(number)], following
 
 
+@dataclass
+class Turn:
+    """When one call may be sent: any time where it has no `pace`."""
+
+    pace: Pace | None = None
+    moment: datetime | None = None
+    waited: float = 0  # seconds
+
+    def take(self) -> float:
+        """Wait until then, and return the seconds. Raises LmsPaced, LmsBusy."""
+        seconds = self.pace.wait(self.moment) if self.pace else 0
+        self.waited += seconds
+        return seconds
+
+
+def _sleep_until(moment: datetime) -> None:
+    time.sleep(max((moment - timezone.now()).total_seconds(), 0))
+
+
 _paces: dict[tuple[str, bool], Pace] = {}
 
 
-def wait_for_turn(name: str, *, is_question: bool = False) -> float:
-    """Wait until this process may call the platform once, and return the seconds waited.
+def approach(name: str, *, is_question: bool = False) -> Turn:
+    """Wait until shortly before this process may call the platform once, and return that turn.
 
     For a question that nobody waits for one moment is reserved, and the next ones are left to jobs.
     Raises LmsPaced where that is not soon; nothing is reserved then.
     """
     at_once = timedelta(0) if is_question else RESERVED_AT_ONCE
-    return _paces.setdefault((name, is_question), Pace(name, at_once)).wait()
+    mine = _paces.setdefault((name, is_question), Pace(name, at_once))
+    return Turn(mine, mine.approach())

@@ -78,8 +78,8 @@ class Exchange:
 class Client:
     """Calls one base URL with one key: `timeout` is for a call, `budget` for all its calls.
 
-    Each call waits for its turn among all calls of `platform`, which counts for neither; without
-    one it waits for nobody.
+    Each call waits for its turn among all calls of `platform`, which counts for neither: first
+    until shortly before it, then with the connection made. Without a platform it waits for nobody.
     """
 
     base_url: str
@@ -100,24 +100,37 @@ class Client:
 
         Raises LmsUnavailable when there is none, and LmsPaced when none may be sent soon.
         """
-        if self.platform:
-            self.started += pace.wait_for_turn(self.platform, is_question=self.is_question)
-        request, began = Request(method, path, query, body), time.monotonic()
+        turn, request = self._approach(), Request(method, path, query, body)
+        began = time.monotonic()
         try:
-            answer = self._send(request)
+            answer = self._send(request, turn)
         except FAILURES as error:
             failure = unavailable(error)
-            self._note(request, failure.explanation, began=began)
+            self._note(request, failure.explanation, began=began + turn.waited)
             raise failure from error
         except LmsUnavailable as error:
-            self._note(request, error.explanation, status=error.lms_status, began=began)
+            self._note(
+                request, error.explanation, status=error.lms_status, began=began + turn.waited
+            )
             raise
-        self._note(request, answer.body.decode(errors="replace"), status=answer.status, began=began)
+        text = answer.body.decode(errors="replace")
+        self._note(request, text, status=answer.status, began=began + turn.waited)
         return answer
 
-    def _send(self, request: Request) -> Answer:
-        with total_deadline(self._seconds_left()), self._open(request) as response:
-            content = response.raw.read(MAX_BODY + 1, decode_content=True)
+    def _approach(self) -> pace.Turn:
+        if not self.platform:
+            return pace.Turn()
+        began = time.monotonic()
+        turn = pace.approach(self.platform, is_question=self.is_question)
+        self.started += time.monotonic() - began
+        return turn
+
+    def _send(self, request: Request, turn: pace.Turn) -> Answer:
+        try:
+            with total_deadline(self._seconds_left(), turn.take), self._open(request) as response:
+                content = response.raw.read(MAX_BODY + 1, decode_content=True)
+        finally:
+            self.started += turn.waited
         if len(content) > MAX_BODY:
             raise LmsIntercepted(
                 "The answer is larger than 1 MiB.", kind="too_large", status=response.status_code

@@ -9,7 +9,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,13 +24,17 @@ _call = threading.local()
 
 
 @contextmanager
-def total_deadline(seconds: float) -> Iterator[None]:
-    """End every network wait of this thread, inside the block, at most `seconds` from now."""
-    _call.ends_at = time.monotonic() + seconds
+def total_deadline(seconds: float, wait: Callable[[], float] | None = None) -> Iterator[None]:
+    """End every network wait of this thread, inside the block, at most `seconds` from now.
+
+    `wait` is called when the connection is made and before the request is sent: the seconds that it
+    returns are given in addition.
+    """
+    _call.ends_at, _call.wait = time.monotonic() + seconds, wait
     try:
         yield
     finally:
-        _call.ends_at = None
+        _call.ends_at, _call.wait = None, None
 
 
 def remaining() -> float:
@@ -84,7 +88,14 @@ def _connect(sock: socket.socket, target: Any, timeout: float) -> socket.socket:
 
 
 class _CheckedConnection:
-    """Mixed into urllib3's connections: same errors, our socket."""
+    """Mixed into urllib3's connections: same errors, our socket, and a wait before the request."""
+
+    def request(self: Any, *args: Any, **kwargs: Any) -> None:
+        if self.is_closed:
+            self.connect()
+        if wait := getattr(_call, "wait", None):
+            _call.ends_at += wait()
+        super().request(*args, **kwargs)  # type: ignore[misc]
 
     def _new_conn(self: Any) -> socket.socket:
         try:

@@ -23,6 +23,7 @@ class RawServer:
     script: Script | Callable[[bytes], Script]
     certificate: Path | None = None
     requests: list[bytes] = field(default_factory=list)
+    accepted_at: list[float] = field(default_factory=list)
     listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
     ended: threading.Event = field(default_factory=threading.Event)
 
@@ -40,6 +41,7 @@ class RawServer:
                 connection, _ = self.listener.accept()
             except OSError:
                 return
+            self.accepted_at.append(time.time())
             threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
 
     def _talk(self, connection: socket.socket) -> None:

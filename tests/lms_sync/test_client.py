@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 
 from lms_sync.errors import LmsIntercepted, LmsUnavailable, LmsUnreadable
-from lms_sync.platforms.client import Client
+from lms_sync.platforms.client import Client, session
 from lms_sync.platforms.frappe_answers import value
+from lms_sync.platforms.sockets import total_deadline
 from tests.lms_sync.rawserver import drip, raw_server, response
 from tests.processes import free_port
+from tests.sandbox_client import wait_until
 
 pytestmark = pytest.mark.no_database
 
@@ -66,6 +68,20 @@ def test_a_server_that_trickles_cannot_stretch_the_call_beyond_its_time(script: 
         error = failure(server.url, seconds=0.8)
         assert error.details["kind"] == "timeout"
         assert time.monotonic() - started < 1.3
+
+
+def test_a_request_waits_for_its_turn_with_the_connection_made_and_loses_no_time() -> None:
+    sent: list[int] = []
+    with raw_server([PONG]) as server:
+
+        def wait() -> float:
+            wait_until(lambda: len(server.accepted_at) == 1, 10)
+            time.sleep(0.5)
+            sent.append(len(server.requests))
+            return 10
+
+        with total_deadline(0.5, wait), session().get(server.url, timeout=1) as answer:
+            assert (answer.status_code, sent) == (200, [0])
 
 
 def test_all_calls_of_a_client_share_one_budget() -> None:

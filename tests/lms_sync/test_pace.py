@@ -16,15 +16,17 @@ from lms_sync.asking import Asking
 from lms_sync.connection import OPENEDX, edx_client, frappe_client
 from lms_sync.errors import LmsPaced, LmsThrottled
 from lms_sync.models import PlatformState, SyncJob
-from lms_sync.pace import Pace
+from lms_sync.pace import LATE, Pace
 from maaledu.work.queue import drain
 from tests.concurrency import race
+from tests.lms_sync.rawserver import raw_server, response
 from tests.lms_sync.test_breaker import fail, make_due
 from tests.lms_sync.test_delivery import QUEUE, make_job
 from tests.sandbox_client import Sandbox
 
 pytestmark = pytest.mark.django_db
 FRAPPE = "frappe"
+PONG = response(b'{"message":"pong"}')
 NOON = datetime(2026, 11, 28, 12, tzinfo=UTC)
 
 
@@ -75,6 +77,31 @@ def test_every_moment_is_reserved_once_by_rivals(settings: Settings) -> None:
     apart = [after - before for before, after in pairwise(moments)]
     assert len(moments) == 6 * 50
     assert min(apart) >= timedelta(milliseconds=10)
+
+
+def test_a_call_arrives_at_its_moment_however_long_its_connection_takes(
+    settings: Settings,
+) -> None:
+    """L16: one that is late would arrive among the calls of the next moments."""
+    settings.LMS_CALLS_PER_SECOND = 2.0
+    came: list[float] = []
+    with raw_server(lambda _: came.append(time.time()) or [PONG]) as server:
+        settings.FRAPPE_LMS_BASE_URL = server.url
+        for _ in range(3):
+            frappe_client(timedelta(seconds=5)).call("GET", "/api/method/ping")
+        connected = server.accepted_at
+    assert min(after - before for before, after in pairwise(came)) >= 0.625 - LATE.total_seconds()
+    waited = [came[number] - connected[number] for number in (1, 2)]
+    assert max(waited) >= 0.1, "connected before the moment, and called at it"
+
+
+def test_a_moment_that_is_missed_while_connecting_is_given_up(settings: Settings) -> None:
+    settings.LMS_CALLS_PER_SECOND = 10.0
+    mine = Pace(FRAPPE)
+    missed = mine.approach()
+    time.sleep(max((missed - timezone.now()).total_seconds(), 0) + 1.1 * LATE.total_seconds())
+    mine.wait(missed)
+    assert timezone.now() >= missed + timedelta(milliseconds=125)
 
 
 @pytest.mark.any_engine

@@ -1,4 +1,4 @@
-"""One sale of the demo's affiliate: enrollment, payment, commission, and a refund or dispute.
+"""One past sale of the demo: enrollment, payment, commission, and a refund or dispute.
 
 Stripe, the LMS and the mail server are not asked: payments are written as received, jobs and
 e-mails as done.
@@ -32,7 +32,7 @@ REFUNDED_AFTER = timedelta(days=5)
 AT_CHECKOUT_FOR = timedelta(minutes=4)
 DISPUTED_AFTER = timedelta(days=25)
 EVIDENCE_WITHIN = timedelta(days=30)
-FULLY_REFUNDED, PARTLY_REFUNDED, DISPUTED = (3, 21), 15, 16  # which of the sales
+FULLY_REFUNDED, PARTLY_REFUNDED, DISPUTED = (3, 21, 109, 131), 15, 16  # which of the sales
 FIRST_NAMES = (
     "Amina",
     "Bruno",
@@ -58,13 +58,16 @@ class DemoSale:
     number: int
     course: Course
     paid_at: datetime
+    lms_row: str = ""  # of the enrollment in the sandbox's LMS, where it was put there
 
     @property
     def learner(self) -> str:
-        return (
-            f"{FIRST_NAMES[self.number % len(FIRST_NAMES)]}"
-            f" {LAST_NAMES[self.number % len(LAST_NAMES)]}"
-        )
+        first = FIRST_NAMES[self.number % len(FIRST_NAMES)]
+        return f"{first} {LAST_NAMES[self.number % len(LAST_NAMES)]}"
+
+    @property
+    def email(self) -> str:
+        return f"{self.learner.lower().replace(' ', '.')}{self.number}@example.com"
 
     @property
     def refunded(self) -> int:
@@ -82,22 +85,27 @@ class DemoSale:
         return self.number == DISPUTED
 
 
-def write(affiliate: Affiliate, sale: DemoSale, *, by: User) -> None:
-    """Write the sale as it is today, within the caller's transaction; `by` made its refund."""
+def write(affiliate: Affiliate | None, sale: DemoSale, *, by: User) -> Enrollment:
+    """Write the sale as it is today, within the caller's transaction; `by` made its refund.
+
+    `affiliate` is credited with it; None for a buyer who came through nobody's link.
+    """
     enrollment = _enroll(affiliate, sale)
     payment = _pay(enrollment, sale)
-    _earn(enrollment, sale)
+    if affiliate:
+        _earn(enrollment, sale)
     if sale.refunded:
         _refund(payment, sale, by)
     if sale.is_disputed:
         _dispute(payment, sale)
+    return enrollment
 
 
-def _enroll(affiliate: Affiliate, sale: DemoSale) -> Enrollment:
+def _enroll(affiliate: Affiliate | None, sale: DemoSale) -> Enrollment:
     course = sale.course
     enrollment = Enrollment(
         course=course,
-        email=f"{sale.learner.lower().replace(' ', '.')}{sale.number}@example.com",
+        email=sale.email,
         name=sale.learner,
         kind=Enrollment.KIND_PAID,
         course_title=course.title,
@@ -107,14 +115,10 @@ def _enroll(affiliate: Affiliate, sale: DemoSale) -> Enrollment:
         list_price=course.price,
         amount=course.price,
         currency=course.currency,
-        affiliate_id=affiliate.pk,
-        referral_code=affiliate.code,
-        referral_outcome="credited",
-        commission_base=course.price,
-        commission_rate=RATE,
+        **(_credit(affiliate, course) if affiliate else {}),
         status=Enrollment.PAID,
         lms_status=Enrollment.LMS_SUCCESS,
-        lms_enrollment_id=f"demo-{sale.number}",
+        lms_enrollment_id=sale.lms_row or f"demo-{sale.number}",
         lms_origin=MADE,
         lms_user_made=True,
         payment_reference=f"pi_demo_{sale.number}",
@@ -127,6 +131,16 @@ def _enroll(affiliate: Affiliate, sale: DemoSale) -> Enrollment:
     _record(enrollment, Enrollment.PENDING, sale.paid_at)
     _give_access(enrollment, sale)
     return enrollment
+
+
+def _credit(affiliate: Affiliate, course: Course) -> dict[str, Any]:
+    return {
+        "affiliate_id": affiliate.pk,
+        "referral_code": affiliate.code,
+        "referral_outcome": "credited",
+        "commission_base": course.price,
+        "commission_rate": RATE,
+    }
 
 
 def _give_access(enrollment: Enrollment, sale: DemoSale) -> None:

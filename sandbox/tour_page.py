@@ -72,11 +72,21 @@ STEPS = (
         "",
     ),
     (
-        "7. Run the office",
+        "7. Be a learner",
+        (
+            'Sign in at <a href="{shop}/account/">My courses</a> as learner@maaledu.example /'
+            " sandbox-learner-only: one course is begun, and one is done. Ask for a refund, or"
+            " sign in with a code and no password instead."
+        ),
+        "",
+    ),
+    (
+        "8. Run the office",
         (
             'Sign in at the <a href="{shop}/admin/">office</a> as staff@maaledu.example /'
-            " sandbox-staff-only: refund what you bought, and draft a payout, which"
-            " finance@maaledu.example / sandbox-finance-only has to release."
+            " sandbox-staff-only: its first page says what needs you. Refund what you bought; retry"
+            " the two dead letters, which the LMS takes now; and release the payout that waits, as"
+            " finance@maaledu.example / sandbox-finance-only, because it takes two."
         ),
         "",
     ),

@@ -1,14 +1,14 @@
 """The demo: the sandbox, the shop and its worker as three processes on this machine.
 
 Everything it writes is in var/demo. Ctrl-C or SIGTERM stops the three; when one of them ends by
-itself, the others are stopped too and the exit code is 1. `--check` makes one purchase over HTTP in
-a database of its own, and stops.
+itself, the others are stopped too and the exit code is 1. Once the shop answers, its office is
+filled in the background of whoever looks around. `--check` fills one, makes a purchase over HTTP
+and verifies the invariants, in a database of its own, and stops.
 """
 
 import argparse
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -16,67 +16,31 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import FrameType
 
 from script import purchase
 from script.children import ROOT, Child, ChildFailed, choose_port, stop_all
+from script.demo_settings import Location, env_file, environment
 
 WEB_PORT, SANDBOX_PORT, SMTP_PORT = 8700, 8701, 8702
 STAFF_LOGIN = "staff@maaledu.example / sandbox-staff-only"
 ROLES = "support, grants, finance, content, operator, auditor"
 ROLE_LOGIN = "<role>@maaledu.example / sandbox-<role>-only"
+LEARNER_LOGIN = "learner@maaledu.example / sandbox-learner-only"
 PARTNER_LOGIN = "partner@maaledu.example / sandbox-partner-only"
-# What our endpoint is sent, as the deployment guide lists it.
-WEBHOOK_EVENTS = (
-    "checkout.session.*,refund.*,charge.refund*,charge.dispute.*,radar.early_fraud_warning.*"
-)
-# One person who looks at everything asks more often than a shop would let a stranger.
-EXPLORERS_LIMITS = (
-    "RATE_LIMIT_COUPON",
-    "RATE_LIMIT_COUPON_EMAIL",
-    "RATE_LIMIT_GRANT_APPLICATION",
-    "RATE_LIMIT_AFFILIATE_SIGNUP",
-    "RATE_LIMIT_CHECKOUT",
-    "RATE_LIMIT_LOGIN",
-    "RATE_LIMIT_SIGNUP",
-    "RATE_LIMIT_PASSWORD_RESET",
-    "RATE_LIMIT_CODE",
-)
-SET_IN_FILE = re.compile(
-    r"^\s*(?:export\s+)?([A-Z_]+)[ \t]*=[ \t]*[\"']?([^\s\"'#]+)", re.MULTILINE
-)
 
 
 class Stopped(Exception):
     """Somebody asked this process to end."""
 
 
-@dataclass(frozen=True)
-class Location:
-    """The folder and the ports of one demo."""
-
-    directory: Path
-    web_port: int
-    sandbox_port: int
-    smtp_port: int
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.web_port}"
-
-    @property
-    def sandbox_url(self) -> str:
-        return f"http://127.0.0.1:{self.sandbox_port}"
-
-
 def main() -> int:
     options = _options()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, _stop)
-    kind = os.environ.get("MAALEDU_ENV") or _env_file().get("MAALEDU_ENV") or "development"
+    kind = os.environ.get("MAALEDU_ENV") or env_file().get("MAALEDU_ENV") or "development"
     if kind != "development":
         print(
             "script/demo makes staff logins with known passwords: it runs with"
@@ -87,13 +51,19 @@ def main() -> int:
     if options.check:
         with tempfile.TemporaryDirectory(prefix="maaledu-demo-") as directory:
             return _run(_location(Path(directory), options), check=True)
-    return _run(_location(options.directory, options), check=False)
+    is_empty = options.empty_office
+    return _run(_location(options.directory, options), check=False, is_empty=is_empty)
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="script/demo", description=__doc__)
     parser.add_argument(
         "--check", action="store_true", help="make one purchase over HTTP, then stop"
+    )
+    parser.add_argument(
+        "--empty-office",
+        action="store_true",
+        help="leave out the purchases, grants and troubles that the office is filled with",
     )
     parser.add_argument(
         "--port",
@@ -136,14 +106,16 @@ def _location(directory: Path, options: argparse.Namespace) -> Location:
     )
 
 
-def _run(location: Location, *, check: bool) -> int:
+def _run(location: Location, *, check: bool, is_empty: bool = False) -> int:
     children: list[Child] = []
     try:
         _start(location, children)
         if check:
-            purchase.buy(location.url, location.sandbox_url)
+            _check(location)
             return 0
         _announce(location, children)
+        if not is_empty:
+            _fill_office(location)
         _watch(children)
     except Stopped:
         print("\nStopping.", flush=True)
@@ -187,6 +159,25 @@ def _child(name: str, arguments: list[str], env: dict[str, str], location: Locat
     )
 
 
+def _check(location: Location) -> None:
+    """Fill the office, buy a course, and ask whether all of it agrees."""
+    _fill_office(location)
+    purchase.buy(location.url, location.sandbox_url)
+    _manage(["verify_invariants"], environment(location))
+
+
+def _fill_office(location: Location) -> None:
+    """Make the cases that the office shows, where the sandbox plays Stripe and the LMS."""
+    env = environment(location)
+    if env.get("STRIPE_API_BASE") != f"{location.sandbox_url}/stripe":
+        return
+    if env.get("FRAPPE_LMS_BASE_URL") != f"{location.sandbox_url}/lms":
+        return
+    print("Filling the office ...", end=" ", flush=True)
+    _manage(["seed_office"], env)
+    print("done.", flush=True)
+
+
 def _manage(command: list[str], env: dict[str, str]) -> None:
     done = subprocess.run(
         [sys.executable, "manage.py", *command],
@@ -210,56 +201,6 @@ def answers(url: str) -> bool:
         return False
 
 
-def environment(location: Location) -> dict[str, str]:
-    """Return what the three processes are started with.
-
-    For Stripe, the LMS and the mail `.env` wins, and the sandbox is used for those it leaves out.
-    The database and broker of `.env` are not touched: only a DATABASE_URL or REDIS_URL in the
-    environment of this call replaces the demo's own.
-    """
-    own = {
-        "DATABASE_URL": f"sqlite:///{location.directory / 'shop.sqlite3'}",
-        "REDIS_URL": "",
-        "CELERY_BROKER_URL": "",
-        "SITE_URL": location.url,
-        "DEMO_TOUR_URL": f"{location.sandbox_url}/tour/",
-        **dict.fromkeys(EXPLORERS_LIMITS, "1000/1m"),
-        "SANDBOX_WEBHOOK_URL": f"{location.url}/api/webhook",
-        "SANDBOX_WEBHOOK_EVENTS": WEBHOOK_EVENTS,
-        "SANDBOX_COURSES_ANY": "true",
-        "SANDBOX_EXIT_WITH_PARENT": "true",
-        "SANDBOX_STATE": str(location.directory / "sandbox.json"),
-    }
-    always = {
-        "MAALEDU_ENV": "development",
-        "PYTHONUNBUFFERED": "1",
-        "DJANGO_SETTINGS_MODULE": "maaledu.settings",
-    }
-    return {**own, **_sandbox_settings(location), **os.environ, **always}
-
-
-def _sandbox_settings(location: Location) -> dict[str, str]:
-    given = _env_file().keys() | {name for name, value in os.environ.items() if value}
-    settings = {}
-    if "STRIPE_API_BASE" not in given:
-        settings["STRIPE_API_BASE"] = (
-            "" if "STRIPE_SECRET_KEY" in given else f"{location.sandbox_url}/stripe"
-        )
-    if "FRAPPE_LMS_BASE_URL" not in given:
-        settings["FRAPPE_LMS_BASE_URL"] = f"{location.sandbox_url}/lms"
-    if "OPENEDX_BASE_URL" not in given:
-        settings["OPENEDX_BASE_URL"] = f"{location.sandbox_url}/edx"
-    if not given & {"EMAIL_HOST", "EMAIL_DELIVERY_BACKEND"}:
-        settings |= {"EMAIL_HOST": "127.0.0.1", "EMAIL_PORT": str(location.smtp_port)}
-    return settings
-
-
-def _env_file() -> dict[str, str]:
-    """Return what `.env` sets to something; what is empty there is as if it were left out."""
-    file = ROOT / ".env"
-    return dict(SET_IN_FILE.findall(file.read_text(encoding="utf-8"))) if file.exists() else {}
-
-
 def _announce(location: Location, children: list[Child]) -> None:
     facts = {
         "url": location.url,
@@ -277,6 +218,7 @@ def _announce(location: Location, children: list[Child]) -> None:
         "Office": f"{location.url}/admin/  {STAFF_LOGIN}",
         "Roles": f"{ROLES}: {ROLE_LOGIN}",
         "Affiliate": f"{location.url}/affiliates/dashboard/  {PARTNER_LOGIN}",
+        "Learner": f"{location.url}/account/  {LEARNER_LOGIN}",
         "Logs": str(location.directory),
         "": "Ctrl-C stops everything.",
     }

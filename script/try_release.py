@@ -13,7 +13,8 @@ from pathlib import Path
 
 from script import purchase
 from script.children import ROOT, Child, ChildFailed, choose_port, stop_all
-from script.demo import Location, answers, environment
+from script.demo import answers
+from script.demo_settings import Location, environment
 
 
 class Shop:

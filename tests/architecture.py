@@ -283,6 +283,7 @@ BANS = [
         "sleeps",
         calls_of("sleep"),
         (
+            "demo.controls",
             "maaledu.db",
             "maaledu.management.commands.migrate",
             "maaledu.mongodb",

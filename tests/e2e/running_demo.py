@@ -65,7 +65,8 @@ class RunningDemo:
         ports = [
             text for name, port in zip(names, self.ports, strict=True) for text in (name, str(port))
         ]
-        command = python("-m", "script.demo", *ports, "--directory", str(self.directory))
+        options = ("--empty-office", "--directory", str(self.directory))
+        command = python("-m", "script.demo", *ports, *options)
         self.process = Proc(command, env=self.environment(), log=self.directory / "demo.log")
         self.process.wait_line("Ctrl-C stops everything", START_SECONDS)
         facts = json.loads((self.directory / "demo.json").read_text())

@@ -5,6 +5,7 @@ only what is left of the whole call. The deadline belongs to the thread, because
 connection outlives a call.
 """
 
+import functools
 import socket
 import ssl
 import threading
@@ -128,13 +129,21 @@ class CheckedHTTPSPool(urllib3.connectionpool.HTTPSConnectionPool):
     ConnectionCls = CheckedHTTPSConnection
 
 
+@functools.cache
+def trusted() -> ssl.SSLContext:
+    """Return what every connection of this process is checked by: reading the certificates that the
+    machine trusts takes longer than a whole call.
+    """
+    context = ssl.create_default_context()
+    context.sslsocket_class = DeadlineSSLSocket
+    return context
+
+
 class CheckedAdapter(HTTPAdapter):
     """Sends through connections with a deadline and checked addresses, without retries."""
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        context = ssl.create_default_context()
-        context.sslsocket_class = DeadlineSSLSocket
-        super().init_poolmanager(*args, ssl_context=context, **kwargs)
+        super().init_poolmanager(*args, ssl_context=trusted(), **kwargs)
         self.poolmanager.pool_classes_by_scheme = {
             "http": CheckedHTTPPool,
             "https": CheckedHTTPSPool,

@@ -6,6 +6,7 @@ import gzip
 import subprocess
 import time
 import tracemalloc
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from lms_sync.errors import LmsIntercepted, LmsUnavailable, LmsUnreadable
+from lms_sync.platforms import sockets
 from lms_sync.platforms.client import Client, session
 from lms_sync.platforms.frappe_answers import value
 from lms_sync.platforms.sockets import total_deadline
@@ -236,13 +238,20 @@ def test_a_certificate_nobody_vouches_for_is_not_accepted(self_signed: Path) -> 
     assert server.requests == []
 
 
-def test_tls_answers_have_the_same_deadline(
-    self_signed: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def trusted(self_signed: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A process reads once which certificates its machine trusts: here it does so anew."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(self_signed))
+    sockets.trusted.cache_clear()
+    yield
+    sockets.trusted.cache_clear()
+
+
+@pytest.mark.usefixtures("trusted")
+def test_tls_answers_have_the_same_deadline(self_signed: Path) -> None:
     """With the certificate's issuer in the machine's own store the call goes through, and a drip is
     still cut.
     """
-    monkeypatch.setenv("SSL_CERT_FILE", str(self_signed))
     with raw_server([PONG], certificate=self_signed) as server:
         assert _in_new_thread(server.url) == "pong"
     with raw_server(drip(PONG, 0.2), certificate=self_signed) as server:
@@ -252,7 +261,7 @@ def test_tls_answers_have_the_same_deadline(
 
 
 def _in_new_thread(url: str) -> str:
-    """A session belongs to its thread, so a new thread reads the certificate store anew."""
+    """A session belongs to its thread, and keeps its connections."""
 
     def attempt() -> str:
         try:

@@ -45,8 +45,12 @@ def samples(text: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
 
 
 def value(client: Client, name: str, **labels: str) -> float:
-    """Return one sample as /metrics shows it; 0 where nothing was counted."""
-    found = samples(client.get("/metrics").content.decode())
+    """Return one sample as /metrics shows it; 0 where nothing was counted.
+
+    Only its own lines are read: after many tests there are thousands of others.
+    """
+    lines = client.get("/metrics").content.decode().splitlines(keepends=True)
+    found = samples("".join(line for line in lines if line.startswith(name)))
     return found.get((name, frozenset(labels.items())), 0)
 
 

@@ -12,6 +12,10 @@ class DeadLetterQuerySet(models.QuerySet["DeadLetter"]):
         return self.open().filter(notification_sent_at=None)
 
 
+def in_words(reason: str) -> str:
+    return reason.removeprefix("LMS_").replace("_", " ").capitalize()
+
+
 class DeadLetter(models.Model):
     """A job that has no attempts left, until staff replay or settle it: one for each job."""
 
@@ -72,4 +76,9 @@ class DeadLetter(models.Model):
         )
 
     def __str__(self) -> str:
-        return f"{self.reason} ({self.status})"
+        return f"{self.cause} ({self.status})"
+
+    @property
+    def cause(self) -> str:
+        """Return the reason, which is an error's code, in words."""
+        return in_words(self.reason)

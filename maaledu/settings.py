@@ -817,6 +817,7 @@ UNFOLD = {
     "COMMAND": {"search_callback": "office.learner_search.results"},
     "COLORS": lambda request: {},  # instead of an inline style, css/office.css
     "STYLES": [lambda request: static("css/office.css")],
+    "SCRIPTS": [lambda request: static("js/office.js")],
     "SITE_FAVICONS": [
         {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("img/favicon.svg")}
     ],

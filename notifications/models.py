@@ -46,7 +46,7 @@ class Email(WorkItem):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} to {self.to}"
+        return f"{self.subject or self.kind.replace('_', ' ')} to {self.to}"
 
 
 class MailState(models.Model):

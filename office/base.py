@@ -14,6 +14,7 @@ from maaledu.work.items import DEAD, DONE, PENDING, RUNNING, WorkItem, replay, r
 from office.changes import RecordingAdmin
 from office.decisions import LIST, NOBODY, ROWS, Decision, decide_many, decide_one
 from office.lists import ListAdmin
+from office.row_buttons import RowButtons
 
 WORK_COLORS = {
     DONE: "success",
@@ -31,6 +32,7 @@ class DecidingAdmin(RecordingAdmin):
     """
 
     decisions: dict[str, Decision] = {}
+    row_decisions: tuple[str, ...] = ()  # those that are a click away in each row of the list
     actions_list: tuple[str, ...] = ()
     actions_detail: tuple[str, ...] = ()
     change_form_outer_before_template: str = "admin/decision_buttons.html"
@@ -69,23 +71,36 @@ class DecidingAdmin(RecordingAdmin):
         name = f"{self.opts.app_label}_{self.opts.model_name}_{action}"
         return UnfoldAction(name, method, description=self.decisions[action].label, path=action)
 
-    def changelist_view(self, request: HttpRequest, *args: Any, **options: Any) -> HttpResponse:
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
         """Raises PermissionDenied for an action that this user may not take; Django ignores it."""
         named = set(request.POST.getlist("action")) - {""}
         if request.method == "POST" and named - self.get_actions(request).keys():
             raise PermissionDenied
-        return cast("HttpResponse", super().changelist_view(request, *args, **options))
+        context = {**(extra_context or {}), "row_forms": self.row_forms(request)}
+        return cast("HttpResponse", super().changelist_view(request, context))
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        columns = list(super().get_list_display(request))
+        is_asked = self.row_decisions and IS_POPUP_VAR not in request.GET
+        return [columns[0], RowButtons(self, request), *columns[1:]] if is_asked else columns
+
+    def row_forms(self, request: HttpRequest) -> list[str]:
+        """Return the decisions for which the buttons of the rows need a form."""
+        forms = [name for name in self.row_decisions if not self.decisions[name].needs_confirmation]
+        return [name for name in forms if self.may_decide(request, self.decisions[name])]
 
     def get_actions_list(self, request: HttpRequest) -> list[UnfoldAction]:
         actions = super().get_actions_list(request)
-        return [each for each in actions if self._is_shown(request, each.path)]
+        return [each for each in actions if self.is_shown(request, each.path)]
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
         row = self.get_object(request, object_id)
         if row is None:
             return []
         actions = super().get_actions_detail(request, object_id)
-        return [each for each in actions if self._is_shown(request, each.path, row)]
+        return [each for each in actions if self.is_shown(request, each.path, row)]
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         # A popup chooses a row for another page's form: nothing is decided in it.
@@ -112,7 +127,7 @@ class DecidingAdmin(RecordingAdmin):
         context = {**context, "buttons": buttons}
         return super().render_change_form(request, context, *args, **options)
 
-    def _is_shown(self, request: HttpRequest, name: str, row: Any = None) -> bool:
+    def is_shown(self, request: HttpRequest, name: str, row: Any = None) -> bool:
         """Return whether a decision is possible for this user and row; other actions always are."""
         decision = self.decisions.get(name)
         if decision is None:

@@ -33,9 +33,8 @@ def url_of(row: models.Model) -> str:
 def enrollment_link(enrollment_id: UUID | None, text: str = "") -> str:
     if enrollment_id is None:
         return text
-    return link(
-        reverse("admin:enrollments_enrollment_change", args=[enrollment_id]), text or enrollment_id
-    )
+    url = reverse("admin:enrollments_enrollment_change", args=[enrollment_id])
+    return link(url, text or "View enrollment")
 
 
 def kept(row: models.Model, name: str, ask: Callable[[], Any]) -> Any:

@@ -13,6 +13,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget
 from courses.models import Course
 from enrollments import dead_jobs
 from lms_sync import dead_letters
+from lms_sync.letter import in_words
 from lms_sync.models import DeadLetter
 from office.base import ReadOnlyAdmin
 from office.cells import Coded, link
@@ -99,7 +100,7 @@ def causes() -> list[tuple[str, str, str, int]]:
     found = [
         (
             urlencode({"status__exact": OPEN, "reason": row["reason"], "platform": row[PLATFORM]}),
-            row["reason"].removeprefix("LMS_").replace("_", " ").capitalize(),
+            in_words(row["reason"]),
             str(Course.Platform(row[PLATFORM]).label),
             row["number"],
         )
@@ -111,11 +112,12 @@ def causes() -> list[tuple[str, str, str, int]]:
 @admin.register(DeadLetter)
 class DeadLetterAdmin(ReadOnlyAdmin):
     decisions = {"replay": REPLAY, "settle": SETTLE}
+    row_decisions = ("replay", "settle")
     ordering = ("-created_at",)
     list_display = (
         "what",
         "learner",
-        "reason",
+        "cause",
         "state",
         "last_error",
         "last_attempt_at",
@@ -130,7 +132,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
         "learner",
         "what",
         "state",
-        "reason",
+        "cause",
         "last_error",
         "last_http_status",
         "would",

@@ -1,5 +1,7 @@
 """The mail server, what is sent through it, and what staff were alerted of."""
 
+from typing import Any
+
 from django.contrib import admin
 from django.contrib.admin import EmptyFieldListFilter
 from django.http import HttpRequest
@@ -13,6 +15,8 @@ from office.base import QueueAdmin, ReadOnlyAdmin, ReadOnlyInline
 from office.cells import link
 from office.decisions import NOBODY, Decision
 from office.filters import DaysFilter, fixed
+from office.learner_search import learner_url
+from office.timeline_words import in_words
 
 TRY = Decision(
     "Try now",
@@ -48,7 +52,17 @@ SEND_AGAIN = Decision(
 @admin.register(Email)
 class EmailAdmin(QueueAdmin):
     decisions = {**QueueAdmin.decisions, "send_again": SEND_AGAIN}
-    list_display = ("kind", "to", "state", "attempts", "next_attempt_at", "sent_at", "last_error")
+    row_decisions = ("replay", "retry_now", "send_again")
+    list_display = (
+        "what",
+        "learner",
+        "state",
+        "attempts",
+        "created_at",
+        "sent_at",
+        "next_try",
+        "last_error",
+    )
     list_filter = (("created_at", DaysFilter), "status", "priority")
     sortable_by = ("created_at",)
     views = (
@@ -58,10 +72,23 @@ class EmailAdmin(QueueAdmin):
     search_fields = ("^to", "^dedupe_key", "request_id")
     exclude = ("context", "claim_token")
 
+    @admin.display(description="e-mail")
+    def what(self, mail: Email) -> str:
+        return mail.subject or in_words(mail.kind)
+
+    @admin.display(description="to", ordering="to")
+    def learner(self, mail: Email) -> str:
+        return link(learner_url(mail.to), mail.to)
+
+    @admin.display(description="next try")
+    def next_try(self, mail: Email) -> Any:
+        return mail.next_attempt_at if mail.status == PENDING else None
+
 
 @admin.register(MailState)
 class MailStateAdmin(ReadOnlyAdmin):
     decisions = {"try_now": TRY}
+    row_decisions = ("try_now",)
     list_display = ("name", "state", "since", "retry_at", "failures", "last_error")
     exclude = ("trying", "suspect")
 
@@ -69,10 +96,15 @@ class MailStateAdmin(ReadOnlyAdmin):
 @admin.register(UndeliverableAddress)
 class UndeliverableAddressAdmin(ReadOnlyAdmin):
     decisions = {"release": RELEASE}
+    row_decisions = ("release",)
     ordering = ("-reported_at",)
-    list_display = ("email", "reason", "reported_at", "sentence")
+    list_display = ("email", "reason", "reported_at", "sentence", "learner")
     list_filter = ("reason",)
     search_fields = ("^email",)
+
+    @admin.display(description="whose")
+    def learner(self, row: UndeliverableAddress) -> str:
+        return link(learner_url(row.email), "Learner's page")
 
 
 class AlertNoticeInline(ReadOnlyInline):

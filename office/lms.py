@@ -84,6 +84,7 @@ class SyncAttemptInline(ReadOnlyInline):
 @admin.register(SyncJob)
 class SyncJobAdmin(QueueAdmin):
     decisions = {"retry_now": RETRY_JOB}
+    row_decisions = ("retry_now",)
     list_display = (
         "email",
         "course_id",
@@ -157,6 +158,7 @@ def platform_figures(state: PlatformState) -> dict[str, Any]:
 @admin.register(PlatformState)
 class PlatformStateAdmin(ReadOnlyAdmin):
     decisions = {"probe_now": PROBE}
+    row_decisions = ("probe_now",)
     list_display = (
         "platform",
         "colored",

@@ -1,11 +1,10 @@
 """Learners who ask for their money back: staff refund the payment, or decline with a reason."""
 
-from typing import Any
-
 from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.formats import date_format
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextareaWidget
 
@@ -88,7 +87,7 @@ class RefundRequestAdmin(ReadOnlyAdmin):
         return [
             ("Learner", self.learner(row)),
             ("Course", self.course(row)),
-            ("Paid", f"{self.price(row)}, {self.paid_at(row):%Y-%m-%d %H:%M} UTC"),
+            ("Paid", f"{self.price(row)}, {self.paid_at(row)}"),
             ("Progress", self.progress(row)),
             ("Reason", row.reason or "none given"),
         ]
@@ -110,8 +109,8 @@ class RefundRequestAdmin(ReadOnlyAdmin):
         return Money(row.payment.amount_received or 0, row.payment.currency)
 
     @admin.display(description="paid at")
-    def paid_at(self, row: RefundRequest) -> Any:
-        return row.payment.paid_at or row.payment.created_at
+    def paid_at(self, row: RefundRequest) -> str:
+        return date_format(row.payment.paid_at or row.payment.created_at, "DATETIME_FORMAT")
 
     @admin.display(description="progress")
     def progress(self, row: RefundRequest) -> str:

@@ -76,7 +76,7 @@ WITH_STATE = {"payment", "refund", "request", "dispute", "event", "job", "letter
 WITH_STATE |= {"difference", "affiliate"}
 
 
-def _words(text: str) -> str:
+def in_words(text: str) -> str:
     plain = text.replace("_", " ").strip()
     return f"{plain[:1].upper()}{plain[1:]}"
 
@@ -94,7 +94,7 @@ def _grant(row: Row) -> str:
 
 
 def _mail(row: Row) -> str:
-    return f"E-mail: {row.more or _words(row.title)}"
+    return f"E-mail: {row.more or in_words(row.title)}"
 
 
 def _undeliverable(row: Row) -> str:
@@ -102,7 +102,7 @@ def _undeliverable(row: Row) -> str:
 
 
 def _dispute(row: Row) -> str:
-    return f"Dispute: {_words(row.title).lower() or 'no reason given'}"
+    return f"Dispute: {in_words(row.title).lower() or 'no reason given'}"
 
 
 TITLES: Mapping[str, Callable[[Row], str]] = {
@@ -112,15 +112,15 @@ TITLES: Mapping[str, Callable[[Row], str]] = {
     "refund": lambda row: "Refund",
     "request": lambda row: "Asked for their money back",
     "dispute": _dispute,
-    "warning": lambda row: f"Fraud warning of the card's issuer: {_words(row.title).lower()}",
+    "warning": lambda row: f"Fraud warning of the card's issuer: {in_words(row.title).lower()}",
     "event": lambda row: f"Stripe reported {row.title}",
-    "job": lambda row: ACTIONS.get(row.title, _words(row.title)),
+    "job": lambda row: ACTIONS.get(row.title, in_words(row.title)),
     "attempt": _attempt,
     "letter": lambda row: f"Dead letter: {row.title}",
     "mail": _mail,
     "grant": _grant,
     "grant change": lambda row: f"Grant {row.title}",
-    "commission": lambda row: str(dict(LedgerEntry.KINDS).get(row.title, _words(row.title))),
+    "commission": lambda row: str(dict(LedgerEntry.KINDS).get(row.title, in_words(row.title))),
     "difference": lambda row: (
         f"Difference with the LMS: {dict(AccessDifference.KINDS).get(row.title, row.title)}"
     ),

@@ -80,6 +80,14 @@ JOBS: dict[str, tuple[Page, ...]] = {
         Page("notifications.alert", "Alerts", "notifications"),
         Page("notifications.alertnotice", "Notices of alerts", "campaign"),
     ),
+    "Settings": (
+        Page("accounts.auditentry", "Change log", "manage_search"),
+        Page("auth.group", "Roles", "admin_panel_settings"),
+        Page("accounts.apikey", "API keys", "key"),
+        Page("legacy.importrun", "Imports", "move_to_inbox"),
+        Page("legacy.importedrow", "Imported rows", "list"),
+        Page("legacy.importproposal", "Proposals of imports", "rule"),
+    ),
 }
 SETTINGS = "Settings"  # and whatever has no other place here
 SETTINGS_ICON = "settings"
@@ -89,7 +97,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """Return the groups of the sidebar with the pages that this user may look at."""
     found = waiting.counts_for(request)
     groups = {"": [_home(), *_find(request)]}
-    for job, pages in {**JOBS, SETTINGS: _others()}.items():
+    for job, pages in {**JOBS, SETTINGS: (*JOBS[SETTINGS], *_others())}.items():
         groups[job] = [_item(each, found) for each in pages if _is_shown(each, request)]
     return [
         {"title": job, "separator": bool(job), "items": items}

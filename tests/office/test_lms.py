@@ -22,6 +22,7 @@ from maaledu.work.queue import drain
 from notifications.models import Email
 from payments.models import StripeEvent
 from tests.factories import make_pending
+from tests.office.test_lists import member
 from tests.sandbox_client import Sandbox
 
 # Jobs and letters here lack the purchases that they would belong to.
@@ -209,6 +210,32 @@ def test_a_letter_is_replayed_on_its_own_page(boss: Client) -> None:
     assert (letter.status, letter.resolved_by) == ("replayed", "boss@example.com")
     assert other.status == "open"
     assert LogEntry.objects.get().object_id == str(letter.pk)
+
+
+def row_buttons(client: Client) -> list[dict[str, str]]:
+    """Return what the buttons of the rows send, and the links of the rows that are decisions."""
+    page = client.get(url("deadletter"), {"status__exact": "open"}).content.decode()
+    forms = dict(re.findall(r'id="decide-(\w+)" method="post" action="">.*?value="(\w+)"></', page))
+    sent = re.findall(r'form="decide-(\w+)" name="_selected_action" value="([^"]+)"', page)
+    links = re.findall(r'href="([^"?]+)\?back=%2F[^"]+"', page)
+    found = [{"action": forms[name], "_selected_action": row} for name, row in sent]
+    return [*found, *({"page": link} for link in links)]
+
+
+def test_a_letter_is_replayed_in_its_row_by_who_may_and_only_while_it_is_open(
+    boss: Client,
+) -> None:
+    letter, other = make_letter(1), make_letter(2)
+    sent, link = row_buttons(boss)[0], row_buttons(boss)[2]
+    assert sent == {"action": "replay", "_selected_action": str(other.pk)}
+    assert link["page"].endswith(f"/{other.pk}/settle/")
+    answer = boss.post(f"{url('deadletter')}?status__exact=open", sent, follow=True)
+    assert answer.redirect_chain == [(f"{url('deadletter')}?status__exact=open", 302)]
+    assert "1 replayed, 0 skipped." in answer.content.decode()
+    assert list(DeadLetter.objects.open()) == [letter]
+    reader = member("view_deadletter")
+    assert row_buttons(reader) == []
+    assert reader.post(url("deadletter"), sent).status_code == 403
 
 
 def offers_settling(client: Client, letter: DeadLetter) -> bool:

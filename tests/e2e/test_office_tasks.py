@@ -1,0 +1,158 @@
+"""What staff do all day, from the first page on, in no more clicks than it should take.
+
+The browser counts: each click, and each Enter that presses a form's button.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from tests.e2e.running_demo import RunningDemo
+from tests.e2e.shopping import buy, expect_state, new_email
+from tests.e2e.test_office import enter_office
+from tests.e2e.test_outages import enroll_for_free, shown_state
+from tests.e2e.visitor import Visitor
+from tests.sandbox_client import Sandbox, wait_until
+
+HOME = "/admin/"
+COURSE = "public-procurement-in-practice"
+# In the browser's own storage, so that the pages of one walk share it.
+COUNT_CLICKS = """document.addEventListener('click', event => {
+  if (event.isTrusted) sessionStorage.clicks = Number(sessionStorage.clicks || 0) + 1;
+}, true)"""
+CLICKS = "() => Number(sessionStorage.clicks || 0)"
+
+
+class Office:
+    """A member of staff at the first page of the office, whose clicks are counted."""
+
+    def __init__(self, visitor: Visitor) -> None:
+        self.visitor, self.page = visitor, visitor.page
+        visitor.context.add_init_script(COUNT_CLICKS)
+
+    @contextmanager
+    def within(self, clicks: int) -> Iterator[Page]:
+        """Begin at the first page; fail where a task takes more clicks, or fewer than it says."""
+        enter_office(self.visitor, HOME)
+        self.page.evaluate("() => { sessionStorage.clicks = 0 }")
+        yield self.page
+        assert self.page.evaluate(CLICKS) == clicks
+
+    def find(self, email: str) -> None:
+        box = self.page.get_by_role("searchbox", name="E-mail address, name, id or code")
+        box.fill(email)
+        box.press("Enter")
+        expect(self.page.get_by_role("heading", name=email)).to_be_visible()
+
+    def section(self, title: str) -> Locator:
+        return self.page.get_by_role("region", name=title, exact=True)
+
+
+@pytest.fixture
+def office(visit: Callable[..., Visitor], sandbox: Sandbox) -> Office:
+    return Office(visit())
+
+
+def row_of(page: Page, text: str) -> Locator:
+    return page.locator("#result_list tbody tr").filter(has_text=text)
+
+
+def test_a_sale_is_seen_its_learner_found_and_refunded(office: Office, sandbox: Sandbox) -> None:
+    email = new_email()
+    buy(office.page, COURSE, email)
+    expect_state(office.page, "ready")
+    with office.within(clicks=0) as page:  # today's sales
+        sold = page.get_by_role("row", name="Sold").get_by_role("cell").first
+        expect(sold).to_contain_text(re.compile(r"^\s*\d"))
+    with office.within(clicks=2) as page:  # a learner's whole story
+        office.find(email)
+        expect(page.locator("#timeline")).to_contain_text("Checkout begun")
+        page.get_by_text("Text of the e-mail").first.click()
+        expect(page.locator("#timeline")).to_contain_text("/enrollments/")
+    with office.within(clicks=2) as page:  # an export
+        page.get_by_role("link", name="Payments", exact=False).first.click()
+        with page.expect_download() as download:
+            page.get_by_role("link", name="Download as CSV").click()
+        assert email in download.value.path().read_bytes().decode("utf-8-sig")
+    with office.within(clicks=3) as page:  # a refund; four are allowed
+        office.find(email)
+        page.get_by_role("link", name="Refund", exact=True).first.click()
+        page.get_by_role("button", name="Refund", exact=True).click()
+        expect(page.get_by_text("€560.00 refunded.")).to_be_visible()
+    assert sandbox.book("refunds")[-1]["amount"] == 56000
+
+
+def test_an_lms_that_is_down_is_seen_and_tried_and_a_dead_letter_is_read_and_replayed(
+    office: Office, sandbox: Sandbox, demo: RunningDemo
+) -> None:
+    email = new_email()
+    sandbox.fault("lms", "417", "POST /api/resource/LMS Enrollment")
+    status_page = enroll_for_free(demo, email)
+    wait_until(lambda: shown_state(status_page) == "attention", seconds=20)
+    sandbox.call("DELETE", "/control/faults")
+    with office.within(clicks=2) as page:
+        office.section("Needs you").get_by_role("link", name="dead letters").click()
+        letter = row_of(page, email)
+        expect(letter).to_contain_text("The sandbox refuses this on request.")  # read: one click
+        letter.get_by_role("button", name="Replay").click()
+        expect(page.get_by_text("1 replayed, 0 skipped")).to_be_visible()
+    wait_until(lambda: shown_state(status_page) == "ready", seconds=20)
+    sandbox.fault("lms", "down")
+    late = [enroll_for_free(demo, new_email("late")) for _ in range(2)]
+    wait_until(lambda: shown_state(late[0]) == "lms_unavailable", seconds=20)
+    with office.within(clicks=2) as page:
+        health = office.section("Health")
+        expect(health).to_contain_text("Unavailable")  # seen: no click
+        sandbox.call("DELETE", "/control/faults")
+        health.get_by_role("link", name="Frappe LMS").click()
+        row_of(page, "Frappe LMS").get_by_role("button", name="Probe now").click()
+        expect(page.get_by_text("The worker probes frappe")).to_be_visible()
+    for address in late:
+        wait_until(lambda address=address: shown_state(address) == "ready", seconds=20)
+
+
+def test_undelivered_mails_are_sent_again_or_follow_to_another_address(
+    office: Office, sandbox: Sandbox, demo: RunningDemo
+) -> None:
+    again, wrong = new_email("again"), new_email("wrong")
+    for email in (again, wrong):
+        sandbox.fault("smtp", "reject", f"RCPT {email}")
+        address = enroll_for_free(demo, email)
+        wait_until(lambda address=address: shown_state(address) == "ready", seconds=20)
+    with office.within(clicks=2) as page:
+        office.section("Needs you").get_by_role("link", name="e-mails that could not").click()
+        wait_until(lambda: page.reload() and row_of(page, wrong).count(), seconds=20)
+        sandbox.heal("smtp")
+        row_of(page, again).get_by_role("button", name="Replay").click()
+        expect(page.get_by_text("1 replayed, 0 skipped")).to_be_visible()
+    assert len(wait_until(lambda: sandbox.mails(again), seconds=20)) == 1
+    with office.within(clicks=3) as page:
+        office.find(wrong)
+        page.get_by_role("link", name="Move to another address").click()
+        page.get_by_label("New address").fill(f"right.{wrong}")
+        page.get_by_label("Reason").fill("A typing error.")
+        page.get_by_role("button", name="Move").click()
+        expect(page.get_by_text(f"is moved from {wrong}")).to_be_visible()
+    assert len(wait_until(lambda: sandbox.mails(f"right.{wrong}"), seconds=20)) == 1
+    [told] = sandbox.mails(wrong)
+    assert f"right.{wrong}" not in told["text"]
+
+
+def test_a_changed_price_is_found_by_who_changed_it_with_old_and_new(office: Office) -> None:
+    enter_office(office.visitor, "/admin/courses/course/")
+    page = office.page
+    row_of(page, "Documentary Photography").get_by_role("link").first.click()
+    price = page.get_by_label("Price")
+    before = price.input_value()
+    price.fill("451.50")
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_text("was changed successfully")).to_be_visible()
+    with office.within(clicks=2) as page:
+        page.get_by_role("link", name="Change log").click()
+        entry = row_of(page, "Documentary Photography").first
+        expect(entry).to_contain_text(f"Price: {before} USD → 451.50 USD")
+        entry.get_by_role("link").first.click()
+        expect(page.get_by_text("staff@maaledu.example").first).to_be_visible()

@@ -7,13 +7,15 @@ from django.utils import timezone
 from enrollments import lms_jobs
 from enrollments.models import Enrollment
 from legacy.models import ImportedRow
+from legacy.targets import ACTOR
 from legacy.vocabulary import SALES
 from lms_sync.connection import platform_for
 from lms_sync.errors import LmsError
 from lms_sync.models import DeadLetter
-from payments import gateway
+from payments import gateway, ownership, refunds
 from payments.errors import StripeRefused, StripeUnavailable
 from payments.models import Payment
+from payments.old_refunds import stand_ins
 
 BATCH = 200
 PAID = "paid"
@@ -32,14 +34,19 @@ def _targets(label: str) -> Iterator[list[str]]:
 
 
 def ask_stripe() -> Iterator[str]:
-    """Fill in the payment intents that the old shop did not keep; yield a line for each payment.
+    """Fill in the ids of payment intents and refunds that the old shop did not keep.
 
-    Without one a payment cannot be refunded, and Stripe's refunds and disputes do not find it.
+    Yields a line for each. Without an intent a payment cannot be refunded, and Stripe's refunds and
+    disputes do not find it; without its id a refund is not known again.
     """
     for keys in _targets("payments.Payment"):
         without = Payment.objects.filter(pk__in=keys, stripe_payment_intent_id="")
         for payment in without.order_by("pk"):
             yield f"payment {payment.pk}: {_ask_about(payment)}"
+        refunded = Payment.objects.filter(pk__in=keys, refund_committed__gt=0)
+        for payment in refunded.exclude(stripe_payment_intent_id="").order_by("pk"):
+            if stand_ins(payment.pk).exists():
+                yield f"payment {payment.pk}: {_ask_about_refunds(payment)}"
 
 
 def _ask_about(payment: Payment) -> str:
@@ -49,6 +56,7 @@ def _ask_about(payment: Payment) -> str:
         session = gateway.retrieve_session(payment.stripe_session_id)
     except (StripeUnavailable, StripeRefused) as error:
         return f"no_intent, Stripe says {error.code}"
+    session, _ = ownership.part_intent(session)
     intent = gateway.text_of(session.get("payment_intent"))
     asked = session.get("payment_status"), session.get("amount_total"), session.get("currency")
     if payment.status == Payment.PAID and asked != (PAID, payment.amount, payment.currency):
@@ -58,6 +66,19 @@ def _ask_about(payment: Payment) -> str:
     rows = Payment.objects.filter(pk=payment.pk, stripe_payment_intent_id="")
     rows.update(stripe_payment_intent_id=intent, updated_at=timezone.now())
     return f"its intent is {intent}"
+
+
+def _ask_about_refunds(payment: Payment) -> str:
+    """Record Stripe's refunds in the place of the one that the old shop told of."""
+    found = []
+    try:
+        for payload in gateway.refunds_of(payment.stripe_payment_intent_id):
+            if refunds.is_recordable(payload):
+                refunds.record(payload, actor=ACTOR)
+                found.append(payload["id"])
+    except (StripeUnavailable, StripeRefused) as error:
+        return f"its refund is not known, Stripe says {error.code}"
+    return f"its refunds are {', '.join(found)}" if found else "Stripe has no refund of it"
 
 
 def stuck() -> Iterator[Enrollment]:

@@ -40,6 +40,7 @@ class Fact:
 @dataclass(slots=True)
 class PersonFact(Fact):
     email: str | None = None
+    written_email: str = ""
     name: str = ""
     password: str = ""
     is_verified: bool = False

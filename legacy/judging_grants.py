@@ -84,6 +84,7 @@ def _is_grant_whole(grant: GrantFact, found: Judged, answers: Answers) -> bool:
     elif len(grant.code) > LONGEST_CODE and not answers.code(grant, found):
         answers.leave_open(grant, "code_too_long")
     elif grant.code in found.grants and not answers.code(grant, found):
+        grant.notes.discard("code_spelling")  # that is why it collides
         answers.leave_open(grant, "code_collision")
     elif grant.old_status not in GRANT_STATUSES and not answers.status(grant, GRANT_STATUSES):
         answers.leave_open(grant, UNKNOWN_STATUS)

@@ -139,6 +139,7 @@ def _person(document: Document, about: dict[str, Any]) -> Fact:
     return PersonFact(
         **about,
         email=address_in(document, "email", about["notes"]),
+        written_email=values.text_of(document.get("email"), 254),
         name=values.name_of(document.get("name"), about["notes"]),
         password=values.password_of(document.get("password")),
         is_verified=_is_verified(document),

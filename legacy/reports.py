@@ -99,7 +99,7 @@ def _details(
 
 def _of_person(fact: PersonFact) -> dict[str, Any]:
     return {
-        "email": fact.email or "",
+        "email": fact.email or fact.written_email,
         "is_verified": fact.is_verified,
         "can_sign_in": bool(fact.password),
     }

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 
+from django.conf import settings
 from django.utils import timezone
 
+from courses.models import Course
 from legacy.booking import book
 from legacy.commissions import accounts_of
 from legacy.errors import ImportRefused
@@ -31,6 +33,8 @@ def begin(order: Order, judged: Judged, *, backup_id: str) -> ImportRun:
         raise ImportRefused(
             "A final run cannot be undone. Make a backup, and name it with --backup-id."
         )
+    if not is_booked():
+        _refuse_two_shops(judged)
     unfinished = ImportRun.objects.filter(kind=kind, finished_at=None).order_by("started_at")
     run = unfinished.first()
     if run is None:
@@ -42,6 +46,23 @@ def begin(order: Order, judged: Judged, *, backup_id: str) -> ImportRun:
         )
         run.save(force_insert=True)
     return run
+
+
+def _refuse_two_shops(judged: Judged) -> None:
+    """Refuse as long as this shop sells what the old one still sells.
+
+    Somebody may buy the same course, or use the same coupon, in both, and no import can join that.
+    """
+    if settings.CHECKOUT_CLOSED:
+        return
+    slugs = sorted({course.slug for course in judged.courses.values()})
+    sold = Course.objects.on_sale().filter(slug__in=slugs).order_by("slug")[:3]
+    names = ", ".join(sold.values_list("slug", flat=True))
+    if names:
+        raise ImportRefused(
+            f"Both shops sell {names}: what they sell cannot be joined. Set CHECKOUT_CLOSED=on"
+            " here until the final run is through."
+        )
 
 
 def write(

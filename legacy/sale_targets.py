@@ -221,7 +221,9 @@ def _access(fact: SaleFact, here: Here) -> list[Target]:
     job = _job(fact, enrollment, status=DONE, finished_at=synced_at, attempts=1, fence=1)
     job.fields["lms_enrollment_id"] = enrollment.lms_enrollment_id
     job.is_passing = True
-    return [job, _confirmation(enrollment, synced_at)]
+    kind = mails.CONFIRMATIONS.get(enrollment.kind, mails.PURCHASE_CONFIRMATION)
+    key = f"{mails.PURCHASE_CONFIRMATION}:{enrollment.pk}"
+    return [job, _sent(enrollment, kind, key=key, at=synced_at)]
 
 
 def _job(fact: SaleFact, enrollment: Enrollment, **state: Any) -> Target:
@@ -235,15 +237,14 @@ def _job(fact: SaleFact, enrollment: Enrollment, **state: Any) -> Target:
     return Target(SyncJob, key_of(SALES, fact.key, "job"), fields)
 
 
-def _confirmation(enrollment: Enrollment, at: datetime) -> Target:
-    """Return the mail that was sent once, so that it is never sent again."""
-    key = f"{mails.PURCHASE_CONFIRMATION}:{enrollment.pk}"
+def _sent(enrollment: Enrollment, kind: str, *, key: str, at: datetime) -> Target:
+    """Return a mail that is sent once, as sent, so that it never is."""
     return Target(
         Email,
         key_of("mail", key),
         {
             "dedupe_key": key,
-            "kind": mails.CONFIRMATIONS.get(enrollment.kind, mails.PURCHASE_CONFIRMATION),
+            "kind": kind,
             "to": enrollment.email,
             "status": DONE,
             "fence": 1,
@@ -277,4 +278,10 @@ def _dead_job(fact: SaleFact, enrollment: Enrollment, here: Here) -> list[Target
         "notification_sent_at": died_at,
         "created_at": died_at,
     }
-    return [job, Target(DeadLetter, key_of(SALES, fact.key, "letter"), letter)]
+    targets = [job, Target(DeadLetter, key_of(SALES, fact.key, "letter"), letter)]
+    paid_at = fact.paid_at or fact.created
+    if paid_at < timezone.now() - settings.WORK_KEEP_FINISHED:
+        return targets
+    # Whoever has paid and waits would be told so: they bought elsewhere, and hear of it from staff.
+    key = mails.received_key(enrollment)
+    return [*targets, _sent(enrollment, mails.PAYMENT_RECEIVED, key=key, at=paid_at)]

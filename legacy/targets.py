@@ -42,6 +42,7 @@ WATCHED: dict[str, tuple[str, ...]] = {
         "grant_id",
     ),
     "payments.Payment": ("status", "refund_committed"),
+    "payments.Refund": ("status", "amount"),
 }
 
 

@@ -14,7 +14,7 @@ from django.utils import timezone
 from maaledu.db import atomic, transition
 from maaledu.money import Money
 from notifications.alerts import alert_staff
-from payments import gateway, mails, reversals
+from payments import gateway, mails, old_refunds, reversals
 from payments.models import Payment, Refund
 
 # From Stripe's status to ours; a status that is not here changes nothing.
@@ -68,6 +68,10 @@ def _find_or_write(payload: dict[str, Any]) -> tuple[Refund, bool]:
     if known:
         return known, False
     payment = Payment.objects.filter(stripe_payment_intent_id=payload["payment_intent"]).first()
+    has_failed = STATUSES.get(str(payload.get("status"))) == Refund.FAILED
+    claimed = None if payment is None or has_failed else old_refunds.claim(payment, payload)
+    if claimed:
+        return claimed, True
     defaults = {
         "payment": payment,
         "payment_intent_id": payload["payment_intent"],
@@ -138,8 +142,11 @@ def fail(refund: Refund, why: str) -> bool:
 
 def apply_attached(refund: Refund, *, actor: str) -> None:
     """Apply a refund that was reported before its payment, which it has just been given."""
-    if refund.status != Refund.FAILED:
-        _commit(refund, refund.amount)
+    if refund.status == Refund.FAILED:
+        return
+    covered = old_refunds.give_way(refund)
+    _commit(refund, refund.amount - covered)
+    if not covered:
         _apply(refund, actor=actor)
 
 

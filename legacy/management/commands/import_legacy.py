@@ -132,8 +132,8 @@ class Command(BaseCommand):
     def _warn_of_open_checkout(self, options: dict[str, Any]) -> None:
         if options["apply"] and not settings.CHECKOUT_CLOSED:
             self.stderr.write(
-                "Checkout is open: what both shops sell cannot be joined. Set CHECKOUT_CLOSED=on"
-                " until the final run."
+                "Checkout is open: publish no course of the old shop before the final run, or set"
+                " CHECKOUT_CLOSED=on."
             )
 
     def _tell(self, report: Report, result: Result, heading: str) -> None:

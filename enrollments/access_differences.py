@@ -32,9 +32,11 @@ logger = logging.getLogger(__name__)
 
 AGREES, WAITS = AccessComparison.AGREES, AccessComparison.WAITS
 MISSING, UNPAID = AccessDifference.MISSING, AccessDifference.UNPAID
+LESS = AccessDifference.LESS
 ELSEWHERE, DOUBLE = AccessDifference.ELSEWHERE, AccessDifference.DOUBLE
 ACTOR = "comparison with the LMS"
 LOST = "The LMS does not have it any more."
+LOWERED = "The LMS has it, and the learner cannot use it as it was paid for."
 FOUND_AGAIN = "The LMS has it again."
 # What is given for each question: a driver has so much time for all its calls.
 NewDriver = Callable[[], Platform]
@@ -57,7 +59,7 @@ def compare(
     """
     if was_given_access(enrollment):
         here = [row for row in listed if _is_its_course(enrollment, row.course_id)]
-        seems_right, look = len(here) == 1, _look_for_access
+        seems_right, look = len(here) == 1 and not here[0].lacking, _look_for_access
     elif has_ended(enrollment):
         seems_right, look = not _still_there(enrollment, listed), _look_for_what_is_left
     else:
@@ -134,7 +136,7 @@ def _look_for_access(enrollment: Enrollment, ask: NewDriver) -> Verdict:
     if there:
         # What a batch of the LMS's own gave stands beside ours by right.
         is_double = sum(not row.is_elsewheres for row in there) > 1
-        return Verdict(DOUBLE, shown(enrollment, there)) if is_double else Verdict(AGREES)
+        return Verdict(DOUBLE, shown(enrollment, there)) if is_double else _look_at(enrollment, ask)
     known_id = enrollment.lms_enrollment_id
     course = ask().course_of(known_id, enrollment.email) if known_id else ""
     if not course:
@@ -143,6 +145,25 @@ def _look_for_access(enrollment: Enrollment, ask: NewDriver) -> Verdict:
         return Verdict(AGREES)
     is_ours = enrollment.lms_origin == MADE
     return Verdict(ELSEWHERE, [{"id": known_id, "course": course, "ours": is_ours}])
+
+
+def _look_at(enrollment: Enrollment, ask: NewDriver) -> Verdict:
+    """Say whether the learner can use what is there as it was paid for."""
+    listed = ask().list_of([enrollment.email])
+    here = [row for row in listed if _is_its_course(enrollment, row.course_id)]
+    if not here or not all(row.lacking for row in here):
+        return Verdict(AGREES)
+    ours = lms_jobs.ours_of(enrollment)
+    rows = [
+        {
+            "id": row.enrollment_id,
+            "course": row.course_id,
+            "ours": ours.covers(Found(row.enrollment_id, 0)),
+            "lacking": row.lacking,
+        }
+        for row in here
+    ]
+    return Verdict(LESS, rows)
 
 
 def _without_access(enrollment: Enrollment, ask: NewDriver) -> Verdict:
@@ -217,8 +238,10 @@ def _same(one: str, other: str) -> bool:
 def note(enrollment: Enrollment, verdict: Verdict) -> bool:
     """Write down a difference that the LMS shows now, and return whether it is a new one."""
     now = timezone.now()
-    if verdict.kind in AccessDifference.WITHOUT_ACCESS and not _note_lost(enrollment):
-        return False
+    if verdict.kind in AccessDifference.WITHOUT_ACCESS:
+        words = LOWERED if verdict.kind == LESS else LOST
+        if not _note_lost(enrollment, words):
+            return False
     facts = {
         "platform": enrollment.lms_platform,
         "course_id": enrollment.lms_course_id,
@@ -234,14 +257,14 @@ def note(enrollment: Enrollment, verdict: Verdict) -> bool:
     return transition(known, AccessDifference.OPEN, opened_at=now, alerted_at=None)
 
 
-def _note_lost(enrollment: Enrollment) -> bool:
+def _note_lost(enrollment: Enrollment, words: str) -> bool:
     """Take back that there is access; False where it was given anew, or has ended, meanwhile."""
     if enrollment.lms_status == Enrollment.LMS_LOST:
         return True
     as_read = access.as_read(enrollment) & Q(lms_enrollment_id=enrollment.lms_enrollment_id)
     if not transition(enrollment, Enrollment.LMS_LOST, field="lms_status", only=as_read):
         return False
-    _add_event(enrollment, LOST)
+    _add_event(enrollment, words)
     return True
 
 

@@ -15,6 +15,7 @@ from enrollments import access, access_differences, lms_jobs
 from enrollments.errors import DifferenceIsOver, NotRepairable
 from enrollments.models import AccessDifference, Enrollment
 from lms_sync import dead_letters, delivery
+from lms_sync.job_notes import OURS, RAISED_FROM
 from lms_sync.models import FOUND, MADE, SyncJob
 from lms_sync.platforms.base import Found, Plan
 from maaledu.db import atomic, transition
@@ -23,6 +24,7 @@ from maaledu.work.queue import Finish
 DIFFERENCE = "difference"  # the key in a job's payload
 MISSING, UNPAID = AccessDifference.MISSING, AccessDifference.UNPAID
 ELSEWHERE, DOUBLE = AccessDifference.ELSEWHERE, AccessDifference.DOUBLE
+LESS = AccessDifference.LESS
 
 
 def plan_of(difference: AccessDifference) -> Plan:
@@ -33,6 +35,8 @@ def plan_of(difference: AccessDifference) -> Plan:
         if not plan.removed:
             raise NotRepairable
         return plan
+    if difference.kind == LESS:
+        return Plan()
     ours = tuple(row["id"] for row in rows if row.get("ours"))
     return Plan(removed=ours, left=tuple(row["id"] for row in rows if not row.get("ours")))
 
@@ -78,11 +82,23 @@ def _begin(difference: AccessDifference, plan: Plan, *, by: str) -> bool:
         return lms_jobs.revoke_again(enrollment, **named)
     if difference.kind == DOUBLE:
         return _stage(difference, enrollment, course_id=difference.course_id)
+    if difference.kind == LESS:
+        named |= _whose(enrollment, difference.rows)
     is_begun = lms_jobs.give_again(enrollment, by=by, **named)
     for row in difference.rows:
         if row["id"] in plan.removed:
             _stage(difference, enrollment, course_id=row["course"])
     return is_begun
+
+
+def _whose(enrollment: Enrollment, rows: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """Return what the next job is to know of an enrollment that is there: that we made it, and of
+    what.
+    """
+    ours = next((row["id"] for row in rows if row.get("ours")), "")
+    before = SyncJob.objects.filter(dedupe_key=lms_jobs.job_key(enrollment)).first()
+    raised_from = (before.payload or {}).get(RAISED_FROM) if before else ""
+    return {OURS: ours, RAISED_FROM: raised_from or ""} if ours else {}
 
 
 def leave(difference: AccessDifference, *, by: str, reason: str) -> bool:

@@ -190,8 +190,7 @@ def _check(job: SyncJob) -> None:
 def _enroll(platform: Platform, conversation: Conversation) -> Enrolled:
     job = conversation.job
     enrolled = platform.enroll(request_of(job, conversation.notes))
-    keep(job, enrolled)
-    return enrolled
+    return keep(job, enrolled)
 
 
 def _revoke(

@@ -18,6 +18,7 @@ from maaledu.work.items import PENDING
 
 RAISED_FROM = "raised_from"
 LMS_PAYMENT = "lms_payment"
+OURS = "ours"  # the id of an enrollment that is there, and that we made before
 
 
 @dataclass
@@ -40,7 +41,8 @@ class JobNotes(Notes):
         self.job.needs_account = False
 
     def raised_from(self, mode: str) -> None:
-        self._add(RAISED_FROM, mode)
+        if not (self.job.payload or {}).get(OURS):
+            self._add(RAISED_FROM, mode)
 
     def payment_sent(self, payment_id: str) -> None:
         self._add(LMS_PAYMENT, payment_id)
@@ -81,13 +83,18 @@ class JobNotes(Notes):
         )
 
 
-def keep(job: SyncJob, enrolled: Enrolled) -> None:
-    """Store the id at once, so that a lost worker does not make the next one create another."""
+def keep(job: SyncJob, enrolled: Enrolled) -> Enrolled:
+    """Store the id at once, so that a lost worker does not make the next one create another.
+
+    Returns it, as made by us also where we did so before.
+    """
     job.lms_enrollment_id = enrolled.enrollment_id
-    job.lms_origin = MADE if enrolled.made else FOUND
+    is_ours = enrolled.made or enrolled.enrollment_id == (job.payload or {}).get(OURS)
+    job.lms_origin = MADE if is_ours else FOUND
     SyncJob.objects.filter(pk=job.pk).update(
         lms_enrollment_id=job.lms_enrollment_id, lms_origin=job.lms_origin
     )
+    return Enrolled(enrolled.enrollment_id, made=is_ours)
 
 
 def create_open_for(job: SyncJob) -> timedelta:

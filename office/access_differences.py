@@ -25,6 +25,7 @@ from office.payout_forms import ReasonForm
 
 MISSING, UNPAID = AccessDifference.MISSING, AccessDifference.UNPAID
 ELSEWHERE, DOUBLE = AccessDifference.ELSEWHERE, AccessDifference.DOUBLE
+LESS = AccessDifference.LESS
 OPEN = AccessDifference.OPEN
 MOST_AT_ONCE, MOST_SHOWN = 200, 20
 COLORS = {
@@ -35,6 +36,7 @@ COLORS = {
 }
 MEANS = {
     MISSING: "The learner has paid, and is not enrolled in the LMS any more.",
+    LESS: "The learner is enrolled in the LMS, and cannot use it as it was paid for.",
     UNPAID: "This has ended, and what we made for it still gives access in the LMS.",
     ELSEWHERE: "The learner has paid for this course, and is enrolled in another one instead.",
     DOUBLE: "The learner is enrolled in this course more than once.",
@@ -58,7 +60,9 @@ def repair_of(difference: AccessDifference) -> str:
     except NotRepairable:
         return f"None by us: {NotRepairable.message[0].lower()}{NotRepairable.message[1:]}"
     steps = []
-    if difference.kind in AccessDifference.WITHOUT_ACCESS:
+    if difference.kind == LESS:
+        steps.append(f"Give the learner in {difference.course_id} what was paid for.")
+    elif difference.kind in AccessDifference.WITHOUT_ACCESS:
         steps.append(f"Enroll the learner in {difference.course_id} again.")
     if plan.kept:
         steps.append(f"Keep {plan.kept}.")
@@ -78,6 +82,7 @@ def _row_in_words(row: dict[str, Any]) -> str:
     facts = ["made by us" if row.get("ours") else "made by others"]
     facts += ["from a batch"] if row.get("batch") else []
     facts += ["with work in it"] if row.get("touched") else []
+    facts += [row["lacking"]] if row.get("lacking") else []
     return f"{row['id']} in {row['course']} ({', '.join(facts)})"
 
 

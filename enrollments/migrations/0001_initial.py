@@ -735,6 +735,7 @@ class Migration(migrations.Migration):
                     models.CharField(
                         choices=[
                             ("missing", "paid without access"),
+                            ("less", "less than was paid for"),
                             ("unpaid", "access without a paid enrollment"),
                             ("elsewhere", "different course"),
                             ("double", "duplicate"),

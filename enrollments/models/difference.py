@@ -25,17 +25,19 @@ class AccessDifference(models.Model):
     """One enrollment about which we and the LMS disagree, until both agree again.
 
     `rows` is what the LMS showed: the id and course of each enrollment there, whether we made it,
-    whether there is work in it, and whether a batch of the LMS's own made it.
+    whether there is work in it, whether a batch of the LMS's own made it, and what it lacks.
     """
 
     MISSING, UNPAID, ELSEWHERE, DOUBLE = "missing", "unpaid", "elsewhere", "double"
+    LESS = "less"
     KINDS = [
         (MISSING, "paid without access"),
+        (LESS, "less than was paid for"),
         (UNPAID, "access without a paid enrollment"),
         (ELSEWHERE, "different course"),
         (DOUBLE, "duplicate"),
     ]
-    WITHOUT_ACCESS = [MISSING, ELSEWHERE]
+    WITHOUT_ACCESS = [MISSING, LESS, ELSEWHERE]
     OPEN, REPAIRING, LEFT, SETTLED = "open", "repairing", "left", "settled"
     UNSETTLED = [OPEN, REPAIRING, LEFT]
     TRANSITIONS = {

@@ -72,12 +72,14 @@ class Listed:
     """One enrollment in a list about many learners, by the address that we know the learner by.
 
     `gives` is False where it is less than what we sell, such as one that anybody may have there.
+    `lacking` says why the learner cannot use it as it is sold, "" where nothing is known of that.
     """
 
     enrollment_id: str
     email: str
     course_id: str
     gives: bool = True
+    lacking: str = ""
 
 
 @dataclass(frozen=True)

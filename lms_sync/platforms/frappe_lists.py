@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
-from lms_sync.errors import LmsUnreadable
+from lms_sync.errors import LmsMisconfigured, LmsRefused, LmsUnreadable
 from lms_sync.platforms.answers import read_id
 from lms_sync.platforms.base import Listed, Revocation
 from lms_sync.platforms.client import Client
@@ -17,13 +18,14 @@ from lms_sync.platforms.frappe_users import COLLECTION as USERS
 # commas become three characters each.
 MOST_CHARACTERS = 1500
 PAGE = 500
+SWITCHED_OFF = "with the learner's user switched off"
 FIELDS = ["name", "member", "course"]
 
 
 def list_of(client: Client, emails: Sequence[str]) -> list[Listed]:
     """Return the enrollments of these learners in all courses."""
     known = {email.lower(): email for email in emails}
-    found = []
+    found: list[Listed] = []
     for some in pieces(emails):
         for row in rows(client, ENROLLMENTS, [["member", "in", some]], FIELDS):
             member = str(row.get("member")).lower()
@@ -31,6 +33,24 @@ def list_of(client: Client, emails: Sequence[str]) -> list[Listed]:
                 # Whoever answers with everybody's has not read the question.
                 raise LmsUnreadable("The list is not what was asked for.", kind="wrong_rows")
             found.append(Listed(read_id(row.get("name")), known[member], str(row.get("course"))))
+    shut_out = _shut_out(client, sorted({row.email for row in found}))
+    return [
+        replace(row, lacking=SWITCHED_OFF) if row.email.lower() in shut_out else row
+        for row in found
+    ]
+
+
+def _shut_out(client: Client, emails: Sequence[str]) -> set[str]:
+    """Return those whose user is disabled, as far as our key is shown users."""
+    found: set[str] = set()
+    try:
+        for some in pieces(emails):
+            filters: list[list[Any]] = [["name", "in", some], ["enabled", "=", 0]]
+            found |= {
+                str(row.get("name")).lower() for row in rows(client, USERS, filters, ["name"])
+            }
+    except (LmsMisconfigured, LmsRefused):
+        return set()
     return found
 
 

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from lms_sync.errors import LmsAccountRetired, LmsUnreadable
 from lms_sync.platforms import openedx_enrollments
+from lms_sync.platforms.answers import plain
 from lms_sync.platforms.base import Listed, Revocation
 from lms_sync.platforms.openedx_accounts import Account, find_account, same, usernames_of
 from lms_sync.platforms.openedx_answers import document, rows
@@ -58,7 +59,8 @@ def _listed(row: dict[str, Any], known: dict[str, str]) -> Listed:
         raise LmsUnreadable("The list is not what was asked for.", kind="wrong_rows")
     gives = Row(mode, is_active=True).gives(mode_for(course_id))
     learner = Account(0, name, is_active=True)
-    return Listed(enrollment_id(learner, course_id), email, course_id, gives)
+    lacking = "" if gives else f"in the mode {plain(mode)}"
+    return Listed(enrollment_id(learner, course_id), email, course_id, gives, lacking)
 
 
 def course_of(edx: EdxClient, known_id: str, email: str) -> str:

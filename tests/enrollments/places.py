@@ -49,6 +49,10 @@ class Frappe:
         moves = [{"name": each.lms_enrollment_id, "course": self.other_key} for each in enrollments]
         self.sandbox.lms(move=moves)
 
+    def lessen(self, *enrollments: Enrollment) -> None:
+        """Leave them there, so that their learners cannot use them."""
+        self.sandbox.lms(users=[{"email": each.email, "enabled": 0} for each in enrollments])
+
     def put_back(self, *enrollments: Enrollment) -> None:
         """Leave in the LMS what we made, though we say that it was taken away."""
 
@@ -93,6 +97,10 @@ class OpenEdx(Frappe):
 
     def end(self, *enrollments: Enrollment) -> None:
         self._set(enrollments, self.key, is_active=False)
+
+    def lessen(self, *enrollments: Enrollment) -> None:
+        lower = {"course_id": self.key, "mode": "audit"}
+        self.sandbox.edx(enrollments=[{"email": each.email, **lower} for each in enrollments])
 
     def move(self, *enrollments: Enrollment) -> None:
         self._set(enrollments, self.key, is_active=False)

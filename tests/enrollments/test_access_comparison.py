@@ -7,10 +7,10 @@ import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
-from enrollments import access_comparison, access_differences
+from enrollments import access_comparison, access_differences, access_repairs
 from enrollments.models import AccessComparison, AccessDifference, Enrollment, EnrollmentEvent
 from lms_sync.models import DeadLetter, PlatformState, SyncJob
-from tests.affiliates.shop import buy, drained, fresh
+from tests.affiliates.shop import BUYER, buy, drained, fresh
 from tests.enrollments.places import (
     KEY,
     Frappe,
@@ -80,6 +80,42 @@ def test_a_duplicate_is_found_and_what_a_batch_of_the_lms_gave_is_none(frappe: F
     assert differences() == [(twice.email, "double", "open")]
     assert [row["ours"] for row in AccessDifference.objects.get().rows] == [True, False]
     assert fresh(twice).has_access
+
+
+def test_less_than_was_paid_for_is_found_and_given_again_and_stays_ours(
+    sandbox: Sandbox, lms: Frappe
+) -> None:
+    """L7: a mode lowered by hand, a user switched off: the row is there, and is of no use."""
+    course, _ = lms.courses()
+    [other] = with_access(lms, 1, course)
+    lms.enroll([BUYER], lms.other_key)  # there is an account
+    enrollment, payment = buy(sandbox, course)
+    drained()
+    lms.lessen(enrollment)
+    assert counts(compare(lms)) == {"looked_at": 2, "agrees": 1, "less": 1, "new": 1}
+    assert differences() == [(enrollment.email, "less", "open")]
+    difference = AccessDifference.objects.get()
+    [row] = difference.rows
+    words = {"frappe": "with the learner's user switched off", "openedx": "in the mode audit"}
+    assert (row["ours"], row["lacking"]) == (True, words[lms.name])
+    assert fresh(enrollment).lms_status == "lost"
+    assert EnrollmentEvent.objects.filter(note=access_differences.LOWERED).count() == 1
+    assert access_repairs.repair(difference, by="staff@example.com")
+    drained()
+    assert (fresh(enrollment).has_access, fresh(enrollment).lms_origin) == (True, "made")
+    assert counts(compare(lms)) == {"looked_at": 2, "agrees": 2}
+    assert differences() == [(enrollment.email, "less", "settled")]
+    refund(payment)
+    drained()
+    left = {each[1:] for each in lms.rows()}
+    assert left == {(other.email, lms.key), (enrollment.email, lms.other_key)}
+
+
+def test_whose_user_a_key_is_not_shown_is_compared_all_the_same(frappe: Frappe) -> None:
+    course, _ = frappe.courses()
+    with_access(frappe, 2, course)
+    frappe.sandbox.fault("lms", "403", "GET /api/resource/User")
+    assert counts(compare(frappe)) == {"looked_at": 2, "agrees": 2}
 
 
 def test_what_comes_back_by_itself_is_settled(lms: Frappe) -> None:

@@ -107,7 +107,14 @@ class Resources:
             return find_course(self.world, key)
         if doctype in SET_UP:
             return set_up_with(self.world, doctype).get(key.lower())
-        return self.book.docs[doctype].get(key)
+        return self.book.docs[doctype].get(self._true_name(doctype, key))
+
+    def _true_name(self, doctype: str, name: str) -> str:
+        """Return the name as the document has it: the LMS's database compares without case."""
+        known = self.book.docs[doctype]
+        if name in known:
+            return name
+        return next((each for each in known if each.lower() == name.lower()), name)
 
     def change(self, doctype: str, document: Record, data: Record, caller: Caller) -> Record:
         if doctype == "LMS Enrollment":
@@ -122,6 +129,7 @@ class Resources:
         return document
 
     def delete(self, doctype: str, name: str, caller: Caller) -> None:
+        name = self._true_name(doctype, name)
         if doctype == "LMS Enrollment":
             frappe_enrollments.remove(self.world, caller, name)
             return

@@ -67,10 +67,8 @@ def test_each_class_among_many_is_found_and_repaired_and_nothing_else_is_touched
     everybody = with_access(lms, PLACES, course)
     parts = [everybody[SEEDED * n : SEEDED * (n + 1)] for n in range(5)]
     gone, moved, ended, twice, less = parts
-    lms.end(*gone)
-    lms.move(*moved)
-    end_here(*ended)
-    lms.lessen(*less)
+    for change, some in [(lms.end, gone), (lms.move, moved), (end_here, ended), (lms.lessen, less)]:
+        change(*some)
     kinds = ["missing", "elsewhere", "unpaid", "less"]
     if lms.name == "frappe":  # Open edX cannot have one twice
         lms.enroll([each.email for each in twice])

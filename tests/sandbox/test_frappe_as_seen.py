@@ -147,3 +147,12 @@ def test_a_user_is_enabled_by_the_key(lms, sandbox):
 
 def test_head_of_a_ping_is_refused(lms):
     assert lms("HEAD", "/api/method/ping").status_code == 403
+
+
+def test_an_enrollment_is_known_by_its_name_in_any_case(lms):
+    name = lms.enroll().json()["data"]["name"]
+    other = f"{ENROLLMENTS}/{name.upper()}"
+    assert lms("GET", other).json()["data"]["name"] == name
+    assert lms("PUT", other, json={"progress": 5}).json()["data"]["progress"] == 5
+    assert lms("DELETE", other).status_code == 202
+    assert lms("GET", f"{ENROLLMENTS}/{name}").status_code == 404

@@ -107,6 +107,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         "courses.change_instructorprofile",
         "courses.delete_course",
         "courses.delete_instructorprofile",
+        "courses.publish_course",
         "courses.view_course",
         "courses.view_instructorprofile",
     ),

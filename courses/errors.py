@@ -19,6 +19,14 @@ class CourseNotReady(AppError):
     http_status = 409
 
 
+class CoverRefused(AppError):
+    """What was uploaded cannot be a cover; the message says why."""
+
+    code = "COVER_REFUSED"
+    message = "This cannot be a cover."
+    http_status = 400
+
+
 class FactsChanged(AppError):
     """Staff looked at something else than what stands there now."""
 

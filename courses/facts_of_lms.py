@@ -15,6 +15,7 @@ LMS_FACTS: dict[str, Any] = {
     "lms_published": None,
     "lms_facts_at": None,
     "lms_facts_of": "",
+    "lms_unknown_of": "",
 }
 
 
@@ -43,6 +44,13 @@ class FactsOfLms(models.Model):
     lms_facts_of = models.CharField(
         max_length=160, editable=False, default="", db_default="", help_text="Of which course."
     )
+    lms_unknown_of = models.CharField(
+        max_length=160,
+        editable=False,
+        default="",
+        db_default="",
+        help_text="The course that the LMS last said it has not.",
+    )
     lms_facts_due_at = models.DateTimeField(
         null=True,
         default=timezone.now,
@@ -55,10 +63,20 @@ class FactsOfLms(models.Model):
 
     def forget_facts_of_another(self) -> None:
         """Forget what the LMS said of another course, before this one was another one there."""
-        if self.lms_facts_of and self.lms_facts_of.casefold() != self.name_of_facts.casefold():
+        known = self.lms_facts_of or self.lms_unknown_of
+        if known and known.casefold() != self.name_of_facts.casefold():
             for name, nothing in LMS_FACTS.items():
                 setattr(self, name, nothing)
             self.lms_facts_due_at = timezone.now()
+
+    @property
+    def is_known_to_lms(self) -> bool:
+        return self.lms_facts_at is not None and not self.is_unknown_to_lms
+
+    @property
+    def is_unknown_to_lms(self) -> bool:
+        """Whether the LMS, when it was last asked about this very course, did not have it."""
+        return bool(self.lms_unknown_of) and self.lms_unknown_of == self.name_of_facts
 
     @property
     def name_of_facts(self) -> str:

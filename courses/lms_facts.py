@@ -15,7 +15,7 @@ from django.utils import timezone
 from courses.errors import FactRefused, FactsChanged
 from courses.facts_of_lms import LMS_FACTS
 from courses.models import Course
-from courses.outline import read_lines
+from courses.outline import Instructor, rows_of
 from courses.searching import fold
 from maaledu.db import atomic
 
@@ -54,18 +54,33 @@ def keep(course: Course, said: Said) -> bool:
     )
     is_kept = same.update(
         lms_title=said.title[:LONGEST_TITLE],
-        lms_instructors="\n".join(said.instructors),
+        lms_instructors="\n".join(filter(None, map(str.strip, said.instructors))),
         lms_image=said.image[:LONGEST_IMAGE],
         lms_lessons=said.lessons,
         lms_modified=said.modified[:LONGEST_MODIFIED],
         lms_published=said.published,
         lms_facts_at=now,
         lms_facts_of=course.name_of_facts,
+        lms_unknown_of="",
         lms_facts_due_at=now + settings.LMS_COURSE_FACTS_EVERY,
     )
     if is_kept:
         course.refresh_from_db(fields=[*LMS_FACTS, "lms_facts_due_at"])
     return is_kept == 1
+
+
+def note_unknown(course: Course) -> None:
+    """Keep that the LMS does not have the course; what it said of it before stays to be read."""
+    same = Course.objects.filter(
+        pk=course.pk, lms_platform=course.lms_platform, lms_course_id=course.lms_course_id
+    )
+    same.update(lms_unknown_of=course.name_of_facts)
+
+
+def ask_again(course: Course) -> bool:
+    """Have the worker ask the LMS about the course at its next look."""
+    ask_again_at(course, timezone.now())
+    return True
 
 
 def ask_again_at(course: Course, moment: datetime) -> None:
@@ -97,7 +112,7 @@ def _title(course: Course) -> str:
 
 
 def _instructors(course: Course) -> str:
-    theirs, ours = read_lines(course.lms_instructors), _names(course)
+    theirs, ours = course.lms_instructors.splitlines(), _names(course)
     if not theirs or {fold(name) for name in theirs} == {fold(name) for name in ours}:
         return ""
     here = f"we name {_listed(ours)}" if ours else "we name nobody"
@@ -125,7 +140,8 @@ def takeable(course: Course) -> list[Difference]:
 
 def seen_now(course: Course) -> str:
     """Return a digest of what both say, by which a form knows that neither has changed since."""
-    both = (course.title, course.instructors, course.lms_title, course.lms_instructors)
+    ours = (course.title, *map(str, course.instructor_list))
+    both = (*ours, course.lms_title, course.lms_instructors)
     return hashlib.sha256("\0".join(both).encode()).hexdigest()
 
 
@@ -151,14 +167,12 @@ def take_over(course: Course, *, facts: Sequence[str], seen: str) -> list[str]:
     except ValidationError as error:
         raise FactRefused(f"It cannot be taken over: {' '.join(error.messages)}") from error
     fresh.save(update_fields=wanted)
-    return [f"{fact} “{getattr(fresh, fact)}”" for fact in wanted]
+    words = {TITLE: fresh.title, INSTRUCTORS: _listed(list(map(str, fresh.instructor_list)))}
+    return [f"{fact} “{words[fact]}”" for fact in wanted]
 
 
-def _with_our_roles(course: Course) -> str:
-    """Return the LMS's instructors as lines of ours, each with the role that staff gave them."""
+def _with_our_roles(course: Course) -> list[dict[str, str]]:
+    """Return the LMS's instructors as rows of ours, each with the role that staff gave them."""
     roles = {fold(known.name): known.role for known in course.instructor_list}
-    lines = []
-    for name in read_lines(course.lms_instructors):
-        role = roles.get(fold(name), "")
-        lines.append(f"{name} — {role}" if role else name)
-    return "\n".join(lines)
+    names = dict.fromkeys(course.lms_instructors.splitlines())
+    return rows_of([Instructor(name, roles.get(fold(name), "")) for name in names])

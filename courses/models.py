@@ -1,4 +1,3 @@
-import hashlib
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -12,6 +11,7 @@ from django.utils import timezone
 
 from courses.cover_numbers import free_number, kept, number_of
 from courses.facts_of_lms import LMS_FACTS, FactsOfLms
+from courses.outline import validate_instructors, validate_outcomes, validate_syllabus
 from courses.presented import PresentedCourse
 from courses.pricing import PRICE_BANDS
 from courses.profiles import Person, people_of
@@ -26,7 +26,6 @@ from maaledu.db import new_id
 from maaledu.money import CURRENCIES, CURRENCY_CHOICES
 from maaledu.public_pages import bump_public_pages
 
-COVER_VERSION = "2"
 NOT_ON_CARDS = (
     "description",
     "outcomes",
@@ -119,19 +118,19 @@ class Course(PresentedCourse, FactsOfLms):
     title = models.CharField(max_length=140)
     summary = models.CharField(max_length=200)
     description = models.TextField(blank=True, help_text="Paragraphs, separated by blank lines.")
-    outcomes = models.TextField(
-        blank=True, help_text="What a learner can do afterwards: one per line."
-    )
-    syllabus = models.TextField(
+    outcomes = models.JSONField(
+        default=list,
         blank=True,
-        help_text="A line for each module, then a line starting with “- ” for each lesson.",
+        validators=[validate_outcomes],
+        help_text="What a learner can do afterwards.",
     )
+    syllabus = models.JSONField(default=list, blank=True, validators=[validate_syllabus])
     level = models.CharField(max_length=16, choices=Level.choices, default=Level.BEGINNER)
     duration_hours = models.PositiveIntegerField("hours of study", default=0)
     effort = models.CharField(
         max_length=80, blank=True, help_text="Such as “4 hours a week for 6 weeks”."
     )
-    instructors = models.TextField(blank=True, help_text="One per line: Name — role.")
+    instructors = models.JSONField(default=list, blank=True, validators=[validate_instructors])
     category = models.CharField(max_length=16, choices=Category.choices)
     language = models.CharField(max_length=40, default="English")
     price = models.IntegerField(
@@ -157,6 +156,7 @@ class Course(PresentedCourse, FactsOfLms):
 
     class Meta:
         ordering = ["-created_at", "-id"]
+        permissions = [("publish_course", "Can put courses on sale and take them off")]
         indexes = [
             models.Index(fields=["status", "-created_at", "-id"], name="course_newest"),
             models.Index(fields=["status", "category", "-created_at"], name="course_by_category"),
@@ -231,18 +231,6 @@ class Course(PresentedCourse, FactsOfLms):
             f"Nothing connects us to {self.get_lms_platform_display()} yet, so nobody who pays"
             " could be enrolled there."
         )
-
-    @property
-    def cover_url(self) -> str:
-        version = f"{self.category}{self.cover_number}.{COVER_VERSION}"
-        return f"{reverse('course_cover', args=[self.slug])}?v={version}"
-
-    @property
-    def card_url(self) -> str:
-        """Return the address of the picture for links; another one once title or price changed."""
-        shown = f"{self.title}|{self.price}|{self.currency}|{self.cover_kept}|{COVER_VERSION}"
-        version = hashlib.blake2b(shown.encode(), digest_size=4).hexdigest()
-        return f"{reverse('course_card', args=[self.slug])}?v={version}"
 
     @property
     def people(self) -> list[Person]:

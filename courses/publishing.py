@@ -1,11 +1,37 @@
 """Putting a course on sale and taking it off."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from django.conf import settings
 from django.core.exceptions import ValidationError
 
 from courses.errors import CourseNotReady
+from courses.facts_of_lms import LMS_FACTS
 from courses.models import Course
 from maaledu.db import transition
 from maaledu.public_pages import bump_public_pages
+
+SELLER = "seller"
+WRITTEN = {
+    "description": "It has no description.",
+    "outcomes": "It has no outcomes: what a learner can do afterwards.",
+    "syllabus": "It has no syllabus.",
+}
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Something that a course lacks, and the field that it is written in."""
+
+    field: str
+    sentence: str
+    is_essential: bool = True
+
+
+def gaps(course: Course) -> list[Gap]:
+    """Return what is missing before the course can be sold, then what would only make it better."""
+    return [*_essential(course), *_advised(course)]
 
 
 def publish(course: Course) -> bool:
@@ -14,7 +40,13 @@ def publish(course: Course) -> bool:
     Raises CourseNotReady, with what is missing, where a buyer or the LMS would meet an incomplete
     course.
     """
-    _require_complete(course)
+    missing = list(_essential(course))
+    if missing:
+        sentences = " ".join(gap.sentence for gap in missing)
+        raise CourseNotReady(
+            f"“{course}” cannot be published yet. {sentences}",
+            missing=[gap.field for gap in missing],
+        )
     return _move(course, Course.Status.PUBLISHED)
 
 
@@ -34,24 +66,49 @@ def _move(course: Course, to: str) -> bool:
     return won
 
 
-def _require_complete(course: Course) -> None:
-    missing = [
-        name
-        for name in ("description", "outcomes", "syllabus")
-        if not getattr(course, name).strip()
-    ]
-    if missing:
-        raise CourseNotReady(
-            f"“{course}” cannot be published yet: it has no {', '.join(missing)}.", missing=missing
-        )
+def _essential(course: Course) -> Iterator[Gap]:
+    for name, sentence in WRITTEN.items():
+        text = getattr(course, name)
+        if not (text.strip() if isinstance(text, str) else text):
+            yield Gap(name, sentence)
     try:
-        course.full_clean()
+        course.full_clean(exclude=[*LMS_FACTS])
     except ValidationError as error:
-        reason = " ".join(error.messages)
-        raise CourseNotReady(
-            f"“{course}” cannot be published yet: {reason}", fields=sorted(error.message_dict)
-        ) from error
+        for name, sentences in error.message_dict.items():
+            yield Gap(name, f"{_label(name)}: {' '.join(sentences)}")
     if not course.has_driver:
-        raise CourseNotReady(
-            f"“{course}” cannot be published yet. {course.no_driver}", platform=course.lms_platform
-        )
+        yield Gap("lms_platform", course.no_driver)
+    elif why := _why_not_in_lms(course):
+        yield Gap("lms_course_id", why)
+    if not (settings.COMPANY_NAME and settings.COMPANY_ADDRESS and settings.SUPPORT_EMAIL):
+        yield Gap(SELLER, "The shop does not say who sells: company, address, support address.")
+
+
+def _why_not_in_lms(course: Course) -> str:
+    """Return why nobody who pays could be enrolled now; "" where the LMS has the course."""
+    name = f"{course.get_lms_platform_display()} course “{course.lms_course_id}”"
+    if course.is_unknown_to_lms:
+        return f"The LMS has no {name}. Correct its name, or make it there."
+    if course.lms_facts_at is None:
+        return f"The LMS has not confirmed the {name} yet. It is asked within some minutes."
+    if course.lms_published is False:
+        return f"The {name} is not published there, so learners could not open it."
+    return ""
+
+
+def _advised(course: Course) -> Iterator[Gap]:
+    advice = {
+        "price": (course.is_free, "The price is 0: it is free for everybody."),
+        "duration_hours": (not course.duration_hours, "The hours of study are 0."),
+        "instructors": (not course.instructors, "It names nobody who teaches it."),
+        "sample_title": (not course.has_sample, "It has no sample lesson."),
+    }
+    for name, (is_missing, sentence) in advice.items():
+        if is_missing:
+            yield Gap(name, sentence, is_essential=False)
+
+
+def _label(name: str) -> str:
+    known = {field.name: str(field.verbose_name) for field in Course._meta.concrete_fields}
+    label = known.get(name, "course")
+    return label[:1].upper() + label[1:]

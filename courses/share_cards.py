@@ -5,12 +5,14 @@ Drawn as SVG from a course's cover and made a PNG by resvg, as no network takes 
 
 import functools
 import unicodedata
+from base64 import b64encode
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
 import resvg_py
 from django.conf import settings
+from django.core.files.storage import default_storage
 
 from courses.covers import shapes_of
 from courses.models import Course
@@ -34,13 +36,14 @@ class Card:
     price: str
     facts: str
     cover: tuple[str, str, int]
+    uploaded: str = ""  # the name of the picture that is shown instead
 
 
 def of_course(course: Course) -> bytes:
     price = "Free" if course.is_free else str(Money(course.price, course.currency))
     facts = f"{course.get_level_display()}, {course.duration_hours} hours"
     cover = (course.slug, course.category, course.cover_number)
-    return _draw(Card(course.title, price, facts, cover))
+    return _draw(Card(course.title, price, facts, cover, course.cover.name or ""))
 
 
 def of_shop() -> bytes:
@@ -61,13 +64,25 @@ def _draw(card: Card) -> bytes:
 def _svg(card: Card) -> str:
     cover = (
         f'<svg x="700" y="0" width="500" height="{HEIGHT}" viewBox="0 0 640 400"'
-        f' preserveAspectRatio="xMidYMid slice">{shapes_of(*card.cover)}</svg>'
+        f' preserveAspectRatio="xMidYMid slice">{_uploaded(card) or shapes_of(*card.cover)}</svg>'
     )
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{HEIGHT}">'
         f'<path fill="#fdfdfc" d="M0 0h{WIDTH}v{HEIGHT}H0z"/>{cover}'
         f'<g font-family="{FONTS}" fill="#1b1d22">{_texts(card)}</g></svg>'
     )
+
+
+def _uploaded(card: Card) -> str:
+    """Return the uploaded cover as an element of the drawing; "" where there is none."""
+    if not card.uploaded:
+        return ""
+    try:
+        with default_storage.open(card.uploaded) as file:
+            content = b64encode(file.read()).decode()
+    except OSError:  # deleted beside us: the drawn one is shown
+        return ""
+    return f'<image width="640" height="400" href="data:image/webp;base64,{content}"/>'
 
 
 def _texts(card: Card) -> str:

@@ -43,7 +43,7 @@ def _facts(course: Course, people: Sequence[Person]) -> dict[str, Any]:
         "image": settings.SITE_URL + course.card_url,
         "inLanguage": course.language,
         "educationalLevel": course.get_level_display(),
-        "teaches": course.outcome_list,
+        "teaches": course.outcomes,
         "provider": seller.organization(),
         "offers": _offer(course),
         "hasCourseInstance": {

@@ -1,4 +1,4 @@
-from django.urls import path
+from django.urls import path, re_path
 from django.views.generic import TemplateView
 
 from courses import views
@@ -10,7 +10,7 @@ urlpatterns = [
     path("courses/<slug:slug>/", views.course, name="course"),
     path("covers/<slug:slug>.svg", views.cover, name="course_cover"),
     path("covers/<slug:slug>.png", views.share_card, name="course_card"),
-    path("faces/<str:name>", views.face, name="face"),
+    re_path(r"^(?P<kind>faces|covers)/(?P<name>[\w-]+\.webp)$", views.picture, name="picture"),
     path("card.png", views.shop_card, name="shop_card"),
     *[
         path(

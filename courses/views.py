@@ -6,14 +6,13 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
 
 from courses import share_cards
-from courses.catalogue import Catalogue, Filters, browse, read_filters, read_page_size, related_to
+from courses.catalogue import Catalogue, Filters, browse, read_filters, read_page_size
+from courses.course_page import page_of
 from courses.covers import draw_cover
 from courses.errors import CourseNotFound
-from courses.faq import questions_about
-from courses.learners import learners_of
 from courses.models import Course
 from courses.pricing import PRICE_BANDS
-from courses.structured_data import describe, describe_seller
+from courses.structured_data import describe_seller
 from courses.suggestions import suggest
 from maaledu.errors import NotFound
 from maaledu.public_pages import public_page
@@ -83,18 +82,7 @@ def course(request: HttpRequest, slug: str) -> HttpResponse:
         return redirect(found, permanent=True)
     if found is None:
         raise CourseNotFound(slug=slug)
-    people = found.people
-    context = {
-        "course": found,
-        "outcomes": found.outcome_list,
-        "modules": found.modules,
-        "people": people,
-        "learners": learners_of(found),
-        "related": related_to(found),
-        "faq": questions_about(found),
-        "structured_data": describe(found, people),
-    }
-    return render(request, "courses/course.html", context)
+    return render(request, "courses/course.html", page_of(found))
 
 
 @require_safe
@@ -132,10 +120,10 @@ def shop_card(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 @public_page
-def face(request: HttpRequest, name: str) -> HttpResponse:
-    """The portrait of an instructor. Its name has a hash in it: another picture, another name."""
+def picture(request: HttpRequest, kind: str, name: str) -> HttpResponse:
+    """A portrait or a cover. Its name has a hash in it: another picture, another name."""
     try:
-        with default_storage.open(f"faces/{name}") as file:
+        with default_storage.open(f"{kind}/{name}") as file:
             return _kept(HttpResponse(file.read(), content_type="image/webp"), COVER_LIFETIME)
     except OSError as error:
         raise NotFound from error

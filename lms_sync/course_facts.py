@@ -12,7 +12,14 @@ from courses.naming import keep_true_name
 from lms_sync import seats
 from lms_sync.admission import has_room
 from lms_sync.connection import platform_for
-from lms_sync.errors import LmsError, LmsMisconfigured, LmsPaced, LmsRefused
+from lms_sync.errors import (
+    LmsCourseUnknown,
+    LmsError,
+    LmsMisconfigured,
+    LmsNotFound,
+    LmsPaced,
+    LmsRefused,
+)
 from lms_sync.platforms.base import CourseFacts
 
 
@@ -33,7 +40,10 @@ def _fetch_next(platform: str) -> int:
             ask(course, timeout=settings.LMS_TIMEOUT_INTERACTIVE)
     except LmsPaced:
         return 0
-    except (LmsRefused, LmsMisconfigured):  # such as a course that it does not know
+    except (LmsCourseUnknown, LmsNotFound):
+        lms_facts.note_unknown(course)
+        again = settings.LMS_COURSE_FACTS_EVERY
+    except (LmsRefused, LmsMisconfigured):
         again = settings.LMS_COURSE_FACTS_EVERY
     except LmsError:
         again = settings.LMS_COURSE_FACTS_RETRY

@@ -692,7 +692,7 @@ IDEMPOTENCY_KEPT = timedelta(hours=24)
 PAGE_SIZE = 20  # decisions: pages of lists
 PAGE_SIZE_MOST = 50
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024  # of any request, a webhook too
-DATA_UPLOAD_MAX_NUMBER_FIELDS = 100
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 400  # a course has one for each row, of which it may have 290
 
 # --- security -------------------------------------------------------------------------------------
 SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=PRODUCTION)

@@ -15,7 +15,8 @@ from office.cells import link
 from office.decisions import NOBODY, ONE_ROW, Decision, Outcome
 
 NOT_SAID = "not said"
-NOT_ASKED = "The LMS has not been asked yet. The worker asks once a day."
+NOT_ASKED = "The LMS has not been asked yet. The worker asks within some minutes."
+UNKNOWN = "The LMS has no such course. The worker asks again once a day."
 WORDS = {lms_facts.TITLE: "The title", lms_facts.INSTRUCTORS: "The instructors"}
 
 
@@ -58,13 +59,15 @@ def facts(course: Course) -> list[tuple[str, str]]:
     return [
         ("Title here", course.title),
         ("Title in the LMS", course.lms_title),
-        ("Instructors here", ", ".join(course.instructors.splitlines())),
+        ("Instructors here", ", ".join(map(str, course.instructor_list))),
         ("Instructors in the LMS", ", ".join(course.lms_instructors.splitlines())),
     ]
 
 
 def shown(course: Course) -> str:
     """Return what the LMS says of a course, and what differs, for its page in the office."""
+    if course.is_unknown_to_lms:
+        return UNKNOWN
     if course.lms_facts_at is None:
         return NOT_ASKED
     context = {"facts": _said(course), "differences": lms_facts.differences(course)}

@@ -140,7 +140,8 @@ def decide_many(
         except AppError as error:
             refusals.append(error)
     _report(decision, request, outcomes, refusals)
-    return None
+    back = request.POST.get("back", "")
+    return redirect(back) if is_own_path(back) else None
 
 
 def add_history(

@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.urls import path, re_path
 from django.views.generic import RedirectView
 
-from office import learner_page, learner_search, seller
+from office import course_preview, learner_page, learner_search, seller
 
 MOVED = r"^admin/enrollments/(?P<path>(?:payment|refund|dispute|stripeevent)/.*)$"
 
@@ -14,6 +14,8 @@ urlpatterns = [
     path("admin/learners/", admin.site.admin_view(learner_search.show), name="learners"),
     path("admin/learners/<path:email>/", admin.site.admin_view(learner_page.show), name="learner"),
     path("admin/seller/", admin.site.admin_view(seller.show), name="office_seller"),
+    path("courses/<slug:slug>/preview/", course_preview.show, name="course_preview"),
+    path("courses/<slug:slug>/preview.svg", course_preview.cover, name="course_preview_cover"),
     re_path(
         MOVED,
         RedirectView.as_view(url="/admin/payments/%(path)s", query_string=True, permanent=True),

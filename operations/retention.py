@@ -12,6 +12,7 @@ from django.contrib.sessions.models import Session
 from django.utils import timezone
 
 from affiliates import visits
+from courses import unused_pictures
 from grants import refusals
 from lms_sync import call_history, locks
 from maaledu import idempotency, limit_counts
@@ -66,6 +67,7 @@ STEPS: dict[str, Callable[[], int]] = {
     "visits of affiliates' links": visits.forget_old,
     "refused codes": refusals.forget_old,
     "hours of LMS calls": call_history.thin,
+    "pictures that nothing shows": unused_pictures.forget_unused,
     "counts of limits": limit_counts.forget_lapsed,
     "answers to repeated requests": idempotency.forget_old,
     "locks of lost workers": locks.forget_lapsed,

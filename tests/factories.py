@@ -83,6 +83,19 @@ class PaymentFactory(DjangoModelFactory):
 
 
 make_course = CourseFactory.create
+# What a course on sale has been asked for when it was put there.
+COMPLETE: dict[str, Any] = {
+    "description": "About it.",
+    "outcomes": ["Do it"],
+    "syllabus": [{"title": "One", "lessons": ["a"]}],
+    "lms_facts_at": timezone.now(),
+}
+
+
+def taught_by(*lines: str) -> list[dict[str, str]]:
+    """Return the instructors of lines such as `Ada, Analyst`."""
+    people = (line.partition(", ") for line in lines)
+    return [{"name": name, "role": role} for name, _, role in people]
 
 
 def make_pending(course: Course | None = None, **fields: Any) -> tuple[Enrollment, Payment]:

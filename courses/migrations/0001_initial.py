@@ -1,3 +1,4 @@
+import courses.outline
 import courses.validators
 import django.core.validators
 import django.utils.timezone
@@ -42,15 +43,19 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "outcomes",
-                    models.TextField(
-                        blank=True, help_text="What a learner can do afterwards: one per line."
+                    models.JSONField(
+                        blank=True,
+                        default=list,
+                        help_text="What a learner can do afterwards.",
+                        validators=[courses.outline.validate_outcomes],
                     ),
                 ),
                 (
                     "syllabus",
-                    models.TextField(
+                    models.JSONField(
                         blank=True,
-                        help_text="A line for each module, then a line starting with “- ” for each lesson.",
+                        default=list,
+                        validators=[courses.outline.validate_syllabus],
                     ),
                 ),
                 (
@@ -77,7 +82,11 @@ class Migration(migrations.Migration):
                 ),
                 (
                     "instructors",
-                    models.TextField(blank=True, help_text="One per line: Name — role."),
+                    models.JSONField(
+                        blank=True,
+                        default=list,
+                        validators=[courses.outline.validate_instructors],
+                    ),
                 ),
                 (
                     "category",
@@ -196,6 +205,16 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "lms_unknown_of",
+                    models.CharField(
+                        db_default="",
+                        default="",
+                        editable=False,
+                        help_text="The course that the LMS last said it has not.",
+                        max_length=160,
+                    ),
+                ),
+                (
                     "lms_facts_due_at",
                     models.DateTimeField(
                         default=django.utils.timezone.now,
@@ -238,6 +257,22 @@ class Migration(migrations.Migration):
                         verbose_name="video of the sample",
                     ),
                 ),
+                (
+                    "cover",
+                    models.FileField(
+                        blank=True,
+                        db_default="",
+                        default="",
+                        editable=False,
+                        upload_to="covers",
+                    ),
+                ),
+                (
+                    "cover_alt",
+                    models.CharField(
+                        blank=True, db_default="", default="", editable=False, max_length=140
+                    ),
+                ),
                 ("search_text", models.TextField(default="", editable=False)),
                 (
                     "search_folding",
@@ -255,6 +290,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["-created_at", "-id"],
+                "permissions": [("publish_course", "Can put courses on sale and take them off")],
                 "indexes": [
                     models.Index(fields=["status", "-created_at", "-id"], name="course_newest"),
                     models.Index(
@@ -319,6 +355,7 @@ class Migration(migrations.Migration):
                     "created_at",
                     models.DateTimeField(default=django.utils.timezone.now, editable=False),
                 ),
+                ("unused_since", models.DateTimeField(editable=False, null=True)),
             ],
         ),
     ]

@@ -14,10 +14,10 @@ from pytest_django.fixtures import Settings
 from courses.models import Course
 from courses.profiles import InstructorProfile
 from enrollments.models import Enrollment
-from tests.factories import EnrollmentFactory, make_course
+from tests.factories import EnrollmentFactory, make_course, taught_by
 
 pytestmark = [pytest.mark.django_db, pytest.mark.any_engine]
-TAUGHT = "Ada Lovelace — Analyst\nDr. Grace Hopper — Admiral"
+TAUGHT = taught_by("Ada Lovelace, Analyst", "Dr. Grace Hopper, Admiral")
 
 
 def page_of(client: Client, course: Course) -> str:
@@ -47,7 +47,7 @@ def test_people_are_shown_with_what_is_known_of_them(client: Client) -> None:
 
 
 def test_outcomes_and_people_come_before_the_price_on_a_phone(client: Client) -> None:
-    page = page_of(client, make_course(instructors=TAUGHT, outcomes="Count\nWrite"))
+    page = page_of(client, make_course(instructors=TAUGHT, outcomes=["Count", "Write"]))
     order = [page.index(each) for each in ('class="taught"', "data-enroll", 'id="outcomes"')]
     assert order == sorted(order)
 
@@ -203,7 +203,7 @@ def test_structured_data_is_valid_by_its_schema(client: Client, price: int) -> N
     InstructorProfile.objects.create(
         name="Ada Lovelace", biography="Wrote.", link="https://a.example"
     )
-    course = make_course(price=price, instructors=TAUGHT, outcomes="Count", duration_hours=3)
+    course = make_course(price=price, instructors=TAUGHT, outcomes=["Count"], duration_hours=3)
     data = structured(page_of(client, course))
     assert data["@context"] == "https://schema.org"
     assert problems(data) == []

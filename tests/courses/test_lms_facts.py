@@ -9,13 +9,13 @@ from courses import lms_facts
 from courses.errors import FactRefused, FactsChanged
 from courses.lms_facts import Said
 from courses.models import Course
-from tests.factories import make_course
+from tests.factories import make_course, taught_by
 
 pytestmark = [pytest.mark.django_db, pytest.mark.any_engine]
 OURS: dict[str, Any] = {
     "title": "Bookkeeping",
-    "instructors": "Ann Rao — accountant\nBen Li",
-    "syllabus": "One\n- a\n- b",
+    "instructors": taught_by("Ann Rao, accountant", "Ben Li"),
+    "syllabus": [{"title": "One", "lessons": ["a", "b"]}],
 }
 THEIRS = Said(
     title="Bookkeeping",
@@ -33,7 +33,7 @@ def told(said: Said, **ours: Any) -> Course:
     return Course.objects.get(pk=course.pk)
 
 
-def written(course: Course) -> tuple[str, str, str]:
+def written(course: Course) -> tuple[str, Any, Any]:
     fresh = Course.objects.get(pk=course.pk)
     return fresh.title, fresh.instructors, fresh.syllabus
 
@@ -88,8 +88,8 @@ def test_what_is_taken_over_replaces_ours_and_keeps_the_roles() -> None:
     course = told(replace(THEIRS, title="Books", instructors=("ANN Rao", "Eve"), lessons=3))
     seen = lms_facts.seen_now(course)
     taken = lms_facts.take_over(course, facts=["title", "instructors"], seen=seen)
-    assert written(course) == ("Books", "ANN Rao — accountant\nEve", OURS["syllabus"])
-    assert taken == ["title “Books”", "instructors “ANN Rao — accountant\nEve”"]
+    assert written(course) == ("Books", taught_by("ANN Rao, accountant", "Eve"), OURS["syllabus"])
+    assert taken == ["title “Books”", "instructors “ANN Rao (accountant), Eve”"]
     assert Course.objects.search("books").count() == 1
     left = lms_facts.differences(Course.objects.get(pk=course.pk))
     assert [each.fact for each in left] == ["lessons"]

@@ -8,10 +8,9 @@ from courses.models import Course
 from courses.publishing import archive, publish
 from maaledu.db import transition
 from tests import tables
-from tests.factories import make_course
+from tests.factories import COMPLETE, make_course
 
 pytestmark = [pytest.mark.django_db, pytest.mark.any_engine]
-COMPLETE = {"description": "About it.", "outcomes": "Do it", "syllabus": "One\n- a"}
 MOVES = {"published": publish, "archived": archive}
 
 
@@ -44,7 +43,7 @@ def test_publish_and_archive_report_whether_they_did_it(start, to, won):
 
 @pytest.mark.parametrize("gap", ["description", "outcomes", "syllabus"])
 def test_an_incomplete_course_is_not_put_on_sale(gap):
-    course = make_course(status="draft", **{**COMPLETE, gap: " \n"})
+    course = make_course(status="draft", **{**COMPLETE, gap: " \n" if gap == "description" else []})
     with pytest.raises(CourseNotReady, match=gap):
         publish(course)
     assert Course.objects.get().status == "draft"

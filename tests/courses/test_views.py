@@ -9,7 +9,7 @@ from django.test import Client
 from courses.models import Course
 from courses.publishing import archive
 from demo.courses import seed_courses
-from tests.factories import make_course
+from tests.factories import make_course, taught_by
 from tests.statements import statements
 
 pytestmark = [pytest.mark.django_db, pytest.mark.any_engine]
@@ -70,7 +70,7 @@ def test_the_catalogue_weighs_less_than_150_kb_without_images(client):
 
 @pytest.mark.every_engine
 def test_public_pages_take_few_statements_and_none_from_the_cache(client):
-    course = make_course(instructors="Ada Lovelace — Analyst")
+    course = make_course(instructors=taught_by("Ada Lovelace, Analyst"))
     make_course()
     for address, count in {
         "/": 2,

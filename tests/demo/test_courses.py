@@ -66,7 +66,7 @@ def test_every_demo_course_tells_a_buyer_what_they_need():
     seed_courses()
     for course in Course.objects.all():
         assert len(course.description.split("\n\n")) == 3, course
-        assert 4 <= len(course.outcome_list) <= 6, course
+        assert 4 <= len(course.outcomes) <= 6, course
         assert 4 <= len(course.modules) <= 6, course
         assert all(3 <= len(module.lessons) <= 5 for module in course.modules), course
         assert all(person.name and person.role for person in course.instructor_list), course

@@ -13,11 +13,10 @@ from grants.models import Grant
 from grants.reminders import send_reminders
 from notifications.models import Email
 from notifications.outgoing import compose
-from tests.factories import make_course
+from tests.factories import COMPLETE, make_course
 from tests.grants.make import make_application, make_coupon, open_checkout
 
 pytestmark = pytest.mark.django_db
-COMPLETE = {"outcomes": "Do it", "syllabus": "One\n- a"}
 
 
 def test_holders_are_told_once_and_not_reminded_while_it_is_off_sale() -> None:

@@ -97,6 +97,7 @@ auth_group_changelist                         .....A
 auth_group_delete                             ......
 auth_group_history                            .....A
 autocomplete                                  ......
+courses_course!ask_lms                        ...C..
 courses_course!publish                        ...C..
 courses_course_add                            ...C..
 courses_course_archive                        ...C..
@@ -104,6 +105,8 @@ courses_course_change                         SGFCOA
 courses_course_changelist                     SGFCOA
 courses_course_delete                         ......
 courses_course_history                        SGFCOA
+courses_course_remove_cover                   ...C..
+courses_course_set_cover                      ...C..
 courses_course_take_over                      ...C..
 courses_instructorprofile_add                 ...C..
 courses_instructorprofile_change              ...C.A

@@ -18,6 +18,7 @@ from grants.models import Program
 from tests.affiliates.make import make_affiliate
 from tests.factories import make_course
 from tests.grants.make import make_coupon
+from tests.office.typed import sent
 
 pytestmark = pytest.mark.any_engine
 
@@ -27,10 +28,9 @@ LIST, BOSS = "/admin/accounts/auditentry/", "boss@example.com"
 def edit(client: Client, row: Any, **changes: Any) -> None:
     """Post the form of a row's page as the browser sends it, with some fields changed."""
     path = f"/admin/{row._meta.app_label}/{row._meta.model_name}/{row.pk}/change/"
-    form = client.get(path).context["adminform"].form
-    sent = {bound.name: bound.value() for bound in form if bound.value() is not None}
-    sent = {name: on_the_wire(value) for name, value in sent.items() if value is not False}
-    answer = client.post(path, {**sent, **changes})
+    shown = sent(client.get(path).context["adminform"].form)
+    typed = {name: on_the_wire(value) for name, value in shown.items()}
+    answer = client.post(path, {**typed, **changes})
     assert answer.status_code == 302, answer.context["adminform"].form.errors
 
 
@@ -46,7 +46,7 @@ def last() -> AuditEntry:
 @pytest.mark.every_engine
 def test_a_changed_price_is_there_with_old_and_new_and_what_did_not_change_is_not(office) -> None:
     """Fault U3: outcomes and syllabus have several lines, which a browser ends otherwise."""
-    course = make_course(title="Data", outcomes="One\nTwo", syllabus="Part: a\nPart: b")
+    course = make_course(title="Data", outcomes=["One", "Two"], description="One\n\nTwo")
     edit(office, course, price="549.50")
     entry = last()
     assert (entry.actor, entry.kind, entry.row_name) == (BOSS, AuditEntry.CHANGED, "Data")
@@ -56,7 +56,7 @@ def test_a_changed_price_is_there_with_old_and_new_and_what_did_not_change_is_no
 
 
 def test_a_course_that_is_saved_as_it_was_has_no_change(office) -> None:
-    edit(office, make_course(outcomes="One\nTwo"))
+    edit(office, make_course(description="One\nTwo"))
     assert (last().what, last().changes) == ("saved", [])
     assert LogEntry.objects.get().get_change_message() == "No fields changed."
 

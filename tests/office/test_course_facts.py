@@ -9,7 +9,7 @@ from django.test import Client
 from courses import lms_facts
 from courses.lms_facts import Said
 from courses.models import Course
-from tests.factories import make_course
+from tests.factories import make_course, taught_by
 from tests.office.test_lists import member
 
 pytestmark = [pytest.mark.django_db, pytest.mark.any_engine]
@@ -24,7 +24,7 @@ ODD = Said(
 
 @pytest.fixture
 def course() -> Course:
-    return make_course(title="Bookkeeping", instructors="Ann Rao — accountant")
+    return make_course(title="Bookkeeping", instructors=taught_by("Ann Rao, accountant"))
 
 
 def clerk() -> Client:
@@ -81,7 +81,7 @@ def test_what_is_chosen_is_taken_over_with_one_entry(course: Course) -> None:
     answer = client.post(page_of(course, "take_over"), typed, follow=True)
     assert "Taken over from the LMS: title “Books”." in answer.content.decode()
     course.refresh_from_db()
-    assert (course.title, course.instructors) == ("Books", "Ann Rao — accountant")
+    assert (course.title, course.instructors) == ("Books", taught_by("Ann Rao, accountant"))
     assert [entry.change_message for entry in LogEntry.objects.all()] == [
         "taken over from the LMS: title “Books”"
     ]

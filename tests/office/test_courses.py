@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
@@ -6,10 +8,11 @@ from django.urls import reverse
 from courses import publishing
 from courses.models import Course
 from tests.concurrency import beside_save
-from tests.factories import make_course
+from tests.factories import COMPLETE, make_course, taught_by
+from tests.grants.make import make_coupon
+from tests.office.typed import sent
 
 pytestmark = [pytest.mark.django_db, pytest.mark.any_engine]
-COMPLETE = {"description": "About it.", "outcomes": "Do it", "syllabus": "One\n- a"}
 LIST = "admin:courses_course_changelist"
 
 
@@ -56,9 +59,84 @@ def test_an_incomplete_course_is_skipped_with_its_reason(staff):
     assert Course.objects.get().status == "draft"
 
 
+def test_a_draft_lists_what_it_lacks_each_with_the_way_to_its_field(staff):
+    course = make_course(status="draft", **{**COMPLETE, "outcomes": [], "lms_facts_at": None})
+    page = reverse("admin:courses_course_change", args=[course.pk])
+    answer = staff.get(page)
+    found = [(way, gap.is_essential) for gap, way in answer.context["gaps"]]
+    assert found == [
+        ("#id_outcomes", True),
+        ("#id_lms_course_id", True),
+        ("#id_duration_hours", False),
+        ("#id_instructors", False),
+        ("#id_sample_title", False),
+    ]
+    shown = answer.content.decode()
+    assert all(f'id="{way[1:]}"' in shown for way, _ in found)
+    assert "Not ready to be sold" in shown
+    data = {"action": "publish", "_selected_action": [str(course.pk)], "back": page}
+    answer = staff.post(reverse(LIST), data, follow=True)
+    assert answer.request["PATH_INFO"] == page
+    assert "It has no outcomes: what a learner can do afterwards. The LMS has not" in (
+        answer.content.decode()
+    )
+    assert Course.objects.get().status == "draft"
+
+
+@pytest.mark.every_engine
+def test_rows_are_added_moved_and_removed_without_saving_and_nothing_is_lost(staff):
+    course = make_course(instructors=taught_by("Ada, Analyst"), **COMPLETE)
+    page = reverse("admin:courses_course_change", args=[course.pk])
+    typed = {**sent(staff.get(page).context["adminform"].form), "title": "Typed", "price": "x"}
+
+    def press(button: str, **more: str) -> dict:
+        form = staff.post(page, {**typed, **more, "row": button}).context["adminform"].form
+        assert not form.errors
+        typed.update(sent(form))
+        return {name: form[name].value() for name in ("outcomes", "syllabus", "instructors")}
+
+    assert press("add outcomes")["outcomes"] == ["Do it", ""]
+    assert press("up outcomes-1", **{"outcomes-1": " Try it "})["outcomes"] == [" Try it ", "Do it"]
+    assert press("add syllabus-0-lessons")["syllabus"][0]["lessons"] == ["a", ""]
+    typed["syllabus-0-lessons-1"] = "b"
+    assert press("down syllabus-0-lessons-0")["syllabus"][0]["lessons"] == ["b", "a"]
+    assert press("add syllabus")["syllabus"][1] == {"title": "", "lessons": []}
+    assert press("remove instructors-0")["instructors"] == []
+    for name in [each for each in typed if each.startswith("instructors-")]:
+        del typed[name]
+    for nonsense in ("up outcomes-0", "down outcomes-1", "up outcomes-9", "x", "add price", "up"):
+        assert press(nonsense)["outcomes"] == [" Try it ", "Do it"]
+    course.refresh_from_db()
+    assert (course.title == "Typed", course.outcomes) == (False, COMPLETE["outcomes"])
+    assert typed["title"] == "Typed"
+    assert staff.post(page, {**typed, "price": "10.00"}).status_code == 302
+    course.refresh_from_db()
+    assert (course.title, course.outcomes, course.instructors) == ("Typed", ["Try it", "Do it"], [])
+    assert course.syllabus == [{"title": "One", "lessons": ["b", "a"]}]
+    [entry] = LogEntry.objects.all()
+    assert "Outcomes: nothing → Try it" in entry.get_change_message()
+    assert "Instructors: Ada, Analyst → nothing" in entry.get_change_message()
+
+
+def test_a_row_that_cannot_be_kept_is_named_at_its_list_and_the_rest_stays_typed(staff):
+    course = make_course(**COMPLETE)
+    typed = {"syllabus-1-lessons-0": "Homeless", "outcomes-0": "x" * 201, "title": "Typed"}
+    form = change(staff, course, **typed).context["adminform"].form
+    assert form.errors == {
+        "syllabus": ["The title of module 2 is missing."],
+        "outcomes": ["Outcome 1 has more than 200 characters."],
+    }
+    assert form["title"].value() == "Typed"
+    assert form["syllabus"].value()[1] == {"title": "", "lessons": ["Homeless"]}
+    assert course.outcomes == COMPLETE["outcomes"]
+
+
 def test_archiving_takes_a_course_off_sale(staff):
     course = make_course()
-    assert "Nobody can buy the course any more" in run(staff, "archive", course)
+    make_coupon(course=course)
+    page = run(staff, "archive", course)
+    assert "Nobody can buy the course any more" in page
+    assert re.search(r"People with an unused coupon</th>\s*<td[^>]*>1<", page)
     assert Course.objects.get().status == "published"
     address = reverse("admin:courses_course_archive", args=[course.pk])
     assert staff.post(address, {"decide": "1"}).status_code == 302
@@ -85,8 +163,7 @@ def test_a_learner_has_no_access(client, django_user_model):
 def change(client, course: Course, **typed: str):
     """Change a course by its page as a browser does: every field as shown, but the typed ones."""
     page = reverse("admin:courses_course_change", args=[course.pk])
-    form = client.get(page).context["adminform"].form
-    shown = {field.name: "" if field.value() is None else str(field.value()) for field in form}
+    shown = sent(client.get(page).context["adminform"].form)
     answer = client.post(page, {**shown, **typed})
     course.refresh_from_db()
     return answer
@@ -216,11 +293,7 @@ def test_an_edit_leaves_alone_what_others_write_meanwhile(staff, monkeypatch):
 
     came = beside_save(monkeypatch, colleagues)
     url = reverse("admin:courses_course_change", args=[course.pk])
-    form = {
-        name: value
-        for name, value in staff.get(url).context["adminform"].form.initial.items()
-        if value is not None
-    }
+    form = sent(staff.get(url).context["adminform"].form)
     assert staff.post(url, {**form, "effort": "An hour a day."}).status_code == 302
     assert came == [True]
     found = Course.objects.search("accounting").get()

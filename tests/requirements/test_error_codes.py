@@ -19,6 +19,7 @@ STATUSES = {
         "BAD_CURSOR",
         "BAD_REQUEST",
         "BATCH_UNREADABLE",
+        "COVER_REFUSED",
         "EMAIL_REFUSED",
         "FACT_REFUSED",
         "IDEMPOTENCY_KEY_INVALID",

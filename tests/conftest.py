@@ -41,10 +41,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """What has been loaded by now stays until the end, so that Python need not look through it for
-    garbage again and again.
+    garbage again and again; and what a test leaves is little beside the memory there is.
     """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(50_000, 50, 100)
 
 
 @pytest.hookimpl(wrapper=True)

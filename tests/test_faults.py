@@ -163,6 +163,7 @@ def test_an_error_is_raised_once_and_the_process_goes_on(start, faults, kind, ex
     ]
 
 
+@pytest.mark.any_engine
 def test_nothing_is_cut_or_counted_before_it_is_armed(start, faults):
     output_of(start, faults, ONCE)
     assert faults.writes == []

@@ -66,19 +66,7 @@ def run(*command: str, url: str, log: Path) -> str:
         process.stop()
 
 
-def test_there_is_no_change_without_a_migration(empty_database_url, tmp_path):
-    said = run(
-        "manage.py",
-        "makemigrations",
-        "--check",
-        "--dry-run",
-        url=empty_database_url,
-        log=tmp_path / "log",
-    )
-    assert "No changes detected" in said
-
-
-def test_migrating_from_nothing_and_again_makes_the_tables_of_the_models(
+def test_migrating_from_nothing_and_again_makes_the_tables_of_the_models_and_passes_the_checks(
     empty_database_url, tmp_path, db
 ):
     run("manage.py", "migrate", url=empty_database_url, log=tmp_path / "first")
@@ -89,21 +77,9 @@ def test_migrating_from_nothing_and_again_makes_the_tables_of_the_models(
     from_models = run("-c", COMPARE, url=_own_url(), log=tmp_path / "models")
     assert sorted(migrated.splitlines()) == sorted(from_models.splitlines())
     assert "enrollments_enrollment" in migrated
-
-
-def test_a_fresh_database_passes_the_systems_checks(empty_database_url, tmp_path):
-    run("manage.py", "migrate", url=empty_database_url, log=tmp_path / "migrate")
-    said = run(
-        "manage.py",
-        "check",
-        "--database",
-        "default",
-        url=empty_database_url,
-        log=tmp_path / "check",
-    )
-    assert "no issues" in said
+    check = ("manage.py", "check", "--database", "default")
+    assert "no issues" in run(*check, url=empty_database_url, log=tmp_path / "check")
 
 
 def _own_url() -> str:
-
     return url_of_test_database(connection.settings_dict, settings.DATABASE_URL)

@@ -46,6 +46,7 @@ def test_a_living_process_says_so_without_asking_anybody(client, django_assert_n
 
 
 @pytest.mark.slow
+@pytest.mark.any_engine  # they have files of SQLite, whatever this run is on
 def test_a_process_is_ready_once_its_database_has_every_migration(start, tmp_path):
     """Two real servers: one on an empty database file, one on a directory that is none."""
     port, lost_port = free_port(), free_port()

@@ -1,5 +1,6 @@
 """The LMS jobs of an enrollment: one that gives access, one that revokes it, each written once."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
@@ -9,7 +10,7 @@ from django.utils import timezone
 from enrollments.models import Enrollment, EnrollmentEvent
 from lms_sync import awaiting, dead_letters
 from lms_sync.job_notes import revocation_of
-from lms_sync.models import QUEUE, SyncJob
+from lms_sync.models import FOUND, MADE, QUEUE, SyncJob
 from lms_sync.platforms.base import Revocation
 from maaledu import notify
 from maaledu.db import atomic, transition
@@ -155,6 +156,13 @@ def revoke_again(enrollment: Enrollment, **more: str) -> bool:
         return False
     enrollment.refresh_from_db()
     return ensure_revocation(enrollment, **more)
+
+
+def give_up(job: SyncJob, ids: Sequence[str]) -> None:
+    """Count enrollments in the LMS as others' from now on, which have come to count on them."""
+    same = {"email": job.email, "lms_enrollment_id__in": ids, "lms_origin": MADE}
+    SyncJob.objects.filter(platform=job.platform, **same).update(lms_origin=FOUND)
+    Enrollment.objects.filter(lms_platform=job.platform, **same).update(lms_origin=FOUND)
 
 
 def _ensure(key: str, fields: dict[str, Any]) -> bool:

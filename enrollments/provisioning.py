@@ -11,7 +11,7 @@ from django.utils import timezone
 from enrollments import access, access_repairs, bulk, moving, rebuilding, second_look
 from enrollments.dead_jobs import HAS_NO_ACCESS, on_dead
 from enrollments.errors import EnrollmentIsOver
-from enrollments.lms_jobs import BATCH_QUEUE, ensure_look, job_key
+from enrollments.lms_jobs import BATCH_QUEUE, ensure_look, give_up, job_key
 from enrollments.mails import stage_account_needed, stage_confirmation
 from enrollments.models import Enrollment, EnrollmentEvent
 from lms_sync import awaiting, breaker, call_counts, dead_letters, delivery
@@ -211,6 +211,7 @@ def _record_revocation(job: SyncJob, enrollment: Enrollment, revoked: Revoked | 
     access_repairs.conclude(job)
     dead_letters.conclude(job)
     if revoked and revoked.left:
+        give_up(job, [row.enrollment_id for row in revoked.left if row.is_elsewheres])
         _alert_of_what_is_left(job, enrollment, revoked)
 
 

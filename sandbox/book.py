@@ -23,6 +23,8 @@ DOCTYPES = (
     "Address",
     "LMS Course Progress",
     "LMS Certificate",
+    "LMS Batch",
+    "LMS Batch Enrollment",
 )
 KEPT = (
     "sessions",

@@ -45,6 +45,7 @@ class LmsControl:
         """Change the LMS: server, keys, limits, courses, users, enrollments, progress.
 
         ``certificates`` name ``email``, ``course`` and, if it is not today, ``issue_date``.
+        ``batches`` have a ``name``, ``courses``, and ``members`` who join.
         ``rename_user``, ``rename_course``, ``move`` and ``remove`` are what its staff do by hand.
         """
         settings = self.world.lms
@@ -67,6 +68,8 @@ class LmsControl:
                 add_certificate(self.world, row["email"], row["course"], row.get("issue_date"))
                 for row in data.get("certificates", [])
             ]
+            for batch in data.get("batches", []):
+                frappe_enrollments.join(self.world, batch)
             frappe_renames.apply(self.world, data)
         return {
             "server": settings.server,

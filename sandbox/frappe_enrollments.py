@@ -87,6 +87,20 @@ def put(world: World, data: Record) -> Record:
     return row
 
 
+def join(world: World, batch: Record) -> None:
+    """Have learners join a batch, which enrolls them where they are not enrolled yet."""
+    docs, name, courses = world.book.docs, batch["name"], batch["courses"]
+    for course in courses:  # one row for each: as the list is, filtered by them
+        known = {**stamp(world, "LMS Batch", name, "Administrator"), "title": name}
+        docs["LMS Batch"][f"{name} {course}"] = {**known, "Batch Course.course": course}
+    for member in batch["members"]:
+        row = stamp(world, "LMS Batch Enrollment", new_name(), "Administrator")
+        docs["LMS Batch Enrollment"][row["name"]] = {**row, "batch": name, "member": member}
+        has = {each["course"] for each in world.book.enrollments_of(member)}
+        for course in set(courses) - has:
+            put(world, {"member": member, "course": course, "enrollment_from_batch": name})
+
+
 def insert_many(world: World, caller: Caller, documents: list[Record]) -> list[str]:
     """Insert all rows or none."""
     done: list[str] = []

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from sandbox.frappe_envelope import FrappeError
-from sandbox.frappe_rules import fields_of
+from sandbox.frappe_rules import CHILDREN, fields_of
 
 Record = dict[str, Any]
 Condition = tuple[str, str, Any]
@@ -39,6 +39,8 @@ def conditions(filters: Any) -> list[Condition]:
     found: list[Condition] = []
     for entry in filters or []:
         parts = entry[1:] if len(entry) == 4 else entry
+        if entry[0] in CHILDREN:
+            parts = [f"{entry[0]}.{entry[1]}", *entry[2:]]
         found.append(
             (parts[0], str(parts[1]).lower(), parts[2])
             if len(parts) == 3

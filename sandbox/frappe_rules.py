@@ -90,7 +90,10 @@ FIELDS: dict[str, tuple[str, ...]] = {
         "published",
         "template",
     ),
+    "LMS Batch": ("title", "Batch Course.course"),
+    "LMS Batch Enrollment": ("batch", "member"),
 }
+CHILDREN = ("Batch Course",)  # doctypes of rows inside a document, by which its list is filtered
 REQUIRED: dict[str, tuple[str, ...]] = {
     "LMS Course": ("title", "short_introduction", "description", "instructors"),
     "LMS Payment": REQUIRED_OF_PAYMENT,

@@ -27,7 +27,7 @@ from lms_sync.errors import (
     LmsUnavailable,
     LmsUnreadable,
 )
-from lms_sync.platforms import frappe_lists, frappe_payments
+from lms_sync.platforms import frappe_batches, frappe_lists, frappe_payments
 from lms_sync.platforms.answers import plain, read_id
 from lms_sync.platforms.base import (
     CourseFacts,
@@ -166,11 +166,13 @@ class FrappeRest:
     def revoke(self, revocation: Revocation) -> Revoked:
         rows = self.find(revocation.email, revocation.course_id)
         ours = [row for row in rows if revocation.covers(row)]
-        ids = [row.enrollment_id for row in ours]
+        kept = frappe_batches.counted_on(self.client, revocation, rows, ours)
+        needed = {row.enrollment_id for row in kept}
+        ids = [row.enrollment_id for row in ours if row.enrollment_id not in needed]
         ids += frappe_lists.renamed(self.client, revocation, known={r.enrollment_id for r in rows})
         removed = sum(map(self._delete, ids))
         frappe_payments.withdraw(self.client, revocation.email, revocation.payments)
-        return Revoked(removed, tuple(row for row in rows if row not in ours))
+        return Revoked(removed, (*kept, *(row for row in rows if row not in ours)))
 
     def tidy(self, email: str, course_id: str) -> str:
         rows = [row for row in self.find(email, course_id) if not row.is_elsewheres]

@@ -13,6 +13,7 @@ from lms_sync.models import DeadLetter, PlatformState, SyncJob
 from notifications.models import Email
 from payments.models import Payment
 from tests.affiliates.shop import BUYER, buy, drained, fresh, in_lms, provision
+from tests.enrollments.places import Frappe, compare, counts, differences
 from tests.enrollments.test_provisioning import buy as buy_alone
 from tests.enrollments.test_revocation import refund, state, with_access
 from tests.factories import make_course
@@ -88,6 +89,29 @@ def test_what_a_batch_of_the_lms_gave_stays_and_is_named_to_staff(sandbox: Sandb
     assert (state(enrollment), in_lms(sandbox, enrollment)) == (("refunded", "revoked"), 1)
     [alert] = [alert for alert in alerts() if alert["subject"] == LEFT]
     assert f"{row} (from a batch)" in alert["lines"][1]
+
+
+@pytest.mark.every_engine
+@pytest.mark.parametrize("of_batch", ["free-course", "other-course"])
+def test_what_a_batch_that_was_joined_later_counts_on_stays_and_is_named_to_staff(
+    sandbox: Sandbox, of_batch: str
+) -> None:
+    """L4: it makes no enrollment of its own where there is one, which does not name it either."""
+    sandbox.lms(courses=[{"name": "free-course"}, {"name": "other-course"}])
+    enrollment, payment = buy(sandbox, make_course(lms_course_id="free-course"))
+    drained()
+    row = fresh(enrollment).lms_enrollment_id
+    batch = {"name": "spring", "courses": [of_batch], "members": [enrollment.email]}
+    sandbox.lms(batches=[batch])
+    refund(payment)
+    drained()
+    stays = of_batch == "free-course"
+    assert (state(enrollment), in_lms(sandbox, enrollment)) == (("refunded", "revoked"), stays)
+    assert fresh(enrollment).lms_origin == ("found" if stays else "made")
+    left = [alert["lines"][1] for alert in alerts() if alert["subject"] == LEFT]
+    assert [f"{row} (from a batch)" in line for line in left] == [True] * stays
+    assert counts(compare(Frappe(sandbox)))["looked_at"] == (not stays)
+    assert differences() == []
 
 
 def test_an_enrollment_made_for_an_earlier_purchase_is_ours_in_the_next(sandbox: Sandbox) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Max
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from affiliates import holds, ledger, sale_mails, visits
@@ -57,11 +57,20 @@ def earned(base: int, rate_basis_points: int, *, paid: int) -> int:
     return min(amount, paid) if settings.COMMISSION_CAP == CAPPED else amount
 
 
+def highest_rates() -> QuerySet[Affiliate, int]:
+    """Return the rates of the active affiliates in basis points, the highest first."""
+    active = Affiliate.objects.filter(status=Affiliate.ACTIVE).order_by("-rate_basis_points")
+    return active.values_list("rate_basis_points", flat=True)
+
+
 def highest_rate() -> int:
     """Return the highest rate, in basis points, of an active or a new affiliate."""
-    active = Affiliate.objects.filter(status=Affiliate.ACTIVE)
-    highest = active.aggregate(highest=Max("rate_basis_points"))["highest"]
-    return max(highest or 0, settings.AFFILIATE_RATE_BASIS_POINTS)
+    return at_least_usual(highest_rates().first())
+
+
+def at_least_usual(rate: int | None) -> int:
+    """Return the higher one of a rate and that of new affiliates, in basis points."""
+    return max(rate or 0, settings.AFFILIATE_RATE_BASIS_POINTS)
 
 
 @atomic

@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from courses.discounts import MAX_PERCENT, MIN_PERCENT, Price, discounted
 from courses.models import Course
-from grants import budgets, mails
+from grants import budgets, mails, messages
 from grants.codes import new_code
 from grants.errors import AlreadyDecided, ApplicationOpen, InvalidDecision
 from grants.models import Grant, GrantEvent, Program
@@ -38,7 +38,10 @@ class Application:
 
 @dataclass(frozen=True)
 class Decision:
-    """An approval: how much, until when, from which program; `percent` from 10 to 100."""
+    """An approval: how much, until when, from which program; `percent` from 10 to 100.
+
+    `note` is sent to the applicant, filled in by `grants.messages`.
+    """
 
     percent: int
     expires_at: datetime
@@ -110,11 +113,18 @@ def approve(grant: Grant, decision: Decision, *, by: str) -> Grant:
     _check(decision, fresh)
     course = Course.objects.get(pk=fresh.course_id)
     cost = discounted(course.price, decision.percent, course.currency).discount
+    note = messages.filled(
+        decision.note,
+        fresh,
+        course=course.title,
+        percent=decision.percent,
+        expires_at=decision.expires_at,
+    )
     changes: dict[str, Any] = {
         "percent": decision.percent,
         "expires_at": decision.expires_at,
         "program": decision.program,
-        "note": decision.note,
+        "note": note,
         "code": new_code(),
         "code_number": 1,
         "price_at_approval": course.price,
@@ -130,9 +140,7 @@ def approve(grant: Grant, decision: Decision, *, by: str) -> Grant:
         raise AlreadyDecided
     if decision.program:
         budgets.commit(decision.program, cost)
-    GrantEvent.objects.record(
-        fresh.pk, f"approved at {decision.percent} %", by=by, note=decision.note
-    )
+    GrantEvent.objects.record(fresh.pk, f"approved at {decision.percent} %", by=by, note=note)
     mails.stage(mails.APPROVED, fresh, key="1")
     return fresh
 
@@ -151,13 +159,14 @@ def _check(decision: Decision, grant: Grant) -> None:
 
 @atomic
 def reject(grant: Grant, *, by: str, reason: str, note: str = "") -> Grant:
-    """Decline an application, and send the reason.
+    """Decline an application, and send the reason with the note (filled in by `grants.messages`).
 
     Raises AlreadyDecided, and InvalidDecision for a reason that is not on the list.
     """
     if reason not in dict(Grant.REASONS):
         raise InvalidDecision("Choose a reason from the list.")
-    fresh = Grant.objects.get(pk=grant.pk)
+    fresh = Grant.objects.select_related("course").get(pk=grant.pk)
+    note = messages.filled(note, fresh, course=fresh.course.title)
     changes: dict[str, Any] = {
         "reject_reason": reason,
         "note": note,

@@ -8,7 +8,7 @@ a row and for many rows of the list, asks for confirmation on a page of its own 
 otherwise, leaves one history entry for each row and one message, and works without JavaScript.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, cast
 
@@ -84,6 +84,9 @@ class Decision:
         """Return what the template needs besides; `refusal` is shown instead of the form."""
         return {}
 
+    def refuse_together(self, rows: list[Any], data: dict[str, Any]) -> None:
+        """Raise an AppError where these rows cannot be decided together; then none of them is."""
+
     def add_refusal(self, form: Any, error: AppError) -> None:
         form.add_error(None, error.message)
 
@@ -110,7 +113,7 @@ def decide_one(
     form.files = request.FILES
     if is_sent and "preview" not in request.POST and form.is_valid():
         try:
-            outcome = _run(decision, request, rows, form)
+            outcome = carry_out(decision, request, rows, form.cleaned_data)
         except AppError as error:
             decision.add_refusal(form, error)
         else:
@@ -124,8 +127,8 @@ def decide_many(
 ) -> HttpResponse | None:
     """Ask for confirmation, carry the decision out for each row, report "3 suspended, 1 skipped".
 
-    Each row is decided by itself: a refusal of one does not undo the others. The admin has asked
-    for the permission before, as it offers an action only to whoever may use it.
+    The admin has asked for the permission before, as it offers an action only to whoever may use
+    it.
     """
     rows = list(queryset)
     is_confirmed = "decide" in request.POST or not decision.needs_confirmation
@@ -133,15 +136,30 @@ def decide_many(
     form = decision.make_form(rows, data)
     if not (is_confirmed and form.is_valid()):
         return _page(page, request, decision, rows, form)
+    try:
+        decision.refuse_together(rows, form.cleaned_data)
+    except AppError as error:
+        decision.add_refusal(form, error)
+        return _page(page, request, decision, rows, form)
+    carry_out_each(decision, request, [(row, form.cleaned_data) for row in rows])
+    back = request.POST.get("back", "")
+    return redirect(back) if is_own_path(back) else None
+
+
+def carry_out_each(
+    decision: Decision, request: HttpRequest, asked: Iterable[tuple[Any, dict[str, Any]]]
+) -> None:
+    """Carry a decision out for each row with what was asked for it, and report the outcome.
+
+    Each row is decided by itself: a refusal of one does not undo the others.
+    """
     outcomes, refusals = [], []
-    for row in rows:
+    for row, data in asked:
         try:
-            outcomes.append(_run(decision, request, [row], form))
+            outcomes.append(carry_out(decision, request, [row], data))
         except AppError as error:
             refusals.append(error)
     _report(decision, request, outcomes, refusals)
-    back = request.POST.get("back", "")
-    return redirect(back) if is_own_path(back) else None
 
 
 def add_history(
@@ -167,13 +185,19 @@ def _row(page: Any, request: HttpRequest, object_id: str | None) -> Any:
     return row
 
 
-def _run(decision: Decision, request: HttpRequest, rows: list[Any], form: forms.Form) -> Outcome:
+def carry_out(
+    decision: Decision, request: HttpRequest, rows: list[Any], data: dict[str, Any]
+) -> Outcome:
+    """Run a decision with what its form has read, and leave its entry in each row's history.
+
+    Whoever calls has asked for the permission. Raises what the decision does, DecidedAlready.
+    """
     user = cast("Any", request.user)
     by = {USERNAME: {"by": user.get_username()}, USER: {"by": user}, NOBODY: {}}[decision.run_by]
-    result = decision.run(*rows, **by, **form.cleaned_data)
+    result = decision.run(*rows, **by, **data)
     if result is False:
         raise DecidedAlready
-    text = form.cleaned_data.get(decision.entry_field)
+    text = data.get(decision.entry_field)
     entry = f"{decision.done}: {text}" if text else decision.done
     outcome = result if isinstance(result, Outcome) else Outcome(entry)
     # After the run, so that a decision that was refused leaves no entry.

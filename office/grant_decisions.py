@@ -5,30 +5,56 @@ from typing import Any
 from django.http import HttpRequest
 
 from affiliates import commissions
-from courses.discounts import MAX_PERCENT, MIN_PERCENT, discounted
-from courses.models import Course
-from grants import applications
+from courses.discounts import MAX_PERCENT, MIN_PERCENT
+from grants import applications, plans
 from grants.figures import budget_left
 from grants.models import Grant
-from maaledu.money import Money
+from grants.plans import Approval, Plan
+from maaledu.errors import AppError
 from office.decisions import ONE_ROW, Decision
+from office.grant_costs import NO_BUDGET, cost_of
 from office.grant_forms import DecisionForm, ExtensionForm, RejectionForm
 
 TEMPLATE = "admin/grants/decision.html"
 
 
 class ApprovalDecision(Decision):
-    """Shows what each grant would cost and whose budget pays, also where it is nobody's."""
+    """Shows what each grant would cost and whose budget pays, also where it is nobody's.
+
+    Where the budget does not cover all of many approvals, none of them is made.
+    """
 
     def context(self, request: HttpRequest, rows: list[Grant], form: Any) -> dict[str, Any]:
         rate, program = commissions.highest_rate(), form.program_chosen()
-        pays = f"{program.name} pays; it has left: {budget_left(program)}." if program else ""
         percent = percent_in(form)
         return {
-            "previews": [preview(grant.course, percent, rate) for grant in rows],
+            "previews": [
+                {"course": grant.course.title, "cost": cost_of(grant.course, percent, rate)}
+                for grant in rows
+            ],
             "percent": percent,
-            "pays": pays,
+            "pays": f"{program.name} pays; it has left: {budget_left(program)}." if program else "",
+            "beyond": _refusal_in(planned(rows, percent, program)),
+            "no_budget": NO_BUDGET,
         }
+
+    def refuse_together(self, rows: list[Grant], data: dict[str, Any]) -> None:
+        decision: applications.Decision = data["decision"]
+        plans.refuse_beyond(planned(rows, decision.percent, decision.program))
+
+
+def planned(rows: list[Grant], percent: int, program: Any) -> Plan:
+    """Return the plan of those rows that may still be approved, all at one percentage."""
+    waiting = [grant for grant in rows if grant.status == Grant.PENDING]
+    return plans.plan([Approval(grant, percent) for grant in waiting], program)
+
+
+def _refusal_in(plan: Plan) -> str:
+    try:
+        plans.refuse_beyond(plan)
+    except AppError as error:
+        return error.message
+    return ""
 
 
 def percent_in(form: DecisionForm) -> int:
@@ -37,19 +63,6 @@ def percent_in(form: DecisionForm) -> int:
     # isdigit alone takes "²", which int refuses.
     percent = int(typed) if typed.isascii() and typed.isdigit() else MAX_PERCENT
     return percent if MIN_PERCENT <= percent <= MAX_PERCENT else MAX_PERCENT
-
-
-def preview(course: Course, percent: int, rate: int) -> dict[str, Any]:
-    """Return a grant's cost and the warnings about it, for a commission of at most this rate."""
-    price = discounted(course.price, percent, course.currency)
-    commission = commissions.earned(price.list_price, rate, paid=price.to_pay)
-    return {
-        "course": course.title,
-        "list_price": Money(price.list_price, price.currency),
-        "cost": Money(price.discount, price.currency),
-        "to_pay": Money(price.to_pay, price.currency),
-        "warnings": applications.warnings_about(price, percent, commission=commission),
-    }
 
 
 APPROVE = ApprovalDecision(

@@ -12,11 +12,12 @@ from unfold.widgets import (
 )
 
 from courses.discounts import MAX_PERCENT, MIN_PERCENT
+from grants import messages
 from grants.applications import Decision
-from grants.models import Grant, Program
+from grants.models import Grant, MessageTemplate, Program
 from maaledu.amounts import read_amount
 from maaledu.money import Money, plain_amount
-from office.fields import date_input
+from office.fields import StorableText, date_input
 
 LONGEST_LIFETIME = timedelta(days=3650)
 NO_PROGRAM = "None: no budget is charged"
@@ -26,11 +27,32 @@ def _default_expiry() -> date:
     return timezone.now().date() + settings.GRANT_DEFAULT_LIFETIME
 
 
-def _note() -> forms.CharField:
-    widget = UnfoldAdminTextareaWidget(attrs={"rows": 2})
-    return forms.CharField(
-        max_length=500, required=False, widget=widget, help_text="Sent to the applicant."
+def _template(used_for: str) -> forms.ModelChoiceField:
+    return forms.ModelChoiceField(
+        MessageTemplate.objects.filter(used_for=used_for),
+        required=False,
+        empty_label="None",
+        label="Message",
+        help_text="Sent to the applicant, with the note below it.",
+        widget=UnfoldAdminSelectWidget,
     )
+
+
+def _note(used_for: str) -> forms.CharField:
+    widget = UnfoldAdminTextareaWidget(attrs={"rows": 2})
+    words = ", ".join(f"{{{word}}}" for word in messages.WORDS[used_for])
+    return StorableText(
+        max_length=messages.LONGEST,
+        required=False,
+        widget=widget,
+        help_text=f"Sent to the applicant. Filled in: {words}.",
+    )
+
+
+def message_in(data: dict[str, Any]) -> str:
+    """Return what is sent: the words of the template, then the note."""
+    template = data.get("template")
+    return "\n\n".join(filter(None, (template.text if template else "", data.get("note", ""))))
 
 
 class DecisionForm(forms.Form):
@@ -51,7 +73,8 @@ class DecisionForm(forms.Form):
         help_text="Whose budget pays. Without a program nothing limits what is given away.",
         widget=UnfoldAdminSelectWidget,
     )
-    note = _note()
+    template = _template(MessageTemplate.APPROVAL)
+    note = _note(MessageTemplate.APPROVAL)
 
     def clean_expires_on(self) -> date:
         day = self.cleaned_data["expires_on"]
@@ -71,18 +94,20 @@ class DecisionForm(forms.Form):
         data = super().clean() or {}
         if self.errors:
             return data
-        return {
-            "decision": Decision(
-                data["percent"], end_of(data["expires_on"]), data["program"], data["note"]
-            )
-        }
+        until, message = end_of(data["expires_on"]), message_in(data)
+        return {"decision": Decision(data["percent"], until, data["program"], message)}
 
 
 class RejectionForm(forms.Form):
     reason = forms.ChoiceField(
         choices=Grant.REASONS, widget=UnfoldAdminSelectWidget, help_text="Sent to the applicant."
     )
-    note = _note()
+    template = _template(MessageTemplate.REJECTION)
+    note = _note(MessageTemplate.REJECTION)
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        return data if self.errors else {"reason": data["reason"], "note": message_in(data)}
 
 
 class ExtensionForm(forms.Form):

@@ -1,19 +1,16 @@
 """The grants in the office: the queue of applications, decisions about them, coupons, export."""
 
-from itertools import chain
-from operator import attrgetter
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest, StreamingHttpResponse
+from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.dateformat import format as format_date
 from django.utils.timesince import timesince
 from unfold.decorators import display
 
 from grants.models import Grant, GrantEvent
-from maaledu.csv import csv_response
 from maaledu.money import Money
 from office.base import ReadOnlyAdmin, ReadOnlyInline
 from office.filters import DaysFilter, NamedFilter
@@ -31,18 +28,24 @@ STATE_COLORS = {
     Grant.REVOKED: "danger",
     Grant.WITHDRAWN: "info",
 }
-EXPORTED = (
-    "created_at",
-    "status",
-    "name",
-    "email",
-    "course.slug",
-    "percent",
-    "expires_at",
-    "decided_by",
-    "decided_at",
-    "redeemed_at",
-)
+CSV_COLUMNS = {
+    "Applied": "created_at",
+    "Answer due": "answer_due_on",
+    "Status": "status",
+    "Name": "name",
+    "E-mail": "email",
+    "Course": "course.slug",
+    "Percent": "percent",
+    "Program": "program",
+    "Price at approval": "price_at_approval",
+    "Held of the budget": "committed_amount",
+    "Currency": "currency",
+    "Valid until": "expires_at",
+    "Decided by": "decided_by",
+    "Decided": "decided_at",
+    "Reason": "reject_reason",
+    "Used": "redeemed_at",
+}
 
 
 class GrantEventInline(ReadOnlyInline):
@@ -92,7 +95,7 @@ class GrantAdmin(ReadOnlyAdmin):
     ordering = ("created_at",)
     list_select_related = ("course", "program")
     inlines = (GrantEventInline, RefusalInline)
-    actions = ("export",)
+    csv_columns = CSV_COLUMNS
     decisions = {
         "approve": APPROVE,
         "reject": REJECT,
@@ -145,14 +148,9 @@ class GrantAdmin(ReadOnlyAdmin):
         due = f"{_day(grant.answer_due_on)} ({self.days_left(grant)})"
         return f"{applied}; the answer is due on {due}"
 
-    def has_export_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("grants.export_grant")
-
-    @admin.action(description="Export as CSV", permissions=["export"])
-    def export(self, request: HttpRequest, queryset: QuerySet) -> StreamingHttpResponse:
-        grants = queryset.select_related("course").order_by("created_at").iterator(500)
-        cells = ([attrgetter(name)(grant) for name in EXPORTED] for grant in grants)
-        return csv_response("grants.csv", chain([EXPORTED], cells), for_people=True)
+    def may_download(self, request: HttpRequest) -> bool:
+        may_export = request.user.has_perm("grants.export_grant")
+        return may_export and super().may_download(request)
 
 
 def _day(moment: Any) -> str:

@@ -107,8 +107,11 @@ class ListAdmin(ModelAdmin):
     def _csv_name(self) -> str:
         return f"{self.opts.app_label}_{self.opts.model_name}_csv"
 
+    def may_download(self, request: HttpRequest) -> bool:
+        return bool(self.has_view_permission(request))
+
     def _csv_url(self, request: HttpRequest) -> str:
-        if not self.csv_columns:
+        if not self.csv_columns or not self.may_download(request):
             return ""
         return f"{reverse(f'admin:{self._csv_name}')}?{request.GET.urlencode()}"
 
@@ -120,9 +123,9 @@ class ListAdmin(ModelAdmin):
     def download(self, request: HttpRequest) -> StreamingHttpResponse:
         """Stream what the list shows as it is filtered, all pages, and leave an entry of it.
 
-        Raises PermissionDenied for who may not look at the list.
+        Raises PermissionDenied for who may not.
         """
-        if not self.has_view_permission(request):
+        if not self.may_download(request):
             raise PermissionDenied
         rows = self.get_changelist_instance(request).queryset.iterator(ROWS_AT_ONCE)
         self._leave_entry(request)

@@ -6,13 +6,26 @@ from django.contrib import admin
 from django.urls import path, re_path
 from django.views.generic import RedirectView
 
-from office import course_preview, learner_page, learner_search, seller
+from office import (
+    course_preview,
+    grant_triage,
+    grant_triage_many,
+    learner_page,
+    learner_search,
+    seller,
+)
 
 MOVED = r"^admin/enrollments/(?P<path>(?:payment|refund|dispute|stripeevent)/.*)$"
 
 urlpatterns = [
     path("admin/learners/", admin.site.admin_view(learner_search.show), name="learners"),
     path("admin/learners/<path:email>/", admin.site.admin_view(learner_page.show), name="learner"),
+    path("admin/grants/triage/", admin.site.admin_view(grant_triage.show), name="grant_triage"),
+    path(
+        "admin/grants/many/",
+        admin.site.admin_view(grant_triage_many.show),
+        name="grant_triage_many",
+    ),
     path("admin/seller/", admin.site.admin_view(seller.show), name="office_seller"),
     path("courses/<slug:slug>/preview/", course_preview.show, name="course_preview"),
     path("courses/<slug:slug>/preview.svg", course_preview.cover, name="course_preview_cover"),

@@ -735,6 +735,12 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name="affiliate",
+            index=models.Index(
+                fields=["status", "-rate_basis_points"], name="affiliates__status_60e382_idx"
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="affiliate",
             index=models.Index(fields=["-created_at"], name="affiliates__created_7acf24_idx"),
         ),
         migrations.AddIndex(

@@ -66,6 +66,7 @@ class Affiliate(models.Model):
         indexes = [
             models.Index(fields=["status", "payout_method"]),
             models.Index(fields=["sale_mails"]),
+            models.Index(fields=["status", "-rate_basis_points"]),
             models.Index(fields=["-created_at"]),
         ]
         permissions = (

@@ -81,6 +81,31 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="MessageTemplate",
+            fields=[
+                (
+                    "id",
+                    models.UUIDField(
+                        default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("name", models.CharField(max_length=80, unique=True)),
+                (
+                    "used_for",
+                    models.CharField(
+                        choices=[("approval", "Approvals"), ("rejection", "Rejections")],
+                        max_length=10,
+                    ),
+                ),
+                ("text", models.TextField(max_length=500)),
+                (
+                    "created_at",
+                    models.DateTimeField(default=django.utils.timezone.now, editable=False),
+                ),
+            ],
+            options={"ordering": ["name"]},
+        ),
+        migrations.CreateModel(
             name="Grant",
             fields=[
                 (

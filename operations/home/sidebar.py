@@ -24,6 +24,25 @@ class Page:
     waits: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Place:
+    """A page of the office that is no list, for who has its permission."""
+
+    name: str  # of its address
+    title: str
+    icon: str
+    permission: str
+    waits: tuple[str, ...] = ()
+
+
+DECIDES = "grants.decide_grant"
+PLACES: dict[str, tuple[Place, ...]] = {
+    "": (Place("learners", "Find a learner", "search", "enrollments.view_enrollment"),),
+    "Grants": (
+        Place("grant_triage", "To answer", "rate_review", DECIDES, ("grants",)),
+        Place("grant_triage_many", "Approve many", "checklist", DECIDES),
+    ),
+}
 JOBS: dict[str, tuple[Page, ...]] = {
     "Learners": (
         Page("enrollments.enrollment", "Enrollments", "school", ("without_access",)),
@@ -52,8 +71,9 @@ JOBS: dict[str, tuple[Page, ...]] = {
         Page("payments.webhookproblem", "Webhook problems", "link_off"),
     ),
     "Grants": (
-        Page("grants.grant", "Applications", "redeem", ("grants",)),
+        Page("grants.grant", "Applications", "redeem"),
         Page("grants.program", "Programs and budgets", "savings"),
+        Page("grants.messagetemplate", "Messages to applicants", "edit_note"),
         Page("grants.refusal", "Refused codes", "block"),
     ),
     "Affiliates": (
@@ -96,9 +116,12 @@ SETTINGS_ICON = "settings"
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """Return the groups of the sidebar with the pages that this user may look at."""
     found = waiting.counts_for(request)
-    groups = {"": [_home(), *_find(request)]}
+    groups = {"": [_home(), *_places("", request, found)]}
     for job, pages in {**JOBS, SETTINGS: (*JOBS[SETTINGS], *_others())}.items():
-        groups[job] = [_item(each, found) for each in pages if _is_shown(each, request)]
+        lists = [
+            _item(each, list_url(each.page), found) for each in pages if _is_shown(each, request)
+        ]
+        groups[job] = [*_places(job, request, found), *lists]
     return [
         {"title": job, "separator": bool(job), "items": items}
         for job, items in groups.items()
@@ -110,10 +133,12 @@ def _home() -> dict[str, Any]:
     return {"title": "Home", "icon": "home", "link": reverse("admin:index")}
 
 
-def _find(request: HttpRequest) -> list[dict[str, Any]]:
-    if not request.user.has_perm(view_permission("enrollments.enrollment")):
-        return []
-    return [{"title": "Find a learner", "icon": "search", "link": reverse("learners")}]
+def _places(job: str, request: HttpRequest, found: Counter[str]) -> list[dict[str, Any]]:
+    return [
+        _item(each, reverse(each.name), found)
+        for each in PLACES.get(job, ())
+        if request.user.has_perm(each.permission)
+    ]
 
 
 def _others() -> tuple[Page, ...]:
@@ -132,8 +157,8 @@ def _is_shown(page: Page, request: HttpRequest) -> bool:
     return request.user.has_perm(view_permission(page.page)) or request.user.has_perm(changes)
 
 
-def _item(page: Page, found: Counter[str]) -> dict[str, Any]:
-    item = {"title": page.title, "icon": page.icon, "link": list_url(page.page)}
+def _item(page: Page | Place, link: str, found: Counter[str]) -> dict[str, Any]:
+    item = {"title": page.title, "icon": page.icon, "link": link}
     number = sum(found[key] for key in page.waits)
     if not number:
         return item

@@ -38,6 +38,14 @@ URGENT, USUAL = "danger", "warning"
 
 
 @dataclass(frozen=True)
+class Work:
+    """A page that was made for working through what waits, and the permission that it takes."""
+
+    name: str
+    permission: str
+
+
+@dataclass(frozen=True)
 class Waiting:
     """Something that waits for staff; its list is the page of a model, filtered by `query`."""
 
@@ -47,13 +55,16 @@ class Waiting:
     query: dict[str, str]
     rows: Callable[[datetime], QuerySet[Any]]
     level: str = USUAL
+    work: Work | None = None
 
     @property
     def permission(self) -> str:
         return view_permission(self.page)
 
-    @property
-    def url(self) -> str:
+    def url_for(self, request: HttpRequest) -> str:
+        """Return where this user works on it: a page of its own, or the list."""
+        if self.work and request.user.has_perm(self.work.permission):
+            return reverse(self.work.name)
         return list_url(self.page, self.query)
 
 
@@ -68,6 +79,7 @@ def list_url(page: str, query: dict[str, str] | None = None) -> str:
     return reverse(f"admin:{page.replace('.', '_')}_changelist", query=query)
 
 
+TRIAGE = Work("grant_triage", "grants.decide_grant")
 ALL = (
     Waiting(
         "without_access",
@@ -139,6 +151,7 @@ ALL = (
         {"answer": "late"},
         lambda now: Grant.objects.unanswered(now.date()),
         URGENT,
+        TRIAGE,
     ),
     Waiting(
         "grants",
@@ -146,6 +159,7 @@ ALL = (
         "grants.grant",
         {"status__exact": Grant.PENDING},
         lambda now: Grant.objects.undecided(),
+        work=TRIAGE,
     ),
     Waiting(
         "refund_requests",
@@ -236,7 +250,7 @@ def lines_for(request: HttpRequest, found: Counter[str]) -> list[dict[str, Any]]
         {
             "number": number_text(found[each.key]),
             "words": each.words,
-            "url": each.url,
+            "url": each.url_for(request),
             "level": each.level,
         }
         for each in sorted(waiting, key=lambda each: each.level != URGENT)

@@ -20,7 +20,7 @@ def new_token() -> str:
     return secrets.token_urlsafe(24)
 
 
-def _choices(*values: str) -> list[tuple[str, str]]:
+def choices_of(*values: str) -> list[tuple[str, str]]:
     return [(value, value.replace("_", " ")) for value in values]
 
 
@@ -91,6 +91,10 @@ class GrantQuerySet(models.QuerySet["Grant"]):
     def undecided(self) -> "GrantQuerySet":
         return self.filter(status=Grant.PENDING).order_by("created_at")
 
+    def queue(self) -> "GrantQuerySet":
+        """Return the undecided ones in the order in which they are answered, the oldest first."""
+        return self.filter(status=Grant.PENDING).order_by("created_at", "pk")
+
     def unanswered(self, today: date) -> "GrantQuerySet":
         """Keep the applications whose answer is overdue."""
         return self.undecided().filter(answer_due_on__lt=today)
@@ -148,7 +152,7 @@ class Grant(models.Model):
     motivation = models.TextField(max_length=4000)
     consented_at = models.DateTimeField()
     answer_due_on = models.DateField()
-    status = models.CharField(max_length=20, choices=_choices(*TRANSITIONS), default=PENDING)
+    status = models.CharField(max_length=20, choices=choices_of(*TRANSITIONS), default=PENDING)
     percent = models.PositiveSmallIntegerField(
         null=True, blank=True, validators=[MinValueValidator(10), MaxValueValidator(100)]
     )
@@ -239,61 +243,3 @@ class GrantEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.what} by {self.actor}"
-
-
-class RefusalCount(models.Model):
-    """How many coupons were refused on a day for one true reason, which no buyer ever reads."""
-
-    UNKNOWN, FOREIGN, OTHER_COURSE, LOST_RACE = "unknown", "foreign", "other_course", "lost_race"
-    TRUE_REASONS = [
-        UNKNOWN,
-        FOREIGN,
-        OTHER_COURSE,
-        Grant.RESERVED,
-        Grant.REDEEMED,
-        Grant.EXPIRED,
-        Grant.REVOKED,
-        LOST_RACE,
-    ]
-
-    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    day = models.DateField()
-    reason = models.CharField(max_length=20, choices=_choices(*TRUE_REASONS))
-    count = models.PositiveIntegerField(default=0)
-
-    class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["day", "reason"], name="one_count_a_day_and_reason"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.count} {self.reason} on {self.day}"
-
-
-class Refusal(models.Model):
-    """One refused code, for staff alone: when, why, and whose coupon it was. Insert only.
-
-    `grants.refusals` says how many are kept.
-    """
-
-    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    reason = models.CharField(max_length=20, choices=_choices(*RefusalCount.TRUE_REASONS))
-    # No constraint: only a known code would be checked, and the time that takes would reveal it.
-    grant = models.ForeignKey(
-        Grant, on_delete=models.DO_NOTHING, db_constraint=False, null=True, related_name="refusals"
-    )
-    course_slug = models.CharField(max_length=140)
-    tried_by = models.CharField(
-        max_length=150, help_text="The first letter and the domain of the address."
-    )
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
-
-    class Meta:
-        indexes = [
-            models.Index(fields=["reason", "-created_at"]),
-            models.Index(fields=["-created_at"]),
-        ]
-        ordering = ["-created_at"]
-
-    def __str__(self) -> str:
-        return f"{self.reason}, {self.tried_by}"

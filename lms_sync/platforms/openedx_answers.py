@@ -1,8 +1,8 @@
 """What an answer of Open edX means: its table, decided on status and shape, then on the text.
 
 Its errors have one of five shapes, and its views do not translate their texts. An empty body
-without a content type is Open edX's own as well. Source: contracts/openedx, sections 1, 4 and 10,
-and the table of its part 3.
+without a content type is Open edX's own as well, where it has nothing to show.
+Source: contracts/openedx, sections 1, 4 and 10, and the table of its part 3.
 """
 
 import re
@@ -27,6 +27,7 @@ from lms_sync.platforms.client import Answer
 
 EMPTY, LIST, OBJECT = "empty", "list", "object"
 MESSAGE, DETAIL, DEVELOPER, RETIRED = "message", "detail", "developer_message", "error_msg"
+EMPTY_AT = {200, 204, 404, *range(500, 600)}  # nothing to show, or broken: never a refusal
 # The first of these that an object has is its shape.
 KEYS = (MESSAGE, DETAIL, DEVELOPER, "field_errors", RETIRED, "error_code", "error")
 FIELDS = "fields"  # what is wrong with each field, as a list of sentences
@@ -91,7 +92,8 @@ CLOSED = "An error occurred while creating the new course enrollment"
 def shape_of(answer: Answer) -> str:
     """Return which of Open edX's shapes an answer has; FOREIGN where it has none."""
     if not answer.body:
-        return FOREIGN if answer.headers.get("Content-Type") else EMPTY
+        is_own = answer.status in EMPTY_AT and not answer.headers.get("Content-Type")
+        return EMPTY if is_own else FOREIGN
     payload = answer.json()
     if not isinstance(payload, dict | list):
         return FOREIGN

@@ -55,6 +55,7 @@ TABLE = [
     (409, {"message": "Conflict"}, LmsIntercepted),
     (400, {"message": "Bad request", "status": 400}, LmsIntercepted),
     (404, b"", LmsMisconfigured),
+    *((status, b"", LmsIntercepted) for status in (400, 401, 403, 406, 409, 422)),
     (404, {"detail": "Not found."}, LmsNotFound),
     (404, {"message": "An enrollment allowed with email a doesn't exists."}, LmsNotFound),
     (404, {"error_code": "no_certificate_for_user"}, LmsNotFound),

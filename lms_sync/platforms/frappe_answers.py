@@ -79,7 +79,7 @@ def value(answer: Answer, key: str) -> Any:
     if good and (_is_a_gateways(payload, key) or only_names(answer.status, payload)):
         raise judge(RULES, answer, shape=FOREIGN, text="")
     if not good or "exc_type" in payload or "exc" in payload:
-        raise meaning(answer)
+        raise meaning(answer, is_method=key == "message")
     return payload[key]
 
 
@@ -89,11 +89,15 @@ def _is_a_gateways(payload: dict[str, Any], key: str) -> bool:
     return not is_own and bool(payload.keys() & OF_GATEWAYS)
 
 
-def meaning(answer: Answer) -> LmsError:
-    """Return the error that an answer other than a good one stands for."""
+def meaning(answer: Answer, *, is_method: bool = True) -> LmsError:
+    """Return the error that an answer other than a good one stands for.
+
+    `is_method`: a method was called, and not a document asked for, which none answers.
+    """
     payload = answer.json()
     document = payload if isinstance(payload, dict) else {}
     shape = shape_of(document, status=answer.status)
+    shape = FOREIGN if shape == RESULT and not is_method else shape
     return judge(RULES, answer, shape=shape, text=message_text(document))
 
 
@@ -103,7 +107,7 @@ def shape_of(document: dict[str, Any], *, status: int) -> str:
     if exc_type:
         return str(exc_type)[:MAX_TEXT]
     # Gateways speak of success as well, at statuses that the method does not use.
-    is_gateways = "success" in document and status not in (200, 400)
+    is_gateways = "success" in document and (status not in (200, 400) or "errors" in document)
     return RESULT if "success" in result_of(document) and not is_gateways else FOREIGN
 
 

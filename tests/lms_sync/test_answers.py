@@ -138,8 +138,9 @@ ROWS: list[tuple[int, bytes, type[LmsError]]] = [
     (204, b"", LmsIntercepted),
     (200, b'[{"data": 1}]', LmsIntercepted),
     (200, b'{"data": {"name": ', LmsIntercepted),
-    (400, b'{"message": {"success": false, "error": "Unknown field"}}', LmsRefused),
-    (400, b'{"success": false, "error": "Unknown field"}', LmsRefused),
+    # What the customer's method says, where it was not asked: a gateway speaks.
+    (400, b'{"message": {"success": false, "error": "Unknown field"}}', LmsIntercepted),
+    (400, b'{"success": false, "error": "Unknown field"}', LmsIntercepted),
     # JSON of gateways: theirs, not Frappe's.
     (403, b'{"message": "Forbidden"}', LmsIntercepted),
     (404, b'{"message": "no Route matched with those values"}', LmsIntercepted),
@@ -158,6 +159,22 @@ def test_an_answer_means_what_the_contract_says(
     error = meaning_of(status, body)
     assert type(error) is expected
     assert error.lms_status == status
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"message": {"success": False, "error": "Unknown field"}}, LmsRefused),
+        ({"success": False, "error": "Unknown field"}, LmsRefused),
+        ({"success": False, "errors": [{"code": 1000}], "messages": []}, LmsIntercepted),
+    ],
+)
+def test_a_customers_method_refuses_in_its_own_words(
+    body: dict[str, object], expected: type[LmsError]
+) -> None:
+    with pytest.raises(LmsError) as caught:
+        value(Answer(400, {}, json.dumps(body).encode()), "message")
+    assert type(caught.value) is expected
 
 
 def test_what_may_be_tried_again_and_what_uses_up_an_attempt() -> None:

@@ -8,8 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import Group
 from django.test import Client
 
+from accounts import roles
 from accounts.models import User
 from api.document import document
 from tests.affiliates.make import make_affiliate, make_user
@@ -22,7 +24,11 @@ pytestmark = pytest.mark.any_engine
 NOBODY, LEARNER, OTHER, AFFILIATE = "nobody", "learner", "other learner", "affiliate"
 BLIND, SUPPORT, BOSS = "staff without permission", "support", "superuser"
 KEY, KEY_WITHOUT, KEY_OF_LEARNER, KEY_GONE = "key", "key without scope", "learner's key", "revoked"
-WHO = (NOBODY, LEARNER, OTHER, AFFILIATE, BLIND, SUPPORT, BOSS)
+# The roles that ship, by what they may do here; none may do more than the office lets it.
+SEES = (roles.SUPPORT, roles.GRANTS, roles.FINANCE, roles.OPERATOR, roles.AUDITOR)
+REPAIRS = (roles.SUPPORT, roles.OPERATOR)
+ROLE = {name: f"role {name}" for name in roles.ROLES}
+WHO = (NOBODY, LEARNER, OTHER, AFFILIATE, BLIND, SUPPORT, BOSS, *ROLE.values())
 KEYS = (KEY, KEY_WITHOUT, KEY_OF_LEARNER, KEY_GONE)
 SYNC = "/api/admin/retry-frappe-sync"
 SIGN_IN, FORBIDDEN = "401 SIGN_IN_NEEDED", "403 FORBIDDEN"
@@ -42,9 +48,10 @@ def of_people(status: str, **others: str) -> dict[str, str]:
     return scoped(status, **{NOBODY: SIGN_IN, **others})
 
 
-def of_staff(status: str) -> dict[str, str]:
+def of_staff(status: str, allowed: tuple[str, ...]) -> dict[str, str]:
     refused = dict.fromkeys((LEARNER, OTHER, AFFILIATE, BLIND, KEY_OF_LEARNER), FORBIDDEN)
-    return {**scoped(status), NOBODY: SIGN_IN, **refused}
+    others = {ROLE[name]: FORBIDDEN for name in roles.ROLES if name not in allowed}
+    return {**scoped(status), NOBODY: SIGN_IN, **refused, **others}
 
 
 TABLE: dict[tuple[str, str], dict[str, str]] = {
@@ -60,16 +67,23 @@ TABLE: dict[tuple[str, str], dict[str, str]] = {
         "400 INVALID_JOINING", **{AFFILIATE: "409 ALREADY_AFFILIATE"}
     ),
     ("get", "/api/enrollments"): of_people("200"),
-    ("get", SYNC): of_staff("200"),
-    ("post", SYNC): of_staff("409 ENROLLMENT_IS_OVER"),
+    ("get", SYNC): of_staff("200", SEES),
+    ("post", SYNC): of_staff("409 ENROLLMENT_IS_OVER", REPAIRS),
 }
 SCOPES = ["checkout:write", "coupons:check", "grants:read", "grants:write", "affiliate:read",
           "affiliate:write", "enrollments:read", "sync:read", "sync:write"]  # fmt: skip
 
 
+def of_role(name: str) -> User:
+    user = make_user(f"{name}@staff.example", is_staff=True)
+    user.groups.add(Group.objects.get(name=name))
+    return user
+
+
 @pytest.fixture
 def people(db: None) -> dict[str, Callable[[], Client]]:
     """Return how each of them comes: a fresh client each time, with nothing left of before."""
+    roles.install()
     learner = make_user("learner@example.com")
     support = make_worker(
         "enrollments.view_enrollment", "enrollments.repair_enrollment", email="support@example.com"
@@ -81,6 +95,7 @@ def people(db: None) -> dict[str, Callable[[], Client]]:
         BLIND: make_worker(email="blind@example.com"),
         SUPPORT: support,
         BOSS: User.objects.create_superuser("boss@example.com", "a long password here"),
+        **{ROLE[name]: of_role(name) for name in roles.ROLES},
     }
     keys = {
         KEY: make_key(support, *SCOPES)[1],
@@ -158,6 +173,8 @@ def test_nobody_reads_anothers_rows(people, bodies) -> None:
     assert emails(LEARNER) == {"learner@example.com"} < {*everything, "x"}
     assert emails(OTHER) == emails(AFFILIATE) == emails(BLIND) == set()
     assert emails(SUPPORT) == emails(KEY) == everything
+    for name in roles.ROLES:
+        assert emails(ROLE[name]) == (everything if name in SEES else set()), name
     assert emails(KEY_OF_LEARNER) == {"learner@example.com"}
     for who in (LEARNER, OTHER, BOSS, KEY):
         assert people[who]().get("/api/grants").json()["grants"] == []
@@ -169,4 +186,5 @@ def test_addresses_of_schedulers_and_monitors_keep_their_own_secrets(people) -> 
         for path in ("frappe-retry", "retry-frappe-sync", "expire-grants"):
             assert ask(client, "post", f"/api/cron/{path}", {}) == "401 CRON_REFUSED", who
         seen = ask(client, "get", "/api/admin/cache-stats", None)
-        assert seen == ("200" if who in (BLIND, SUPPORT, BOSS) else "401 MONITOR_REFUSED"), who
+        is_staff = who in (BLIND, SUPPORT, BOSS, *ROLE.values())
+        assert seen == ("200" if is_staff else "401 MONITOR_REFUSED"), who

@@ -41,7 +41,7 @@ from lms_sync.platforms.base import (
 )
 from lms_sync.platforms.certificates import with_certificate
 from lms_sync.platforms.client import Client
-from lms_sync.platforms.frappe_answers import NO_RIGHT, value
+from lms_sync.platforms.frappe_answers import value
 from lms_sync.platforms.frappe_certificates import find_certificate
 from lms_sync.platforms.frappe_courses import read_course, read_facts
 from lms_sync.platforms.frappe_many import enroll_many
@@ -50,18 +50,15 @@ from lms_sync.platforms.frappe_rights import (
     check_changes,
     check_enrolling,
     check_rights,
+    check_role,
+    find_owner,
 )
 from lms_sync.platforms.frappe_users import ensure_user
 
 # What a learner's work leaves in an enrollment, and which batch of the LMS's own made it.
 WORK = ("current_lesson", "certificate", "purchased_certificate", "payment")
 BATCHES = ("enrollment_from_batch", "batch_old")
-WHO_AM_I = "/api/method/frappe.auth.get_logged_user"
 VERSIONS = "/api/method/frappe.utils.change_log.get_versions"
-GUEST_KEY = (
-    "The LMS takes us for a guest: the key was lost on the way, or FRAPPE_LMS_API_KEY is not"
-    " key:secret."
-)
 
 
 @dataclass
@@ -93,7 +90,10 @@ class FrappeRest:
             return self._send_create(request)
         except LmsRefused as error:
             request.notes.create_refused()
-            if type(error) is not LmsRefused or not self._lacks_payment(request.course_id):
+            if type(error) is not LmsRefused:
+                raise
+            check_role(self.client, error)
+            if not self._lacks_payment(request.course_id):
                 raise
         try:
             frappe_payments.ensure_payment(self.client, request)
@@ -218,14 +218,7 @@ class FrappeRest:
 
     def owner(self) -> str:
         """Return the user whose key ours is; raises LmsMisconfigured where we are a guest."""
-        try:
-            user = value(self.client.call("GET", WHO_AM_I), "message")
-        except LmsMisconfigured as error:
-            # A key that is lost on the way makes us a guest, who is not even told so.
-            raise LmsMisconfigured(GUEST_KEY) if error.reason == NO_RIGHT else error from error
-        if not isinstance(user, str) or user in ("", "Guest"):
-            raise LmsMisconfigured(GUEST_KEY)
-        return user
+        return find_owner(self.client)
 
     def version(self) -> str:
         """Return the version of the LMS app, "" where it is not shown."""

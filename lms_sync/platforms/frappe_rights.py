@@ -19,9 +19,16 @@ from lms_sync.errors import (
     LmsUnreadable,
 )
 from lms_sync.platforms.client import Client
-from lms_sync.platforms.frappe_answers import value
+from lms_sync.platforms.frappe_answers import NO_RIGHT, value
 from lms_sync.platforms.frappe_users import new_user
 
+WHO_AM_I = "/api/method/frappe.auth.get_logged_user"
+GUEST_KEY = (
+    "The LMS takes us for a guest: the key was lost on the way, or FRAPPE_LMS_API_KEY is not"
+    " key:secret."
+)
+# Whom the LMS lets enroll others in what is paid for there, not published, or not for all.
+ADMINS = {"Administrator", "Moderator", "Course Creator", "Batch Evaluator"}
 USERS, ENROLLMENTS = "/api/resource/User", "/api/resource/LMS%20Enrollment"
 HAS_PERMISSION = "/api/method/frappe.client.has_permission"
 STANDARD_USERS = ("Administrator", "Guest")
@@ -33,6 +40,35 @@ NO_LMS = (
     " FRAPPE_LMS_BASE_URL to the site that has it."
 )
 NEEDS_ROLES = "It needs the roles System Manager and Moderator."
+
+
+def find_owner(client: Client) -> str:
+    """Return the user whose key ours is; raises LmsMisconfigured where we are a guest."""
+    try:
+        user = value(client.call("GET", WHO_AM_I), "message")
+    except LmsMisconfigured as error:
+        # A key that is lost on the way makes us a guest, who is not even told so.
+        raise LmsMisconfigured(GUEST_KEY) if error.reason == NO_RIGHT else error from error
+    if not isinstance(user, str) or user in ("", "Guest"):
+        raise LmsMisconfigured(GUEST_KEY)
+    return user
+
+
+def check_role(client: Client, refused: LmsRefused) -> None:
+    """Raise LmsMisconfigured where a refusal is of our key: it lacks the role it is not for.
+
+    What the customer's own method refuses is no such refusal.
+    """
+    if refused.details.get("shape") != "ValidationError":
+        return
+    try:
+        owner = find_owner(client)
+        roles = own_roles(client, owner)
+    except LmsError:
+        return
+    if roles and not ADMINS & {owner, *roles}:
+        reason = f"{owner} lacks the role Moderator, so that the LMS says: {refused.reason}"
+        raise LmsMisconfigured(reason, **refused.details) from refused
 
 
 def check_rights(client: Client, owner: str) -> None:

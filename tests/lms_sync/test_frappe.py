@@ -220,7 +220,10 @@ def test_a_key_without_moderator_is_refused_where_the_contract_says(
     if enrolled:
         assert [enroll(course="hard-course")] == rows(sandbox)
     else:
-        assert isinstance(refusal(course="hard-course"), LmsRefused)
+        # L3: it is our key that is refused, and no learner.
+        error = refusal(course="hard-course")
+        assert isinstance(error, LmsMisconfigured)
+        assert error.reason.startswith("bot@example.com lacks the role Moderator")
     sandbox.lms(role="System Manager,Moderator")
     assert [enroll(course="hard-course")] == rows(sandbox)
 

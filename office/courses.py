@@ -83,6 +83,7 @@ class CourseAdmin(EditAdmin):
         "created_at",
         "updated_at",
     )
+    row_decisions = ("publish", "archive")
     decisions = {
         "publish": PUBLISH,
         "archive": ARCHIVE,

@@ -5,7 +5,7 @@ from django.core.exceptions import ValidationError
 
 from courses.errors import CourseNotReady
 from courses.models import Course
-from courses.publishing import archive, publish
+from courses.publishing import archive, gaps, publish
 from maaledu.db import transition
 from tests import tables
 from tests.factories import COMPLETE, make_course
@@ -47,6 +47,38 @@ def test_an_incomplete_course_is_not_put_on_sale(gap):
     with pytest.raises(CourseNotReady, match=gap):
         publish(course)
     assert Course.objects.get().status == "draft"
+
+
+@pytest.mark.parametrize(
+    ("known", "sentence"),
+    [
+        ({"lms_facts_at": None}, "The LMS has not confirmed the Frappe LMS course “books” yet."),
+        ({"lms_unknown_of": "frappe books"}, "The LMS has no Frappe LMS course “books”."),
+        ({"lms_published": False}, "is not published there"),
+    ],
+)
+def test_a_course_that_nobody_could_be_enrolled_in_is_not_put_on_sale(known, sentence):
+    course = make_course(slug="books", status="draft", **{**COMPLETE, **known})
+    with pytest.raises(CourseNotReady, match=sentence) as caught:
+        publish(course)
+    assert caught.value.details["missing"] == ["lms_course_id"]
+    assert Course.objects.get().status == "draft"
+
+
+def test_a_shop_that_does_not_say_who_sells_sells_nothing(settings):
+    settings.COMPANY_ADDRESS = ""
+    with pytest.raises(CourseNotReady, match="who sells"):
+        publish(make_course(status="draft", **COMPLETE))
+    assert Course.objects.get().status == "draft"
+
+
+def test_what_is_only_advised_keeps_no_course_from_being_sold():
+    course = make_course(status="draft", price=0, **COMPLETE)
+    advised = ["price", "duration_hours", "instructors", "sample_title"]
+    assert [(gap.field, gap.is_essential) for gap in gaps(course)] == [
+        (name, False) for name in advised
+    ]
+    assert publish(course)
 
 
 def test_a_course_with_an_impossible_lms_id_is_not_put_on_sale():

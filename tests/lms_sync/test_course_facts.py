@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
-from courses import publishing
+from courses import lms_facts, publishing
 from courses.models import Course
 from lms_sync import breaker, course_facts
 from lms_sync.models import PlatformState
@@ -77,6 +77,31 @@ def test_a_course_that_cannot_be_read_delays_no_other_and_keeps_what_is_known(
     assert course_facts.fetch_due() == 1
     assert titles() == ["Known", "Other course", "Free course"]
     assert breaker.state_of("frappe").state == "closed"
+
+
+@pytest.mark.every_engine
+def test_a_course_that_the_lms_does_not_have_is_noted_until_it_has_it_or_is_another(
+    sandbox: Sandbox,
+) -> None:
+    breaker.state_of("frappe")
+    course = make_course(lms_course_id=FrappeRig.course)
+    assert course_facts.fetch_due() == 1
+    name = f"{FRAPPE}/{FrappeRig.course}"
+    for status, is_unknown in (("404", True), ("500", True), ("", False)):
+        if status:
+            sandbox.fault("lms", status, name)
+        lms_facts.ask_again(course)
+        course_facts.fetch_due()
+        sandbox.call("DELETE", "/control/faults")
+        course.refresh_from_db()
+        found = (course.is_unknown_to_lms, course.is_known_to_lms, course.lms_title)
+        assert found == (is_unknown, not is_unknown, "Free course"), status
+    lms_facts.note_unknown(course)
+    course.refresh_from_db()
+    course.lms_course_id = FrappeRig.second
+    course.save()
+    assert (course.lms_unknown_of, course.is_known_to_lms) == ("", False)
+    assert course_facts.fetch_due() == 1  # at once, and not a day later
 
 
 def test_a_platform_that_hangs_costs_the_other_nothing(

@@ -1,5 +1,6 @@
 """The change log: who did what, to what, from which value to which, and why; written once."""
 
+import re
 from typing import Any
 
 import pytest
@@ -53,6 +54,14 @@ def test_a_changed_price_is_there_with_old_and_new_and_what_did_not_change_is_no
     assert entry.changes == [["Price", "499.00 USD", "549.50 USD"]]
     history = LogEntry.objects.get().get_change_message()
     assert history == "Changed Price: 499.00 USD → 549.50 USD."
+    edit(office, course, currency="eur", title="Other")
+    page = office.get(f"/admin/courses/course/{course.pk}/change/").content.decode()
+    rows = re.findall(r"<tr><td><time.*?</tr>", page, re.DOTALL)
+    shown = [" ".join(strip_tags(row.replace("<td>", " ")).split()) for row in rows]
+    assert [each.partition("UTC ")[2] for each in shown] == [
+        f"549.50 USD 549.50 EUR {BOSS}",
+        f"499.00 USD 549.50 USD {BOSS}",
+    ]
 
 
 def test_a_course_that_is_saved_as_it_was_has_no_change(office) -> None:

@@ -4,7 +4,7 @@ from urllib.parse import urlencode
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
@@ -12,6 +12,7 @@ from accounts import audit, second_factor
 from accounts.models import AuditEntry
 
 DOWNLOAD = "attachment"
+FOUND = 302
 
 
 class OfficeMiddleware:
@@ -25,6 +26,12 @@ class OfficeMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self._answer(request)
+        if response.status_code == FOUND and _asks_for_a_part(request):
+            return _signed_out(request)
+        return response
+
+    def _answer(self, request: HttpRequest) -> HttpResponseBase:
         if not _is_of_office(request):
             return self.get_response(request)
         if second_factor.is_missing(request) and request.path_info != reverse("admin:logout"):
@@ -42,6 +49,24 @@ class OfficeMiddleware:
 def _is_of_office(request: HttpRequest) -> bool:
     is_office = request.path_info.startswith(settings.OFFICE_PATH)
     return is_office and request.user.is_authenticated and request.user.is_staff
+
+
+def _asks_for_a_part(request: HttpRequest) -> bool:
+    """Whether a page of the office that is open asks for a part of itself anew."""
+    is_office = request.path_info.startswith(settings.OFFICE_PATH)
+    return is_office and request.headers.get("HX-Request") == "true"
+
+
+def _signed_out(request: HttpRequest) -> HttpResponseBase:
+    """Say in the page's own place for it that the session has ended, and leave the rest as it is.
+
+    Followed, the redirect would put the page to sign in where the part was.
+    """
+    response = render(request, "admin/signed_out.html")
+    response["HX-Retarget"] = "#signed-out"
+    response["HX-Reselect"] = "#signed-out-words"
+    response["HX-Reswap"] = "innerHTML"
+    return response
 
 
 def _where_to_show_it(request: HttpRequest) -> str:

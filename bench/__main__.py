@@ -17,13 +17,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import at_scale, growth, night, silence
+from bench import at_scale, growth, night, office, silence
 from bench.report import report
 from bench.run import Run
 from script.servers import Services
 
 ENGINES = ["sqlite", "postgres"]
-GROWTH = {"affiliates": growth, "night": night}
+GROWTH = {"affiliates": growth, "night": night, "office": office}
 
 
 # Each is run alone, and takes longer than all the rest.
@@ -58,7 +58,7 @@ def _options() -> argparse.Namespace:
         help="only this, in a grown shop: "
         + ", ".join(f"{name}: {module.WHAT}" for name, module in GROWTH.items()),
     )
-    parser.add_argument("--size", type=int, help="enrollments of --growth night")
+    parser.add_argument("--size", type=int, help="enrollments of --growth night and office")
     return parser.parse_args()
 
 

@@ -33,9 +33,10 @@ class Shop:
     """A filled database of its own, and a process that asks it."""
 
     probe: Probe | None = None
+    data, calls = "bench.night_data", "bench.night_calls"
 
     def __init__(self, size: int, engine: str, services: Services, directory: Path) -> None:
-        self.name = f"maaledu_bench_night_{size}_{os.getpid()}"
+        self.name = f"{self.data.replace('bench.', 'maaledu_bench_')}_{size}_{os.getpid()}"
         self.server = services.postgres_url().rpartition("/")[0] if engine == "postgres" else ""
         self.size = size
         url = f"{self.server}/{self.name}" if self.server else f"sqlite:///{directory}/{size}.db"
@@ -45,9 +46,9 @@ class Shop:
         if self.server:
             self._ask_server(f"CREATE DATABASE {self.name}")
         manage(self.env, "migrate", "--noinput")
-        fill = f"from bench.night_data import fill; fill({self.size})"
+        fill = f"from {self.data} import fill; fill({self.size})"
         manage({**self.env, "DATABASE_STATEMENT_SECONDS": FILL_SECONDS}, "shell", "-c", fill)
-        self.probe = Probe("bench.night_calls", self.env)
+        self.probe = Probe(self.calls, self.env)
 
     def _ask_server(self, statement: str) -> None:
         with psycopg.connect(f"{self.server}/postgres", autocommit=True) as connection:

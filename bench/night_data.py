@@ -9,6 +9,7 @@ PostgreSQL copies the first BASE enrollments with all that belongs to them, unti
 
 import uuid
 from collections import defaultdict
+from typing import Any
 
 from django.contrib.sessions.models import Session
 from django.db import connection, models
@@ -38,6 +39,10 @@ from operations.models import Trouble
 from payments.models import Payment, Refund, StripeEvent
 
 BASE = 20_000
+INDEXES = """
+SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'
+    AND tablename = ANY(%s) AND indexdef NOT LIKE 'CREATE UNIQUE%%'
+"""
 # All that is copied, whoever is pointed to first.
 GROWN: tuple[type[models.Model], ...] = (
     User,
@@ -75,11 +80,24 @@ def fill(size: int) -> None:
     _fill(size // copies)
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
-            cursor.execute("SET session_replication_role = replica")  # no keys, no triggers
-            for model in GROWN if copies > 1 else ():
-                cursor.execute(_copying(model), {"last": copies - 1})
-            cursor.execute("SET session_replication_role = DEFAULT")
+            if copies > 1:
+                _copy(cursor, copies)
             cursor.execute("VACUUM ANALYZE")
+
+
+def _copy(cursor: Any, copies: int) -> None:
+    """Copy all rows; the indexes that hold no rule are made when they are there, at once."""
+    cursor.execute("SET session_replication_role = replica")  # no keys, no triggers
+    cursor.execute(INDEXES, [[model._meta.db_table for model in GROWN]])
+    indexes = cursor.fetchall()
+    for name, _ in indexes:
+        cursor.execute(f'DROP INDEX "{name}"')
+    for model in GROWN:
+        cursor.execute(_copying(model), {"last": copies - 1})
+    cursor.execute("SET maintenance_work_mem = '256MB'")
+    for _, definition in indexes:
+        cursor.execute(definition)
+    cursor.execute("SET session_replication_role = DEFAULT")
 
 
 def _copying(model: type[models.Model]) -> str:

@@ -1,5 +1,6 @@
 """What becomes of an enrollment whose LMS job is dead, and what staff are told of it."""
 
+from datetime import timedelta
 from typing import cast
 
 from django.conf import settings
@@ -16,7 +17,10 @@ from lms_sync.models import DeadLetter, SyncJob
 from maaledu.db import transition
 from maaledu.errors import AppError
 from notifications.alerts import alert_staff
+from notifications.models import Alert
 
+ALERT_EVERY = timedelta(hours=1)  # of one cause, while a letter of it is open
+KIND = "dead-letter"
 HAS_NO_ACCESS = "The learner has paid and has no access yet."
 STILL_HAS_ACCESS = "The learner has the money back, or their bank has, and still has access."
 MAY_BE_TWICE = "The learner has access, and may be listed twice in the LMS's course."
@@ -44,7 +48,9 @@ def on_dead(job: SyncJob, error: AppError) -> None:
         )
     if not dead_letters.mark_notified(letter):
         return
-    if job.platform == Course.Platform.OPENEDX:
+    if _is_cause_known(job, letter):
+        pass  # its alert leads to the list, where this letter is too
+    elif job.platform == Course.Platform.OPENEDX:
         _alert("Open edX sync permanently failed", job, letter=letter, enrollment=enrollment)
     else:
         _alert("Frappe sync permanently failed", job, letter=letter, enrollment=enrollment)
@@ -54,22 +60,37 @@ def on_dead(job: SyncJob, error: AppError) -> None:
 
 def _alert(subject: str, job: SyncJob, *, letter: DeadLetter, enrollment: Enrollment) -> None:
     alert_staff(
-        key=f"dead-letter:{_cause(job, letter)}",
+        key=f"{KIND}:{_cause(job, letter)}",
         subject=subject,
         lines=[
             f"{enrollment.course_title} for {enrollment.email} (enrollment {enrollment.pk}).",
             f"Reason: {letter.reason}: {letter.last_error}",
             f"Attempts: {job.attempts}. {_consequence(job, enrollment)}",
-            "Fix the cause, then replay the dead letter in the admin.",
+            "Others that fail for this reason within the hour are in the list, without an alert.",
+            "Fix the cause, then replay the dead letters in the admin.",
         ],
     )
 
 
 def _cause(job: SyncJob, letter: DeadLetter) -> str:
-    """Name what staff are alerted of once: each death, of a batch each reason an hour."""
+    """Name what staff are alerted of once: a reason of a platform, of a batch one an hour."""
     if job.batch_id:
         return f"{job.batch_id}:{letter.reason}:{timezone.now():%Y%m%d%H}"
-    return f"{job.pk}:{job.fence}"
+    return f"{job.platform}:{letter.reason}:{job.pk}:{job.fence}"
+
+
+def _is_cause_known(job: SyncJob, letter: DeadLetter) -> bool:
+    """Whether staff were alerted of this cause within the hour, and have not settled it since.
+
+    Where no other letter of it is open they have: a death after that is alerted again.
+    """
+    if job.batch_id:
+        return False
+    same = DeadLetter.objects.open().filter(reason=letter.reason, job__platform=job.platform)
+    if not same.exclude(pk=letter.pk).exists():
+        return False
+    lately = Alert.objects.filter(kind=KIND, created_at__gt=timezone.now() - ALERT_EVERY)
+    return lately.filter(key__startswith=f"{KIND}:{job.platform}:{letter.reason}:").exists()
 
 
 def _consequence(job: SyncJob, enrollment: Enrollment) -> str:

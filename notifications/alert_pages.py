@@ -28,9 +28,14 @@ ROWS = {
 
 
 def _dead_letters(about: list[str]) -> dict[str, str]:
-    """Return the filter for one job's letter, or for those of a list that failed for one reason."""
-    is_of_list = len(about) > 1 and not about[1].isdigit()
-    return {"status__exact": "open", "reason": about[1]} if is_of_list else {"q": about[0]}
+    """Return the filter for the letters of one reason, of a platform or of a list of learners.
+
+    Alerts of an older release name one job instead.
+    """
+    if len(about) < 2 or about[1].isdigit():
+        return {"q": about[0]}
+    of_platform = {"platform": about[0]} if _id(about[0]) is None else {}
+    return {"status__exact": "open", "reason": about[1], **of_platform}
 
 
 def _everything(about: list[str]) -> dict[str, str]:

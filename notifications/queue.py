@@ -9,7 +9,7 @@ from maaledu.errors import AppError
 from maaledu.work.queue import Queue, doubling_backoff, jittered
 from notifications import alerts, channels, outgoing, sending
 from notifications.errors import MailHeld
-from notifications.models import AlertNotice, Email
+from notifications.models import Alert, AlertNotice, Email
 
 BACKOFF_MINUTES = (1, 2, 4, 8, 16, 32, 60)
 
@@ -53,10 +53,20 @@ EMAILS = Queue(
 )
 
 
+def send_notice(notice: AlertNotice) -> None:
+    """Send an alert by its channel, which is over its own alert then. Raises as `channels.send`."""
+    channels.send(notice)
+    alerts.recover(f"channel:{notice.channel}")
+
+
 def on_dead_notice(notice: AlertNotice, error: AppError) -> None:
     """Alert staff by the other ways, once a day, that a channel does not take alerts."""
+    now = timezone.now()
+    today = f"channel:{notice.channel}:{now:%Y%m%d}"
+    if Alert.objects.filter(kind="channel", recovered_at=None, key__startswith=today).exists():
+        return
     alerts.alert_staff(
-        key=f"channel:{notice.channel}:{timezone.now():%Y%m%d}",
+        key=f"{today}{now:%H%M%S%f}",
         subject=f"Alerts do not get through by {notice.channel}",
         lines=[f"Reason: {notice.last_error}", f"The first one today: {notice.alert.subject}"],
         not_by=notice.channel,
@@ -66,7 +76,7 @@ def on_dead_notice(notice: AlertNotice, error: AppError) -> None:
 ALERTS = Queue(
     name=alerts.QUEUE,
     model=AlertNotice,
-    run=channels.send,
+    run=send_notice,
     backoff=doubling_backoff,
     lease=timedelta(seconds=sum(channels.SECONDS)) + settings.WORK_LEASE_MARGIN,
     on_dead=on_dead_notice,

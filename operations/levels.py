@@ -36,7 +36,6 @@ FAILED_MOST = 10
 REPEATED, REPEATED_FOR = 2, timedelta(minutes=3)  # failed attempts of one item, of that age
 PERIOD = timedelta(hours=1)
 DIED_LATELY = timedelta(days=1)
-SILENT_AFTER = timedelta(minutes=3)
 NIGHT_SILENT_AFTER = timedelta(hours=26)
 WAITS_MOST = timedelta(minutes=5)
 MAIL_WAITS_MOST = timedelta(minutes=2)
@@ -100,7 +99,7 @@ def _heartbeats(now: datetime) -> Iterator[Reason]:
     seen = heartbeats.last_seen()
     for name in (heartbeats.WORKER, heartbeats.SCHEDULER):
         last = seen.get(name)
-        if last is None or now - last.at > SILENT_AFTER:
+        if last is None or now - last.at > heartbeats.SILENT_AFTER:
             yield Reason(name, RED, _silent(last), last.at if last else None)
     night, scheduler = seen.get(heartbeats.NIGHTLY), seen.get(heartbeats.SCHEDULER)
     # Before its first night, a shop that was just installed is given as long.

@@ -45,9 +45,9 @@ class EnrollmentQuerySet(models.QuerySet):
         It is not for us to act while they wait for their learner's account.
         """
         waiting = [Enrollment.LMS_PENDING, Enrollment.LMS_RETRYING]
-        late = Q(lms_status__in=waiting, paid_at__lte=now - USUALLY_WITHIN)
-        gone = Q(lms_status__in=[Enrollment.LMS_FAILED, Enrollment.LMS_LOST])
-        return self.paid().filter(late | gone)
+        just_paid = Q(lms_status__in=waiting, paid_at__gt=now - USUALLY_WITHIN)
+        without = [*waiting, Enrollment.LMS_FAILED, Enrollment.LMS_LOST]
+        return self.paid().filter(~just_paid, lms_status__in=without)
 
     def progress_due(self, platform: str, now: datetime) -> "EnrollmentQuerySet":
         """Keep those with access there whose progress is to be asked for, longest due first."""

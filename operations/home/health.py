@@ -18,9 +18,10 @@ from enrollments.models import AccessComparison
 from lms_sync.models import PlatformState, SyncJob
 from notifications.models import Email, MailState
 from operations import day_figures, heartbeats
+from operations.heartbeats import SILENT_AFTER
 from operations.home.parts import first_rows, joined
 from operations.home.waiting import list_url
-from operations.levels import SILENT_AFTER, TITLES
+from operations.levels import TITLES
 from operations.models import GREEN, LEVELS, RED, Heartbeat, Trouble
 from payments.models import StripeEvent
 

@@ -19,7 +19,7 @@ from lms_sync import dead_letters
 from lms_sync.models import DeadLetter, PlatformState, SyncAttempt, SyncJob
 from maaledu.work.items import replay
 from maaledu.work.queue import drain
-from notifications.models import Email
+from notifications.models import Alert, Email
 from operations.invariants.work import check_dead_letters
 from storefront.status import describe
 from tests.affiliates.rivals import rival_before
@@ -90,6 +90,26 @@ def test_a_job_that_dies_again_is_reported_again(
     assert "LMS_REFUSED" in alerts()[1]["lines"][1]
     drain(LMS_JOBS)
     assert len(alerts()) == 2
+
+
+def test_one_cause_alerts_once_until_its_letters_are_settled(buyer: Client, lms: Sandbox) -> None:
+    def dies() -> None:
+        buy(buyer)
+        drain(LMS_JOBS, limit=1)
+
+    for _ in range(3):
+        dies()
+    assert DeadLetter.objects.open().exclude(notification_sent_at=None).count() == 3
+    assert len(alerts()) == 1
+    about = alerts()[0]["about"]
+    assert about.endswith("?status__exact=open&reason=LMS_COURSE_UNKNOWN&platform=frappe")
+    for letter in DeadLetter.objects.open():
+        dead_letters.settle(letter, by=BOSS, how="withdrew")
+    dies()
+    assert len(alerts()) == 2
+    Alert.objects.update(created_at=timezone.now() - timedelta(minutes=61))
+    dies()
+    assert len(alerts()) == 3
 
 
 @pytest.mark.parametrize("bring_back", WAYS)

@@ -64,6 +64,7 @@ def test_an_alert_of_a_dead_letter_leads_to_it_and_one_of_a_list_to_all_for_that
         return {row.pk for row in boss.get(about(key)).context["cl"].result_list}
 
     assert shown(f"dead-letter:{one.job_id}:3") == {one.pk}
+    assert shown(f"dead-letter:frappe:LMS_NOT_FOUND:{one.job_id}:3") == {other.pk}
     assert shown(f"dead-letter:{uuid4()}:LMS_NOT_FOUND:2026112908") == {other.pk}
 
 

@@ -320,3 +320,18 @@ def test_the_office_is_for_staff(client: Client) -> None:
     client.force_login(User.objects.create_user("learner@example.com", "a long enough passphrase"))
     assert client.get("/admin/").status_code in (302, 403)
     assert DayFigures.objects.count() == 0
+
+
+@pytest.mark.any_engine
+@pytest.mark.parametrize("page", ["/admin/", "/admin/enrollments/enrollmentbatch/"])
+def test_a_part_that_is_asked_for_after_the_session_has_ended_is_no_page_to_sign_in(
+    boss: Client, page: str
+) -> None:
+    part = {"HX-Request": "true"}
+    assert "HX-Retarget" not in boss.get(page, headers=part)
+    boss.logout()
+    answer = boss.get(page, headers=part)
+    assert (answer.status_code, answer["HX-Retarget"]) == (200, "#signed-out")
+    assert "You are signed out" in words(answer)
+    assert 'type="password"' not in answer.content.decode()
+    assert boss.get(page).status_code == 302

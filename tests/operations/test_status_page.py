@@ -151,6 +151,27 @@ def test_a_trouble_counts_among_the_days_that_are_known(client) -> None:
     assert "1 of 3 days affected" in text(client)
 
 
+def test_a_time_in_which_everything_was_off_is_shown_once_the_worker_is_back(client) -> None:
+    now = timezone.now().replace(microsecond=0)
+
+    def comes_back(after: timedelta) -> list[Trouble]:
+        Heartbeat.objects.update_or_create(name=heartbeats.WORKER, defaults={"at": now - after})
+        heartbeats._next.clear()  # as in a process that was just started
+        heartbeats.beat(heartbeats.WORKER)
+        return list(Trouble.objects.filter(cause="worker").order_by("began_at"))
+
+    assert comes_back(2 * MINUTE) == []
+    client.get("/status/")  # which is kept until something ends
+    (off,) = comes_back(180 * MINUTE)
+    assert (off.began_at, off.ended_at is None) == (now - 180 * MINUTE, False)
+    assert "interrupted" in text(client)
+    assert len(comes_back(MINUTE)) == 1
+    # What a web process has noticed meanwhile lasted until now, and is not written twice.
+    Trouble.objects.filter(pk=off.pk).update(ended_at=None, seen_at=now - 100 * MINUTE)
+    (noticed,) = comes_back(90 * MINUTE)
+    assert (noticed.ended_at, noticed.seen_at >= now) == (None, True)
+
+
 def test_before_the_first_look_there_are_no_records(client) -> None:
     Heartbeat.objects.all().delete()
     heartbeats.note("worker")

@@ -4,7 +4,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from operations import heartbeats
-from operations.levels import NIGHT_SILENT_AFTER, SILENT_AFTER
+from operations.heartbeats import SILENT_AFTER
+from operations.levels import NIGHT_SILENT_AFTER
 
 SILENT_FROM = {
     heartbeats.WORKER: SILENT_AFTER,

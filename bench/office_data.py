@@ -1,0 +1,179 @@
+"""Fill a fresh database with a shop of three years, and with what staff see beside its purchases.
+
+Imported in a process where the product is set up. The newest of each kind wait for staff, as many
+as in a smaller shop: people have to decide about them.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import NamedTuple
+
+from allauth.account.models import EmailAddress
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.db import connection, models
+
+from accounts.models import AuditEntry, LearnerNote, User
+from bench import night_data
+from bench.night_shop import DAY, YEARS, sliced, uid, write
+from courses.models import Course
+from enrollments.models import Enrollment
+from grants.models import Grant
+from lms_sync.models import DeadLetter, PlatformState, SyncJob
+from notifications.models import UndeliverableAddress
+from operations import day_figures
+from payments.models import Dispute, EarlyFraudWarning, Payment
+
+STAFF = "staff0@maaledu.example"
+OPEN = 40  # of each kind
+
+
+class Office(NamedTuple):
+    """What the rows point to."""
+
+    now: datetime
+    staff: User
+    courses: list[Course]
+    payments: list[Payment]
+    jobs: list[SyncJob]
+
+
+def fill(size: int) -> None:
+    night_data.fill(size)
+    User.objects.filter(email=STAFF).update(is_staff=True, is_superuser=True)
+    last = Enrollment.objects.latest("created_at").created_at
+    courses = list(Course.objects.filter(price__gt=0).order_by("slug"))
+    payments = list(Payment.objects.filter(status="paid").order_by("-created_at")[: OPEN * 5])
+    jobs = list(SyncJob.objects.order_by("-created_at")[: OPEN * 5])
+    office = Office(last, User.objects.get(email=STAFF), courses, payments, jobs)
+    for make, share in GROWN.items():
+        for numbers in sliced(range(max(size // share, OPEN * 2))):
+            write(row for number in numbers for row in make(office, number))
+    for letters in sliced(range(len(jobs))):
+        write(_letter(office, number) for number in letters)
+    PlatformState.objects.get_or_create(name="frappe")
+    while day_figures.keep() == day_figures.MOST_AT_ONCE:
+        pass
+    with connection.cursor() as cursor:
+        cursor.execute("VACUUM ANALYZE" if connection.vendor == "postgresql" else "ANALYZE")
+
+
+def _account(office: Office, number: int) -> list[models.Model]:
+    at, email = office.now - YEARS, f"account{number}@accounts.example"
+    user = User(id=uid(at, f"account{number}"), email=email, date_joined=at, name=f"No {number}")
+    return [user, EmailAddress(user=user, email=email, verified=True, primary=True)]
+
+
+def _act(office: Office, number: int) -> list[models.Model]:
+    """Return one act of staff, in Django's log and in the change log."""
+    at, row = office.now - DAY * number / 100, uid(office.now, f"row{number}")
+    entry = LogEntry(
+        action_time=at,
+        user=office.staff,
+        content_type=ContentType.objects.get_for_model(Enrollment),
+        object_id=str(row),
+        object_repr="enrollment",
+        action_flag=CHANGE,
+        change_message="retried",
+    )
+    audited = AuditEntry(
+        id=uid(at, f"act{number}"),
+        created_at=at,
+        actor=STAFF,
+        kind=AuditEntry.KINDS[number % len(AuditEntry.KINDS)][0],
+        what="retried",
+        model="enrollments.enrollment",
+        row_id=str(row),
+    )
+    return [entry, audited]
+
+
+def _note(office: Office, number: int) -> list[models.Model]:
+    at, email = office.now - DAY * number / 10, f"learner{number}+{number * 4}@buyers.example"
+    return [LearnerNote(id=uid(at, f"note{number}"), email=email, text="Called.", created_at=at)]
+
+
+def _application(office: Office, number: int) -> list[models.Model]:
+    at, is_open = office.now - DAY * number / 10, number < OPEN
+    grant = Grant(
+        id=uid(at, f"application{number}"),
+        token=f"a{number}",
+        course=office.courses[number % len(office.courses)],
+        email=f"applicant{number}@grants.example",
+        name=f"Applicant {number}",
+        situation="A situation. ",
+        motivation="A motivation. ",
+        consented_at=at,
+        answer_due_on=(at + 14 * DAY).date(),
+        status=Grant.PENDING if is_open else Grant.REJECTED,
+        reject_reason="" if is_open else "budget",
+        currency="usd",
+        created_at=at,
+        updated_at=at,
+    )
+    return [grant]
+
+
+def _doubt(office: Office, number: int) -> list[models.Model]:
+    """Return a dispute and a fraud warning."""
+    at, is_open = office.now - DAY * number / 5, number < OPEN
+    payment = office.payments[number % len(office.payments)]
+    about = {
+        "payment": payment,
+        "payment_intent_id": f"pi_doubt{number}",
+        "created_at": at,
+        "updated_at": at,
+    }
+    dispute = Dispute(
+        id=uid(at, f"dispute{number}"),
+        stripe_dispute_id=f"dp_{number}",
+        amount=payment.amount,
+        currency=payment.currency,
+        status=Dispute.OPEN if is_open else Dispute.WON,
+        stripe_status="needs_response" if is_open else "won",
+        reason="fraudulent",
+        evidence_due_by=at + 10 * DAY,
+        **about,
+    )
+    warning = EarlyFraudWarning(
+        id=uid(at, f"warning{number}"),
+        stripe_warning_id=f"issfr_{number}",
+        fraud_type="made_with_stolen_card",
+        is_actionable=is_open,
+        warned_at=at,
+        **about,
+    )
+    return [dispute, warning]
+
+
+def _undeliverable(office: Office, number: int) -> list[models.Model]:
+    at, email = office.now - DAY * number / 10, f"learner{number}+{number * 4}@buyers.example"
+    fields = {"reason": "bounced", "reported_at": at}
+    return [UndeliverableAddress(id=uid(at, f"bounce{number}"), email=email, **fields)]
+
+
+def _letter(office: Office, number: int) -> models.Model:
+    at = office.now - DAY * number
+    return DeadLetter(
+        id=uid(at, f"letter{number}"),
+        job=office.jobs[number],
+        status=DeadLetter.Status.OPEN if number < OPEN else DeadLetter.Status.REPLAYED,
+        reason="LMS_REFUSED",
+        last_error="The learning platform refused the enrollment.",
+        attempts=1,
+        first_attempt_at=at,
+        last_attempt_at=at,
+        notification_sent_at=at,
+        created_at=at,
+    )
+
+
+# Of how many enrollments there is one.
+GROWN: dict[Callable[[Office, int], list[models.Model]], int] = {
+    _account: 5,
+    _act: 20,
+    _note: 100,
+    _application: 20,
+    _doubt: 500,
+    _undeliverable: 500,
+}

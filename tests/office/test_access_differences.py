@@ -153,3 +153,18 @@ def test_the_pages_of_an_enrollment_and_of_a_difference_show_words_and_no_codes(
     ):
         assert text in words(shown)
         assert "(&#x27;" not in shown.content.decode()
+
+
+def test_less_than_was_paid_for_is_shown_with_what_it_lacks(boss: Client, frappe: Frappe) -> None:
+    course, _ = frappe.courses()
+    [less] = with_access(frappe, 1, course)
+    frappe.lessen(less)
+    compare(frappe)
+    difference = AccessDifference.objects.get()
+    shown = words(boss.get(f"{PAGE}{difference.pk}/repair/"))
+    assert "The learner is enrolled in the LMS, and cannot use it as it was paid for." in shown
+    assert "user switched off" in shown
+    assert f"Give the learner in {frappe.key} what was paid for." in shown
+    decide(boss, difference, "repair")
+    drained()
+    assert (fresh(less).has_access, fresh(difference).status) == (True, "settled")

@@ -161,9 +161,11 @@ def test_a_learner_whom_a_firewall_blocks_is_tried_less_and_less_and_loses_no_at
 
 @pytest.mark.any_engine
 def test_a_record_says_what_was_asked_and_answered_without_secrets(sandbox: Sandbox) -> None:
+    sandbox.fault("lms", "slow", times=1, seconds=0.3)
     delivery.deliver(make_job())
     record = SyncAttempt.objects.get()
     assert (record.number, record.outcome, record.http_status) == (1, "done", 200)
+    assert record.duration_ms >= 300
     assert "POST /api/resource/LMS%20Enrollment" in record.request
     assert sandbox.enrollments()[0]["name"] in record.response
     assert record.started_at <= timezone.now()

@@ -14,6 +14,7 @@ from django.http import HttpRequest
 
 from accounts.emails import normalize_email
 from accounts.models import User
+from affiliates import labels
 from affiliates.codes import LENGTH, normalize_code
 from affiliates.models import Affiliate
 from affiliates.payout_details import account_keys
@@ -42,6 +43,7 @@ class Click:
     network_key: str = ""
     partner_code: str = ""
     user: User | None = None
+    label: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class Referral:
     affiliate: Affiliate | None = None
     network_key: str = ""
     signals: tuple[str, ...] = ()
+    label: str = ""
 
     @property
     def is_credited(self) -> bool:
@@ -59,9 +62,13 @@ class Referral:
 
 
 # --- the cookie -----------------------------------------------------------------------------------
-def seal(code: str) -> str:
-    """Return the cookie's text: the code and the time, signed, and nothing about the visitor."""
-    return signing.TimestampSigner(salt=SALT).sign(code)
+def seal(code: str, label: str = "") -> str:
+    """Return the cookie's text: the code, the link's label and the time, signed, and nothing about
+    the visitor.
+    """
+    # After a question mark, as in a link: a release that knows no labels reads the code alone.
+    text = f"{code}?{label}" if label else code
+    return signing.TimestampSigner(salt=SALT).sign(text)
 
 
 def hide(text: str) -> str:
@@ -76,6 +83,11 @@ def hide(text: str) -> str:
 def read(cookie: str) -> str:
     """Return the code in a valid cookie of ours; "" for any other text, whatever it is."""
     return normalize_code(_open(cookie)[0])
+
+
+def read_label(cookie: str) -> str:
+    """Return the label of the link in a valid cookie of ours, "" without one."""
+    return labels.clean(_open(cookie)[0].partition("?")[2])
 
 
 def is_hidden(cookie: str) -> bool:
@@ -104,15 +116,17 @@ def _decrypted(cookie: str) -> str:
     return str(unseal(encrypted + padding).get("ref", ""))
 
 
-def next_cookie(cookie: str, affiliate: Affiliate | None, *, by_address: bool) -> str:
+def next_cookie(
+    cookie: str, affiliate: Affiliate | None, *, by_address: bool, label: str = ""
+) -> str:
     """Return the cookie to set after a click; "" where the present one stays.
 
     The last click counts, or the first one as long as its affiliate is active; an address that is
     nobody's changes nothing. Once an old link was followed the cookie stays encrypted, so that it
-    never shows whether the address was an affiliate's.
+    never shows whether the address was an affiliate's; for that, it carries no label either.
     """
     if affiliate and not _keeps_first(cookie):
-        text = seal(affiliate.code)
+        text = seal(affiliate.code, "" if by_address else label)
         return hide(text) if by_address else text
     return hide(_open(cookie)[1]) if by_address or is_hidden(cookie) else ""
 
@@ -147,12 +161,14 @@ def click_of(request: HttpRequest, *, code: str = "") -> Click | None:
 
     A `code` that the request itself names takes precedence over the cookie's.
     """
-    code = code or read(request.COOKIES.get(settings.REFERRAL_COOKIE_NAME, ""))
+    cookie = request.COOKIES.get(settings.REFERRAL_COOKIE_NAME, "")
+    label = "" if code else read_label(cookie)
+    code = code or read(cookie)
     if not code:
         return None
     user = request.user if request.user.is_authenticated else None
     partner = read_partner(request.COOKIES.get(settings.PARTNER_COOKIE_NAME, ""))
-    return Click(code=code, network_key=network_key(request), partner_code=partner, user=user)
+    return Click(code, network_key(request), partner_code=partner, user=user, label=label)
 
 
 # --- who it is ------------------------------------------------------------------------------------
@@ -186,7 +202,8 @@ def resolve(click: Click, *, email: str) -> Referral:
         return Referral(SELF, affiliate, click.network_key, _signals(affiliate, click))
     if not affiliate.is_active:
         return Referral(INACTIVE, affiliate)
-    return Referral(CREDITED, affiliate, click.network_key, _signals(affiliate, click))
+    signals = _signals(affiliate, click)
+    return Referral(CREDITED, affiliate, click.network_key, signals, click.label)
 
 
 def _signals(affiliate: Affiliate, click: Click) -> tuple[str, ...]:

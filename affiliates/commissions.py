@@ -39,6 +39,7 @@ class Sale:
     amount_paid: int
     currency: str
     sold_at: datetime = field(default_factory=timezone.now)
+    label: str = ""  # of the affiliate's link, only counted
     is_mailed: bool = False  # as the affiliate wanted it when the checkout began
 
     @property
@@ -79,7 +80,9 @@ def accrue(sale: Sale, *, actor: str) -> bool:
     amount = sale.commission
     if amount:
         _book_commission(sale, amount, actor)
-    visits.count_purchase(sale.affiliate_id, sale.course_slug, sale.currency, earned=amount)
+    visits.count_purchase(
+        sale.affiliate_id, sale.course_slug, sale.currency, earned=amount, label=sale.label
+    )
     return bool(amount)
 
 

@@ -5,7 +5,7 @@ from django.utils import timezone
 from accounts.closing import alias_of
 from accounts.models import User
 from affiliates import memberships
-from affiliates.models import Affiliate, Balance
+from affiliates.models import Affiliate, Balance, ReferralLabelDay
 
 UNNAMED = "A former affiliate"
 
@@ -22,6 +22,8 @@ def forget(user: User, *, by: str) -> None:
     if affiliate is None:
         return
     memberships.close(affiliate, by=by, reason=memberships.ACCOUNT_CLOSED)
+    # The labels are the affiliate's own words.
+    ReferralLabelDay.objects.filter(affiliate_id=affiliate.pk).delete()
     alias = alias_of(affiliate.pk)
     Affiliate.objects.filter(pk=affiliate.pk).update(
         name=UNNAMED,

@@ -1,5 +1,7 @@
 """`?ref=<code>` on any page: counted, kept in a cookie, and removed from the request's address.
 
+So is `via`, an affiliate's own label of the link.
+
 It runs before the cache of public pages, so that these are the same bytes with and without it.
 """
 
@@ -13,7 +15,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, HttpResponseBase
 
-from affiliates import attribution, visits
+from affiliates import attribution, labels, visits
 from affiliates.models import Affiliate
 from maaledu.addresses import client_network
 from maaledu.errors import RateLimited
@@ -22,7 +24,7 @@ from maaledu.prefetching import is_prefetch
 
 logger = logging.getLogger(__name__)
 
-PARAMETER = "ref"
+PARAMETER, LABEL_PARAMETER = "ref", "via"
 MAX_QUERY_LENGTH = 32 * 1024
 # Programs that say so, among them those that fetch a link which somebody shares. Cubot is a brand
 # of telephones.
@@ -41,6 +43,15 @@ class Followed:
 
     affiliate: Affiliate | None
     cookie: str
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Link:
+    """What a link says: a code or, in old links, an address, and a label, if any."""
+
+    named: str
+    label: str = ""
 
 
 class ReferralMiddleware:
@@ -51,10 +62,10 @@ class ReferralMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         is_page = request.method in ("GET", "HEAD") and not _is_redirected(request)
-        named = _pop_referral(request) if is_page else None
-        if named is None:
+        link = _pop_referral(request) if is_page else None
+        if link is None:
             return self.get_response(request)
-        followed = follow(request, named)
+        followed = follow(request, link)
         response = self.get_response(request)
         return keep(request, response, followed, _course_shown(request, response))
 
@@ -64,18 +75,28 @@ def _is_redirected(request: HttpRequest) -> bool:
     return settings.SECURE_SSL_REDIRECT and not request.is_secure()
 
 
-def _pop_referral(request: HttpRequest) -> str | None:
-    """Remove every `ref` from the query and return the last one's value, None without one."""
+def _pop_referral(request: HttpRequest) -> Link | None:
+    """Remove every `ref` and its `via` from the query and return the last of each.
+
+    None without a `ref`: `via` alone is somebody else's parameter.
+    """
     query = request.META.get("QUERY_STRING", "")
     # Nearly every request ends here, without parsing its query.
     if f"{PARAMETER}=" not in query or len(query) > MAX_QUERY_LENGTH:
         return None
     parts = query.split("&")
-    named = [part for part in parts if unquote_plus(part.partition("=")[0]) == PARAMETER]
-    if not named:
+    ours: dict[str, str] = {}
+    others = []
+    for part in parts:
+        name, _, value = part.partition("=")
+        if (name := unquote_plus(name)) in (PARAMETER, LABEL_PARAMETER):
+            ours[name] = unquote_plus(value)
+        else:
+            others.append(part)
+    if PARAMETER not in ours:
         return None
-    request.META["QUERY_STRING"] = "&".join(part for part in parts if part not in named)
-    return unquote_plus(named[-1].partition("=")[2])
+    request.META["QUERY_STRING"] = "&".join(others)
+    return Link(ours[PARAMETER], ours.get(LABEL_PARAMETER, ""))
 
 
 def _course_shown(request: HttpRequest, response: HttpResponseBase) -> str:
@@ -83,7 +104,7 @@ def _course_shown(request: HttpRequest, response: HttpResponseBase) -> str:
     return match[1] if match and response.status_code == 200 else ""
 
 
-def follow(request: HttpRequest, named: str) -> Followed | None:
+def follow(request: HttpRequest, link: Link) -> Followed | None:
     """Return whose link a visitor came through, and set the cookie on this request as well.
 
     None for a code that is nobody's; an address that is nobody's is answered like any other. A
@@ -91,12 +112,13 @@ def follow(request: HttpRequest, named: str) -> Followed | None:
     """
     if is_robot(request):
         return None
-    by_address = bool(attribution.address_in(named))
+    by_address = bool(attribution.address_in(link.named))
+    label = labels.clean(link.label)
     before = request.COOKIES.get(settings.REFERRAL_COOKIE_NAME, "")
     try:
-        affiliate = _find(request, named, by_address=by_address)
+        affiliate = _find(request, link.named, by_address=by_address)
         cookie = (
-            attribution.next_cookie(before, affiliate, by_address=by_address)
+            attribution.next_cookie(before, affiliate, by_address=by_address, label=label)
             if affiliate or by_address
             else ""
         )
@@ -105,7 +127,7 @@ def follow(request: HttpRequest, named: str) -> Followed | None:
         return None
     if cookie:
         request.COOKIES[settings.REFERRAL_COOKIE_NAME] = cookie
-    return Followed(affiliate, cookie) if affiliate or cookie else None
+    return Followed(affiliate, cookie, label) if affiliate or cookie else None
 
 
 def _find(request: HttpRequest, named: str, *, by_address: bool) -> Affiliate | None:
@@ -127,16 +149,16 @@ def keep(
     # would then get none.
     response["Cache-Control"] = "private, no-store"
     if followed and followed.affiliate:
-        _count(request, followed.affiliate, course_slug)
+        _count(request, followed.affiliate, course_slug, followed.label)
     if followed and followed.cookie:
         set_cookie(response, settings.REFERRAL_COOKIE_NAME, followed.cookie)
     return response
 
 
-def _count(request: HttpRequest, affiliate: Affiliate, course_slug: str) -> None:
-    agent = request.META.get("HTTP_USER_AGENT", "")
+def _count(request: HttpRequest, affiliate: Affiliate, course_slug: str, label: str) -> None:
+    agent, network = request.META.get("HTTP_USER_AGENT", ""), client_network(request)
     try:
-        visits.record(affiliate.pk, course_slug, network=client_network(request), user_agent=agent)
+        visits.record(affiliate.pk, course_slug, network=network, user_agent=agent, label=label)
     except (DatabaseError, InterfaceError):
         logger.exception("a referral was not counted")
 

@@ -15,6 +15,7 @@ from django.db.models import F
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
+from affiliates import labels
 from affiliates.models import ReferralDay, ReferralVisit
 from maaledu.db import atomic
 from maaledu.forgetting import forget
@@ -35,35 +36,45 @@ def visitor_key(affiliate_id: UUID, day: date, network: str, user_agent: str) ->
     return salted_hmac("affiliates.visit", text, algorithm="sha256").hexdigest()
 
 
-def record(affiliate_id: UUID, course_slug: str, *, network: str, user_agent: str) -> bool:
-    """Count this visitor, once a day for each affiliate; return whether this call did."""
+def record(
+    affiliate_id: UUID, course_slug: str, *, network: str, user_agent: str, label: str = ""
+) -> bool:
+    """Count this visitor, once a day for each affiliate; return whether this call did.
+
+    `label` is the one of the link that they came by first on the day.
+    """
     key = visitor_key(affiliate_id, today(), network, user_agent)
     # Most clicks are repeated ones: for these a read is cheaper than an INSERT that fails.
     if ReferralVisit.objects.filter(visitor_key=key).exists():
         return False
     try:
-        return _record(affiliate_id, course_slug, key)
+        return _record(affiliate_id, course_slug, key, label)
     except IntegrityError:  # the same visitor's other tab was quicker
         return False
 
 
 @atomic
-def _record(affiliate_id: UUID, course_slug: str, key: str) -> bool:
+def _record(affiliate_id: UUID, course_slug: str, key: str, label: str) -> bool:
     visit = ReferralVisit(
         affiliate_id=affiliate_id, course_slug=course_slug, day=today(), visitor_key=key
     )
     visit.save(force_insert=True)
     _count(affiliate_id, course_slug, NO_CURRENCY, visits=1)
+    labels.count(affiliate_id, label, NO_CURRENCY, visits=1)
     return True
 
 
-def count_checkout(affiliate_id: UUID, course_slug: str, currency: str) -> bool:
+def count_checkout(affiliate_id: UUID, course_slug: str, currency: str, label: str = "") -> bool:
     """Count a checkout; return whether it is the day's first of this course and currency."""
+    labels.count(affiliate_id, label, currency, checkouts=1)
     return _count(affiliate_id, course_slug, currency, checkouts=1)
 
 
-def count_purchase(affiliate_id: UUID, course_slug: str, currency: str, *, earned: int) -> None:
+def count_purchase(
+    affiliate_id: UUID, course_slug: str, currency: str, *, earned: int, label: str = ""
+) -> None:
     """Count a purchase and what it earned (minor units), within the caller's transaction."""
+    labels.count(affiliate_id, label, currency, purchases=1, earned=earned)
     _count(affiliate_id, course_slug, currency, purchases=1, earned=earned)
 
 

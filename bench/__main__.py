@@ -13,6 +13,7 @@ its own. Nothing is kept.
 
 import argparse
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -39,6 +40,7 @@ ALONE = {
     "new_users": "fifteen hundred new learners at an LMS that makes sixty an hour",
     "old_databases": "two hundred old databases by seed, brought over and taken back",
     "old_rows": "twenty thousand enrollments of the old platform, rate and memory",
+    "vitals": "what a phone on slow 4G sees of four pages: largest paint, shift, long tasks, bytes",
     "pages": "pages of proxies at every status, at every call to a learning platform",
 }
 
@@ -68,6 +70,8 @@ def main() -> None:
     try:
         if options.growth:
             sys.exit(0 if GROWTH[options.growth].run(services, options) else 1)
+        if options.vitals:  # apart, because only this needs a browser
+            sys.exit(subprocess.run([sys.executable, "-m", "bench.vitals"], check=False).returncode)
         if options.silence:
             sys.exit(0 if silence.run() else 1)
         for name in at_scale.TESTS:

@@ -24,12 +24,14 @@ from affiliates.models import (
     PayoutBatch,
     PayoutItem,
     ReferralDay,
+    ReferralLabelDay,
 )
 from affiliates.payout_details import PayoutDetails
 from courses.models import Course
 from demo import sales
 from demo.sales import DemoSale
 from maaledu.db import atomic
+from maaledu.money import share
 from notifications.models import Email
 
 EMAIL, NAME = "partner@maaledu.example", "The Open Reading Room"
@@ -38,6 +40,7 @@ RELEASED_AFTER = timedelta(hours=3)
 PAID_AFTER = timedelta(days=2)
 JOINED, FIRST_SALE, SALES, DAYS_BETWEEN, FUNNEL_DAYS = 124, 117, 25, 5, 90
 DRAFTED = 36  # days ago, like the others; sales before 66 were payable by then
+LABELS = ("newsletter", "podcast", "reading-list")
 RECOMMENDED = (
     "data-analysis-foundations",
     "sql-for-everyday-questions",
@@ -227,3 +230,31 @@ def _save_funnel(
         if count
     ]
     ReferralDay.objects.bulk_create(rows)
+    ReferralLabelDay.objects.bulk_create(_labelled(affiliate, demo_sales, seen))
+
+
+def _labelled(
+    affiliate: Affiliate, demo_sales: Sequence[DemoSale], seen: Counter[tuple[date, str]]
+) -> list[ReferralLabelDay]:
+    """Return the part of the funnel that came by links with labels: each third day and sale."""
+    visited: Counter[tuple[date, str]] = Counter()
+    for (day, slug), count in seen.items():
+        if day.toordinal() % 3 and slug:
+            visited[day, LABELS[day.toordinal() // 3 % len(LABELS)]] += count
+    rows = [
+        ReferralLabelDay(affiliate=affiliate, day=day, label=label, visits=count)
+        for (day, label), count in visited.items()
+    ]
+    rows += [
+        ReferralLabelDay(
+            affiliate=affiliate,
+            day=sale.paid_at.date(),
+            label=LABELS[sale.number // 3 % len(LABELS)],
+            currency=CURRENCY,
+            checkouts=1,
+            purchases=1,
+            earned=share(sale.course.price, sales.RATE),
+        )
+        for sale in demo_sales[::3]
+    ]
+    return rows

@@ -99,5 +99,6 @@ def sale_of(enrollment: Enrollment) -> Sale | None:
         amount_paid=enrollment.amount,
         currency=enrollment.currency,
         sold_at=enrollment.paid_at or timezone.now(),
+        label=enrollment.referral_label,
         is_mailed=enrollment.mails_affiliate,
     )

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.utils import timezone
 
-from affiliates import visits
+from affiliates import labels, visits
 from courses import unused_pictures
 from grants import refusals
 from lms_sync import call_history, locks
@@ -65,6 +65,7 @@ STEPS: dict[str, Callable[[], int]] = {
     "old troubles": watch.forget_old,
     "expired sessions": forget_sessions,
     "visits of affiliates' links": visits.forget_old,
+    "counts of labels of affiliates' links": labels.forget_old,
     "refused codes": refusals.forget_old,
     "hours of LMS calls": call_history.thin,
     "pictures that nothing shows": unused_pictures.forget_unused,

@@ -57,7 +57,9 @@ def last_of(referral: Referral | None, replaced: Enrollment) -> Referral | None:
     is_newer = referral is not None and referral.outcome != attribution.UNKNOWN
     if is_newer or not replaced.referral_code:
         return referral
-    click = Click(replaced.referral_code, network_key=replaced.network_key)
+    click = Click(
+        replaced.referral_code, network_key=replaced.network_key, label=replaced.referral_label
+    )
     return referral_of(click, email=replaced.email)
 
 
@@ -100,6 +102,7 @@ def facts_of(referral: Referral | None, *, list_price: int) -> dict[str, Any]:
         **facts,
         "affiliate_id": affiliate.pk,
         "referral_code": affiliate.code,
+        "referral_label": referral.label,
         "commission_base": list_price,
         "commission_rate": affiliate.rate_basis_points,
         "mails_affiliate": affiliate.sale_mails == Affiliate.EACH,
@@ -140,7 +143,8 @@ def _count_checkout(affiliate_id: UUID, enrollment: Enrollment) -> None:
 
     The payment, which comes later, then has one write less to make.
     """
-    is_first = visits.count_checkout(affiliate_id, enrollment.course_slug, enrollment.currency)
+    slug, currency = enrollment.course_slug, enrollment.currency
+    is_first = visits.count_checkout(affiliate_id, slug, currency, enrollment.referral_label)
     if is_first and enrollment.amount:
         ledger.ensure_balance(affiliate_id, enrollment.currency)
 

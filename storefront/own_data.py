@@ -81,6 +81,7 @@ def _enrollment(row: Enrollment) -> Facts:
         "price": plain_amount(row.amount, row.currency),
         "currency": row.currency,
         "referral_code": row.referral_code,
+        "referral_label": row.referral_label,
         "progress_percent": row.progress_percent,
         "completed_at": _moment(row.completed_at),
         "certificate": row.certificate_link,

@@ -876,6 +876,47 @@ class Migration(migrations.Migration):
                 name="one_live_payout_per_entry",
             ),
         ),
+        migrations.CreateModel(
+            name="ReferralLabelDay",
+            fields=[
+                (
+                    "id",
+                    models.UUIDField(
+                        default=maaledu.db.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("day", models.DateField()),
+                ("label", models.CharField(max_length=30)),
+                ("currency", models.CharField(blank=True, max_length=3)),
+                ("visits", models.PositiveIntegerField(default=0)),
+                ("checkouts", models.PositiveIntegerField(default=0)),
+                ("purchases", models.PositiveIntegerField(default=0)),
+                (
+                    "earned",
+                    models.PositiveBigIntegerField(
+                        default=0, help_text="Minor units of commission accrued, before reversals."
+                    ),
+                ),
+                (
+                    "affiliate",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="label_days",
+                        to="affiliates.affiliate",
+                    ),
+                ),
+            ],
+            options={
+                "indexes": [models.Index(fields=["day"], name="affiliates__day_d53ac2_idx")],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("affiliate", "day", "label", "currency"),
+                        name="one_row_per_affiliate_day_label",
+                    )
+                ],
+            },
+        ),
         migrations.AddIndex(
             model_name="referralday",
             index=models.Index(fields=["-day"], name="affiliates__day_938c74_idx"),

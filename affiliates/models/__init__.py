@@ -2,7 +2,7 @@ from affiliates.models.affiliate import Affiliate
 from affiliates.models.fraud import FraudSignal
 from affiliates.models.ledger import Balance, Commission, LedgerEntry
 from affiliates.models.payout import Payout, PayoutBatch, PayoutItem
-from affiliates.models.referral import ReferralDay, ReferralVisit
+from affiliates.models.referral import ReferralDay, ReferralLabelDay, ReferralVisit
 
 __all__ = [
     "Affiliate",
@@ -14,5 +14,6 @@ __all__ = [
     "PayoutBatch",
     "PayoutItem",
     "ReferralDay",
+    "ReferralLabelDay",
     "ReferralVisit",
 ]

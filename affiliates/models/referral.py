@@ -58,3 +58,37 @@ class ReferralDay(models.Model):
 
     def __str__(self) -> str:
         return f"{self.day} {self.course_slug}: {self.visits}/{self.checkouts}/{self.purchases}"
+
+
+class ReferralLabelDay(models.Model):
+    """What the links with one label led to on one day: an affiliate's own way to tell them apart.
+
+    Beside `ReferralDay` and not part of it: a label changes no other count. Visits are counted
+    under no currency, the others under that of the purchase.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id, editable=False)
+    affiliate = models.ForeignKey(
+        Affiliate, on_delete=models.PROTECT, related_name="label_days", db_index=False
+    )
+    day = models.DateField()
+    label = models.CharField(max_length=30)
+    currency = models.CharField(max_length=3, blank=True)
+    visits = models.PositiveIntegerField(default=0)
+    checkouts = models.PositiveIntegerField(default=0)
+    purchases = models.PositiveIntegerField(default=0)
+    earned = models.PositiveBigIntegerField(
+        default=0, help_text="Minor units of commission accrued, before reversals."
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["affiliate", "day", "label", "currency"],
+                name="one_row_per_affiliate_day_label",
+            ),
+        ]
+        indexes = [models.Index(fields=["day"])]
+
+    def __str__(self) -> str:
+        return f"{self.day} {self.label}: {self.visits}/{self.checkouts}/{self.purchases}"

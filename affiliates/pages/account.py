@@ -14,10 +14,10 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.models import User
-from affiliates import attribution, memberships, middleware
+from affiliates import attribution, labels, memberships, middleware
 from affiliates import sale_mails as wishes
 from affiliates.models import Affiliate
-from affiliates.pages import chart, figures, next_payout
+from affiliates.pages import by_label, chart, figures, next_payout
 from affiliates.pages import entries as entry_pages
 from affiliates.pages import links as link_builder
 from affiliates.pages import statements as monthly
@@ -42,7 +42,8 @@ def referral(request: HttpRequest, code: str, slug: str = "") -> HttpResponseBas
     The target is always a page of ours; nothing in the address can name another one.
     """
     course = Course.objects.on_sale().filter(slug=slug).first() if slug else None
-    followed = middleware.follow(request, code)
+    label = request.GET.get(middleware.LABEL_PARAMETER, "")
+    followed = middleware.follow(request, middleware.Link(code, label))
     response = redirect(course or "catalogue")
     return middleware.keep(request, response, followed, course.slug if course else "")
 
@@ -77,6 +78,7 @@ def dashboard(request: HttpRequest, account: Account) -> HttpResponse:
     days, courses = context["funnel"]["days"], context["funnel"]["courses"]
     context |= {
         "minimum": settings.PAYOUT_MINIMUM,
+        "labels": by_label.figures_of(account.affiliate.pk, context["funnel"]["period"]),
         "best_courses": courses[:COURSES_AT_ONCE],
         "other_courses": courses[COURSES_AT_ONCE:],
         "charts": [
@@ -151,9 +153,19 @@ def entry(request: HttpRequest, account: Account, pk: UUID) -> HttpResponse:
 @partner_page
 def links(request: HttpRequest, account: Account) -> HttpResponse:
     query, cursor = clean_query(request.GET.get("q", "")), request.GET.get("cursor", "")
-    page = link_builder.build(account.affiliate, query=query, cursor=cursor)
-    pager = _pager(page, {"q": query} if query else {}, cursor)
-    return _page(request, "links", account, {"query": query, "links": page.rows, **pager})
+    typed = request.GET.get("via", "")
+    label = labels.clean(typed)
+    page = link_builder.build(account.affiliate, query=query, cursor=cursor, label=label)
+    asked = {name: text for name, text in (("q", query), ("via", label)) if text}
+    context = {
+        "query": query,
+        "links": page.rows,
+        "label": label,
+        "is_no_label": bool(typed.strip()) and not label,
+        "link_to_all": link_builder.labelled(account.affiliate.link, label),
+        **_pager(page, asked, cursor),
+    }
+    return _page(request, "links", account, context)
 
 
 @partner_page

@@ -1,4 +1,4 @@
-"""What an affiliate's dashboard shows, in at most four statements, however long the history is.
+"""What an affiliate's dashboard shows, in at most five statements, however long the history is.
 
 The balances are stored sums, so the figures are exact; requirements R081 and R197 would allow them
 to be five minutes old. The funnel is counted by the day as it happens (`affiliates.visits`).

@@ -15,6 +15,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_safe
 
 from accounts.models import User
+from accounts.sign_in_codes import in_person
 from affiliates import attribution, mails, memberships, middleware
 from affiliates.attribution import FIRST_CLICK
 from affiliates.commissions import CAPPED, earned
@@ -126,9 +127,13 @@ def join(request: HttpRequest, form: JoinForm) -> Affiliate:
 
 
 @method_decorator(login_required, name="dispatch")
+@method_decorator(in_person, name="dispatch")
 @method_decorator(sensitive_post_parameters(*ACCOUNTS), name="dispatch")
 class DetailsView(View):
-    """The payout details: shown in part, and changed only right after entering the password."""
+    """The payout details: shown in part, and changed only right after entering the password.
+
+    Whoever has none signs in by a code again: a session alone does not move where money goes.
+    """
 
     @method_decorator(reauthentication_required)
     def get(self, request: HttpRequest) -> HttpResponse:

@@ -124,6 +124,16 @@ class Migration(migrations.Migration):
                 ),
                 ("referral_code", models.CharField(blank=True, max_length=24)),
                 (
+                    "referral_label",
+                    models.CharField(
+                        blank=True,
+                        db_default="",
+                        default="",
+                        help_text="The affiliate's own label of the link.",
+                        max_length=30,
+                    ),
+                ),
+                (
                     "referral_outcome",
                     models.CharField(
                         blank=True,

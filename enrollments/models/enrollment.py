@@ -182,6 +182,13 @@ class Enrollment(Traced, Learning):
         null=True, blank=True, help_text="Whose link brought the buyer: who is credited."
     )
     referral_code = models.CharField(max_length=24, blank=True)
+    referral_label = models.CharField(
+        max_length=30,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The affiliate's own label of the link.",
+    )
     referral_outcome = models.CharField(
         max_length=10, blank=True, help_text="credited, or why nobody is: self, inactive, unknown."
     )

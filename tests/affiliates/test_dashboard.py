@@ -516,23 +516,23 @@ def statements_of(client: Client, address: str) -> list[str]:
     return found
 
 
-def test_the_dashboard_takes_four_statements():
+def test_the_dashboard_takes_five_statements():
     affiliate, _ = who_lived_through()
     Client(headers=BROWSER).get(f"/r/{affiliate.code}/{make_course().slug}/")
     partner = signed_in(affiliate)
     partner.get(DASHBOARD)
-    assert len(statements_of(partner, DASHBOARD)) == SESSION_AND_USER + 4
+    assert len(statements_of(partner, DASHBOARD)) == SESSION_AND_USER + 5
     with statements() as found:
         figures.account_of(affiliate.user_id)
     assert len(found) == 1
 
 
-def test_the_dashboard_of_a_new_partner_takes_four_statements_too():
+def test_the_dashboard_of_a_new_partner_takes_five_statements_too():
     affiliate = make_affiliate()
     Client(headers=BROWSER).get(f"/r/{affiliate.code}/{make_course().slug}/")
     partner = signed_in(affiliate)
     first, second = (statements_of(partner, DASHBOARD) for _ in range(2))
-    assert len(second) == SESSION_AND_USER + 4
+    assert len(second) == SESSION_AND_USER + 5
     assert len(first) == len(second) + 1  # the network is written where it is new
 
 
@@ -569,7 +569,7 @@ def test_no_page_costs_more_statements_with_more_entries():
         for address in GROWING
     }
     assert [address for address, (before, after) in counts.items() if before != after] == []
-    assert counts[DASHBOARD] == (SESSION_AND_USER + 4, SESSION_AND_USER + 4)
+    assert counts[DASHBOARD] == (SESSION_AND_USER + 5, SESSION_AND_USER + 5)
     assert counts[ENTRIES] == (SESSION_AND_USER + 2, SESSION_AND_USER + 2)
 
 

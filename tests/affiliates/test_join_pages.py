@@ -458,6 +458,20 @@ def test_payout_details_ask_for_the_password_first(ada):
     )
 
 
+def test_who_has_no_password_signs_in_by_a_code_again_before_the_money_goes_elsewhere(ada):
+    affiliate = make_affiliate_of(ada)
+    ada.set_unusable_password()
+    ada.save()
+    moved = {"method": "bank", "payee_name": "Eve", "iban": OTHER_IBAN}
+    for send in (lambda client: client.get(DETAILS), lambda client: client.post(DETAILS, moved)):
+        client = signed_in(ada)
+        asked = send(client)["Location"]
+        assert asked == f"/accounts/login/code/?next={DETAILS.replace('/', '%2F')}"
+        assert "_auth_user_id" not in client.session
+    kept = Affiliate.objects.get(pk=affiliate.pk)
+    assert (kept.payout_sealed, kept.payee_name) == (affiliate.payout_sealed, "Ada Partner")
+
+
 def make_affiliate_of(user: User, details: PayoutDetails | None = None) -> Affiliate:
     bank = details or PayoutDetails(Affiliate.BANK, "Ada Partner", IBAN)
     affiliate = memberships.join(user, memberships.Joining("Ada's club", "DE", bank))

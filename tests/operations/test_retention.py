@@ -14,7 +14,8 @@ from django.db.models import Model
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from affiliates.models import ReferralVisit
+from affiliates import labels
+from affiliates.models import ReferralLabelDay, ReferralVisit
 from grants.models import Refusal
 from lms_sync.models import SyncAttempt, SyncJob, SyncLock
 from maaledu.forgetting import BATCH, forget
@@ -103,6 +104,14 @@ def visits(age: timedelta, number: int) -> None:
     )
 
 
+def label_counts(age: timedelta, number: int) -> None:
+    affiliate = make_affiliate(f"{age.days}@example.com")
+    day = (timezone.now() - (labels.KEPT + age if age > NEW else age)).date()
+    ReferralLabelDay.objects.bulk_create(
+        ReferralLabelDay(affiliate=affiliate, day=day, label=f"l{each}") for each in range(number)
+    )
+
+
 def refusals(age: timedelta, number: int) -> None:
     at = timezone.now() - age
     Refusal.objects.bulk_create(
@@ -141,6 +150,7 @@ MADE: dict[str, tuple[Callable[[timedelta, int], None], list[type[Model]]]] = {
     "old troubles": (troubles, [Trouble]),
     "expired sessions": (sessions, [Session]),
     "visits of affiliates' links": (visits, [ReferralVisit]),
+    "counts of labels of affiliates' links": (label_counts, [ReferralLabelDay]),
     "refused codes": (refusals, [Refusal]),
     "counts of limits": (limit_counts, [LimitCount]),
     "answers to repeated requests": (answers, [IdempotentAnswer]),

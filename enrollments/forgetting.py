@@ -32,14 +32,19 @@ def delete_account(user: User, *, by: str) -> None:
 
     Raises AccountInUse while money, access or a checkout is under way, and for staff.
     """
-    proved = EmailAddress.objects.filter(user=user, verified=True)
-    emails = sorted({user.email, *proved.values_list("email", flat=True)})
+    emails = addresses_of(user)
     _refuse_in_use(user, emails)
     affiliates.forget(user, by=by)
     grants.forget(emails)
     _forget_enrollments(emails)
     _forget_messages(emails)
     closing.close(user)
+
+
+def addresses_of(user: User) -> list[str]:
+    """Return the addresses whose purchases are this person's: their own and those they proved."""
+    proved = EmailAddress.objects.filter(user=user, verified=True)
+    return sorted({user.email, *proved.values_list("email", flat=True)})
 
 
 def _refuse_in_use(user: User, emails: Collection[str]) -> None:

@@ -4,8 +4,10 @@ A request moves no money: it is an item in the office, where staff refund the pa
 with a reason.
 """
 
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.conf import settings
 from django.db import IntegrityError
@@ -36,6 +38,18 @@ def of(enrollment: Enrollment) -> RefundRequest | None:
     """Return the request that the learner has made for this enrollment."""
     rows = RefundRequest.objects.filter(payment__enrollment=enrollment)
     return rows.order_by("-created_at").first()
+
+
+def asked_for(enrollments: Iterable[Enrollment]) -> dict[UUID, str]:
+    """Return the status of the latest request for each of those that may be asked about now.
+
+    One statement; none where a refund is promised for none of them.
+    """
+    offered = [each.pk for each in enrollments if may_be_asked_until(each)]
+    if not offered:
+        return {}
+    rows = RefundRequest.objects.filter(payment__enrollment_id__in=offered).order_by("created_at")
+    return dict(rows.values_list("payment__enrollment_id", "status"))
 
 
 def ask(enrollment: Enrollment, *, reason: str = "") -> RefundRequest:

@@ -40,10 +40,12 @@ def courses_of(user: User, *, cursor: str) -> dict[str, Any]:
     mine = Enrollment.objects.filter(email__in=emails)
     shown = ~Q(status__in=HIDDEN) | Q(pk__in=_ended_with_money(emails))
     page = paging.paginate(mine.filter(shown), cursor=cursor)
-    outcomes = outcomes_of(page.rows)
+    outcomes, asked = outcomes_of(page.rows), learner_refunds.asked_for(page.rows)
     for enrollment in page.rows:
         enrollment.view = describe(enrollment, outcomes[enrollment.pk])
-        enrollment.may_ask_refund = learner_refunds.may_be_asked_until(enrollment) is not None
+        enrollment.refund_asked = asked.get(enrollment.pk, "")
+        may_ask = learner_refunds.may_be_asked_until(enrollment) is not None
+        enrollment.may_ask_refund = may_ask and not enrollment.refund_asked
     return {
         "enrollments": page.rows,
         "next_cursor": page.next_cursor,

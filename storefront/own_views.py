@@ -13,13 +13,12 @@ from django.views.decorators.http import require_safe
 
 from accounts.models import User
 from accounts.sign_in_codes import in_person
-from enrollments import forgetting
 from enrollments.errors import EnrollmentNotFound
 from enrollments.models import Enrollment
 from maaledu.errors import AppError
 from maaledu.http import add_error_headers
 from maaledu.limits import limit
-from payments import learner_refunds
+from payments import forgetting, learner_refunds
 from storefront import my_courses, own_data
 from storefront.forms import CloseForm, RefundForm
 from storefront.views import enrollment_of

@@ -10,6 +10,7 @@ from pytest_django.fixtures import Settings
 
 from accounts.models import User
 from enrollments.models import Enrollment
+from enrollments.provisioning import LMS_JOBS
 from maaledu.work.queue import drain
 from notifications.models import Email
 from notifications.outgoing import compose
@@ -55,6 +56,13 @@ def test_a_learner_asks_and_staff_refund_in_full(buyer: Client, sandbox: Sandbox
     )
     assert "looks at it and answers" in compose(Email.objects.get(kind="refund_asked")).body
     assert Refund.objects.count() == 0
+    courses = learner.get("/account/").text
+    assert "Refund requested" in courses
+    assert f'href="{pages_of(enrollment)}"' not in courses
+    drain(LMS_JOBS)
+    refused = learner.post("/account/delete/", {"email": EMAIL})
+    assert (refused.status_code, fresh(payment).email) == (409, EMAIL)
+    assert "You have asked for a refund, and we have not answered yet." in refused.text
 
     assert "refund requests of learners" in office.get("/admin/").text
     assert decide(office, request, "refund").status_code == 302
@@ -73,14 +81,19 @@ def test_staff_decline_with_a_reason_that_the_learner_reads(
     buyer: Client, sandbox: Sandbox, office
 ) -> None:
     enrollment = fresh(buy(sandbox, email=EMAIL))
-    request = learner_refunds.ask(enrollment)
+    request = learner_refunds.ask(enrollment, reason="My name is Lea.")
     assert decide(office, request, "decline").status_code == 200
     decide(office, request, "decline", note="You have completed it.")
     request.refresh_from_db()
     assert (request.status, Refund.objects.count()) == ("declined", 0)
     assert "You have completed it." in compose(Email.objects.get(kind="refund_declined")).body
-    assert "could not refund" in signed_in(EMAIL).get(pages_of(enrollment)).text
+    learner = signed_in(EMAIL)
+    assert "could not refund" in learner.get(pages_of(enrollment)).text
+    assert "Refund declined" in learner.get("/account/").text
     assert not learner_refunds.refund(request, by="boss")
+    drain(LMS_JOBS)
+    assert learner.post("/account/delete/", {"email": EMAIL}).status_code == 302
+    assert RefundRequest.objects.get().reason == ""
 
 
 def test_a_refund_that_stripe_refuses_leaves_the_request_open(

@@ -85,7 +85,7 @@ def demo(directory: Path) -> Iterator[str]:
     log = directory / "demo.log"
     child = Child("demo", [sys.executable, *command], env=dict(os.environ), log=log)
     try:
-        child.wait_line("Ctrl-C stops everything", START_SECONDS)
+        child.wait_ready(lambda: "Ctrl-C stops" in child.output(), START_SECONDS)
         yield f"http://127.0.0.1:{ports[0]}"
     finally:
         child.stop()

@@ -25,11 +25,23 @@ class ReferralVisit(models.Model):
         return f"{self.day} {self.course_slug or 'catalogue'}"
 
 
-class ReferralDay(models.Model):
-    """One affiliate's funnel of one day and course, counted as it happens.
+class FunnelCounts(models.Model):
+    """How far visitors came: visits under no currency, the others under that of the purchase."""
 
-    Visits are counted under no currency, the others under that of the purchase.
-    """
+    currency = models.CharField(max_length=3, blank=True)
+    visits = models.PositiveIntegerField(default=0)
+    checkouts = models.PositiveIntegerField(default=0)
+    purchases = models.PositiveIntegerField(default=0)
+    earned = models.PositiveBigIntegerField(
+        default=0, help_text="Minor units of commission accrued, before reversals."
+    )
+
+    class Meta:
+        abstract = True
+
+
+class ReferralDay(FunnelCounts):
+    """One affiliate's funnel of one day and course, counted as it happens."""
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     # No index of its own: the constraint's begins with affiliate and day. With an index of the
@@ -39,13 +51,6 @@ class ReferralDay(models.Model):
     )
     day = models.DateField()
     course_slug = models.CharField(max_length=140, blank=True)
-    currency = models.CharField(max_length=3, blank=True)
-    visits = models.PositiveIntegerField(default=0)
-    checkouts = models.PositiveIntegerField(default=0)
-    purchases = models.PositiveIntegerField(default=0)
-    earned = models.PositiveBigIntegerField(
-        default=0, help_text="Minor units of commission accrued, before reversals."
-    )
 
     class Meta:
         constraints = [
@@ -60,11 +65,10 @@ class ReferralDay(models.Model):
         return f"{self.day} {self.course_slug}: {self.visits}/{self.checkouts}/{self.purchases}"
 
 
-class ReferralLabelDay(models.Model):
+class ReferralLabelDay(FunnelCounts):
     """What the links with one label led to on one day: an affiliate's own way to tell them apart.
 
-    Beside `ReferralDay` and not part of it: a label changes no other count. Visits are counted
-    under no currency, the others under that of the purchase.
+    Beside `ReferralDay` and not part of it: a label changes no other count.
     """
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -73,13 +77,6 @@ class ReferralLabelDay(models.Model):
     )
     day = models.DateField()
     label = models.CharField(max_length=30)
-    currency = models.CharField(max_length=3, blank=True)
-    visits = models.PositiveIntegerField(default=0)
-    checkouts = models.PositiveIntegerField(default=0)
-    purchases = models.PositiveIntegerField(default=0)
-    earned = models.PositiveBigIntegerField(
-        default=0, help_text="Minor units of commission accrued, before reversals."
-    )
 
     class Meta:
         constraints = [

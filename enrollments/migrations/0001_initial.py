@@ -125,13 +125,7 @@ class Migration(migrations.Migration):
                 ("referral_code", models.CharField(blank=True, max_length=24)),
                 (
                     "referral_label",
-                    models.CharField(
-                        blank=True,
-                        db_default="",
-                        default="",
-                        help_text="The affiliate's own label of the link.",
-                        max_length=30,
-                    ),
+                    models.CharField(blank=True, db_default="", default="", max_length=30),
                 ),
                 (
                     "referral_outcome",
@@ -161,7 +155,7 @@ class Migration(migrations.Migration):
                     "network_key",
                     models.CharField(
                         blank=True,
-                        help_text="Keyed hash of the address of a referred checkout.",
+                        help_text="Hash of its address.",
                         max_length=64,
                     ),
                 ),

@@ -182,13 +182,7 @@ class Enrollment(Traced, Learning):
         null=True, blank=True, help_text="Whose link brought the buyer: who is credited."
     )
     referral_code = models.CharField(max_length=24, blank=True)
-    referral_label = models.CharField(
-        max_length=30,
-        blank=True,
-        default="",
-        db_default="",
-        help_text="The affiliate's own label of the link.",
-    )
+    referral_label = models.CharField(max_length=30, blank=True, default="", db_default="")
     referral_outcome = models.CharField(
         max_length=10, blank=True, help_text="credited, or why nobody is: self, inactive, unknown."
     )
@@ -198,9 +192,7 @@ class Enrollment(Traced, Learning):
     commission_rate = models.PositiveIntegerField(
         null=True, blank=True, help_text="Basis points, the affiliate's at checkout."
     )
-    network_key = models.CharField(
-        max_length=64, blank=True, help_text="Keyed hash of the address of a referred checkout."
-    )
+    network_key = models.CharField(max_length=64, blank=True, help_text="Hash of its address.")
     mails_affiliate = models.BooleanField(
         default=False, db_default=False, help_text="Its affiliate wants a mail for each sale."
     )

@@ -161,6 +161,7 @@ ELSEWHERE = {
     "hours of LMS calls",
     "finished items of the queue batches",
     "finished items of the queue alerts",
+    "pictures that nothing shows",
 }
 
 

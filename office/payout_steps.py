@@ -16,6 +16,7 @@ from affiliates.models import Payout, PayoutBatch
 from affiliates.own_account import refuse_own
 from affiliates.payouts import sum_of
 from maaledu.csv import csv_response
+from office import payout_plan
 from office.decisions import LIST, ONE_ROW, USER, Decision, Outcome
 from office.payout_forms import DraftForm, NotSentForm, ReasonForm, ReferenceForm, ReleaseForm
 
@@ -100,7 +101,17 @@ class PayoutDecision(Decision):
         return {"refusal": payees.describe_waiting(payees.waiting(rows[0]))}
 
 
-DRAFT = Decision(
+class DraftDecision(Decision):
+    """Shows before the form who would be paid, who would not and why, and the next runs."""
+
+    def context(self, request: HttpRequest, rows: list[Any], form: Any) -> dict[str, Any]:
+        if not form.is_bound:
+            asked = {name: request.GET.get(name) for name in ("currency", "method")}
+            form.initial = {name: value for name, value in asked.items() if value}
+        return payout_plan.context()
+
+
+DRAFT = DraftDecision(
     "Draft payouts",
     run=_draft,
     permission="draft",
@@ -109,6 +120,7 @@ DRAFT = Decision(
     consequence="Nothing is paid yet: a colleague looks at the draft and releases it.",
     run_by=USER,
     scope=LIST,
+    template="admin/affiliates/draft.html",
 )
 RELEASE = ReleaseDecision(
     "Release",

@@ -84,7 +84,7 @@ class CourseAdmin(EditAdmin):
         "created_at",
         "updated_at",
     )
-    row_decisions = ("publish", "archive")
+    row_decisions = ("publish",)
     decisions = {
         "publish": PUBLISH,
         "archive": ARCHIVE,

@@ -20,7 +20,7 @@ def write_files(report: Report, changes: list[tuple[str, Fact]], folder: Path) -
     folder.mkdir(parents=True, exist_ok=True)
     rows = "".join(f"{line}\n" for line in report.lines)
     whole = {"hash": report.hash, **report.summary}
-    text = "".join(f"{line}\n" for line in text_lines(report))
+    text = "".join(f"{line}\n" for line in text_lines(report.summary, report.hash))
     changed = sorted(changes, key=lambda each: (each[1].collection, each[1].key))
     files = {
         "rows.jsonl": rows,
@@ -41,12 +41,14 @@ def _page(report: Report) -> dict[str, Any]:
         {**about(fact), "key": fact.key, "notes": " ".join(sorted(fact.notes))}
         for fact in in_order(report.judged)
     ]
-    return {"lines": list(text_lines(report)), "rows": rows, "hash": report.hash}
+    return {"lines": list(text_lines(report.summary, report.hash)), "rows": rows}
 
 
-def text_lines(report: Report) -> Iterator[str]:
-    """Yield the summary: for each collection the outcomes and that they add up, then the money."""
-    summary = report.summary
+def text_lines(summary: dict[str, Any], digest: str) -> Iterator[str]:
+    """Yield the summary: for each collection the outcomes and that they add up, then the money.
+
+    Lines that belong to the one before begin with a blank.
+    """
     yield f"Exported at {summary['exported_at']}"
     for name, count in summary["documents"].items():
         outcomes = summary["outcomes"][name]["outcome"]
@@ -59,7 +61,7 @@ def text_lines(report: Report) -> Iterator[str]:
         yield f"unknown field {name}: {count}"
     for name in summary["unknown_collections"]:
         yield f"unknown collection {name}"
-    yield f"report {report.hash}"
+    yield f"report {digest}"
 
 
 def _answers_to(reason: str) -> str:

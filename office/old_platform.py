@@ -1,11 +1,13 @@
 """What came over from the old platform: the runs, each old row, and the proposals to be decided."""
 
 from django.contrib import admin
+from django.utils.html import format_html_join
 from unfold.decorators import display
 
 from legacy import proposals
 from legacy.facts import DECISION, DEFERRED, IGNORED, IMPORTED, MERGED, REFUSED
 from legacy.models import ImportedRow, ImportProposal, ImportRun
+from legacy.report_files import text_lines
 from maaledu.money import Money
 from office.base import ReadOnlyAdmin
 from office.cells import enrollment_link
@@ -124,3 +126,12 @@ class ImportRunAdmin(ReadOnlyAdmin):
     list_filter = ("kind",)
     search_fields = ("source", "backup_id")
     ordering = ("-started_at",)
+    exclude = ("summary",)
+    readonly_fields = ("report",)
+
+    @admin.display(description="report")
+    def report(self, run: ImportRun) -> str:
+        """Show what the report says in sum; each row has its own page."""
+        lines = text_lines(run.summary, run.report_hash) if run.summary else ()
+        indented = ([line.replace("  ", "\u2003", 1)] for line in lines)
+        return format_html_join("", "<p>{}</p>", indented)

@@ -17,6 +17,7 @@ from operations import invariants
 from payments.models import Payment, StripeEvent
 from tests.legacy.old_database import NOW, Documents, hand_written, write_json
 from tests.legacy.run import dump, import_legacy, rows_of
+from tests.office.test_lists import member
 
 pytestmark = pytest.mark.django_db
 OPEN = 3  # the exit code while decisions are open
@@ -181,3 +182,25 @@ def test_two_moments_one_after_the_other_are_as_the_second_alone(
     assert ImportedRow.objects.count() == 0
     moment(folder)
     assert dump(with_mapping=False) == one_after_the_other
+
+
+@pytest.mark.any_engine
+def test_a_row_that_is_dated_ahead_ends_no_checkout_that_may_still_be_paid(
+    old: Documents, tmp_path: Path
+) -> None:
+    """Without --exported-at: what visitors wrote last says how old the source is."""
+    old["affiliates"][0].update(createdAt=NOW + timedelta(days=3), updatedAt=NOW)
+    import_legacy(write_json(old, tmp_path / "old"), "--report", tmp_path / "report")
+    young = rows_of(tmp_path / "report")[str(old["enrollments"][5]["_id"])]
+    assert (young["outcome"], young["reason"]) == ("deferred", "pending_young")
+
+
+@pytest.mark.any_engine
+def test_a_run_is_shown_to_staff_as_its_report_says_it(source: Path) -> None:
+    import_legacy(source, *EXPORTED, "--apply")
+    run = ImportRun.objects.get()
+    page = member("view_importrun").get(f"/admin/legacy/importrun/{run.pk}/change/")
+    assert page.status_code == 200
+    text = page.content.decode()
+    assert "enrollments: 3 imported + 1 merged + 1 deferred + 1 decision" in text
+    assert "amount_where_readable" not in text

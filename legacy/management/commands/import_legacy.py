@@ -137,7 +137,7 @@ class Command(BaseCommand):
             )
 
     def _tell(self, report: Report, result: Result, heading: str) -> None:
-        for line in text_lines(report):
+        for line in text_lines(report.summary, report.hash):
             self.stdout.write(line)
         changed, kept = result.number("changed"), result.number("kept")
         self.stdout.write(

@@ -104,16 +104,33 @@ def _take_page_with_pauses(progress: AccessComparison, ask: Asking) -> None:
 
 
 def _take_page(progress: AccessComparison, ask: Asking) -> None:
-    """Compare one page, and write down what came of it and where the next one begins."""
+    """Compare one page, and write down what came of it and where the next one begins.
+
+    One that the LMS cuts off goes on where it was: from its beginning, one with many differences
+    would never come to its end.
+    """
     page = list(_rows(progress)[: settings.LMS_COMPARE_PAGE])
-    found = _compare_page(page, ask)
-    if progress.phase != UNSEEN:  # those were counted before
-        progress.looked_at += len(page)
-        progress.counts = dict(Counter(progress.counts) + found)
-    progress.after = page[-1].pk if page else None
+    verdicts: list[str] = []
+    try:
+        _compare_page(page, ask, verdicts)
+    except LmsThrottled:
+        if verdicts:
+            _advance(progress, page, verdicts)
+            _save(progress)
+        raise
+    _advance(progress, page, verdicts)
     if len(page) < settings.LMS_COMPARE_PAGE:
         _begin_next_phase(progress)
     _save(progress)
+
+
+def _advance(
+    progress: AccessComparison, page: Sequence[Enrollment], verdicts: Sequence[str]
+) -> None:
+    if progress.phase != UNSEEN:  # those were counted before
+        progress.looked_at += len(verdicts)
+        progress.counts = dict(Counter(progress.counts) + Counter(verdicts))
+    progress.after = page[len(verdicts) - 1].pk if verdicts else None
 
 
 def _begin_next_phase(progress: AccessComparison) -> None:
@@ -148,22 +165,21 @@ def _rows(progress: AccessComparison) -> QuerySet[Enrollment]:
     return (rows.filter(pk__gt=progress.after) if progress.after else rows).order_by("pk")
 
 
-def _compare_page(page: Sequence[Enrollment], ask: Asking) -> Counter[str]:
+def _compare_page(page: Sequence[Enrollment], ask: Asking, verdicts: list[str]) -> None:
+    """Conclude about each of a page in turn, and add what it came to."""
     listed: dict[str, list[Listed]] = {enrollment.email: [] for enrollment in page}
     for row in ask().list_of(list(listed)) if listed else []:
         listed[row.email].append(row)
     keys = [enrollment.pk for enrollment in page]
     unsettled = AccessDifference.objects.unsettled().filter(enrollment_id__in=keys)
     differed = set(unsettled.values_list("enrollment_id", flat=True))
-    counts: Counter[str] = Counter()
     for enrollment in page:
         differs = enrollment.pk in differed or enrollment.lms_status == Enrollment.LMS_LOST
         verdict = access_differences.compare(
             enrollment, listed[enrollment.email], ask, in_short=not differs
         )
-        counts[verdict.kind] += 1
         _conclude(enrollment, verdict, differs=differs)
-    return counts
+        verdicts.append(verdict.kind)
 
 
 def _conclude(enrollment: Enrollment, verdict: Verdict, *, differs: bool) -> None:

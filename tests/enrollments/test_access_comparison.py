@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from urllib.parse import unquote_plus
 
 import pytest
 from django.utils import timezone
@@ -401,3 +402,16 @@ def test_an_old_one_that_was_cut_off_begins_anew(frappe: Frappe) -> None:
         platform="frappe", phase="ended", looked_at=7, counts={"agrees": 7}, updated_at=days
     )
     assert counts(compare(frappe)) == {"looked_at": 1, "agrees": 1}
+
+
+def test_a_page_that_the_lms_cuts_off_goes_on_where_it_was(frappe: Frappe) -> None:
+    """From its beginning, a page with many differences would never come to its end."""
+    course, _ = frappe.courses()
+    gone, moved, _ = with_access(frappe, 3, course)
+    frappe.end(gone)
+    frappe.move(moved)
+    frappe.sandbox.fault("lms", "429", "GET /api/resource/LMS Course", times=1, retry_after=1)
+    found = counts(compare(frappe))
+    assert found == {"looked_at": 3, "agrees": 1, "missing": 1, "elsewhere": 1, "new": 2}
+    asked = [unquote_plus(call["query"]) for call in frappe.sandbox.calls("lms", frappe.listing)]
+    assert sum(f'["member", "=", "{gone.email}"]' in query for query in asked) == 1

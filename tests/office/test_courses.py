@@ -56,6 +56,9 @@ def test_the_page_of_a_draft_is_read_in_eight_statements(staff):
 @pytest.mark.every_engine
 def test_publishing_reports_what_it_did_and_leaves_a_log_entry(staff):
     draft, done = make_course(status="draft", **COMPLETE), make_course(**COMPLETE)
+    listed = staff.get(reverse(LIST)).content.decode()
+    assert listed.count('form="decide-publish"') == 1  # for the draft alone
+    assert listed.count('id="decide-publish"') == 1
     page = run(staff, "publish", draft, done)
     assert "1 put on sale, 1 skipped." in page
     assert set(Course.objects.values_list("status", flat=True)) == {"published"}

@@ -7,6 +7,7 @@ from allauth.account.internal.flows.login import get_authentication_records
 from allauth.core import context
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext_lazy as _
 
 from accounts import audit, known_browsers, second_factor
 from accounts.emails import normalize_email
@@ -26,21 +27,21 @@ WAYS = {
 class AccountAdapter(DefaultAccountAdapter):
     error_messages = {
         **DefaultAccountAdapter.error_messages,
-        "account_inactive": "This account is closed.",
-        "duplicate_email": "This address is in your account already.",
-        "email_password_mismatch": "The e-mail address or the password is not right.",
-        "email_taken": "This e-mail address belongs to another account.",
-        "enter_current_password": "This is not your current password.",
-        "incorrect_code": "This is not the code we sent.",
-        "incorrect_password": "This is not your password.",
+        "account_inactive": _("This account is closed."),
+        "duplicate_email": _("This address is in your account already."),
+        "email_password_mismatch": _("The e-mail address or the password is not right."),
+        "email_taken": _("This e-mail address belongs to another account."),
+        "enter_current_password": _("This is not your current password."),
+        "incorrect_code": _("This is not the code we sent."),
+        "incorrect_password": _("This is not your password."),
         "invalid_password_reset": (
-            "This has been used, or it is too old. Please ask for a new code."
+            _("This has been used, or it is too old. Please ask for a new code.")
         ),
-        "max_email_addresses": "An account has at most %d e-mail addresses.",
-        "rate_limited": "Please wait a few seconds and try again.",
+        "max_email_addresses": _("An account has at most %d e-mail addresses."),
+        "rate_limited": _("Please wait a few seconds and try again."),
         # Also shown to somebody whose password is right, but whose last code was sent a moment ago.
-        "too_many_login_attempts": "Please wait a few seconds and try again.",
-        "unknown_email": "There is no account with this e-mail address.",
+        "too_many_login_attempts": _("Please wait a few seconds and try again."),
+        "unknown_email": _("There is no account with this e-mail address."),
     }
 
     def clean_email(self, email: str) -> str:

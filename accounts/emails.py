@@ -6,13 +6,14 @@ Source: decisions, e-mail normal form.
 import idna
 from django.core.exceptions import ValidationError
 from django.core.validators import EmailValidator
+from django.utils.translation import gettext_lazy as _
 
 from maaledu.names import has_marks, strip_marks
 
-INVALID = "Enter a valid e-mail address."
-OTHER_AT_SIGN = "Enter the address with an ordinary @: yours has another character in its place."
-INVISIBLE = "Type the address by hand: yours holds a character that cannot be seen."
-NOT_PLAIN = "Enter the address in plain letters: before the @ there are no accents or marks."
+INVALID = _("Enter a valid e-mail address.")
+OTHER_AT_SIGN = _("Enter the address with an ordinary @: yours has another character in its place.")
+INVISIBLE = _("Type the address by hand: yours holds a character that cannot be seen.")
+NOT_PLAIN = _("Enter the address in plain letters: before the @ there are no accents or marks.")
 MAX_EMAIL_LENGTH = 140  # what Frappe accepts for a user's name
 # A quoted local part is legal, and nobody's: payment services and mail providers refuse it.
 REFUSED_CHARACTERS = frozenset('"<>()[]\\,;: ')

@@ -8,6 +8,7 @@ from django.contrib.auth.hashers import make_password
 from django.core.validators import validate_email
 from django.forms import EmailField
 from django.http import HttpRequest
+from django.utils.translation import gettext
 
 from accounts import sign_in_codes
 from accounts.emails import INVALID, normalize_email
@@ -61,7 +62,7 @@ def read_name(text: str) -> str:
         return clean_name(text)
     except ControlCharacters as error:
         raise forms.ValidationError(
-            "Enter a name without control characters.", code="invalid"
+            gettext("Enter a name without control characters."), code="invalid"
         ) from error
 
 

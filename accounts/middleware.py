@@ -7,9 +7,11 @@ from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.translation import override
 
 from accounts import audit, second_factor
 from accounts.models import AuditEntry
+from maaledu.language import OFFICE
 
 DOWNLOAD = "attachment"
 FOUND = 302
@@ -17,7 +19,7 @@ FOUND = 302
 
 class OfficeMiddleware:
     """Let staff into the office with their second factor only, and note in the change log what they
-    were refused there and what they downloaded.
+    were refused there and what they downloaded. The office is in English.
 
     Here and not in the pages, so that no page can forget it.
     """
@@ -26,7 +28,10 @@ class OfficeMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        response = self._answer(request)
+        if not request.path_info.startswith(settings.OFFICE_PATH):
+            return self.get_response(request)
+        with override(OFFICE):
+            response = self._answer(request)
         if response.status_code == FOUND and _asks_for_a_part(request):
             return _signed_out(request)
         return response

@@ -1,5 +1,7 @@
 from allauth.mfa.adapter import DefaultMFAAdapter
 from django.conf import settings
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from maaledu.vault import seal, unseal
@@ -10,9 +12,9 @@ class SecondFactorAdapter(DefaultMFAAdapter):
 
     error_messages = {
         **DefaultMFAAdapter.error_messages,
-        "cannot_generate_recovery_codes": "Set up an authenticator app or a passkey first.",
-        "incorrect_code": "This code is not right, or it was used already.",
-        "unverified_email": "Please confirm your e-mail addresses first.",
+        "cannot_generate_recovery_codes": _("Set up an authenticator app or a passkey first."),
+        "incorrect_code": _("This code is not right, or it was used already."),
+        "unverified_email": _("Please confirm your e-mail addresses first."),
     }
 
     def get_totp_issuer(self) -> str:
@@ -25,4 +27,4 @@ class SecondFactorAdapter(DefaultMFAAdapter):
         return str(unseal(encrypted_text)["secret"])
 
     def generate_authenticator_name(self, user: User, type: str) -> str:  # noqa: A002 allauth's
-        return "My passkey"
+        return gettext("My passkey")

@@ -22,6 +22,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.http import urlencode
+from django.utils.translation import gettext
 
 from accounts.models import User
 from maaledu.db import atomic
@@ -87,7 +88,9 @@ def in_person(view: View) -> View:
         if not needs_code(request):
             return view(request, *args, **kwargs)
         logout(request)
-        messages.info(request, "Please sign in by a code once more: this page wants to be sure.")
+        messages.info(
+            request, gettext("Please sign in by a code once more: this page wants to be sure.")
+        )
         query = urlencode({"next": request.path})
         return redirect(f"{reverse('account_request_login_code')}?{query}")
 

@@ -1,3 +1,5 @@
+from django.utils.translation import gettext_noop as _
+
 from maaledu.errors import AppError
 
 
@@ -9,37 +11,37 @@ class LedgerIsAppendOnly(AppError):
 
 class AlreadyAffiliate(AppError):
     code = "ALREADY_AFFILIATE"
-    message = "You are in the affiliate program already."
+    message = _("You are in the affiliate program already.")
     http_status = 409
 
 
 class AddressNotVerified(AppError):
     code = "EMAIL_NOT_VERIFIED"
-    message = "Please confirm your e-mail address first."
+    message = _("Please confirm your e-mail address first.")
     http_status = 403
 
 
 class NotAnAffiliate(AppError):
     code = "NOT_AN_AFFILIATE"
-    message = "This account is not in the affiliate program."
+    message = _("This account is not in the affiliate program.")
     http_status = 404
 
 
 class InvalidJoining(AppError):
     code = "INVALID_JOINING"
-    message = "Please check what you entered."
+    message = _("Please check what you entered.")
     http_status = 400
 
 
 class EntryNotFound(AppError):
     code = "ENTRY_NOT_FOUND"
-    message = "We could not find that entry."
+    message = _("We could not find that entry.")
     http_status = 404
 
 
 class StatementNotFound(AppError):
     code = "STATEMENT_NOT_FOUND"
-    message = "There is no statement for that month."
+    message = _("There is no statement for that month.")
     http_status = 404
 
 
@@ -86,5 +88,5 @@ class NothingToPay(PayoutRefused):
 
 class SignInNeeded(AppError):
     code = "SIGN_IN_NEEDED"
-    message = "Please sign in first."
+    message = _("Please sign in first.")
     http_status = 401

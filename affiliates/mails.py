@@ -6,6 +6,7 @@ from django.conf import settings
 from django.urls import reverse
 
 from affiliates.models import Affiliate, Payout, PayoutBatch
+from maaledu.language import in_shop_language, long_day
 from maaledu.money import Money, rate_text
 from notifications import outgoing
 
@@ -14,6 +15,7 @@ DETAILS_CHANGED, PAID_OUT = "affiliate_details_changed", "affiliate_payout"
 MINIMUM_SHOWN_IN = "usd"
 
 
+@in_shop_language
 def stage(kind: str, affiliate: Affiliate, *, key: str = "") -> bool:
     """Stage a message to the account's present address. It holds no account number, only a hint."""
     context = {
@@ -43,16 +45,16 @@ def terms() -> dict[str, Any]:
     }
 
 
+@in_shop_language
 def stage_payout(payout: Payout, batch: PayoutBatch) -> bool:
     """Stage the message about a payout that was made: amount, account and reference."""
-    paid_at = batch.paid_at
     context = {
         "payee_name": payout.payee_name or payout.affiliate.name,
         "amount": str(Money(payout.amount, payout.currency)),
         "method": batch.get_method_display(),
         "hint": payout.details_hint,
         "reference": batch.reference,
-        "paid_on": f"{paid_at:%B} {paid_at.day}, {paid_at.year}" if paid_at else "",
+        "paid_on": long_day(batch.paid_at),
         "dashboard_link": settings.SITE_URL + reverse("affiliate_dashboard"),
     }
     return outgoing.stage(

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from affiliates.models import Affiliate, Commission, LedgerEntry
 from maaledu.direction import isolated
+from maaledu.language import in_shop_language, long_day
 from maaledu.money import Money
 from notifications import outgoing
 
@@ -26,6 +27,7 @@ def choose(affiliate: Affiliate, wanted: str) -> bool:
     return rows.update(sale_mails=wanted, updated_at=timezone.now()) == 1
 
 
+@in_shop_language
 def stage_one(affiliate_id: UUID, entry: LedgerEntry) -> bool:
     """Stage the message about a sale, in the transaction that books it."""
     affiliate = Affiliate.objects.select_related("user").get(pk=affiliate_id)
@@ -52,6 +54,7 @@ def _start(day: Any) -> datetime:
     return datetime.combine(day, time.min, UTC)
 
 
+@in_shop_language
 def _stage_day(affiliate: Affiliate, until: datetime) -> bool:
     since = until - timedelta(days=1)
     sold = Commission.objects.filter(
@@ -72,7 +75,7 @@ def _stage_day(affiliate: Affiliate, until: datetime) -> bool:
             **_common(affiliate),
             "sales": sales,
             "has_more": len(rows) > MOST_NAMED,
-            "sold_on": f"{since:%B} {since.day}, {since.year}",
+            "sold_on": long_day(since),
         },
     )
 

@@ -1,3 +1,5 @@
+from django.utils.translation import gettext_noop as _
+
 from maaledu.errors import AppError
 
 
@@ -5,7 +7,7 @@ class CourseNotFound(AppError):
     """The address names no course that is on sale: unknown, still a draft, or archived."""
 
     code = "COURSE_NOT_FOUND"
-    message = (
+    message = _(
         "We could not find that course. It may have been withdrawn, or the address may be mistyped."
     )
     http_status = 404

@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from courses.cover_numbers import free_number, kept, number_of
 from courses.facts_of_lms import LMS_FACTS, FactsOfLms
@@ -91,17 +92,17 @@ class Course(PresentedCourse, FactsOfLms):
         ARCHIVED = "archived", "Archived"
 
     class Level(models.TextChoices):
-        BEGINNER = "beginner", "Beginner"
-        INTERMEDIATE = "intermediate", "Intermediate"
-        ADVANCED = "advanced", "Advanced"
+        BEGINNER = "beginner", _("Beginner")
+        INTERMEDIATE = "intermediate", _("Intermediate")
+        ADVANCED = "advanced", _("Advanced")
 
     class Category(models.TextChoices):
-        DATA = "data", "Data & technology"
-        BUSINESS = "business", "Business & finance"
-        HEALTH = "health", "Health & care"
-        PUBLIC = "public", "Public sector & law"
-        EDUCATION = "education", "Teaching & training"
-        CREATIVE = "creative", "Creative & media"
+        DATA = "data", _("Data & technology")
+        BUSINESS = "business", _("Business & finance")
+        HEALTH = "health", _("Health & care")
+        PUBLIC = "public", _("Public sector & law")
+        EDUCATION = "education", _("Teaching & training")
+        CREATIVE = "creative", _("Creative & media")
 
     class Platform(models.TextChoices):
         FRAPPE = "frappe", "Frappe LMS"

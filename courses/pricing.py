@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from django.db.models import Q
+from django.utils.translation import gettext_noop as _
 
 from maaledu.money import CURRENCIES
 
@@ -11,7 +12,7 @@ from maaledu.money import CURRENCIES
 class PriceBand:
     """From `lower` up to, but not including, `upper`; None is no upper end."""
 
-    label: str
+    label: str  # marked for translation
     lower: int
     upper: int | None
 
@@ -29,9 +30,9 @@ class PriceBand:
 
 
 PRICE_BANDS = {
-    "free": PriceBand("Free", 0, 1),
-    "under-100": PriceBand("Under 100", 1, 100),
-    "100-300": PriceBand("100 to 300", 100, 300),
-    "300-600": PriceBand("300 to 600", 300, 600),
-    "over-600": PriceBand("600 and over", 600, None),
+    "free": PriceBand(_("Free"), 0, 1),
+    "under-100": PriceBand(_("Under 100"), 1, 100),
+    "100-300": PriceBand(_("100 to 300"), 100, 300),
+    "300-600": PriceBand(_("300 to 600"), 300, 600),
+    "over-600": PriceBand(_("600 and over"), 600, None),
 }

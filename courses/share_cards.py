@@ -13,6 +13,8 @@ from pathlib import Path
 import resvg_py
 from django.conf import settings
 from django.core.files.storage import default_storage
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 
 from courses.covers import shapes_of
 from courses.models import Course
@@ -25,7 +27,7 @@ LEFT, ROOM = 64, 590  # of the text, beside the cover
 # Up to this width of a title in characters: the size of its letters, and how many fit a line.
 SIZES = ((44, 68, 19), (84, 56, 23), (1000, 44, 29))
 MOST_LINES = 5
-SHOP_LINE = "Professional courses with a certificate, taught by people who do the work"
+SHOP_LINE = _("Professional courses with a certificate, taught by people who do the work")
 
 
 @dataclass(frozen=True)
@@ -40,14 +42,16 @@ class Card:
 
 
 def of_course(course: Course) -> bytes:
-    price = "Free" if course.is_free else str(Money(course.price, course.currency))
-    facts = f"{course.get_level_display()}, {course.duration_hours} hours"
+    price = gettext("Free") if course.is_free else str(Money(course.price, course.currency))
+    hours = course.duration_hours
+    words = ngettext("%(level)s, %(hours)d hour", "%(level)s, %(hours)d hours", hours)
+    facts = words % {"level": course.get_level_display(), "hours": hours}
     cover = (course.slug, course.category, course.cover_number)
     return _draw(Card(course.title, price, facts, cover, course.cover.name or ""))
 
 
 def of_shop() -> bytes:
-    return _draw(Card(SHOP_LINE, "", "", (settings.SITE_NAME, Course.Category.EDUCATION, 0)))
+    return _draw(Card(str(SHOP_LINE), "", "", (settings.SITE_NAME, Course.Category.EDUCATION, 0)))
 
 
 @functools.lru_cache(maxsize=64)

@@ -3,6 +3,7 @@ from datetime import timedelta
 from django.core.files.storage import default_storage
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from courses import share_cards
@@ -46,7 +47,7 @@ def _catalogue_context(filters: Filters, found: Catalogue, *, is_first_page: boo
         "everywhere": filters.query_string(category=""),
         "category_label": Course.Category(filters.category).label if filters.category else "",
         "levels": Course.Level.choices,
-        "prices": [(slug, band.label) for slug, band in PRICE_BANDS.items()],
+        "prices": [(slug, gettext(band.label)) for slug, band in PRICE_BANDS.items()],
         "is_first_page": is_first_page,
         "is_front": is_front,
         "structured_data": describe_seller() if is_front else "",

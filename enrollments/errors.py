@@ -1,11 +1,13 @@
 from datetime import timedelta
 
+from django.utils.translation import gettext_noop as _
+
 from maaledu.errors import AppError
 
 
 class EnrollmentNotFound(AppError):
     code = "ENROLLMENT_NOT_FOUND"
-    message = "We could not find that enrollment. Please use the link in your e-mail."
+    message = _("We could not find that enrollment. Please use the link in your e-mail.")
     http_status = 404
 
 
@@ -38,7 +40,7 @@ class EnrolledMeanwhile(AppError):
 
 class EnrolledOrPaying(AppError):
     code = "ENROLLED_OR_PAYING"
-    message = "This address is enrolled in the course already, or is paying for it just now."
+    message = _("This address is enrolled in the course already, or is paying for it just now.")
     http_status = 409
 
 
@@ -122,5 +124,5 @@ class DifferenceIsOver(AppError):
 
 class AccountInUse(AppError):
     code = "ACCOUNT_IN_USE"
-    message = "This account cannot be deleted yet."
+    message = _("This account cannot be deleted yet.")
     http_status = 409

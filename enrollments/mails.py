@@ -1,6 +1,5 @@
 """The e-mails about an enrollment: access is there, or access has ended. Each is sent once."""
 
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +9,7 @@ from enrollments import rebuilding
 from enrollments.errors import MailOnItsWay
 from enrollments.models import Enrollment
 from enrollments.sign_in import sign_in_words
+from maaledu.language import in_shop_language, long_day
 from maaledu.money import Money
 from maaledu.work.items import DEAD, DONE, PENDING, replay
 from notifications import outgoing
@@ -56,13 +56,14 @@ def _confirmation(enrollment: Enrollment, key: str) -> dict[str, Any]:
     }
 
 
+@in_shop_language
 def confirmation_context(enrollment: Enrollment) -> dict[str, Any]:
     paid_at = enrollment.paid_at or enrollment.created_at
     saving = Money(enrollment.list_price - enrollment.amount, enrollment.currency)
     return {
         **purchase_context(enrollment),
         "list_price": str(Money(enrollment.list_price, enrollment.currency)),
-        "purchased_on": long_date(paid_at),
+        "purchased_on": long_day(paid_at),
         "course_link": enrollment.course_link,
         "sign_in": sign_in_words(enrollment),
         "is_free": enrollment.kind in Enrollment.UNPAID_KINDS,
@@ -70,10 +71,6 @@ def confirmation_context(enrollment: Enrollment) -> dict[str, Any]:
         "account_link": f"{enrollment.status_link}sign-in/",
         "percent": enrollment.discount_percent,
     }
-
-
-def long_date(moment: datetime) -> str:
-    return f"{moment:%B} {moment.day}, {moment.year}"
 
 
 def received_key(enrollment: Enrollment) -> str:
@@ -185,6 +182,7 @@ def _with_link(context: dict[str, Any], before: Enrollment, moved: Enrollment) -
     }
 
 
+@in_shop_language
 def purchase_context(enrollment: Enrollment) -> dict[str, Any]:
     """Return what every message says of the purchase, a refund's message included."""
     return {

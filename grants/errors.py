@@ -1,3 +1,5 @@
+from django.utils.translation import gettext_noop as _
+
 from maaledu.errors import AppError
 
 
@@ -8,13 +10,13 @@ class CouponUnavailable(AppError):
     """
 
     code = "COUPON_UNAVAILABLE"
-    message = "Coupon already used or invalid."
+    message = _("Coupon already used or invalid.")
     http_status = 409
 
 
 class ApplicationOpen(AppError):
     code = "APPLICATION_OPEN"
-    message = "There is an open application for this course."
+    message = _("There is an open application for this course.")
     http_status = 409
 
 
@@ -35,17 +37,17 @@ class ProgramInUse(AppError):
 
 class AlreadyDecided(AppError):
     code = "ALREADY_DECIDED"
-    message = "This application has been decided already."
+    message = _("This application has been decided already.")
     http_status = 409
 
 
 class InvalidDecision(AppError):
     code = "INVALID_DECISION"
-    message = "This decision is not possible."
+    message = _("This decision is not possible.")
     http_status = 400
 
 
 class ApplicationNotFound(AppError):
     code = "APPLICATION_NOT_FOUND"
-    message = "We could not find that application. Please use the link in your e-mail."
+    message = _("We could not find that application. Please use the link in your e-mail.")
     http_status = 404

@@ -5,10 +5,13 @@ from typing import Any
 
 from django.conf import settings
 from django.urls import reverse
+from django.utils.formats import date_format
+from django.utils.translation import gettext
 
 from courses.discounts import discounted
 from courses.models import Course
 from grants.models import Grant
+from maaledu.language import in_shop_language, long_day
 from maaledu.money import Money
 from notifications import outgoing
 
@@ -25,14 +28,15 @@ def stage(kind: str, grant: Grant, *, key: str = "", **more: Any) -> bool:
     )
 
 
+@in_shop_language
 def mail_context(grant: Grant) -> dict[str, Any]:
     course = Course.objects.get(pk=grant.course_id)
     return {
         "customer_name": grant.name,
         "course_title": course.title,
-        "answer_due_on": _day(grant.answer_due_on),
+        "answer_due_on": long_day(grant.answer_due_on),
         "grant_link": settings.SITE_URL + reverse("grant", args=[grant.token]),
-        "reason": dict(Grant.REASONS).get(grant.reject_reason, ""),
+        "reason": str(dict(Grant.REASONS).get(grant.reject_reason, "")),
         "note": grant.note,
         **(_coupon_context(grant, course) if grant.code else {}),
     }
@@ -53,10 +57,6 @@ def _coupon_context(grant: Grant, course: Course) -> dict[str, Any]:
     }
 
 
-def _day(moment: Any) -> str:
-    return f"{moment:%B} {moment.day}, {moment.year}" if moment else ""
-
-
 def _until(moment: datetime | None) -> str:
     """Return the last moment with its zone: in Los Angeles the day of UTC ends in the afternoon."""
-    return f"{_day(moment)}, {moment:%H:%M} UTC" if moment else ""
+    return f"{date_format(moment, gettext('F j, Y, H:i'))} UTC" if moment else ""

@@ -14,6 +14,8 @@ from django.http.request import UnreadablePostError
 from django.shortcuts import redirect, resolve_url
 from django.template.loader import render_to_string
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from structlog.contextvars import get_contextvars
 
 from maaledu import seller, stuck_database
@@ -37,14 +39,14 @@ MACHINE_PATHS = ("/api/", "/webhooks/")
 MAX_JSON_BYTES = 64 * 1024
 JSON = "application/json"
 TITLES = {
-    400: "That request did not make sense to us",
-    403: "You cannot open this page",
-    404: "There is nothing here",
-    405: "That is not possible here",
-    413: "That was too much at once",
-    429: "A little slower, please",
-    500: "That did not work",
-    503: "We are not able to answer just now",
+    400: _("That request did not make sense to us"),
+    403: _("You cannot open this page"),
+    404: _("There is nothing here"),
+    405: _("That is not possible here"),
+    413: _("That was too much at once"),
+    429: _("A little slower, please"),
+    500: _("That did not work"),
+    503: _("We are not able to answer just now"),
 }
 BARE_PAGE = (
     "<!doctype html><html lang=en><meta"
@@ -179,7 +181,7 @@ def _error_page(request: HttpRequest, error: AppError) -> HttpResponse:
     """
     facts = {
         "status": error.http_status,
-        "title": TITLES.get(error.http_status, TITLES[500]),
+        "title": str(TITLES.get(error.http_status, TITLES[500])),
         "message": error.message,
         "code": error.code,
         "request_id": get_contextvars().get("request_id", ""),
@@ -213,7 +215,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     if request.path == resolve_url(settings.LOGIN_URL) and request.user.is_authenticated:
         wanted = request.POST.get("next") or request.GET.get("next", "")
         return redirect(wanted if is_own_path(wanted) else settings.LOGIN_REDIRECT_URL)
-    message = (
+    message = gettext(
         "This form is too old, or it was not sent from our own page. Please open the page again and"
         " retry."
     )

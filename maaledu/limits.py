@@ -7,6 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
+from django.utils.translation import gettext, ngettext
 from django_ratelimit.core import get_usage
 
 from maaledu import cache, limit_counts, metrics
@@ -116,17 +117,24 @@ def _refuse_over(usage: dict[str, int], name: str) -> None:
     if usage and usage["should_limit"]:
         metrics.LIMITS.labels(name).inc()
         wait = max(usage["time_left"], 1)
-        error = RateLimited(f"Too many attempts in a short time. Try again in {_in_words(wait)}.")
+        error = RateLimited(_in_words(wait))
         error.headers = {**_limit_headers(usage), "Retry-After": str(wait)}
         raise error
 
 
 def _in_words(seconds: int) -> str:
-    """Return a pause in words, rounded up: `a minute`, `15 minutes`, `24 hours`."""
+    """Say when to try again, rounded up: in a minute, in 15 minutes, in 24 hours."""
     minutes = -(-seconds // 60)
     if minutes > MINUTES_SAID_AS_HOURS:
-        return f"{-(-minutes // 60)} hours"
-    return "a minute" if minutes == 1 else f"{minutes} minutes"
+        hours = -(-minutes // 60)
+        words = gettext("Too many attempts in a short time. Try again in %(hours)d hours.")
+        return words % {"hours": hours}
+    words = ngettext(
+        "Too many attempts in a short time. Try again in a minute.",
+        "Too many attempts in a short time. Try again in %(minutes)d minutes.",
+        minutes,
+    )
+    return words % {"minutes": minutes}
 
 
 def _limit_headers(usage: dict[str, int]) -> dict[str, str]:

@@ -5,6 +5,8 @@ Source: decisions, "Figures".
 
 from dataclasses import dataclass
 
+from django.utils.formats import get_format
+
 
 @dataclass(frozen=True)
 class Currency:
@@ -52,8 +54,9 @@ class Money:
         if known is None:
             return f"{sign}{abs(self.amount)} {self.currency.upper()}"
         whole, minor = divmod(abs(self.amount), 10**known.exponent)
-        decimals = f".{minor:0{known.exponent}d}" if known.exponent else ""
-        return f"{sign}{known.symbol}{whole:,}{decimals}"
+        point, comma = get_format("DECIMAL_SEPARATOR"), get_format("THOUSAND_SEPARATOR")
+        decimals = f"{point}{minor:0{known.exponent}d}" if known.exponent else ""
+        return f"{sign}{known.symbol}{f'{whole:,}'.replace(',', comma)}{decimals}"
 
 
 def stripe_minimum(currency: str) -> int:

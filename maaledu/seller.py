@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.conf import settings
+from django.utils.translation import gettext
 
 
 def address_lines() -> list[str]:
@@ -14,7 +15,8 @@ def imprint() -> str:
     """Return company, address, tax id and phone on one line."""
     parts = [settings.COMPANY_NAME, *address_lines()]
     line = ", ".join(part for part in parts if part)
-    tax_id = f"Tax ID {settings.COMPANY_TAX_ID}" if settings.COMPANY_TAX_ID else ""
+    number = settings.COMPANY_TAX_ID
+    tax_id = gettext("Tax ID %(number)s") % {"number": number} if number else ""
     return " · ".join(part for part in (line, tax_id, settings.COMPANY_PHONE) if part)
 
 

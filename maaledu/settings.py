@@ -733,7 +733,9 @@ OFFICE_SECURITY_POLICY = {
 }
 
 # --- language, time, static files -----------------------------------------------------------------
-LANGUAGE_CODE = "en-us"
+# The one language of the shop's pages and mails: docs/translating.md.
+LANGUAGE_CODE = env.str("LANGUAGE_CODE", default="") or "en"
+LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = "UTC"
 USE_TZ = True
 FORMAT_MODULE_PATH = "maaledu.formats"

@@ -11,15 +11,19 @@ from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.template import TemplateDoesNotExist, TemplateSyntaxError, VariableDoesNotExist
 from django.template.loader import render_to_string
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import override
 
 from maaledu import metrics, notify, seller, tracing
 from maaledu.direction import isolated
+from maaledu.language import OFFICE
 from notifications.errors import BrokenTemplate
 from notifications.models import Email
 
 QUEUE = "emails"
 ACCOUNT = "account"  # rendered by allauth; holds a one-time code, so it is forgotten once sent
 STAFF_ALERT = "staff_alert"
+FOR_STAFF = (STAFF_ALERT, "report")
 MAX_SUBJECT_LENGTH = 200
 TEMPLATE_FAULTS = (
     TemplateDoesNotExist,
@@ -32,15 +36,15 @@ TEMPLATE_FAULTS = (
     ValueError,
 )
 SAFE_DEFAULTS = {
-    "customer_name": "there",
-    "course_title": "your course",
+    "customer_name": _("there"),
+    "course_title": _("your course"),
     "amount": "",
     "list_price": "",
     "purchased_on": "",
     "course_link": "",
     "register_link": "",
-    "sign_in": "Sign in there with the e-mail address this message was sent to.",
-    "email": "this address",
+    "sign_in": _("Sign in there with the e-mail address this message was sent to."),
+    "email": _("this address"),
     "status_link": "",
     "account_link": "",
     "is_free": False,
@@ -55,7 +59,7 @@ SAFE_DEFAULTS = {
     "expires_on": "",
     "checkout_link": "",
     "link": "",
-    "rate": "a share",
+    "rate": _("a share"),
     "attribution_days": "",
     "hold_days": "",
     "minimum": "",
@@ -64,7 +68,7 @@ SAFE_DEFAULTS = {
     "is_undecided": False,
     "dashboard_link": "",
     "details_link": "",
-    "payee_name": "there",
+    "payee_name": _("there"),
     "reference": "",
     "paid_on": "",
     "is_whole": False,
@@ -116,11 +120,13 @@ def _fields(kind: str, to: str, context: dict[str, Any], request_id: str) -> dic
 
 def compose(email: Email) -> EmailMultiAlternatives:
     """Render the message. Raises BrokenTemplate for any fault of a template or its variables."""
-    try:
-        subject, text, html = _rendered(email)
-    except TEMPLATE_FAULTS as error:
-        raise BrokenTemplate(f"{email.kind}: {type(error).__name__}: {error}") from error
-    if sold_by := seller.imprint():
+    with override(OFFICE if email.kind in FOR_STAFF else settings.LANGUAGE_CODE):
+        try:
+            subject, text, html = _rendered(email)
+        except TEMPLATE_FAULTS as error:
+            raise BrokenTemplate(f"{email.kind}: {type(error).__name__}: {error}") from error
+        sold_by = seller.imprint()
+    if sold_by:
         text = f"{text.rstrip()}\n{sold_by}\n"
     headers = {"Message-ID": message_id(email), "Auto-Submitted": "auto-generated"}
     if email.request_id:

@@ -45,7 +45,7 @@ class ListAdmin(ModelAdmin):
     # The amount whose sum by currency is shown of what is filtered.
     summed = ""
     # Filters that are one click away: their words and what stands in the address.
-    views: tuple[tuple[str, dict[str, str]], ...] = ()
+    views: tuple[tuple[Any, dict[str, str]], ...] = ()
     # Columns of the file: the heading and the path of the value; money has its currency beside it.
     csv_columns: dict[str, str] = {}
 

@@ -12,6 +12,8 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_safe
 
 from maaledu.public_pages import public_page
@@ -36,27 +38,27 @@ MEANS: dict[str, dict[str, str]] = {
     "webhook": {PAYMENT: SLOW},
     "mail": {MAIL: DOWN},
 }
-NAMES = {ENROLLMENT: "Getting into courses", PAYMENT: "Paying", MAIL: "E-mail"}
-STATES = {UP: "Works", SLOW: "Slower than usual", DOWN: "Does not work"}
+NAMES = {ENROLLMENT: _("Getting into courses"), PAYMENT: _("Paying"), MAIL: _("E-mail")}
+STATES = {UP: _("Works"), SLOW: _("Slower than usual"), DOWN: _("Does not work")}
 WORDS = {
-    (ENROLLMENT, UP): "Whoever enrolls gets in, usually within a minute.",
-    (ENROLLMENT, SLOW): (
+    (ENROLLMENT, UP): _("Whoever enrolls gets in, usually within a minute."),
+    (ENROLLMENT, SLOW): _(
         "Access takes longer than usual. It comes by itself; there is nothing you have to do."
     ),
-    (ENROLLMENT, DOWN): (
+    (ENROLLMENT, DOWN): _(
         "The learning platform, or our way to it, is interrupted. You can still enroll: every"
         " enrollment is kept, and access follows by itself."
     ),
-    (PAYMENT, UP): "Payments go through as usual.",
-    (PAYMENT, SLOW): (
+    (PAYMENT, UP): _("Payments go through as usual."),
+    (PAYMENT, SLOW): _(
         "Payments work, and are confirmed later than usual. You will not be charged twice."
     ),
-    (PAYMENT, DOWN): (
+    (PAYMENT, DOWN): _(
         "The payment service cannot be reached, so paid courses cannot be bought now. Nothing is"
         " charged; please try again later. Free courses are not affected."
     ),
-    (MAIL, UP): "Our e-mails leave as usual.",
-    (MAIL, DOWN): (
+    (MAIL, UP): _("Our e-mails leave as usual."),
+    (MAIL, DOWN): _(
         "Our e-mails are late, and none is lost. Your status page shows the same as they do; keep"
         " its address."
     ),
@@ -74,22 +76,23 @@ class Incident:
 
     @property
     def name(self) -> str:
-        return NAMES[self.service]
+        return str(NAMES[self.service])
 
     @property
-    def was(self) -> str:
-        return "slower than usual" if self.state == SLOW else "interrupted"
+    def is_slow(self) -> bool:
+        return self.state == SLOW
 
     @property
     def duration(self) -> str:
         """How long it was, in words, a minute at least."""
         lasted = (self.ended_at or self.began_at) - self.began_at
         if lasted >= 2 * DAY:
-            return f"{lasted // DAY} days"
+            return gettext("%(days)d days") % {"days": lasted // DAY}
         if lasted >= 2 * HOUR:
-            return f"{lasted // HOUR} hours"
+            return gettext("%(hours)d hours") % {"hours": lasted // HOUR}
         minutes = max(round(lasted / MINUTE), 1)
-        return "1 minute" if minutes == 1 else f"{minutes} minutes"
+        words = ngettext("%(minutes)d minute", "%(minutes)d minutes", minutes)
+        return words % {"minutes": minutes}
 
 
 @dataclass(frozen=True)
@@ -109,15 +112,15 @@ class Service:
 
     @property
     def name(self) -> str:
-        return NAMES[self.key]
+        return str(NAMES[self.key])
 
     @property
     def state_name(self) -> str:
-        return STATES[self.state]
+        return str(STATES[self.state])
 
     @property
     def words(self) -> str:
-        return WORDS[self.key, self.state]
+        return str(WORDS[self.key, self.state])
 
     @property
     def known_days(self) -> int:

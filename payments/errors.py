@@ -1,5 +1,7 @@
 from datetime import timedelta
 
+from django.utils.translation import gettext_noop as _
+
 from maaledu.errors import AppError
 from payments.refusal_table import BUYER, FOR_BUYER, PASSING, SETUP
 from payments.refusals import Refusal
@@ -7,13 +9,13 @@ from payments.refusals import Refusal
 
 class InvalidCheckout(AppError):
     code = "INVALID_CHECKOUT"
-    message = "Please check what you entered."
+    message = _("Please check what you entered.")
     http_status = 400
 
 
 class AlreadyEnrolled(AppError):
     code = "ALREADY_ENROLLED"
-    message = (
+    message = _(
         "This e-mail address is already enrolled in this course. Your confirmation e-mail has the"
         " link to it."
     )
@@ -22,7 +24,7 @@ class AlreadyEnrolled(AppError):
 
 class PaymentInProgress(AppError):
     code = "PAYMENT_IN_PROGRESS"
-    message = (
+    message = _(
         "A payment for this course is on its way from your bank. We will e-mail you as soon as it"
         " arrives."
     )
@@ -33,7 +35,7 @@ class PriceChanged(AppError):
     """The page showed another price than the one that would be charged."""
 
     code = "PRICE_CHANGED"
-    message = (
+    message = _(
         "The price has changed since you opened this page. Nothing was charged: please check the"
         " price below before you continue."
     )
@@ -42,7 +44,7 @@ class PriceChanged(AppError):
 
 class CheckoutClosed(AppError):
     code = "CHECKOUT_CLOSED"
-    message = (
+    message = _(
         "Enrollment opens again soon: we are moving to this new shop. Your courses, coupons and"
         " grants come along, and nothing is lost. Please come back tomorrow."
     )
@@ -69,7 +71,7 @@ class StripeUnavailable(AppError):
     """Stripe did not answer, or answered that it cannot now; what it did is unknown."""
 
     code = "STRIPE_UNAVAILABLE"
-    message = "The payment service is unavailable."
+    message = _("The payment service is unavailable.")
     http_status = 503
     retryable = True
     consumes_attempt = False
@@ -79,7 +81,7 @@ class StripeRefused(AppError):
     """Stripe refused our request: nothing was done. `refusal` says whose fault it is."""
 
     code = "STRIPE_REFUSED"
-    message = "The payment service refused the request."
+    message = _("The payment service refused the request.")
     http_status = 503
 
     def __init__(self, refusal: Refusal) -> None:
@@ -122,7 +124,7 @@ class EmailRefused(StripeRefused):
 
 class PaperNotFound(AppError):
     code = "PAPER_NOT_FOUND"
-    message = "The payment service has no such paper of this payment."
+    message = _("The payment service has no such paper of this payment.")
     http_status = 404
 
 
@@ -149,7 +151,7 @@ class RefundAskedBefore(AppError):
 
 class RefundNotOffered(AppError):
     code = "REFUND_NOT_OFFERED"
-    message = (
+    message = _(
         "A refund cannot be asked for here: the time for it is over, the course is completed, or"
         " nothing was paid for it. Please write to us."
     )
@@ -158,7 +160,7 @@ class RefundNotOffered(AppError):
 
 class RefundAskedAlready(AppError):
     code = "REFUND_ASKED_ALREADY"
-    message = "You have asked for this refund already. We answer by e-mail."
+    message = _("You have asked for this refund already. We answer by e-mail.")
     http_status = 409
 
 

@@ -2,6 +2,8 @@ from typing import Any
 
 from django import forms
 from django.core.validators import ProhibitNullCharactersValidator
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from accounts.emails import MAX_EMAIL_LENGTH
 from accounts.forms import MAX_NAME_LENGTH, PersonForm
@@ -28,7 +30,7 @@ class CouponField(forms.CharField):
 
     def to_python(self, value: Any) -> str:
         if value is not None and not isinstance(value, str):
-            raise forms.ValidationError("Enter the code as text.", code="invalid")
+            raise forms.ValidationError(gettext("Enter the code as text."), code="invalid")
         return super().to_python(value) or ""
 
 
@@ -50,9 +52,9 @@ class CouponForm(PersonForm):
 
     email = forms.CharField(
         max_length=MAX_EMAIL_LENGTH,
-        error_messages={"required": "Enter your e-mail first: the coupon is bound to it."},
+        error_messages={"required": _("Enter your e-mail first: the coupon is bound to it.")},
     )
-    coupon = CouponField(error_messages={"required": "Enter the code from our e-mail."})
+    coupon = CouponField(error_messages={"required": _("Enter the code from our e-mail.")})
     proof = ProofField()
 
 
@@ -61,8 +63,8 @@ class CheckoutForm(PersonForm):
 
     email = forms.CharField(
         max_length=MAX_EMAIL_LENGTH,
-        label="E-mail",
-        error_messages={"required": "Please enter your e-mail address."},
+        label=_("E-mail"),
+        error_messages={"required": _("Please enter your e-mail address.")},
         widget=forms.EmailInput(
             attrs={"autocomplete": "email", "inputmode": "email", "spellcheck": "false"}
         ),
@@ -70,13 +72,13 @@ class CheckoutForm(PersonForm):
     name = forms.CharField(
         max_length=MAX_NAME_LENGTH,
         required=False,
-        label="Name",
+        label=_("Name"),
         widget=forms.TextInput(attrs={"autocomplete": "name", "dir": "auto"}),
         validators=[ProhibitNullCharactersValidator()],
     )
     coupon = CouponField(
         required=False,
-        label="Coupon code",
+        label=_("Coupon code"),
         widget=forms.TextInput(
             attrs={"autocomplete": "off", "autocapitalize": "characters", "spellcheck": "false"}
         ),
@@ -84,7 +86,7 @@ class CheckoutForm(PersonForm):
     proof = ProofField()
     shown = forms.CharField(required=False, max_length=40)
     accept_terms = forms.BooleanField(
-        label="I accept the terms", error_messages={"required": "Please accept the terms."}
+        label=_("I accept the terms"), error_messages={"required": _("Please accept the terms.")}
     )
 
     @classmethod
@@ -95,7 +97,7 @@ class CheckoutForm(PersonForm):
         form = cls({**given, "accept_terms": given["accept_terms"] is True})
         for field in ("email", "name"):
             if given[field] is not None and not isinstance(given[field], str):
-                form.add_error(field, "Enter this as text.")
+                form.add_error(field, gettext("Enter this as text."))
         return form
 
     def buyer(self) -> Buyer:

@@ -11,9 +11,10 @@ from django.urls import reverse
 from django.utils import timezone
 
 from enrollments import rebuilding
-from enrollments.mails import long_date, purchase_context
+from enrollments.mails import purchase_context
 from enrollments.models import Enrollment
 from grants.models import Grant
+from maaledu.language import in_shop_language, long_day
 from maaledu.money import Money
 from notifications import outgoing
 from payments.models import Payment, Refund, RefundRequest
@@ -55,6 +56,7 @@ def _retry_link(enrollment: Enrollment) -> str:
     return f"{link}?grant={grant.token}" if grant else link
 
 
+@in_shop_language
 def stage_refund(refund: Refund, *, actor: str) -> bool:
     """Stage the e-mail that says how much is on its way back, and whether the enrollment ended."""
     payment = Payment.objects.select_related("enrollment").get(pk=cast("UUID", refund.payment_id))
@@ -62,7 +64,7 @@ def stage_refund(refund: Refund, *, actor: str) -> bool:
     context = {
         **purchase_context(enrollment),
         "amount": str(Money(refund.amount, refund.currency)),
-        "refunded_on": long_date(timezone.now()),
+        "refunded_on": long_day(timezone.now()),
         "is_whole": refund.amount == payment.amount_received,
         "is_over": payment.is_fulfilling and enrollment.status == Enrollment.REFUNDED,
     }

@@ -5,21 +5,23 @@ Source: contracts/stripe, section 5, and docs.stripe.com/error-codes.
 
 from dataclasses import dataclass
 
+from django.utils.translation import gettext_noop as _
+
 # Whose fault a refusal is. The buyer's is said at the e-mail field; ours alerts staff; what is
 # passing is tried again; a payment's is said to whoever asked for its refund.
 BUYER, SETUP, PASSING, PAYMENT = "buyer", "our set-up", "passing", "payment"
 # What the buyer reads; a payment's refusals are never a buyer's to read.
 FOR_BUYER = {
-    BUYER: (
+    BUYER: _(
         "The payment service does not accept this e-mail address. Please check it for typing"
         " mistakes, or use another one."
     ),
-    SETUP: (
+    SETUP: _(
         "We cannot take payments at the moment. Nothing was charged, and our team has been"
         " notified; please try again later."
     ),
     PASSING: (
-        "The payment service did not answer. Nothing was charged; please try again in a moment."
+        _("The payment service did not answer. Nothing was charged; please try again in a moment.")
     ),
 }
 EMAIL_PARAMS = ("customer_email", "receipt_email")

@@ -3,6 +3,8 @@
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from accounts.emails import MAX_EMAIL_LENGTH, normalize_email
 from accounts.forms import PersonForm
@@ -14,8 +16,8 @@ class LinksForm(PersonForm):
 
     email = forms.CharField(
         max_length=MAX_EMAIL_LENGTH,
-        label="E-mail address",
-        error_messages={"required": "Please enter your e-mail address."},
+        label=_("E-mail address"),
+        error_messages={"required": _("Please enter your e-mail address.")},
         widget=forms.EmailInput(
             attrs={"autocomplete": "email", "inputmode": "email", "spellcheck": "false"}
         ),
@@ -31,8 +33,8 @@ class RefundForm(forms.Form):
     reason = TextField(
         required=False,
         max_length=1000,
-        label="What was wrong with it?",
-        help_text="You need not give a reason. It helps us to make the course better.",
+        label=_("What was wrong with it?"),
+        help_text=_("You need not give a reason. It helps us to make the course better."),
     )
 
 
@@ -41,8 +43,8 @@ class CloseForm(forms.Form):
 
     email = forms.CharField(
         max_length=MAX_EMAIL_LENGTH,
-        label="E-mail address",
-        error_messages={"required": "Enter the address of your account."},
+        label=_("E-mail address"),
+        error_messages={"required": _("Enter the address of your account.")},
         widget=forms.EmailInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
 
@@ -53,5 +55,5 @@ class CloseForm(forms.Form):
     def clean_email(self) -> str:
         email = normalize_email(self.cleaned_data["email"])
         if email != self.account:
-            raise forms.ValidationError("This is not the address of this account.")
+            raise forms.ValidationError(gettext("This is not the address of this account."))
         return email

@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.decorators import method_decorator
+from django.utils.translation import gettext
 from django.views import View
 
 from accounts import sign_in_codes
@@ -69,8 +70,10 @@ class StartAccountView(View):
         if not my_courses.is_of(cast("User", request.user), enrollment):
             messages.info(
                 request,
-                "You are signed in with another address. Add the one you enrolled with here, and"
-                " the course appears among yours.",
+                gettext(
+                    "You are signed in with another address. Add the one you enrolled with here,"
+                    " and the course appears among yours."
+                ),
             )
             return redirect("account_email")
         return redirect("account")

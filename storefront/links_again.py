@@ -6,6 +6,7 @@ from hashlib import sha256
 from django.conf import settings
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from enrollments.models import Enrollment
 from grants.models import Grant
@@ -53,7 +54,8 @@ def _grants(email: str) -> list[tuple[str, str]]:
     rows = Grant.objects.filter(email=email).select_related("course").order_by("-created_at")
     return [
         (
-            f"Your grant application: {isolated(grant.course.title)}",
+            gettext("Your grant application: %(course)s")
+            % {"course": isolated(grant.course.title)},
             settings.SITE_URL + reverse("grant", args=[grant.token]),
         )
         for grant in rows[:MOST]

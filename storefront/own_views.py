@@ -8,6 +8,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils.decorators import method_decorator
+from django.utils.translation import gettext_lazy as _
 from django.views import View
 from django.views.decorators.http import require_safe
 
@@ -23,8 +24,8 @@ from storefront import my_courses, own_data
 from storefront.forms import CloseForm, RefundForm
 from storefront.views import enrollment_of
 
-ASKED = "We have your request. Somebody of our team answers by e-mail, usually in a working day."
-DELETED = "Your account is deleted."
+ASKED = _("We have your request. Somebody of our team answers by e-mail, usually in a working day.")
+DELETED = _("Your account is deleted.")
 
 
 @method_decorator(login_required, name="dispatch")

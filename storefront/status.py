@@ -7,6 +7,7 @@ from math import ceil
 from django.conf import settings
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from enrollments import lms_jobs
 from enrollments.models import Enrollment
@@ -78,7 +79,7 @@ def describe(enrollment: Enrollment, outcomes: list[PaymentOutcome] | None = Non
     notes = payment_words.notes(enrollment, outcomes)
     mail_problem = mail_words.problem(enrollment)
     if mail_problem:
-        detail = view.detail.replace(SENT_DETAILS, "")
+        detail = view.detail.replace(f" {SENT_DETAILS}", "")
         view = replace(view, detail=detail, mail_problem=mail_problem)
     return replace(view, notes=notes, papers=papers.kinds_of(enrollment))
 
@@ -87,8 +88,8 @@ def _pending(enrollment: Enrollment, outcome: PaymentOutcome | None) -> StatusVi
     if outcome and outcome.state == Payment.PROCESSING:
         return StatusView(
             state="processing",
-            headline="Your payment is on its way",
-            detail=(
+            headline=gettext("Your payment is on its way"),
+            detail=gettext(
                 "Your bank needs a little longer for this method. Your enrollment is reserved; we"
                 " will e-mail you when it is done."
             ),
@@ -98,8 +99,8 @@ def _pending(enrollment: Enrollment, outcome: PaymentOutcome | None) -> StatusVi
         )
     return StatusView(
         state="awaiting_payment",
-        headline="Waiting for your payment",
-        detail=(
+        headline=gettext("Waiting for your payment"),
+        detail=gettext(
             "As soon as the payment service confirms it, this page says so. If you have paid"
             " already, you need not pay again."
         ),
@@ -123,14 +124,16 @@ def _pace(enrollment: Enrollment, next_try_at: datetime | None = None) -> int:
 
 
 def _steps(paid: str, access: str, ready: str, enrollment: Enrollment | None = None) -> list[Step]:
-    first = _received(enrollment) if enrollment else "Payment"
-    second = "Your course is set up" if access == DONE else "Setting up your course"
+    first = _received(enrollment) if enrollment else gettext("Payment")
+    second = (
+        gettext("Your course is set up") if access == DONE else gettext("Setting up your course")
+    )
     # Access that was lost was given once: that moment is not one of what is to come.
     given_at = enrollment.lms_synced_at if enrollment and access == DONE else None
     return [
         Step(first, paid, enrollment.paid_at if enrollment else None),
         Step(second, access, given_at),
-        Step("Course ready", ready, given_at),
+        Step(gettext("Course ready"), ready, given_at),
     ]
 
 
@@ -138,8 +141,8 @@ def _paid(enrollment: Enrollment) -> StatusView:
     if enrollment.has_access:
         return StatusView(
             state="ready",
-            headline="Your course is ready",
-            detail=f"{enrollment.email} is enrolled in {enrollment.course_title}.{SENT_DETAILS}",
+            headline=gettext("Your course is ready"),
+            detail=f"{_enrolled(enrollment)} {SENT_DETAILS}",
             steps=_steps(DONE, DONE, DONE, enrollment),
             course_link=enrollment.course_link,
             sign_in=sign_in_words(enrollment),
@@ -155,6 +158,11 @@ def _paid(enrollment: Enrollment) -> StatusView:
     return _being_set_up(enrollment, job)
 
 
+def _enrolled(enrollment: Enrollment) -> str:
+    names = {"email": enrollment.email, "course": enrollment.course_title}
+    return gettext("%(email)s is enrolled in %(course)s.") % names
+
+
 def _being_set_up(enrollment: Enrollment, job: SyncJob | None) -> StatusView:
     if enrollment.lms_status == Enrollment.LMS_AWAITING:
         return _awaiting_account(enrollment)
@@ -165,7 +173,9 @@ def _being_set_up(enrollment: Enrollment, job: SyncJob | None) -> StatusView:
     return StatusView(
         state="paid_setting_up",
         headline=_received(enrollment),
-        detail="We are setting up your course in the learning platform. This takes a few seconds.",
+        detail=gettext(
+            "We are setting up your course in the learning platform. This takes a few seconds."
+        ),
         steps=_steps(DONE, CURRENT, TODO, enrollment),
         poll=True,
         poll_seconds=_pace(enrollment),
@@ -177,14 +187,14 @@ def _awaiting_account(enrollment: Enrollment) -> StatusView:
     steps = _steps(DONE, CURRENT, TODO, enrollment)
     return StatusView(
         state="awaiting_account",
-        headline="One step is left: your account",
-        detail=(
+        headline=gettext("One step is left: your account"),
+        detail=gettext(
             "Your course waits for you on the learning platform. Create an account there with"
-            f" {enrollment.email}, exactly this address, and open the link in the message that the"
-            " platform sends you. We notice it by ourselves, and e-mail you when your course is"
-            " ready."
-        ),
-        steps=[steps[0], Step("Create your account", CURRENT), steps[2]],
+            " %(email)s, exactly this address, and open the link in the message that the platform"
+            " sends you. We notice it by ourselves, and e-mail you when your course is ready."
+        )
+        % {"email": enrollment.email},
+        steps=[steps[0], Step(gettext("Create your account"), CURRENT), steps[2]],
         register_link=enrollment.register_link,
         support_email=settings.SUPPORT_EMAIL,
         poll=True,
@@ -216,15 +226,15 @@ def _is_slow(enrollment: Enrollment, job: SyncJob | None) -> bool:
 
 def _received(enrollment: Enrollment) -> str:
     is_unpaid = enrollment.kind in Enrollment.UNPAID_KINDS
-    return "Enrollment received" if is_unpaid else "Payment received"
+    return gettext("Enrollment received") if is_unpaid else gettext("Payment received")
 
 
 def _with_staff(enrollment: Enrollment, state: str) -> StatusView:
     headline, detail = WITH_STAFF[state]
     return StatusView(
         state=state,
-        headline=headline,
-        detail=detail.format(email=enrollment.email),
+        headline=gettext(headline),
+        detail=gettext(detail).format(email=enrollment.email),
         steps=_steps(DONE, PROBLEM, TODO, enrollment),
         support_email=settings.SUPPORT_EMAIL,
         poll=True,
@@ -238,7 +248,7 @@ def _unavailable(
     return StatusView(
         state="lms_unavailable",
         headline=_received(enrollment),
-        detail=(
+        detail=gettext(
             "The learning platform is not answering just now. Your enrollment is safe: we keep"
             " trying, and e-mail you when your course is ready."
         ),
@@ -255,7 +265,7 @@ def _retrying(enrollment: Enrollment, next_attempt_at: datetime | None) -> Statu
     return StatusView(
         state="retrying",
         headline=_received(enrollment),
-        detail=(
+        detail=gettext(
             "Setting up your course takes longer than usual. We keep trying, and e-mail you when it"
             " is ready."
         ),

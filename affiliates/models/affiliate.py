@@ -3,6 +3,7 @@ from django.core.validators import MaxValueValidator
 from django.db import models
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from affiliates.codes import new_code
@@ -25,10 +26,14 @@ class Affiliate(models.Model):
         CLOSED: [APPLIED, ACTIVE, SUSPENDED],
     }
     PAYPAL, BANK, LATER = "paypal", "bank", "later"
-    METHODS = [(PAYPAL, "PayPal"), (BANK, "Bank transfer"), (LATER, "Decide later")]
+    METHODS = [(PAYPAL, "PayPal"), (BANK, _("Bank transfer")), (LATER, _("Decide later"))]
     PAYABLE_METHODS = METHODS[:2]
     NEVER, EACH, DAILY = "never", "each", "daily"
-    SALE_MAILS = [(NEVER, "None"), (EACH, "One for each sale"), (DAILY, "One a day with sales")]
+    SALE_MAILS = [
+        (NEVER, _("None")),
+        (EACH, _("One for each sale")),
+        (DAILY, _("One a day with sales")),
+    ]
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     user = models.OneToOneField(User, on_delete=models.PROTECT, related_name="affiliate")

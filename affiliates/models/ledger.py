@@ -2,6 +2,8 @@ from typing import Any, NoReturn
 
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from affiliates.errors import LedgerIsAppendOnly
 from affiliates.models.affiliate import Affiliate
@@ -47,11 +49,11 @@ class LedgerEntry(models.Model):
     EARNINGS = [COMMISSION, REVERSAL, ADJUSTMENT]
     PAYMENTS = [PAYOUT, PAYOUT_CANCELLED]
     KINDS = [
-        (COMMISSION, "Commission"),
-        (REVERSAL, "Reversal"),
-        (ADJUSTMENT, "Adjustment"),
-        (PAYOUT, "Payout"),
-        (PAYOUT_CANCELLED, "Payout cancelled"),
+        (COMMISSION, _("Commission")),
+        (REVERSAL, _("Reversal")),
+        (ADJUSTMENT, _("Adjustment")),
+        (PAYOUT, _("Payout")),
+        (PAYOUT_CANCELLED, _("Payout cancelled")),
     ]
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
@@ -114,7 +116,7 @@ class LedgerEntry(models.Model):
     def name(self) -> str:
         """Return the kind as affiliates read it; a positive reversal reinstates a commission."""
         is_reinstated = self.kind == self.REVERSAL and self.amount > 0
-        return "Reinstatement" if is_reinstated else self.get_kind_display()
+        return gettext("Reinstatement") if is_reinstated else self.get_kind_display()
 
     @property
     def subject(self) -> str:

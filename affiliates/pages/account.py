@@ -11,6 +11,8 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.models import User
@@ -82,8 +84,8 @@ def dashboard(request: HttpRequest, account: Account) -> HttpResponse:
         "best_courses": courses[:COURSES_AT_ONCE],
         "other_courses": courses[COURSES_AT_ONCE:],
         "charts": [
-            chart.draw("Visits", [(day, steps.visits) for day, steps in days]),
-            chart.draw("Purchases", [(day, steps.purchases) for day, steps in days]),
+            chart.draw(gettext("Visits"), [(day, steps.visits) for day, steps in days]),
+            chart.draw(gettext("Purchases"), [(day, steps.purchases) for day, steps in days]),
         ],
         "busy_days": [(day, steps) for day, steps in reversed(days) if steps != figures.Steps()],
         "period_form": form,
@@ -105,9 +107,9 @@ def sale_mails(request: HttpRequest) -> HttpResponse:
     if account is None:
         return redirect("affiliates")
     if wanted not in dict(Affiliate.SALE_MAILS):
-        raise BadRequest("Choose which messages about sales you want.")
+        raise BadRequest(gettext("Choose which messages about sales you want."))
     if wishes.choose(account.affiliate, wanted):
-        messages.success(request, "Your choice is kept.")
+        messages.success(request, gettext("Your choice is kept."))
     return redirect("affiliate_dashboard")
 
 
@@ -187,6 +189,7 @@ def statement(request: HttpRequest, account: Account, month: str) -> HttpRespons
         "month": wanted,
         "sections": monthly.sections(account, wanted),
         "is_running": wanted.contains_now,
+        "now": timezone.now(),
     }
     return _page(request, "statement", account, context)
 

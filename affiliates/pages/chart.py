@@ -4,6 +4,8 @@ from datetime import date
 from typing import Any
 
 from django.utils.dateformat import format as format_date
+from django.utils.formats import number_format
+from django.utils.translation import gettext
 
 from maaledu.money import round_half_up
 
@@ -36,11 +38,19 @@ def draw(name: str, counts: list[tuple[date, int]]) -> dict[str, Any]:
 def _summary(name: str, counts: list[tuple[date, int]]) -> str:
     total = sum(number for _day, number in counts)
     if not total:
-        return f"{name}: none in these {len(counts)} days."
+        none = gettext("%(name)s: none in these %(days)d days.")
+        return none % {"name": name, "days": len(counts)}
     most = max(number for _day, number in counts)
     best = next(day for day, number in counts if number == most)
-    return f"{name}: {total:,} in {len(counts)} days, most on {_short(best)}: {most:,}."
+    words = gettext("%(name)s: %(total)s in %(days)d days, most on %(day)s: %(most)s.")
+    return words % {
+        "name": name,
+        "total": number_format(total, force_grouping=True),
+        "days": len(counts),
+        "day": _short(best),
+        "most": number_format(most, force_grouping=True),
+    }
 
 
 def _short(day: date) -> str:
-    return format_date(day, "M j")
+    return format_date(day, gettext("M j"))

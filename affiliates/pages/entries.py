@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from affiliates import holds
 from affiliates.errors import EntryNotFound
@@ -22,11 +23,11 @@ ENTRIES_OF_A_SALE = 100
 EARNED, PENDING, PAYABLE, PAID, HELD = "earned", "pending", "payable", "paid", "held"
 # Each figure is the attribute of this name of a balance.
 NAMES = {
-    EARNED: "Total earned",
-    PENDING: "Pending",
-    PAYABLE: "Payable",
-    PAID: "Paid",
-    HELD: "On hold",
+    EARNED: _("Total earned"),
+    PENDING: _("Pending"),
+    PAYABLE: _("Payable"),
+    PAID: _("Paid"),
+    HELD: _("On hold"),
 }
 
 

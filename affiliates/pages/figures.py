@@ -12,6 +12,8 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.utils.translation import gettext
+from django.utils.translation import gettext_noop as _
 
 from affiliates import visits
 from affiliates.models import Affiliate, Balance, LedgerEntry, ReferralDay
@@ -20,7 +22,7 @@ from maaledu.money import percent
 from maaledu.paging import NEWEST_FIRST
 
 FUNNEL_DAYS = 90
-ANY_PAGE = "Courses page and others"
+ANY_PAGE = _("Courses page and others")
 
 
 # --- the account ----------------------------------------------------------------------------------
@@ -147,7 +149,7 @@ def funnel_of(affiliate_id: UUID, period: Period | None = None) -> dict[str, Any
 def _best_first(by_course: dict[str, Steps]) -> list[tuple[str, Steps]]:
     slugs = [slug for slug in by_course if slug]
     rows = Course.objects.filter(slug__in=slugs).values_list("slug", "title") if slugs else ()
-    titles = {"": ANY_PAGE, **dict(rows)}
+    titles = {"": gettext(ANY_PAGE), **dict(rows)}
     found = [(titles.get(slug, slug), steps) for slug, steps in by_course.items()]
     return sorted(found, key=_rank)
 

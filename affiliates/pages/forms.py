@@ -6,6 +6,8 @@ from typing import Any
 
 import pycountry
 from django import forms
+from django.utils.translation import gettext, gettext_noop
+from django.utils.translation import gettext_lazy as _
 
 from accounts.emails import MAX_EMAIL_LENGTH, normalize_email
 from accounts.forms import PersonForm, read_name
@@ -23,11 +25,11 @@ NEEDED = {
     Affiliate.LATER: (),
 }
 MISSING = {
-    "paypal_email": "Enter the e-mail address of your PayPal account.",
-    "payee_name": "Enter the name of the account's holder.",
-    "iban": "Enter the IBAN of the account.",
+    "paypal_email": _("Enter the e-mail address of your PayPal account."),
+    "payee_name": _("Enter the name of the account's holder."),
+    "iban": _("Enter the IBAN of the account."),
 }
-WRONG_IBAN = (
+WRONG_IBAN = gettext_noop(
     "This IBAN is not complete or has a typing mistake: its check digits do not fit. Please compare"
     " it with your bank statement."
 )
@@ -49,7 +51,7 @@ def _without_accents(country: tuple[str, str]) -> str:
 
 
 def _choices() -> list[tuple[str, str]]:
-    return [("", "Choose a country"), *countries()]
+    return [("", gettext("Choose a country")), *countries()]
 
 
 def _paypal(text: str) -> str:
@@ -57,7 +59,7 @@ def _paypal(text: str) -> str:
     # A spreadsheet would run it as a formula, so it could not be written to a payout file.
     if address.startswith(("=", "+", "-", "@")):
         raise forms.ValidationError(
-            "Enter an address that begins with a letter or a digit.", code="invalid"
+            gettext("Enter an address that begins with a letter or a digit."), code="invalid"
         )
     return address
 
@@ -66,7 +68,7 @@ def _iban(text: str) -> str:
     try:
         return read_iban("".join(text.split()))
     except InvalidIban as error:
-        raise forms.ValidationError(WRONG_IBAN, code="invalid") from error
+        raise forms.ValidationError(gettext(WRONG_IBAN), code="invalid") from error
 
 
 def _text(**attrs: str) -> forms.TextInput:
@@ -80,17 +82,17 @@ class PayoutForm(PersonForm):
 
     method = forms.ChoiceField(
         choices=Affiliate.METHODS,
-        label="How you want to be paid",
+        label=_("How you want to be paid"),
         widget=forms.RadioSelect,
         error_messages={
-            "required": "Choose how you want to be paid.",
-            "invalid_choice": "Choose how you want to be paid.",
+            "required": _("Choose how you want to be paid."),
+            "invalid_choice": _("Choose how you want to be paid."),
         },
     )
     paypal_email = forms.CharField(
         max_length=MAX_EMAIL_LENGTH,
         required=False,
-        label="E-mail address of your PayPal account",
+        label=_("E-mail address of your PayPal account"),
         widget=forms.EmailInput(
             attrs={"autocomplete": "email", "inputmode": "email", "spellcheck": "false"}
         ),
@@ -98,14 +100,14 @@ class PayoutForm(PersonForm):
     payee_name = forms.CharField(
         max_length=MAX_PAYEE_NAME,
         required=False,
-        label="Account holder",
+        label=_("Account holder"),
         widget=_text(autocomplete="name", dir="auto"),
     )
     iban = forms.CharField(
         max_length=MAX_TYPED_IBAN,
         required=False,
         label="IBAN",
-        help_text="Such as GB33 BUKB 2020 1555 5555 55, with or without spaces.",
+        help_text=_("Such as GB33 BUKB 2020 1555 5555 55, with or without spaces."),
         widget=_text(autocomplete="off", autocapitalize="characters"),
     )
 
@@ -152,24 +154,24 @@ class JoinForm(PayoutForm):
 
     name = forms.CharField(
         max_length=MAX_SHOWN_NAME,
-        label="Name that buyers see",
-        help_text=(
+        label=_("Name that buyers see"),
+        help_text=_(
             "Your own, or that of your site or club. The checkout says “Referred by” and this name."
         ),
-        error_messages={"required": "Enter the name that buyers see."},
+        error_messages={"required": _("Enter the name that buyers see.")},
         widget=forms.TextInput(attrs={"autocomplete": "name", "dir": "auto"}),
     )
     tax_country = forms.ChoiceField(
         choices=_choices,
-        label="Country where you pay tax",
+        label=_("Country where you pay tax"),
         error_messages={
-            "required": "Choose the country where you pay tax.",
-            "invalid_choice": "Choose a country from the list.",
+            "required": _("Choose the country where you pay tax."),
+            "invalid_choice": _("Choose a country from the list."),
         },
         widget=forms.Select(attrs={"autocomplete": "country"}),
     )
     accept_terms = forms.BooleanField(
-        label="Terms", error_messages={"required": "Please accept the terms of the program."}
+        label=_("Terms"), error_messages={"required": _("Please accept the terms of the program.")}
     )
 
     @classmethod
@@ -181,7 +183,7 @@ class JoinForm(PayoutForm):
         form = cls({**known, "accept_terms": texts["accept_terms"] is True})
         for field in (*cls.READERS, "name"):
             if texts[field] is not None and field not in known:
-                form.add_error(field, "Enter this as text.")
+                form.add_error(field, gettext("Enter this as text."))
         return form
 
     def refusal(self) -> InvalidJoining:

@@ -3,6 +3,8 @@
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from affiliates import visits
 from affiliates.pages.figures import Period
@@ -10,32 +12,36 @@ from affiliates.pages.figures import Period
 LONGEST_DAYS = 366
 
 
-def _day(label: str, name: str) -> forms.DateField:
-    return forms.DateField(
-        label=label,
+class PeriodForm(forms.Form):
+    since = forms.DateField(
+        label=_("From"),
         widget=forms.DateInput(attrs={"type": "date"}),
         error_messages={
-            "required": f"Choose the {name} day.",
-            "invalid": f"Enter the {name} day as 2026-11-29.",
+            "required": _("Choose the first day."),
+            "invalid": _("Enter the first day as 2026-11-29."),
         },
         input_formats=["%Y-%m-%d"],
     )
-
-
-class PeriodForm(forms.Form):
-    since = _day("From", "first")
-    until = _day("To", "last")
+    until = forms.DateField(
+        label=_("To"),
+        widget=forms.DateInput(attrs={"type": "date"}),
+        error_messages={
+            "required": _("Choose the last day."),
+            "invalid": _("Enter the last day as 2026-11-29."),
+        },
+        input_formats=["%Y-%m-%d"],
+    )
 
     def clean(self) -> dict[str, Any]:
         since, until = self.cleaned_data.get("since"), self.cleaned_data.get("until")
         if not (since and until):
             return self.cleaned_data
         if since > until:
-            raise forms.ValidationError("The first day is after the last one.")
+            raise forms.ValidationError(gettext("The first day is after the last one."))
         if until > visits.today():
-            raise forms.ValidationError("The last day is still to come.")
+            raise forms.ValidationError(gettext("The last day is still to come."))
         if Period(since, until).length > LONGEST_DAYS:
-            raise forms.ValidationError(f"Choose at most {LONGEST_DAYS} days.")
+            raise forms.ValidationError(gettext("Choose at most %d days.") % LONGEST_DAYS)
         return self.cleaned_data
 
     def period(self) -> Period:

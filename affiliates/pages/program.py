@@ -10,6 +10,8 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils.decorators import method_decorator
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from django.views import View
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_safe
@@ -30,11 +32,11 @@ from maaledu.public_pages import public_page
 EXAMPLE_PRICE, EXAMPLE_CURRENCY, EXAMPLE_GRANT = 49900, "usd", 50
 # Django leaves these fields out of error reports; nothing logs them either.
 ACCOUNTS = ("iban", "paypal_email", "payee_name")
-WELCOME = (
+WELCOME = _(
     "Welcome to the affiliate program. Your link works from now on; we have sent it to you by"
     " e-mail as well."
 )
-APPLIED = (
+APPLIED = _(
     "Thank you, we have your application. You get an e-mail as soon as somebody has looked at it."
 )
 
@@ -84,7 +86,8 @@ class JoinView(View):
         if memberships.has_verified_address(cast("User", request.user)):
             return super().dispatch(request, *args, **kwargs)
         messages.warning(
-            request, "Please confirm your e-mail address first: “Send a code” below does it."
+            request,
+            gettext("Please confirm your e-mail address first: “Send a code” below does it."),
         )
         return redirect("account_email")
 
@@ -152,8 +155,10 @@ class DetailsView(View):
             # included.
             messages.warning(
                 request,
-                "Please enter the new details once more: too much time has passed since you gave"
-                " your password.",
+                gettext(
+                    "Please enter the new details once more: too much time has passed since you"
+                    " gave your password."
+                ),
             )
             return redirect("affiliate_details")
 
@@ -166,10 +171,13 @@ class DetailsView(View):
             return self.page(request, affiliate, form, status=400)
         if memberships.change_details(affiliate, form.details()):
             messages.success(
-                request, "Your payout details are changed. We have sent you an e-mail about it."
+                request,
+                gettext("Your payout details are changed. We have sent you an e-mail about it."),
             )
         else:
-            messages.info(request, "These are the details we have already; nothing has changed.")
+            messages.info(
+                request, gettext("These are the details we have already; nothing has changed.")
+            )
         return redirect("affiliate_details")
 
     def page(

@@ -14,6 +14,8 @@ from typing import Any
 from django.db.models import Count, OuterRef, QuerySet, Subquery, Sum
 from django.utils import timezone
 from django.utils.dateformat import format as format_date
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from affiliates.errors import StatementNotFound
 from affiliates.models import Balance, LedgerEntry
@@ -26,16 +28,16 @@ ENTRIES_ON_A_PAGE = 500
 STREAMED_AT_ONCE = 1000
 OLDEST_FIRST = ("created_at", "id")
 COLUMNS = [
-    "Time (UTC)",
-    "Kind",
-    "What",
-    "Price before discount",
-    "Rate",
-    "Credit",
-    "Debit",
-    "Currency",
-    "Payable from",
-    "Entry",
+    _("Time (UTC)"),
+    _("Kind"),
+    _("What"),
+    _("Price before discount"),
+    _("Rate"),
+    _("Credit"),
+    _("Debit"),
+    _("Currency"),
+    _("Payable from"),
+    _("Entry"),
 ]
 
 
@@ -55,7 +57,7 @@ class Month:
 
     @property
     def name(self) -> str:
-        return format_date(date(self.year, self.number, 1), "F Y")
+        return format_date(date(self.year, self.number, 1), gettext("F Y"))
 
     @property
     def start(self) -> datetime:
@@ -180,13 +182,13 @@ def csv_rows(account: Account, month: Month) -> Iterator[list[Any]]:
     """
     yield COLUMNS
     for opening in opening_balances(account, month):
-        yield _balance_row("Opening balance", month.start, opening)
+        yield _balance_row(gettext("Opening balance"), month.start, opening)
         closing = opening.amount
         for entry in _entries(account, month, opening.currency).iterator(STREAMED_AT_ONCE):
             closing += entry.amount
             yield _entry_row(entry)
         until = min(month.end, timezone.now())
-        yield _balance_row("Closing balance", until, Money(closing, opening.currency))
+        yield _balance_row(gettext("Closing balance"), until, Money(closing, opening.currency))
 
 
 def _balance_row(name: str, moment: datetime, balance: Money) -> list[Any]:

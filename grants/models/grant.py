@@ -6,6 +6,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from courses.models import Course
 from maaledu.db import new_id
@@ -133,11 +134,11 @@ class Grant(models.Model):
         WITHDRAWN: [PENDING],
     }
     REASONS = [
-        ("budget", "The fund for this period is used up"),
-        ("criteria", "The application does not meet the criteria of the program"),
-        ("incomplete", "We need more about the situation to decide"),
-        ("other_course", "Another course fits the stated aim better"),
-        ("other", "Another reason, given in the note"),
+        ("budget", _("The fund for this period is used up")),
+        ("criteria", _("The application does not meet the criteria of the program")),
+        ("incomplete", _("We need more about the situation to decide")),
+        ("other_course", _("Another course fits the stated aim better")),
+        ("other", _("Another reason, given in the note")),
     ]
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)

@@ -99,6 +99,7 @@ def shop(db: None, client: Client, sandbox: Sandbox) -> dict[str, list[str]]:
         "token": tokens,
         "slug": [open_one.course_slug],
         "kind": ["receipt"],
+        "name": ["a-1.webp"],
         "code": [affiliate.code],
         "month": ["2026-11"],
         "pk": [str(affiliate.pk)],

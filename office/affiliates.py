@@ -13,6 +13,8 @@ from affiliates.pages.figures import FUNNEL_DAYS, funnel_of
 from maaledu.money import rate_text
 from office.affiliate_decisions import ADJUST, APPROVE, CHANGE_RATE, CLOSE, REINSTATE, SUSPEND
 from office.base import ReadOnlyAdmin
+from office.cells import link
+from office.learner_search import learner_url
 from office.sales_figures import MOST_AFFILIATES, affiliate_figures, sales_figures, sales_of
 
 STATE_COLORS = {
@@ -39,8 +41,15 @@ class AffiliateAdmin(ReadOnlyAdmin):
     id_fields = ("pk", "user_id")
     ordering = ("-created_at",)
     list_select_related: list[str] = []
-    exclude = ("alias_key", "network_key", "payout_key", "payout_sealed", "rate_basis_points")
-    readonly_fields = ("rate",)
+    exclude = (
+        "alias_key",
+        "network_key",
+        "payout_key",
+        "payout_sealed",
+        "rate_basis_points",
+        "user",
+    )
+    readonly_fields = ("person", "rate")
     actions_list = ("figures",)
     decisions = {
         "approve": APPROVE,
@@ -54,6 +63,11 @@ class AffiliateAdmin(ReadOnlyAdmin):
     @display(description="status", ordering="status", label=STATE_COLORS)
     def state(self, affiliate: Affiliate) -> str:
         return affiliate.status
+
+    @admin.display(description="person")
+    def person(self, affiliate: Affiliate) -> str:
+        """Link to what is known of the address: the account itself is not for who pays out."""
+        return link(learner_url(affiliate.email), affiliate.email)
 
     @admin.display(description="rate", ordering="rate_basis_points")
     def rate(self, affiliate: Affiliate) -> str:

@@ -13,6 +13,7 @@ from unfold.admin import ModelAdmin
 from accounts import audit
 from accounts.audit import Change
 from accounts.models import AuditEntry
+from office.empty_lists import WHEN_EMPTY
 
 LONGEST_IN_A_SENTENCE = 80
 NOTHING = "nothing"
@@ -22,6 +23,11 @@ class RecordingAdmin(ModelAdmin):
     """A page whose additions, changes and deletions are in the change log."""
 
     rights: tuple[str, ...] = ()  # the fields that say what somebody may do
+
+    @property
+    def when_empty(self) -> str:
+        """Return what the list says where it has no rows at all."""
+        return WHEN_EMPTY.get(self.opts.label_lower, "")
 
     def construct_change_message(
         self,

@@ -53,13 +53,19 @@ class Fact(NamedTuple):
 
 @dataclass(frozen=True)
 class Line:
-    """What one thing is about, its level, its state in words, more about it, and its page."""
+    """What one thing is about, its level, its state in words, more about it, and the page of its
+    list, such as "notifications.email".
+    """
 
     name: str
     level: str
     state: str
     details: list[str]
-    url: str = ""
+    page: str = ""
+
+    @property
+    def url(self) -> str:
+        return list_url(self.page) if self.page else ""
 
 
 @dataclass(frozen=True)
@@ -199,7 +205,7 @@ def _platform(fact: Fact, facts: dict[str, list[Fact]], now: datetime) -> Line:
         RED if is_blocked else GREEN,
         str(PlatformState.State(fact.state).label),
         details,
-        list_url("lms_sync.platformstate"),
+        "lms_sync.platformstate",
     )
 
 
@@ -234,7 +240,7 @@ def _stripe(events: list[Fact], troubles: dict[str, Fact], now: datetime) -> Lin
         max((fact.state for fact in found), key=LEVELS.index, default=GREEN),
         "In trouble" if found else "Works",
         [last, *(fact.text for fact in found)],
-        list_url("payments.webhookproblem"),
+        "payments.webhookproblem",
     )
 
 
@@ -249,7 +255,7 @@ def _mail(facts: dict[str, list[Fact]], troubles: dict[str, Fact], now: datetime
         RED if is_down or "mail" in troubles else GREEN,
         str(MailState.State(state.state).label) if state else "Takes mail",
         details,
-        list_url("notifications.email"),
+        "notifications.email",
     )
 
 

@@ -3,7 +3,8 @@
 Read anew at each visit, in eight statements at most, however much there is.
 """
 
-from datetime import UTC
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from django.http import HttpRequest
@@ -23,10 +24,20 @@ def add_home(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         **context,
         "title": "Home",
         "now": now,
-        "health": health.assess(now),
+        "health": _health(request, now),
         "waiting": waiting.lines_for(request, waiting.counts_for(request)),
         **_figures(request, now),
     }
+
+
+def _health(request: HttpRequest, now: datetime) -> health.Health:
+    """Return how the parts are, with links to the lists that this user may look at alone."""
+    found, may = health.assess(now), request.user.has_perm
+    lines = [
+        each if not each.page or may(waiting.view_permission(each.page)) else replace(each, page="")
+        for each in found.lines
+    ]
+    return replace(found, lines=lines)
 
 
 def _figures(request: HttpRequest, now: Any) -> dict[str, Any]:

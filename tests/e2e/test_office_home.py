@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 from tests.e2e.inspection import Inspector
 from tests.e2e.shopping import buy, expect_state, new_email
 from tests.e2e.test_office import enter_office
-from tests.e2e.visitor import Visitor
+from tests.e2e.visitor import PHONE, Visitor
 from tests.sandbox_client import Sandbox
 
 MINUTE_MS = 61_000
@@ -48,3 +48,30 @@ def test_a_list_is_filtered_by_days_summed_up_and_downloaded(
         page.get_by_role("link", name="Download as CSV").click()
     text = download.value.path().read_bytes().decode("utf-8-sig")
     assert email in text
+
+
+def test_menus_filters_and_a_refused_form_work_by_keyboard(visitor: Visitor):
+    page = visitor.page
+    enter_office(visitor, "/admin/lms_sync/deadletter/")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the page")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    expect(page.locator("#main :focus")).to_have_count(1)
+    for name, key, opened in (
+        ("Filters", "Enter", page.locator("#changelist-filter")),
+        ("Your account", " ", page.get_by_role("button", name="Log out")),
+    ):
+        button = page.get_by_role("button", name=name, exact=True)
+        button.press(key)
+        expect(opened).to_be_visible()
+        expect(button).not_to_be_focused()
+        page.keyboard.press("Escape")
+        expect(opened).to_be_hidden()
+        expect(button).to_be_focused()
+    page.goto("/admin/enrollments/enrollment/comp/")
+    page.get_by_role("button", name="Enroll for free").press("Enter")
+    expect(page.get_by_label("E-mail address of the learner")).to_be_focused()
+    page.set_viewport_size(PHONE)
+    page.get_by_role("button", name="Menu", exact=True).last.press("Enter")
+    expect(page.get_by_role("link", name="Dead letters")).to_be_visible()

@@ -1,11 +1,13 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Permission
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import strip_tags
+from django.utils.html import escape, strip_tags
 
 from accounts.models import User
 from enrollments.models import Enrollment
@@ -13,6 +15,7 @@ from enrollments.provisioning import LMS_JOBS
 from lms_sync.models import DeadLetter, SyncJob
 from maaledu.work.queue import drain
 from notifications.models import Email
+from office.empty_lists import WHEN_EMPTY
 from payments.models import StripeEvent
 from payments.webhooks import EVENTS
 from tests.enrollments.test_provisioning import buy, run_lms_job
@@ -241,3 +244,11 @@ def test_dead_events_and_emails_are_replayed_from_their_pages(staff: Client, buy
     event.refresh_from_db()
     assert (event.status, event.outcome) == ("done", "Payment already processed")
     assert Email.objects.count() == 0
+
+
+def test_a_list_without_rows_says_what_would_be_there(db: None, staff: Client) -> None:
+    assert set(WHEN_EMPTY) == {model._meta.label_lower for model in admin.site._registry}
+    for label in ("lms_sync.deadletter", "payments.refundrequest", "legacy.importrun"):
+        page = reverse(f"admin:{label.replace('.', '_')}_changelist")
+        assert escape(WHEN_EMPTY[label]) in staff.get(page).content.decode()
+        assert escape(WHEN_EMPTY[label]) not in staff.get(page, {"q": "Ada"}).content.decode()

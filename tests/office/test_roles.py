@@ -3,9 +3,12 @@
 A new page, decision or role without its place in the table fails the test.
 """
 
+import re
 import uuid
 from collections.abc import Iterator
+from html import unescape
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from django.contrib import admin
@@ -19,10 +22,17 @@ from django.urls.exceptions import NoReverseMatch
 
 from accounts import roles
 from accounts.models import AuditEntry, User
+from affiliates.models import Affiliate
 from courses.models import Course
+from enrollments.models import Enrollment
+from grants.models import Grant
+from office.cells import url_of
+from payments.models import Payment
 from tests.accounts.conftest import PASSWORD
 from tests.factories import make_course
 from tests.office.role_table import TABLE
+from tests.office.test_home import one_of_each
+from tests.office.test_learner_search import every_key
 
 pytestmark = pytest.mark.any_engine
 
@@ -144,6 +154,42 @@ def test_each_page_and_decision_is_open_to_the_roles_of_the_table_and_to_nobody_
     assert sorted(found.keys() ^ expected.keys()) == []
     wrong = {name: (found[name], expected[name]) for name in found if found[name] != expected[name]}
     assert wrong == {}, "found, and what the table says"
+
+
+SEARCHED = ("address", "session", "event", "refund", "dispute", "coupon", "affiliate's code")
+
+
+def links_of(answer: Any) -> set[str]:
+    found = set(re.findall(r'href="(/admin/[^"?#]*)', answer.content.decode()))
+    return {unescape(each) for each in found}
+
+
+@pytest.mark.breaks_invariants  # rows of every kind, without what they come from
+def test_what_a_role_finds_and_is_shown_is_what_it_may_open(
+    staff: dict[str, User], buyer: Client
+) -> None:
+    """The sidebar, what waits, the search, a learner's page, and the pages of rows."""
+    keys, table = every_key(buyer), dict(line.split() for line in TABLE.strip().splitlines())
+    one_of_each()
+    rows = [url_of(model.objects.all()[0]) for model in (Enrollment, Payment, Grant, Affiliate)]
+    typed = [keys[each] for each in SEARCHED]
+    searches = [f"/admin/search/?extended=1&s={quote(each)}" for each in (*typed, "pay")]
+    pages = ["/admin/", f"/admin/learners/{keys['address']}/", *rows, *searches]
+    wrong, seen = set(), 0
+    for role, user in staff.items():
+        client = Client()
+        client.force_login(user)
+        for page in pages:
+            answer = client.get(page)
+            if answer.status_code == 403:
+                continue
+            for link in links_of(answer):
+                name = resolve(link).url_name
+                seen += 1
+                if LETTERS[role] not in table[name]:
+                    wrong.add((role, page, link))
+    assert sorted(wrong) == []
+    assert seen > 500
 
 
 def test_the_auditor_reads_every_list_and_changes_nothing() -> None:

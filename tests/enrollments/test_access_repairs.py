@@ -36,6 +36,7 @@ MEGABYTE = 1024 * 1024
 @pytest.fixture(params=[Frappe, OpenEdx], ids=["frappe", "openedx"])
 def lms(request: pytest.FixtureRequest, sandbox: Sandbox, settings: Settings) -> Any:
     settings.OPENEDX_BASE_URL = sandbox.edx_url
+    sandbox.edx(api_limit=100 * PLACES)  # no pause a minute, which is tried by itself
     return request.param(sandbox)
 
 

@@ -11,9 +11,10 @@ from operations import access_reconciliation
 class Command(BaseCommand):
     help = (
         "Compares our enrollments with each learning platform's, both ways: paid without access,"
-        " access without a paid enrollment (of those that we made), a different course, duplicates."
-        " Nothing is changed there: the office has the repair of each. Goes on where a run was cut"
-        " off. Safe to repeat. Exit code 1 if something differs, or a platform could not be asked."
+        " less than was paid for, access without a paid enrollment (of those that we made), a"
+        " different course, duplicates. Nothing is changed there: the office has the repair of"
+        " each. Goes on where a run was cut off. Safe to repeat. Exit code 1 if something differs,"
+        " or a platform could not be asked."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

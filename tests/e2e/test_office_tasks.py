@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from tests.e2e.inspection import Inspector
 from tests.e2e.running_demo import RunningDemo
 from tests.e2e.shopping import buy, expect_state, new_email
 from tests.e2e.test_office import enter_office
@@ -83,6 +84,34 @@ def test_a_sale_is_seen_its_learner_found_and_refunded(office: Office, sandbox: 
         page.get_by_role("button", name="Refund", exact=True).click()
         expect(page.get_by_text("€560.00 refunded.")).to_be_visible()
     assert sandbox.book("refunds")[-1]["amount"] == 56000
+
+
+DRAFT = "Data Science with Python"
+
+
+def test_a_course_is_put_on_sale_and_taken_off(office: Office, inspector: Inspector) -> None:
+    with office.within(clicks=2) as page:
+        page.get_by_role("link", name="Courses").first.click()
+        row_of(page, DRAFT).get_by_role("button", name="Put on sale").click()
+        expect(page.get_by_text("1 put on sale, 0 skipped.")).to_be_visible()
+    row_of(page, DRAFT).get_by_role("link", name=DRAFT).click()
+    page.get_by_role("link", name="Take off sale").click()
+    page.get_by_role("button", name="Take off sale").click()
+    expect(page.get_by_text("Taken off sale.")).to_be_visible()
+    inspector.look(page, "office-course", taps=False)
+    page.get_by_role("textbox", name="Outcome 1", exact=True).fill("Typed and not saved")
+    page.get_by_role("button", name="Move down: outcome 1").click()
+    second = page.get_by_role("textbox", name="Outcome 2", exact=True)
+    expect(second).to_have_value("Typed and not saved")
+    expect(page.get_by_role("button", name="Move down: outcome 2")).to_be_focused()
+    page.get_by_role("button", name="Add outcome").click()
+    expect(page.get_by_placeholder("Outcome").last).to_be_focused()
+    page.keyboard.press("Enter")  # saves, and presses no button of a row
+    expect(page.get_by_text("was changed successfully")).to_be_visible()
+    expect(second).to_have_value("Typed and not saved")
+    page.get_by_role("link", name="Preview").click()
+    expect(page.get_by_text("only staff see this")).to_be_visible()
+    inspector.look(page, "course-preview")
 
 
 def test_an_lms_that_is_down_is_seen_and_tried_and_a_dead_letter_is_read_and_replayed(

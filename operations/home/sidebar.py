@@ -40,7 +40,7 @@ PLACES: dict[str, tuple[Place, ...]] = {
     "": (Place("learners", "Find a learner", "search", "enrollments.view_enrollment"),),
     "Grants": (
         Place("grant_triage", "To answer", "rate_review", DECIDES, ("grants",)),
-        Place("grant_triage_many", "Approve many", "checklist", DECIDES),
+        Place("grant_triage_many", "Answer many", "checklist", DECIDES),
     ),
 }
 JOBS: dict[str, tuple[Page, ...]] = {

@@ -246,6 +246,7 @@ def test_dead_events_and_emails_are_replayed_from_their_pages(staff: Client, buy
     assert Email.objects.count() == 0
 
 
+@pytest.mark.every_engine
 def test_a_list_without_rows_says_what_would_be_there(db: None, staff: Client) -> None:
     assert set(WHEN_EMPTY) == {model._meta.label_lower for model in admin.site._registry}
     for label in ("lms_sync.deadletter", "payments.refundrequest", "legacy.importrun"):

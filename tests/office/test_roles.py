@@ -164,6 +164,7 @@ def links_of(answer: Any) -> set[str]:
     return {unescape(each) for each in found}
 
 
+@pytest.mark.every_engine
 @pytest.mark.breaks_invariants  # rows of every kind, without what they come from
 def test_what_a_role_finds_and_is_shown_is_what_it_may_open(
     staff: dict[str, User], buyer: Client

@@ -14,15 +14,19 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import requests
 from playwright.sync_api import Browser, CDPSession, sync_playwright
+from whitenoise.compress import Compressor
 
 from script import purchase
-from script.children import Child, choose_port
+from script.children import ROOT, Child, choose_port, stop_all
+from script.demo import answers
+from script.demo_settings import Location, environment
 
 BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 PHONE = {"width": 390, "height": 844}
@@ -56,7 +60,9 @@ class Visit:
 
 def main() -> int:
     with (
-        tempfile.TemporaryDirectory(prefix="maaledu-vitals-") as directory,
+        tempfile.TemporaryDirectory(
+            prefix="maaledu-vitals-", ignore_cleanup_errors=True
+        ) as directory,
         demo(Path(directory)) as shop,
         sync_playwright() as playwright,
     ):
@@ -77,18 +83,48 @@ def main() -> int:
 
 @contextmanager
 def demo(directory: Path) -> Iterator[str]:
-    """Start a demo with an empty office, and yield its address."""
+    """Start a demo with an empty office, and a web process of it that serves static files as
+    production does; yield the address of that one.
+    """
     ports = [choose_port(0) for _ in range(3)]
     names = ("--port", "--sandbox-port", "--smtp-port")
     given = [text for name, port in zip(names, ports, strict=True) for text in (name, str(port))]
     command = ["-m", "script.demo", "--empty-office", "--directory", str(directory), *given]
     log = directory / "demo.log"
     child = Child("demo", [sys.executable, *command], env=dict(os.environ), log=log)
+    children = [child]
     try:
         child.wait_ready(lambda: "Ctrl-C stops" in child.output(), START_SECONDS)
-        yield f"http://127.0.0.1:{ports[0]}"
+        web = f"127.0.0.1:{choose_port(0)}"
+        children.append(_serve(Location(directory, *ports), web))
+        yield f"http://{web}"
     finally:
-        child.stop()
+        stop_all(children)
+
+
+def _serve(location: Location, address: str) -> Child:
+    static = location.directory / "static"
+    shutil.copytree(ROOT / "static", static)
+    for path in [path for path in static.rglob("*") if path.is_file()]:
+        list(Compressor(quiet=True).compress(str(path)))
+    env = {
+        **environment(location),
+        "DJANGO_SETTINGS_MODULE": "bench.vitals_settings",
+        "VITALS_STATIC": str(static),
+        "SITE_URL": f"http://{address}",
+    }
+    command = [
+        sys.executable,
+        "-m",
+        "gunicorn",
+        "maaledu.wsgi",
+        "--workers",
+        "1",
+        "--bind",
+        address,
+    ]
+    child = Child("web", command, env=env, log=location.directory / "compressed.log")
+    return child.wait_ready(partial(answers, f"http://{address}/health/ready"), START_SECONDS)
 
 
 def _pages(shop: str) -> dict[str, str]:

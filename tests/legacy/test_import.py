@@ -195,7 +195,6 @@ def test_a_row_that_is_dated_ahead_ends_no_checkout_that_may_still_be_paid(
     assert (young["outcome"], young["reason"]) == ("deferred", "pending_young")
 
 
-@pytest.mark.any_engine
 def test_a_run_is_shown_to_staff_as_its_report_says_it(source: Path) -> None:
     import_legacy(source, *EXPORTED, "--apply")
     run = ImportRun.objects.get()

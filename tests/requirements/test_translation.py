@@ -187,3 +187,17 @@ def test_no_mail_has_a_string_that_a_translation_does_not_reach(arabic: None) ->
                 left[kind] = found
             assert f'lang="{pseudo.LANGUAGE}" dir="rtl"' in html
     assert left == {}
+
+
+PHYSICAL = re.compile(
+    r"(?:^|[;{\s])(?:(?:margin|padding|border|inset)-(?:left|right)|left|right)\b[^;{}]*:"
+    r"|(?:text-align|float|clear): *(?:left|right)\b"
+)
+
+
+def test_the_style_sheet_knows_no_left_and_no_right() -> None:
+    css = re.sub(r"/\*.*?\*/", "", (ROOT / "static/css/maaledu.css").read_text(), flags=re.DOTALL)
+    assert [found.group().strip() for found in PHYSICAL.finditer(css)] == []
+    assert PHYSICAL.search("a { margin-left: 0 }")
+    assert PHYSICAL.search("a {left: 0}")
+    assert PHYSICAL.search("a { text-align: right }")

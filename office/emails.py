@@ -160,4 +160,5 @@ class AlertNoticeAdmin(QueueAdmin):
     list_select_related = ("alert",)
     search_fields = ("alert__subject", "dedupe_key")
     is_small = True
+    sortable_by = ()
     exclude = ("claim_token",)

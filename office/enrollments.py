@@ -282,7 +282,7 @@ class EnrollmentEventAdmin(ReadOnlyAdmin):
     )
     sortable_by = ("created_at",)
     list_select_related = ("enrollment",)
-    search_fields = ("enrollment__email", "actor")
+    search_fields = ("enrollment__email",)
     id_fields = ("pk", "enrollment_id")
     ordering = ("-created_at",)
 

@@ -67,6 +67,12 @@ class ListAdmin(ModelAdmin):
             return super().get_search_results(request, queryset, search_term)
         return searching.any_of(queryset, searching.read(text, self.search_fields)), False
 
+    def get_sortable_by(self, request: HttpRequest) -> Any:
+        """By the column of its own order, which has an index, where nothing else is declared."""
+        if self.sortable_by is None and not self.is_small:
+            return [column.lstrip("-") for column in self.get_ordering(request)]
+        return super().get_sortable_by(request)
+
     def of_id(self, wanted: UUID) -> list[Q]:
         """Return what a whole id may name."""
         return [Q(**{field: wanted}) for field in self.id_fields]

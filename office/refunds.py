@@ -185,7 +185,6 @@ class RefundAdmin(ReversalAdmin):
         "stripe_refund_id",
         "payment_intent_id",
         "idempotency_key",
-        "requested_by",
         "payment__enrollment__email",
     )
 

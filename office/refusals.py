@@ -24,5 +24,6 @@ class RefusalAdmin(ReadOnlyAdmin):
     search_fields = ("grant__email", "grant__name", "tried_by", "course_slug")
     id_fields = ("pk", "grant_id")
     is_small = True
+    sortable_by = ("created_at",)
     ordering = ("-created_at",)
     list_select_related = ("grant",)

@@ -937,6 +937,26 @@ class Migration(migrations.Migration):
             index=models.Index(fields=["day"], name="affiliates__day_e1d425_idx"),
         ),
         # By hand: the database itself refuses to change or delete a ledger entry.
+        migrations.AddIndex(
+            model_name="commission",
+            index=models.Index(
+                fields=["currency", "-created_at"], name="affiliates__currenc_b65fda_idx"
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="ledgerentry",
+            index=models.Index(fields=["kind", "-created_at"], name="affiliates__kind_12a2ce_idx"),
+        ),
+        migrations.AddIndex(
+            model_name="ledgerentry",
+            index=models.Index(
+                fields=["currency", "-created_at"], name="affiliates__currenc_6c851f_idx"
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="payout",
+            index=models.Index(fields=["-created_at"], name="affiliates__created_ad99fb_idx"),
+        ),
         migrations.RunPython(install_triggers, remove_triggers),
         migrations.AddIndex(
             model_name="commission",

@@ -95,6 +95,8 @@ class LedgerEntry(models.Model):
                 name="payouts_in_the_ledger",
             ),
             models.Index(fields=["-created_at"]),
+            models.Index(fields=["kind", "-created_at"]),
+            models.Index(fields=["currency", "-created_at"]),
         ]
 
     def __str__(self) -> str:
@@ -213,6 +215,7 @@ class Commission(models.Model):
             models.Index(fields=["affiliate", "is_disputed"]),
             models.Index(fields=["affiliate", "is_under_review"]),
             models.Index(fields=["-created_at"]),
+            models.Index(fields=["currency", "-created_at"]),
             models.Index(fields=["updated_at"]),
         ]
         permissions = (("review_commission", "Can hold and release commissions"),)

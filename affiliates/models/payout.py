@@ -125,6 +125,7 @@ class Payout(models.Model):
         ]
         indexes = [
             models.Index(fields=["affiliate", "-created_at"]),
+            models.Index(fields=["-created_at"]),
             models.Index(fields=["status", "-created_at"]),
             models.Index(fields=["updated_at"]),
         ]

@@ -870,5 +870,19 @@ class Migration(migrations.Migration):
                 fields=["name"], name="enrollment_name_begins", opclasses=["varchar_pattern_ops"]
             ),
         ),
+        migrations.AddIndex(
+            model_name="enrollment",
+            index=models.Index(fields=["request_id"], name="enrollments_request_2dafea_idx"),
+        ),
+        migrations.AddIndex(
+            model_name="enrollment",
+            index=models.Index(fields=["kind", "-created_at"], name="enrollments_kind_d83b9a_idx"),
+        ),
+        migrations.AddIndex(
+            model_name="enrollment",
+            index=models.Index(
+                fields=["lms_platform", "-created_at"], name="enrollments_lms_pla_074225_idx"
+            ),
+        ),
         migrations.RunPython(add_statistics, drop_statistics),
     ]

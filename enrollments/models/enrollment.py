@@ -9,13 +9,13 @@ from django.urls import reverse
 from django.utils import timezone
 
 from courses.models import Course
+from enrollments.models.indexes import INDEXES
 from enrollments.models.learning import Learning
 from lms_sync import links
 from lms_sync.models import MADE, ORIGINS
 from maaledu.db import new_id
 from maaledu.money import CURRENCY_CHOICES, Money
 from maaledu.traced import Traced
-from maaledu.unions import BEGINS
 
 USUALLY_WITHIN = timedelta(minutes=10)  # access follows the payment within seconds
 
@@ -250,26 +250,7 @@ class Enrollment(Traced, Learning):
                 name="one_live_enrollment_per_grant",
             ),
         ]
-        indexes = [
-            models.Index(fields=["course", "email", "status"]),
-            models.Index(fields=["email", "-created_at"]),
-            models.Index(fields=["status", "created_at"]),
-            models.Index(fields=["lms_status", "status", "-created_at"]),
-            models.Index(fields=["affiliate_id", "-created_at"]),
-            # Of those with access alone: the worker looks every few seconds.
-            models.Index(
-                fields=["lms_platform", "progress_due_at"],
-                condition=Q(status="paid", lms_status="success"),
-                name="enrollment_progress_due",
-            ),
-            models.Index(fields=["-created_at"]),
-            models.Index(fields=["updated_at"]),
-            models.Index(fields=["rebuilt_at"]),
-            models.Index(fields=["lms_enrollment_id"]),
-            # Staff search by the beginning of an address or a name.
-            models.Index(fields=["email"], name="enrollment_email_begins", opclasses=BEGINS),
-            models.Index(fields=["name"], name="enrollment_name_begins", opclasses=BEGINS),
-        ]
+        indexes = INDEXES
         permissions = (
             ("repair_enrollment", "Can repair the sync of enrollments"),
             ("move_enrollment", "Can move enrollments to another address, and correct names"),

@@ -728,4 +728,10 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
+        migrations.AddIndex(
+            model_name="payment",
+            index=models.Index(
+                fields=["currency", "-created_at"], name="payments_pa_currenc_92fc8a_idx"
+            ),
+        ),
     ]

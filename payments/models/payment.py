@@ -82,6 +82,7 @@ class Payment(models.Model):
         indexes = [
             models.Index(fields=["status", "expires_at"]),
             models.Index(fields=["-created_at"]),
+            models.Index(fields=["currency", "-created_at"]),
             models.Index(fields=["updated_at"]),
         ]
         permissions = (("refund_payment", "Can refund payments"),)

@@ -14,7 +14,7 @@ from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
 
-from enrollments.models import Enrollment
+from enrollments.models import Enrollment, EnrollmentEvent
 from office.base import ReadOnlyAdmin
 from office.lists import ListAdmin
 from payments.models import Payment, Refund
@@ -28,6 +28,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.breaks_invariants]
 
 PAYMENTS = "/admin/payments/payment/"
 MOST_STATEMENTS = 8
+SALES = (Enrollment, EnrollmentEvent, Payment, Refund)
 LISTS = [model for model, page in admin.site._registry.items() if isinstance(page, ReadOnlyAdmin)]
 
 
@@ -169,7 +170,7 @@ def test_every_list_of_money_has_its_file(boss: Client) -> None:
     ]
     assert {model._meta.model_name for model in with_files} == {
         "enrollment", "payment", "refund", "dispute", "ledgerentry", "balance", "commission",
-        "payout",
+        "payout", "grant",
     }  # fmt: skip
     for model in with_files:
         assert len(rows_of(boss.get(url_of(model, "csv")))) == model.objects.count(), model
@@ -206,7 +207,7 @@ def test_every_list_of_a_table_that_grows_is_read_page_by_page() -> None:
         if not isinstance(page, ListAdmin)
     }
     # These grow by what staff write, or not at all.
-    small = ("auth.", "courses.", "grants.program")
+    small = ("auth.", "courses.", "grants.program", "grants.messagetemplate")
     assert {name for name in whole if not name.startswith(small)} == set()
 
 
@@ -217,6 +218,39 @@ def test_a_list_is_sorted_by_what_has_an_index_only(boss: Client) -> None:
     for model in (Payment, Enrollment):
         page = admin.site._registry[model]
         assert set(page.sortable_by) == {"created_at"}
+
+
+def indexed(model: Any) -> set[str]:
+    """Return the columns that an index of the table begins with."""
+    opts = model._meta
+    of_fields = {field.name for field in opts.fields if field.unique or field.db_index}
+    of_table = {index.fields[0].lstrip("-") for index in opts.indexes if index.fields}
+    return {"pk", *of_fields, *of_table}
+
+
+@pytest.mark.any_engine
+def test_a_list_that_grows_is_sorted_by_columns_with_an_index_only_and_sales_are_so_searched(
+    boss: Client, rf: Any
+) -> None:
+    without = []
+    for model in LISTS:
+        page: Any = admin.site._registry[model]
+        if page.is_small:
+            continue
+        shown = page.get_list_display(rf.get("/"))
+        for column in set(page.get_sortable_by(rf.get("/"))) & set(shown):
+            cell = getattr(page, column, None)
+            sorted_by = getattr(cell, "admin_order_field", None) or column
+            if "__" not in sorted_by and sorted_by not in indexed(model):
+                without.append(f"{model._meta.label}: sorted by {sorted_by}")
+        for path in page.search_fields if model in SALES else ():
+            *relations, column = path.lstrip("^").split("__")
+            owner = model
+            for relation in relations:
+                owner = owner._meta.get_field(relation).related_model
+            if column not in indexed(owner):
+                without.append(f"{model._meta.label}: searched by {path}")
+    assert not without, "\n".join(without)
 
 
 @pytest.mark.any_engine

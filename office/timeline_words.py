@@ -171,7 +171,9 @@ def describe(row: Row, courses: Mapping[str, str], bodies: Mapping[str, str]) ->
     title = TITLES[row.kind](row)
     about = row.title if row.kind in WITH_COURSE else courses.get(plain(row.of), "")
     body = bodies.get(plain(row.key), "") or (row.note if row.kind in SAID else "")
-    return Entry(row, title, about, _url(row), _words_of_review(row, body), _technical(row))
+    # The note of a commission is its course, which is named already.
+    body = "" if body == about else _words_of_review(row, body)
+    return Entry(row, title, about, _url(row), body, _technical(row))
 
 
 def _words_of_review(row: Row, body: str) -> str:

@@ -10,6 +10,16 @@ from django.urls import reverse
 from django.utils.dateformat import format as format_date
 from django.utils.html import conditional_escape, format_html
 
+from enrollments.models import Enrollment
+
+ACCESS_WORDS = {
+    Enrollment.LMS_SUCCESS: "has access",
+    Enrollment.LMS_FAILED: "no access",
+    Enrollment.LMS_LOST: "access lost",
+    Enrollment.LMS_REVOKED: "access taken away",
+    Enrollment.LMS_AWAITING: "waits for the learner's account",
+}
+
 
 class Coded(tuple[str, str]):
     """A code, by which a list colors a cell, and the words that it shows, as a row's page does."""
@@ -43,6 +53,10 @@ def kept(row: models.Model, name: str, ask: Callable[[], Any]) -> Any:
     if name not in cells:
         cells[name] = ask()
     return cells[name]
+
+
+def access_words(enrollment: Enrollment) -> str:
+    return ACCESS_WORDS.get(enrollment.lms_status, "access on its way")
 
 
 def day(moment: datetime) -> str:

@@ -15,7 +15,7 @@ from enrollments.models import Enrollment, EnrollmentEvent
 from maaledu.money import Money, rate_text
 from office import refund_decision
 from office.base import ReadOnlyAdmin, ReadOnlyInline
-from office.cells import Coded, enrollment_link, link
+from office.cells import Coded, access_words, enrollment_link, link
 from office.decisions import Decision
 from office.filters import DaysFilter, NamedFilter, fixed
 from office.learner_decisions import COMP, CORRECT_NAME, MOVE
@@ -175,7 +175,7 @@ class EnrollmentAdmin(ReadOnlyAdmin):
 
     @display(description="access", ordering="lms_status", label=LMS_COLORS)
     def access(self, enrollment: Enrollment) -> Coded:
-        return Coded((enrollment.lms_status, enrollment.get_lms_status_display()))
+        return Coded((enrollment.lms_status, access_words(enrollment)))
 
     @admin.display(description="price", ordering="amount")
     def price(self, enrollment: Enrollment) -> Money:

@@ -24,7 +24,7 @@ from notifications import outgoing
 from notifications.errors import BrokenTemplate
 from notifications.models import Email
 from office import refund_decision, timeline
-from office.cells import url_of
+from office.cells import access_words, url_of
 from office.decisions import LIST, decide_many
 from office.learner_search import PERMISSION, learner_url
 from office.timeline import Learner, Row
@@ -35,13 +35,6 @@ from payments.models import Payment
 WITH_ACTIONS = {"mail", "job", "letter", "event", "payment", "grant", "difference"}
 ABOUT_LEARNER = ((LearnerNote, "note"), (Enrollment, "comp"))
 NOT_SHOWN = "It holds a code for its owner alone, so that it is not shown."
-ACCESS_WORDS = {
-    Enrollment.LMS_SUCCESS: "has access",
-    Enrollment.LMS_FAILED: "no access",
-    Enrollment.LMS_LOST: "access lost",
-    Enrollment.LMS_REVOKED: "access taken away",
-    Enrollment.LMS_AWAITING: "waits for the learner's account",
-}
 ACCESS_COLORS = {
     Enrollment.LMS_SUCCESS: "success",
     Enrollment.LMS_FAILED: "danger",
@@ -129,7 +122,7 @@ def _course(request: HttpRequest, enrollment: Enrollment, back: str) -> dict[str
         "url": url_of(enrollment),
         "price": Money(enrollment.amount, enrollment.currency),
         "color": COLORS.get(enrollment.status, ""),
-        "access_text": ACCESS_WORDS.get(enrollment.lms_status, "access on its way"),
+        "access_text": access_words(enrollment),
         "access_color": ACCESS_COLORS.get(enrollment.lms_status, "info"),
         "actions": actions,
     }

@@ -84,7 +84,6 @@ class SyncAttemptInline(ReadOnlyInline):
 @admin.register(SyncJob)
 class SyncJobAdmin(QueueAdmin):
     decisions = {"retry_now": RETRY_JOB}
-    row_decisions = ("retry_now",)
     list_display = (
         "email",
         "course_id",

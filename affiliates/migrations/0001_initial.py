@@ -151,6 +151,17 @@ class Migration(migrations.Migration):
                     ("review_affiliate", "Can approve, suspend, reinstate and close affiliates"),
                     ("adjust_affiliate", "Can adjust an affiliate's balance and rate"),
                 ),
+                "indexes": [
+                    models.Index(
+                        fields=["status", "payout_method"], name="affiliates__status_045e70_idx"
+                    ),
+                    models.Index(fields=["sale_mails"], name="affiliates__sale_ma_6e5700_idx"),
+                    models.Index(
+                        fields=["status", "-rate_basis_points"],
+                        name="affiliates__status_60e382_idx",
+                    ),
+                    models.Index(fields=["-created_at"], name="affiliates__created_7acf24_idx"),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -202,6 +213,19 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(
+                        fields=["currency", "payable"], name="affiliates__currenc_966a64_idx"
+                    ),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("affiliate", "currency"),
+                        name="one_balance_per_affiliate_and_currency",
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="Commission",
@@ -284,6 +308,23 @@ class Migration(migrations.Migration):
             ],
             options={
                 "permissions": (("review_commission", "Can hold and release commissions"),),
+                "indexes": [
+                    models.Index(
+                        fields=["affiliate", "-created_at"], name="affiliates__affilia_ff7df6_idx"
+                    ),
+                    models.Index(
+                        fields=["affiliate", "is_disputed"], name="affiliates__affilia_82317e_idx"
+                    ),
+                    models.Index(
+                        fields=["affiliate", "is_under_review"],
+                        name="affiliates__affilia_7a5931_idx",
+                    ),
+                    models.Index(fields=["-created_at"], name="affiliates__created_1c0526_idx"),
+                    models.Index(
+                        fields=["currency", "-created_at"], name="affiliates__currenc_b65fda_idx"
+                    ),
+                    models.Index(fields=["updated_at"], name="affiliates__updated_7ba8ae_idx"),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -348,6 +389,15 @@ class Migration(migrations.Migration):
             options={
                 "verbose_name": "fraud signal",
                 "permissions": (("review_fraudsignal", "Can review fraud signals"),),
+                "indexes": [
+                    models.Index(
+                        fields=["status", "-created_at"], name="affiliates__status_fa2163_idx"
+                    ),
+                    models.Index(
+                        fields=["affiliate", "status"], name="affiliates__affilia_01a92a_idx"
+                    ),
+                    models.Index(fields=["-created_at"], name="affiliates__created_94d57f_idx"),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -422,6 +472,28 @@ class Migration(migrations.Migration):
             options={
                 "verbose_name": "ledger entry",
                 "verbose_name_plural": "ledger entries",
+                "indexes": [
+                    models.Index(
+                        fields=["affiliate", "-created_at", "-id"],
+                        name="affiliates__affilia_9b6c30_idx",
+                    ),
+                    models.Index(
+                        fields=["affiliate", "currency", "available_at"],
+                        name="affiliates__affilia_72e663_idx",
+                    ),
+                    models.Index(
+                        condition=models.Q(("kind__in", ["payout", "payout_cancelled"])),
+                        fields=["affiliate", "currency", "-created_at", "-id"],
+                        name="payouts_in_the_ledger",
+                    ),
+                    models.Index(fields=["-created_at"], name="affiliates__created_ce027c_idx"),
+                    models.Index(
+                        fields=["kind", "-created_at"], name="affiliates__kind_12a2ce_idx"
+                    ),
+                    models.Index(
+                        fields=["currency", "-created_at"], name="affiliates__currenc_6c851f_idx"
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -563,6 +635,30 @@ class Migration(migrations.Migration):
                     ("settle_payoutbatch", "Can mark payouts paid and cancel them"),
                     ("export_payoutbatch", "Can download payout files with account details"),
                 ),
+                "indexes": [
+                    models.Index(
+                        fields=["status", "-created_at"], name="affiliates__status_57fe2e_idx"
+                    ),
+                    models.Index(fields=["-created_at"], name="affiliates__created_d2fe31_idx"),
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("released_by", None),
+                            models.Q(("released_by", models.F("drafted_by")), _negated=True),
+                            _connector="OR",
+                        ),
+                        name="released_by_another_person",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("status__in", ["draft", "cancelled"]),
+                            models.Q(("released_by", None), _negated=True),
+                            _connector="OR",
+                        ),
+                        name="released_by_somebody",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -634,6 +730,23 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(
+                        fields=["affiliate", "-created_at"], name="affiliates__affilia_e7a549_idx"
+                    ),
+                    models.Index(
+                        fields=["status", "-created_at"], name="affiliates__status_1eab2d_idx"
+                    ),
+                    models.Index(fields=["-created_at"], name="affiliates__created_ad99fb_idx"),
+                    models.Index(fields=["updated_at"], name="affiliates__updated_99fda3_idx"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("batch", "affiliate"), name="one_payout_per_affiliate_and_batch"
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="PayoutItem",
@@ -664,6 +777,15 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("is_live", True)),
+                        fields=("entry",),
+                        name="one_live_payout_per_entry",
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="ReferralDay",
@@ -696,6 +818,17 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(fields=["-day"], name="affiliates__day_938c74_idx"),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("affiliate", "day", "course_slug", "currency"),
+                        name="one_row_per_affiliate_day_course",
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="ReferralVisit",
@@ -722,159 +855,14 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
-        ),
-        migrations.AddIndex(
-            model_name="affiliate",
-            index=models.Index(
-                fields=["status", "payout_method"], name="affiliates__status_045e70_idx"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="affiliate",
-            index=models.Index(fields=["sale_mails"], name="affiliates__sale_ma_6e5700_idx"),
-        ),
-        migrations.AddIndex(
-            model_name="affiliate",
-            index=models.Index(
-                fields=["status", "-rate_basis_points"], name="affiliates__status_60e382_idx"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="affiliate",
-            index=models.Index(fields=["-created_at"], name="affiliates__created_7acf24_idx"),
-        ),
-        migrations.AddIndex(
-            model_name="balance",
-            index=models.Index(
-                fields=["currency", "payable"], name="affiliates__currenc_966a64_idx"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="balance",
-            constraint=models.UniqueConstraint(
-                fields=("affiliate", "currency"), name="one_balance_per_affiliate_and_currency"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="commission",
-            index=models.Index(
-                fields=["affiliate", "-created_at"], name="affiliates__affilia_ff7df6_idx"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="commission",
-            index=models.Index(
-                fields=["affiliate", "is_disputed"], name="affiliates__affilia_82317e_idx"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="commission",
-            index=models.Index(
-                fields=["affiliate", "is_under_review"], name="affiliates__affilia_7a5931_idx"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="commission",
-            index=models.Index(fields=["-created_at"], name="affiliates__created_1c0526_idx"),
-        ),
-        migrations.AddIndex(
-            model_name="fraudsignal",
-            index=models.Index(
-                fields=["status", "-created_at"], name="affiliates__status_fa2163_idx"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="fraudsignal",
-            index=models.Index(
-                fields=["affiliate", "status"], name="affiliates__affilia_01a92a_idx"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="fraudsignal",
-            index=models.Index(fields=["-created_at"], name="affiliates__created_94d57f_idx"),
-        ),
-        migrations.AddIndex(
-            model_name="ledgerentry",
-            index=models.Index(
-                fields=["affiliate", "-created_at", "-id"], name="affiliates__affilia_9b6c30_idx"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="ledgerentry",
-            index=models.Index(
-                fields=["affiliate", "currency", "available_at"],
-                name="affiliates__affilia_72e663_idx",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="ledgerentry",
-            index=models.Index(
-                condition=models.Q(("kind__in", ["payout", "payout_cancelled"])),
-                fields=["affiliate", "currency", "-created_at", "-id"],
-                name="payouts_in_the_ledger",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="ledgerentry",
-            index=models.Index(fields=["-created_at"], name="affiliates__created_ce027c_idx"),
-        ),
-        migrations.AddIndex(
-            model_name="payoutbatch",
-            index=models.Index(
-                fields=["status", "-created_at"], name="affiliates__status_57fe2e_idx"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="payoutbatch",
-            index=models.Index(fields=["-created_at"], name="affiliates__created_d2fe31_idx"),
-        ),
-        migrations.AddConstraint(
-            model_name="payoutbatch",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("released_by", None),
-                    models.Q(("released_by", models.F("drafted_by")), _negated=True),
-                    _connector="OR",
-                ),
-                name="released_by_another_person",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="payoutbatch",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("status__in", ["draft", "cancelled"]),
-                    models.Q(("released_by", None), _negated=True),
-                    _connector="OR",
-                ),
-                name="released_by_somebody",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="payout",
-            index=models.Index(
-                fields=["affiliate", "-created_at"], name="affiliates__affilia_e7a549_idx"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="payout",
-            index=models.Index(
-                fields=["status", "-created_at"], name="affiliates__status_1eab2d_idx"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="payout",
-            constraint=models.UniqueConstraint(
-                fields=("batch", "affiliate"), name="one_payout_per_affiliate_and_batch"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="payoutitem",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("is_live", True)),
-                fields=("entry",),
-                name="one_live_payout_per_entry",
-            ),
+            options={
+                "indexes": [
+                    models.Index(
+                        fields=["affiliate", "day"], name="affiliates__affilia_9c9b66_idx"
+                    ),
+                    models.Index(fields=["day"], name="affiliates__day_e1d425_idx"),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="ReferralLabelDay",
@@ -917,53 +905,5 @@ class Migration(migrations.Migration):
                 ],
             },
         ),
-        migrations.AddIndex(
-            model_name="referralday",
-            index=models.Index(fields=["-day"], name="affiliates__day_938c74_idx"),
-        ),
-        migrations.AddConstraint(
-            model_name="referralday",
-            constraint=models.UniqueConstraint(
-                fields=("affiliate", "day", "course_slug", "currency"),
-                name="one_row_per_affiliate_day_course",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="referralvisit",
-            index=models.Index(fields=["affiliate", "day"], name="affiliates__affilia_9c9b66_idx"),
-        ),
-        migrations.AddIndex(
-            model_name="referralvisit",
-            index=models.Index(fields=["day"], name="affiliates__day_e1d425_idx"),
-        ),
-        # By hand: the database itself refuses to change or delete a ledger entry.
-        migrations.AddIndex(
-            model_name="commission",
-            index=models.Index(
-                fields=["currency", "-created_at"], name="affiliates__currenc_b65fda_idx"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="ledgerentry",
-            index=models.Index(fields=["kind", "-created_at"], name="affiliates__kind_12a2ce_idx"),
-        ),
-        migrations.AddIndex(
-            model_name="ledgerentry",
-            index=models.Index(
-                fields=["currency", "-created_at"], name="affiliates__currenc_6c851f_idx"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="payout",
-            index=models.Index(fields=["-created_at"], name="affiliates__created_ad99fb_idx"),
-        ),
         migrations.RunPython(install_triggers, remove_triggers),
-        migrations.AddIndex(
-            model_name="commission",
-            index=models.Index(fields=["updated_at"], name="affiliates__updated_7ba8ae_idx"),
-        ),
-        migrations.AddIndex(
-            model_name="payout",
-            index=models.Index(fields=["updated_at"], name="affiliates__updated_99fda3_idx"),
-        ),
     ]

@@ -341,6 +341,66 @@ class Migration(migrations.Migration):
                     ),
                     ("comp_enrollment", "Can enroll somebody for free"),
                 ),
+                "indexes": [
+                    models.Index(fields=["rebuilt_at"], name="enrollments_rebuilt_9d78e5_idx"),
+                    models.Index(
+                        fields=["lms_enrollment_id"], name="enrollments_lms_enr_936730_idx"
+                    ),
+                    models.Index(
+                        condition=models.Q(("lms_status", "success"), ("status", "paid")),
+                        fields=["lms_platform", "progress_due_at"],
+                        name="enrollment_progress_due",
+                    ),
+                    models.Index(
+                        fields=["course", "email", "status"], name="enrollments_course__e46542_idx"
+                    ),
+                    models.Index(
+                        fields=["email", "-created_at"], name="enrollments_email_b94317_idx"
+                    ),
+                    models.Index(
+                        fields=["status", "created_at"], name="enrollments_status_5cfaa1_idx"
+                    ),
+                    models.Index(
+                        fields=["lms_status", "status", "-created_at"],
+                        name="enrollments_lms_sta_904c27_idx",
+                    ),
+                    models.Index(
+                        fields=["affiliate_id", "-created_at"],
+                        name="enrollments_affilia_111dfb_idx",
+                    ),
+                    models.Index(fields=["-created_at"], name="enrollments_created_d0b25a_idx"),
+                    models.Index(fields=["updated_at"], name="enrollments_updated_5c3ff7_idx"),
+                    models.Index(
+                        fields=["email"],
+                        name="enrollment_email_begins",
+                        opclasses=["varchar_pattern_ops"],
+                    ),
+                    models.Index(
+                        fields=["name"],
+                        name="enrollment_name_begins",
+                        opclasses=["varchar_pattern_ops"],
+                    ),
+                    models.Index(fields=["request_id"], name="enrollments_request_2dafea_idx"),
+                    models.Index(
+                        fields=["kind", "-created_at"], name="enrollments_kind_d83b9a_idx"
+                    ),
+                    models.Index(
+                        fields=["lms_platform", "-created_at"],
+                        name="enrollments_lms_pla_074225_idx",
+                    ),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("status__in", ["pending", "paid"])),
+                        fields=("course", "email"),
+                        name="one_live_enrollment",
+                    ),
+                    models.UniqueConstraint(
+                        condition=models.Q(("status__in", ["pending", "paid"])),
+                        fields=("grant_id",),
+                        name="one_live_enrollment_per_grant",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -377,78 +437,10 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["created_at"],
+                "indexes": [
+                    models.Index(fields=["-created_at"], name="enrollments_created_002159_idx"),
+                ],
             },
-        ),
-        migrations.AddIndex(
-            model_name="enrollment",
-            index=models.Index(fields=["rebuilt_at"], name="enrollments_rebuilt_9d78e5_idx"),
-        ),
-        migrations.AddIndex(
-            model_name="enrollment",
-            index=models.Index(fields=["lms_enrollment_id"], name="enrollments_lms_enr_936730_idx"),
-        ),
-        migrations.AddIndex(
-            model_name="enrollment",
-            index=models.Index(
-                condition=models.Q(("lms_status", "success"), ("status", "paid")),
-                fields=["lms_platform", "progress_due_at"],
-                name="enrollment_progress_due",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="enrollment",
-            index=models.Index(
-                fields=["course", "email", "status"], name="enrollments_course__e46542_idx"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="enrollment",
-            index=models.Index(
-                fields=["email", "-created_at"], name="enrollments_email_b94317_idx"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="enrollment",
-            index=models.Index(
-                fields=["status", "created_at"], name="enrollments_status_5cfaa1_idx"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="enrollment",
-            index=models.Index(
-                fields=["lms_status", "status", "-created_at"],
-                name="enrollments_lms_sta_904c27_idx",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="enrollment",
-            index=models.Index(
-                fields=["affiliate_id", "-created_at"], name="enrollments_affilia_111dfb_idx"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="enrollment",
-            index=models.Index(fields=["-created_at"], name="enrollments_created_d0b25a_idx"),
-        ),
-        migrations.AddConstraint(
-            model_name="enrollment",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("status__in", ["pending", "paid"])),
-                fields=("course", "email"),
-                name="one_live_enrollment",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="enrollment",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("status__in", ["pending", "paid"])),
-                fields=("grant_id",),
-                name="one_live_enrollment_per_grant",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="enrollmentevent",
-            index=models.Index(fields=["-created_at"], name="enrollments_created_002159_idx"),
         ),
         migrations.CreateModel(
             name="EnrollmentBatch",
@@ -519,6 +511,9 @@ class Migration(migrations.Migration):
                 "verbose_name": "enrollment batch",
                 "verbose_name_plural": "enrollment batches",
                 "permissions": (("enroll_enrollmentbatch", "Can enroll many learners at once"),),
+                "indexes": [
+                    models.Index(fields=["-created_at"], name="enrollments_created_51b6f5_idx"),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -632,33 +627,23 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "rows of batches",
                 "permissions": (("replay_batchrow", "Can retry and replay rows of batches"),),
                 "abstract": False,
+                "indexes": [
+                    models.Index(
+                        fields=["status", "next_attempt_at"], name="enrollments_status_f8dc26_idx"
+                    ),
+                    models.Index(fields=["claim_token"], name="enrollments_claim_t_f78aea_idx"),
+                    models.Index(fields=["-created_at"], name="enrollments_created_ab45bc_idx"),
+                    models.Index(fields=["batch", "status"], name="enrollments_batch_i_5910f4_idx"),
+                    models.Index(
+                        condition=models.Q(("status", "done")),
+                        fields=["finished_at"],
+                        name="batchrow_done",
+                    ),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("batch", "number"), name="one_row_per_line"),
+                ],
             },
-        ),
-        migrations.AddIndex(
-            model_name="enrollmentbatch",
-            index=models.Index(fields=["-created_at"], name="enrollments_created_51b6f5_idx"),
-        ),
-        migrations.AddIndex(
-            model_name="batchrow",
-            index=models.Index(
-                fields=["status", "next_attempt_at"], name="enrollments_status_f8dc26_idx"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="batchrow",
-            index=models.Index(fields=["claim_token"], name="enrollments_claim_t_f78aea_idx"),
-        ),
-        migrations.AddIndex(
-            model_name="batchrow",
-            index=models.Index(fields=["-created_at"], name="enrollments_created_ab45bc_idx"),
-        ),
-        migrations.AddIndex(
-            model_name="batchrow",
-            index=models.Index(fields=["batch", "status"], name="enrollments_batch_i_5910f4_idx"),
-        ),
-        migrations.AddConstraint(
-            model_name="batchrow",
-            constraint=models.UniqueConstraint(fields=("batch", "number"), name="one_row_per_line"),
         ),
         migrations.CreateModel(
             name="AccessComparison",
@@ -847,42 +832,6 @@ class Migration(migrations.Migration):
                     ),
                 ],
             },
-        ),
-        migrations.AddIndex(
-            model_name="batchrow",
-            index=models.Index(
-                condition=models.Q(("status", "done")), fields=["finished_at"], name="batchrow_done"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="enrollment",
-            index=models.Index(fields=["updated_at"], name="enrollments_updated_5c3ff7_idx"),
-        ),
-        migrations.AddIndex(
-            model_name="enrollment",
-            index=models.Index(
-                fields=["email"], name="enrollment_email_begins", opclasses=["varchar_pattern_ops"]
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="enrollment",
-            index=models.Index(
-                fields=["name"], name="enrollment_name_begins", opclasses=["varchar_pattern_ops"]
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="enrollment",
-            index=models.Index(fields=["request_id"], name="enrollments_request_2dafea_idx"),
-        ),
-        migrations.AddIndex(
-            model_name="enrollment",
-            index=models.Index(fields=["kind", "-created_at"], name="enrollments_kind_d83b9a_idx"),
-        ),
-        migrations.AddIndex(
-            model_name="enrollment",
-            index=models.Index(
-                fields=["lms_platform", "-created_at"], name="enrollments_lms_pla_074225_idx"
-            ),
         ),
         migrations.RunPython(add_statistics, drop_statistics),
     ]

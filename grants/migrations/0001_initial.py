@@ -260,6 +260,27 @@ class Migration(migrations.Migration):
                     ("decide_grant", "Can approve, reject and change grants"),
                     ("export_grant", "Can export grants"),
                 ),
+                "indexes": [
+                    models.Index(
+                        fields=["status", "created_at"], name="grants_gran_status_6b1bfa_idx"
+                    ),
+                    models.Index(
+                        fields=["status", "expires_at"], name="grants_gran_status_f88889_idx"
+                    ),
+                    models.Index(fields=["email"], name="grants_gran_email_c042cf_idx"),
+                    models.Index(fields=["-created_at"], name="grants_gran_created_4923aa_idx"),
+                    models.Index(fields=["updated_at"], name="grants_gran_updated_d87b6f_idx"),
+                    models.Index(
+                        fields=["name"], name="grant_name_begins", opclasses=["varchar_pattern_ops"]
+                    ),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("status__in", ["pending", "approved", "reserved"])),
+                        fields=("course", "email"),
+                        name="one_open_grant",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -311,6 +332,12 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["-created_at"],
+                "indexes": [
+                    models.Index(
+                        fields=["reason", "-created_at"], name="grants_refu_reason_bdd8f0_idx"
+                    ),
+                    models.Index(fields=["-created_at"], name="grants_refu_created_e49116_idx"),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -380,53 +407,5 @@ class Migration(migrations.Migration):
                     models.Index(fields=["-created_at"], name="grants_gran_created_d2a5f1_idx")
                 ],
             },
-        ),
-        migrations.AddIndex(
-            model_name="grant",
-            index=models.Index(
-                fields=["status", "created_at"], name="grants_gran_status_6b1bfa_idx"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="grant",
-            index=models.Index(
-                fields=["status", "expires_at"], name="grants_gran_status_f88889_idx"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="grant",
-            index=models.Index(fields=["email"], name="grants_gran_email_c042cf_idx"),
-        ),
-        migrations.AddIndex(
-            model_name="grant",
-            index=models.Index(fields=["-created_at"], name="grants_gran_created_4923aa_idx"),
-        ),
-        migrations.AddConstraint(
-            model_name="grant",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("status__in", ["pending", "approved", "reserved"])),
-                fields=("course", "email"),
-                name="one_open_grant",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="refusal",
-            index=models.Index(
-                fields=["reason", "-created_at"], name="grants_refu_reason_bdd8f0_idx"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="refusal",
-            index=models.Index(fields=["-created_at"], name="grants_refu_created_e49116_idx"),
-        ),
-        migrations.AddIndex(
-            model_name="grant",
-            index=models.Index(fields=["updated_at"], name="grants_gran_updated_d87b6f_idx"),
-        ),
-        migrations.AddIndex(
-            model_name="grant",
-            index=models.Index(
-                fields=["name"], name="grant_name_begins", opclasses=["varchar_pattern_ops"]
-            ),
         ),
     ]

@@ -419,6 +419,11 @@ class Migration(migrations.Migration):
                         fields=["batch_id", "status"], name="lms_sync_sy_batch_i_553457_idx"
                     ),
                     models.Index(fields=["look_at"], name="lms_sync_sy_look_at_2a6124_idx"),
+                    models.Index(
+                        condition=models.Q(("status", "done")),
+                        fields=["finished_at"],
+                        name="syncjob_done",
+                    ),
                 ],
             },
         ),
@@ -543,11 +548,5 @@ class Migration(migrations.Migration):
                     models.Index(fields=["last_attempt_at"], name="lms_sync_de_last_at_67e4cc_idx"),
                 ],
             },
-        ),
-        migrations.AddIndex(
-            model_name="syncjob",
-            index=models.Index(
-                condition=models.Q(("status", "done")), fields=["finished_at"], name="syncjob_done"
-            ),
         ),
     ]

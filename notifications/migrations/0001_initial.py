@@ -226,6 +226,11 @@ class Migration(migrations.Migration):
                         fields=["kind", "-created_at"], name="notificatio_kind_a70c50_idx"
                     ),
                     models.Index(fields=["sent_at"], name="notificatio_sent_at_acf615_idx"),
+                    models.Index(
+                        condition=models.Q(("status", "done")),
+                        fields=["finished_at"],
+                        name="email_done",
+                    ),
                 ],
             },
         ),
@@ -364,21 +369,12 @@ class Migration(migrations.Migration):
                     ),
                     models.Index(fields=["claim_token"], name="notificatio_claim_t_da0bd5_idx"),
                     models.Index(fields=["-created_at"], name="notificatio_created_e82dcf_idx"),
+                    models.Index(
+                        condition=models.Q(("status", "done")),
+                        fields=["finished_at"],
+                        name="alertnotice_done",
+                    ),
                 ],
             },
-        ),
-        migrations.AddIndex(
-            model_name="alertnotice",
-            index=models.Index(
-                condition=models.Q(("status", "done")),
-                fields=["finished_at"],
-                name="alertnotice_done",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="email",
-            index=models.Index(
-                condition=models.Q(("status", "done")), fields=["finished_at"], name="email_done"
-            ),
         ),
     ]

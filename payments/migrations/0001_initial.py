@@ -122,6 +122,23 @@ class Migration(migrations.Migration):
             ],
             options={
                 "permissions": (("refund_payment", "Can refund payments"),),
+                "indexes": [
+                    models.Index(
+                        fields=["status", "expires_at"], name="payments_pa_status_04c3f6_idx"
+                    ),
+                    models.Index(fields=["-created_at"], name="payments_pa_created_3147e3_idx"),
+                    models.Index(fields=["updated_at"], name="payments_pa_updated_e44ec3_idx"),
+                    models.Index(
+                        fields=["currency", "-created_at"], name="payments_pa_currenc_92fc8a_idx"
+                    ),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("status__in", ["pending", "processing"])),
+                        fields=("enrollment",),
+                        name="one_open_payment",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -173,6 +190,13 @@ class Migration(migrations.Migration):
             options={
                 "verbose_name": "early fraud warning",
                 "permissions": (("close_earlyfraudwarning", "Can close early fraud warnings"),),
+                "indexes": [
+                    models.Index(
+                        fields=["is_actionable", "closed_at"], name="payments_ea_is_acti_d6e798_idx"
+                    ),
+                    models.Index(fields=["-warned_at"], name="payments_ea_warned__2d34c5_idx"),
+                    models.Index(fields=["updated_at"], name="payments_ea_updated_4745a7_idx"),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -265,6 +289,17 @@ class Migration(migrations.Migration):
             ],
             options={
                 "permissions": (("decide_dispute", "Can count disputes as lost"),),
+                "indexes": [
+                    models.Index(
+                        fields=["status", "-created_at"], name="payments_di_status_45cb06_idx"
+                    ),
+                    models.Index(
+                        fields=["payment", "status"], name="payments_di_payment_bd40c7_idx"
+                    ),
+                    models.Index(fields=["-created_at"], name="payments_di_created_058e13_idx"),
+                    models.Index(fields=["evidence_due_by"], name="payments_di_evidenc_1b2371_idx"),
+                    models.Index(fields=["updated_at"], name="payments_di_updated_3c7410_idx"),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -428,6 +463,18 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(
+                        fields=["status", "updated_at"], name="payments_re_status_b7998f_idx"
+                    ),
+                    models.Index(
+                        fields=["payment", "status"], name="payments_re_payment_4444a0_idx"
+                    ),
+                    models.Index(fields=["-created_at"], name="payments_re_created_6ba6e0_idx"),
+                    models.Index(fields=["updated_at"], name="payments_re_updated_76f8ee_idx"),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="StripeEvent",
@@ -534,6 +581,11 @@ class Migration(migrations.Migration):
                     models.Index(
                         fields=["type", "-created_at"], name="payments_st_type_9dea3b_idx"
                     ),
+                    models.Index(
+                        condition=models.Q(("status", "done")),
+                        fields=["finished_at"],
+                        name="stripeevent_done",
+                    ),
                 ],
             },
         ),
@@ -581,90 +633,6 @@ class Migration(migrations.Migration):
                     )
                 ],
             },
-        ),
-        migrations.AddIndex(
-            model_name="payment",
-            index=models.Index(
-                fields=["status", "expires_at"], name="payments_pa_status_04c3f6_idx"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="payment",
-            index=models.Index(fields=["-created_at"], name="payments_pa_created_3147e3_idx"),
-        ),
-        migrations.AddConstraint(
-            model_name="payment",
-            constraint=models.UniqueConstraint(
-                condition=models.Q(("status__in", ["pending", "processing"])),
-                fields=("enrollment",),
-                name="one_open_payment",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="earlyfraudwarning",
-            index=models.Index(
-                fields=["is_actionable", "closed_at"], name="payments_ea_is_acti_d6e798_idx"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="earlyfraudwarning",
-            index=models.Index(fields=["-warned_at"], name="payments_ea_warned__2d34c5_idx"),
-        ),
-        migrations.AddIndex(
-            model_name="dispute",
-            index=models.Index(
-                fields=["status", "-created_at"], name="payments_di_status_45cb06_idx"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="dispute",
-            index=models.Index(fields=["payment", "status"], name="payments_di_payment_bd40c7_idx"),
-        ),
-        migrations.AddIndex(
-            model_name="dispute",
-            index=models.Index(fields=["-created_at"], name="payments_di_created_058e13_idx"),
-        ),
-        migrations.AddIndex(
-            model_name="dispute",
-            index=models.Index(fields=["evidence_due_by"], name="payments_di_evidenc_1b2371_idx"),
-        ),
-        migrations.AddIndex(
-            model_name="refund",
-            index=models.Index(
-                fields=["status", "updated_at"], name="payments_re_status_b7998f_idx"
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="refund",
-            index=models.Index(fields=["payment", "status"], name="payments_re_payment_4444a0_idx"),
-        ),
-        migrations.AddIndex(
-            model_name="refund",
-            index=models.Index(fields=["-created_at"], name="payments_re_created_6ba6e0_idx"),
-        ),
-        migrations.AddIndex(
-            model_name="dispute",
-            index=models.Index(fields=["updated_at"], name="payments_di_updated_3c7410_idx"),
-        ),
-        migrations.AddIndex(
-            model_name="earlyfraudwarning",
-            index=models.Index(fields=["updated_at"], name="payments_ea_updated_4745a7_idx"),
-        ),
-        migrations.AddIndex(
-            model_name="payment",
-            index=models.Index(fields=["updated_at"], name="payments_pa_updated_e44ec3_idx"),
-        ),
-        migrations.AddIndex(
-            model_name="refund",
-            index=models.Index(fields=["updated_at"], name="payments_re_updated_76f8ee_idx"),
-        ),
-        migrations.AddIndex(
-            model_name="stripeevent",
-            index=models.Index(
-                condition=models.Q(("status", "done")),
-                fields=["finished_at"],
-                name="stripeevent_done",
-            ),
         ),
         migrations.CreateModel(
             name="RefundRequest",
@@ -727,11 +695,5 @@ class Migration(migrations.Migration):
                     models.Index(fields=["-created_at"], name="payments_re_created_8d5b48_idx"),
                 ],
             },
-        ),
-        migrations.AddIndex(
-            model_name="payment",
-            index=models.Index(
-                fields=["currency", "-created_at"], name="payments_pa_currenc_92fc8a_idx"
-            ),
         ),
     ]

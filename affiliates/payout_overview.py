@@ -65,7 +65,7 @@ class Group:
 
     @property
     def method_name(self) -> str:
-        return dict(Affiliate.METHODS)[self.method]
+        return str(dict(Affiliate.METHODS)[self.method])
 
 
 def payees() -> list[Payee]:

@@ -148,7 +148,7 @@ def test_the_pages_of_an_enrollment_and_of_a_difference_show_words_and_no_codes(
     enrollment = boss.get(f"/admin/enrollments/enrollment/{first.pk}/change/")
     difference = AccessDifference.objects.get(enrollment=first)
     for shown, text in (
-        (enrollment, "lost in the LMS"),
+        (enrollment, "access lost"),
         (boss.get(f"{PAGE}{difference.pk}/change/"), "open"),
     ):
         assert text in words(shown)

@@ -82,10 +82,11 @@ def _answer(
     credential: callers.Credential | None,
     run: Callable[[], HttpResponseBase],
 ) -> HttpResponseBase:
-    if refused := callers.admit(request, terms, credential):
-        return refused
+    # First: our token would be sought in a form, and all of the form read for that.
     if request.method == "POST":
         refuse_other_than_json(request)
+    if refused := callers.admit(request, terms, credential):
+        return refused
     if not (terms.makes and idempotency.HEADER in request.headers):
         return run()
     owner = callers.owner_of_keys(request, credential)

@@ -1,5 +1,6 @@
 """The API as one object: its operations, and how it answers what they raise."""
 
+from django.core.exceptions import RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
@@ -7,7 +8,7 @@ from ninja.errors import HttpError, ValidationError
 from api import affiliate, checkout, courses, enrollments, grants, sign_in, sync
 from api.operations import router
 from api.reading import JsonObjects, refusal_of
-from maaledu.errors import AppError, BadRequest, NotFound
+from maaledu.errors import AppError, BadRequest, NotFound, PayloadTooLarge
 from maaledu.http import error_response
 
 VERSION = "1.0"
@@ -40,6 +41,12 @@ def refuse_body(request: HttpRequest, error: HttpError) -> HttpResponse:
     """Answer for ninja, which hides why a body was not read behind an error of its own."""
     cause = error.__cause__
     return error_response(request, cause if isinstance(cause, AppError) else BadRequest())
+
+
+@api.exception_handler(RequestDataTooBig)
+def refuse_size(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:
+    """Answer where ninja has looked for a body of more than any request may have."""
+    return error_response(request, PayloadTooLarge())
 
 
 @api.exception_handler(Http404)

@@ -94,10 +94,7 @@ def read_json(request: HttpRequest, *, max_bytes: int = MAX_JSON_BYTES) -> dict[
 
 
 def refuse_other_than_json(request: HttpRequest) -> None:
-    """Raise UnsupportedMediaType for a body of another kind, before anything of it is read.
-
-    A form of several parts may be read already, to look for our token in it.
-    """
+    """Raise UnsupportedMediaType for a body of another kind, before anything of it is read."""
     if request.content_type not in (JSON, ""):
         raise UnsupportedMediaType(sent=request.content_type)
 
@@ -159,7 +156,12 @@ def add_error_headers(response: Response, error: AppError) -> Response:
 
 
 def wants_json(request: HttpRequest) -> bool:
-    return request.path.startswith(MACHINE_PATHS) or JSON in request.headers.get("Accept", "")
+    return is_for_programs(request) or JSON in request.headers.get("Accept", "")
+
+
+def is_for_programs(request: HttpRequest) -> bool:
+    """Whether the address is one of those for programs, however its letters are written."""
+    return request.path.lower().startswith(MACHINE_PATHS)
 
 
 def _error_json(error: AppError) -> HttpResponse:

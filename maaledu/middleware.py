@@ -15,7 +15,7 @@ from maaledu import metrics, public_pages, tracing
 from maaledu.addresses import blur_address, client_address
 from maaledu.errors import AppError, BadRequest, MethodNotAllowed
 from maaledu.gates import answering
-from maaledu.http import MACHINE_PATHS, error_response
+from maaledu.http import error_response, is_for_programs
 from maaledu.logs import ACCESS
 
 access_log = logging.getLogger(ACCESS)
@@ -117,7 +117,7 @@ class SecurityHeadersMiddleware:
 
 def _refusal(request: HttpRequest) -> AppError | None:
     # Addresses for programs say themselves which methods they take.
-    if request.method not in METHODS and not request.path.startswith(MACHINE_PATHS):
+    if request.method not in METHODS and not is_for_programs(request):
         return MethodNotAllowed()
     if "\0" in request.path_info or "%00" in request.META.get("QUERY_STRING", ""):
         return BadRequest(reason="NUL in the address")

@@ -2,6 +2,7 @@
 
 import json
 from datetime import timedelta
+from urllib.parse import urlencode
 
 import pytest
 from allauth.account.models import EmailAddress
@@ -28,7 +29,7 @@ VALIDATE, GRANTS, ENROLLMENTS = "/api/grants/validate", "/api/grants", "/api/enr
 
 
 # --- the shape ------------------------------------------------------------------------------------
-@pytest.mark.parametrize("path", ["/api/nowhere", "/api/grants/", "/api/admin/other"])
+@pytest.mark.parametrize("path", ["/api/nowhere", "/api/grants/", "/api/admin/x", "/API/courses"])
 def test_an_unknown_address_is_answered_in_our_shape(client: Client, path: str) -> None:
     assert refused(client.get(path)) == (404, "NOT_FOUND")
 
@@ -74,7 +75,9 @@ def test_a_body_that_cannot_be_read_is_refused_in_our_shape(
     db: None, client: Client, path: str, body: str
 ) -> None:
     data, kind, expected = BODIES[body]
-    assert refused(client.post(path, data=data, content_type=kind)) == expected
+    answer = client.post(path, data=data, content_type=kind)
+    assert refused(answer) == expected
+    assert answer.has_header("X-RateLimit-Remaining")
 
 
 def test_what_does_not_fit_the_document_names_each_field(db: None, client: Client) -> None:
@@ -89,15 +92,18 @@ def test_what_does_not_fit_the_document_names_each_field(db: None, client: Clien
 
 
 @pytest.mark.parametrize("path", ["/api/checkout", GRANTS, VALIDATE, "/api/affiliate/register"])
-def test_a_form_of_several_parts_is_refused_though_our_token_was_sought_in_it(
-    db: None, path: str
-) -> None:
+def test_a_form_is_refused_before_our_token_is_sought_in_it(db: None, path: str) -> None:
     strict = Client(enforce_csrf_checks=True)
     strict.force_login(make_user("ada@example.com"))
     token = strict.get("/api/auth/csrf").json()["csrfToken"]
     headers = {"X-CSRFToken": token, "Idempotency-Key": "a"}
-    answer = strict.post(path, {"courseId": "x"}, headers=headers)
-    assert refused(answer) == (415, "UNSUPPORTED_MEDIA_TYPE")
+    large = urlencode({"csrfmiddlewaretoken": "x" * 300_000})
+    for answer in (
+        strict.post(path, {"courseId": "x"}, headers=headers),
+        strict.post(path, large, content_type="application/x-www-form-urlencoded"),
+    ):
+        assert refused(answer) == (415, "UNSUPPORTED_MEDIA_TYPE")
+        assert answer.has_header("X-RateLimit-Remaining")
 
 
 @pytest.mark.parametrize("path", ["/api/checkout", GRANTS, VALIDATE, "/api/auth/signin"])
@@ -157,7 +163,8 @@ def test_courses_come_in_pages_with_their_prices(db: None, client: Client) -> No
 def test_a_learner_lists_what_was_bought_under_proved_addresses(db: None) -> None:
     """Requirement R159."""
     user = make_user("ada@example.com")
-    EmailAddress.objects.create(user=user, email="ada@work.example", verified=False, primary=False)
+    work = EmailAddress(user=user, email="ada@work.example", verified=False, primary=False)
+    work.save()
     mine = [make_pending(email="ada@example.com")[0] for _ in range(3)]
     for other in ("bob@example.com", "ada@work.example"):
         make_pending(email=other)
@@ -169,6 +176,9 @@ def test_a_learner_lists_what_was_bought_under_proved_addresses(db: None) -> Non
     assert (first["hasMore"], last["hasMore"]) == (True, False)
     assert found[0]["statusUrl"] == mine[2].status_link
     assert (found[0]["status"], found[0]["amount"]["amount"]) == ("pending", 49900)
+    assert found[0]["courseUrl"] is None
+    EmailAddress.objects.filter(pk=work.pk).update(verified=True)
+    assert client.get(ENROLLMENTS).json()["enrollments"][0]["email"] == "ada@work.example"
 
 
 def test_staff_who_may_see_enrollments_list_all_of_them_without_their_secret_links(

@@ -1,9 +1,12 @@
 """Sign-in for programs (requirement R150): the same account, limits and steps as on the page."""
 
+from datetime import datetime, timedelta
+
 import pytest
 from django.contrib.auth import hashers
 from django.contrib.sessions.models import Session
 from django.test import Client
+from django.utils import timezone
 
 from accounts.models import User
 from tests.accounts.conftest import EMAIL, PASSWORD, amina
@@ -30,6 +33,8 @@ def test_a_program_signs_in_and_its_session_is_who_it_is(amina: User) -> None:
     assert answer.status_code == 200
     assert answer.json()["user"] == {"email": EMAIL, "name": "", "isStaff": False}
     assert answer.cookies["sessionid"]["max-age"] == 7 * 24 * 3600
+    left = datetime.fromisoformat(answer.json()["expiresAt"]) - timezone.now()
+    assert timedelta(days=6, hours=23) < left <= timedelta(days=7)
     assert client.get("/api/enrollments").json()["enrollments"] == []
     new = {"X-CSRFToken": answer.json()["csrfToken"]}
     assert refused(post(client, "/api/affiliate/register", {}, **token)) == (403, "FORBIDDEN")

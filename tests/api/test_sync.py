@@ -46,21 +46,28 @@ def test_failed_enrollments_are_counted_and_listed(
 ) -> None:
     """Requirement R151."""
     enrollment = fail(buyer, sandbox)
+    other = buy(buyer)
     make_pending()
     found = staff.get(PATH).json()
     assert found["statistics"] == {
-        "pending": 0,
+        "pending": 1,
         "retrying": 0,
         "awaitingAccount": 0,
         "failed": 1,
         "lost": 0,
-        "dueJobs": 0,
+        "dueJobs": 1,
         "deadLetters": 1,
     }
     [failed] = found["failedEnrollments"]
     assert (failed["enrollmentId"], failed["email"]) == (str(enrollment.pk), enrollment.email)
     assert failed["lastError"].startswith("LMS_")
     assert (found["hasMore"], found["nextCursor"]) == (False, None)
+    Enrollment.objects.filter(pk=other.pk).update(lms_status="failed")
+    first = staff.get(f"{PATH}?limit=1").json()
+    last = staff.get(PATH, {"limit": 1, "cursor": first["nextCursor"]}).json()
+    pages = [[each["enrollmentId"] for each in p["failedEnrollments"]] for p in (first, last)]
+    assert (pages, last["hasMore"]) == ([[str(other.pk)], [str(enrollment.pk)]], False)
+    Enrollment.objects.filter(pk=other.pk).update(lms_status="pending")
 
 
 def test_one_enrollment_is_retried_at_once_with_its_result(

@@ -263,6 +263,8 @@ def test_hits_and_misses_of_the_cache_are_counted(client, monitor) -> None:
     after = monitor.get("/api/admin/cache-stats").json()
     assert (after["hits"] - before["hits"], after["misses"] - before["misses"]) == (3, 1)
     assert re.fullmatch(r"\d+\.\d %", after["hitRate"])
+    rate = 100 * after["hits"] / (after["hits"] + after["misses"])
+    assert abs(float(after["hitRate"].removesuffix(" %")) - rate) <= 0.051
 
 
 # --- over processes -------------------------------------------------------------------------------

@@ -72,7 +72,7 @@ def read_all(
             f" “{names.collection(USERS)}” and “{names.collection(SALES)}”."
         )
     book = Book(exported_at or values.EPOCH)
-    latest = values.EPOCH
+    latest, counts = values.EPOCH, dict[str, int]()
     for theirs in found:
         name = there.get(theirs, theirs)
         if theirs not in there:
@@ -85,6 +85,9 @@ def read_all(
                 raise SourceUnreadable(f"{source.name}: {theirs} has {fact.key} twice.")
             latest = max(latest, _latest_in(renamed)) if name in TELLS_TIME else latest
             progress(name, len(facts))
+        if name in READ:
+            counts[theirs] = len(facts)
+    source.refuse_changes(counts)
     book.exported_at = exported_at or latest
     return book
 

@@ -6,7 +6,8 @@ is one refusal that names the file and the line.
 
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC
 from pathlib import Path
@@ -18,6 +19,7 @@ from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import BSONError
 from django.conf import settings
 from pymongo import MongoClient
+from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
 from legacy.errors import SourceUnreadable
@@ -48,6 +50,11 @@ class Source(Protocol):
 
     def read(self, collection: str) -> Iterator[Document]:
         """Yield the documents of one collection. Raises SourceUnreadable."""
+
+    def refuse_changes(self, counts: Mapping[str, int]) -> None:
+        """Raise SourceUnreadable where a collection does not hold as many documents any more as
+        were read.
+        """
 
 
 def open_source(name: str) -> Source:
@@ -104,6 +111,9 @@ class FolderSource:
                     yield from _read_bson(path, plain)
         except (OSError, UnicodeError, EOFError) as error:
             raise SourceUnreadable(f"{path} cannot be read: {type(error).__name__}.") from error
+
+    def refuse_changes(self, counts: Mapping[str, int]) -> None:
+        """Files stay as they were written."""
 
 
 def _read_bson(path: Path, file: Any) -> Iterator[Document]:
@@ -179,28 +189,38 @@ class LiveSource:
     def __init__(self) -> None:
         if not settings.LEGACY_DATABASE_URL:
             raise SourceUnreadable("Set LEGACY_DATABASE_URL to the old database's address.")
-        try:
-            self._client: MongoClient[Document] = MongoClient(
-                settings.LEGACY_DATABASE_URL, serverSelectionTimeoutMS=10_000
-            )
-        # Its message may hold the address, and with it a password.
-        except (PyMongoError, ValueError) as error:
-            raise SourceUnreadable(_trouble(error)) from None
-        try:
-            self._database = self._client.get_default_database(codec_options=CODEC)
-            self._names = sorted(self._database.list_collection_names())
-        except (PyMongoError, ValueError) as error:
-            self._client.close()
-            raise SourceUnreadable(_trouble(error)) from None
+        with _old_database() as database:
+            self._names = sorted(database.list_collection_names())
 
     def collections(self) -> list[str]:
         return [name for name in self._names if not name.startswith("system.")]
 
     def read(self, collection: str) -> Iterator[Document]:
-        try:
-            yield from self._database[collection].find(sort=[("_id", 1)], batch_size=500)
-        except (PyMongoError, BSONError) as error:
-            raise SourceUnreadable(f"{collection}: {_trouble(error)}") from None
+        with _old_database(f"{collection}: ") as database:
+            yield from database[collection].find(sort=[("_id", 1)], batch_size=500)
+
+    def refuse_changes(self, counts: Mapping[str, int]) -> None:
+        with _old_database() as database:
+            there = {name: database[name].count_documents({}) for name in counts}
+        for name, read in counts.items():
+            if there[name] != read:
+                raise SourceUnreadable(
+                    f"{name}: {read} documents were read, and {there[name]} are there now. Run"
+                    " this again, or stop the old shop first."
+                )
+
+
+@contextmanager
+def _old_database(where: str = "") -> Iterator[Database[Document]]:
+    """Connect for one question. Raises SourceUnreadable."""
+    try:
+        with MongoClient[Document](
+            settings.LEGACY_DATABASE_URL, serverSelectionTimeoutMS=10_000
+        ) as client:
+            yield client.get_default_database(codec_options=CODEC)
+    # Its message may hold the address, and with it a password.
+    except (PyMongoError, BSONError, ValueError) as error:
+        raise SourceUnreadable(where + _trouble(error)) from None
 
 
 def _trouble(error: Exception) -> str:

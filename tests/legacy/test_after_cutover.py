@@ -10,7 +10,10 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import User
-from affiliates.models import Balance, LedgerEntry
+from affiliates import memberships, payouts
+from affiliates.errors import NothingToPay
+from affiliates.models import Affiliate, Balance, LedgerEntry
+from affiliates.payout_details import PayoutDetails
 from courses.models import Course
 from enrollments.models import Enrollment
 from grants.models import Grant
@@ -19,6 +22,8 @@ from lms_sync.models import DeadLetter, SyncJob
 from notifications.models import Alert, Email
 from operations import invariants
 from payments.models import Payment, Refund
+from tests.affiliates.make import IBAN, make_staff
+from tests.affiliates.payday import amounts, draft
 from tests.factories import deliver, event_of, refund_of, refunded
 from tests.legacy.old_database import (
     LONG_HASH,
@@ -189,6 +194,25 @@ def test_a_proposal_is_accepted_once_and_only_with_the_permission(moved: None) -
     assert "decided before" in clerk.post(path).content.decode()
     assert LedgerEntry.objects.filter(source_key__contains="legacy-proposal").count() == 1
     assert LogEntry.objects.count() == 1
+    assert invariants.verify() == []
+
+
+@pytest.mark.any_engine
+def test_what_the_old_shop_still_owed_is_paid_out_to_the_cent(moved: None, settings) -> None:
+    """Its opening balance, and only once the affiliate has said where to."""
+    settings.PAYOUT_MINIMUM = 1
+    affiliate, one, other = Affiliate.objects.get(), make_staff(), make_staff()
+    with pytest.raises(NothingToPay):
+        draft(one)
+    memberships.change_details(affiliate, PayoutDetails(Affiliate.BANK, "Partner", IBAN))
+    batch = draft(one)
+    released = payouts.release(batch, by=other)
+    assert (amounts(batch), released.cancelled) == ([1245 + 2490 - 1000], [])
+    payouts.mark_paid(batch, by=other, reference="BANK-1")
+    balance = Balance.objects.get()
+    assert (balance.pending, balance.payable, balance.paid) == (0, 0, 1245 + 2490 - 1000)
+    with pytest.raises(NothingToPay):
+        draft(one)
     assert invariants.verify() == []
 
 

@@ -15,7 +15,7 @@ from lms_sync.models import DeadLetter
 from notifications.models import Email
 from operations import invariants
 from payments.models import Payment, StripeEvent
-from tests.legacy.old_database import NOW, Documents, hand_written, write_json
+from tests.legacy.old_database import NOW, Documents, hand_written, oid, write_json
 from tests.legacy.run import dump, import_legacy, rows_of
 from tests.office.test_lists import member
 
@@ -182,6 +182,25 @@ def test_two_moments_one_after_the_other_are_as_the_second_alone(
     assert ImportedRow.objects.count() == 0
     moment(folder)
     assert dump(with_mapping=False) == one_after_the_other
+
+
+@pytest.mark.any_engine
+def test_of_two_sales_on_one_coupon_the_earlier_one_holds_it(
+    old: Documents, tmp_path: Path
+) -> None:
+    """Earlier is by createdAt, without it by the moment in the key."""
+    first = old["enrollments"][1]
+    key = oid(first["createdAt"] + timedelta(seconds=1), 1)
+    ids = {"stripeSessionId": "cs_two", "paymentId": "STRIPE_PARTIAL_cs_two"}
+    second = {**first, **ids, "_id": key, "email": "two@example.com"}
+    del second["createdAt"]
+    old["enrollments"].insert(0, second)
+    source = write_json(old, tmp_path / "old")
+    import_legacy(source, *EXPORTED, "--apply", "--report", tmp_path / "report")
+    assert "coupon_used_twice" in rows_of(tmp_path / "report")[str(key)]["notes"]
+    half, two = sale("half@example.com"), sale("two@example.com")
+    assert Grant.objects.get(code="MAAL-HALF-1234").enrollment_id == half.pk
+    assert (half.grant_id is None, two.grant_id, two.kind) == (False, None, "partial_grant")
 
 
 @pytest.mark.any_engine

@@ -1,12 +1,21 @@
 """All formats of one old database give one result, and what cannot be read is one plain refusal."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import bson
 import pytest
+from pymongo import MongoClient
+from pymongo.errors import OperationFailure
 
+from legacy.errors import SourceUnreadable
 from legacy.models import ImportedRow
+from legacy.reading import read_all
+from legacy.sources import open_source
+from legacy.vocabulary import read_names
 from tests.legacy.old_database import (
+    NOW,
     Documents,
     by_seed,
     hand_written,
@@ -14,7 +23,8 @@ from tests.legacy.old_database import (
     write_bson,
     write_json,
 )
-from tests.legacy.run import Ran, import_legacy, rows_of
+from tests.legacy.run import Ran, dump, import_legacy, rows_of
+from tests.mongo_server import Server
 
 pytestmark = [pytest.mark.django_db, pytest.mark.any_engine]
 REFUSED = 2
@@ -87,6 +97,65 @@ def test_a_folder_that_is_empty_or_missing_and_a_database_without_address_are_re
     for name in (tmp_path, tmp_path / "missing", "live"):
         assert import_legacy(name).status == REFUSED
     assert "Say what to import" in import_legacy().text
+
+
+@pytest.fixture
+def live(settings) -> Iterator[MongoClient[dict[str, Any]]]:
+    """Return the old database on a server, as its user sees it who may read it and nothing else."""
+    server = Server(port=0, storage_path=":memory:")
+    server.start()
+    try:
+        with MongoClient[dict[str, Any]](server.uri) as owner:
+            for collection, rows in hand_written().items():
+                owner.old[collection].insert_many(rows)
+            for user, role in (("reader", "read"), ("writer", "readWrite")):
+                owner.old.command("createUser", user, pwd="hunter2pass", roles=[role])
+        server.require_auth = True
+        address = server.uri.rstrip("/").replace("://", "://reader:hunter2pass@")
+        settings.LEGACY_DATABASE_URL = f"{address}/old"
+        with MongoClient[dict[str, Any]](settings.LEGACY_DATABASE_URL) as reader:
+            yield reader
+    finally:
+        server.stop()
+
+
+def test_a_live_database_is_read_by_who_may_only_read_and_is_as_its_dump(
+    live: MongoClient[dict[str, Any]], tmp_path: Path
+) -> None:
+    """Requirement R205: the source is never written to."""
+
+    def everything() -> dict[str, list[bytes]]:
+        names = sorted(live.old.list_collection_names())
+        return {name: [bson.encode(row) for row in live.old[name].find()] for name in names}
+
+    at = ("--exported-at", NOW.isoformat())
+    before, nothing = everything(), dump()
+    with pytest.raises(OperationFailure, match="not authorized"):
+        live.old.users.insert_one({"email": "control@example.com"})
+    folder = write_bson(hand_written(), tmp_path / "old")
+    announced = import_legacy("live", *at)
+    assert dump() == nothing
+    assert report_line(announced) == report_line(import_legacy(folder, *at))
+    assert report_line(import_legacy("live", *at, "--apply")) == report_line(announced)
+    assert "0 new, 0 changed" in import_legacy(folder, *at, "--apply").text
+    assert import_legacy("live", *at, "--verify").text.endswith("0 differences\n")
+    assert everything() == before
+
+
+def test_a_live_database_that_is_written_to_meanwhile_is_read_again_by_the_operator(
+    live: MongoClient[dict[str, Any]], settings
+) -> None:
+    """One sale more than was read could be the one that used a coupon."""
+
+    def sell(name: str, count: int) -> None:
+        if (name, count) == ("users", 1):
+            writer.old.enrollments.insert_one({"email": "late@example.com"})
+
+    address = settings.LEGACY_DATABASE_URL.replace("reader", "writer")
+    with MongoClient[dict[str, Any]](address) as writer:
+        with pytest.raises(SourceUnreadable, match="enrollments: 6 documents were read, and 7"):
+            read_all(open_source("live"), read_names(None), progress=sell)
+        read_all(open_source("live"), read_names(None), progress=lambda name, count: None)
 
 
 def test_the_address_of_a_live_database_is_never_shown(settings) -> None:

@@ -17,15 +17,24 @@ from maaledu.paging import MAX_LIMIT, Page
 
 LONGEST_PASSWORD = 1024
 
+# What the forms refuse, in words of a JSON Schema: NUL in any text, control characters in names.
+TEXT: dict[str, Any] = {"pattern": r"^[^\u0000]*$"}
+CONTROL = r"\u0000-\u0008\u000e-\u001b\u007f-\u0084\u0086-\u009f"
+NAME: dict[str, Any] = {"pattern": rf"^[^{CONTROL}]*$"}
+
 Email = Annotated[
     StrictStr,
     Field(min_length=3, max_length=MAX_EMAIL_LENGTH, json_schema_extra={"format": "email"}),
 ]
 CourseId = Annotated[StrictStr, Field(max_length=140, description="The course's slug.")]
-Code = Annotated[StrictStr, Field(min_length=1, max_length=MAX_TYPED_LENGTH)]
-Text = Annotated[StrictStr, Field(min_length=1, max_length=MAX_TEXT_LENGTH)]
+Code = Annotated[
+    StrictStr, Field(min_length=1, max_length=MAX_TYPED_LENGTH, json_schema_extra=TEXT)
+]
+Text = Annotated[StrictStr, Field(min_length=1, max_length=MAX_TEXT_LENGTH, json_schema_extra=TEXT)]
 Limit = Annotated[int, Field(ge=1, le=MAX_LIMIT, description="Rows of a page.")]
-Cursor = Annotated[str, Field(description="The nextCursor of the page before.")]
+Cursor = Annotated[
+    str, Field(description="The nextCursor of the page before, which is signed; any other is none.")
+]
 
 
 class Shape(Schema):
@@ -91,9 +100,16 @@ class CsrfToken(Shape):
 
 class Credentials(Shape):
     email: Annotated[StrictStr, Field(min_length=1, max_length=MAX_EMAIL_LENGTH)]
-    password: Annotated[StrictStr, Field(min_length=1, max_length=LONGEST_PASSWORD)]
+    password: Annotated[
+        StrictStr, Field(min_length=1, max_length=LONGEST_PASSWORD, json_schema_extra=TEXT)
+    ]
     code: Annotated[
-        StrictStr, Field(max_length=40, description="Of the second factor, where there is one.")
+        StrictStr,
+        Field(
+            max_length=40,
+            description="Of the second factor, where there is one.",
+            json_schema_extra=TEXT,
+        ),
     ] = ""
 
 
@@ -112,8 +128,12 @@ class SignedIn(CsrfToken):
 class CheckoutOrder(Shape):
     course_id: CourseId
     email: Email
-    name: Annotated[StrictStr, Field(max_length=MAX_NAME_LENGTH)] | None = None
-    coupon_code: Annotated[StrictStr, Field(max_length=MAX_TYPED_LENGTH)] | None = None
+    name: Annotated[StrictStr, Field(max_length=MAX_NAME_LENGTH, json_schema_extra=NAME)] | None = (
+        None
+    )
+    coupon_code: (
+        Annotated[StrictStr, Field(max_length=MAX_TYPED_LENGTH, json_schema_extra=TEXT)] | None
+    ) = None
     referral_code: Annotated[
         Any, Field(description="An affiliate's code; what is none credits nobody.")
     ] = None
@@ -131,7 +151,9 @@ class Checkout(Shape):
 # --- grants ---------------------------------------------------------------------------------------
 class ApplicationText(Shape):
     course_id: CourseId
-    name: Annotated[StrictStr, Field(min_length=1, max_length=MAX_NAME_LENGTH)]
+    name: Annotated[
+        StrictStr, Field(min_length=1, max_length=MAX_NAME_LENGTH, json_schema_extra=NAME)
+    ]
     email: Email
     situation: Text
     motivation: Text
@@ -180,8 +202,11 @@ class CouponAnswer(Shape):
 
 # --- affiliate ------------------------------------------------------------------------------------
 class Joining(Shape):
-    name: Annotated[StrictStr, Field(min_length=1, max_length=80)]
-    tax_country: Annotated[StrictStr, Field(pattern="^[A-Z]{2}$")]
+    name: Annotated[StrictStr, Field(min_length=1, max_length=80, json_schema_extra=NAME)]
+    tax_country: Annotated[
+        StrictStr,
+        Field(description="As ISO 3166-1 names it in two letters.", pattern="^[A-Z]{2}$"),
+    ]
     payout_method: Literal["paypal", "bank", "later"]
     paypal_email: Annotated[str | None, Field(description="Needed for paypal.")] = None
     payee_name: Annotated[str | None, Field(description="Needed for bank.")] = None

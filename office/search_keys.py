@@ -13,7 +13,7 @@ from accounts.models import User
 from affiliates import codes as affiliate_codes
 from affiliates.models import Affiliate
 from enrollments.models import Enrollment
-from grants.codes import normalize_code
+from grants.codes import PREFIX, normalize_code
 from grants.models import Grant
 from lms_sync.models import SyncJob
 from maaledu.unions import starting_with
@@ -122,7 +122,7 @@ def _codes(term: str) -> Iterator[LookUp]:
         yield LookUp(LMS_ID, Q(lms_enrollment_id=term))
     if code := affiliate_codes.normalize_code(term):
         yield LookUp(AFFILIATE_CODE, Q(code=code))
-    if any(letter.isdigit() for letter in term) or "-" in term:
+    if any(c.isdigit() or c == "-" for c in term) or term.upper().startswith(PREFIX):
         yield LookUp(COUPON, Q(code=normalize_code(term)))
     if ENROLLMENT_TOKEN.fullmatch(term):
         yield LookUp(TOKEN, Q(token=term))

@@ -108,6 +108,7 @@ def test_the_last_link_brings_its_label_and_a_stranger_none():
     assert len(sizes) == 1
 
 
+@pytest.mark.every_engine
 def test_a_day_tells_fifty_labels_apart_and_counts_the_others_together():
     affiliate = make_affiliate()
     for number in range(labels.MOST_A_DAY + 3):

@@ -151,7 +151,6 @@ def test_an_uploaded_cover_is_shown_wherever_the_drawn_one_was(staff: Client) ->
     assert not remove_cover(course)
 
 
-@pytest.mark.any_engine
 def test_what_cannot_be_a_cover_is_refused_at_its_field_and_what_was_typed_stays(
     staff: Client,
 ) -> None:

@@ -15,7 +15,8 @@ TEMPLATES = Path(settings.BASE_DIR, "templates")
 PAGES = sorted(
     path.relative_to(TEMPLATES).as_posix()
     for path in TEMPLATES.rglob("*.html")
-    if "email" not in path.parent.name
+    # Mails, and a report that is written to a file and opened from there, have no style sheet.
+    if "email" not in path.parent.name and path.parts[-2:] != ("legacy", "report.html")
 )
 INLINE = re.compile(
     r'\sstyle=|<style|\son[a-z]+="|javascript:'

@@ -89,7 +89,9 @@ def test_staff_replay_a_dead_letter_and_the_learner_gets_in(
     status_page = buy(page, "public-procurement-in-practice", email)
     expect_state(page, "attention")
     expect(status(page)).to_contain_text("Our team knows about it")
-    assert len(wait_until(lambda: alerts_about(sandbox, email))) == 1
+    # About her, unless another one died of the same within the hour and waits still.
+    assert wait_until(lambda: alerts_about(sandbox, "sync permanently failed"))
+    assert len(alerts_about(sandbox, email)) <= 1
     assert sandbox.mails(email) == []
     enter_office(visitor, "/admin/lms_sync/deadletter/")
     search(page, email)
@@ -146,8 +148,9 @@ def test_from_an_address_to_a_learners_whole_story_in_two_clicks(
     inspector.look(page, "office-learners", taps=False)
 
 
-def alerts_about(sandbox: Sandbox, email: str) -> list[dict]:
-    return [mail for mail in sandbox.mails(STAFF.email) if email in mail["text"]]
+def alerts_about(sandbox: Sandbox, words: str) -> list[dict]:
+    mails = sandbox.mails(STAFF.email)
+    return [mail for mail in mails if words in mail["subject"] + mail["text"]]
 
 
 def test_an_event_of_stripes_fits_a_phone(visit: Callable[..., Visitor]):

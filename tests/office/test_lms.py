@@ -222,6 +222,7 @@ def row_buttons(client: Client) -> list[dict[str, str]]:
     return [*found, *({"page": link} for link in links)]
 
 
+@pytest.mark.every_engine
 def test_a_letter_is_replayed_in_its_row_by_who_may_and_only_while_it_is_open(
     boss: Client,
 ) -> None:

@@ -6,8 +6,9 @@ from django.http import HttpRequest
 from ninja import Query
 
 from api.errors import InvalidInput
+from api.fields import Cursor, Limit
 from api.operations import operation
-from api.shapes import Amount, CoursePage, Cursor, Limit, Shape, pager_of
+from api.shapes import Amount, CoursePage, Shape, pager_of
 from api.terms import Terms
 from courses import catalogue
 from courses.models import Course

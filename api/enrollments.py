@@ -5,8 +5,9 @@ from django.http import HttpRequest
 from accounts.models import User
 from api.callers import may_as_staff
 from api.errors import InvalidInput
+from api.fields import Cursor, Limit
 from api.operations import operation
-from api.shapes import Amount, Cursor, EnrollmentPage, Limit, pager_of
+from api.shapes import Amount, EnrollmentPage, pager_of
 from api.terms import SIGNED_IN, Terms
 from enrollments.models import Enrollment
 from maaledu.paging import DEFAULT_LIMIT, BadCursor, paginate

@@ -7,6 +7,7 @@ from ninja import Status
 
 from accounts.models import User
 from api.errors import InvalidInput
+from api.fields import Cursor, Limit
 from api.operations import operation
 from api.reading import refusal_of_form
 from api.shapes import (
@@ -15,9 +16,7 @@ from api.shapes import (
     ApplicationText,
     CouponAnswer,
     CouponQuestion,
-    Cursor,
     GrantPage,
-    Limit,
     pager_of,
 )
 from api.terms import SIGNED_IN, Terms

@@ -9,17 +9,9 @@ from django.utils import timezone
 from accounts.models import User
 from api.callers import may
 from api.errors import InvalidInput
+from api.fields import Cursor, Limit
 from api.operations import operation
-from api.shapes import (
-    Cursor,
-    Limit,
-    RetriedAll,
-    RetriedOne,
-    RetryAll,
-    RetryOne,
-    SyncFailures,
-    pager_of,
-)
+from api.shapes import RetriedAll, RetriedOne, RetryAll, RetryOne, SyncFailures, pager_of
 from api.terms import STAFF, Terms
 from enrollments import retrying
 from enrollments.errors import (

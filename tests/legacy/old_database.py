@@ -76,8 +76,9 @@ def hand_written() -> Documents:
              paymentId="pi_first", stripeSessionId="cs_first", frappeSync=synced,
              stripeEvents=[{**event, "processedAt": start + 3 * day}],
              affiliateData={**referral, "commissionAmount": 24.9})  # fmt: skip
-    made.add("enrollments", start + 4 * day, **sale, email="half@example.com", amount=124.5,
-             couponCode="HALF1234", discountPercentage=50, stripeSessionId="cs_half",
+    made.add("enrollments", start + 4 * day, **sale, email="half@example.com",
+             amount=124.49999999999999, couponCode="HALF1234", discountPercentage=50,
+             stripeSessionId="cs_half",
              paymentId="STRIPE_PARTIAL_cs_half",
              frappeSync={"synced": False, "syncStatus": "failed"},
              affiliateData={**referral, "commissionAmount": 12.45})  # fmt: skip

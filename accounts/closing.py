@@ -14,8 +14,9 @@ def alias_of(key: object) -> str:
 
 
 def close(user: User) -> None:
-    """Take address, name and password away, and end every session of the account."""
+    """Take address, name, password and saved views away, and end every session of the account."""
     EmailAddress.objects.filter(user=user).delete()
     user.email, user.name, user.is_active = alias_of(user.pk), "", False
+    user.saved_views = ""
     user.set_unusable_password()
-    user.save(update_fields=["email", "name", "is_active", "password"])
+    user.save(update_fields=["email", "name", "is_active", "password", "saved_views"])

@@ -53,6 +53,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     date_joined = models.DateTimeField(default=timezone.now, editable=False)
     # When the second factor was last taken away: what sessions showed before counts no more.
     second_factor_reset_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # The views of the office's lists that this person keeps, as `accounts.saved_views` writes them.
+    saved_views = models.TextField(blank=True, default="", db_default="", editable=False)
 
     objects = UserManager()
 

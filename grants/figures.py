@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
+from django.template.defaultfilters import pluralize
 from django.utils import timezone
 
 from grants import refusals
@@ -35,7 +36,7 @@ class Figures:
         left = ((f"left in {name}", text) for name, text in self.left.items())
         return [
             ("applications open", str(self.applications_open)),
-            ("age of the oldest", f"{self.oldest_days} days"),
+            ("age of the oldest", f"{self.oldest_days} day{pluralize(self.oldest_days)}"),
             ("past their answer date", str(self.late)),
             ("approved, unused", str(self.approved_unused)),
             ("held by a checkout", str(self.reserved)),

@@ -36,6 +36,7 @@ class DecidingAdmin(RecordingAdmin):
     actions_list: tuple[str, ...] = ()
     actions_detail: tuple[str, ...] = ()
     change_form_outer_before_template: str = "admin/decision_buttons.html"
+    list_before_template: str = "admin/list_bar.html"  # with the forms of the buttons in its rows
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)

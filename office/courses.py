@@ -85,7 +85,6 @@ class CourseAdmin(EditAdmin):
         "updated_at",
     )
     row_decisions = ("publish",)
-    list_before_template = "admin/list_bar.html"  # with the form of the buttons in its rows
     decisions = {
         "publish": PUBLISH,
         "archive": ARCHIVE,

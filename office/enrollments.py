@@ -193,7 +193,8 @@ class EnrollmentAdmin(ReadOnlyAdmin):
 
     @admin.display(description="LMS platform")
     def platform(self, enrollment: Enrollment) -> str:
-        return enrollment.lms_platform
+        name = enrollment.lms_platform
+        return str(dict(Course.Platform.choices).get(name, name))
 
     @admin.display(description="LMS course")
     def lms_course(self, enrollment: Enrollment) -> str:

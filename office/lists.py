@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.contrib.admin import ShowFacets
 from django.contrib.admin.models import CHANGE, LogEntry
-from django.contrib.admin.views.main import ChangeList
+from django.contrib.admin.views.main import ALL_VAR, ERROR_FLAG, PAGE_VAR, SEARCH_VAR, ChangeList
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import FieldDoesNotExist, PermissionDenied
 from django.db import connection, models
@@ -20,15 +20,19 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
+from django.utils.http import urlencode
 from unfold.admin import ModelAdmin
 from unfold.paginator import InfinitePaginator
 
+from accounts import saved_views
 from maaledu.csv import csv_response
 from maaledu.money import Money, plain_amount
 from office import searching
 
 MOST_SUMMED = 10_000
 ROWS_AT_ONCE = 500
+# What is typed to find somebody is in no view that is kept: it names people.
+NOT_KEPT = {SEARCH_VAR, PAGE_VAR, ALL_VAR, ERROR_FLAG}
 
 
 class ListAdmin(ModelAdmin):
@@ -91,8 +95,24 @@ class ListAdmin(ModelAdmin):
             {"words": words, "url": f"?{_query(query)}", "is_chosen": query == asked}
             for words, query in every
         ]
-        more = {"views": views, "csv_url": self._csv_url(request)}
+        more = {"views": views, "csv_url": self._csv_url(request), **self._saved(request, views)}
         return super().changelist_view(request, {**(extra_context or {}), **more})
+
+    def _saved(self, request: HttpRequest, views: list[dict[str, Any]]) -> dict[str, Any]:
+        """Return this person's own views, and the query that may be kept: "" where it is a view."""
+        user: Any = request.user
+        query = kept_query(request)
+        own = [
+            {"words": name, "url": f"?{kept}", "is_chosen": kept == query}
+            for name, kept in saved_views.of(user, self.opts.label_lower).items()
+        ]
+        is_view = any(view["is_chosen"] for view in (*views, *own))
+        return {
+            "saved_views": own,
+            "new_view": "" if is_view else query,
+            "kept_query": query,
+            "longest_view_name": saved_views.LONGEST_NAME,
+        }
 
     # --- sums -------------------------------------------------------------------------------------
     def _sums(self, page: Any) -> str:
@@ -161,6 +181,17 @@ class ListAdmin(ModelAdmin):
             action_flag=CHANGE,
             change_message=f"exported as CSV: {asked}"[:500],
         )
+
+
+def kept_query(request: HttpRequest) -> str:
+    """Return the filters and the order in this address, always in the same form."""
+    kept = [
+        (name, value)
+        for name, values in request.GET.lists()
+        for value in values
+        if value and name not in NOT_KEPT and not name.startswith("_")
+    ]
+    return urlencode(sorted(kept))
 
 
 def _query(query: dict[str, str]) -> str:

@@ -7,6 +7,7 @@ from datetime import datetime
 from django.urls import NoReverseMatch, reverse
 
 from affiliates.models import LedgerEntry
+from courses.models import Course
 from enrollments.models import AccessDifference, Enrollment
 from lms_sync.models import SyncJob
 from maaledu.money import Money
@@ -27,6 +28,7 @@ COLORS = {
         ("expired", "cancelled", "refunded", "reserved", "revoked", "suspended"), CAREFUL
     ),
 }
+PLATFORMS = {value: str(label) for value, label in Course.Platform.choices}
 ACTIONS = {
     SyncJob.ENROLL: "Access asked for",
     SyncJob.REVOKE: "Access taken away",
@@ -65,6 +67,12 @@ class Entry:
     @property
     def state(self) -> str:
         return self.row.state.replace("_", " ") if self.row.kind in WITH_STATE else ""
+
+    @property
+    def actor(self) -> str:
+        """Who did it; of what an LMS is asked, the platform by its own name."""
+        actor = self.row.actor
+        return PLATFORMS.get(actor, actor) if self.row.kind == "job" else actor
 
     @property
     def money(self) -> Money | None:

@@ -12,6 +12,7 @@ from office import (
     grant_triage_many,
     learner_page,
     learner_search,
+    saved_views,
     seller,
 )
 
@@ -26,6 +27,7 @@ urlpatterns = [
         admin.site.admin_view(grant_triage_many.show),
         name="grant_triage_many",
     ),
+    path("admin/views/", admin.site.admin_view(saved_views.change), name="saved_views"),
     path("admin/seller/", admin.site.admin_view(seller.show), name="office_seller"),
     path("courses/<slug:slug>/preview/", course_preview.show, name="course_preview"),
     path("courses/<slug:slug>/preview.svg", course_preview.cover, name="course_preview_cover"),

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db.models import Q, QuerySet
+from django.template.defaultfilters import pluralize
 from django.utils import timezone
 
 from enrollments.batches import BATCHES
@@ -196,14 +197,14 @@ def _dead(now: datetime) -> Iterator[Reason]:
     events = Counter(failed.values_list("status", flat=True))
     emails = Email.objects.filter(status=DEAD, finished_at__gt=now - DIED_LATELY).count()
     if events[PENDING]:
-        text = f"{events[PENDING]} Stripe events failed again and again."
+        number = events[PENDING]
+        text = f"{number} Stripe event{pluralize(number)} failed again and again."
         yield Reason("repeats", YELLOW, text)
     if letters or events[DEAD] or emails:
         level = RED if letters or events[DEAD] else YELLOW
-        counted = (
-            f"{letters} dead letters, {events[DEAD]} Stripe events, {emails} e-mails of a day."
-        )
-        yield Reason("dead", level, counted)
+        numbers = {"dead letter": letters, "Stripe event": events[DEAD], "e-mail": emails}
+        counted = (f"{number} {noun}{pluralize(number)}" for noun, number in numbers.items())
+        yield Reason("dead", level, f"{', '.join(counted)} of a day.")
 
 
 def _mail(now: datetime) -> Iterator[Reason]:

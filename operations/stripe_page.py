@@ -8,6 +8,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.template.defaultfilters import pluralize
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods
 
@@ -43,7 +44,7 @@ def show(request: HttpRequest) -> HttpResponse:
 
 def _add_history(request: HttpRequest, problems: int) -> None:
     """Leave an entry in the admin's history, as a decision of staff does; it is about no row."""
-    said = f"checked Stripe: {problems} problems"
+    said = f"checked Stripe: {problems} problem{pluralize(problems)}"
     LogEntry.objects.create(
         user_id=str(request.user.pk),
         content_type=ContentType.objects.get_for_model(WebhookProblem),

@@ -59,6 +59,10 @@ class Migration(migrations.Migration):
                     models.DateTimeField(blank=True, editable=False, null=True),
                 ),
                 (
+                    "saved_views",
+                    models.TextField(blank=True, db_default="", default="", editable=False),
+                ),
+                (
                     "groups",
                     models.ManyToManyField(
                         blank=True,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from django.conf import settings
+from django.template.defaultfilters import pluralize
 from django.urls import reverse
 from django.utils import timezone
 
@@ -28,9 +29,11 @@ def buyers_have_access() -> Iterator[Result]:
     yield Result("paid ones, by access", ok=True, message=_listed(by_access) or "none yet")
     letters = DeadLetter.objects.open().select_related("job").order_by("created_at")
     yield from map(_dead_letter, letters[:MOST_NAMED])
-    if letters.count() > MOST_NAMED:
-        more = f"{letters.count() - MOST_NAMED} more dead letters wait in the office."
-        yield Result("dead letters", ok=False, message=more)
+    more = letters.count() - MOST_NAMED
+    if more > 0:
+        waits = f"letter{pluralize(more)} {pluralize(more, 'waits,wait')}"
+        said = f"{more} more dead {waits} in the office."
+        yield Result("dead letters", ok=False, message=said)
 
 
 def _listed(counts: list[tuple[tuple[str, ...], int]]) -> str:

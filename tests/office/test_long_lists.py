@@ -199,6 +199,17 @@ def test_each_list_and_view_opens_in_eight_statements_and_reads_no_whole_table(
             assert [view["words"] for view in answer.context["views"] if view["is_chosen"]]
 
 
+def test_each_button_in_a_row_has_its_form(boss: Client) -> None:
+    with_buttons = 0
+    for model, page in admin.site._registry.items():
+        names = getattr(page, "row_decisions", ())
+        forms = [name for name in names if not page.decisions[name].needs_confirmation]
+        html = boss.get(url_of(model)).content.decode() if forms else ""
+        assert [name for name in forms if f'<form id="decide-{name}"' not in html] == [], model
+        with_buttons += len(forms)
+    assert with_buttons
+
+
 @pytest.mark.any_engine
 def test_every_list_of_a_table_that_grows_is_read_page_by_page() -> None:
     whole = {

@@ -12,7 +12,7 @@ from enrollments.models import Enrollment
 from lms_sync.models import SyncAttempt, SyncJob
 from operations import day_figures, heartbeats, invariants, queues
 from operations.invariants.day_figures import check_day_figures
-from operations.models import DayFigures
+from operations.models import DayFigures, Heartbeat
 from payments.models import Dispute, Payment, Refund
 from tests.affiliates.make import make_affiliate, sell
 from tests.factories import (
@@ -145,6 +145,36 @@ def test_figures_that_are_not_what_the_rows_come_to_are_named(buyer: Client, nam
         figures=wrong, counted_at=now + timedelta(minutes=20)
     )
     assert check_day_figures() == [f"the figures of {now:%Y-%m-%d} are not what its rows come to"]
+
+
+def test_what_is_changed_by_hand_in_an_old_day_is_named(buyer: Client) -> None:
+    _, payment = sell(buyer, make_affiliate())
+    deliver(buyer, refunded(refund_of(payment, 1_000)))
+    now = timezone.now()
+    old = now - timedelta(days=40)
+    for model in (Enrollment, Payment, Refund, Commission):
+        model.objects.update(created_at=old, updated_at=old)
+    late = {"idempotency_key": "late", "payment": payment, "amount": 5, "currency": "usd"}
+    late |= {"status": "succeeded", "created_at": old, "updated_at": old}
+    of_day = DayFigures.objects.filter(day=old.date())
+    for what, damage in {
+        "a refund's amount": lambda: Refund.objects.update(amount=2_000),
+        "a refund more": lambda: Refund.objects.create(**late),
+        "a refund less": lambda: Refund.objects.filter(amount=5).delete(),
+        "what was received": lambda: Payment.objects.update(amount_received=1),
+        "a sale": lambda: Enrollment.objects.update(status="failed"),
+        "a commission": lambda: Commission.objects.update(amount=1),
+        "figures never counted": lambda: of_day.update(counted_at=None),
+        "no figures": of_day.delete,
+    }.items():
+        Heartbeat.objects.filter(name=day_figures.NAME).delete()
+        DayFigures.objects.all().delete()
+        day_figures.keep(now)
+        heartbeats.note(day_figures.NAME, at=now + timedelta(minutes=20))
+        assert check_day_figures() == [], what
+        damage()
+        named = [f"the figures of {old:%Y-%m-%d} are not what its rows come to"]
+        assert check_day_figures() == named, what
 
 
 def test_a_day_that_was_written_to_since_the_last_look_is_not_wrong() -> None:

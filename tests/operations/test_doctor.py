@@ -252,7 +252,7 @@ def test_of_many_dead_letters_the_oldest_are_named_and_the_rest_counted(
     drain(LMS_JOBS)
     named = [result for result in access_said() if not result.ok]
     assert len(named) == 3
-    assert named[-1].message == "1 more dead letters wait in the office."
+    assert named[-1].message == "1 more dead letter waits in the office."
 
 
 def sell(number: int) -> None:

@@ -171,6 +171,8 @@ def test_a_dead_letter_is_red_until_it_is_resolved() -> None:
         job=job(status="dead"), reason="LMS_REFUSED", first_attempt_at=now, last_attempt_at=now
     )
     assert found() == {"dead": "red"}
+    said = "1 dead letter, 0 Stripe events, 0 e-mails of a day."
+    assert [reason.text for reason in levels.assess()] == [said]
     DeadLetter.objects.filter(pk=letter.pk).update(status="dismissed")
     assert found() == {}
 

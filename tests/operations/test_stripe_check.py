@@ -581,7 +581,7 @@ def test_staff_check_stripe_from_the_office(
     assert page.index("is disabled: by somebody") < page.index("Stripe takes it: a secret key")
     assert not re.search(rf"{STRIPE_KEY}|whsec_", page)
     entry = LogEntry.objects.get()
-    assert (entry.user, entry.get_change_message()) == (boss, "checked Stripe: 1 problems")
+    assert (entry.user, entry.get_change_message()) == (boss, "checked Stripe: 1 problem")
 
 
 @pytest.mark.every_engine

@@ -30,6 +30,7 @@ STATUSES = {
         "INVALID_SIGNATURE",
         "LEGACY_ANSWERS_INVALID",
         "LEGACY_SOURCE_UNREADABLE",
+        "VIEW_REFUSED",
     },
     401: {
         "API_KEY_INVALID",
@@ -107,6 +108,8 @@ STATUSES = {
         "REFUND_TOO_LARGE",
         "RESTORE_REFUSED",
         "SEEN_CHANGED",
+        "TOO_MANY_VIEWS",
+        "VIEWS_CHANGED",
     },
     413: {"PAYLOAD_TOO_LARGE"},
     415: {"UNSUPPORTED_MEDIA_TYPE"},

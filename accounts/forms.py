@@ -12,7 +12,7 @@ from django.utils.translation import gettext
 
 from accounts import sign_in_codes
 from accounts.emails import INVALID, normalize_email
-from maaledu.names import ControlCharacters, clean_name
+from maaledu.names import ControlCharacters, clean_name, has_marks
 
 
 class OurEmailMessage:
@@ -73,7 +73,15 @@ class PersonForm(forms.Form):
         return normalize_email(self.cleaned_data["email"])
 
     def clean_name(self) -> str:
-        name = read_name(self.cleaned_data["name"])
+        typed = self.cleaned_data["name"]
+        name = read_name(typed)
+        if has_marks(typed):
+            self._show_instead(name)
         if self.fields["name"].required and not name:
             raise forms.ValidationError(self.fields["name"].error_messages["required"])
         return name
+
+    def _show_instead(self, name: str) -> None:
+        """Put the name as it is kept into the form that is shown again, and say what was done."""
+        self.data = {**dict(self.data.items()), "name": name}
+        self["name"].help_text = gettext("We left out characters that cannot be seen.")

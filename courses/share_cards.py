@@ -42,7 +42,7 @@ class Card:
 
 
 def of_course(course: Course) -> bytes:
-    price = gettext("Free") if course.is_free else str(Money(course.price, course.currency))
+    price = gettext("Free") if course.is_free else Money(course.price, course.currency).text
     hours = course.duration_hours
     words = ngettext("%(level)s, %(hours)d hour", "%(level)s, %(hours)d hours", hours)
     facts = words % {"level": course.get_level_display(), "hours": hours}

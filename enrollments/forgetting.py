@@ -9,6 +9,7 @@ from collections.abc import Collection
 
 from allauth.account.models import EmailAddress
 from django.utils import timezone
+from django.utils.translation import gettext
 
 from accounts import closing
 from accounts.models import LearnerNote, User
@@ -49,18 +50,26 @@ def addresses_of(user: User) -> list[str]:
 
 def _refuse_in_use(user: User, emails: Collection[str]) -> None:
     if user.is_staff or user.is_superuser:
-        raise AccountInUse("This account belongs to a member of staff. Please ask a colleague.")
+        raise AccountInUse(
+            gettext("This account belongs to a member of staff. Please ask a colleague.")
+        )
     if Enrollment.objects.filter(email__in=emails, status=Enrollment.PENDING).exists():
-        raise AccountInUse("A checkout of yours is still open. It ends by itself within the hour.")
+        raise AccountInUse(
+            gettext("A checkout of yours is still open. It ends by itself within the hour.")
+        )
     on_its_way = Enrollment.objects.paid().filter(email__in=emails, lms_status__in=ON_ITS_WAY)
     if on_its_way.exists():
         raise AccountInUse(
-            "Your access to a course is still being set up. Please try again when you have it."
+            gettext(
+                "Your access to a course is still being set up. Please try again when you have it."
+            )
         )
     if affiliates.owed(user):
         raise AccountInUse(
-            "Your affiliate account is not settled yet: there are commissions to be paid out or"
-            " decided. Please write to us."
+            gettext(
+                "Your affiliate account is not settled yet: there are commissions to be paid out or"
+                " decided. Please write to us."
+            )
         )
 
 

@@ -7,6 +7,7 @@ from itertools import chain
 from typing import Any
 
 from django.http import StreamingHttpResponse
+from django.utils.translation import get_language, override
 
 # Where a spreadsheet sees a formula, also in full-width signs, or a control character that it
 # strips before it does (OWASP ASVS 1.2.10).
@@ -40,12 +41,15 @@ class _Line:
 def csv_response(
     filename: str, rows: Iterable[Iterable[Any]], *, for_people: bool = False
 ) -> StreamingHttpResponse:
-    """Return rows as a download that is streamed line by line, in the memory of one line.
+    """Return rows as a download that is streamed line by line, in the memory of one line, in the
+    language of this moment.
 
     A file for people begins with the mark by which spreadsheets know UTF-8; banks refuse it.
     """
     lines = chain([BYTE_ORDER_MARK], _lines(rows)) if for_people else _lines(rows)
-    answer = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
+    answer = StreamingHttpResponse(
+        _in_language(lines, get_language()), content_type="text/csv; charset=utf-8"
+    )
     answer["Content-Disposition"] = f'attachment; filename="{filename}"'
     return answer
 
@@ -54,3 +58,15 @@ def _lines(rows: Iterable[Iterable[Any]]) -> Iterator[str]:
     writer = csv.writer(_Line(), quoting=csv.QUOTE_ALL)
     for row in rows:
         yield writer.writerow([safe_cell(cell) for cell in row])
+
+
+def _in_language(lines: Iterator[str], language: str | None) -> Iterator[str]:
+    """Yield the lines, each made in a language: they are asked for when the request is over, and
+    with it what its middleware had chosen.
+    """
+    while True:
+        with override(language):
+            line = next(lines, None)
+        if line is None:
+            return
+        yield line

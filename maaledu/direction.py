@@ -6,7 +6,9 @@ two characters that cannot be seen say the same.
 
 import unicodedata
 
-FIRST_STRONG_ISOLATE, POP_ISOLATE = "\u2068", "\u2069"
+from django.utils.translation import get_language_bidi
+
+LEFT_TO_RIGHT_ISOLATE, FIRST_STRONG_ISOLATE, POP_ISOLATE = "\u2066", "\u2068", "\u2069"
 RIGHT_TO_LEFT = {"R", "AL"}
 
 
@@ -15,3 +17,10 @@ def isolated(text: str) -> str:
     if "\n" in text or not any(unicodedata.bidirectional(c) in RIGHT_TO_LEFT for c in text):
         return text
     return f"{FIRST_STRONG_ISOLATE}{text}{POP_ISOLATE}"
+
+
+def left_to_right(text: str) -> str:
+    """Return what reads from left to right everywhere, such as an amount, isolated in a language
+    that runs the other way: there its sign would change sides.
+    """
+    return f"{LEFT_TO_RIGHT_ISOLATE}{text}{POP_ISOLATE}" if get_language_bidi() else text

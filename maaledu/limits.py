@@ -7,7 +7,7 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
-from django.utils.translation import gettext, ngettext
+from django.utils.translation import ngettext
 from django_ratelimit.core import get_usage
 
 from maaledu import cache, limit_counts, metrics
@@ -127,7 +127,11 @@ def _in_words(seconds: int) -> str:
     minutes = -(-seconds // 60)
     if minutes > MINUTES_SAID_AS_HOURS:
         hours = -(-minutes // 60)
-        words = gettext("Too many attempts in a short time. Try again in %(hours)d hours.")
+        words = ngettext(
+            "Too many attempts in a short time. Try again in an hour.",
+            "Too many attempts in a short time. Try again in %(hours)d hours.",
+            hours,
+        )
         return words % {"hours": hours}
     words = ngettext(
         "Too many attempts in a short time. Try again in a minute.",

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 from django.utils.formats import get_format
 
+from maaledu.direction import left_to_right
+
 
 @dataclass(frozen=True)
 class Currency:
@@ -46,7 +48,11 @@ class Money:
     currency: str
 
     def __str__(self) -> str:
-        """Return it with a true minus sign: `$499.00`, `¥5,000`, `−$20.00`."""
+        return left_to_right(self.text)
+
+    @property
+    def text(self) -> str:
+        """It with a true minus sign: `$499.00`, `¥5,000`, `−$20.00`."""
         known = CURRENCIES.get(self.currency)
         sign = MINUS if self.amount < 0 else ""
         # Stripe also sends payments of others on its account, in any currency: their minor unit is
@@ -54,9 +60,14 @@ class Money:
         if known is None:
             return f"{sign}{abs(self.amount)} {self.currency.upper()}"
         whole, minor = divmod(abs(self.amount), 10**known.exponent)
-        point, comma = get_format("DECIMAL_SEPARATOR"), get_format("THOUSAND_SEPARATOR")
-        decimals = f"{point}{minor:0{known.exponent}d}" if known.exponent else ""
-        return f"{sign}{known.symbol}{f'{whole:,}'.replace(',', comma)}{decimals}"
+        decimals = f"{minor:0{known.exponent}d}" if known.exponent else ""
+        return f"{sign}{known.symbol}{number_text(whole, decimals)}"
+
+
+def number_text(whole: int, decimals: str = "") -> str:
+    """Return a number as the reader's language writes it: `1,234.50`, `1.234,50`."""
+    point, comma = get_format("DECIMAL_SEPARATOR"), get_format("THOUSAND_SEPARATOR")
+    return f"{whole:,}".replace(",", comma) + (f"{point}{decimals}" if decimals else "")
 
 
 def stripe_minimum(currency: str) -> int:
@@ -102,10 +113,10 @@ def percent(part: int, whole: int) -> str:
     if not whole:
         return NO_RATE
     whole_percents, tenths = divmod(round_half_up(part * 1000, whole), 10)
-    return f"{whole_percents}.{tenths} %"
+    return f"{number_text(whole_percents, str(tenths))} %"
 
 
 def rate_text(basis_points: int) -> str:
     """Return a rate as a percentage: 1000 is `10 %`, 1250 is `12.5 %`."""
     whole, rest = divmod(basis_points, 100)
-    return f"{whole}.{rest:02d}".rstrip("0").rstrip(".") + " %"
+    return number_text(whole, f"{rest:02d}".rstrip("0")) + " %"

@@ -2,10 +2,12 @@
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
+from django.utils.translation import override
 from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from maaledu import metrics
+from maaledu.language import OFFICE
 from maaledu.money import percent
 from operations.errors import MonitorRefused
 from operations.figures import Figures
@@ -35,7 +37,9 @@ def cache_stats(request: HttpRequest) -> JsonResponse:
                 misses += int(sample.value)
             if sample.name == HITS and sample.labels["endpoint"] == metrics.CACHED:
                 hits += int(sample.value)
-    body = {"hits": hits, "misses": misses, "hitRate": percent(hits, hits + misses)}
+    with override(OFFICE):  # programs read it
+        rate = percent(hits, hits + misses)
+    body = {"hits": hits, "misses": misses, "hitRate": rate}
     return JsonResponse({**body, "timestamp": timezone.now().isoformat()})
 
 

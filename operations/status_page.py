@@ -12,8 +12,8 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
-from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_safe
 
 from maaledu.public_pages import public_page
@@ -87,9 +87,11 @@ class Incident:
         """How long it was, in words, a minute at least."""
         lasted = (self.ended_at or self.began_at) - self.began_at
         if lasted >= 2 * DAY:
-            return gettext("%(days)d days") % {"days": lasted // DAY}
+            days = lasted // DAY
+            return ngettext("%(days)d day", "%(days)d days", days) % {"days": days}
         if lasted >= 2 * HOUR:
-            return gettext("%(hours)d hours") % {"hours": lasted // HOUR}
+            hours = lasted // HOUR
+            return ngettext("%(hours)d hour", "%(hours)d hours", hours) % {"hours": hours}
         minutes = max(round(lasted / MINUTE), 1)
         words = ngettext("%(minutes)d minute", "%(minutes)d minutes", minutes)
         return words % {"minutes": minutes}

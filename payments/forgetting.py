@@ -1,5 +1,7 @@
 """Delete an account, when nobody waits for an answer about its money."""
 
+from django.utils.translation import gettext
+
 from accounts.models import User
 from enrollments import forgetting
 from enrollments.errors import AccountInUse
@@ -19,8 +21,10 @@ def delete_account(user: User, *, by: str) -> None:
     known = dict(requests.values_list("pk", "status"))
     if RefundRequest.OPEN in known.values():
         raise AccountInUse(
-            "You have asked for a refund, and we have not answered yet. Please try again when you"
-            " have our answer."
+            gettext(
+                "You have asked for a refund, and we have not answered yet. Please try again when"
+                " you have our answer."
+            )
         )
     RefundRequest.objects.filter(pk__in=list(known)).update(reason="")
     forgetting.delete_account(user, by=by)

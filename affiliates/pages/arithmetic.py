@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from affiliates.models import LedgerEntry
-from maaledu.money import BASIS_POINTS, CURRENCIES, rate_text, share
+from maaledu.direction import left_to_right
+from maaledu.money import BASIS_POINTS, CURRENCIES, number_text, rate_text, share
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Arithmetic:
         whole, rest = divmod(self.base * self.rate_basis_points, 10**places)
         digits = f"{rest:0{places}d}"
         shown = digits[: known.exponent] + digits[known.exponent :].rstrip("0")
-        return f"{known.symbol}{whole:,}" + (f".{shown}" if shown else "")
+        return left_to_right(f"{known.symbol}{number_text(whole, shown)}")
 
     @property
     def is_rounded(self) -> bool:

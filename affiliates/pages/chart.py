@@ -5,7 +5,7 @@ from typing import Any
 
 from django.utils.dateformat import format as format_date
 from django.utils.formats import number_format
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 
 from maaledu.money import round_half_up
 
@@ -38,11 +38,17 @@ def draw(name: str, counts: list[tuple[date, int]]) -> dict[str, Any]:
 def _summary(name: str, counts: list[tuple[date, int]]) -> str:
     total = sum(number for _day, number in counts)
     if not total:
-        none = gettext("%(name)s: none in these %(days)d days.")
+        none = ngettext(
+            "%(name)s: none on this day.", "%(name)s: none in these %(days)d days.", len(counts)
+        )
         return none % {"name": name, "days": len(counts)}
     most = max(number for _day, number in counts)
     best = next(day for day, number in counts if number == most)
-    words = gettext("%(name)s: %(total)s in %(days)d days, most on %(day)s: %(most)s.")
+    words = ngettext(
+        "%(name)s: %(total)s on %(day)s.",
+        "%(name)s: %(total)s in %(days)d days, most on %(day)s: %(most)s.",
+        len(counts),
+    )
     return words % {
         "name": name,
         "total": number_format(total, force_grouping=True),

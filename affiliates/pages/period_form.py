@@ -3,7 +3,7 @@
 from typing import Any
 
 from django import forms
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from affiliates import visits
@@ -41,7 +41,8 @@ class PeriodForm(forms.Form):
         if until > visits.today():
             raise forms.ValidationError(gettext("The last day is still to come."))
         if Period(since, until).length > LONGEST_DAYS:
-            raise forms.ValidationError(gettext("Choose at most %d days.") % LONGEST_DAYS)
+            words = ngettext("Choose at most %d day.", "Choose at most %d days.", LONGEST_DAYS)
+            raise forms.ValidationError(words % LONGEST_DAYS)
         return self.cleaned_data
 
     def period(self) -> Period:

@@ -19,13 +19,13 @@ const copy = async (field) => {
 
 document.querySelectorAll("button[data-copy]").forEach((button) => {
   const field = document.getElementById(button.dataset.copy);
-  const label = button.firstChild;
+  const label = button.firstChild, ready = label.data;
   button.hidden = false;
   button.addEventListener("click", async () => {
     const done = await copy(field);
-    label.data = done ? "Copied" : "Press Ctrl+C";
-    if (status) status.textContent = done ? `${field.dataset.copied}: copied.` : "The link is selected. Press Ctrl and C to copy it.";
+    label.data = done ? button.dataset.done : button.dataset.failed;
+    if (status) status.textContent = done ? field.dataset.copied : field.dataset.selected;
     button.focus();
-    setTimeout(() => { label.data = "Copy"; }, 2500);
+    setTimeout(() => { label.data = ready; }, 2500);
   });
 });

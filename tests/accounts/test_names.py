@@ -2,9 +2,13 @@
 everywhere (faults E4, S2).
 """
 
+import csv
 import html
+import io
 import json
 import unicodedata
+from collections.abc import Sequence
+from datetime import timedelta
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -22,6 +26,7 @@ from maaledu.names import ControlCharacters, clean_name
 from maaledu.work.queue import drain
 from notifications.models import Email
 from notifications.outgoing import compose
+from payments.forms import CheckoutForm
 from tests.factories import make_course
 from tests.sandbox_client import Sandbox
 
@@ -40,6 +45,7 @@ Jürgen Groß|Siân O’Connor|D'Angelo Smith|Jean-Luc Picard|Ngũgĩ wa Thiong'
     .split("|")
 )
 MARKS = "\u200e\u200f\u2066\u2068\u2069\u202a\u202e\u00ad\u2060\ufeff\u200b"
+LEFT_OUT = "We left out characters that cannot be seen."
 CONTROLS = ["Ana\x00", "Ana\x07", "Ana\x7f", "A\x9fna", "Ana\ud800"]
 
 
@@ -85,28 +91,66 @@ def test_the_lms_the_batch_and_the_export_have_the_same_name() -> None:
     assert read(b"a@example.com,A\x07na")[0].problem == "name"
 
 
+def enroll(client: Client, chosen: Sequence[str]) -> None:
+    """Enroll a learner of each name, pasted into the form of a free course."""
+    path = f"/checkout/{make_course(price=0).slug}/"
+    for number, name in enumerate(chosen):
+        form = {"email": f"n{number:02d}@example.com", "name": pasted(name)}
+        address = {"REMOTE_ADDR": f"203.0.113.{number}"}
+        assert client.post(path, {**form, "accept_terms": "on"}, **address).status_code == 302
+        page = client.post(path, form, **address)  # the terms are missing
+        assert page.status_code == 400
+        assert f'name="name" value="{html.escape(clean_name(name))}"' in page.text
+        assert page.text.count(LEFT_OUT) == 1
+
+
+def in_the_lms(sandbox: Sandbox) -> dict[str, str]:
+    sent = [json.loads(c["body"]) for c in sandbox.calls("lms", "POST /api/resource/User")]
+    return {
+        user["email"]: f"{user['first_name']} {user.get('last_name', '')}".strip() for user in sent
+    }
+
+
+def assert_mailed(email: str, name: str) -> None:
+    message = compose(Email.objects.get(to=email))
+    assert f"Hello {isolated(name)}," in message.body
+    assert html.escape(isolated(name)) in str(message.alternatives[0][0])
+
+
 @pytest.mark.every_engine
 def test_a_name_goes_from_the_form_to_the_lms_and_into_the_mail(
     client: Client, db: None, sandbox: Sandbox
 ) -> None:
-    course = make_course(price=0)
-    chosen = [NAMES[at] for at in (0, 4, 21, 23, 28, 33, 34, 43, 45)]
-    for number, name in enumerate(chosen):
-        form = {"email": f"n{number}@example.com", "name": pasted(name), "accept_terms": "on"}
-        answer = client.post(f"/checkout/{course.slug}/", form, REMOTE_ADDR=f"203.0.113.{number}")
-        assert answer.status_code == 302
-    kept = [clean_name(name) for name in chosen]
-    rows = Enrollment.objects.order_by("email").values_list("name", flat=True)
-    assert list(rows) == kept
+    chosen = [NAMES[at] for at in (12, 23, 33)]
+    enroll(client, chosen)
     assert drain(LMS_JOBS) == len(chosen)
-    sent = [json.loads(c["body"]) for c in sandbox.calls("lms", "POST /api/resource/User")]
-    users = {user["email"]: f"{user['first_name']} {user.get('last_name', '')}" for user in sent}
-    for number, name in enumerate(kept):
-        email = f"n{number}@example.com"
-        assert users[email].strip() == name
-        message = compose(Email.objects.get(to=email))
-        assert f"Hello {isolated(name)}," in message.body
-        assert isolated(name) in html.unescape(str(message.alternatives[0][0]))
+    assert list(in_the_lms(sandbox).values()) == [clean_name(name) for name in chosen]
+
+
+def test_forty_names_are_the_same_wherever_they_are_shown_mailed_sent_and_exported(
+    client: Client, db: None, sandbox: Sandbox
+) -> None:
+    sandbox.lms(user_limit=1_000)
+    enroll(client, NAMES)
+    kept = {f"n{number:02d}@example.com": clean_name(name) for number, name in enumerate(NAMES)}
+    assert dict(Enrollment.objects.values_list("email", "name")) == kept
+    assert drain(LMS_JOBS, budget=timedelta(minutes=1)) == len(NAMES)
+    assert in_the_lms(sandbox) == kept
+    for email, name in kept.items():
+        assert_mailed(email, name)
+    boss = User.objects.create_superuser("boss@example.com", "a long enough passphrase")
+    client.force_login(boss)
+    file = client.get("/admin/enrollments/enrollment/export.csv")
+    rows = csv.DictReader(io.StringIO(file.getvalue().decode("utf-8-sig")))
+    assert {row["E-mail"]: row["Name"] for row in rows} == kept
+
+
+@pytest.mark.no_database
+def test_a_name_without_marks_gets_no_hint() -> None:
+    form = CheckoutForm({"email": "a@example.com", "name": " Ana  می\u200cخواهم "})
+    assert not form.is_valid()
+    assert form["name"].help_text == ""
+    assert form["name"].value() == " Ana  می\u200cخواهم "
 
 
 def test_a_name_of_marks_alone_is_none(client: Client, db: None) -> None:

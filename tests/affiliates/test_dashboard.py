@@ -470,7 +470,7 @@ def test_a_chart_stands_on_its_baseline_and_reaches_the_top_on_the_best_day():
         "width": 10,
         "highest": 0,
         "columns": [],
-        "summary": "Visits: none in these 1 days.",
+        "summary": "Visits: none on this day.",
     }
 
 

@@ -4,6 +4,7 @@ import csv
 import io
 
 import pytest
+from django.utils.translation import gettext_lazy, override
 
 from maaledu.csv import csv_response, safe_cell
 
@@ -50,3 +51,14 @@ def test_a_file_for_people_says_that_it_is_unicode_and_one_for_the_bank_does_not
     assert for_people == b"\xef\xbb\xbf" + for_bank
     assert for_bank.startswith(b'"name"')
     assert for_people.decode("utf-8-sig") == '"name"\r\n"Zoë"\r\n'
+
+
+def test_a_file_is_in_the_language_in_which_it_was_asked_for():
+    """The office is English; its file is streamed when its request is over."""
+    rows = ([word] for word in (gettext_lazy("Yes"), gettext_lazy("No")))
+    with override("en"):
+        answer = csv_response("a.csv", rows)
+    with override("de"):
+        lines = [line.decode() for line in answer.streaming_content]
+        assert str(gettext_lazy("Yes")) == "Ja"
+    assert lines == ['"Yes"\r\n', '"No"\r\n']

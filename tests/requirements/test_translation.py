@@ -15,14 +15,16 @@ from django.urls import reverse
 from pytest_django.fixtures import Settings
 
 from accounts.models import User
-from affiliates.models import Affiliate
+from affiliates.models import Affiliate, LedgerEntry
 from courses.models import Course
 from enrollments.models import Enrollment
 from grants.models import Grant
 from notifications.models import Email
 from notifications.outgoing import FOR_STAFF, compose
 from tests import pseudo
+from tests.affiliates.make import sell
 from tests.architecture import ROOT
+from tests.factories import make_course
 from tests.requirements.test_gets import BROWSER, addresses, learner, shop
 
 pytestmark = pytest.mark.engines("sqlite")
@@ -35,7 +37,7 @@ SAME_EVERYWHERE = re.compile(
     r"|\bPayPal\b|\bFrappe LMS\b|\bStripe\b|[a-z]\w*\.(?:example|com)\b"
 )
 LATIN = re.compile(r"[A-Za-z]{2,}[^<>]*")
-SPOKEN = ("alt", "title", "aria-label", "placeholder", "data-words")
+SPOKEN = ("alt", "title", "aria-label", "placeholder", "data-words", "data-done", "data-failed")
 SILENT = ("script", "style", "code")
 FORMS = (
     "account_login",
@@ -120,6 +122,15 @@ def asked(client: Client, paths: Iterator[str]) -> Iterator[tuple[str, Any]]:
             yield path, client.get(path)
 
 
+def sold() -> list[str]:
+    """Have the affiliate sell a course; return addresses that then say more."""
+    sell(Client(), Affiliate.objects.get(), make_course(title=WRITTEN))
+    entry = reverse("affiliate_entry", args=[LedgerEntry.objects.get().pk])
+    names = ("pending", "payable", "paid", "held", "earned")
+    figures = [f"/affiliates/entries/?figure={name}&currency=usd" for name in names]
+    return [entry, *figures, "/affiliates/links/?via=!", "/affiliates/dashboard/?since=2"]
+
+
 def sent_empty(client: Client, known: dict[str, list[str]]) -> Iterator[tuple[str, Any]]:
     paths = [reverse(name) for name in FORMS]
     paths += [reverse(name, args=known["slug"]) for name in OF_A_COURSE]
@@ -130,11 +141,14 @@ def sent_empty(client: Client, known: dict[str, list[str]]) -> Iterator[tuple[st
 def test_no_page_has_a_string_that_a_translation_does_not_reach(
     shop: dict[str, list[str]], arabic: None
 ) -> None:
+    explained = sold()
     in_other_letters()
     visitor, somebody = Client(headers={"user-agent": BROWSER}), learner()
     answers = [
         *asked(visitor, addresses(shop)),
         *asked(somebody, addresses(shop)),
+        *asked(somebody, iter(explained)),
+        ("refused", somebody.post("/account/delete/", {"email": "partner@example.com"})),
         *asked(visitor, iter(("/?q=1", "/?category=data&q=1", "/nothing-here/"))),
         *sent_empty(visitor, shop),
         *sent_empty(somebody, shop),
@@ -148,6 +162,7 @@ def test_no_page_has_a_string_that_a_translation_does_not_reach(
     left = {path: untranslated(Heard(page.replace(code, "")).texts) for path, page in pages.items()}
     assert "\n".join(f"{path}: {found}" for path, found in left.items() if found) == ""
     assert len(pages) > 60
+    assert dict(answers)["refused"].status_code == 409
     assert all('dir="rtl"' in page for page in pages.values() if "<html" in page)
 
 
@@ -165,6 +180,7 @@ FULL = {
     **dict.fromkeys(("checkout_link", "link", "dashboard_link", "details_link"), "/a"),
     **dict.fromkeys(("retry_link", "register_link", "sign_in_link"), "/a"),
     "percent": 50,
+    "refund_days": 1,
     "attribution_days": 30,
     "hold_days": 1,
     "has_more": True,

@@ -117,32 +117,33 @@ def assert_mailed(email: str, name: str) -> None:
     assert html.escape(isolated(name)) in str(message.alternatives[0][0])
 
 
+def follow(client: Client, sandbox: Sandbox, chosen: Sequence[str]) -> None:
+    """See each name the same in its form, the database, the LMS, the mail and the export."""
+    sandbox.lms(user_limit=1_000)
+    enroll(client, chosen)
+    kept = {f"n{number:02d}@example.com": clean_name(name) for number, name in enumerate(chosen)}
+    assert dict(Enrollment.objects.values_list("email", "name")) == kept
+    assert drain(LMS_JOBS, budget=timedelta(minutes=1)) == len(chosen)
+    assert in_the_lms(sandbox) == kept
+    for email, name in kept.items():
+        assert_mailed(email, name)
+    client.force_login(User.objects.create_superuser("boss@example.com", "a long passphrase"))
+    file = client.get("/admin/enrollments/enrollment/export.csv")
+    rows = csv.DictReader(io.StringIO(file.getvalue().decode("utf-8-sig")))
+    assert {row["E-mail"]: row["Name"] for row in rows} == kept
+
+
 @pytest.mark.every_engine
 def test_a_name_goes_from_the_form_to_the_lms_and_into_the_mail(
     client: Client, db: None, sandbox: Sandbox
 ) -> None:
-    chosen = [NAMES[at] for at in (12, 23, 33)]
-    enroll(client, chosen)
-    assert drain(LMS_JOBS) == len(chosen)
-    assert list(in_the_lms(sandbox).values()) == [clean_name(name) for name in chosen]
+    follow(client, sandbox, [NAMES[at] for at in (12, 23, 33)])
 
 
 def test_forty_names_are_the_same_wherever_they_are_shown_mailed_sent_and_exported(
     client: Client, db: None, sandbox: Sandbox
 ) -> None:
-    sandbox.lms(user_limit=1_000)
-    enroll(client, NAMES)
-    kept = {f"n{number:02d}@example.com": clean_name(name) for number, name in enumerate(NAMES)}
-    assert dict(Enrollment.objects.values_list("email", "name")) == kept
-    assert drain(LMS_JOBS, budget=timedelta(minutes=1)) == len(NAMES)
-    assert in_the_lms(sandbox) == kept
-    for email, name in kept.items():
-        assert_mailed(email, name)
-    boss = User.objects.create_superuser("boss@example.com", "a long enough passphrase")
-    client.force_login(boss)
-    file = client.get("/admin/enrollments/enrollment/export.csv")
-    rows = csv.DictReader(io.StringIO(file.getvalue().decode("utf-8-sig")))
-    assert {row["E-mail"]: row["Name"] for row in rows} == kept
+    follow(client, sandbox, NAMES)
 
 
 @pytest.mark.no_database

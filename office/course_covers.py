@@ -5,6 +5,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
+from django.http import HttpRequest
 from django.template.loader import render_to_string
 from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminTextInputWidget
 
@@ -12,11 +13,12 @@ from courses import pictures, uploaded_covers
 from courses.errors import CoverRefused
 from courses.models import Course
 from office.decisions import NOBODY, ONE_ROW, Decision
+from office.fields import FormWithFile
 
 ALT_LENGTH = 140
 
 
-class CoverForm(forms.Form):
+class CoverForm(FormWithFile, forms.Form):
     picture = forms.FileField(
         label="Picture",
         help_text=(
@@ -42,7 +44,14 @@ def _set(course: Course, *, picture: UploadedFile, alt: str) -> None:
         raise CoverRefused(" ".join(error.messages)) from error
 
 
-class CoverDecision(Decision):
+class AboutCover(Decision):
+    """Shows the cover as it is now."""
+
+    def context(self, request: HttpRequest, rows: list[Course], form: Any) -> dict[str, Any]:
+        return {"rows": [(course, [("Cover now", shown(course))]) for course in rows]}
+
+
+class CoverDecision(AboutCover):
     def make_form(self, rows: list[Any], data: Any) -> forms.Form:
         return self.form(data, initial={"alt": rows[0].cover_alt})
 
@@ -69,7 +78,7 @@ SET_COVER = CoverDecision(
     run_by=NOBODY,
     scope=ONE_ROW,
 )
-REMOVE_COVER = Decision(
+REMOVE_COVER = AboutCover(
     "Remove the cover",
     run=uploaded_covers.remove_cover,
     permission="change",

@@ -46,7 +46,9 @@ class TakeOverDecision(Decision):
         return TakeOverForm(data, course=rows[0])
 
     def context(self, request: HttpRequest, rows: list[Course], form: Any) -> dict[str, Any]:
-        return {} if lms_facts.takeable(rows[0]) else {"refusal": "There is nothing to take over."}
+        about = {"rows": [(course, facts(course)) for course in rows]}
+        is_possible = lms_facts.takeable(rows[0])
+        return about if is_possible else {**about, "refusal": "There is nothing to take over."}
 
 
 def _take_over(course: Course, *, facts: list[str], seen: str) -> Outcome:

@@ -142,8 +142,12 @@ class CourseAdmin(EditAdmin):
         return DIFFERS if lms_facts.differences(course) else AGREES
 
     def facts(self, row: Course) -> list[tuple[str, str]]:
-        held = off_sale.unused_coupons(row)
-        return [*course_facts.facts(row), ("People with an unused coupon", str(held))]
+        return [
+            ("Status", row.get_status_display()),
+            ("Price", self.price_display(row)),
+            ("Learners", str(row.enrolled)),
+            ("People with an unused coupon", str(off_sale.unused_coupons(row))),
+        ]
 
     def variant(self, decision: Decision, row: Course) -> Decision:
         """Warn of the coupons that become useless with the course."""
@@ -180,6 +184,10 @@ class CourseAdmin(EditAdmin):
         is_edited = self.has_change_permission(request, obj) if obj else True
         parts = super().get_fieldsets(request, obj)
         return parts if is_edited else [(title, _shown_part(part)) for title, part in parts]
+
+    def view_on_site(self, obj: Course) -> str:
+        """Return the page as the shop shows it, and its preview while it does not."""
+        return obj.get_absolute_url() if obj.is_on_sale else obj.preview_url
 
     def get_prepopulated_fields(self, request: HttpRequest, obj: Course | None = None) -> dict:
         return {} if obj else super().get_prepopulated_fields(request, obj)

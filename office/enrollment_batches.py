@@ -22,6 +22,7 @@ from enrollments.batches import Purpose
 from enrollments.models import BatchRow, EnrollmentBatch
 from office.base import QueueAdmin, ReadOnlyAdmin
 from office.decisions import LIST, ONE_ROW, Decision, Outcome
+from office.fields import FormWithFile
 
 COLORS = {
     EnrollmentBatch.DRAFT: "info",
@@ -32,7 +33,7 @@ COLORS = {
 COUNTS = "admin/enrollments/batch_counts.html"
 
 
-class BatchForm(forms.Form):
+class BatchForm(FormWithFile, forms.Form):
     course = forms.ModelChoiceField(Course.objects.none(), widget=UnfoldAdminSelectWidget)
     file = forms.FileField(
         widget=UnfoldAdminFileFieldWidget(attrs={"accept": ".csv,text/csv"}),

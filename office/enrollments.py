@@ -55,8 +55,12 @@ ROLL_BACK = Decision(
     run=coupons.roll_back,
     permission="repair",
     done="rolled back",
+    button="Roll back",
+    consequence=(
+        "The enrollment ends, and the learner is told by e-mail. The coupon can be used again,"
+        " unless its holder has another one open for the course. It cannot be undone."
+    ),
     statuses=(Enrollment.PAID,),
-    needs_confirmation=False,
 )
 
 

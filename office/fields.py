@@ -7,6 +7,8 @@ from unfold.widgets import INPUT_CLASSES
 
 from maaledu.storable import is_storable
 
+CHOOSE_AGAIN = "Choose the file again, too: a browser sends it once only."
+
 
 def date_input() -> forms.DateInput:
     return forms.DateInput(
@@ -22,3 +24,15 @@ class StorableText(forms.CharField):
         if not is_storable(text):
             raise forms.ValidationError("Enter plain text.", code="invalid")
         return text
+
+
+class FormWithFile(forms.BaseForm):
+    """Says at a file that it has to be chosen again, where something else is refused."""
+
+    def full_clean(self) -> None:
+        super().full_clean()
+        chosen = [name for name in self.fields if self.add_prefix(name) in self.files]
+        if self.errors:
+            for name in chosen:
+                if name not in self.errors:
+                    self.add_error(name, forms.ValidationError(CHOOSE_AGAIN, code="lost"))

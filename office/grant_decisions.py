@@ -8,7 +8,7 @@ from affiliates import commissions
 from courses.discounts import MAX_PERCENT, MIN_PERCENT
 from grants import applications, plans
 from grants.figures import budget_left
-from grants.models import Grant
+from grants.models import Grant, Program
 from grants.plans import Approval, Plan
 from maaledu.errors import AppError
 from office.decisions import ONE_ROW, Decision
@@ -23,6 +23,9 @@ class ApprovalDecision(Decision):
 
     Where the budget does not cover all of many approvals, none of them is made.
     """
+
+    def make_form(self, rows: list[Grant], data: Any) -> DecisionForm:
+        return DecisionForm(data, initial={"program": payer_of(rows)})
 
     def context(self, request: HttpRequest, rows: list[Grant], form: Any) -> dict[str, Any]:
         rate, program = commissions.highest_rate(), form.program_chosen()
@@ -41,6 +44,14 @@ class ApprovalDecision(Decision):
     def refuse_together(self, rows: list[Grant], data: dict[str, Any]) -> None:
         decision: applications.Decision = data["decision"]
         plans.refuse_beyond(planned(rows, decision.percent, decision.program))
+
+
+def payer_of(rows: list[Grant]) -> Program | None:
+    """Return the first active program with room that can pay for all of these; None for none."""
+    currencies = {grant.currency for grant in rows}
+    active = Program.objects.filter(is_active=True, currency__in=currencies).order_by("name")
+    with_room = (program for program in active if not program.is_used_up)
+    return next(with_room, None) if len(currencies) == 1 else None
 
 
 def planned(rows: list[Grant], percent: int, program: Any) -> Plan:
@@ -71,6 +82,7 @@ APPROVE = ApprovalDecision(
     permission="decide",
     done="approved",
     form=DecisionForm,
+    consequence="Who applied gets an e-mail with the coupon.",
     statuses=(Grant.PENDING,),
     template=TEMPLATE,
     preview_fields=("percent", "program"),
@@ -82,6 +94,7 @@ REJECT = Decision(
     permission="decide",
     done="rejected",
     form=RejectionForm,
+    consequence="Who applied gets an e-mail with the reason. It cannot be taken back.",
     statuses=(Grant.PENDING,),
     template=TEMPLATE,
 )
@@ -90,6 +103,10 @@ REISSUE = Decision(
     run=applications.reissue,
     permission="decide",
     done="reissued",
+    consequence=(
+        "The code ends at once, and its holder gets an e-mail with a new one. Percentage and last"
+        " day stay."
+    ),
     statuses=(Grant.APPROVED,),
     template=TEMPLATE,
     scope=ONE_ROW,
@@ -100,6 +117,7 @@ EXTEND = Decision(
     permission="decide",
     done="extended",
     form=ExtensionForm,
+    consequence="The coupon is good until the end of that day (UTC). No e-mail is sent.",
     statuses=(Grant.APPROVED,),
     template=TEMPLATE,
     scope=ONE_ROW,
@@ -109,6 +127,10 @@ REVOKE = Decision(
     run=applications.revoke,
     permission="decide",
     done="revoked",
+    consequence=(
+        "The code ends at once, and its share of the budget is free again. No e-mail is sent, and"
+        " it cannot be taken back."
+    ),
     statuses=(Grant.APPROVED,),
     template=TEMPLATE,
     scope=ONE_ROW,

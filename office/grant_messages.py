@@ -4,12 +4,15 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.utils.text import Truncator
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from grants import messages
 from grants.models import MessageTemplate
 from office.base import EditAdmin
 from office.fields import StorableText
+
+SHOWN_LENGTH = 90  # characters, in the list
 
 
 class MessageForm(forms.ModelForm):
@@ -38,7 +41,11 @@ class MessageForm(forms.ModelForm):
 @admin.register(MessageTemplate)
 class MessageTemplateAdmin(EditAdmin):
     form = MessageForm
-    list_display = ("name", "used_for", "text")
+    list_display = ("name", "used_for", "begins")
     list_filter = ("used_for",)
     ordering = ("used_for", "name")
     list_per_page = 50
+
+    @admin.display(description="text")
+    def begins(self, template: MessageTemplate) -> str:
+        return Truncator(template.text).chars(SHOWN_LENGTH)

@@ -13,12 +13,13 @@ from courses.models import Course
 from courses.pictures import face_of
 from courses.profiles import InstructorProfile
 from office.base import EditAdmin
+from office.fields import FormWithFile
 
 MOST_NAMED = 20
 name_of = attrgetter("name")
 
 
-class ProfileForm(forms.ModelForm):
+class ProfileForm(FormWithFile, forms.ModelForm):
     class Meta:
         model = InstructorProfile
         fields = ("name", "biography", "link", "face")

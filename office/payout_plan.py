@@ -50,7 +50,13 @@ def _group(group: Group) -> dict[str, Any]:
 
 
 def _line(payee: Payee, amount: int) -> dict[str, Any]:
-    return {"payee": payee, "amount": Money(amount, payee.currency)}
+    parts = ((payee.held, "on hold"), (payee.drafted, "in a draft already"))
+    kept_back = (f"{Money(part, payee.currency)} more is {why}" for part, why in parts if part)
+    return {
+        "payee": payee,
+        "amount": Money(amount, payee.currency),
+        "kept_back": ", ".join(kept_back),
+    }
 
 
 def _amounts(sums: dict[str, int]) -> str:

@@ -27,6 +27,8 @@ from courses.pictures import (
 from courses.profiles import InstructorProfile
 from courses.unused_pictures import forget_unused
 from courses.uploaded_covers import remove_cover, set_cover
+from office.course_covers import ALT_LENGTH
+from office.fields import CHOOSE_AGAIN
 from tests.factories import make_course, taught_by
 
 pytestmark = pytest.mark.django_db
@@ -149,6 +151,19 @@ def test_an_uploaded_cover_is_shown_wherever_the_drawn_one_was(staff: Client) ->
     assert (course.cover_url, course.card_url, course.cover_alt) == (drawn, card, "")
     assert Client().get(course.card_url).content == drawn_card
     assert not remove_cover(course)
+
+
+@pytest.mark.any_engine
+def test_a_picture_is_to_be_chosen_again_where_something_else_is_refused(staff: Client) -> None:
+    face = SimpleUploadedFile("me.jpg", picture(), content_type="image/jpeg")
+    answer = staff.post(ADD, {"name": "", "face": face})
+    assert answer.context["adminform"].form.errors["face"] == [CHOOSE_AGAIN]
+    course = make_course(title="Books")
+    answer = give_cover(staff, course, picture(size=(1000, 700)), "x" * (ALT_LENGTH + 1))
+    assert answer.context["form"].errors["picture"] == [CHOOSE_AGAIN]
+    page = answer.content.decode()
+    assert ("Cover now" in page, "in the LMS</th>" in page) == (True, False)
+    assert (InstructorProfile.objects.count(), Picture.objects.count()) == (0, 0)
 
 
 def test_what_cannot_be_a_cover_is_refused_at_its_field_and_what_was_typed_stays(

@@ -309,6 +309,7 @@ def test_two_persons_pay_what_a_discounted_sale_has_earned(
     )
     buy_with_grant(buyer, staff, sandbox, link_to(page, TITLE).replace(demo.url, payable_at_once))
     expect(draft_payouts(staff, demo.url).get_by_role("alert")).to_have_text(NOT_ENOUGH)
+    inspector.look(staff.page, "office-payouts-draft", taps=False)
     expect(
         draft_payouts(staff, payable_at_once).get_by_text("Drafted: 1 payout, $49.90.")
     ).to_be_visible()

@@ -112,6 +112,10 @@ def test_a_course_is_put_on_sale_and_taken_off(office: Office, inspector: Inspec
     page.get_by_role("link", name="Preview").click()
     expect(page.get_by_text("only staff see this")).to_be_visible()
     inspector.look(page, "course-preview")
+    page.get_by_role("link", name="Back to the office").click()
+    page.get_by_role("link", name="Upload a cover").click()
+    expect(page.get_by_text("Cover now")).to_be_visible()
+    inspector.look(page, "office-cover", taps=False)
 
 
 def test_an_lms_that_is_down_is_seen_and_tried_and_a_dead_letter_is_read_and_replayed(

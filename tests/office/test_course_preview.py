@@ -35,6 +35,8 @@ def test_a_draft_is_shown_to_staff_alone_and_sold_to_nobody() -> None:
     assert '<meta name="robots" content="noindex">' in page
     assert f"/checkout/{draft.slug}/" not in page
     assert statuses(staff, draft) == [200, 200]
+    office = staff.get(f"/admin/courses/course/{draft.pk}/change/").content.decode()
+    assert "/admin/r/" not in office  # leads to the page that is not there yet
     for nobody in (Client(), learner()):
         assert statuses(nobody, draft) == [404, 404]
     for sold in (draft.get_absolute_url(), f"/checkout/{draft.slug}/", draft.card_url):

@@ -150,6 +150,7 @@ def test_archiving_takes_a_course_off_sale(staff):
     make_coupon(course=course)
     page = run(staff, "archive", course)
     assert "Nobody can buy the course any more" in page
+    assert "in the LMS</th>" not in page
     assert re.search(r"People with an unused coupon</th>\s*<td[^>]*>1<", page)
     assert Course.objects.get().status == "published"
     address = reverse("admin:courses_course_archive", args=[course.pk])

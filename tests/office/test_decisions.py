@@ -283,6 +283,7 @@ def test_who_may_do_everything_else_may_not_decide(db: None, model: type[Model],
     assert f'value="{name}"' not in shown.content.decode()
     listed = client.get(list_of(model)).content.decode()
     assert page_of(row, name) not in listed
+    assert f'form="decide-{name}"' not in listed
     assert f'<option value="{name}"' not in listed
     answer = choose(client, row, name)
     assert ("skipped." in answer, 'name="decide"' in answer) == (False, False)

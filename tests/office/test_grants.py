@@ -408,14 +408,11 @@ def test_the_warning_is_what_the_sale_then_loses(staff: Client) -> None:
 def test_an_approval_without_a_program_says_that_no_budget_is_charged(staff: Client) -> None:
     program = Program.objects.create(name="Fund", currency="usd", budget_amount=60_000)
     grant = make_application()
-    for page in (
-        staff.get(url(grant, "approve")),
-        staff.post(url(grant, "approve"), {"preview": "1", "percent": "50"}),
-    ):
-        assert (
-            "No budget is charged: without a program, nothing limits what is given away."
-            in page.content.decode()
-        )
+    page = staff.post(url(grant, "approve"), {"preview": "1", "percent": "50"})
+    assert (
+        "No budget is charged: without a program, nothing limits what is given away."
+        in page.content.decode()
+    )
     chosen = staff.post(
         url(grant, "approve"), {"preview": "1", "percent": "50", "program": str(program.pk)}
     ).content.decode()
@@ -425,6 +422,24 @@ def test_an_approval_without_a_program_says_that_no_budget_is_charged(staff: Cli
         url(grant, "approve"), {"preview": "1", "percent": "50", "program": "nonsense"}
     )
     assert "No budget is charged:" in broken.content.decode()
+
+
+def test_the_active_program_with_room_pays_where_nothing_else_is_chosen(staff: Client) -> None:
+    for name, more in {
+        "Autumn": {"is_active": False},
+        "Bursary": {"budget_grants": 0},
+        "Euro": {"currency": "eur"},
+        "Fund": {},
+        "Later": {},
+    }.items():
+        Program.objects.create(name=name, **{"currency": "usd", **more})
+    fund, euro = Program.objects.get(name="Fund"), Program.objects.get(name="Euro")
+    dollars = make_application(email="one@example.com")
+    euros = make_application(make_course(currency="eur"), email="two@example.com")
+    assert staff.get(url(dollars, "approve")).context["form"]["program"].value() == fund.pk
+    assert staff.get(url(euros, "approve")).context["form"]["program"].value() == euro.pk
+    both = act(staff, "grants/grant", "approve", dollars.pk, euros.pk)
+    assert both.context["form"]["program"].value() is None
 
 
 def test_the_queue_shows_which_program_pays_and_where_none_does(staff: Client) -> None:
@@ -626,19 +641,16 @@ def test_a_free_enrollment_is_rolled_back_by_those_who_may_repair(
     drain(LMS_JOBS)
     sandbox.lms(courses_any=True)
     row = Enrollment.objects.get().pk
-    act(member("view_enrollment"), "enrollments/enrollment", "roll_back", row)
+    page = f"/admin/enrollments/enrollment/{row}/roll_back/"
+    assert member("view_enrollment").post(page, {"decide": "1"}).status_code == 403
+    assert "The coupon can be used again" in staff.get(page).content.decode()
     assert Enrollment.objects.get().status == "paid"
-    assert (
-        "1 rolled back, 0 skipped"
-        in act(staff, "enrollments/enrollment", "roll_back", row).content.decode()
-    )
+    assert "Rolled back." in staff.post(page, {"decide": "1"}, follow=True).content.decode()
     grant.refresh_from_db()
     assert (Enrollment.objects.get().status, grant.status) == ("failed", "approved")
     assert LogEntry.objects.get().object_id == str(row)
-    assert (
-        "0 rolled back, 1 skipped"
-        in act(staff, "enrollments/enrollment", "roll_back", row).content.decode()
-    )
+    again = staff.post(page, {"decide": "1"}).content.decode()
+    assert "somebody else may have decided already" in again
 
 
 # --- export ---------------------------------------------------------------------------------------

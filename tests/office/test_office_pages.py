@@ -1,5 +1,6 @@
 """The office's pages of affiliates and money: no address breaks one, and none edits a row."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -59,6 +60,17 @@ def test_these_are_all_the_pages() -> None:
     assert {named(model) for model in PAGES} == {
         "affiliate", "balance", "commission", "fraudsignal", "ledgerentry", "payout", "payoutbatch",
     }  # fmt: skip
+
+
+def test_a_field_names_its_help_and_its_errors_for_those_who_listen(office: Client) -> None:
+    for page, typed in (
+        ("/admin/courses/instructorprofile/add/", {"link": "http://example.com"}),
+        ("/admin/affiliates/payoutbatch/draft/", {"decide": "1"}),
+    ):
+        text = office.post(page, typed).content.decode()
+        named_by = " ".join(re.findall(r'aria-describedby="([^"]+)"', text)).split()
+        assert {each.rpartition("_")[2] for each in named_by} == {"helptext", "error"}, page
+        assert set(named_by) <= set(re.findall(r' id="([^"]+)"', text)), page
 
 
 # --- addresses ------------------------------------------------------------------------------------

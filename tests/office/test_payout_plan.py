@@ -113,7 +113,8 @@ def test_the_page_of_a_draft_shows_it_in_eight_statements_at_most(db: None) -> N
     assert costs[:2] == costs[2:]
     assert max(costs) <= MOST_STATEMENTS, costs
     text = page.content.decode()
-    for shown in ("Bank transfer in EUR", "$187.99", "€100.00", "DE•• •••• 3000", ON_HOLD[3:]):
+    amounts = ("$187.99", "€100.00", "$20.00 more is on hold")
+    for shown in ("Bank transfer in EUR", "DE•• •••• 3000", ON_HOLD[3:], *amounts):
         assert shown in text, shown
     assert '<option value="eur" selected>' in text
     assert Payout.objects.count() == 0

@@ -56,10 +56,7 @@ ROLL_BACK = Decision(
     permission="repair",
     done="rolled back",
     button="Roll back",
-    consequence=(
-        "The enrollment ends, and the learner is told by e-mail. The coupon can be used again,"
-        " unless its holder has another one open for the course. It cannot be undone."
-    ),
+    consequence="It ends for good, its coupon can be used again, and the learner gets an e-mail.",
     statuses=(Enrollment.PAID,),
 )
 

@@ -55,7 +55,6 @@ ROLL_BACK = Decision(
     run=coupons.roll_back,
     permission="repair",
     done="rolled back",
-    button="Roll back",
     consequence="It ends for good, its coupon can be used again, and the learner gets an e-mail.",
     statuses=(Enrollment.PAID,),
 )

@@ -98,7 +98,9 @@ def test_the_builder_takes_two_statements_however_many_courses_there_are():
 
 def test_the_copy_button_is_for_the_script_to_show():
     html = signed_in(make_affiliate()).get(LINKS).content.decode()
-    assert '<button type="button" class="quiet" data-copy="link" hidden>' in html
+    button = '<button type="button" class="quiet" data-copy="link"'
+    words = 'data-done="Copied" data-failed="Press Ctrl+C"'
+    assert f"{button} {words} hidden>" in html
     assert "js/copy.js" in html
 
 

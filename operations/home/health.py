@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from django.db.models import CharField, F, IntegerField, QuerySet, Value
 from django.db.models.functions import Coalesce
+from django.template.defaultfilters import pluralize
 from django.utils.formats import date_format
 from django.utils.timesince import timesince
 
@@ -195,9 +196,8 @@ def _platform(fact: Fact, facts: dict[str, list[Fact]], now: datetime) -> Line:
     if due:
         oldest = min(each.since for each in due if each.since)
         word = "parked" if is_blocked else "due"
-        details.append(
-            f"{_most(len(due), MOST_PARKED)} jobs {word}, the oldest {_ago(oldest, now)}"
-        )
+        number = f"{_most(len(due), MOST_PARKED)} job{pluralize(len(due))}"
+        details.append(f"{number} {word}, the oldest {_ago(oldest, now)}")
     details += [fact.text] if is_blocked and fact.text else []
     details += [_compared(each, now) for each in facts.get(COMPARED, []) if each.name == fact.name]
     return Line(

@@ -155,7 +155,7 @@ def _rows(progress: AccessComparison) -> QuerySet[Enrollment]:
         given = [Enrollment.LMS_SUCCESS, Enrollment.LMS_LOST]
         rows = rows.filter(status=Enrollment.PAID, lms_status__in=given)
     elif progress.phase == ENDED:
-        over = {"status": Enrollment.REFUNDED, "lms_status": Enrollment.LMS_REVOKED}
+        over = {"status__in": Enrollment.OVER, "lms_status": Enrollment.LMS_REVOKED}
         rows = rows.filter(**over, lms_origin=MADE).exclude(lms_enrollment_id="")
     else:
         unseen = AccessDifference.objects.unsettled().filter(

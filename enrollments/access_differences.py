@@ -77,9 +77,9 @@ def was_given_access(enrollment: Enrollment) -> bool:
 
 def has_ended(enrollment: Enrollment) -> bool:
     """Whether what we made for it in the LMS was taken away."""
-    is_over = (enrollment.status, enrollment.lms_status)
     is_ours = enrollment.lms_origin == MADE and enrollment.lms_enrollment_id
-    return is_over == (Enrollment.REFUNDED, Enrollment.LMS_REVOKED) and bool(is_ours)
+    is_over = enrollment.status in Enrollment.OVER
+    return is_over and enrollment.lms_status == Enrollment.LMS_REVOKED and bool(is_ours)
 
 
 def _between_two_looks(

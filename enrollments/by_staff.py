@@ -20,7 +20,12 @@ FREE = "FREE"  # what the LMS gets as the id of the payment, as for every free e
 MAX_NOTE = 300
 RENAMED = "Name corrected from "
 AGAIN = ":again:"
-NOT_REPEATED = (outgoing.ACCOUNT, outgoing.STAFF_ALERT, mails.ENROLLMENT_MOVED)
+NOT_REPEATED = (
+    outgoing.ACCOUNT,
+    outgoing.STAFF_ALERT,
+    mails.ENROLLMENT_MOVED,
+    mails.ENROLLMENT_WITHDRAWN,
+)
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ DOES = {
     SyncJob.REPAIR: "it removes what staff decided to remove",
     SyncJob.LEAVE: "it takes away the access of the address that the enrollment was moved from",
 }
-SUPERSEDED = "Since then this has been refunded or paid anew: a replay only clears the letter."
+SUPERSEDED = "Since then this has ended, or was paid anew: a replay only clears the letter."
 
 
 def on_dead(job: SyncJob, error: AppError) -> None:
@@ -44,7 +44,7 @@ def on_dead(job: SyncJob, error: AppError) -> None:
             enrollment,
             Enrollment.LMS_FAILED,
             field="lms_status",
-            only=~Q(status=Enrollment.REFUNDED),
+            only=~Q(status__in=Enrollment.OVER),
         )
     if not dead_letters.mark_notified(letter):
         return
@@ -103,7 +103,7 @@ def _consequence(job: SyncJob, enrollment: Enrollment) -> str:
         return STILL_AT_OLD_ADDRESS
     if job.action == SyncJob.REVOKE:
         return STILL_HAS_ACCESS if access.is_access_over(enrollment) else SUPERSEDED
-    return SUPERSEDED if enrollment.status == Enrollment.REFUNDED else HAS_NO_ACCESS
+    return SUPERSEDED if enrollment.status in Enrollment.OVER else HAS_NO_ACCESS
 
 
 def settle(letter: DeadLetter, *, by: str, how: str, note: str) -> bool:

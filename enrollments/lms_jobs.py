@@ -148,7 +148,7 @@ def revoke_again(enrollment: Enrollment, **more: str) -> bool:
     """Take away once more what is there in spite of a revocation; return whether this call did."""
     over = Enrollment.objects.filter(
         pk=enrollment.pk,
-        status=Enrollment.REFUNDED,
+        status__in=Enrollment.OVER,
         lms_status=Enrollment.LMS_REVOKED,
         access_generation=enrollment.access_generation,
     )

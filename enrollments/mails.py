@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Q
 from django.utils import timezone
 
 from enrollments import rebuilding
@@ -27,6 +28,7 @@ ENROLLMENT_ENDED = "enrollment_ended"
 PAYMENT_RECEIVED = "payment_received"
 ACCOUNT_NEEDED = "account_needed"
 ENROLLMENT_MOVED = "enrollment_moved"
+ENROLLMENT_WITHDRAWN = "enrollment_withdrawn"
 
 
 def stage_confirmation(enrollment: Enrollment, *, is_first: bool = False) -> bool:
@@ -40,10 +42,13 @@ def stage_confirmation(enrollment: Enrollment, *, is_first: bool = False) -> boo
         return outgoing.stage_first(**_confirmation(enrollment, key))
     if outgoing.stage(**_confirmation(enrollment, key)):
         return True
-    # Unless it was moved: whoever has it now was told nothing yet.
-    elsewhere = Email.objects.filter(dedupe_key=key).exclude(to=enrollment.email)
+    # Unless it was moved: whoever has it now was told nothing yet. Or what they were told last is
+    # that it was taken away.
+    elsewhere = Q(dedupe_key=key) & ~Q(to=enrollment.email)
+    withdrawn = Q(dedupe_key=withdrawn_key(enrollment, enrollment.access_generation - 1))
     later = f"{key}:{enrollment.access_generation}"
-    return elsewhere.exists() and outgoing.stage(**_confirmation(enrollment, later))
+    told = Email.objects.filter(elsewhere | withdrawn)
+    return told.exists() and outgoing.stage(**_confirmation(enrollment, later))
 
 
 def _confirmation(enrollment: Enrollment, key: str) -> dict[str, Any]:
@@ -120,6 +125,28 @@ def stage_enrollment_ended(enrollment: Enrollment, *, actor: str) -> bool:
         dedupe_key=f"{ENROLLMENT_ENDED}:{enrollment.pk}",
         context=purchase_context(enrollment),
     )
+
+
+def withdrawn_key(enrollment: Enrollment, generation: int) -> str:
+    return f"{ENROLLMENT_WITHDRAWN}:{enrollment.pk}:{generation}"
+
+
+def stage_withdrawn(enrollment: Enrollment) -> bool:
+    """Tell a learner that staff took the free enrollment away; return whether this call did."""
+    return outgoing.stage(
+        kind=ENROLLMENT_WITHDRAWN,
+        to=enrollment.email,
+        request_id=enrollment.request_id,
+        dedupe_key=withdrawn_key(enrollment, enrollment.access_generation),
+        context=purchase_context(enrollment),
+    )
+
+
+def take_out_withdrawn(enrollment: Enrollment) -> bool:
+    """Take the message out that it was taken away, where it was not sent; return if this did."""
+    key = withdrawn_key(enrollment, enrollment.access_generation)
+    unsent = Email.objects.filter(dedupe_key=key, status__in=[PENDING, DEAD])
+    return unsent.delete()[0] > 0
 
 
 def stage_moved(before: Enrollment, moved: Enrollment) -> bool:

@@ -40,7 +40,7 @@ def provision(job: SyncJob) -> Finish:
     enrollment = Enrollment.objects.get(pk=job.payload["enrollment_id"])
     if job.action != SyncJob.ENROLL:
         return OTHER_ACTIONS[job.action](job, enrollment)
-    if enrollment.status == Enrollment.REFUNDED or job.dedupe_key != job_key(enrollment):
+    if enrollment.status in Enrollment.OVER or job.dedupe_key != job_key(enrollment):
         return partial(dead_letters.conclude, job)
     if enrollment.status != Enrollment.PAID:
         raise EnrollmentIsOver
@@ -206,7 +206,7 @@ def _confirm(enrollment: Enrollment, *, is_new: bool, is_first: bool) -> None:
 
 def _record_revocation(job: SyncJob, enrollment: Enrollment, revoked: Revoked | None) -> None:
     transition(
-        enrollment, Enrollment.LMS_REVOKED, field="lms_status", only=Q(status=Enrollment.REFUNDED)
+        enrollment, Enrollment.LMS_REVOKED, field="lms_status", only=Q(status__in=Enrollment.OVER)
     )
     access_repairs.conclude(job)
     dead_letters.conclude(job)

@@ -13,7 +13,7 @@ from django.utils import timezone
 from affiliates import ledger
 from affiliates.attribution import CREDITED
 from affiliates.models import Affiliate, Commission, LedgerEntry
-from enrollments.models import Enrollment
+from enrollments.models import SOLD, Enrollment
 from legacy.commissions import OVERPAID, Accounts, Due
 from legacy.facts import IMPORTED, Fact, PartnerFact
 from legacy.judged import Judged
@@ -58,9 +58,7 @@ def _booked_before(keys: Iterable[str]) -> set[str]:
 @atomic
 def _book_commission(due: Due, affiliate: Affiliate, run: ImportRun) -> None:
     """Book one commission as it was stored, and name whom the sale is credited to."""
-    enrollment = Enrollment.objects.filter(
-        pk=sale_id(due.sale.key), status__in=[Enrollment.PAID, Enrollment.REFUNDED]
-    ).first()
+    enrollment = Enrollment.objects.filter(pk=sale_id(due.sale.key), status__in=SOLD).first()
     if enrollment is None:
         return
     Enrollment.objects.filter(pk=enrollment.pk).update(

@@ -15,10 +15,10 @@ from enrollments.models import Enrollment, EnrollmentEvent
 from maaledu.money import Money, rate_text
 from office import refund_decision
 from office.base import ReadOnlyAdmin, ReadOnlyInline
-from office.cells import Coded, access_words, enrollment_link, link
+from office.cells import Coded, access_words, link
 from office.decisions import Decision
 from office.filters import DaysFilter, NamedFilter, fixed
-from office.learner_decisions import COMP, CORRECT_NAME, MOVE
+from office.learner_decisions import COMP, CORRECT_NAME, GIVE_BACK, MOVE, WITHDRAW
 from office.payments import PAYMENT_COLORS, PaymentInline
 from payments import settlement
 from payments.models import Payment
@@ -92,6 +92,7 @@ class EnrollmentAdmin(ReadOnlyAdmin):
         ("Paid without access", {"access": "missing"}),
         ("Paid", {"status__exact": Enrollment.PAID}),
         ("Refunded", {"status__exact": Enrollment.REFUNDED}),
+        ("Taken away", {"status__exact": Enrollment.WITHDRAWN}),
         ("By a grant", {"kind__exact": Enrollment.KIND_GRANT}),
     )
     csv_columns = {
@@ -165,6 +166,8 @@ class EnrollmentAdmin(ReadOnlyAdmin):
         "roll_back": ROLL_BACK,
         "move": MOVE,
         "correct_name": CORRECT_NAME,
+        "withdraw": WITHDRAW,
+        "give_back": GIVE_BACK,
         "comp": COMP,
     }
     actions_detail = ("refund",)
@@ -266,35 +269,11 @@ class EnrollmentAdmin(ReadOnlyAdmin):
     def is_offered(self, decision: Decision, row: Enrollment) -> bool:
         if not super().is_offered(decision, row):
             return False
-        if decision in (MOVE, CORRECT_NAME):
+        if decision in (MOVE, CORRECT_NAME, GIVE_BACK):
             return True
+        if decision is WITHDRAW:
+            return not row.amount
         if row.has_access:
             return False
         is_refused = row.kind == Enrollment.KIND_GRANT and row.lms_status == Enrollment.LMS_FAILED
         return decision is RETRY_SYNC or is_refused
-
-
-@admin.register(EnrollmentEvent)
-class EnrollmentEventAdmin(ReadOnlyAdmin):
-    list_display = ("created_at", "learner", "course", "moved", "actor", "note")
-    list_filter = (
-        ("created_at", DaysFilter),
-        fixed("to_status", Enrollment.TRANSITIONS, "to what"),
-    )
-    sortable_by = ("created_at",)
-    list_select_related = ("enrollment",)
-    search_fields = ("enrollment__email",)
-    id_fields = ("pk", "enrollment_id")
-    ordering = ("-created_at",)
-
-    @admin.display(description="learner")
-    def learner(self, event: EnrollmentEvent) -> str:
-        return enrollment_link(event.enrollment_id, event.enrollment.email)
-
-    @admin.display(description="course")
-    def course(self, event: EnrollmentEvent) -> str:
-        return event.enrollment.course_title
-
-    @admin.display(description="moved")
-    def moved(self, event: EnrollmentEvent) -> str:
-        return f"{event.from_status} → {event.to_status}"

@@ -1,4 +1,4 @@
-"""What staff decide about one learner's enrollment: another address, name, a course for free."""
+"""What staff decide about one learner: another address, name, a free course given or taken."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from unfold.widgets import (
 
 from accounts.emails import normalize_email
 from courses.models import Course
-from enrollments import by_staff, moving
+from enrollments import by_staff, moving, withdrawing
 from enrollments.models import Enrollment
 from maaledu.names import ControlCharacters, clean_name
 from office.decisions import LIST, Decision, Outcome
@@ -51,6 +51,10 @@ class MoveForm(forms.Form):
 
     def clean_to(self) -> str:
         return normalize_email(self.cleaned_data["to"])
+
+
+class ReasonForm(forms.Form):
+    reason = _reason()
 
 
 class NameForm(forms.Form):
@@ -114,4 +118,29 @@ COMP = AboutLearner(
     form=CompForm,
     scope=LIST,
     consequence="Nobody pays for it, and no commission is due. Access and its e-mail follow.",
+)
+WITHDRAW = Decision(
+    "Take the free enrollment away",
+    run=withdrawing.withdraw,
+    permission="comp",
+    done="taken away",
+    button="Take away",
+    form=ReasonForm,
+    entry_field="reason",
+    statuses=(Enrollment.PAID,),
+    consequence=(
+        "Only what cost nothing: refund what was paid for. The access that we gave in the LMS ends,"
+        " the learner is told by e-mail, and a coupon stays used. It can be given back."
+    ),
+)
+GIVE_BACK = Decision(
+    "Give the enrollment back",
+    run=withdrawing.give_back,
+    permission="comp",
+    done="given back",
+    button="Give back",
+    form=ReasonForm,
+    entry_field="reason",
+    statuses=(Enrollment.WITHDRAWN,),
+    consequence="Access is asked for anew, and its e-mail follows.",
 )

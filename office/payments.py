@@ -33,6 +33,7 @@ PAYMENT_COLORS = {
     Payment.EXPIRED: "warning",
     Payment.CANCELLED: "warning",
     Enrollment.REFUNDED: "warning",
+    Enrollment.WITHDRAWN: "warning",
 }
 OUTCOME_COLORS = {
     **PAYMENT_COLORS,

@@ -25,7 +25,8 @@ COLORS = {
     **dict.fromkeys((DEAD, "failed", "lost", "open", "rejected", "closed"), BAD),
     **dict.fromkeys((PENDING, RUNNING, "processing", "requested", "approved", "applied"), WAITS),
     **dict.fromkeys(
-        ("expired", "cancelled", "refunded", "reserved", "revoked", "suspended"), CAREFUL
+        ("expired", "cancelled", "refunded", "reserved", "revoked", "suspended", "withdrawn"),
+        CAREFUL,
     ),
 }
 PLATFORMS = {value: str(label) for value, label in Course.Platform.choices}
@@ -90,7 +91,11 @@ def in_words(text: str) -> str:
 
 
 def _change(row: Row) -> str:
-    return "Noted on the enrollment" if row.title == row.state else f"Enrollment {row.state}"
+    if row.title == row.state:
+        return "Noted on the enrollment"
+    taken, given = "Enrollment taken away", "Enrollment given back"
+    moves = {row.title: given, row.state: taken}
+    return moves.get(Enrollment.WITHDRAWN, f"Enrollment {row.state}")
 
 
 def _attempt(row: Row) -> str:

@@ -14,7 +14,7 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from enrollments import fulfillment
-from enrollments.models import Enrollment, EnrollmentEvent
+from enrollments.models import SOLD, Enrollment, EnrollmentEvent
 from grants import redemption
 from maaledu import tracing
 from maaledu.db import atomic, transition
@@ -163,7 +163,7 @@ def _review_reason(payment: Payment, enrollment: Enrollment, session: dict[str, 
         return Payment.AMOUNT_MISMATCH
     if enrollment.status == Enrollment.PENDING:
         return "" if payment.status in Payment.OPEN else Payment.LATE
-    was_paid = enrollment.status in (Enrollment.PAID, Enrollment.REFUNDED)
+    was_paid = enrollment.status in SOLD
     return Payment.DUPLICATE if was_paid or _is_paid_in_another(enrollment) else Payment.LATE
 
 

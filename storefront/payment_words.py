@@ -74,6 +74,14 @@ OTHERWISE = Words(NOT_STARTED, FOR_BUYER[PASSING])
 ENDED_BY_REFUND = Words(
     _("Refunded"), _("This enrollment was refunded and has ended."), may_retry=False
 )
+ENDED_BY_STAFF = Words(
+    _("Your enrollment has ended"),
+    _(
+        "Our team ended this free enrollment, and access to the course with it. If you think that"
+        " this is a mistake, write to us."
+    ),
+    may_retry=False,
+)
 # What came of a payment whose enrollment has ended; {received} is its amount.
 ENDED_WITH_MONEY = {
     outcomes.LOST: Words(
@@ -156,6 +164,8 @@ def of_ended(enrollment: Enrollment, outcome: PaymentOutcome | None) -> Words:
 
 
 def _of_ended(enrollment: Enrollment, outcome: PaymentOutcome | None) -> Words:
+    if enrollment.status == Enrollment.WITHDRAWN:
+        return ENDED_BY_STAFF
     if outcome is None or not outcome.is_money_received:
         if enrollment.status == Enrollment.REFUNDED:
             return ENDED_BY_REFUND

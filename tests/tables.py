@@ -99,6 +99,8 @@ OF_MODELS = {
 EXCEPTIONS_OF_MODELS = {
     ("enrollments.Enrollment", "EXCEPTIONS"): {
         "reinstate": moves("refunded -> paid"),
+        "withdraw": moves("paid -> withdrawn"),
+        "give_back": moves("withdrawn -> paid"),
         "lms_refused": moves("paid -> failed"),
     },
     ("enrollments.Enrollment", "LMS_STATUS_EXCEPTIONS"): {

@@ -177,6 +177,7 @@ class Migration(migrations.Migration):
                             ("expired", "expired"),
                             ("cancelled", "cancelled"),
                             ("refunded", "refunded"),
+                            ("withdrawn", "withdrawn"),
                         ],
                         default="pending",
                         max_length=20,
@@ -339,7 +340,7 @@ class Migration(migrations.Migration):
                         "move_enrollment",
                         "Can move enrollments to another address, and correct names",
                     ),
-                    ("comp_enrollment", "Can enroll somebody for free"),
+                    ("comp_enrollment", "Can enroll for free, and take free enrollments away"),
                 ),
                 "indexes": [
                     models.Index(fields=["rebuilt_at"], name="enrollments_rebuilt_9d78e5_idx"),

@@ -87,8 +87,9 @@ class Enrollment(Traced, Learning):
     """
 
     PENDING, PAID, FAILED, EXPIRED = "pending", "paid", "failed", "expired"
-    CANCELLED, REFUNDED = "cancelled", "refunded"
+    CANCELLED, REFUNDED, WITHDRAWN = "cancelled", "refunded", "withdrawn"
     LIVE = [PENDING, PAID]
+    OVER = [REFUNDED, WITHDRAWN]  # ended after it was paid, so that access is taken away
     TRANSITIONS = {
         PENDING: [],
         # A payment that arrives after the end of the reservation is honored. Not from refunded: a
@@ -101,11 +102,16 @@ class Enrollment(Traced, Learning):
         # that the learner cancelled says more than that the session expired.
         CANCELLED: [PENDING, EXPIRED],
         REFUNDED: [PAID],
+        # Only staff take a free enrollment away.
+        WITHDRAWN: [],
     }
     # Moves that no payment's event may make: only a caller that names the edge does.
     EXCEPTIONS = {
         # The refund that had ended the enrollment failed or was canceled.
         "reinstate": {PAID: [REFUNDED]},
+        # Staff took a free enrollment away, and gave it back.
+        "withdraw": {WITHDRAWN: [PAID]},
+        "give_back": {PAID: [WITHDRAWN]},
         # The LMS refused a free enrollment for good.
         "lms_refused": {FAILED: [PAID]},
     }
@@ -254,7 +260,7 @@ class Enrollment(Traced, Learning):
         permissions = (
             ("repair_enrollment", "Can repair the sync of enrollments"),
             ("move_enrollment", "Can move enrollments to another address, and correct names"),
-            ("comp_enrollment", "Can enroll somebody for free"),
+            ("comp_enrollment", "Can enroll for free, and take free enrollments away"),
         )
 
     def __str__(self) -> str:

@@ -52,11 +52,11 @@ def _miscounted_coupons(grants: list[Grant]) -> Iterator[str]:
 def _ended_holders(grants: list[Grant]) -> set[tuple[UUID, UUID | None]]:
     """Return the enrollments, each with its grant, that used their coupon and ended.
 
-    That leaves the coupon redeemed. A refund does it unless staff reinstate the coupon (decisions:
-    refunds and disputes), and so does a refusal by the LMS where the holder has another open grant
-    by then.
+    That leaves the coupon redeemed. Staff who take a free one away do it, a refund unless they
+    reinstate the coupon (decisions: refunds and disputes), and a refusal by the LMS where the
+    holder has another open grant by then.
     """
-    ended = Q(status=Enrollment.REFUNDED) | Q(
+    ended = Q(status__in=Enrollment.OVER) | Q(
         status=Enrollment.FAILED, failure_code=coupons.LMS_REFUSED
     )
     holders = Enrollment.objects.filter(ended, pk__in=[grant.enrollment_id for grant in grants])

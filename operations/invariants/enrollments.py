@@ -9,7 +9,7 @@ from django.db.models import Count, QuerySet
 from django.utils import timezone
 
 from courses.models import Course
-from enrollments.models import Enrollment, EnrollmentEvent
+from enrollments.models import SOLD, Enrollment, EnrollmentEvent
 from operations.invariants.reading import ALL, GRACE, Scope, batches, in_batches, keys
 from payments.models import Payment
 
@@ -103,8 +103,7 @@ def check_received_is_fulfilled(scope: Scope = ALL) -> list[str]:
     unset = Payment.objects.filter(status=Payment.PAID).exclude(
         review_reason__in=Payment.UNFULFILLED
     )
-    ended = [Enrollment.PAID, Enrollment.REFUNDED]
-    unfulfilled = unset.exclude(enrollment__status__in=ended)
+    unfulfilled = unset.exclude(enrollment__status__in=SOLD)
     return [
         f"payment {pk} was received and its enrollment is {status}"
         for part in scope.of(unfulfilled.values_list("pk", "enrollment__status"))

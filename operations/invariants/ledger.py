@@ -18,7 +18,7 @@ from affiliates.models import (
     PayoutItem,
 )
 from enrollments import fulfillment
-from enrollments.models import Enrollment
+from enrollments.models import SOLD, Enrollment
 from legacy.models import ImportedRow
 from maaledu.money import share
 from operations.invariants.reading import (
@@ -191,9 +191,7 @@ def check_sales_are_credited(scope: Scope = ALL) -> list[str]:
 
     It is on hold exactly while a dispute is undecided, money is withdrawn or a warning is open.
     """
-    sold = Enrollment.objects.filter(
-        status__in=[Enrollment.PAID, Enrollment.REFUNDED], affiliate_id__isnull=False
-    )
+    sold = Enrollment.objects.filter(status__in=SOLD, affiliate_id__isnull=False)
     warned = set(EarlyFraudWarning.objects.open().values_list("payment_id", flat=True))
     found = []
     for batch in in_batches(scope.of(sold, "pk")):
@@ -231,7 +229,7 @@ def _miscredited(
         return f"earned {due}, its commission says {commission.amount}"
     outcome = next((each for each in came_of if each.payment.is_fulfilling), None)
     if outcome is None:
-        is_over = enrollment.status == Enrollment.REFUNDED and not commission.net
+        is_over = enrollment.status in Enrollment.OVER and not commission.net
         # The old platform has paid some for what was free.
         is_good = is_over or _is_as_imported(commission)
         return "" if is_good else "has a commission and no payment"

@@ -50,22 +50,28 @@ def _paid_back(scope: Scope, *without: str) -> Iterator[UUID]:
 
 @confirmed
 def check_ended_enrollments(scope: Scope = ALL) -> list[str]:
-    """I11: an enrollment is refunded exactly if its payment went back whole, and loses access."""
+    """I11: an enrollment is refunded exactly if its payment went back whole, and loses access.
+
+    What staff take away, and its access with it, was free.
+    """
     found = [
         f"enrollment {key} is paid and its payment went back whole"
         for key in sorted(set(_paid_by_nothing(scope)))
     ]
-    refunded = Enrollment.objects.filter(status=Enrollment.REFUNDED)
-    for batch in in_batches(scope.of(refunded, "pk")):
+    over = Enrollment.objects.filter(status__in=Enrollment.OVER)
+    for batch in in_batches(scope.of(over, "pk")):
         came_of, revoked = outcomes.outcomes_of(batch), _revoked(batch)
         for enrollment in batch:
-            if not _is_reversed(came_of[enrollment.pk]):
-                found.append(f"enrollment {enrollment.pk} is refunded and its payment is not")
+            is_refunded = enrollment.status == Enrollment.REFUNDED
+            about = f"enrollment {enrollment.pk} is {enrollment.status}"
+            if is_refunded and not _is_reversed(came_of[enrollment.pk]):
+                found.append(f"{about} and its payment is not")
+            if enrollment.amount and not is_refunded:
+                found.append(f"{about} and was not free")
             has_access = enrollment.lms_status == Enrollment.LMS_SUCCESS
-            if has_access and settings.REVOKE_ON_REFUND and enrollment.pk not in revoked:
-                found.append(
-                    f"enrollment {enrollment.pk} is refunded, has access, and no job takes it away"
-                )
+            loses_it = settings.REVOKE_ON_REFUND or not is_refunded
+            if has_access and loses_it and enrollment.pk not in revoked:
+                found.append(f"{about}, has access, and no job takes it away")
     return found
 
 

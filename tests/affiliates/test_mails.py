@@ -34,6 +34,7 @@ KINDS = [
     "affiliate_payout",
     "refund_made",
     "enrollment_ended",
+    "enrollment_withdrawn",
     "payment_processing",
     "payment_failed",
     "payment_received",

@@ -65,6 +65,8 @@ PERMISSIONS = {
     (Enrollment, "move"): "enrollments.move_enrollment",
     (Enrollment, "correct_name"): "enrollments.move_enrollment",
     (Enrollment, "comp"): "enrollments.comp_enrollment",
+    (Enrollment, "withdraw"): "enrollments.comp_enrollment",
+    (Enrollment, "give_back"): "enrollments.comp_enrollment",
     (LearnerNote, "note"): "accounts.add_learnernote",
     (Payment, "refund"): "payments.refund_payment",
     (RefundRequest, "refund"): "payments.refund_payment",

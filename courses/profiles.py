@@ -21,7 +21,9 @@ class InstructorProfile(models.Model):
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     name = models.CharField(
-        max_length=140, unique=True, help_text="Exactly as the courses write it."
+        max_length=140,
+        unique=True,
+        help_text="Exactly as the courses write it. They follow a change.",
     )
     biography = models.TextField(blank=True, max_length=MAX_BIOGRAPHY_LENGTH)
     link = models.CharField(

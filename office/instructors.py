@@ -1,22 +1,20 @@
 """The people who teach, as the pages of their courses show them."""
 
-from itertools import islice
-from operator import attrgetter
 from typing import Any
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.files.uploadedfile import UploadedFile
 from unfold.decorators import display
 
-from courses.models import Course
+from courses import teaching
 from courses.pictures import face_of
 from courses.profiles import InstructorProfile
 from office.base import EditAdmin
+from office.decisions import add_history
 from office.fields import FormWithFile
 
 MOST_NAMED = 20
-name_of = attrgetter("name")
 
 
 class ProfileForm(FormWithFile, forms.ModelForm):
@@ -49,7 +47,18 @@ class InstructorProfileAdmin(EditAdmin):
 
     @admin.display(description="courses that name them")
     def courses(self, profile: InstructorProfile) -> str:
-        found = Course.objects.search(profile.name).order_by("title").only("title", "instructors")
-        named = (course for course in found if profile.name in map(name_of, course.instructor_list))
-        titles = [course.title for course in islice(named, MOST_NAMED)]
+        titles = [course.title for course in teaching.naming(profile.name)[:MOST_NAMED]]
         return "; ".join(titles) or "None: courses name people exactly as the name above."
+
+    def save_model(self, request, obj, form, change) -> None:
+        super().save_model(request, obj, form, change)
+        before = form.initial.get("name")
+        if not change or before in (None, obj.name):
+            return
+        words = f"“{before}” is called “{obj.name}” among its instructors"
+        followed = teaching.rename(before, obj.name)
+        for course in followed:
+            add_history(request, course, words)
+        if followed:
+            titles = "; ".join(course.title for course in followed[:MOST_NAMED])
+            messages.success(request, f"The courses that name them have the new name: {titles}.")

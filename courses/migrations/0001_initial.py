@@ -311,7 +311,9 @@ class Migration(migrations.Migration):
                 (
                     "name",
                     models.CharField(
-                        help_text="Exactly as the courses write it.", max_length=140, unique=True
+                        help_text="Exactly as the courses write it. They follow a change.",
+                        max_length=140,
+                        unique=True,
                     ),
                 ),
                 ("biography", models.TextField(blank=True, max_length=1000)),

@@ -14,6 +14,7 @@ from django.test import Client
 from django.utils import timezone
 from PIL import Image
 
+from accounts.models import AuditEntry
 from courses.models import Course
 from courses.pictures import (
     FACE_SIDE,
@@ -72,6 +73,30 @@ def test_an_uploaded_portrait_is_made_anew_kept_and_shown(staff: Client) -> None
     page = staff.get(f"/admin/courses/instructorprofile/{profile.pk}/change/").content.decode()
     assert course.title in page
     assert "Ada" in staff.get("/admin/courses/instructorprofile/?q=ad").content.decode()
+
+
+@pytest.mark.any_engine
+def test_courses_follow_a_person_to_another_name(staff: Client) -> None:
+    upload(staff, picture())
+    profile = InstructorProfile.objects.get()
+    course, other = make_course(instructors=taught_by("Bo", "Ada, Analyst")), make_course()
+    twice = make_course(instructors=taught_by("Ada Lovelace, Author", "Ada, Analyst"))
+    other.instructors = taught_by("Adam, Guest")
+    other.save()
+    change = f"/admin/courses/instructorprofile/{profile.pk}/change/"
+    renamed = {"name": "Ada Lovelace", "biography": "", "link": ""}
+    answer = staff.post(change, renamed, follow=True).content.decode()
+    assert course.title in answer
+    taught = [
+        [str(each) for each in Course.objects.get(pk=row.pk).instructor_list]
+        for row in (course, twice, other)
+    ]
+    assert taught == [["Bo", "Ada Lovelace (Analyst)"], ["Ada Lovelace (Author)"], ["Adam (Guest)"]]
+    assert profile.face_url in Client().get(course.get_absolute_url()).content.decode()
+    found = Client().get("/courses/?q=lovelace").content.decode()
+    assert (course.title in found, other.title in found) == (True, False)
+    about = AuditEntry.objects.filter(row_id=str(course.pk)).values_list("what", flat=True)
+    assert list(about) == ["“Ada” is called “Ada Lovelace” among its instructors"]
 
 
 @pytest.mark.any_engine

@@ -10,7 +10,7 @@ from demo.controls import Sandbox, deliver
 from demo.purchases import buy
 from grants import applications, redemption
 from grants.applications import Application, Decision
-from grants.models import Grant, Program
+from grants.models import Grant, MessageTemplate, Program
 from payments.orders import Buyer
 
 OPEN_FOR, GOOD_FOR, LATE_BY = timedelta(days=60), timedelta(days=30), timedelta(days=16)
@@ -151,12 +151,43 @@ def ensure_programs() -> Program:
     return fund
 
 
+MESSAGES = (
+    (
+        "Approved in part",
+        MessageTemplate.APPROVAL,
+        (
+            "Dear {name}, we cover {percent} % of {course}. More people applied than we had means for:"
+            " by giving each a part we could say yes to most. Your code is good until {expires}."
+        ),
+    ),
+    (
+        "Approved in full",
+        MessageTemplate.APPROVAL,
+        (
+            "Dear {name}, your place in {course} is paid for. Please use your code by {expires}, or"
+            " write to us if you need more time."
+        ),
+    ),
+    (
+        "Budget used up",
+        MessageTemplate.REJECTION,
+        (
+            "Dear {name}, this year's means are given away, and we could not help with {course}. New"
+            " ones come in January: please apply again, your application is welcome."
+        ),
+    ),
+)
+
+
 def make_all(sandbox: Sandbox, *, by: str) -> int:
     """Bring each case to its state, unless its applicant is known; return how many were made.
 
     `by` is the e-mail of the member of staff who decides.
     """
     fund = ensure_programs()
+    for name, used_for, text in MESSAGES:
+        words = {"used_for": used_for, "text": text}
+        MessageTemplate.objects.get_or_create(name=name, defaults=words)
     known = set(Grant.objects.values_list("email", flat=True))
     new = [case for case in CASES if case.email not in known]
     for case in new:

@@ -27,6 +27,7 @@ from accounts.models import AuditEntry
 from maaledu.addresses import is_own_path
 from maaledu.errors import AppError
 from office.cells import url_of
+from office.fields import FormWithFile
 
 # What `run` is given as `by`: the user's name, the User, or nothing.
 USERNAME, USER, NOBODY = "username", "user", "nobody"
@@ -89,6 +90,8 @@ class Decision:
 
     def add_refusal(self, form: Any, error: AppError) -> None:
         form.add_error(None, error.message)
+        if isinstance(form, FormWithFile):
+            form.ask_for_files_again()
 
     def return_url(self, page: Any, request: HttpRequest, rows: list[Any]) -> str:
         if rows:

@@ -31,8 +31,11 @@ class FormWithFile(forms.BaseForm):
 
     def full_clean(self) -> None:
         super().full_clean()
-        chosen = [name for name in self.fields if self.add_prefix(name) in self.files]
         if self.errors:
-            for name in chosen:
-                if name not in self.errors:
-                    self.add_error(name, forms.ValidationError(CHOOSE_AGAIN, code="lost"))
+            self.ask_for_files_again()
+
+    def ask_for_files_again(self) -> None:
+        chosen = [name for name in self.fields if self.add_prefix(name) in self.files]
+        for name in chosen:
+            if name not in self.errors:
+                self.add_error(name, forms.ValidationError(CHOOSE_AGAIN, code="lost"))

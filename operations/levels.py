@@ -58,8 +58,8 @@ TITLES = {
     "webhook": "Stripe's events do not arrive",
     "stripe": "Stripe does not answer as it should",
     "disk": "the disk is nearly full",
-    "lms_frappe": "the learning platform frappe is blocked",
-    "lms_openedx": "the learning platform openedx is blocked",
+    "lms_frappe": "the learning platform Frappe LMS is blocked",
+    "lms_openedx": "the learning platform Open edX is blocked",
 }
 STOPS_WORK = frozenset({"worker", "scheduler", "queues", "mail", "disk"})
 

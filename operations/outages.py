@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from django.utils import timezone
 
+from courses.models import Course
 from lms_sync import breaker, incidents, steps
 from lms_sync.models import PlatformState
 from maaledu.db import atomic
@@ -36,12 +37,13 @@ def _announce(state: PlatformState) -> bool:
         return False
     now = timezone.now()
     opened_at = state.opened_at or now
+    name, how = Course.Platform(state.name).label, state.get_incident_display().lower()
     alert_staff(
         # The moment makes the key one of this alert alone: clear_alert is what makes it one an
         # hour.
         key=f"{_cause(state)}:{state.incident}:{now:%Y%m%d%H%M%S%f}",
         since=opened_at,
-        subject=f"The learning platform {state.name} is {state.get_incident_display().lower()}",
+        subject=f"The learning platform {name} is {how}",
         lines=[
             f"Since {opened_at:%Y-%m-%d %H:%M} UTC. {state.last_error}",
             DENYING if state.is_denying else WAITING,

@@ -6,7 +6,8 @@ from django.test import Client
 
 from affiliates.models import Affiliate, FraudSignal, PayoutBatch
 from enrollments.models import Enrollment
-from grants.models import Grant
+from grants.messages import unknown_words
+from grants.models import Grant, MessageTemplate
 from lms_sync.models import DeadLetter
 from maaledu.work.items import DEAD
 from notifications.models import Email
@@ -57,6 +58,9 @@ def test_the_office_has_something_of_everything_and_a_second_run_adds_nothing(
     assert past.filter(enrollment__affiliate_id=None).count() == 96
     assert client.login(username="learner@maaledu.example", password="sandbox-learner-only")
     assert "Public Service Fund" in client.get("/grants/").content.decode()
+    assert MessageTemplate.objects.count() == 3
+    for each in MessageTemplate.objects.all():
+        assert unknown_words(each.text, each.used_for) == []
     before = counts()
     fill()
     assert counts() == before

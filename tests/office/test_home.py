@@ -189,7 +189,7 @@ def test_an_lms_that_is_down_is_red_with_its_reason_and_what_is_parked(boss: Cli
         )
     health = section(boss.get("/admin/"), "health")
     assert health.startswith("Health red")
-    assert "The learning platform frappe is blocked, since" in health
+    assert "The learning platform Frappe LMS is blocked, since" in health
     assert "Frappe LMS Unavailable since" in health
     assert "3 jobs parked, the oldest 20" in health
 

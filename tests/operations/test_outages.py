@@ -54,7 +54,7 @@ def test_a_step_the_key_may_not_do_alerts_once_and_ends_in_a_dead_letter_while_o
         known.refresh_from_db()
         assert known.has_access
     assert [alert["subject"] for alert in alerts()] == [
-        "The learning platform frappe is misconfigured",
+        "The learning platform Frappe LMS is misconfigured",
         "Frappe sync permanently failed",
     ]
     assert outages.DENYING in alerts()[0]["lines"]
@@ -76,8 +76,8 @@ def test_a_platform_that_comes_and_goes_alerts_once_an_hour(
         sweep()
         assert breaker.blocked_platforms() == set()
     assert [alert["subject"] for alert in alerts()] == [
-        "The learning platform frappe is unavailable",
-        "Recovered: The learning platform frappe is unavailable",
+        "The learning platform Frappe LMS is unavailable",
+        "Recovered: The learning platform Frappe LMS is unavailable",
     ]
     assert outages.WAITING in alerts()[0]["lines"]
     assert SyncJob.objects.filter(status="done").count() == 4

@@ -75,8 +75,8 @@ def certificate_expired(stage: Stage) -> Iterator[None]:
 
 DEAF = "Stripe's events do not arrive"
 STRIPE = "Stripe does not answer as it should"
-AWAY = "The learning platform frappe is unavailable"
-WRONG = "The learning platform frappe is misconfigured"
+AWAY = "The learning platform Frappe LMS is unavailable"
+WRONG = "The learning platform Frappe LMS is misconfigured"
 FAULTS = [
     Fault(
         "nothing answers at the webhook's address",

@@ -156,7 +156,7 @@ MESSAGES = (
         "Approved in part",
         MessageTemplate.APPROVAL,
         (
-            "Dear {name}, we cover {percent} % of {course}. More people applied than we had means for:"
+            "Dear {name}, we cover {percent} % of {course}. More applied than we had means for:"
             " by giving each a part we could say yes to most. Your code is good until {expires}."
         ),
     ),
@@ -172,7 +172,7 @@ MESSAGES = (
         "Budget used up",
         MessageTemplate.REJECTION,
         (
-            "Dear {name}, this year's means are given away, and we could not help with {course}. New"
+            "Dear {name}, this year's means are given away: we could not help with {course}. New"
             " ones come in January: please apply again, your application is welcome."
         ),
     ),

@@ -110,8 +110,8 @@ def approve(grant: Grant, decision: Decision, *, by: str) -> Grant:
     BudgetExceeded.
     """
     fresh = Grant.objects.get(pk=grant.pk)
-    _check(decision, fresh)
     course = Course.objects.get(pk=fresh.course_id)
+    _check(decision, course)
     cost = discounted(course.price, decision.percent, course.currency).discount
     note = messages.filled(
         decision.note,
@@ -145,7 +145,7 @@ def approve(grant: Grant, decision: Decision, *, by: str) -> Grant:
     return fresh
 
 
-def _check(decision: Decision, grant: Grant) -> None:
+def _check(decision: Decision, course: Course) -> None:
     if not MIN_PERCENT <= decision.percent <= MAX_PERCENT:
         raise InvalidDecision(f"The percentage must be between {MIN_PERCENT} and {MAX_PERCENT}.")
     if decision.expires_at <= timezone.now():
@@ -153,7 +153,8 @@ def _check(decision: Decision, grant: Grant) -> None:
     program = decision.program
     if program and not program.is_active:
         raise InvalidDecision("This program is closed.")
-    if program and program.currency != grant.currency:
+    # The course's of now, in which the budget is charged: that of the application may be another.
+    if program and program.currency != course.currency:
         raise InvalidDecision("The program's currency is not the course's.")
 
 

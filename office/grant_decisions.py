@@ -48,7 +48,7 @@ class ApprovalDecision(Decision):
 
 def payer_of(rows: list[Grant]) -> Program | None:
     """Return the first active program with room that can pay for all of these; None for none."""
-    currencies = {grant.currency for grant in rows}
+    currencies = {grant.course.currency for grant in rows}
     active = Program.objects.filter(is_active=True, currency__in=currencies).order_by("name")
     with_room = (program for program in active if not program.is_used_up)
     return next(with_room, None) if len(currencies) == 1 else None

@@ -86,7 +86,7 @@ def read(request: HttpRequest) -> Queue:
     """Return the queue as it is asked for. Raises PermissionDenied for who may not decide."""
     if not grants_page().may_decide(request, APPROVE):
         raise PermissionDenied
-    found = Grant.objects.queue().values_list("pk", "currency", "email")[: MOST + 1]
+    found = Grant.objects.queue().values_list("pk", "course__currency", "email")[: MOST + 1]
     waiting = [Waiting(*row) for row in found]
     programs, rate = _programs()
     program = _chosen(request.GET.get("program", ""), programs, waiting)

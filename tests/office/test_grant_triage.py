@@ -13,10 +13,12 @@ from django.utils import timezone
 from accounts import roles
 from accounts.models import AuditEntry
 from affiliates.models import Affiliate
+from courses.models import Course
 from grants import applications
 from grants.models import Grant, MessageTemplate, Program
 from notifications.models import Email
 from office import grant_queue
+from office.grant_decisions import payer_of
 from tests.affiliates.make import make_affiliate, make_staff
 from tests.factories import make_course
 from tests.grants.make import make_application
@@ -312,6 +314,9 @@ def test_another_programs_currency_approves_nothing(staff: Client) -> None:
     page = many(staff, {grant: 50}, program, decide="1", seen="1 approval, $249.50")
     assert "currency is not the course's" in words(page)
     assert approved() == {}
+    Course.objects.update(currency="gbp")  # since they applied
+    assert staff.get(address(MANY, program)).context["queue"].rows[0].currency == "gbp"
+    assert payer_of([Grant.objects.get()]) == program
 
 
 # --- who may, and at what price -------------------------------------------------------------------

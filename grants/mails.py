@@ -23,9 +23,12 @@ WITHDRAWN, OFF_SALE = "grant_withdrawn", "grant_off_sale"
 def stage(kind: str, grant: Grant, *, key: str = "", **more: Any) -> bool:
     """Stage a message to the applicant, once for its kind and key; return whether this call did."""
     context = {**mail_context(grant), **more}
-    return outgoing.stage(
-        kind=kind, to=grant.email, dedupe_key=f"{kind}:{grant.pk}:{key}"[:120], context=context
-    )
+    dedupe_key = key_of(kind, grant, key)
+    return outgoing.stage(kind=kind, to=grant.email, dedupe_key=dedupe_key, context=context)
+
+
+def key_of(kind: str, grant: Grant, key: str) -> str:
+    return f"{kind}:{grant.pk}:{key}"[:120]
 
 
 @in_shop_language

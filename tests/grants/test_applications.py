@@ -1,10 +1,12 @@
 import itertools
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
 
 from courses.discounts import discounted
+from courses.models import Course
 from grants import applications, redemption, reminders
 from grants.applications import Decision
 from grants.errors import AlreadyDecided, ApplicationOpen, BudgetExceeded, InvalidDecision
@@ -159,6 +161,16 @@ def test_a_program_of_another_currency_or_closed_is_refused() -> None:
             )
 
 
+def test_a_budget_is_charged_in_the_currency_that_the_course_has_by_now() -> None:
+    funds = {name: Program.objects.create(name=name, currency=name) for name in ("usd", "eur")}
+    grant = make_application(make_course(price=49900, currency="usd"))
+    Course.objects.update(currency="eur")
+    with pytest.raises(InvalidDecision):
+        applications.approve(grant, decision(50, funds["usd"]), by=STAFF)
+    applications.approve(grant, decision(50, funds["eur"]), by=STAFF)
+    assert dict(Program.objects.values_list("name", "committed_amount")) == {"usd": 0, "eur": 24950}
+
+
 def test_revoking_and_expiring_give_the_budget_back() -> None:
     program = Program.objects.create(name="Fund", currency="usd", budget_grants=1)
     grant = make_coupon(program=program)
@@ -215,6 +227,20 @@ def test_holders_are_reminded_seven_days_and_one_day_before_once_each() -> None:
         "week@example.com",
     ]
     assert far.status == "approved"
+
+
+def test_of_many_coupons_that_end_on_one_day_each_is_reminded_and_the_next_look_is_cheap(
+    django_assert_max_num_queries: Any,
+) -> None:
+    """As after many approvals at once, which all end in the same second."""
+    course, now = make_course(), timezone.now()
+    for number in range(4):
+        make_coupon(course, email=f"{number}@example.com")
+    Grant.objects.update(expires_at=now + timedelta(days=6), decided_at=now - IN_A_MONTH)
+    assert [reminders.send_reminders(limit=2) for _ in range(3)] == [2, 2, 0]
+    assert Email.objects.filter(kind="grant_reminder").values("to").distinct().count() == 4
+    with django_assert_max_num_queries(3):
+        assert reminders.send_reminders() == 0
 
 
 @pytest.mark.parametrize(("days", "reminded"), [(3, [1]), (8, [7, 1]), (7, [1])])

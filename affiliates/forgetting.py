@@ -5,7 +5,7 @@ from django.utils import timezone
 from accounts.closing import alias_of
 from accounts.models import User
 from affiliates import memberships
-from affiliates.models import Affiliate, Balance, ReferralLabelDay
+from affiliates.models import Affiliate, Balance, Payout, ReferralLabelDay
 
 UNNAMED = "A former affiliate"
 
@@ -13,7 +13,9 @@ UNNAMED = "A former affiliate"
 def owed(user: User) -> bool:
     """Whether something is still to be paid to this user, or by them, or to be decided."""
     rows = Balance.objects.filter(affiliate__user_id=user.pk).values_list("pending", "payable")
-    return any(pending or payable for pending, payable in rows)
+    # The balance is without what was released, and that is not paid yet.
+    released = Payout.objects.filter(affiliate__user_id=user.pk, status=Payout.RELEASED)
+    return any(pending or payable for pending, payable in rows) or released.exists()
 
 
 def forget(user: User, *, by: str) -> None:

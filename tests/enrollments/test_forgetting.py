@@ -8,6 +8,7 @@ from django.apps import apps
 from django.test import Client
 
 from accounts.models import User
+from affiliates import payouts
 from affiliates.models import Affiliate
 from enrollments import forgetting
 from enrollments.errors import AccountInUse
@@ -17,7 +18,8 @@ from grants.models import Grant
 from maaledu.work.queue import drain
 from notifications.queue import EMAILS
 from payments.models import Payment
-from tests.affiliates.make import make_affiliate, sell
+from tests.affiliates import payday
+from tests.affiliates.make import make_affiliate, make_staff, sell
 from tests.factories import completed, deliver, make_course, make_pending
 from tests.grants.make import make_application, make_coupon
 from tests.sandbox_client import Sandbox
@@ -118,6 +120,18 @@ def test_an_affiliate_leaves_when_nothing_is_owed(buyer: Client) -> None:
         forgetting.delete_account(owed.user, by="its owner")
     owed.refresh_from_db()
     assert (owed.status, owed.user.is_active) == (Affiliate.ACTIVE, True)
+
+
+def test_an_affiliate_stays_while_a_payout_is_on_its_way() -> None:
+    """What was released is on no balance any more, and is not paid yet."""
+    affiliate = payday.owed()
+    batch = payday.batch_in("released")
+    with pytest.raises(AccountInUse, match="not settled"):
+        forgetting.delete_account(affiliate.user, by="its owner")
+    payouts.mark_paid(batch, by=make_staff(), reference="BANK-1")
+    forgetting.delete_account(affiliate.user, by="its owner")
+    affiliate.refresh_from_db()
+    assert affiliate.status == Affiliate.CLOSED
 
 
 @pytest.mark.any_engine

@@ -25,6 +25,7 @@ FOR_BUYER = {
     ),
 }
 EMAIL_PARAMS = ("customer_email", "receipt_email")
+SESSION_END = "expires_at"
 # With these codes a parameter is refused for being there, and not for what the buyer typed.
 NOT_TYPED = ("parameter_unknown", "parameters_exclusive", "parameter_missing")
 
@@ -73,6 +74,11 @@ UNKNOWN = Row(
     SETUP,
     "Stripe does not know an object that it made for us. The API key may be one of another account"
     " or mode: check STRIPE_SECRET_KEY.",
+)
+CLOCK = Row(
+    SETUP,
+    "Stripe does not take the end of our sessions: the clock of this server is minutes off or more."
+    " Set it, and let it be set by itself (NTP); `manage.py stripe_check` says by how much.",
 )
 ACCOUNT = Row(
     SETUP,
@@ -200,6 +206,8 @@ def row_of(code: str, param: str = "", *, status: int = 400, is_refund: bool = F
     """
     if _is_typed_email(code, param, status):
         return ROWS["email_invalid"]
+    if param == SESSION_END and code not in NOT_TYPED and status not in KEY_STATUSES:
+        return CLOCK
     if is_refund and code in REFUND_ROWS:
         return REFUND_ROWS[code]
     return ROWS.get(code) or _default(status, is_refund=is_refund)

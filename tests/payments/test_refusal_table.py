@@ -7,11 +7,13 @@ import stripe
 
 from payments import refusal_table
 from payments.refusal_table import (
+    CLOCK,
     FOR_BUYER,
     KEY_LIMITED,
     KEY_REFUSED,
     REFUND_REFUSED,
     REFUND_ROWS,
+    REQUEST,
     ROWS,
     UNEXPECTED,
     Row,
@@ -133,6 +135,20 @@ def test_every_row_says_something_to_staff_and_whose_fault_it_is():
 )
 def test_only_the_buyers_own_address_is_the_buyers_fault(code, param, status, fault):
     assert row_of(code, param, status=status).fault == fault
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "row"),
+    [
+        ("", 400, CLOCK),
+        ("parameter_invalid_integer", 400, CLOCK),
+        ("parameter_unknown", 400, REQUEST),
+        ("", 403, KEY_LIMITED),
+    ],
+)
+def test_a_session_end_that_is_refused_is_a_wrong_clock_of_ours(code, status, row):
+    """Ours is written from our clock, and Stripe's by its own: 30 minutes to 24 hours ahead."""
+    assert row_of(code, "expires_at", status=status) is row
 
 
 @pytest.mark.parametrize(

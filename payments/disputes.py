@@ -52,6 +52,7 @@ NOTES = {
 }
 UNKNOWN = "This status is not known here: look it up in Stripe's documentation and dashboard."
 HELD = "The bank has the money, so the commission is on hold."
+SET_ASIDE = "The payment was set aside: no enrollment and no commission depends on it."
 NEVER = datetime.fromtimestamp(0, UTC)
 
 
@@ -190,18 +191,14 @@ def count_as_lost(dispute: Dispute, *, by: str) -> bool:
 def apply(dispute: Dispute, *, actor: str) -> None:
     """Write what follows from a dispute that changed, within the caller's transaction."""
     reversals.settle(cast("UUID", dispute.payment_id), actor=actor)
+    depends = Payment.objects.get(pk=cast("UUID", dispute.payment_id)).is_fulfilling
     if dispute.status == Dispute.OPEN:
-        _alert(
-            dispute,
-            "A buyer's bank disputes a payment",
-            f"The commission is on hold until it is decided.{_until(dispute)}",
-        )
+        held = "The commission is on hold until it is decided." if depends else SET_ASIDE
+        _alert(dispute, "A buyer's bank disputes a payment", f"{held}{_until(dispute)}")
     if dispute.status == Dispute.LOST:
-        _alert(
-            dispute,
-            "A dispute was lost",
-            "The money is gone, the enrollment has ended, and the commission is reversed.",
-        )
+        ended = "the enrollment has ended, and the commission is reversed."
+        sentence = f"The money is gone, {ended}" if depends else f"The money is gone. {SET_ASIDE}"
+        _alert(dispute, "A dispute was lost", sentence)
     if note := _note_of(dispute):
         state = f"{dispute.stripe_status}:{dispute.is_withdrawn}"
         sentence = f"{note}{_until(dispute)}"

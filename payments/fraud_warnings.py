@@ -14,7 +14,7 @@ from affiliates import commissions
 from maaledu.db import atomic
 from notifications.alerts import alert_staff
 from payments import gateway, reversals
-from payments.disputes import NEVER, moment_of
+from payments.disputes import NEVER, SET_ASIDE, moment_of
 from payments.models import EarlyFraudWarning, Payment
 
 
@@ -96,13 +96,15 @@ def apply(warning: EarlyFraudWarning, *, actor: str) -> None:
     reversals.settle(cast("UUID", warning.payment_id), actor=actor)
     if warning.status != EarlyFraudWarning.OPEN:
         return
+    depends = Payment.objects.get(pk=cast("UUID", warning.payment_id)).is_fulfilling
     alert_staff(
         key=f"fraud-warning:{warning.pk}",
         subject="A card's issuer warns of fraud",
         lines=[
             (
                 f"Payment {warning.payment_id}, warning {warning.stripe_warning_id}:"
-                f" {warning.fraud_type or 'no type given'}. The commission is on hold."
+                f" {warning.fraud_type or 'no type given'}."
+                f" {'The commission is on hold.' if depends else SET_ASIDE}"
             ),
             (
                 "A dispute with its fee mostly follows. Look at the sale, and by"

@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from notifications.models import Alert
 from payments import reconcile
+from payments.disputes import SET_ASIDE
 from payments.models import Dispute, Payment
 from tests.affiliates.make import make_affiliate, make_staff, sell
 from tests.affiliates.shop import buy, deliver_events
 from tests.any_engine import seldom
-from tests.factories import deliver, dispute_of, disputed
+from tests.factories import deliver, dispute_of, disputed, intent_of
 from tests.payments.reconciled import mended
 from tests.sandbox_client import Sandbox
 
@@ -133,6 +135,32 @@ def test_reconciliation_records_the_report_that_no_event_brought(sandbox: Sandbo
     assert mended(reconcile.reconcile()) == {"disputes": 1}
     assert state_of()[:2] == ("open", "under_review")
     assert mended(reconcile.reconcile()) == {}
+
+
+def test_of_a_payment_that_was_set_aside_staff_read_that_nothing_depends_on_it(client: Client):
+    """A buyer who paid twice, and whose bank takes the second payment back."""
+    enrollment, _ = sell(client, make_affiliate())
+    second = Payment(
+        enrollment=enrollment,
+        status="paid",
+        review_reason=Payment.DUPLICATE,
+        amount=49900,
+        amount_received=49900,
+        currency="usd",
+        currency_received="usd",
+        idempotency_key="checkout-2",
+        stripe_session_id="cs_2",
+        expires_at=enrollment.created_at,
+        paid_at=enrollment.created_at,
+    )
+    second.stripe_payment_intent_id = intent_of(second)
+    second.save()
+    for at, status in ((0, "needs_response"), (1, "lost")):
+        deliver(client, says(second, START + at, status))
+    texts = [alert.lines for alert in Alert.objects.filter(kind="dispute")]
+    enrollment.refresh_from_db()
+    assert (enrollment.status, len(texts)) == ("paid", 2)
+    assert all(SET_ASIDE in lines[1] and "has ended" not in lines[1] for lines in texts)
 
 
 def test_the_office_shows_what_stripe_said_last(client: Client):

@@ -1,7 +1,9 @@
 """The demo's programs, and grants in every state, each made as applicants and staff make it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from django.utils import timezone
 
@@ -15,18 +17,70 @@ from payments.orders import Buyer
 
 OPEN_FOR, GOOD_FOR, LATE_BY = timedelta(days=60), timedelta(days=30), timedelta(days=16)
 PUBLIC, CARE = "Public Service Fund", "Care Workers' Fund"
-# What becomes of an application; `SOON` are left to staff, `LATE` as well, past their date.
-SOON, LATE, APPROVED, HELD, PART, FREE = "soon", "late", "approved", "held", "part", "free"
-REJECTED, REVOKED, EXPIRED, WITHDRAWN = "rejected", "revoked", "expired", "withdrawn"
 
 
+@dataclass(frozen=True)
+class Filed:
+    """The grant of a case that was just filed, and decided on where it says so, and by whom."""
+
+    case: "Case"
+    grant: Grant
+    sandbox: Sandbox
+    by: str
+
+    def change(self, **fields: Any) -> None:
+        Grant.objects.filter(pk=self.grant.pk).update(**fields)
+
+    def check_out(self, outcome: str) -> None:
+        buyer = Buyer(self.case.email, self.case.name, str(self.grant.code))
+        buy(self.sandbox, self.grant.course, buyer, outcome=outcome)
+
+
+# --- what becomes of an application ---------------------------------------------------------------
+def left(filed: Filed) -> None:
+    """Leave it as it is."""
+
+
+def late(filed: Filed) -> None:
+    """Leave it to staff past its date."""
+    grant = filed.grant
+    filed.change(created_at=grant.created_at - LATE_BY, answer_due_on=grant.answer_due_on - LATE_BY)
+
+
+def expired(filed: Filed) -> None:
+    filed.change(expires_at=timezone.now() - timedelta(hours=1))
+
+
+def rejected(filed: Filed) -> None:
+    note = "Your employer's half and a payment in parts would cover it."
+    applications.reject(filed.grant, by=filed.by, reason="criteria", note=note)
+
+
+def revoked(filed: Filed) -> None:
+    applications.revoke(filed.grant, by=filed.by, note="Her school pays after all, she writes.")
+
+
+def withdrawn(filed: Filed) -> None:
+    applications.withdraw(filed.grant)
+
+
+def held(filed: Filed) -> None:
+    """Hold its coupon in a checkout that nobody has paid."""
+    filed.check_out("")
+
+
+def bought(filed: Filed) -> None:
+    filed.check_out("paid")
+
+
+# --- the cases ------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Case:
     """An application, and how it ended; `percent` is what was approved."""
 
     name: str
     course: str
-    ends: str
+    end: Callable[[Filed], None]
     situation: str
     motivation: str
     percent: int = 0
@@ -40,7 +94,7 @@ CASES = (
     Case(
         "Rosa Medina",
         "project-finance-essentials",
-        SOON,
+        left,
         "I keep the books of a food bank with four employees. Nobody here has ever read a project"
         " budget of a donor, and there is no money for training this year.",
         "We have been offered a grant of two years and have to report on it each quarter.",
@@ -48,21 +102,21 @@ CASES = (
     Case(
         "Tomasz Wilk",
         "sql-for-everyday-questions",
-        SOON,
+        left,
         "I work half-time at a town library and earn 1,100 a month.",
         "Our loan statistics are in a database that only one colleague can ask, and he retires.",
     ),
     Case(
         "Leila Rahimi",
         "teaching-adults-online",
-        LATE,
+        late,
         "I teach newcomers to read and write as a volunteer, three evenings a week.",
         "Since the winter half of my group comes by video, and I have never learned how to do it.",
     ),
     Case(
         "Samuel Adeyemi",
         "data-analysis-foundations",
-        APPROVED,
+        left,
         "I am between two jobs after my contract at the health department ended in June.",
         "Nearly every post I could apply for asks for what this course teaches.",
         75,
@@ -70,7 +124,7 @@ CASES = (
     Case(
         "Hanna Berg",
         "ux-writing",
-        HELD,
+        held,
         "I write the forms of a small municipality, and we have no budget for courses.",
         "People call us because they do not understand our letters. I want fewer calls.",
         50,
@@ -78,7 +132,7 @@ CASES = (
     Case(
         "Idris Bello",
         "reading-financial-statements",
-        PART,
+        bought,
         "I am the treasurer of a parents' association, unpaid.",
         "I sign a balance sheet every spring that I cannot read.",
         50,
@@ -86,7 +140,7 @@ CASES = (
     Case(
         "Mei Tan",
         "supporting-people-with-dementia",
-        FREE,
+        bought,
         "I care for my father and have reduced my hours for it.",
         "I would like to do it well, and to be able to say no to bad advice.",
         100,
@@ -94,14 +148,14 @@ CASES = (
     Case(
         "Oskar Lund",
         "machine-learning-in-production",
-        REJECTED,
+        rejected,
         "My employer would pay half of it.",
         "I want to move into another team.",
     ),
     Case(
         "Priya Nair",
         "designing-assessments",
-        REVOKED,
+        revoked,
         "I teach at a school that has stopped paying for courses.",
         "I mark four classes and would like to ask better questions.",
         80,
@@ -109,7 +163,7 @@ CASES = (
     Case(
         "Yusuf Demir",
         "writing-policy-that-works",
-        EXPIRED,
+        expired,
         "I work for a tenants' union on a small allowance.",
         "We answer consultations of the city, and nobody reads our answers.",
         60,
@@ -117,7 +171,7 @@ CASES = (
     Case(
         "Anna Kovacs",
         "brand-identity-design",
-        WITHDRAWN,
+        withdrawn,
         "I am self-employed in my first year.",
         "My customers ask for it.",
     ),
@@ -204,24 +258,4 @@ def _make(sandbox: Sandbox, case: Case, fund: Program, *, by: str) -> None:
     if case.percent:
         decision = Decision(case.percent, timezone.now() + GOOD_FOR, fund)
         grant = applications.approve(grant, decision, by=by)
-    _end(sandbox, case, grant, by=by)
-
-
-def _end(sandbox: Sandbox, case: Case, grant: Grant, *, by: str) -> None:
-    rows = Grant.objects.filter(pk=grant.pk)
-    if case.ends == LATE:
-        rows.update(
-            created_at=grant.created_at - LATE_BY, answer_due_on=grant.answer_due_on - LATE_BY
-        )
-    elif case.ends == EXPIRED:
-        rows.update(expires_at=timezone.now() - timedelta(hours=1))
-    elif case.ends == REJECTED:
-        note = "Your employer's half and a payment in parts would cover it."
-        applications.reject(grant, by=by, reason="criteria", note=note)
-    elif case.ends == REVOKED:
-        applications.revoke(grant, by=by, note="Her school pays after all, she writes.")
-    elif case.ends == WITHDRAWN:
-        applications.withdraw(grant)
-    elif case.ends in (HELD, PART, FREE):
-        buyer = Buyer(case.email, case.name, str(grant.code))
-        buy(sandbox, grant.course, buyer, outcome="" if case.ends == HELD else "paid")
+    case.end(Filed(case, grant, sandbox, by))

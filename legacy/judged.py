@@ -23,7 +23,7 @@ class Judged:
     people: dict[str, PersonFact] = field(default_factory=dict)  # by address
     courses: dict[str, CourseFact] = field(default_factory=dict)  # by the old course id
     partners: dict[str, PartnerFact] = field(default_factory=dict)  # by address
-    paid_before: dict[str, int] = field(default_factory=dict)  # by the address of a partner
+    paid_before: Counter[str] = field(default_factory=Counter)  # by the address of a partner
     jobs: dict[str, list[JobFact]] = field(default_factory=lambda: defaultdict(list))
     grants: dict[str, GrantFact] = field(default_factory=dict)  # by code
     # Who has a row in each course, and how many paid rows it has: counted once.

@@ -5,7 +5,15 @@ in for what a row lacks, before it is judged.
 """
 
 from legacy.answers import Answers
-from legacy.facts import IGNORED, IMPORTED, MERGED, REFUSED, CourseFact
+from legacy.facts import (
+    IGNORED,
+    IMPORTED,
+    MERGED,
+    REFUSED,
+    CourseFact,
+    JobFact,
+    PartnerFact,
+)
 from legacy.judged import INVALID_EMAIL, UNREADABLE_AMOUNT, Judged, is_stuck
 from legacy.judging_grants import judge_grants
 from legacy.judging_sales import judge_sales
@@ -69,44 +77,51 @@ def _judge_people(found: Judged) -> None:
 
 def _judge_partners(found: Judged, answers: Answers) -> None:
     for partner in sorted(found.book.of(AFFILIATES).values(), key=lambda p: p.order):
-        email = partner.email
-        if email is None:
+        if partner.email is None:
             partner.end(REFUSED, INVALID_EMAIL)
-            continue
-        if partner.paid is None:
-            partner.paid = answers.amount(partner, UNREADABLE_AMOUNT)
-        if partner.paid is None:
+        elif not _is_paid_known(partner, answers):
             answers.leave_open(partner, UNREADABLE_AMOUNT)
-            continue
-        if email in found.partners:
-            partner.notes.discard("email_spelling")
-            partner.end(MERGED, "duplicate_affiliate", found.partners[email].key)
         else:
-            found.partners[email] = partner
-            partner.notes |= set() if email in found.people else {"affiliate_without_user"}
-        found.paid_before[email] = found.paid_before.get(email, 0) + partner.paid
+            _join(partner, partner.email, found)
+            found.paid_before[partner.email] += partner.paid or 0
+
+
+def _is_paid_known(partner: PartnerFact, answers: Answers) -> bool:
+    if partner.paid is None:
+        partner.paid = answers.amount(partner, UNREADABLE_AMOUNT)
+    return partner.paid is not None
+
+
+def _join(partner: PartnerFact, email: str, found: Judged) -> None:
+    """Let the first of an address be the affiliate, and merge any other into it."""
+    if email in found.partners:
+        partner.notes.discard("email_spelling")
+        partner.end(MERGED, "duplicate_affiliate", found.partners[email].key)
+        return
+    found.partners[email] = partner
+    if email not in found.people:
+        partner.notes.add("affiliate_without_user")
 
 
 # --- jobs -----------------------------------------------------------------------------------------
 def _judge_jobs(found: Judged) -> None:
     """Join each job to the one of its enrollment, where that still waits for the LMS."""
-    retries = found.book.of(RETRY_JOBS)
-    for job in retries.values():
+    for job in found.book.of(RETRY_JOBS).values():
         sale = found.sale(job.sale)
         if sale is None:
             job.end(REFUSED, "job_without_enrollment")
-        elif is_stuck(sale):
-            job.end(MERGED, "one_job_per_enrollment", sale.key)
-            found.jobs[sale.key].append(job)
         else:
-            job.end(IGNORED, "settled")
+            _judge_job(job, "one_job_per_enrollment", found)
     for job in found.book.of(FAILED_JOBS).values():
-        original = retries.get(job.original)
-        if original is None:
-            job.end(IGNORED, "settled")
-        elif original.outcome == MERGED:
-            job.end(MERGED, "dead_letter_of_enrollment", original.into)
-            found.jobs[original.into].append(job)
-        else:
-            job.end(IGNORED, "settled")
+        original = found.book.of(RETRY_JOBS).get(job.original)
         job.sale = original.sale if original else ""
+        _judge_job(job, "dead_letter_of_enrollment", found)
+
+
+def _judge_job(job: JobFact, reason: str, found: Judged) -> None:
+    sale = found.sale(job.sale)
+    if sale and is_stuck(sale):
+        job.end(MERGED, reason, sale.key)
+        found.jobs[sale.key].append(job)
+    else:
+        job.end(IGNORED, "settled")

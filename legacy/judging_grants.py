@@ -1,18 +1,20 @@
 """The outcome of each grant: what its coupon is good for now, and which sale used it."""
 
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from grants.models import Grant
 from legacy.answers import Answers
-from legacy.facts import IMPORTED, REFUSED, GrantFact, SaleFact
+from legacy.facts import REFUSED, GrantFact, SaleFact
 from legacy.judged import INVALID_EMAIL, UNKNOWN_COURSE, UNKNOWN_STATUS, Judged
 from legacy.vocabulary import GRANTS, SALES
 
 GRANT_STATUSES = (Grant.PENDING, Grant.APPROVED, Grant.REJECTED)
 EXPIRED_BY_JOB = "Automatically expired"
 LONGEST_CODE = 24
+CODE_COLLISION = "code_collision"
 UNUSED_FOR_EVER = timedelta(days=730)
 
 
@@ -73,22 +75,37 @@ def _judge_use(grant: GrantFact, found: Judged, answers: Answers, coupons: Coupo
 
 
 def _is_grant_whole(grant: GrantFact, found: Judged, answers: Answers) -> bool:
+    """Judge a grant by itself; the first reason counts."""
     if grant.email is None:
         grant.end(REFUSED, INVALID_EMAIL)
-    elif grant.course_id not in found.courses and not answers.course(grant, found.courses):
-        answers.leave_open(grant, UNKNOWN_COURSE)
-    elif _has_bad_percent(grant) and not answers.percent(grant):
-        answers.leave_open(grant, "percent_out_of_range")
-    elif grant.old_status == Grant.APPROVED and not grant.code and not answers.code(grant, found):
-        answers.leave_open(grant, "approved_without_code")
-    elif len(grant.code) > LONGEST_CODE and not answers.code(grant, found):
-        answers.leave_open(grant, "code_too_long")
-    elif grant.code in found.grants and not answers.code(grant, found):
-        grant.notes.discard("code_spelling")  # that is why it collides
-        answers.leave_open(grant, "code_collision")
-    elif grant.old_status not in GRANT_STATUSES and not answers.status(grant, GRANT_STATUSES):
-        answers.leave_open(grant, UNKNOWN_STATUS)
-    return grant.outcome == IMPORTED
+        return False
+    reason = next(_open_questions(grant, found, answers), "")
+    if reason:
+        answers.leave_open(grant, reason)
+    return not reason
+
+
+def _open_questions(grant: GrantFact, found: Judged, answers: Answers) -> Iterator[str]:
+    """Yield what the operator has not answered; an answer is put in as its question comes up."""
+    if grant.course_id not in found.courses and not answers.course(grant, found.courses):
+        yield UNKNOWN_COURSE
+    if _has_bad_percent(grant) and not answers.percent(grant):
+        yield "percent_out_of_range"
+    reason = _trouble_of_code(grant, found)
+    if reason and not answers.code(grant, found):
+        # Its spelling is why it collides, and no note of its own.
+        grant.notes -= {"code_spelling"} if reason == CODE_COLLISION else set()
+        yield reason
+    if grant.old_status not in GRANT_STATUSES and not answers.status(grant, GRANT_STATUSES):
+        yield UNKNOWN_STATUS
+
+
+def _trouble_of_code(grant: GrantFact, found: Judged) -> str:
+    if grant.old_status == Grant.APPROVED and not grant.code:
+        return "approved_without_code"
+    if len(grant.code) > LONGEST_CODE:
+        return "code_too_long"
+    return CODE_COLLISION if grant.code in found.grants else ""
 
 
 def _has_bad_percent(grant: GrantFact) -> bool:

@@ -1,8 +1,10 @@
 """The outcome of each sale: withheld, deferred, a second payment of the same, or imported."""
 
+from collections.abc import Iterator
+
 from enrollments.models import Enrollment
 from legacy.answers import Answers
-from legacy.facts import DEFERRED, IMPORTED, MERGED, REFUSED, SaleFact
+from legacy.facts import DEFERRED, MERGED, REFUSED, SaleFact
 from legacy.judged import (
     INVALID_EMAIL,
     MISSING_AMOUNT,
@@ -41,15 +43,24 @@ def _may_be_kept(sale: SaleFact, found: Judged, answers: Answers) -> bool:
     """Judge a row by itself; the first reason counts."""
     if sale.email is None:
         sale.end(REFUSED, INVALID_EMAIL)
-    elif sale.course_id not in found.courses and not answers.course(sale, found.courses):
-        answers.leave_open(sale, UNKNOWN_COURSE)
-    elif not _is_amount_known(sale, answers):
-        answers.leave_open(sale, UNREADABLE_AMOUNT if sale.has_amount else MISSING_AMOUNT)
-    elif sale.old_status not in SALE_STATUSES and not answers.status(sale, SALE_STATUSES):
-        answers.leave_open(sale, UNKNOWN_STATUS)
-    elif _is_young(sale, found) and not found.is_final:
+        return False
+    if reason := next(_open_questions(sale, found, answers), ""):
+        answers.leave_open(sale, reason)
+        return False
+    if _is_young(sale, found) and not found.is_final:
         sale.end(DEFERRED, "pending_young")
-    return sale.outcome == IMPORTED
+        return False
+    return True
+
+
+def _open_questions(sale: SaleFact, found: Judged, answers: Answers) -> Iterator[str]:
+    """Yield what the operator has not answered; an answer is put in as its question comes up."""
+    if sale.course_id not in found.courses and not answers.course(sale, found.courses):
+        yield UNKNOWN_COURSE
+    if not _is_amount_known(sale, answers):
+        yield UNREADABLE_AMOUNT if sale.has_amount else MISSING_AMOUNT
+    if sale.old_status not in SALE_STATUSES and not answers.status(sale, SALE_STATUSES):
+        yield UNKNOWN_STATUS
 
 
 def _is_amount_known(sale: SaleFact, answers: Answers) -> bool:

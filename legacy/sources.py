@@ -100,20 +100,21 @@ class FolderSource:
         if path is None:
             return
         try:
-            if path.suffix == ".json":
-                with path.open(encoding="utf-8-sig") as file:
-                    yield from _read_json(path, file)
-            elif path.suffix == ".gz":
-                with gzip.open(path) as packed:
-                    yield from _read_bson(path, packed)
-            else:
-                with path.open("rb") as plain:
-                    yield from _read_bson(path, plain)
+            yield from _read_file(path)
         except (OSError, UnicodeError, EOFError) as error:
             raise SourceUnreadable(f"{path} cannot be read: {type(error).__name__}.") from error
 
     def refuse_changes(self, counts: Mapping[str, int]) -> None:
         """Files stay as they were written."""
+
+
+def _read_file(path: Path) -> Iterator[Document]:
+    if path.suffix == ".json":
+        with path.open(encoding="utf-8-sig") as text:
+            yield from _read_json(path, text)
+        return
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+        yield from _read_bson(path, file)
 
 
 def _read_bson(path: Path, file: Any) -> Iterator[Document]:

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.db.models import QuerySet
 from django.test import Client
 from django.utils import timezone
 
@@ -122,18 +123,23 @@ def test_what_cannot_be_retried_is_refused(db: None, staff: Client) -> None:
 def test_all_are_retried_in_bounded_steps_each_once(db: None, staff: Client) -> None:
     """Requirement R153: 60 dead letters in two steps, also where all die again at once."""
     _write_dead(60)
-    totals, cursor = [], ""
-    while True:
-        body = {"retryAll": True, **({"cursor": cursor} if cursor else {})}
-        step = post(staff, PATH, body).json()
+    totals, replayed, cursor = [], [], ""
+    for _ in range(2):
+        step = post(staff, PATH, {"retryAll": True, "cursor": cursor}).json()
         totals.append((step["processed"], step["retried"], step["skipped"], step["remaining"]))
+        taken = DeadLetter.objects.filter(status="replayed")
+        replayed += sorted(int(key.removeprefix("enroll:")) for key in _jobs_of(taken))
         # What dies again at once is open again: it has had its turn.
-        DeadLetter.objects.filter(status="replayed").update(status="open")
+        taken.update(status="open")
         cursor = step["nextCursor"] or ""
-        if not step["hasMore"]:
-            break
     assert totals == [(50, 50, 0, 10), (10, 10, 0, 50)]
+    assert (replayed, cursor, step["hasMore"]) == (list(range(60)), "", False)
+    assert set(DeadLetter.objects.values_list("resolved_by", flat=True)) == {"staff@example.com"}
     assert SyncJob.objects.filter(status="pending").count() == 60
+
+
+def _jobs_of(letters: QuerySet[DeadLetter]) -> list[str]:
+    return list(letters.values_list("job__dedupe_key", flat=True))
 
 
 def _write_dead(number: int) -> None:

@@ -15,7 +15,7 @@ from api.terms import ANYBODY, STAFF, Terms
 from maaledu.addresses import client_network
 from maaledu.errors import Forbidden
 
-BEARER = "Bearer "
+BEARER = "bearer"
 SAFE_METHODS = ("GET", "HEAD")
 
 
@@ -29,7 +29,9 @@ class Credential:
 def credential_of(request: HttpRequest) -> Credential | None:
     """Return the API key of a request, None where it names none."""
     sent = request.headers.get("Authorization", "")
-    return Credential(keys.find(sent.removeprefix(BEARER))) if sent else None
+    scheme, _, text = sent.partition(" ")
+    key = keys.find(text.strip()) if scheme.lower() == BEARER else None
+    return Credential(key) if sent else None
 
 
 def admit(

@@ -11,6 +11,7 @@ from maaledu.errors import (
     AppError,
     BadRequest,
     Forbidden,
+    LengthRequired,
     PayloadTooLarge,
     RateLimited,
     ServiceUnavailable,
@@ -21,7 +22,7 @@ from maaledu.idempotency import BadIdempotencyKey, IdempotencyKeyReused, StillAn
 Described = dict[str, Any]
 PROBLEM = {"$ref": "#/components/schemas/Problem"}
 OF_ALL = (BadRequest, InvalidApiKey, RateLimited, AppError, ServiceUnavailable)
-OF_BODIES = (PayloadTooLarge, UnsupportedMediaType, InvalidInput, Forbidden)
+OF_BODIES = (LengthRequired, PayloadTooLarge, UnsupportedMediaType, InvalidInput, Forbidden)
 OF_MAKERS = (BadIdempotencyKey, IdempotencyKeyReused, StillAnswering)
 LIMIT_HEADERS = {
     "X-RateLimit-Limit": "How many requests the period takes.",

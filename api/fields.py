@@ -1,8 +1,8 @@
 """The fields that several shapes have, with what a JSON Schema can say of them."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, StrictStr
+from pydantic import BeforeValidator, Field, StrictStr
 
 from accounts.emails import MAX_EMAIL_LENGTH
 from accounts.forms import MAX_NAME_LENGTH
@@ -15,6 +15,14 @@ TEXT: dict[str, Any] = {"pattern": r"^[^\u0000]*$"}
 CONTROL = r"\u0000-\u0008\u000e-\u001b\u007f-\u0084\u0086-\u009f"
 NAME: dict[str, Any] = {"pattern": rf"^[^{CONTROL}]*$"}
 
+
+def _only_true(value: Any) -> Any:
+    if value is not True:  # 1 is equal to it
+        raise ValueError("only true")
+    return value
+
+
+Yes = Annotated[Literal[True], BeforeValidator(_only_true)]
 Email = Annotated[
     StrictStr,
     Field(min_length=3, max_length=MAX_EMAIL_LENGTH, json_schema_extra={"format": "email"}),

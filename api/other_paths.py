@@ -6,6 +6,7 @@ from api.described import refusal, response_of, too_long
 from maaledu.errors import (
     AppError,
     BadRequest,
+    LengthRequired,
     PayloadTooLarge,
     RateLimited,
     ServiceUnavailable,
@@ -122,6 +123,7 @@ WEBHOOK = {
         "400": response_of(
             {each.code: each.message for each in (BadRequest, InvalidSignature, InvalidEvent)}
         ),
+        **refusal(LengthRequired),
         **refusal(PayloadTooLarge),
         **refusal(AppError),
         **refusal(ServiceUnavailable),

@@ -10,7 +10,7 @@ from pydantic.alias_generators import to_camel
 
 from accounts.emails import MAX_EMAIL_LENGTH
 from accounts.forms import MAX_NAME_LENGTH
-from api.fields import NAME, TEXT, AnyCode, AnyName, Code, CourseId, Cursor, Email, Text
+from api.fields import NAME, TEXT, AnyCode, AnyName, Code, CourseId, Cursor, Email, Text, Yes
 from maaledu.money import Money
 from maaledu.paging import Page
 
@@ -113,7 +113,7 @@ class CheckoutOrder(Shape):
     referral_code: Annotated[
         Any, Field(description="An affiliate's code; what is none credits nobody.")
     ] = None
-    accept_terms: Literal[True]
+    accept_terms: Yes
 
 
 class Checkout(Shape):
@@ -133,7 +133,7 @@ class ApplicationText(Shape):
     email: Email
     situation: Text
     motivation: Text
-    consent: Literal[True]
+    consent: Yes
 
 
 class ApplicationReceived(Shape):
@@ -187,7 +187,7 @@ class Joining(Shape):
     paypal_email: Annotated[str | None, Field(description="Needed for paypal.")] = None
     payee_name: Annotated[str | None, Field(description="Needed for bank.")] = None
     iban: Annotated[str | None, Field(description="Needed for bank.")] = None
-    accept_terms: Literal[True]
+    accept_terms: Yes
 
 
 class AffiliateBalance(Shape):
@@ -271,7 +271,7 @@ class RetryOne(Shape):
 
 class RetryAll(Shape):
     model_config = ConfigDict(extra="forbid")
-    retry_all: Literal[True]
+    retry_all: Yes
     cursor: Cursor = ""
 
 

@@ -56,6 +56,12 @@ class MethodNotAllowed(AppError):
     http_status = 405
 
 
+class LengthRequired(AppError):
+    code = "LENGTH_REQUIRED"
+    message = _("Send the body in one piece, with its Content-Length.")
+    http_status = 411
+
+
 class PayloadTooLarge(AppError):
     code = "PAYLOAD_TOO_LARGE"
     message = _("That request is too large.")

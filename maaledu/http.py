@@ -3,7 +3,7 @@
 import json
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from django.conf import settings
@@ -16,6 +16,8 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_safe
 from structlog.contextvars import get_contextvars
 
 from maaledu import seller, stuck_database
@@ -24,6 +26,7 @@ from maaledu.errors import (
     AppError,
     BadRequest,
     Forbidden,
+    LengthRequired,
     NotFound,
     PayloadTooLarge,
     RateLimited,
@@ -73,19 +76,28 @@ def site(request: HttpRequest) -> dict[str, Any]:
 
 
 # --- reading --------------------------------------------------------------------------------------
+def only_read(view: Callable[..., HttpResponseBase]) -> Callable[..., HttpResponseBase]:
+    """Answer GET and HEAD by the view, and 405 to all others, which our token would not help."""
+    return csrf_exempt(require_safe(view))
+
+
 def read_json(request: HttpRequest, *, max_bytes: int = MAX_JSON_BYTES) -> dict[str, Any]:
     """Return the body as a JSON object whose strings every database can store.
 
     Raises UnsupportedMediaType for what is not sent as JSON, PayloadTooLarge over `max_bytes`, and
-    BadRequest for anything that is not an object, is not UTF-8, nests too deep, or holds NUL or a
-    lone surrogate.
+    BadRequest for anything that is not an object, is not UTF-8, nests too deep, names a member
+    twice, or holds NUL or a lone surrogate.
     """
     refuse_other_than_json(request)
     body = read_body(request, max_bytes=max_bytes)
     if body and not request.content_type:
         raise UnsupportedMediaType
     try:
-        data = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
+        data = json.loads(
+            body.decode("utf-8"),
+            parse_constant=_refuse_constant,
+            object_pairs_hook=_object,
+        )
     except (ValueError, RecursionError, UnicodeError, TypeError) as error:
         raise BadRequest(reason=type(error).__name__) from error
     if not isinstance(data, dict) or not all(is_storable(text) for text in _strings(data)):
@@ -94,16 +106,21 @@ def read_json(request: HttpRequest, *, max_bytes: int = MAX_JSON_BYTES) -> dict[
 
 
 def refuse_other_than_json(request: HttpRequest) -> None:
-    """Raise UnsupportedMediaType for a body of another kind, before anything of it is read."""
+    """Raise UnsupportedMediaType for a body of another kind, or a packed one, before it is read."""
     if request.content_type not in (JSON, ""):
         raise UnsupportedMediaType(sent=request.content_type)
+    if packing := request.headers.get("Content-Encoding"):
+        raise UnsupportedMediaType(sent=packing)
 
 
 def read_body(request: HttpRequest, *, max_bytes: int | None = None) -> bytes:
     """Return the raw body, of at most `max_bytes` (DATA_UPLOAD_MAX_MEMORY_SIZE by default).
 
-    Raises PayloadTooLarge without reading more than that, and BadRequest when the body breaks off.
+    Raises PayloadTooLarge without reading more than that, BadRequest when the body breaks off, and
+    LengthRequired for one in chunks, of which Django would read nothing.
     """
+    if "Transfer-Encoding" in request.headers:
+        raise LengthRequired
     most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE if max_bytes is None else max_bytes
     try:
         announced = int(request.META.get("CONTENT_LENGTH") or 0)
@@ -119,6 +136,14 @@ def read_body(request: HttpRequest, *, max_bytes: int | None = None) -> bytes:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(name)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse a member that is named twice: other programs may read the other one."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name twice")
+    return found
 
 
 def _strings(data: Any) -> Iterator[str]:

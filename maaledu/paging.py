@@ -45,11 +45,11 @@ def paginate(
 
     `order` names fields (`-` for descending) that are never null, and its last one is unique.
     `cursor` is "" for the first page, else the `next_cursor` of the page before. Raises BadCursor
-    for one that was not made for this order.
+    for one that was not made for such rows in this order.
     """
     rows_wanted = min(max(limit, 1), MAX_LIMIT)
     if cursor:
-        queryset = queryset.filter(_after(queryset.model, order, _decode(cursor, order)))
+        queryset = queryset.filter(_after(queryset.model, order, cursor))
     rows = list(queryset.order_by(*order)[: rows_wanted + 1])
     has_more = len(rows) > rows_wanted
     rows = rows[:rows_wanted]
@@ -63,32 +63,32 @@ def read_limit(text: str) -> int:
     return min(int(text) or DEFAULT_LIMIT, MAX_LIMIT)
 
 
-def _signer(order: Sequence[str]) -> signing.Signer:
-    return signing.Signer(salt=f"maaledu.paging:{','.join(order)}")
+def _signer(model: type[Model], order: Sequence[str]) -> signing.Signer:
+    return signing.Signer(salt=f"maaledu.paging:{model._meta.label}:{','.join(order)}")
 
 
 def _encode(row: Model, order: Sequence[str]) -> str:
     texts = [_field(type(row), name).value_to_string(row) for name in order]
-    return _signer(order).sign_object(texts)
+    return _signer(type(row), order).sign_object(texts)
 
 
-def _decode(cursor: str, order: Sequence[str]) -> list[str]:
+def _decode(cursor: str, model: type[Model], order: Sequence[str]) -> list[str]:
     if len(cursor) > MAX_CURSOR_LENGTH:
         raise BadCursor
     try:
-        return _signer(order).unsign_object(cursor)
+        return _signer(model, order).unsign_object(cursor)
     except (signing.BadSignature, ValueError) as error:
         raise BadCursor from error
 
 
-def _after(model: type[Model], order: Sequence[str], texts: list[str]) -> Q:
+def _after(model: type[Model], order: Sequence[str], cursor: str) -> Q:
     """Match the rows after the cursor: later in the first field, or equal there and later in the
     next, and so on.
     """
     # The bound of the first field is repeated by itself: a database can enter an index there, and
     # not at the OR.
     bound, condition, equal = Q(), Q(), Q()
-    for name, text in zip(order, texts, strict=True):
+    for name, text in zip(order, _decode(cursor, model, order), strict=True):
         field, beyond = name.lstrip("-"), "lt" if name.startswith("-") else "gt"
         value = _read(_field(model, name), text)
         bound = bound or Q(**{f"{field}__{beyond}e": value})

@@ -2,22 +2,22 @@
 
 from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
-from django.views.decorators.http import require_safe
 
 from lms_sync.links import base_url
 from lms_sync.models import PlatformState
+from maaledu.http import only_read
 from maaledu.limits import limit
 from maaledu.version import VERSION
 from operations import heartbeats, levels, monitors, readiness
 
 
-@require_safe
+@only_read
 def live(request: HttpRequest) -> JsonResponse:
     """Answer that this process runs, without a query or a call."""
     return _status("ok", healthy=True)
 
 
-@require_safe
+@only_read
 def ready(request: HttpRequest) -> JsonResponse:
     """Answer whether this process can serve: 503 where a visitor would be better off elsewhere.
 
@@ -32,7 +32,7 @@ def ready(request: HttpRequest) -> JsonResponse:
     return _status("unavailable" if problems else "ok", healthy=not problems, **details)
 
 
-@require_safe
+@only_read
 @limit("status")
 def work(request: HttpRequest) -> JsonResponse:
     """Answer whether work gets done: 503 while a worker, the scheduler or the mail stands still.
@@ -60,7 +60,7 @@ def _work_details(reasons: list[levels.Reason]) -> dict[str, object]:
     }
 
 
-@require_safe
+@only_read
 @limit("api")
 def lms_health(request: HttpRequest, platform: str) -> JsonResponse:
     """Answer whether an LMS is up as its breaker knows it, without a call (requirement R113)."""

@@ -3,10 +3,10 @@
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.utils.translation import override
-from django.views.decorators.http import require_safe
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from maaledu import metrics
+from maaledu.http import only_read
 from maaledu.language import OFFICE
 from maaledu.money import percent
 from operations.errors import MonitorRefused
@@ -16,7 +16,7 @@ from operations.monitors import may_see_details
 HITS = "maaledu_request_seconds_count"
 
 
-@require_safe
+@only_read
 def show(request: HttpRequest) -> HttpResponse:
     """Return what this machine's processes counted, and what the database says (R192)."""
     _refuse_strangers(request)
@@ -26,7 +26,7 @@ def show(request: HttpRequest) -> HttpResponse:
     return HttpResponse(body, content_type=CONTENT_TYPE_LATEST)
 
 
-@require_safe
+@only_read
 def cache_stats(request: HttpRequest) -> JsonResponse:
     """Return hits, misses and the hit rate of the cached public pages (requirement R157)."""
     _refuse_strangers(request)

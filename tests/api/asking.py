@@ -8,6 +8,7 @@ from django.test import Client
 
 from accounts import keys
 from accounts.models import ApiKey, User
+from api.document import document
 from tests.affiliates.make import make_user
 
 PROBLEM = {"error", "code", "retryable", "details", "timestamp"}
@@ -26,10 +27,27 @@ def post(client: Client, path: str, body: Any = None, **headers: str):
 
 
 def refused(answer) -> tuple[int, str]:
-    """Return status and code of a refusal, which has our shape."""
+    """Return status and code of a refusal, which has our shape and is one that the document names
+    for this operation, where there is such a one.
+    """
     assert answer["Content-Type"].startswith("application/json"), answer.content[:200]
     assert set(answer.json()) == PROBLEM
-    return answer.status_code, answer.json()["code"]
+    status, code = answer.status_code, answer.json()["code"]
+    asked = answer.wsgi_request
+    operation = document()["paths"].get(asked.path, {}).get(asked.method.lower())
+    assert operation is None or code in codes_of(operation).get(str(status), ()), (status, code)
+    return status, code
+
+
+def codes_of(operation: dict) -> dict[str, set[str]]:
+    """Return the codes of each status that refuses."""
+    found = {}
+    for status, response in operation["responses"].items():
+        schema = response.get("content", {}).get("application/json", {}).get("schema", {})
+        for part in schema.get("allOf", []):
+            if enum := part.get("properties", {}).get("code", {}).get("enum"):
+                found[status] = set(enum)
+    return found
 
 
 def signed_in(user: User, **options: Any) -> Client:

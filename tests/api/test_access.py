@@ -15,8 +15,7 @@ from accounts import roles
 from accounts.models import User
 from api.document import document
 from tests.affiliates.make import make_affiliate, make_user
-from tests.api.asking import APPLICATION, make_key, make_worker, post, signed_in, with_key
-from tests.api.test_document import codes_of
+from tests.api.asking import APPLICATION, codes_of, make_key, make_worker, post, signed_in, with_key
 from tests.factories import make_course, make_pending
 from tests.grants.make import HOLDER, make_coupon
 

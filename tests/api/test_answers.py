@@ -42,6 +42,8 @@ def test_an_unknown_address_is_answered_in_our_shape(client: Client, path: str) 
         ("get", "/api/auth/signin", {"POST"}),
         ("post", "/api/courses", {"GET", "HEAD"}),
         ("post", "/api/openapi.json", {"GET", "HEAD"}),
+        ("delete", "/api/health/frappe", {"GET", "HEAD"}),
+        ("put", "/api/admin/cache-stats", {"GET", "HEAD"}),
         ("options", "/api/affiliate", {"GET", "HEAD"}),
         ("trace", "/api/grants/validate", {"POST"}),
         ("trace", "/api/webhook", {"POST"}),
@@ -49,9 +51,9 @@ def test_an_unknown_address_is_answered_in_our_shape(client: Client, path: str) 
     ],
 )
 def test_another_method_is_refused_with_those_that_are_taken(
-    client: Client, method: str, path: str, allowed: set
+    method: str, path: str, allowed: set
 ) -> None:
-    answer = getattr(client, method)(path)
+    answer = getattr(Client(enforce_csrf_checks=True), method)(path)
     assert refused(answer) == (405, "METHOD_NOT_ALLOWED")
     assert set(answer["Allow"].split(", ")) == allowed
 
@@ -61,6 +63,9 @@ BODIES = {
     "a list": ("[]", "application/json", (400, "BAD_REQUEST")),
     "too deep": ("[" * 20_000, "application/json", (400, "BAD_REQUEST")),
     "no text": (b"\xff\xfe", "application/json", (400, "BAD_REQUEST")),
+    "a name twice": ('{"name": "a", "name": "b"}', "application/json", (400, "BAD_REQUEST")),
+    "NaN": ('{"name": NaN}', "application/json", (400, "BAD_REQUEST")),
+    "half a pair": ('{"name": "\\ud800"}', "application/json", (400, "BAD_REQUEST")),
     "NUL": ('{"courseId": "a\\u0000"}', "application/json", (400, "BAD_REQUEST")),
     "too large": (b" " * 70_000, "application/json", (413, "PAYLOAD_TOO_LARGE")),
     "far too large": (b" " * 300_000, "application/json", (413, "PAYLOAD_TOO_LARGE")),
@@ -80,6 +85,20 @@ def test_a_body_that_cannot_be_read_is_refused_in_our_shape(
     assert answer.has_header("X-RateLimit-Remaining")
 
 
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        (("Content-Encoding", "gzip"), (415, "UNSUPPORTED_MEDIA_TYPE")),
+        (("Transfer-Encoding", "chunked"), (411, "LENGTH_REQUIRED")),
+    ],
+)
+def test_a_body_that_is_packed_or_in_chunks_is_refused_as_such(
+    db: None, client: Client, header: tuple[str, str], expected: tuple[int, str]
+) -> None:
+    """Django reads nothing of the second: it was answered as if a field were missing."""
+    assert refused(post(client, GRANTS, APPLICATION, **dict([header]))) == expected
+
+
 def test_what_does_not_fit_the_document_names_each_field(db: None, client: Client) -> None:
     answer = post(client, GRANTS, {**APPLICATION, "name": 7, "consent": False, "email": None})
     assert refused(answer) == (422, "INVALID_INPUT")
@@ -87,8 +106,11 @@ def test_what_does_not_fit_the_document_names_each_field(db: None, client: Clien
     answer = post(client, GRANTS, {**APPLICATION, "courseId": "x", "email": "nobody"})
     assert refused(answer) == (422, "INVALID_INPUT")
     assert answer.json()["details"]["fields"] == {"email": ["Enter a valid e-mail address."]}
-    assert refused(client.get("/api/courses?limit=51")) == (422, "INVALID_INPUT")
-    assert refused(client.get("/api/courses?cursor=x")) == (400, "BAD_CURSOR")
+    one = post(client, GRANTS, {**APPLICATION, "courseId": "x", "consent": 1})
+    assert set(one.json()["details"]["fields"]) == {"consent"}
+    for limit in ("0", "-1", "51", "9" * 400, "1.5", "", "true"):
+        answer = client.get("/api/courses", {"limit": limit})
+        assert refused(answer) == (422, "INVALID_INPUT"), limit
 
 
 @pytest.mark.parametrize("path", ["/api/checkout", GRANTS, VALIDATE, "/api/affiliate/register"])
@@ -151,6 +173,12 @@ def test_courses_come_in_pages_with_their_prices(db: None, client: Client) -> No
     last = client.get("/api/courses", {"limit": 2, "cursor": first["nextCursor"]}).json()
     assert [c["courseId"] for c in last["courses"]] == ["c0"]
     assert (last["hasMore"], last["nextCursor"]) == (False, None)
+    cursor = first["nextCursor"]
+    for other in ("x", cursor[:-1], cursor.swapcase(), f"{cursor} ", "x" * 3000):
+        answer = client.get("/api/courses", {"cursor": other})
+        assert refused(answer) == (400, "BAD_CURSOR"), other
+    of_another_list = signed_in(make_user("ada@example.com")).get(GRANTS, {"cursor": cursor})
+    assert refused(of_another_list) == (400, "BAD_CURSOR")
     assert client.get("/api/courses?category=business").json()["courses"] == []
     assert client.get("/api/courses?price=free").json()["courses"] == []
     assert client.get("/api/courses?price=300-600").json()["total"] == 3

@@ -9,6 +9,7 @@ from django.urls import get_resolver
 
 from api.document import SECURITY, document
 from api.reference import sections
+from tests.api.asking import codes_of
 from tests.architecture import ROOT
 from tests.requirements.test_error_codes import STATUSES
 from tests.requirements.test_everywhere import routes
@@ -25,17 +26,6 @@ def operations() -> list[tuple[str, str, dict]]:
         for path, methods in document()["paths"].items()
         for method, each in methods.items()
     ]
-
-
-def codes_of(operation: dict) -> dict[str, set[str]]:
-    """Return the codes of each status that refuses."""
-    found = {}
-    for status, response in operation["responses"].items():
-        schema = response.get("content", {}).get("application/json", {}).get("schema", {})
-        for part in schema.get("allOf", []):
-            if enum := part.get("properties", {}).get("code", {}).get("enum"):
-                found[status] = set(enum)
-    return found
 
 
 def test_the_document_in_docs_is_the_one_that_is_served() -> None:

@@ -100,6 +100,12 @@ def test_a_key_is_worth_nothing_once_it_is_over_or_changed(db: None) -> None:
     key, text = make_key(make_worker(), "enrollments:read")
     _, prefix, secret = text.split("_", 2)
     other = "A" if secret[0] != "A" else "B"
+    for scheme in ("bearer ", "BEARER  "):
+        program = Client(headers={"Authorization": f"{scheme}{text}"})
+        assert program.get(ENROLLMENTS).status_code == 200, scheme
+    for header in (text, f"Basic {text}", f"Bearer Bearer {text}", "Bearer", "Bearer "):
+        program = Client(headers={"Authorization": header})
+        assert refused(program.get(ENROLLMENTS)) == (401, "API_KEY_INVALID"), header
     wrong = [f"mk_{prefix}_{other}{secret[1:]}", f"mk_{prefix}_", f"mk__{secret}", prefix, "", "ü"]
     for each in [*wrong, f"{text}x", "x" * 10_000]:
         assert refused(with_key(each).get(ENROLLMENTS))[0] == 401, each

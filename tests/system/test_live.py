@@ -198,12 +198,13 @@ BODIES = {
 
 @pytest.mark.engines("sqlite")
 def test_a_body_that_is_not_what_it_says_is_refused(port: int) -> None:
+    statuses = {"in chunks": 411}
     for name, data in BODIES.items():
         with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
             connection.sendall(data)
             connection.shutdown(socket.SHUT_WR)
             answer = raw.Answer(connection.recv(65536))
-        assert answer.status in {400, 0}, (name, answer.data[:300])
+        assert answer.status in {statuses.get(name, 400), 0}, (name, answer.data[:300])
 
 
 @pytest.mark.engines("sqlite")  # one process of eight threads: all of them are taken here

@@ -82,14 +82,16 @@ def _pop_referral(request: HttpRequest) -> Link | None:
     """
     query = request.META.get("QUERY_STRING", "")
     # Nearly every request ends here, without parsing its query.
-    if f"{PARAMETER}=" not in query or len(query) > MAX_QUERY_LENGTH:
+    if f"{PARAMETER}=" not in query.lower() or len(query) > MAX_QUERY_LENGTH:
         return None
     parts = query.split("&")
     ours: dict[str, str] = {}
     others = []
     for part in parts:
         name, _, value = part.partition("=")
-        if (name := unquote_plus(name)) in (PARAMETER, LABEL_PARAMETER):
+        # `&amp;ref=` is a link that was copied out of a page's source.
+        name = unquote_plus(name).lower().removeprefix("amp;")
+        if name in (PARAMETER, LABEL_PARAMETER):
             ours[name] = unquote_plus(value)
         else:
             others.append(part)

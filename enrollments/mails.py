@@ -73,6 +73,7 @@ def confirmation_context(enrollment: Enrollment) -> dict[str, Any]:
         "sign_in": sign_in_words(enrollment),
         "is_free": enrollment.kind in Enrollment.UNPAID_KINDS,
         "saving": str(saving),
+        "taken_off": str(Money(-saving.amount, saving.currency)),
         "account_link": f"{enrollment.status_link}sign-in/",
         "percent": enrollment.discount_percent,
     }

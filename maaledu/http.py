@@ -41,6 +41,13 @@ Response = TypeVar("Response", bound=HttpResponseBase)
 MACHINE_PATHS = ("/api/", "/webhooks/")
 MAX_JSON_BYTES = 64 * 1024
 JSON = "application/json"
+# Each of them signs in who sends it, by a password or by a code.
+SIGN_IN_FORMS = (
+    settings.LOGIN_URL,
+    "account_confirm_login_code",
+    "account_email_verification_sent",
+    "mfa_authenticate",
+)
 TITLES = {
     400: _("That request did not make sense to us"),
     403: _("You cannot open this page"),
@@ -237,9 +244,10 @@ def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """Refuse a form without its token; whoever signed in by it a moment ago goes on.
 
-    On a slow line the sign-in form is sent twice: the first one signs in and changes the token.
+    On a slow line the form is sent twice: the first one signs in and changes the token.
     """
-    if request.path == resolve_url(settings.LOGIN_URL) and request.user.is_authenticated:
+    is_sign_in = any(request.path == resolve_url(each) for each in SIGN_IN_FORMS)
+    if is_sign_in and request.user.is_authenticated:
         wanted = request.POST.get("next") or request.GET.get("next", "")
         return redirect(wanted if is_own_path(wanted) else settings.LOGIN_REDIRECT_URL)
     message = gettext(

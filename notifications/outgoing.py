@@ -49,6 +49,7 @@ SAFE_DEFAULTS = {
     "account_link": "",
     "is_free": False,
     "saving": "",
+    "taken_off": "",
     "percent": "",
     "answer_due_on": "",
     "grant_link": "",

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.decorators import method_decorator
 from django.views import View
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from accounts.models import User
 from affiliates import attribution
@@ -183,12 +183,15 @@ def enrollment_status(request: HttpRequest, token: str) -> HttpResponse:
     return render(request, "enrollments/_status.html", status_of(request, token))
 
 
-@require_POST
 @limit("status", methods=["POST"])
 def enrollment_account(request: HttpRequest, token: str) -> HttpResponse:
-    """The learner says that their account on the learning platform is there now."""
+    """The learner says that their account on the learning platform is there now.
+
+    Who loads its address again only sees the page.
+    """
     enrollment = enrollment_of(token)
-    lms_jobs.look_for_account(enrollment)
+    if request.method == "POST":
+        lms_jobs.look_for_account(enrollment)
     return redirect(enrollment)
 
 

@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_safe
 
 from accounts.models import User
 from affiliates import attribution, labels, memberships, middleware
@@ -98,10 +98,14 @@ def dashboard(request: HttpRequest, account: Account) -> HttpResponse:
     return page
 
 
-@require_POST
 @login_required
 def sale_mails(request: HttpRequest) -> HttpResponse:
-    """Keep which messages about sales the affiliate wants."""
+    """Keep which messages about sales the affiliate wants.
+
+    Who has to sign in first comes back by a GET, and chooses again.
+    """
+    if request.method != "POST":
+        return redirect("affiliate_dashboard")
     account = figures.account_of(cast("User", request.user).pk)
     wanted = request.POST.get("sale_mails", "")
     if account is None:

@@ -174,3 +174,8 @@ def test_the_sign_in_form_sent_twice_on_a_slow_line_goes_on(amina):
     bad = client.post("/accounts/login/", {**form, "next": "https://evil.example"})
     assert (bad.status_code, bad["Location"]) == (302, "/account/")
     assert Client(enforce_csrf_checks=True).post("/accounts/login/", form).status_code == 403
+    # So does every other form that signs in.
+    for path in ("login/code/confirm/", "confirm-email/", "2fa/authenticate/"):
+        answer = client.post(f"/accounts/{path}?next=/account/data/", form)
+        assert (answer.status_code, answer["Location"]) == (302, "/account/data/"), path
+    assert client.post("/accounts/email/", form).status_code == 403

@@ -292,9 +292,8 @@ def test_whatever_stands_in_ref_the_page_is_the_same_and_nothing_is_kept(name: s
 @pytest.mark.parametrize(
     "around",
     [
-        "{}.",
         "{}/",
-        "{})",
+        "{}.</a>",
         '"{}"',
         "({})",
         "{}?fbclid=1",
@@ -309,8 +308,16 @@ def test_what_a_sentence_or_a_network_put_around_a_code_is_left_out(around: str)
     affiliate = make_affiliate("ada@example.com")
     assert cookie_in(get(visitor(), "/", f"ref={around.format(affiliate.code)}")) == affiliate.code
     address = around.format("ada@example.com").partition("?")[0].partition("%3F")[0]
-    if "#" not in address and "“" not in address:
+    if not set("#“<") & set(address):
         assert cookie_in(old_link(address)) == affiliate.code
+
+
+@pytest.mark.any_engine
+def test_a_link_out_of_a_pages_source_or_in_capitals_is_counted() -> None:
+    """Fault S4."""
+    code = make_affiliate().code
+    for query in (f"page=2&amp;ref={code}", f"REF={code.upper()}", f"ref={code}, it is good"):
+        assert cookie_in(get(visitor(), "/", query)) == code, query
 
 
 def test_of_several_refs_the_last_one_counts():

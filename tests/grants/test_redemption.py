@@ -9,8 +9,10 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from pytest_django.fixtures import Settings
 
 from enrollments import coupons
+from enrollments.mails import confirmation_context
 from enrollments.models import Enrollment
 from enrollments.provisioning import LMS_JOBS
 from grants import applications, redemption
@@ -19,6 +21,7 @@ from lms_sync.models import SyncJob
 from maaledu.work.items import replay
 from maaledu.work.queue import drain
 from notifications.models import Email
+from notifications.outgoing import compose
 from notifications.queue import EMAILS
 from payments import overdue
 from payments.models import Payment
@@ -131,7 +134,9 @@ def test_a_free_grant_has_exactly_one_email_and_only_after_access(
 
 
 @pytest.mark.any_engine
-def test_the_partial_grants_email_shows_the_saving(buyer: Client, sandbox: Sandbox) -> None:
+def test_the_partial_grants_email_shows_the_saving(
+    buyer: Client, sandbox: Sandbox, settings: Settings
+) -> None:
     """Requirements R066, R214."""
     grant = make_coupon(percent=50)
     post(buyer, grant)
@@ -143,6 +148,10 @@ def test_the_partial_grants_email_shows_the_saving(buyer: Client, sandbox: Sandb
         "$249.50",
         "$499.00",
     )
+    assert "Your grant:  \u2212$249.50 (50 %)" in compose(mail).body
+    settings.LANGUAGE_CODE = "ar"
+    mail.context = confirmation_context(Enrollment.objects.get())
+    assert "\u2066\u2212$249,50\u2069" in compose(mail).body, "the sign stays on its side"
 
 
 def test_the_free_checkout_is_nine_statements_and_one_transaction(buyer: Client) -> None:

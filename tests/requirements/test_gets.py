@@ -143,6 +143,9 @@ def test_no_page_of_the_shop_changes_anything_when_it_is_loaded_ahead(shop) -> N
     assert len(asked) > 50
     assert {status for status in asked.values() if status >= 500} <= {503}
     assert len([path for path, status in asked.items() if status == 200]) > 25
+    # Fault S8: what was sent there is loaded again, or comes after signing in.
+    of_machines = {"/api/webhook", "/webhooks/stripe"}
+    assert {path for path, status in asked.items() if status == 405} == of_machines
 
 
 def test_no_page_of_the_office_changes_anything_when_it_is_loaded_ahead(shop) -> None:

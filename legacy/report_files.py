@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from django.template.loader import render_to_string
+from django.utils.dateformat import format as format_date
 
 from legacy.answers import ALLOWED, SKIP, proposal_of
 from legacy.facts import DECISION, OUTCOMES, Fact
@@ -49,7 +51,8 @@ def text_lines(summary: dict[str, Any], digest: str) -> Iterator[str]:
 
     Lines that belong to the one before begin with a blank.
     """
-    yield f"Exported at {summary['exported_at']}"
+    exported_at = datetime.fromisoformat(summary["exported_at"]).astimezone(UTC)
+    yield f"Exported on {format_date(exported_at, 'F j, Y, H:i')} UTC"
     for name, count in summary["documents"].items():
         outcomes = summary["outcomes"][name]["outcome"]
         parts = " + ".join(f"{outcomes.get(each, 0)} {each}" for each in OUTCOMES)

@@ -30,16 +30,17 @@ BROWSER_FLAGS = [
 expect.set_options(timeout=PATIENCE_MS)
 
 
+def program() -> str | None:
+    """Return the system's Chromium, or the one E2E_CHROMIUM names; without any, None: what
+    `playwright install chromium` fetched.
+    """
+    return os.environ.get("E2E_CHROMIUM") or next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """The system's Chromium, or the one E2E_CHROMIUM names; without any, what `playwright install
-    chromium` fetched.
-    """
-    program = os.environ.get("E2E_CHROMIUM") or next(
-        filter(None, map(shutil.which, BROWSERS)), None
-    )
     with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=program, args=BROWSER_FLAGS)
+        chromium = playwright.chromium.launch(executable_path=program(), args=BROWSER_FLAGS)
         yield chromium
         chromium.close()
 

@@ -61,29 +61,23 @@ def search(page: Page, text: str) -> None:
     expect(page).to_have_url(re.compile("q="))
 
 
-def test_staff_find_an_enrollment_by_its_email(
-    visitor: Visitor, sandbox: Sandbox, inspector: Inspector
-):
+def test_staff_find_an_enrollment_by_its_email(visitor: Visitor, sandbox: Sandbox):
     page, email = visitor.page, new_email()
     buy(page, "infection-prevention-and-control", email)
     expect_state(page, "ready")
     enter_office(visitor, "/admin/enrollments/enrollment/")
     search(page, email)
     expect(page.locator("#result_list tbody tr")).to_have_count(1)
-    inspector.look(page, "office-enrollments", taps=False)
     page.locator("#result_list").get_by_role("link", name=email).click()
     expect(page.get_by_text("£135.00").first).to_be_visible()
     expect(page.locator("input[type=submit], button[name=_save]")).to_have_count(0)
-    inspector.look(page, "office-enrollment", taps=False)
 
 
 CUT_OFF = """() => [...document.querySelectorAll('#result_list :is(td, th)')]
   .filter(cell => cell.scrollHeight > cell.clientHeight + 1).map(cell => cell.innerText)"""
 
 
-def test_staff_replay_a_dead_letter_and_the_learner_gets_in(
-    visitor: Visitor, sandbox: Sandbox, inspector: Inspector
-):
+def test_staff_replay_a_dead_letter_and_the_learner_gets_in(visitor: Visitor, sandbox: Sandbox):
     page, email = visitor.page, new_email()
     sandbox.fault("lms", "417", "POST /api/resource/LMS Enrollment")
     status_page = buy(page, "public-procurement-in-practice", email)
@@ -98,7 +92,6 @@ def test_staff_replay_a_dead_letter_and_the_learner_gets_in(
     row = page.locator("#result_list tbody tr")
     expect(row).to_have_count(1)
     expect(row).to_contain_text("The sandbox refuses this on request.")
-    inspector.look(page, "office-dead-letters", taps=False)
     page.set_viewport_size(PHONE)
     page.reload()
     assert page.evaluate(CUT_OFF) == []
@@ -106,7 +99,6 @@ def test_staff_replay_a_dead_letter_and_the_learner_gets_in(
     sandbox.call("DELETE", "/control/faults")
     row.get_by_role("link").first.click()
     expect(page.get_by_role("link", name="Settle")).to_be_visible()
-    inspector.look(page, "office-dead-letter", taps=False)
     page.get_by_role("button", name="Replay").click()
     expect(page.get_by_text("1 replayed, 0 skipped.")).to_be_visible()
     assert len(wait_until(lambda: sandbox.mails(email))) == 1
@@ -162,16 +154,11 @@ def test_an_event_of_stripes_fits_a_phone(visit: Callable[..., Visitor]):
     assert sticking_out(page) == []
 
 
-CUT_OFF = """() => [...document.querySelectorAll('#result_list :is(td, th)')]
-  .filter(cell => cell.scrollHeight > cell.clientHeight + 1).map(cell => cell.innerText)"""
-
-
-def test_the_page_of_a_person_fits_its_window(visitor: Visitor, inspector: Inspector):
+def test_the_page_of_a_person_fits_its_window(visitor: Visitor):
     page = visitor.page
     enter_office(visitor, "/admin/accounts/user/")
     page.locator("#result_list tbody").get_by_role("link", name=SECOND_STAFF.email).click()
     expect(page.get_by_text("Available user permissions")).to_be_visible()
-    inspector.look(page, "office-user", taps=False)
     page.set_viewport_size({"width": 320, "height": 640})
     assert sticking_out(page) == []
 

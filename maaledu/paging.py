@@ -48,12 +48,25 @@ def paginate(
     for one that was not made for such rows in this order.
     """
     rows_wanted = min(max(limit, 1), MAX_LIMIT)
-    if cursor:
-        queryset = queryset.filter(_after(queryset.model, order, cursor))
-    rows = list(queryset.order_by(*order)[: rows_wanted + 1])
+    rows = list(following(queryset, cursor, order)[: rows_wanted + 1])
     has_more = len(rows) > rows_wanted
     rows = rows[:rows_wanted]
-    return Page(rows, _encode(rows[-1], order) if has_more else "", has_more)
+    return Page(rows, cursor_of(rows[-1], order) if has_more else "", has_more)
+
+
+def following(queryset: QuerySet, cursor: str, order: Sequence[str]) -> QuerySet:
+    """Return the rows after a cursor in `order`, all of them for "".
+
+    Raises BadCursor as `paginate` does.
+    """
+    if cursor:
+        queryset = queryset.filter(_after(queryset.model, order, cursor))
+    return queryset.order_by(*order)
+
+
+def backwards(order: Sequence[str]) -> list[str]:
+    """Return the same order from its end: its cursors lead to the rows before."""
+    return [name[1:] if name.startswith("-") else f"-{name}" for name in order]
 
 
 def read_limit(text: str) -> int:
@@ -67,7 +80,8 @@ def _signer(model: type[Model], order: Sequence[str]) -> signing.Signer:
     return signing.Signer(salt=f"maaledu.paging:{model._meta.label}:{','.join(order)}")
 
 
-def _encode(row: Model, order: Sequence[str]) -> str:
+def cursor_of(row: Model, order: Sequence[str]) -> str:
+    """Return the cursor of the rows after this one."""
     texts = [_field(type(row), name).value_to_string(row) for name in order]
     return _signer(type(row), order).sign_object(texts)
 

@@ -11,12 +11,12 @@ from uuid import UUID
 
 from django.contrib.admin import ShowFacets
 from django.contrib.admin.models import CHANGE, LogEntry
-from django.contrib.admin.views.main import ALL_VAR, ERROR_FLAG, PAGE_VAR, SEARCH_VAR, ChangeList
+from django.contrib.admin.views.main import ALL_VAR, ERROR_FLAG, SEARCH_VAR, ChangeList
 from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import FieldDoesNotExist, PermissionDenied
-from django.db import connection, models
-from django.db.models import Count, Q, QuerySet, Sum
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.db import models
+from django.db.models import Aggregate, Count, Q, QuerySet, Sum
+from django.http import HttpRequest, HttpResponse, QueryDict, StreamingHttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
@@ -26,13 +26,14 @@ from unfold.paginator import InfinitePaginator
 
 from accounts import saved_views
 from maaledu.csv import csv_response
-from maaledu.money import Money, plain_amount
+from maaledu.money import CURRENCIES, Money, plain_amount
 from office import searching
+from office.list_pages import PLACES, PagedList
 
 MOST_SUMMED = 10_000
 ROWS_AT_ONCE = 500
 # What is typed to find somebody is in no view that is kept: it names people.
-NOT_KEPT = {SEARCH_VAR, PAGE_VAR, ALL_VAR, ERROR_FLAG}
+NOT_KEPT = {SEARCH_VAR, ALL_VAR, ERROR_FLAG, *PLACES}
 
 
 class ListAdmin(ModelAdmin):
@@ -81,6 +82,9 @@ class ListAdmin(ModelAdmin):
         """Return what a whole id may name."""
         return [Q(**{field: wanted}) for field in self.id_fields]
 
+    def get_changelist(self, request: HttpRequest, **options: Any) -> type[ChangeList]:
+        return PagedList
+
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
         page = super().get_changelist_instance(request)
         page.sums = SimpleLazyObject(functools.partial(self._sums, page))
@@ -89,7 +93,7 @@ class ListAdmin(ModelAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        asked = request.GET.dict()
+        asked = _of_all_pages(request).dict()
         every = (("All", {}), *self.views) if self.views else ()
         views = [
             {"words": words, "url": f"?{_query(query)}", "is_chosen": query == asked}
@@ -119,13 +123,17 @@ class ListAdmin(ModelAdmin):
         """Say how much there is of what is filtered; nothing where nothing is."""
         if not self.summed or not (page.has_active_filters or page.query):
             return ""
-        rows = _first(page.queryset.order_by(), MOST_SUMMED + 1).order_by()
-        sums = rows.values("currency").annotate(number=Count("pk"), total=Sum(self.summed))
-        found = sorted((row["currency"], row["number"], row["total"] or 0) for row in sums)
-        number = sum(row[1] for row in found)
+        asked: dict[str, Aggregate] = {}
+        for code in CURRENCIES:
+            is_in_it = Q(currency=code)
+            asked[f"number_{code}"] = Count("pk", filter=is_in_it)
+            asked[code] = Sum(self.summed, filter=is_in_it, default=0)
+        sums = page.queryset.order_by()[: MOST_SUMMED + 1].aggregate(**asked)
+        found = [code for code in sorted(CURRENCIES) if sums[f"number_{code}"]]
+        number = sum(sums[f"number_{code}"] for code in found)
         if number > MOST_SUMMED:
             return f"More than {MOST_SUMMED:,} rows: choose fewer days for their sum."
-        amounts = " + ".join(str(Money(total, currency)) for currency, _, total in found)
+        amounts = " + ".join(str(Money(sums[code], code)) for code in found)
         return f"{number:,} rows: {amounts}" if found else ""
 
     # --- the file ---------------------------------------------------------------------------------
@@ -139,7 +147,7 @@ class ListAdmin(ModelAdmin):
     def _csv_url(self, request: HttpRequest) -> str:
         if not self.csv_columns or not self.may_download(request):
             return ""
-        return f"{reverse(f'admin:{self._csv_name}')}?{request.GET.urlencode()}"
+        return f"{reverse(f'admin:{self._csv_name}')}?{_of_all_pages(request).urlencode()}"
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(self.download)
@@ -210,8 +218,9 @@ def _attribute(of: Any, name: str) -> Any:
     return None if of is None else getattr(of, name)
 
 
-def _first(rows: QuerySet[Any], most: int) -> QuerySet[Any]:
-    """Return the first of these rows, to be summed; MongoDB, which cannot, sums all of them."""
-    if not connection.features.allow_sliced_subqueries_with_in:
-        return rows
-    return rows.model._base_manager.filter(pk__in=rows.values("pk")[:most])
+def _of_all_pages(request: HttpRequest) -> QueryDict:
+    """Return what is asked for, whichever page of it is shown."""
+    asked = request.GET.copy()
+    for name in PLACES:
+        asked.pop(name, None)
+    return asked

@@ -7,6 +7,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from maaledu.db import new_id
+from maaledu.unions import BEGINS
 
 PER_MINUTE = 60
 MOST_PER_MINUTE = 6000
@@ -49,7 +50,10 @@ class ApiKey(models.Model):
 
     class Meta:
         verbose_name = "API key"
-        indexes = [models.Index(fields=["-created_at"])]
+        indexes = [
+            models.Index(fields=["-created_at"]),
+            models.Index(fields=["name"], name="api_key_name_begins", opclasses=BEGINS),
+        ]
         permissions = (("revoke_apikey", "Can revoke API keys"),)
 
     def __str__(self) -> str:

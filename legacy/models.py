@@ -7,6 +7,7 @@ from affiliates.models import Affiliate
 from legacy.facts import OUTCOMES
 from maaledu.db import new_id
 from maaledu.money import CURRENCY_CHOICES
+from maaledu.unions import BEGINS
 
 
 class ImportRun(models.Model):
@@ -143,6 +144,7 @@ class ImportProposal(models.Model):
         indexes = [
             models.Index(fields=["status", "kind"]),
             models.Index(fields=["-created_at"]),
+            models.Index(fields=["named"], name="proposal_named_begins", opclasses=BEGINS),
         ]
         permissions = (("decide_importproposal", "Can accept and refuse proposals of the import"),)
 

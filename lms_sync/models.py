@@ -8,6 +8,7 @@ from django.utils import timezone
 from lms_sync.call_figure import CallFigure
 from lms_sync.letter import DeadLetter
 from maaledu.db import new_id
+from maaledu.unions import BEGINS
 from maaledu.work.items import PENDING, WorkItem, WorkQuerySet
 
 WATCH_EVERY = timedelta(minutes=1)
@@ -89,7 +90,8 @@ class SyncJob(WorkItem):
             # No look for what is due reads what a platform keeps back.
             models.Index(fields=["platform", "status", "next_attempt_at"]),
             models.Index(fields=["status", "needs_account", "next_attempt_at"]),
-            models.Index(fields=["email"]),
+            models.Index(fields=["email"], name="sync_job_email_begins", opclasses=BEGINS),
+            models.Index(fields=["request_id"]),
             models.Index(fields=["look_at"]),
             models.Index(fields=["batch_id", "status"]),
         ]

@@ -4,6 +4,7 @@ from django.db import models
 from django.utils import timezone
 
 from maaledu.db import new_id
+from maaledu.unions import BEGINS
 from maaledu.work.items import MAX_ERROR_LENGTH, WorkItem
 
 
@@ -40,7 +41,8 @@ class Email(WorkItem):
         indexes = [
             *WorkItem.Meta.indexes,
             models.Index(fields=["status", "priority", "next_attempt_at"]),
-            models.Index(fields=["to"]),
+            models.Index(fields=["to"], name="email_to_begins", opclasses=BEGINS),
+            models.Index(fields=["request_id"]),
             models.Index(fields=["kind", "-created_at"]),
             models.Index(fields=["sent_at"]),
         ]
@@ -130,6 +132,7 @@ class Alert(models.Model):
             models.Index(fields=["kind", "-created_at"]),
             models.Index(fields=["kind", "recovered_at"]),
             models.Index(fields=["-created_at"]),
+            models.Index(fields=["subject"], name="alert_subject_begins", opclasses=BEGINS),
         ]
 
     def __str__(self) -> str:

@@ -82,7 +82,7 @@ class ApiKeyAdmin(ReadOnlyAdmin):
     decisions = {"revoke": REVOKE}
     list_display = ("name", "prefix", "user", "state", "last_used_at", "expires_at", "created_at")
     list_select_related = ("user",)
-    search_fields = ("prefix", "name", "user__email")
+    search_fields = ("prefix", "^name", "user__email")
     ordering = ("-created_at",)
     fields = (
         "name", "prefix", "user", "state", "scopes", "per_minute", "expires_at", "last_used_at",

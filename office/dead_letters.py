@@ -125,7 +125,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     )
     list_filter = ("status", PlatformFilter, fixed("reason", OUTCOMES))
     list_select_related = ("job",)
-    search_fields = ("^job__email", "^job__dedupe_key", "job__course_id", "reason")
+    search_fields = ("^job__email", "^job__dedupe_key")
     id_fields = ("pk", "job_id")
     list_before_template = "admin/lms_sync/causes.html"
     fields = readonly_fields = (

@@ -118,8 +118,7 @@ class AlertAdmin(ReadOnlyAdmin):
     list_display = ("subject", "about", "since", "recovered_at", "is_muted")
     list_filter = (("created_at", DaysFilter), ("recovered_at", EmptyFieldListFilter), "is_muted")
     views = (("Go on", {"recovered_at__isempty": "1"}),)
-    search_fields = ("subject", "key")
-    is_small = True
+    search_fields = ("^subject", "key")
     fields = (
         "subject",
         "what_happened",
@@ -158,7 +157,6 @@ class AlertNoticeAdmin(QueueAdmin):
         "action",
     )
     list_select_related = ("alert",)
-    search_fields = ("alert__subject", "dedupe_key")
-    is_small = True
+    search_fields = ("^alert__subject", "dedupe_key")
     sortable_by = ()
     exclude = ("claim_token",)

@@ -188,7 +188,7 @@ class BatchRowAdmin(QueueAdmin):
         "last_error",
     )
     list_filter = ("status", "problem")
-    search_fields = ("address", "name")
+    search_fields = ("^address",)
     id_fields: tuple[str, ...] = ("pk", "batch_id", "enrollment_id")
     ordering = ("pk",)
     fields = (

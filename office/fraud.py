@@ -68,9 +68,8 @@ class FraudSignalAdmin(ReadOnlyAdmin):
 
     list_display = ("created_at", "kind", "state", "affiliate", "detail", "reviewed_by")
     list_filter = ("status", "kind")
-    search_fields = ("affiliate__code", "affiliate__email", "affiliate__name", "detail")
+    search_fields = ("^affiliate__code", "^affiliate__email", "^affiliate__name")
     id_fields = ("pk", "affiliate_id", "enrollment_id")
-    is_small = True
     ordering = ("-created_at",)
     list_select_related = ("affiliate",)
     exclude = ("dedupe_key", "enrollment_id")

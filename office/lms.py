@@ -14,6 +14,7 @@ from courses.models import Course
 from lms_sync import breaker, call_history, dead_letters, errors, pace
 from lms_sync.delivery import DONE as DELIVERED
 from lms_sync.models import PlatformState, SyncAttempt, SyncJob
+from maaledu.unions import starting_with
 from maaledu.work.items import DEAD, PENDING
 from notifications.models import Alert
 from office.base import WORK_COLORS, QueueAdmin, ReadOnlyAdmin, ReadOnlyInline
@@ -106,7 +107,7 @@ class SyncJobAdmin(QueueAdmin):
 
     def of_id(self, wanted: UUID) -> list[Q]:
         """An enrollment's id stands in the keys of its jobs."""
-        keys = [Q(dedupe_key__startswith=f"{action}:{wanted}") for action in ACTIONS]
+        keys = [starting_with("dedupe_key", f"{action}:{wanted}") for action in ACTIONS]
         return [*super().of_id(wanted), *keys]
 
     def get_changelist_instance(self, request: HttpRequest) -> ChangeList:

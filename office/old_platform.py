@@ -68,7 +68,7 @@ class ImportProposalAdmin(ReadOnlyAdmin):
 
     list_display = ("created_at", "kind", "state", "affiliate", "named", "correction")
     list_filter = ("status", "kind")
-    search_fields = ("named", "affiliate__code", "affiliate__email", "key")
+    search_fields = ("^named", "affiliate__code", "affiliate__email", "key")
     id_fields = ("pk", "affiliate_id", "enrollment_id")
     ordering = ("-created_at",)
     list_select_related = ("affiliate",)
@@ -107,7 +107,7 @@ class ImportedRowAdmin(ReadOnlyAdmin):
 
     list_display = ("collection", "source_id", "result", "reason", "notes", "target")
     list_filter = (fixed("collection", COLLECTIONS), "outcome")
-    search_fields = ("source_id", "reason")
+    search_fields = ("source_id",)
     id_fields = ("pk", "target_id")
     ordering = ("-created_at",)
     list_select_related = ()
@@ -125,6 +125,7 @@ class ImportRunAdmin(ReadOnlyAdmin):
     list_display = ("started_at", "kind", "source", "finished_at", "report_hash")
     list_filter = ("kind",)
     search_fields = ("source", "backup_id")
+    is_small = True
     ordering = ("-started_at",)
     exclude = ("summary",)
     readonly_fields = ("report",)

@@ -21,9 +21,8 @@ class RefusalInline(ReadOnlyInline):
 class RefusalAdmin(ReadOnlyAdmin):
     list_display = ("created_at", "reason", "grant", "tried_by", "course_slug")
     list_filter = ("reason",)
-    search_fields = ("grant__email", "grant__name", "tried_by", "course_slug")
+    search_fields = ("^grant__email", "^grant__name", "^tried_by")
     id_fields = ("pk", "grant_id")
-    is_small = True
     sortable_by = ("created_at",)
     ordering = ("-created_at",)
     list_select_related = ("grant",)

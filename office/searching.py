@@ -14,6 +14,7 @@ from django.db import connection
 from django.db.models import Q, QuerySet
 
 from maaledu.storable import is_storable
+from maaledu.unions import starting_with
 
 ADDRESS = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s.]+")
 # What Stripe's ids begin with, and the columns that hold them.
@@ -46,8 +47,7 @@ def read(text: str, fields: Iterable[str]) -> list[Q]:
     begins = [field[1:] for field in fields if field.startswith("^")]
     return [
         *(Q(**{name: text}) for name in names),
-        *(Q(**{f"{name}__startswith": text}) for name in begins),
-        *(Q(**{f"{name}__startswith": address}) for name in begins if address != text),
+        *(starting_with(name, begun) for begun in {text, address} for name in begins),
     ]
 
 

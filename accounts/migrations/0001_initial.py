@@ -175,7 +175,12 @@ class Migration(migrations.Migration):
                 "verbose_name": "API key",
                 "permissions": (("revoke_apikey", "Can revoke API keys"),),
                 "indexes": [
-                    models.Index(fields=["-created_at"], name="accounts_ap_created_b43339_idx")
+                    models.Index(fields=["-created_at"], name="accounts_ap_created_b43339_idx"),
+                    models.Index(
+                        fields=["name"],
+                        name="api_key_name_begins",
+                        opclasses=["varchar_pattern_ops"],
+                    ),
                 ],
             },
         ),

@@ -161,6 +161,16 @@ class Migration(migrations.Migration):
                         name="affiliates__status_60e382_idx",
                     ),
                     models.Index(fields=["-created_at"], name="affiliates__created_7acf24_idx"),
+                    models.Index(
+                        fields=["name"],
+                        name="affiliate_name_begins",
+                        opclasses=["varchar_pattern_ops"],
+                    ),
+                    models.Index(
+                        fields=["payee_name"],
+                        name="affiliate_payee_begins",
+                        opclasses=["varchar_pattern_ops"],
+                    ),
                 ],
             },
         ),
@@ -397,6 +407,7 @@ class Migration(migrations.Migration):
                         fields=["affiliate", "status"], name="affiliates__affilia_01a92a_idx"
                     ),
                     models.Index(fields=["-created_at"], name="affiliates__created_94d57f_idx"),
+                    models.Index(fields=["enrollment_id"], name="affiliates__enrollm_c57e5b_idx"),
                 ],
             },
         ),

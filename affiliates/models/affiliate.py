@@ -9,6 +9,7 @@ from accounts.models import User
 from affiliates.codes import new_code
 from maaledu.db import new_id
 from maaledu.money import BASIS_POINTS
+from maaledu.unions import BEGINS
 
 
 class Affiliate(models.Model):
@@ -73,6 +74,8 @@ class Affiliate(models.Model):
             models.Index(fields=["sale_mails"]),
             models.Index(fields=["status", "-rate_basis_points"]),
             models.Index(fields=["-created_at"]),
+            models.Index(fields=["name"], name="affiliate_name_begins", opclasses=BEGINS),
+            models.Index(fields=["payee_name"], name="affiliate_payee_begins", opclasses=BEGINS),
         ]
         permissions = (
             ("review_affiliate", "Can approve, suspend, reinstate and close affiliates"),

@@ -50,6 +50,7 @@ class FraudSignal(models.Model):
             models.Index(fields=["status", "-created_at"]),
             models.Index(fields=["affiliate", "status"]),
             models.Index(fields=["-created_at"]),
+            models.Index(fields=["enrollment_id"]),
         ]
         permissions = (("review_fraudsignal", "Can review fraud signals"),)
 

@@ -640,6 +640,11 @@ class Migration(migrations.Migration):
                         fields=["finished_at"],
                         name="batchrow_done",
                     ),
+                    models.Index(
+                        fields=["address"],
+                        name="batch_row_address_begins",
+                        opclasses=["varchar_pattern_ops"],
+                    ),
                 ],
                 "constraints": [
                     models.UniqueConstraint(fields=("batch", "number"), name="one_row_per_line"),
@@ -825,6 +830,7 @@ class Migration(migrations.Migration):
                         name="enrollments_platfor_4a3c4a_idx",
                     ),
                     models.Index(fields=["-opened_at"], name="enrollments_opened__c66f7c_idx"),
+                    models.Index(fields=["course_id"], name="enrollments_course__f4c830_idx"),
                 ],
                 "constraints": [
                     models.UniqueConstraint(

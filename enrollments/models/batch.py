@@ -4,6 +4,7 @@ from django.utils import timezone
 from courses.models import Course
 from enrollments.models.enrollment import Enrollment, choices_of
 from maaledu.db import new_id
+from maaledu.unions import BEGINS
 from maaledu.work.items import WorkItem
 
 
@@ -82,6 +83,7 @@ class BatchRow(WorkItem):
         indexes = [
             *WorkItem.Meta.indexes,
             models.Index(fields=["batch", "status"]),
+            models.Index(fields=["address"], name="batch_row_address_begins", opclasses=BEGINS),
         ]
         permissions = (("replay_batchrow", "Can retry and replay rows of batches"),)
 

@@ -89,6 +89,7 @@ class AccessDifference(models.Model):
             models.Index(fields=["status", "kind"]),
             models.Index(fields=["platform", "status", "seen_at"]),
             models.Index(fields=["-opened_at"]),
+            models.Index(fields=["course_id"]),
         ]
         permissions = (("repair_accessdifference", "Can repair differences of access"),)
 

@@ -267,11 +267,15 @@ class Migration(migrations.Migration):
                     models.Index(
                         fields=["status", "expires_at"], name="grants_gran_status_f88889_idx"
                     ),
-                    models.Index(fields=["email"], name="grants_gran_email_c042cf_idx"),
                     models.Index(fields=["-created_at"], name="grants_gran_created_4923aa_idx"),
                     models.Index(fields=["updated_at"], name="grants_gran_updated_d87b6f_idx"),
                     models.Index(
                         fields=["name"], name="grant_name_begins", opclasses=["varchar_pattern_ops"]
+                    ),
+                    models.Index(
+                        fields=["email"],
+                        name="grant_email_begins",
+                        opclasses=["varchar_pattern_ops"],
                     ),
                 ],
                 "constraints": [
@@ -337,6 +341,11 @@ class Migration(migrations.Migration):
                         fields=["reason", "-created_at"], name="grants_refu_reason_bdd8f0_idx"
                     ),
                     models.Index(fields=["-created_at"], name="grants_refu_created_e49116_idx"),
+                    models.Index(
+                        fields=["tried_by"],
+                        name="refusal_tried_by_begins",
+                        opclasses=["varchar_pattern_ops"],
+                    ),
                 ],
             },
         ),

@@ -199,7 +199,7 @@ class Grant(models.Model):
         indexes = [
             models.Index(fields=["status", "created_at"]),
             models.Index(fields=["status", "expires_at"]),
-            models.Index(fields=["email"]),
+            models.Index(fields=["email"], name="grant_email_begins", opclasses=BEGINS),
             models.Index(fields=["-created_at"]),
             models.Index(fields=["updated_at"]),
             models.Index(fields=["name"], name="grant_name_begins", opclasses=BEGINS),

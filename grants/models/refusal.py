@@ -3,6 +3,7 @@ from django.utils import timezone
 
 from grants.models.grant import Grant, choices_of
 from maaledu.db import new_id
+from maaledu.unions import BEGINS
 
 
 class RefusalCount(models.Model):
@@ -56,6 +57,7 @@ class Refusal(models.Model):
         indexes = [
             models.Index(fields=["reason", "-created_at"]),
             models.Index(fields=["-created_at"]),
+            models.Index(fields=["tried_by"], name="refusal_tried_by_begins", opclasses=BEGINS),
         ]
         ordering = ["-created_at"]
 

@@ -177,6 +177,11 @@ class Migration(migrations.Migration):
                 "indexes": [
                     models.Index(fields=["status", "kind"], name="legacy_impo_status_efd5f2_idx"),
                     models.Index(fields=["-created_at"], name="legacy_impo_created_e336aa_idx"),
+                    models.Index(
+                        fields=["named"],
+                        name="proposal_named_begins",
+                        opclasses=["varchar_pattern_ops"],
+                    ),
                 ],
             },
         ),

@@ -414,7 +414,6 @@ class Migration(migrations.Migration):
                         fields=["status", "needs_account", "next_attempt_at"],
                         name="lms_sync_sy_status_0c2533_idx",
                     ),
-                    models.Index(fields=["email"], name="lms_sync_sy_email_0407e6_idx"),
                     models.Index(
                         fields=["batch_id", "status"], name="lms_sync_sy_batch_i_553457_idx"
                     ),
@@ -424,6 +423,12 @@ class Migration(migrations.Migration):
                         fields=["finished_at"],
                         name="syncjob_done",
                     ),
+                    models.Index(
+                        fields=["email"],
+                        name="sync_job_email_begins",
+                        opclasses=["varchar_pattern_ops"],
+                    ),
+                    models.Index(fields=["request_id"], name="lms_sync_sy_request_8da3a7_idx"),
                 ],
             },
         ),

@@ -117,6 +117,11 @@ class Migration(migrations.Migration):
                         fields=["kind", "recovered_at"], name="notificatio_kind_c11f1a_idx"
                     ),
                     models.Index(fields=["-created_at"], name="notificatio_created_ea24d0_idx"),
+                    models.Index(
+                        fields=["subject"],
+                        name="alert_subject_begins",
+                        opclasses=["varchar_pattern_ops"],
+                    ),
                 ],
             },
         ),
@@ -221,7 +226,6 @@ class Migration(migrations.Migration):
                         fields=["status", "priority", "next_attempt_at"],
                         name="notificatio_status_ac6daa_idx",
                     ),
-                    models.Index(fields=["to"], name="notificatio_to_fabae8_idx"),
                     models.Index(
                         fields=["kind", "-created_at"], name="notificatio_kind_a70c50_idx"
                     ),
@@ -231,6 +235,10 @@ class Migration(migrations.Migration):
                         fields=["finished_at"],
                         name="email_done",
                     ),
+                    models.Index(
+                        fields=["to"], name="email_to_begins", opclasses=["varchar_pattern_ops"]
+                    ),
+                    models.Index(fields=["request_id"], name="notificatio_request_b9c549_idx"),
                 ],
             },
         ),

@@ -586,6 +586,7 @@ class Migration(migrations.Migration):
                         fields=["finished_at"],
                         name="stripeevent_done",
                     ),
+                    models.Index(fields=["request_id"], name="payments_st_request_b46fa1_idx"),
                 ],
             },
         ),

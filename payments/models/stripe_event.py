@@ -32,6 +32,7 @@ class StripeEvent(WorkItem):
         indexes = [
             *WorkItem.Meta.indexes,
             models.Index(fields=["type", "-created_at"]),
+            models.Index(fields=["request_id"]),
         ]
         permissions = (("replay_stripeevent", "Can retry and replay Stripe events"),)
 

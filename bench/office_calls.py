@@ -20,24 +20,26 @@ from django.utils import timezone
 from accounts.models import User
 from bench.office_data import STAFF
 from enrollments.models import Enrollment
+from maaledu.paging import backwards, cursor_of
+from office import search_keys
 from office.filters import DaysFilter
+from office.list_pages import AFTER, BEFORE, PagedList
 from office.lists import ListAdmin
 
 Call = Callable[[], object]
-DEEP_PAGE = 12  # of fifty rows each: there in the smaller shop too
-SEARCHED = (
-    "email",
-    "to",
-    "token",
-    "code",
-    "stripe_session_id",
-    "stripe_payment_intent_id",
-    "stripe_refund_id",
-    "stripe_dispute_id",
-    "event_id",
-    "dedupe_key",
-    "lms_enrollment_id",
-)
+Calls = Iterator[tuple[str, Callable[[], Call]]]
+SEARCHED = {
+    *search_keys.ADDRESSES,
+    *search_keys.NAMES,
+    *search_keys.IDS,
+    *search_keys.STRIPE.values(),
+    search_keys.COUPON,
+    search_keys.AFFILIATE_CODE,
+    search_keys.TOKEN,
+    search_keys.LMS_ID,
+}
+LOOKED_AT = 200  # rows, for one with a value
+NOBODYS = "nobodys-0001"  # where no row has a value
 LAST_DAYS = {"the last 7 days": 7, "the last 30 days": 30}
 
 
@@ -57,35 +59,37 @@ def _first_bytes(client: Client, url: str) -> object:
     return next(iter(answer.streaming_content))
 
 
-def _pages(client: Client) -> Iterator[tuple[str, Callable[[], Call]]]:
+def _value(model: type[Model], path: str) -> str:
+    """Return what a column holds in one of the newest rows that hold anything there."""
+    newest = model._default_manager.order_by("-pk").values_list(path, flat=True)[:LOOKED_AT]
+    return str(next(filter(None, newest), NOBODYS))
+
+
+def _pages(client: Client) -> Calls:
     bought = Enrollment.objects.filter(status=Enrollment.PAID).earliest("created_at")
     yield "home", partial(_open, client, "/admin/")
     yield "learner", partial(_open, client, reverse("learner", args=[bought.email]))
-    for key in ("email", "pk", "token", "lms_enrollment_id"):
-        url = f"{reverse('learners')}?{urlencode({'q': getattr(bought, key)})}"
-        yield f"search: a learner by {key}", partial(partial, client.get, url)
+    for key in sorted(SEARCHED, key=str):
+        url = f"{reverse('learners')}?{urlencode({'q': _value(key.model, key.column)})}"
+        name = f"search: a learner by {key.what.lower()}, {key.column}"
+        yield name, partial(partial, client.get, url)
     for model, page in admin.site._registry.items():
         yield from _of_list(client, model, page)
 
 
-def _of_list(
-    client: Client, model: type[Model], page: Any
-) -> Iterator[tuple[str, Callable[[], Call]]]:
+def _of_list(client: Client, model: type[Model], page: Any) -> Calls:
     name = model._meta.label
-    url = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+    row = model._default_manager.order_by("pk").last()
+    assert row is not None, f"{name}: no row to look at"
+    opts = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+    url = reverse(f"{opts}_changelist")
     for words, query in _asked(page, url):
         yield f"{name}: {words}", partial(_open, client, url + query)
-    row = model._default_manager.order_by("pk").last()
-    if row is None:
-        return
-    change = reverse(
-        f"admin:{model._meta.app_label}_{model._meta.model_name}_change", args=[row.pk]
-    )
-    yield f"{name}: one row", partial(_open, client, change)
-    keys = [key for key in SEARCHED if getattr(row, key, "")] if page.search_fields else []
-    for key in ("pk", *keys) if page.search_fields else ():
-        query = urlencode({"q": getattr(row, key)})
-        yield f"search: {name} by {key}", partial(partial, client.get, f"{url}?{query}")
+    yield f"{name}: one row", partial(_open, client, reverse(f"{opts}_change", args=[row.pk]))
+    fields = (*page.search_fields, *getattr(page, "id_fields", ())) if page.search_fields else ()
+    for path in fields:
+        query = urlencode({"q": _value(model, path.lstrip("^="))})
+        yield f"search: {name} by {path}", partial(partial, client.get, f"{url}?{query}")
     if isinstance(page, ListAdmin) and page.csv_columns:
         yield f"{name}: export", partial(partial, _first_bytes, client, f"{url}export.csv")
 
@@ -93,15 +97,25 @@ def _of_list(
 def _asked(page: Any, url: str) -> Iterator[tuple[str, str]]:
     """Return each address of a list: what it shows, and the query."""
     yield "list", ""
-    yield "deep page", f"?p={DEEP_PAGE}"
     request = RequestFactory().get(url)
     request.user = User.objects.get(email=STAFF)  # type: ignore[attr-defined]
     shown: ChangeList = page.get_changelist_instance(request)
+    yield from _in_the_middle(shown)
     for number, column in enumerate(shown.list_display):
         if shown.sortable_by is None or column in shown.sortable_by:
             yield f"by {column}, up", f"?o={number}"
             yield f"by {column}, down", f"?o=-{number}"
     yield from _filtered(page, shown)
+
+
+def _in_the_middle(shown: ChangeList) -> Iterator[tuple[str, str]]:
+    """Return the pages that begin after, and end before, the row in the middle of the list."""
+    if not isinstance(shown, PagedList) or shown.pages is None:
+        return
+    order = shown.pages.order
+    row = shown.queryset[shown.queryset.count() // 2]
+    yield "page in the middle", f"?{urlencode({AFTER: cursor_of(row, order)})}"
+    yield "page before it", f"?{urlencode({BEFORE: cursor_of(row, backwards(order))})}"
 
 
 def _filtered(page: Any, shown: ChangeList) -> Iterator[tuple[str, str]]:

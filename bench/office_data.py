@@ -5,8 +5,6 @@ as in a smaller shop: people have to decide about them.
 """
 
 from collections.abc import Callable
-from datetime import datetime
-from typing import NamedTuple
 
 from allauth.account.models import EmailAddress
 from django.contrib.admin.models import CHANGE, LogEntry
@@ -14,8 +12,10 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import connection, models
 
 from accounts.models import AuditEntry, LearnerNote, User
-from bench import night_data
+from affiliates.models import Affiliate
+from bench import night_data, office_beside
 from bench.night_shop import DAY, YEARS, sliced, uid, write
+from bench.office_beside import OPEN, Office
 from courses.models import Course
 from enrollments.models import Enrollment
 from grants.models import Grant
@@ -25,37 +25,46 @@ from operations import day_figures
 from payments.models import Dispute, EarlyFraudWarning, Payment
 
 STAFF = "staff0@maaledu.example"
-OPEN = 40  # of each kind
-
-
-class Office(NamedTuple):
-    """What the rows point to."""
-
-    now: datetime
-    staff: User
-    courses: list[Course]
-    payments: list[Payment]
-    jobs: list[SyncJob]
 
 
 def fill(size: int) -> None:
     night_data.fill(size)
     User.objects.filter(email=STAFF).update(is_staff=True, is_superuser=True)
-    last = Enrollment.objects.latest("created_at").created_at
-    courses = list(Course.objects.filter(price__gt=0).order_by("slug"))
-    payments = list(Payment.objects.filter(status="paid").order_by("-created_at")[: OPEN * 5])
-    jobs = list(SyncJob.objects.order_by("-created_at")[: OPEN * 5])
-    office = Office(last, User.objects.get(email=STAFF), courses, payments, jobs)
+    office = _office(size)
     for make, share in GROWN.items():
         for numbers in sliced(range(max(size // share, OPEN * 2))):
             write(row for number in numbers for row in make(office, number))
-    for letters in sliced(range(len(jobs))):
+    for letters in sliced(range(len(office.jobs))):
         write(_letter(office, number) for number in letters)
     PlatformState.objects.get_or_create(name="frappe")
     while day_figures.keep() == day_figures.MOST_AT_ONCE:
         pass
+    fill_beside(office, size)
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE" if connection.vendor == "postgresql" else "ANALYZE")
+
+
+def fill_beside(office: Office, size: int) -> None:
+    fixed = office_beside.fixed_rows(office)
+    write([row for row in fixed if not type(row)._base_manager.exists()])
+    for make, share in BESIDE.items():
+        for numbers in sliced(range(max(size // share, OPEN * 2))):
+            write(row for number in numbers for row in make(office, number))
+
+
+def _office(size: int) -> Office:
+    return Office(
+        now=Enrollment.objects.latest("created_at").created_at,
+        staff=User.objects.get(email=STAFF),
+        courses=list(Course.objects.filter(price__gt=0).order_by("slug")),
+        payments=list(
+            Payment.objects.filter(status="paid").order_by("-created_at")[
+                : max(OPEN * 5, size // OF_DOUBTS)
+            ]
+        ),
+        jobs=list(SyncJob.objects.order_by("-created_at")[: OPEN * 5]),
+        affiliates=list(Affiliate.objects.order_by("created_at")[: OPEN * 5]),
+    )
 
 
 def _account(office: Office, number: int) -> list[models.Model]:
@@ -168,12 +177,19 @@ def _letter(office: Office, number: int) -> models.Model:
     )
 
 
+Make = Callable[[Office, int], list[models.Model]]
 # Of how many enrollments there is one.
-GROWN: dict[Callable[[Office, int], list[models.Model]], int] = {
+OF_DOUBTS = 500
+GROWN: dict[Make, int] = {
     _account: 5,
     _act: 20,
     _note: 100,
     _application: 20,
-    _doubt: 500,
+    _doubt: OF_DOUBTS,
     _undeliverable: 500,
+}
+BESIDE: dict[Make, int] = {
+    office_beside.request: OF_DOUBTS,
+    office_beside.doubted: 1000,
+    office_beside.listed: 20,
 }

@@ -22,7 +22,6 @@ from tests.any_engine import (
 )
 from tests.concurrency import race
 from tests.engines import ROOT
-from tests.statements import statements
 
 
 def uses_database(item: pytest.Item) -> bool:
@@ -42,22 +41,26 @@ def is_whole(config: pytest.Config) -> bool:
 
 
 # --- no_database ----------------------------------------------------------------------------------
+@pytest.mark.any_engine
 def test_what_is_marked_as_without_a_database_has_none(request: pytest.FixtureRequest) -> None:
     items = [item for item in request.session.items if is_marked(item, "no_database")]
     assert [item.nodeid for item in items if uses_database(item)] == []
 
 
+@pytest.mark.any_engine
 def test_control_a_test_with_a_database_is_noticed(
     db: None, request: pytest.FixtureRequest
 ) -> None:
     assert uses_database(request.node)
 
 
+@pytest.mark.any_engine
 @pytest.mark.django_db
 def test_control_a_test_with_the_mark_is_noticed(request: pytest.FixtureRequest) -> None:
     assert uses_database(request.node)
 
 
+@pytest.mark.any_engine
 def test_control_a_test_without_a_database_is_not_taken_for_one(
     request: pytest.FixtureRequest,
 ) -> None:
@@ -65,6 +68,7 @@ def test_control_a_test_without_a_database_is_not_taken_for_one(
 
 
 # --- any_engine: tests/conftest.py holds every marked test to it while it runs --------------------
+@pytest.mark.any_engine
 def test_no_statement_is_asked_by_tests_for_any_engine_alone(
     request: pytest.FixtureRequest,
 ) -> None:
@@ -75,6 +79,7 @@ def test_no_statement_is_asked_by_tests_for_any_engine_alone(
     assert not alone, "\n".join(f"{test} asks: {kind}" for kind, test in alone.items())
 
 
+@pytest.mark.any_engine
 def test_a_test_for_any_engine_may_read_and_write(db: None) -> None:
     with plain_statements_only():
         User.objects.create_user("ada@example.com")
@@ -84,12 +89,6 @@ def test_a_test_for_any_engine_may_read_and_write(db: None) -> None:
 def test_control_a_race_is_noticed(db: None) -> None:
     with pytest.raises(DependsOnEngine, match="a race"), plain_statements_only():
         race(lambda _: User.objects.count(), threads=2)
-
-
-@pytest.mark.engines("sqlite")
-def test_control_a_count_of_statements_is_noticed(db: None) -> None:
-    with pytest.raises(DependsOnEngine, match="counted"), plain_statements_only(), statements():
-        User.objects.count()
 
 
 @pytest.mark.engines("sqlite")
@@ -104,6 +103,7 @@ def test_control_what_the_database_refuses_is_noticed(db: None) -> None:
         cursor.execute("SELECT nothing FROM nowhere")
 
 
+@pytest.mark.any_engine
 @pytest.mark.parametrize(
     ("one", "other", "same"),
     [
@@ -123,6 +123,7 @@ def test_statements_are_alike_where_an_engine_has_the_same_to_do(
 
 
 # --- the order of the parts -----------------------------------------------------------------------
+@pytest.mark.any_engine
 def test_no_part_is_begun_beside_one_that_has_what_it_has_to_be_alone_with() -> None:
     clock, server = frozenset({"clock"}), frozenset({"server"})
     kills, times = Part("kills", [], clock | server), Part("times", [], clock)
@@ -142,6 +143,7 @@ def test_no_part_is_begun_beside_one_that_has_what_it_has_to_be_alone_with() -> 
 
 
 # --- the files of the project, with git or without ------------------------------------------------
+@pytest.mark.any_engine
 def test_files_that_gitignore_names_are_not_the_projects(tmp_path: Path) -> None:
     for name in (
         "app/a.py",

@@ -1,9 +1,12 @@
 """The models' tables of moves are the ones that were decided, and there is no table beside them."""
 
+import pytest
 from django.apps import apps
 
 from tests.status_writes import STATUS_FIELDS
 from tests.tables import EXCEPTIONS_OF_MODELS, OF_MODELS
+
+pytestmark = pytest.mark.any_engine
 
 Table = dict[str, list[str]]
 

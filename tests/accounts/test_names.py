@@ -133,7 +133,6 @@ def follow(client: Client, sandbox: Sandbox, chosen: Sequence[str]) -> None:
     assert {row["E-mail"]: row["Name"] for row in rows} == kept
 
 
-@pytest.mark.every_engine
 def test_a_name_goes_from_the_form_to_the_lms_and_into_the_mail(
     client: Client, db: None, sandbox: Sandbox
 ) -> None:
@@ -162,7 +161,6 @@ def test_a_name_of_marks_alone_is_none(client: Client, db: None) -> None:
     assert "Please enter your name." in page.text
 
 
-@pytest.mark.every_engine
 def test_a_name_corrected_on_the_second_try_is_the_one_that_counts(
     client: Client, db: None, sandbox: Sandbox
 ) -> None:

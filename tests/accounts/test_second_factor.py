@@ -141,7 +141,6 @@ def test_secrets_are_sealed_at_rest_and_sealed_anew_when_the_key_is_rolled(app, 
 
 
 # --- signing in -----------------------------------------------------------------------------------
-@pytest.mark.every_engine
 def test_password_and_code_open_the_office_and_the_change_log_says_so(app, visitor):
     answer = enter(visitor, code())
     assert answer.status_code == 302
@@ -155,7 +154,6 @@ def test_the_password_alone_opens_nothing(app, visitor):
     assert visitor.get(SHOWN)["Location"].startswith("/admin/login/")
 
 
-@pytest.mark.every_engine
 @pytest.mark.parametrize("typed", [code(halves=3), "000000", "", "code", "１２３４５６", "9" * 300])
 def test_a_wrong_or_old_code_is_refused_and_noted(app, visitor, typed):
     assert enter(visitor, typed).status_code == 200
@@ -168,7 +166,6 @@ def test_a_code_is_good_for_the_next_half_minute_too(app, visitor):
     assert is_in_after(visitor, code(halves=1))
 
 
-@pytest.mark.every_engine
 def test_a_code_that_was_used_is_refused(app, visitor):
     typed = code()
     assert is_in_after(visitor, typed)
@@ -190,7 +187,6 @@ def test_of_many_who_send_one_code_at_once_one_gets_in(app):
     assert used.count(True) == 1
 
 
-@pytest.mark.every_engine
 def test_ten_wrong_ones_are_the_limit_wherever_they_come_from(app, visitor):
     for number in range(2):
         browser = Client(REMOTE_ADDR=f"203.0.113.{number}")

@@ -26,7 +26,6 @@ def enter(client: Client, message):
     return client.post(CONFIRM, {"code": code_in(message)})
 
 
-@pytest.mark.every_engine
 def test_a_code_signs_its_owner_in_and_the_password_goes_on_working(amina, visitor, mailoutbox):
     assert ask(visitor, " Amina@EXAMPLE.com ")["Location"] == CONFIRM
     assert [message.to for message in mailoutbox] == [[EMAIL]]

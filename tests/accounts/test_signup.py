@@ -170,7 +170,6 @@ def test_a_weak_password_is_refused(visitor, mailoutbox, password):
     assert User.objects.count() == 0
 
 
-@pytest.mark.every_engine
 def test_nobody_makes_himself_staff(visitor, mailoutbox):
     form = {
         "email": "new@example.com",

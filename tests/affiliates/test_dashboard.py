@@ -34,6 +34,8 @@ from tests.affiliates.make import make_affiliate, make_user, sell
 from tests.factories import deliver, make_course, refund_of, refunded
 from tests.statements import statements
 
+pytestmark = pytest.mark.any_engine
+
 DASHBOARD = "/affiliates/dashboard/"
 ENTRIES = "/affiliates/entries/"
 STATEMENTS = "/affiliates/statements/"
@@ -65,7 +67,6 @@ def entries_on_all_pages(client: Client, address: str) -> list[LedgerEntry]:
 
 
 # --- who may look ---------------------------------------------------------------------------------
-@pytest.mark.any_engine
 @pytest.mark.parametrize(
     "address",
     [
@@ -84,7 +85,6 @@ def test_a_stranger_is_asked_to_sign_in_and_others_are_led_to_the_program(addres
     assert django_settings.PARTNER_COOKIE_NAME not in answer.cookies
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize(
     ("move", "notice"),
     [
@@ -107,13 +107,11 @@ def test_a_partner_who_is_not_active_reads_so_and_sees_the_figures_all_the_same(
     assert "Only for our own eyes" not in page
 
 
-@pytest.mark.any_engine
 def test_an_active_partner_sees_no_such_notice():
     page = text_of(signed_in(make_affiliate()).get(DASHBOARD))
     assert not any(word in page for word in ("suspended", "closed", "looking at your application"))
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize("address", PAGES)
 def test_a_partner_page_is_for_one_person_and_marks_their_browser(address: str):
     affiliate = make_affiliate()
@@ -124,12 +122,12 @@ def test_a_partner_page_is_for_one_person_and_marks_their_browser(address: str):
     assert affiliate.network_key
 
 
-@pytest.mark.any_engine
 def test_a_page_is_only_looked_at():
     client = signed_in(make_affiliate())
     assert {client.post(address).status_code for address in PAGES} == {405}
 
 
+@pytest.mark.every_engine
 def test_nothing_about_the_buyer_or_the_staff_is_shown(client: Client):
     affiliate, _ = who_lived_through()
     enrollment, _ = sell(client, affiliate, email="secret-buyer@example.com", name="Secret Buyer")
@@ -159,6 +157,7 @@ def test_half_the_price_with_a_grant_earns_ten_percent_of_the_whole(client: Clie
     assert "249.50" not in detail
 
 
+@pytest.mark.every_engine
 def test_every_figure_is_the_sum_of_the_entries_that_explain_it():
     affiliate, _ = who_lived_through()
     other = make_affiliate()
@@ -186,7 +185,6 @@ def test_every_figure_is_the_sum_of_the_entries_that_explain_it():
     assert dollars.earned == 4990 * 4 - 1663 + adjustments
 
 
-@pytest.mark.any_engine
 def test_the_dashboard_links_each_figure_to_its_explanation():
     affiliate, _ = who_lived_through()
     partner = signed_in(affiliate)
@@ -211,6 +209,7 @@ def test_a_negative_balance_is_explained(client: Client, settings):
     assert "below zero" in text_of(partner.get(f"{ENTRIES}?figure=payable&currency=usd"))
 
 
+@pytest.mark.every_engine
 def test_all_entries_are_listed_once_the_latest_first():
     affiliate, _ = who_lived_through()
     shown = entries_on_all_pages(signed_in(affiliate), ENTRIES)
@@ -220,6 +219,7 @@ def test_all_entries_are_listed_once_the_latest_first():
     assert len(shown) > django_settings.PAGE_SIZE
 
 
+@pytest.mark.every_engine
 def test_a_payout_shows_what_it_paid_for():
     affiliate, payout = who_lived_through()
     partner = signed_in(affiliate)
@@ -262,6 +262,7 @@ def test_an_entry_shows_its_sale_its_arithmetic_and_its_payout(client: Client):
     assert "6666" not in taken
 
 
+@pytest.mark.every_engine
 def test_a_reinstated_commission_says_so(client: Client):
     affiliate = make_affiliate()
     _, payment = sell(client, affiliate)
@@ -279,7 +280,6 @@ def test_a_reinstated_commission_says_so(client: Client):
     )
 
 
-@pytest.mark.any_engine
 def test_an_entry_on_hold_says_why(client: Client):
     affiliate, _ = who_lived_through()
     partner = signed_in(affiliate)
@@ -289,7 +289,6 @@ def test_an_entry_on_hold_says_why(client: Client):
     )
 
 
-@pytest.mark.any_engine
 @pytest.mark.breaks_invariants  # they reckon with the setting as it is after the test
 def test_a_capped_commission_says_so(client: Client, settings):
     settings.COMMISSION_CAP = "amount_paid"
@@ -314,7 +313,6 @@ def test_somebody_elses_entry_and_payout_are_not_there():
     assert entries_on_all_pages(stranger, ENTRIES) == []
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize(
     ("query", "status", "code"),
     [
@@ -338,7 +336,6 @@ def test_a_list_that_is_not_there_is_refused(query: str, status: int, code: str)
     assert code in answer.content.decode()
 
 
-@pytest.mark.any_engine
 def test_a_cursor_of_one_list_is_refused_by_another():
     affiliate, _ = who_lived_through()
     partner = signed_in(affiliate)
@@ -397,7 +394,6 @@ def test_a_course_that_is_gone_keeps_its_row():
     assert [title for title, _steps in figures.funnel_of(affiliate.pk)["courses"]] == ["gone"]
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize(
     ("part", "whole", "shown"),
     [
@@ -413,7 +409,6 @@ def test_a_rate_is_rounded_half_up_to_a_tenth(part: int, whole: int, shown: str)
     assert money.percent(part, whole) == shown
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize(
     ("basis_points", "shown"),
     [
@@ -429,7 +424,6 @@ def test_a_rate_is_written_without_needless_zeros(basis_points: int, shown: str)
     assert rate_text(basis_points) == shown
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize(
     ("base", "rate", "currency", "exact", "is_rounded"),
     [
@@ -451,7 +445,6 @@ def ledger_amount(base: int, rate: int) -> int:
     return (2 * base * rate + 10_000) // 20_000
 
 
-@pytest.mark.any_engine
 def test_a_chart_stands_on_its_baseline_and_reaches_the_top_on_the_best_day():
     first = date(2026, 11, 1)
     drawn = chart.draw(
@@ -475,7 +468,6 @@ def test_a_chart_stands_on_its_baseline_and_reaches_the_top_on_the_best_day():
 
 
 # --- a new partner --------------------------------------------------------------------------------
-@pytest.mark.any_engine
 def test_a_new_partner_reads_what_to_do_first():
     affiliate = memberships.join(
         make_user(), memberships.Joining("New", "DE", PayoutDetails(Affiliate.LATER))
@@ -496,7 +488,6 @@ def test_the_first_visit_ends_the_beginning():
     assert "No sale yet" in text_of(page)
 
 
-@pytest.mark.any_engine
 def test_a_partner_without_payout_details_is_asked_for_them():
     affiliate = memberships.join(
         make_user(), memberships.Joining("New", "DE", PayoutDetails(Affiliate.LATER))
@@ -516,6 +507,7 @@ def statements_of(client: Client, address: str) -> list[str]:
     return found
 
 
+@pytest.mark.every_engine
 def test_the_dashboard_takes_five_statements():
     affiliate, _ = who_lived_through()
     Client(headers=BROWSER).get(f"/r/{affiliate.code}/{make_course().slug}/")
@@ -527,6 +519,7 @@ def test_the_dashboard_takes_five_statements():
     assert len(found) == 1
 
 
+@pytest.mark.every_engine
 def test_the_dashboard_of_a_new_partner_takes_five_statements_too():
     affiliate = make_affiliate()
     Client(headers=BROWSER).get(f"/r/{affiliate.code}/{make_course().slug}/")

@@ -33,6 +33,7 @@ def text_of(answer: Any) -> str:
     return answer.content.decode()
 
 
+@pytest.mark.any_engine
 def test_a_batch_whose_file_was_made_is_cancelled_only_by_who_says_that_it_was_not_sent(boss: User):
     affiliate, batch = exported(boss)
     before = state()
@@ -58,6 +59,7 @@ def test_so_is_one_payout_of_it(boss: User, status: str):
     assert balance_of(affiliate) == (0, 10_000, 0, 0)
 
 
+@pytest.mark.any_engine
 def test_a_paid_batch_is_not_cancelled_whatever_is_said(boss: User):
     _, batch = exported(boss)
     payouts.mark_paid(batch, by=boss, reference="BANK-1")

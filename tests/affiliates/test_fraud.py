@@ -33,6 +33,8 @@ from tests.office.test_refunds import BOSS, signed_in, staff, text_of
 from tests.sandbox_client import Sandbox
 from tests.statements import statements
 
+pytestmark = pytest.mark.any_engine
+
 __all__ = ["staff"]
 
 LIST = "/admin/affiliates/fraudsignal/"
@@ -113,7 +115,6 @@ def test_another_affiliates_device_is_not_this_ones(sandbox: Sandbox) -> None:
     assert "same_device" not in kinds()
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize(
     "email", ["ada+course@example.com", "a.d.a@example.com", "A.da+x@example.com"]
 )
@@ -281,6 +282,7 @@ def test_one_sale_with_a_lower_grant_is_enough_not_to_be_noted(db: None) -> None
     assert (fraud_review.review(), kinds()) == (0, [])
 
 
+@pytest.mark.every_engine
 def test_what_goes_on_is_noted_again_in_another_month(db: None) -> None:
     granted(make_affiliate(), 5, 95)
     assert fraud_review.review() == 1
@@ -292,6 +294,7 @@ def test_what_goes_on_is_noted_again_in_another_month(db: None) -> None:
     assert sorted(FraudSignal.objects.values_list("status", flat=True)) == ["cleared", "open"]
 
 
+@pytest.mark.every_engine
 def test_two_reviews_at_once_note_each_signal_once(db: None) -> None:
     affiliate = make_affiliate()
     sold(affiliate, 5, network_key="a" * 64)
@@ -299,6 +302,7 @@ def test_two_reviews_at_once_note_each_signal_once(db: None) -> None:
     assert FraudSignal.objects.count() == 1
 
 
+@pytest.mark.every_engine
 def test_a_review_refuses_and_changes_nothing(db: None) -> None:
     affiliate = make_affiliate()
     undo(sold(affiliate, 5, network_key="a" * 64)[:2])
@@ -312,6 +316,7 @@ def test_a_review_refuses_and_changes_nothing(db: None) -> None:
     assert sold(affiliate, 1)[0].status == "paid"
 
 
+@pytest.mark.every_engine
 def test_the_review_asks_as_often_for_many_affiliates_as_for_one(db: None) -> None:
     for number in range(3):
         sold(make_affiliate(f"a{number}@example.com"), 2)
@@ -368,6 +373,7 @@ def test_a_signal_is_decided_with_a_note_and_who_did_it(
     assert LogEntry.objects.count() == 1
 
 
+@pytest.mark.every_engine
 def test_a_decision_can_be_changed(staff: Client) -> None:
     signal = signal_of()
     for decision in ("clear", "confirm", "clear"):
@@ -388,6 +394,7 @@ def test_many_signals_are_decided_after_a_confirmation(staff: Client) -> None:
     assert LogEntry.objects.count() == 5
 
 
+@pytest.mark.every_engine
 def test_the_list_is_filtered_searched_and_leads_to_the_suspension(
     staff: Client, sandbox: Sandbox
 ) -> None:
@@ -412,7 +419,6 @@ def test_the_list_is_filtered_searched_and_leads_to_the_suspension(
     assert "The affiliate is suspended." in text_of(staff.get(f"{LIST}{signal.pk}/change/"))
 
 
-@pytest.mark.any_engine
 def test_looking_now_asks_first_and_then_notes_what_it_finds(staff: Client) -> None:
     granted(make_affiliate(), 5, 95)
     assert f"{LIST}look/" in text_of(staff.get(LIST))
@@ -422,7 +428,6 @@ def test_looking_now_asks_first_and_then_notes_what_it_finds(staff: Client) -> N
     assert "0 new signals." in text_of(staff.post(f"{LIST}look/", follow=True))
 
 
-@pytest.mark.any_engine
 def test_staff_without_the_permission_get_403_and_change_nothing(db: None) -> None:
     signal = signal_of()
     clerk = member("view_fraudsignal", "review_affiliate")
@@ -435,7 +440,6 @@ def test_staff_without_the_permission_get_403_and_change_nothing(db: None) -> No
     assert (FraudSignal.objects.get().status, LogEntry.objects.count()) == ("open", 0)
 
 
-@pytest.mark.any_engine
 def test_staff_with_the_permission_can(db: None) -> None:
     signal = signal_of()
     member("view_fraudsignal", "review_fraudsignal").post(url(signal, "clear"), {"note": ""})
@@ -445,7 +449,6 @@ def test_staff_with_the_permission_can(db: None) -> None:
     )
 
 
-@pytest.mark.any_engine
 def test_a_forged_decision_is_refused(staff: Client) -> None:
     signal = signal_of()
     forger = signed_in(BOSS, enforce_csrf_checks=True)

@@ -28,6 +28,8 @@ from tests.affiliates.test_ledger import balance_of
 from tests.concurrency import race
 from tests.factories import deliver, dispute_of, disputed, refund_of, refunded
 
+pytestmark = pytest.mark.any_engine
+
 ROUNDS = 6
 DASHBOARD, ENTRIES = "/affiliates/dashboard/", "/affiliates/entries/"
 
@@ -159,6 +161,7 @@ def test_a_debt_is_not_on_hold():
     assert_on_hold(affiliate, 0)
 
 
+@pytest.mark.every_engine
 def test_what_is_reinstated_of_a_sale_that_was_paid_out_is_on_hold():
     """Of the sale 60.00 are out for good: its commission less a reversal. The refund fails after
     all, and 40.00 come back.
@@ -200,6 +203,7 @@ def against(first: Callable[[], Any], second: Callable[[], Any]) -> None:
     ] == []
 
 
+@pytest.mark.every_engine
 def test_a_hold_at_the_moment_of_a_release_or_of_a_return_is_counted_once():
     affiliate, enrollment, _ = sold()
     staff = make_staff()

@@ -15,6 +15,8 @@ from affiliates.models import Balance, LedgerEntry
 from tests.affiliates.make import make_affiliate, sell
 from tests.factories import completed, deliver, make_course
 
+pytestmark = pytest.mark.any_engine
+
 TABLE = LedgerEntry._meta.db_table
 
 
@@ -172,6 +174,7 @@ def _refuses(client: Client, statement: str) -> None:
     assert list(LedgerEntry.objects.values()) == before
 
 
+@pytest.mark.every_engine
 def test_a_cause_that_is_booked_already_is_an_integrity_error(client: Client):
     """The product's own way to notice it, whatever in the database notices first."""
     affiliate = make_affiliate()

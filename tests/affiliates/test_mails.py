@@ -73,7 +73,7 @@ LEARNER = {
     "retry_link": "https://shop.example/checkout/data/",
     "refunded_on": "November 28, 2026",
 }
-CONTEXTS = dict(zip(KINDS, [PARTNER] * 3 + [PAYOUT] + [LEARNER] * 6, strict=True))
+CONTEXTS = dict(zip(KINDS, [PARTNER] * 3 + [PAYOUT] + [LEARNER] * 7, strict=True))
 
 
 def composed(kind: str, context: dict[str, Any] | None = None) -> tuple[str, str, str]:

@@ -23,6 +23,8 @@ from notifications.models import Email
 from tests.affiliates.make import IBAN, make_user
 from tests.concurrency import kinds, race
 
+pytestmark = pytest.mark.any_engine
+
 BANK = PayoutDetails(Affiliate.BANK, "Ada Partner", IBAN)
 OTHER_IBAN = "GB82WEST12345698765432"
 LATER = PayoutDetails(Affiliate.LATER)
@@ -121,6 +123,7 @@ def test_an_address_that_is_not_verified_is_refused():
     assert not Email.objects.exists()
 
 
+@pytest.mark.every_engine
 def test_a_second_time_is_refused_and_changes_nothing():
     user = make_user()
     memberships.join(user, asked())
@@ -130,6 +133,7 @@ def test_a_second_time_is_refused_and_changes_nothing():
     assert (list(Affiliate.objects.values()), list(Email.objects.values())) == before
 
 
+@pytest.mark.every_engine
 def test_many_tries_at_once_make_one_affiliate_and_one_message():
     user = make_user()
     results = race(lambda _: memberships.join(user, asked()), threads=6)
@@ -169,7 +173,6 @@ def test_an_account_is_sealed_and_only_its_hint_is_readable(details, hint):
         assert details.account not in everything
 
 
-@pytest.mark.any_engine
 def test_two_seals_of_one_account_differ_and_their_keys_are_equal():
     first, second = memberships.join(make_user(), asked()), memberships.join(make_user(), asked())
     assert first.payout_sealed != second.payout_sealed
@@ -197,6 +200,7 @@ def test_what_somebody_wrote_into_the_sealed_column_is_not_believed():
         payout_details.account_in(forged)
 
 
+@pytest.mark.every_engine
 def test_one_account_of_two_affiliates_is_noted_for_review_and_refuses_nobody():
     first = memberships.join(make_user(), asked())
     assert not FraudSignal.objects.exists()
@@ -210,6 +214,7 @@ def test_one_account_of_two_affiliates_is_noted_for_review_and_refuses_nobody():
     assert Affiliate.objects.filter(status="active").count() == 2
 
 
+@pytest.mark.every_engine
 def test_other_details_send_their_owner_a_message_each_time_and_the_same_ones_none():
     user = make_user("ada@example.com")
     affiliate = memberships.join(user, asked())
@@ -245,7 +250,6 @@ def test_messages_go_to_the_address_the_account_has_now():
     assert Email.objects.get(kind="affiliate_details_changed").to == "ada@new.example.com"
 
 
-@pytest.mark.any_engine
 def test_nothing_of_an_account_is_logged(caplog):
     caplog.set_level(logging.DEBUG)
     affiliate = memberships.join(make_user(), asked())
@@ -263,7 +267,6 @@ def test_nothing_of_an_account_is_logged(caplog):
         assert secret not in written
 
 
-@pytest.mark.any_engine
 def test_where_somebody_was_last_seen_is_a_hash_that_follows_them():
     affiliate = memberships.join(make_user(), asked(), network_key="a" * 64)
     memberships.remember_network(affiliate, "b" * 64)
@@ -271,7 +274,6 @@ def test_where_somebody_was_last_seen_is_a_hash_that_follows_them():
 
 
 # --- the form -------------------------------------------------------------------------------------
-@pytest.mark.any_engine
 def test_every_country_has_the_name_that_people_use_and_stands_where_they_look():
     names = [name for _, name in countries()]
     assert len(countries()) > 240
@@ -284,7 +286,6 @@ def test_every_country_has_the_name_that_people_use_and_stands_where_they_look()
     assert {"Bolivia", "South Korea", "Taiwan", "Moldova"} <= set(names)
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize(
     "typed",
     [
@@ -300,7 +301,6 @@ def test_an_iban_is_read_however_it_is_spaced(typed):
     assert filled.joining() == Joining("Ada's club", "DE", BANK)
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize(
     "typed",
     [
@@ -320,7 +320,6 @@ def test_an_iban_with_wrong_check_digits_is_refused_in_plain_words(typed):
     assert filled.errors == {"iban": [WRONG_IBAN]}
 
 
-@pytest.mark.any_engine
 def test_a_paypal_address_is_kept_in_its_normal_form():
     filled = form(method="paypal", paypal_email=" Ada@Bücher.Example ")
     assert filled.is_valid()
@@ -377,7 +376,6 @@ WRONG = [
 ]
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize(
     ("changes", "field", "says"),
     WRONG,
@@ -389,7 +387,6 @@ def test_what_is_missing_or_wrong_is_said_at_its_field(changes, field, says):
     assert says in filled.errors[field][0]
 
 
-@pytest.mark.any_engine
 def test_marks_that_cannot_be_seen_are_left_out_of_names():
     """Fault E4: they come along when a name is copied, and nobody can take them out by hand."""
     filled = form(name="Ada\u202egnp.exe", method="bank", iban=IBAN, payee_name="Ada\u200bPartner")
@@ -398,7 +395,6 @@ def test_marks_that_cannot_be_seen_are_left_out_of_names():
     assert filled.cleaned_data["payee_name"] == "AdaPartner"
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize("method", ["paypal", "bank", "later"])
 def test_what_the_chosen_method_does_not_need_may_be_anything(method):
     good = {"paypal_email": "ada@example.com", "payee_name": "Ada Partner", "iban": IBAN}
@@ -411,7 +407,6 @@ def test_what_the_chosen_method_does_not_need_may_be_anything(method):
     assert filled.joining().details == PayoutDetails(method, payee, account)
 
 
-@pytest.mark.any_engine
 def test_a_program_has_to_send_text_and_a_real_yes():
     body = {"name": "Ada", "taxCountry": "DE", "payoutMethod": "later", "acceptTerms": True}
     assert JoinForm.of_json(body).is_valid()
@@ -422,7 +417,6 @@ def test_a_program_has_to_send_text_and_a_real_yes():
         assert list(JoinForm.of_json({**body, "acceptTerms": value}).errors) == ["accept_terms"]
 
 
-@pytest.mark.any_engine
 def test_a_refusal_names_the_fields_as_programs_know_them():
     error = JoinForm.of_json({"payoutMethod": "bank", "iban": "DE00"}).refusal()
     assert error.http_status == 400

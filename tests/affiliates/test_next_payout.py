@@ -38,7 +38,6 @@ def test_the_next_payout_is_on_the_day_that_is_set(settings, today, day, wanted)
     assert next_payout.next_day(date.fromisoformat(today)) == date.fromisoformat(wanted)
 
 
-@pytest.mark.every_engine
 def test_what_is_missing_is_named(settings):
     affiliate = make_affiliate()
     adjust(affiliate, 9900, "a")
@@ -57,7 +56,6 @@ def test_what_is_missing_is_named(settings):
         assert sentence in page
 
 
-@pytest.mark.every_engine
 def test_a_period_stands_beside_as_many_days_before():
     affiliate = make_affiliate()
     today = visits.today()

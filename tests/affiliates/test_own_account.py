@@ -20,6 +20,8 @@ from tests.affiliates.make import IBAN, make_affiliate, make_staff
 from tests.affiliates.payday import PAYPAL, draft, earn, owed, state
 from tests.affiliates.test_ledger import balance_of
 
+pytestmark = pytest.mark.any_engine
+
 WORDS = "Your own affiliate account is concerned. Please ask a colleague to do this."
 BOSS = "boss@example.com"
 OFFICE = "/admin/affiliates"
@@ -75,6 +77,7 @@ def earning(affiliate: Affiliate, *prices: int) -> Affiliate:
 
 
 # --- releasing ------------------------------------------------------------------------------------
+@pytest.mark.every_engine
 @pytest.mark.parametrize("own", OWN, ids=lambda own: own.__name__)
 def test_nobody_releases_a_batch_that_pays_themselves(boss: User, office: Client, own: Any) -> None:
     affiliate, _ = earning(own(boss)), owed(60_000)
@@ -164,6 +167,7 @@ def test_nobody_holds_or_releases_a_commission_of_their_own(
     assert facts() == before
 
 
+@pytest.mark.every_engine
 @pytest.mark.parametrize("own", OWN, ids=lambda own: own.__name__)
 def test_nobody_changes_their_own_rate(boss: User, office: Client, own: Any) -> None:
     affiliate = own(boss)
@@ -176,6 +180,7 @@ def test_nobody_changes_their_own_rate(boss: User, office: Client, own: Any) -> 
     assert memberships.change_rate(affiliate, 5000, by="other@example.com")
 
 
+@pytest.mark.every_engine
 def test_other_accounts_are_theirs_to_decide(boss: User, office: Client) -> None:
     same_user(boss)
     other = owed(100_000)

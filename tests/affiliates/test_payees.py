@@ -19,6 +19,8 @@ from tests.affiliates.rivals import rival_before
 from tests.affiliates.test_ledger import balance_of
 from tests.concurrency import kinds, race
 
+pytestmark = pytest.mark.any_engine
+
 BATCHES, LINES = "/admin/affiliates/payoutbatch/", "/admin/affiliates/payout/"
 ROUNDS = 5
 
@@ -89,7 +91,6 @@ def test_the_file_of_a_paid_batch_still_says_what_was_paid(boss: User):
     assert [row[2] for row in payout_files.make_file(batch, by=boss).rows[1:]] == ["100.00"]
 
 
-@pytest.mark.any_engine
 def test_the_office_shows_which_payout_waits_and_what_to_do(office: Client):
     gone, _, batch = suspended_after_the_release()
     url = f"{BATCHES}{batch.pk}/"
@@ -110,7 +111,6 @@ def test_the_office_shows_which_payout_waits_and_what_to_do(office: Client):
     assert "70.00" in b"".join(office.post(f"{url}export/").streaming_content).decode()
 
 
-@pytest.mark.any_engine
 def test_a_batch_with_many_who_wait_names_some_of_them(office: Client):
     gone = [owed() for _ in range(6)]
     batch = batch_in(PayoutBatch.RELEASED)
@@ -119,7 +119,6 @@ def test_a_batch_with_many_who_wait_names_some_of_them(office: Client):
     assert "and 1 more. Cancel that payout" in text_of(office.get(f"{BATCHES}{batch.pk}/change/"))
 
 
-@pytest.mark.any_engine
 def test_the_command_line_refuses_with_the_code(boss: User):
     _, _, batch = suspended_after_the_release()
     before = state()
@@ -145,6 +144,7 @@ def test_a_suspension_at_the_moment_of_marking_paid_counts(boss: User):
     assert Payout.objects.get().status == PayoutBatch.objects.get().status == "released"
 
 
+@pytest.mark.every_engine
 def test_suspending_and_marking_paid_at_once_does_one_after_the_other(boss: User):
     for number in range(ROUNDS):
         affiliate = owed()

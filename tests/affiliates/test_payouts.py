@@ -35,6 +35,8 @@ from tests.affiliates.payday import (
 from tests.affiliates.test_ledger import balance_of
 from tests.factories import deliver, dispute_of, disputed
 
+pytestmark = pytest.mark.any_engine
+
 STATUSES = ["draft", "released", "paid", "cancelled"]
 TABLE = PayoutBatch._meta.db_table
 
@@ -153,6 +155,7 @@ def test_a_cost_is_taken_off_whatever_the_day():
     assert len(payouts.release(batch, by=make_staff()).payouts) == 1
 
 
+@pytest.mark.every_engine
 def test_an_entry_is_in_one_live_payout_only():
     affiliate, first = owed(60_000), draft()
     with pytest.raises(NothingToPay):
@@ -206,6 +209,7 @@ def test_a_disputed_commission_is_in_no_draft_until_the_dispute_is_won(client: C
     assert amounts(draft()) == [9000]
 
 
+@pytest.mark.every_engine
 def test_a_hold_never_makes_more_go_out(client: Client):
     """The reversal of a sale that was paid out is taken off the next payout also while that sale is
     disputed.
@@ -336,6 +340,7 @@ def _suspend(affiliate: Affiliate, payment: Any) -> None:
 CHANGES = [_refund, _hold, _dispute, _suspend]
 
 
+@pytest.mark.every_engine
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
 def test_a_payout_that_is_not_covered_any_more_is_cancelled_at_the_release_and_the_others_go(
     change,
@@ -459,6 +464,7 @@ def test_every_pair_of_statuses(before: str, after: str):
         assert row.status == (after if allowed else before)
 
 
+@pytest.mark.every_engine
 @pytest.mark.parametrize("status", [PayoutBatch.DRAFT, PayoutBatch.RELEASED, PayoutBatch.PAID])
 def test_a_cancelled_payout_brings_its_entries_back(status: str):
     affiliate, other = owed(60_000, 1990), owed(70_000)
@@ -489,6 +495,7 @@ def test_a_cancelled_payout_brings_its_entries_back(status: str):
     assert batch.status == status
 
 
+@pytest.mark.every_engine
 @pytest.mark.parametrize("status", [PayoutBatch.DRAFT, PayoutBatch.RELEASED])
 def test_a_cancelled_batch_brings_all_its_entries_back(status: str):
     affiliates = [owed(60_000), owed(70_000)]

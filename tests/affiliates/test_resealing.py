@@ -15,6 +15,8 @@ from notifications.models import Email
 from tests.affiliates.make import make_affiliate
 from tests.affiliates.payday import batch_in, owed
 
+pytestmark = pytest.mark.any_engine
+
 OLD, NEW = (Fernet.generate_key().decode() for _ in range(2))
 OLD_SECRET, NEW_SECRET = "the-secret-of-before" * 3, "the-secret-of-today" * 3
 PAYPAL = PayoutDetails(Affiliate.PAYPAL, "Ada", "ada.pays@example.com")
@@ -39,6 +41,7 @@ def roll(keys: Settings) -> None:
     keys.SECRET_KEY_FALLBACKS = [OLD_SECRET]
 
 
+@pytest.mark.every_engine
 def test_after_resealing_the_old_key_opens_nothing_and_is_not_needed(keys: Settings) -> None:
     affiliate = owed(60_000, name="Ada")
     batch_in(PayoutBatch.RELEASED)
@@ -67,6 +70,7 @@ def test_an_account_that_no_key_opens_is_named_and_stops_no_other(keys: Settings
     assert "put the key back" in str(failure.value)
 
 
+@pytest.mark.every_engine
 def test_a_self_referral_is_recognized_whichever_key_hashed_the_account(keys: Settings) -> None:
     affiliate = make_affiliate()
     memberships.change_details(affiliate, PAYPAL)

@@ -20,6 +20,8 @@ from tests.affiliates.make import make_affiliate, sell
 from tests.affiliates.test_dashboard import account_of, statements_of, text_of
 from tests.factories import make_course
 
+pytestmark = pytest.mark.any_engine
+
 LIST = "/affiliates/statements/"
 JANUARY, FEBRUARY, MARCH = (Month(2024, number) for number in (1, 2, 3))
 
@@ -69,6 +71,7 @@ def test_only_months_with_entries_are_listed_the_latest_first():
     assert 'href="/affiliates/statements/2024-01.csv"' in page.content.decode()
 
 
+@pytest.mark.every_engine
 def test_the_list_comes_in_pages_and_costs_the_same_for_any_number_of_entries():
     affiliate = make_affiliate()
     book_in_bulk(affiliate, 300, since=timezone.now() - timedelta(days=900))
@@ -86,7 +89,6 @@ def test_the_list_comes_in_pages_and_costs_the_same_for_any_number_of_entries():
     assert len(statements_of(partner, LIST)) == 2 + 1 + 13
 
 
-@pytest.mark.any_engine
 def test_a_new_partner_has_no_statement_yet():
     assert "No statement yet" in text_of(signed_in(make_affiliate()).get(LIST))
 
@@ -158,6 +160,7 @@ def test_a_month_with_very_many_entries_shows_the_first_and_names_the_file(monke
     assert len(rows_of(partner.get(f"{LIST}{this_month()}.csv"))) == 5 + 2
 
 
+@pytest.mark.every_engine
 def test_only_ones_own_entries_are_in_it():
     who_lived_through()
     other = make_affiliate()
@@ -168,7 +171,6 @@ def test_only_ones_own_entries_are_in_it():
     assert len(rows_of(partner.get(f"{LIST}{this_month()}.csv"))) == 1 + 2
 
 
-@pytest.mark.any_engine
 def test_a_month_without_anything_says_so():
     affiliate = make_affiliate()
     assert "Nothing was booked or owed in this month" in text_of(
@@ -198,7 +200,6 @@ BAD_MONTHS = [
 ]
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize("text", BAD_MONTHS)
 def test_a_month_that_is_none_or_out_of_range_is_not_there(text: str):
     partner = signed_in(partner_since_january())
@@ -208,21 +209,18 @@ def test_a_month_that_is_none_or_out_of_range_is_not_there(text: str):
         assert "STATEMENT_NOT_FOUND" in answer.content.decode()
 
 
-@pytest.mark.any_engine
 def test_a_month_with_nul_in_it_is_refused():
     partner = signed_in(make_affiliate())
     for address in (f"{LIST}2024-01%00/", f"{LIST}2024-01%00.csv", f"{LIST}?before=2024-01%00"):
         assert partner.get(address).status_code == 400
 
 
-@pytest.mark.any_engine
 def test_next_month_is_not_there_yet():
     assert (
         signed_in(make_affiliate()).get(f"{LIST}{Month.of(this_month().end)}/").status_code == 404
     )
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize(
     ("month", "start", "end"),
     [("2023-12", (2023, 12, 1), (2024, 1, 1)), ("2024-01", (2024, 1, 1), (2024, 2, 1))],
@@ -297,7 +295,6 @@ def cents(text: str) -> int:
     return int(text.replace(".", "") or 0)
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize("title", ["=cmd|' /C calc'!A0", "+1+1", "-2+3", "@SUM(A1)", "\t=1", " =1"])
 def test_no_cell_of_the_file_is_a_formula(client: Client, title: str):
     affiliate = make_affiliate()
@@ -326,7 +323,6 @@ def test_no_cell_of_the_file_is_a_formula(client: Client, title: str):
     assert (rows[2]["Credit"], rows[2]["Debit"]) == ("", "1.00")
 
 
-@pytest.mark.any_engine
 def test_an_amount_in_yen_has_no_decimals():
     assert [
         plain_amount(amount, currency)

@@ -99,7 +99,6 @@ def test_in_production_the_cookie_is_secure(settings):
         )
 
 
-@pytest.mark.every_engine
 def test_a_visitor_who_is_sent_on_to_https_brings_the_link_along(settings):
     """The cookie of an answer over http would be refused by the browser."""
     settings.SECURE_SSL_REDIRECT = True

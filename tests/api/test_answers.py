@@ -266,7 +266,6 @@ def test_applications_are_limited_like_those_of_the_page(db: None, client, setti
     assert page.status_code == 429
 
 
-@pytest.mark.every_engine
 def test_an_applicant_lists_their_own_applications_with_their_state(db: None) -> None:
     """Requirement R149."""
     coupon = make_coupon(percent=40)

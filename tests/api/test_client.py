@@ -21,6 +21,8 @@ from tests.enrollments.test_provisioning import buy
 from tests.factories import completed, deliver, make_course
 from tests.sandbox_client import Sandbox
 
+pytestmark = pytest.mark.any_engine
+
 
 class Generated:
     """Asks by the operation's name; `secrets` are those of the document's security schemes."""

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 from django.test import Client
 from django.utils import timezone
 
@@ -38,6 +39,7 @@ def test_twenty_at_once_make_one_and_later_ones_get_its_answer(db: None) -> None
     assert {refused(answer) for answer in control} == {(409, "ALREADY_AFFILIATE")}
 
 
+@pytest.mark.any_engine
 def test_a_checkout_that_is_sent_again_has_one_enrollment_and_one_answer(
     buyer: Client, sandbox: Sandbox
 ) -> None:

@@ -89,6 +89,7 @@ def test_one_enrollment_is_retried_at_once_with_its_result(
     assert (again["result"], len(sandbox.calls("lms"))) == ("success", calls)
 
 
+@pytest.mark.any_engine
 def test_a_retry_that_fails_says_so_and_is_tried_again_later(
     buyer: Client, sandbox: Sandbox, staff: Client
 ) -> None:

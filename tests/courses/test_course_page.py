@@ -52,7 +52,6 @@ def test_outcomes_and_people_come_before_the_price_on_a_phone(client: Client) ->
     assert order == sorted(order)
 
 
-@pytest.mark.every_engine
 @pytest.mark.parametrize(("paid", "says"), [(9, None), (10, "10 learners"), (12, "12 learners")])
 def test_learners_are_counted_from_paid_enrollments_and_shown_from_ten_on(
     client: Client, paid: int, says: str | None

@@ -38,7 +38,6 @@ def written(course: Course) -> tuple[str, Any, Any]:
     return fresh.title, fresh.instructors, fresh.syllabus
 
 
-@pytest.mark.every_engine
 def test_facts_are_kept_and_nothing_that_staff_wrote_changes() -> None:
     course = told(replace(THEIRS, title="Theirs", instructors=("Eve",), lessons=9))
     assert (course.lms_title, course.lms_instructors, course.lms_lessons) == ("Theirs", "Eve", 9)
@@ -101,7 +100,6 @@ def test_only_what_was_chosen_is_taken_over() -> None:
     assert written(course)[:2] == ("Books", OURS["instructors"])
 
 
-@pytest.mark.every_engine
 @pytest.mark.parametrize(
     "change",
     [

@@ -6,7 +6,7 @@ from django.template.loader import render_to_string
 from courses.models import Course
 from tests.factories import make_course
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_engine]
 
 
 def refused_fields(**fields) -> set[str]:
@@ -25,13 +25,11 @@ def refused_fields(**fields) -> set[str]:
     return set()
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize("slug", ["a", "first-aid", "sql-101", "2026", "a" * 140])
 def test_a_slug_of_lower_case_words_is_accepted(slug):
     assert refused_fields(slug=slug) == set()
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize(
     "slug",
     [
@@ -53,6 +51,7 @@ def test_any_other_slug_is_refused(slug):
     assert "slug" in refused_fields(slug=slug, lms_course_id="in-the-lms")
 
 
+@pytest.mark.every_engine
 def test_a_second_course_with_the_same_slug_is_refused():
     make_course(slug="taken")
     assert refused_fields(slug="taken") == {"slug"}
@@ -60,7 +59,6 @@ def test_a_second_course_with_the_same_slug_is_refused():
         Course.objects.create(slug="taken", title="B", summary="B", category="data", price=0)
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize(
     "key",
     ["course-v1:MaalEdu+DS101+2026_T1", "course-v1:a+b+c", "course-v1:Org.X+CS-50~2+run:1"],
@@ -69,7 +67,6 @@ def test_open_edx_keys_are_accepted(key):
     assert refused_fields(lms_platform="openedx", lms_course_id=key) == set()
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize(
     "key",
     [
@@ -90,7 +87,6 @@ def test_what_is_no_open_edx_key_is_refused(key):
     assert refused_fields(lms_platform="openedx", lms_course_id=key) == {"lms_course_id"}
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize(
     "name",
     [
@@ -105,7 +101,6 @@ def test_what_is_no_frappe_slug_is_refused(name):
     assert refused_fields(lms_platform="frappe", lms_course_id=name) == {"lms_course_id"}
 
 
-@pytest.mark.any_engine
 def test_in_frappe_a_course_is_known_by_its_slug_unless_staff_say_otherwise():
     course = Course.objects.create(
         slug="sql", title="SQL", summary="Ask.", category="data", price=0
@@ -114,7 +109,6 @@ def test_in_frappe_a_course_is_known_by_its_slug_unless_staff_say_otherwise():
     assert make_course(slug="sql-two", lms_course_id="sql-new").lms_course_id == "sql-new"
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize(
     ("price", "currency", "accepted"),
     [
@@ -136,13 +130,11 @@ def test_a_price_is_free_or_what_stripe_can_charge(price, currency, accepted):
     assert refused_fields(price=price, currency=currency) == (set() if accepted else {"price"})
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize("currency", ["", "xyz", "USD", "kwd"])
 def test_only_currencies_of_the_list_are_accepted(currency):
     assert refused_fields(currency=currency) == {"currency"}
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize(
     ("field", "value"),
     [
@@ -158,7 +150,6 @@ def test_other_values_out_of_range_are_refused(field, value):
     assert field in refused_fields(**{field: value})
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize(
     ("price", "currency", "display"),
     [
@@ -176,7 +167,6 @@ def test_a_price_reads_as_people_expect(price, currency, display):
     assert course.is_free == (price == 0)
 
 
-@pytest.mark.any_engine
 def test_a_course_knows_its_addresses():
     course = Course(slug="first-aid", category="health")
     assert course.get_absolute_url() == "/courses/first-aid/"

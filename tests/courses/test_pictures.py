@@ -32,7 +32,7 @@ from office.course_covers import ALT_LENGTH
 from office.fields import CHOOSE_AGAIN
 from tests.factories import make_course, taught_by
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_engine]
 ADD = "/admin/courses/instructorprofile/add/"
 SECRET = b"taken at 51.5 north"
 
@@ -58,6 +58,7 @@ def upload(client: Client, content: bytes, name: str = "me.jpg"):
     return client.post(ADD, {"name": "Ada", "biography": "", "link": "", "face": face})
 
 
+@pytest.mark.every_engine
 def test_an_uploaded_portrait_is_made_anew_kept_and_shown(staff: Client) -> None:
     assert upload(staff, picture(comment=SECRET), "../../<me>.jpg").status_code == 302
     profile = InstructorProfile.objects.get()
@@ -75,7 +76,6 @@ def test_an_uploaded_portrait_is_made_anew_kept_and_shown(staff: Client) -> None
     assert "Ada" in staff.get("/admin/courses/instructorprofile/?q=ad").content.decode()
 
 
-@pytest.mark.any_engine
 def test_courses_follow_a_person_to_another_name(staff: Client) -> None:
     upload(staff, picture())
     profile = InstructorProfile.objects.get()
@@ -99,7 +99,6 @@ def test_courses_follow_a_person_to_another_name(staff: Client) -> None:
     assert list(about) == ["“Ada” is called “Ada Lovelace” among its instructors"]
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize(
     "content",
     [
@@ -119,7 +118,6 @@ def test_what_is_no_picture_is_refused_and_nothing_is_kept(staff: Client, conten
     assert not Picture.objects.exists()
 
 
-@pytest.mark.any_engine
 def test_too_many_bytes_or_pixels_are_refused() -> None:
     with pytest.raises(ValidationError, match="at most 5 MB"):
         face_of(BytesIO(b"x"), size=5 * 1024 * 1024 + 1)
@@ -130,7 +128,6 @@ def test_too_many_bytes_or_pixels_are_refused() -> None:
         face_of(BytesIO(bomb), size=len(bomb))
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize("name", ["nothing.webp", "..%2fsettings.py", "x" * 300])
 def test_an_unknown_portrait_is_not_found(client: Client, name: str) -> None:
     assert client.get(f"/faces/{name}").status_code == 404
@@ -178,7 +175,6 @@ def test_an_uploaded_cover_is_shown_wherever_the_drawn_one_was(staff: Client) ->
     assert not remove_cover(course)
 
 
-@pytest.mark.any_engine
 def test_a_picture_is_to_be_chosen_again_where_something_else_is_refused(staff: Client) -> None:
     face = SimpleUploadedFile("me.jpg", picture(), content_type="image/jpeg")
     answer = staff.post(ADD, {"name": "", "face": face})
@@ -191,6 +187,7 @@ def test_a_picture_is_to_be_chosen_again_where_something_else_is_refused(staff: 
     assert (InstructorProfile.objects.count(), Picture.objects.count()) == (0, 0)
 
 
+@pytest.mark.every_engine
 def test_what_cannot_be_a_cover_is_refused_at_its_field_and_what_was_typed_stays(
     staff: Client,
 ) -> None:
@@ -216,7 +213,6 @@ def test_what_cannot_be_a_cover_is_refused_at_its_field_and_what_was_typed_stays
     assert (Course.objects.get().cover.name, Picture.objects.count()) == ("", 0)
 
 
-@pytest.mark.any_engine
 def test_a_picture_is_kept_upright_and_small_enough_whatever_it_shows() -> None:
     turned = Image.new("RGB", (800, 1300), "#a03050")
     exif = Image.Exif()
@@ -250,6 +246,7 @@ def noted_long_ago() -> None:
     Picture.objects.exclude(unused_since=None).update(unused_since=long_ago)
 
 
+@pytest.mark.every_engine
 def test_what_nothing_shows_is_deleted_a_day_later_and_all_else_is_kept(staff: Client) -> None:
     upload(staff, picture())
     profile, course = InstructorProfile.objects.get(), make_course()
@@ -278,6 +275,7 @@ def _small(course: Course) -> str:
     return str(course.cover.name).replace(".webp", "-small.webp")
 
 
+@pytest.mark.every_engine
 def test_a_picture_that_is_uploaded_again_is_kept(staff: Client) -> None:
     course = make_course()
     set_cover(course, BytesIO(red()), size=100, alt="")

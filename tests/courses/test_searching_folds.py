@@ -30,6 +30,7 @@ def world(db: None) -> None:
         make_course(slug=slug, title=title, summary="-")
 
 
+@pytest.mark.any_engine
 @pytest.mark.parametrize(
     ("typed", "slug"),
     [

@@ -4,7 +4,7 @@ from courses.models import Course
 from courses.publishing import archive
 from demo.courses import seed_courses
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_engine]
 
 
 def rows() -> list[tuple]:
@@ -15,6 +15,7 @@ def rows() -> list[tuple]:
     )
 
 
+@pytest.mark.every_engine
 def test_seeding_twice_changes_nothing():
     assert seed_courses() == 24
     first = rows()
@@ -80,6 +81,7 @@ def on_openedx() -> list[tuple[str, str]]:
     return list(courses.values_list("slug", "lms_course_id"))
 
 
+@pytest.mark.every_engine
 def test_two_courses_are_sold_on_open_edx_where_there_is_one(settings):
     seed_courses()
     assert (on_openedx(), Course.objects.on_sale().count()) == ([], 22)

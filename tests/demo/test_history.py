@@ -68,6 +68,7 @@ def test_one_run_makes_four_months_of_sales():
     )
 
 
+@pytest.mark.any_engine
 def test_its_balance_has_every_figure():
     balance = Balance.objects.get(affiliate=demo())
     assert balance.currency == "usd"
@@ -92,6 +93,7 @@ def test_its_funnel_narrows_on_every_day():
     )
 
 
+@pytest.mark.any_engine
 def test_a_second_run_changes_nothing():
     demo()
     before, balance = counts(), Balance.objects.values().get()
@@ -107,6 +109,7 @@ def test_nothing_is_left_to_the_worker():
     assert not any(queue.model.objects.unfinished().exists() for queue in queues.QUEUES.values())
 
 
+@pytest.mark.any_engine
 def test_every_page_of_the_dashboard_shows_it(client: Client):
     demo()
     assert client.login(username=EMAIL, password=PASSWORD)
@@ -137,6 +140,7 @@ def test_it_needs_the_demos_courses_and_staff():
     assert counts() == before
 
 
+@pytest.mark.any_engine
 def test_it_refuses_to_run_in_production(settings):
     call_command("seed_demo", verbosity=0)
     before = counts()

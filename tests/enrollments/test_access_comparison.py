@@ -70,7 +70,6 @@ def test_each_class_is_found_and_what_agrees_is_not(lms: Frappe) -> None:
     assert (row["course"], row["ours"]) == (lms.other_key, lms.name == "frappe")
 
 
-@pytest.mark.every_engine
 def test_a_duplicate_is_found_and_what_a_batch_of_the_lms_gave_is_none(frappe: Frappe) -> None:
     course, _ = frappe.courses()
     twice, in_batch, _ = with_access(frappe, 3, course)
@@ -316,7 +315,6 @@ def test_an_answer_that_cannot_be_read_stops_it_and_says_so(lms: Frappe, mode: s
 
 
 # --- how it goes on -------------------------------------------------------------------------------
-@pytest.mark.every_engine
 def test_what_was_cut_off_goes_on_after_the_last_page_that_was_done(
     lms: Frappe, settings: Settings
 ) -> None:
@@ -336,7 +334,6 @@ def test_what_was_cut_off_goes_on_after_the_last_page_that_was_done(
     assert AccessComparison.objects.get().failure == ""
 
 
-@pytest.mark.every_engine
 def test_of_two_at_once_one_stops(frappe: Frappe, settings: Settings) -> None:
     course, _ = frappe.courses()
     with_access(frappe, 1, course)
@@ -372,7 +369,6 @@ def test_it_makes_no_call_while_jobs_need_them(lms: Frappe) -> None:
     assert len(lms.sandbox.calls(lms.target)) == calls
 
 
-@pytest.mark.every_engine
 def test_it_pauses_as_long_as_the_lms_asks_for(openedx: OpenEdx, settings: Settings) -> None:
     settings.LMS_COMPARE_PATIENCE = timedelta(seconds=30)
     course, _ = openedx.courses()

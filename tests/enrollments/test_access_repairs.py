@@ -155,6 +155,7 @@ def test_a_refund_after_a_repair_takes_the_new_access_back(
     assert (fresh(enrollment).lms_status, frappe.rows()) == ("revoked", set())
 
 
+@pytest.mark.any_engine
 @pytest.mark.every_engine
 def test_a_refund_of_lost_access_ends_it_and_there_is_nothing_to_repair(
     sandbox: Sandbox, frappe: Frappe
@@ -284,6 +285,7 @@ def test_what_is_left_as_it_is_stays_so_until_both_agree(frappe: Frappe) -> None
     assert differences() == [(gone.email, "missing", "settled")]
 
 
+@pytest.mark.any_engine
 @pytest.mark.every_engine
 def test_what_is_lost_is_not_given_again_by_itself(frappe: Frappe) -> None:
     """Not by the sweep either, once the job that gave it has been deleted."""

@@ -238,6 +238,7 @@ def test_learners_that_the_lms_knows_are_enrolled_by_one_call(sandbox: Sandbox) 
     assert SyncAttempt.objects.filter(outcome="done").count() == 12
 
 
+@pytest.mark.any_engine
 def test_one_whom_the_lms_refuses_stops_none_of_the_others(sandbox: Sandbox) -> None:
     course = make_course()
     known_to_the_lms(sandbox, 12)
@@ -317,6 +318,7 @@ def test_an_lms_that_is_down_half_way_loses_and_doubles_nobody(sandbox: Sandbox)
     assert_each_has_one(sandbox, course)
 
 
+@pytest.mark.any_engine
 def test_whoever_has_paid_and_still_waits_for_access_is_named_as_enrolled(client: Client) -> None:
     course = make_course()
     _, payment = make_pending(course, email="paid@example.com")

@@ -28,6 +28,8 @@ from tests.factories import completed, deliver, make_course, make_pending, refun
 from tests.grants.make import make_coupon
 from tests.sandbox_client import Sandbox
 
+pytestmark = pytest.mark.any_engine
+
 BOSS = "boss@example.com"
 RIGHT = [{"name": "right-id", "title": "Right id"}]
 
@@ -92,6 +94,7 @@ def test_a_job_that_dies_again_is_reported_again(
     assert len(alerts()) == 2
 
 
+@pytest.mark.every_engine
 def test_one_cause_alerts_once_until_its_letters_are_settled(buyer: Client, lms: Sandbox) -> None:
     def dies() -> None:
         buy(buyer)
@@ -156,6 +159,7 @@ def test_a_second_click_brings_nothing_back_twice(
     ) == ("pending", 0, "replayed")
 
 
+@pytest.mark.every_engine
 @pytest.mark.breaks_invariants
 def test_a_dead_job_whose_letter_is_of_an_earlier_death_and_a_letter_left_open_are_named(
     buyer: Client, lms: Sandbox
@@ -170,7 +174,6 @@ def test_a_dead_job_whose_letter_is_of_an_earlier_death_and_a_letter_left_open_a
 # --- what the learner and the office see meanwhile ------------------------------------------------
 
 
-@pytest.mark.any_engine
 def test_a_learner_whose_job_was_brought_back_reads_that_it_goes_on(
     buyer: Client, lms: Sandbox
 ) -> None:
@@ -238,6 +241,7 @@ def test_nothing_moves_by_itself_and_an_enrollment_with_access_never(
     assert (enrollment.lms_course_id, SyncJob.objects.get().course_id) == ("right-id", "right-id")
 
 
+@pytest.mark.every_engine
 def test_access_that_is_given_again_is_given_where_it_was(buyer: Client, lms: Sandbox) -> None:
     """The learner may be enrolled under the old id still: under another they would be twice."""
     enrollment = buy(buyer, lms_course_id="right-id")
@@ -336,6 +340,7 @@ def test_a_course_of_a_platform_without_a_driver_cannot_be_bought(
     assert Enrollment.objects.count() == 0
 
 
+@pytest.mark.every_engine
 def test_who_had_bought_it_waits_visibly_and_gets_in_once_the_course_is_corrected(
     buyer: Client, sandbox: Sandbox
 ) -> None:
@@ -374,7 +379,6 @@ def bought(client: Client, course: Course) -> Enrollment:
 # --- a link that cannot be made -------------------------------------------------------------------
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize(
     "template", ["{base}/x", "{0}/x", "{base_url", "{base_url.x}/x", "{course_id[a]}", "}"]
 )

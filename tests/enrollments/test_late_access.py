@@ -18,6 +18,8 @@ from tests.enrollments.test_provisioning import buy, run_lms_job
 from tests.factories import deliver, make_course, make_pending, refund_of, refunded
 from tests.sandbox_client import Sandbox
 
+pytestmark = pytest.mark.any_engine
+
 AFTER = timedelta(minutes=10)
 
 
@@ -29,6 +31,7 @@ def received() -> list[Email]:
     return list(Email.objects.filter(kind="payment_received"))
 
 
+@pytest.mark.every_engine
 def test_a_buyer_without_access_is_mailed_once_with_the_link(buyer: Client) -> None:
     enrollment = buy(buyer)
     paid_ago(enrollment)
@@ -95,6 +98,7 @@ def test_access_that_was_given_before_and_is_given_anew_is_not_mailed(
     assert (mail_buyers_without_access(), received()) == (0, [])
 
 
+@pytest.mark.every_engine
 def test_what_was_free_and_what_is_not_paid_or_refunded_is_not_mailed(buyer: Client) -> None:
     course = make_course(price=0)
     buyer.post(f"/checkout/{course.slug}/", {"email": "a@example.com", "accept_terms": "on"})
@@ -107,6 +111,7 @@ def test_what_was_free_and_what_is_not_paid_or_refunded_is_not_mailed(buyer: Cli
     assert (mail_buyers_without_access(), received()) == (0, [])
 
 
+@pytest.mark.every_engine
 def test_an_access_given_between_the_look_and_the_write_is_not_mailed(buyer: Client) -> None:
     enrollment = buy(buyer)
     paid_ago(enrollment)
@@ -118,6 +123,7 @@ def test_an_access_given_between_the_look_and_the_write_is_not_mailed(buyer: Cli
     waiting.update(lms_status="pending", lms_synced_at=None, lms_enrollment_id="")
 
 
+@pytest.mark.every_engine
 def test_sweeps_at_the_same_time_mail_once(buyer: Client) -> None:
     paid_ago(buy(buyer))
     assert sum(race(lambda _: mail_buyers_without_access(), threads=4)) == 1
@@ -132,7 +138,6 @@ def test_the_sweep_mails_while_the_lms_is_down(buyer: Client, sandbox: Sandbox) 
     assert len(sandbox.mails(received()[0].to)) == 1
 
 
-@pytest.mark.any_engine
 def test_the_page_says_to_keep_its_address_while_access_is_awaited(
     buyer: Client, sandbox: Sandbox
 ) -> None:

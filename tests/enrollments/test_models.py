@@ -12,7 +12,7 @@ from payments.models import Payment, StripeEvent
 from tests import tables
 from tests.factories import make_course, make_payment, make_pending
 
-pytestmark = pytest.mark.breaks_invariants
+pytestmark = [pytest.mark.breaks_invariants, pytest.mark.any_engine]
 
 
 ENROLLMENT = ["pending", "paid", "failed", "expired", "cancelled", "refunded"]
@@ -52,6 +52,7 @@ def test_every_pair_of_payment_statuses(before: str, after: str) -> None:
     assert payment.status == (after if allowed else before)
 
 
+@pytest.mark.every_engine
 @pytest.mark.parametrize(("first", "second"), pairs(ENROLLMENT))
 def test_at_most_one_live_enrollment_for_each_course_and_email(first: str, second: str) -> None:
     enrollment, _ = make_pending(status=first)
@@ -64,12 +65,14 @@ def test_at_most_one_live_enrollment_for_each_course_and_email(first: str, secon
     assert live.count() == min(1, sum(s in Enrollment.LIVE for s in (first, second)))
 
 
+@pytest.mark.every_engine
 def test_at_most_one_open_payment_for_each_enrollment() -> None:
     enrollment, _ = make_pending()
     with pytest.raises(IntegrityError):
         make_payment(enrollment, attempt=2)
 
 
+@pytest.mark.every_engine
 def test_a_live_enrollment_in_another_course_or_of_another_person_is_no_obstacle() -> None:
     enrollment, _ = make_pending()
     make_pending(enrollment.course)
@@ -83,6 +86,7 @@ def test_tokens_are_long_random_and_unique() -> None:
     assert min(len(token) for token in tokens) >= 32
 
 
+@pytest.mark.every_engine
 def test_what_is_spent_is_derived_from_paid_enrollments_per_currency() -> None:
     course = make_course(price=19999, currency="eur")
     make_pending(status="paid", email="a@example.com")
@@ -104,6 +108,7 @@ def test_how_many_are_enrolled_is_counted_from_paid_enrollments() -> None:
     assert course.enrolled == 2
 
 
+@pytest.mark.every_engine
 @pytest.mark.parametrize(
     "bad", ["", "no-at", "a@b\r\nBcc: x@y.example", "a b@example.com", "x" * 140 + "@example.com"]
 )

@@ -35,6 +35,8 @@ from tests.sandbox_client import Sandbox
 from tests.system.books import let_time_pass, unfinished
 from tests.system.driver import Driver
 
+pytestmark = pytest.mark.any_engine
+
 OLD, NEW, BOSS = "old@example.com", "new@example.com", "boss@example.com"
 WHY = "The address had a typing error."
 CONFIRMED = "purchase_confirmation"
@@ -74,6 +76,7 @@ def kinds_to(address: str) -> list[str]:
     return list(sent.values_list("kind", flat=True))
 
 
+@pytest.mark.every_engine
 def test_the_enrollment_its_access_and_its_mails_follow(buyer: Client, sandbox: Sandbox) -> None:
     enrollment = with_access(buyer)
     assert move(enrollment)
@@ -105,6 +108,7 @@ def test_the_link_that_the_old_address_has_shows_nothing_any_more(
     assert moved.token in mail["text"]
 
 
+@pytest.mark.every_engine
 def test_what_was_not_sent_goes_to_the_new_address_alone(buyer: Client, sandbox: Sandbox) -> None:
     """Fault E2: an address refused for good, whose mails were held."""
     enrollment = bought(buyer)
@@ -170,6 +174,7 @@ def test_whose_address_was_changed_in_the_lms_too_keeps_the_one_access(
     assert Enrollment.objects.get().has_access
 
 
+@pytest.mark.every_engine
 def test_a_grant_follows_so_that_its_coupon_is_the_new_addresss(
     buyer: Client, sandbox: Sandbox
 ) -> None:
@@ -185,6 +190,7 @@ def test_a_grant_follows_so_that_its_coupon_is_the_new_addresss(
     assert in_lms(sandbox) == [NEW]
 
 
+@pytest.mark.every_engine
 def test_a_move_that_is_not_possible_changes_nothing(buyer: Client, sandbox: Sandbox) -> None:
     enrollment = with_access(buyer)
     make_pending(enrollment.course, email=NEW)
@@ -204,6 +210,7 @@ def test_a_move_that_is_not_possible_changes_nothing(buyer: Client, sandbox: San
     assert (SyncJob.objects.count(), Email.objects.count()) == (jobs, mails)
 
 
+@pytest.mark.every_engine
 def test_of_two_at_once_one_moves_it(buyer: Client, sandbox: Sandbox) -> None:
     enrollment = with_access(buyer)
     moved = race(lambda number: move(enrollment, f"new{number}@example.com"), threads=3)

@@ -51,7 +51,6 @@ def test_what_we_made_is_taken_back_and_nobody_is_alerted(sandbox: Sandbox) -> N
     assert LEFT not in [alert["subject"] for alert in alerts()]
 
 
-@pytest.mark.every_engine
 def test_a_refund_takes_it_back_from_a_learner_who_was_given_another_address_there(
     sandbox: Sandbox,
 ) -> None:
@@ -62,7 +61,6 @@ def test_a_refund_takes_it_back_from_a_learner_who_was_given_another_address_the
     assert (state(enrollment), sandbox.enrollments()) == (("refunded", "revoked"), [])
 
 
-@pytest.mark.every_engine
 def test_it_stays_with_a_learner_who_has_bought_the_course_by_the_new_address(
     sandbox: Sandbox,
 ) -> None:
@@ -224,7 +222,6 @@ def test_both_of_a_late_commit_are_taken_back_by_a_refund_before_the_look(
     assert LEFT not in [alert["subject"] for alert in alerts()]
 
 
-@pytest.mark.every_engine
 def test_a_create_that_takes_effect_after_the_refund_is_taken_back_as_well(
     sandbox: Sandbox,
 ) -> None:
@@ -259,7 +256,6 @@ def test_one_that_never_takes_effect_is_waited_for_no_longer_than_its_server(
     assert set(SyncJob.objects.values_list("status", flat=True)) == {"done"}
 
 
-@pytest.mark.every_engine
 def test_a_course_key_with_signs_in_it_is_taken_as_it_is(
     sandbox: Sandbox, settings: Settings
 ) -> None:

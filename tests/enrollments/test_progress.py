@@ -20,6 +20,8 @@ from operations import queues
 from tests.enrollments.test_provisioning import buy
 from tests.sandbox_client import Sandbox
 
+pytestmark = pytest.mark.any_engine
+
 LIST = "GET /api/resource/LMS Enrollment"
 
 
@@ -64,6 +66,7 @@ def test_those_who_wait_longest_are_asked_about_first_and_no_more_than_a_round_a
     assert known(learners) == [10, 20, 30]
 
 
+@pytest.mark.every_engine
 def test_whoever_looks_is_asked_about_before_the_rest(
     learners: list[Enrollment], settings: Settings
 ) -> None:
@@ -81,6 +84,7 @@ def test_whoever_looks_is_asked_about_before_the_rest(
     assert not progress.want(first), "what was just heard is not asked for again"
 
 
+@pytest.mark.every_engine
 @pytest.mark.parametrize("mode", ["500", "down"])
 def test_an_lms_that_does_not_answer_changes_nothing_and_is_not_asked_on(
     learners: list[Enrollment], sandbox: Sandbox, mode: str
@@ -140,6 +144,7 @@ def test_an_enrollment_that_is_gone_over_there_delays_nobody(
     Enrollment.objects.filter(pk=gone.pk).update(lms_course_id=gone.lms_course_id)
 
 
+@pytest.mark.every_engine
 def test_nobody_is_asked_about_where_the_lms_is_known_to_be_down(
     learners: list[Enrollment], sandbox: Sandbox
 ) -> None:
@@ -149,6 +154,7 @@ def test_nobody_is_asked_about_where_the_lms_is_known_to_be_down(
     assert (breaker.blocked_platforms(), len(sandbox.calls("lms"))) == ({"frappe"}, asked)
 
 
+@pytest.mark.every_engine
 def test_only_one_process_at_a_time_asks(learners: list[Enrollment]) -> None:
     with locks.held("lms chores", lease=timedelta(minutes=1)):
         assert queues.run_lms_chores() == []

@@ -23,6 +23,8 @@ from tests.lms_passing import others_get_through
 from tests.sandbox_client import Sandbox
 from tests.statements import statements
 
+pytestmark = pytest.mark.any_engine
+
 
 def buy(client: Client, **course: object) -> Enrollment:
     enrollment, payment = make_pending(make_course(**course))
@@ -64,6 +66,7 @@ def count(jobs: int) -> int:
     return sum(not (sql.startswith(writes) and "next_call_at" in sql) for sql in asked)
 
 
+@pytest.mark.every_engine
 def test_a_job_asks_little_of_the_database(
     buyer: Client, sandbox: Sandbox, settings: Settings
 ) -> None:
@@ -156,6 +159,7 @@ def test_a_failed_attempt_is_tried_again_after_two_seconds_then_by_the_backoff(
     assert alert.context["subject"] == "Frappe sync permanently failed"
 
 
+@pytest.mark.every_engine
 def test_a_refusal_is_a_dead_letter_at_once_and_staff_are_alerted_once(
     buyer: Client, sandbox: Sandbox
 ) -> None:
@@ -305,7 +309,6 @@ def test_the_lms_gets_what_paid_for_the_enrollment(
     sandbox.lms(server="A")
 
 
-@pytest.mark.any_engine
 def test_each_step_is_logged_in_the_agreed_words(
     buyer: Client, sandbox: Sandbox, settings, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -330,6 +333,7 @@ def test_each_step_is_logged_in_the_agreed_words(
     assert {record.enrollment for record in lines} == {str(enrollment.pk)}
 
 
+@pytest.mark.every_engine
 def test_a_redelivery_after_the_lms_failed_neither_skips_nor_doubles_the_open_work(
     buyer: Client, sandbox: Sandbox
 ) -> None:
@@ -351,7 +355,6 @@ def test_a_redelivery_after_the_lms_failed_neither_skips_nor_doubles_the_open_wo
     assert len(sandbox.mails(enrollment.email)) == 1
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize("name", ["", "Ada Lovelace"])
 def test_the_confirmation_names_the_learner_or_the_local_part_and_the_day_in_words(
     name: str,
@@ -375,6 +378,7 @@ def test_the_confirmation_names_the_learner_or_the_local_part_and_the_day_in_wor
     )
 
 
+@pytest.mark.every_engine
 def test_old_enrollments_that_wait_for_staff_do_not_keep_a_new_one_from_its_repair(
     buyer: Client,
 ) -> None:

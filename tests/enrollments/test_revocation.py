@@ -46,6 +46,8 @@ from tests.factories import (
 from tests.lms_passing import others_get_through
 from tests.sandbox_client import Sandbox, wait_until
 
+pytestmark = pytest.mark.any_engine
+
 STAFF = "staff@example.com"
 
 
@@ -149,7 +151,6 @@ def test_access_is_kept_where_the_setting_says_so(sandbox: Sandbox, settings):
     assert invariants.verify() == [f"check_ended_enrollments: {wrong}"]
 
 
-@pytest.mark.any_engine
 def test_the_status_page_of_a_refunded_enrollment_says_so(sandbox: Sandbox):
     enrollment, payment = with_access(sandbox)
     refund(payment)
@@ -183,6 +184,7 @@ def test_a_refund_before_access_was_given_gives_none_and_sends_no_confirmation(s
     assert sandbox.calls("lms", "POST") == []
 
 
+@pytest.mark.every_engine
 @pytest.mark.parametrize("then", ["enroll", "revoke"])
 def test_whichever_job_runs_first_the_end_is_the_same(sandbox: Sandbox, then: str):
     enrollment, payment = buy(sandbox)
@@ -212,6 +214,7 @@ def running(queue: Queue = LMS_JOBS) -> threading.Thread:
     return thread
 
 
+@pytest.mark.every_engine
 def test_a_refund_while_access_is_being_given_ends_without_it(sandbox: Sandbox):
     sandbox.lms(latency=0.4)
     enrollment, payment = buy(sandbox)
@@ -280,6 +283,7 @@ def test_a_refund_that_fails_gives_access_back_by_a_new_job_and_sends_no_second_
     assert SyncJob.objects.filter(action=SyncJob.REVOKE).count() == 2
 
 
+@pytest.mark.every_engine
 @pytest.mark.parametrize("late", ["revoke", "enroll"])
 def test_a_job_from_before_that_runs_late_does_not_undo_what_came_after(
     sandbox: Sandbox, late: str
@@ -302,6 +306,7 @@ def test_a_job_from_before_that_runs_late_does_not_undo_what_came_after(
     assert enrollment.lms_enrollment_id == given
 
 
+@pytest.mark.every_engine
 def test_an_old_job_that_knows_an_lms_id_of_before_does_not_claim_access_with_it(sandbox: Sandbox):
     """Given, lost before the settle, revoked, given again: the old job must not record access."""
     enrollment, payment = with_access(sandbox)
@@ -360,6 +365,7 @@ def test_who_buys_again_keeps_access_though_the_old_job_comes_late(sandbox: Sand
     assert confirmations() == 2
 
 
+@pytest.mark.every_engine
 def test_who_buys_again_gets_access_though_the_old_job_is_at_it(sandbox: Sandbox):
     enrollment, payment = with_access(sandbox)
     refund(payment)
@@ -538,6 +544,7 @@ def test_a_revocation_of_who_has_paid_again_asks_the_lms_nothing(sandbox: Sandbo
     assert (state(again), in_lms(sandbox, again)) == (("paid", "success"), 1)
 
 
+@pytest.mark.every_engine
 def test_a_dead_job_of_a_refunded_enrollment_does_not_alert_about_a_missing_access(
     sandbox: Sandbox, settings
 ):
@@ -690,6 +697,7 @@ def replay(job: SyncJob) -> bool:
     )
 
 
+@pytest.mark.every_engine
 @pytest.mark.slow
 def test_refunds_workers_and_replays_at_once_end_in_what_the_enrollment_says(sandbox: Sandbox):
     """Contracts, F40 and I11: the final desired state wins."""

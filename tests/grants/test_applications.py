@@ -30,6 +30,7 @@ def decision(percent: int = 50, program: Program | None = None) -> Decision:
     return Decision(percent, timezone.now() + IN_A_MONTH, program)
 
 
+@pytest.mark.any_engine
 @pytest.mark.breaks_invariants
 @pytest.mark.parametrize(("before", "after"), list(itertools.product(STATUSES, repeat=2)))
 def test_every_pair_of_grant_statuses(before: str, after: str) -> None:
@@ -69,6 +70,7 @@ def test_a_second_application_is_answered_alike_and_its_holder_is_reminded_by_ma
     ) == [False, True]
 
 
+@pytest.mark.any_engine
 def test_an_approval_makes_a_coupon_with_its_trace_and_one_mail() -> None:
     grant = applications.approve(make_application(), decision(), by=STAFF)
     assert (grant.status, grant.percent, grant.decided_by, grant.price_at_approval) == (
@@ -115,6 +117,7 @@ def test_two_members_of_staff_deciding_at_once_make_one_decision() -> None:
     assert Email.objects.filter(kind__in=["grant_approved", "grant_rejected"]).count() == 1
 
 
+@pytest.mark.any_engine
 def test_a_rejection_names_its_reason_and_is_final() -> None:
     grant = applications.reject(
         make_application(), by=STAFF, reason="criteria", note="Next year, please."
@@ -140,6 +143,7 @@ def test_a_budget_of_money_is_never_exceeded_also_by_many_at_once() -> None:
     assert Grant.objects.filter(status="pending").count() == 4
 
 
+@pytest.mark.any_engine
 def test_a_budget_of_a_number_of_grants_is_never_exceeded() -> None:
     program = Program.objects.create(name="Seats", currency="usd", budget_grants=1)
     make_coupon(program=program)
@@ -149,6 +153,7 @@ def test_a_budget_of_a_number_of_grants_is_never_exceeded() -> None:
     assert program.committed_grants == 1
 
 
+@pytest.mark.any_engine
 def test_a_program_of_another_currency_or_closed_is_refused() -> None:
     euros = Program.objects.create(name="Euros", currency="eur")
     closed = Program.objects.create(name="Closed", currency="usd", is_active=False)
@@ -195,6 +200,7 @@ def test_a_reissued_code_kills_the_old_one_and_is_mailed() -> None:
     assert Email.objects.filter(kind="grant_approved").count() == 2
 
 
+@pytest.mark.any_engine
 def test_extending_moves_the_expiry_of_an_unused_coupon_only() -> None:
     grant = make_coupon()
     until = timezone.now() + timedelta(days=90)
@@ -211,6 +217,7 @@ def test_extending_moves_the_expiry_of_an_unused_coupon_only() -> None:
             act()
 
 
+@pytest.mark.any_engine
 def test_holders_are_reminded_seven_days_and_one_day_before_once_each() -> None:
     far = make_coupon(email="far@example.com")
     for email, left in (
@@ -243,6 +250,7 @@ def test_of_many_coupons_that_end_on_one_day_each_is_reminded_and_the_next_look_
         assert reminders.send_reminders() == 0
 
 
+@pytest.mark.any_engine
 @pytest.mark.parametrize(("days", "reminded"), [(3, [1]), (8, [7, 1]), (7, [1])])
 def test_a_moment_to_remind_that_lay_before_the_approval_is_left_out(
     days: int, reminded: list[int]

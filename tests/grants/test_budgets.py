@@ -15,7 +15,7 @@ from tests.affiliates.shop import fresh
 from tests.factories import completed, deliver, expired, make_course
 from tests.grants.make import HOLDER, STAFF, buy_with, make_coupon, open_checkout, refund, run_out
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_engine]
 HALF = 24950
 
 
@@ -74,6 +74,7 @@ def test_expired_paid_late_reinstated_and_expired_again_releases_the_budget_once
     )
 
 
+@pytest.mark.every_engine
 @pytest.mark.parametrize(("grants", "amount"), [(1, None), (9, HALF)], ids=["grants", "amount"])
 @pytest.mark.breaks_invariants
 def test_a_late_payment_over_the_budget_is_kept_and_counted_and_staff_are_alerted_once(
@@ -160,6 +161,7 @@ def _forget(key: object) -> None:
     Program.objects.update(committed_amount=0, committed_grants=0)
 
 
+@pytest.mark.every_engine
 @pytest.mark.parametrize("damage", DAMAGES)
 @pytest.mark.breaks_invariants
 def test_wrong_books_are_named(damage: str) -> None:

@@ -151,6 +151,7 @@ def kinds_of_refusal(course: Course) -> dict[str, tuple[str, str]]:
     }
 
 
+@pytest.mark.any_engine
 @pytest.mark.breaks_invariants
 def test_no_refusal_reveals_its_kind_by_body_statements_or_time(
     ask, course: Course, settings

@@ -27,7 +27,7 @@ from tests.grants.make import (
 from tests.payments.test_webhooks import statements
 from tests.sandbox_client import Sandbox
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_engine]
 
 
 def rows(grant: Grant) -> list[tuple[str, str, str]]:
@@ -48,6 +48,7 @@ def post(grant: Grant) -> None:
     assert answer.status_code == 302
 
 
+@pytest.mark.every_engine
 def test_a_discounted_enrollment_leaves_a_row_when_it_is_held_and_one_when_it_is_paid() -> None:
     grant = make_coupon()
     payment = open_checkout(grant)
@@ -89,6 +90,7 @@ def test_a_checkout_that_ends_a_late_payment_and_a_refund_leave_theirs() -> None
     )
 
 
+@pytest.mark.every_engine
 def test_a_roll_back_and_an_expiry_leave_theirs(buyer: Client) -> None:
     grant = make_coupon(percent=100)
     post(grant)
@@ -127,7 +129,6 @@ def test_the_office_shows_the_moves() -> None:
 
 
 # --- the price has moved --------------------------------------------------------------------------
-@pytest.mark.any_engine
 @pytest.mark.parametrize(
     ("currency", "before", "now", "noted"),
     [
@@ -169,6 +170,7 @@ def test_a_price_that_moved_by_more_than_one_is_noted_when_the_coupon_is_taken(
 
 
 # --- what it costs --------------------------------------------------------------------------------
+@pytest.mark.every_engine
 @pytest.mark.parametrize("price", [49900, 99900], ids=["same price", "another price"])
 def test_a_free_checkout_with_its_row_is_nine_statements(buyer: Client, price: int) -> None:
     grant = make_coupon(percent=100)
@@ -182,6 +184,7 @@ def test_a_free_checkout_with_its_row_is_nine_statements(buyer: Client, price: i
     assert len(statements(captured)) == 9, statements(captured)
 
 
+@pytest.mark.every_engine
 def test_a_discounted_checkout_is_eight_statements_and_its_webhook_too(
     buyer: Client, sandbox: Sandbox
 ) -> None:

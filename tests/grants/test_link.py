@@ -15,6 +15,8 @@ from grants.models import Grant
 from tests.factories import make_course
 from tests.grants.make import HOLDER, make_coupon
 
+pytestmark = pytest.mark.any_engine
+
 PROOF = re.compile(r'name="proof" value="(\w{64})"')
 OTHER = "other@example.com"
 PER_EMAIL = 3

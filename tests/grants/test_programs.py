@@ -71,6 +71,7 @@ def columns(program: Program) -> tuple[Any, ...]:
 
 
 # --- beside an approval ---------------------------------------------------------------------------
+@pytest.mark.any_engine
 def test_an_edit_leaves_alone_what_an_approval_commits_meanwhile(
     staff: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,6 +131,7 @@ def test_an_approval_from_a_program_whose_currency_has_just_changed_is_refused()
 
 
 # --- the form -------------------------------------------------------------------------------------
+@pytest.mark.any_engine
 @pytest.mark.parametrize(
     ("edit", "said"),
     [
@@ -169,6 +171,7 @@ def test_a_program_that_has_given_more_than_its_budget_can_still_be_renamed_and_
     Program.objects.filter(pk=program.pk).update(budget_amount=60_000, budget_grants=1)
 
 
+@pytest.mark.any_engine
 def test_the_currency_is_fixed_with_the_first_grant(staff: Client) -> None:
     program = make_program()
     assert 'name="currency"' in staff.get(change(program)).content.decode()

@@ -32,6 +32,8 @@ from tests.payments.test_checkout import age
 from tests.payments.test_webhooks import statements
 from tests.sandbox_client import Sandbox
 
+pytestmark = pytest.mark.any_engine
+
 
 def post(client: Client, grant: Grant, **changes: object):
     form = {"email": HOLDER, "accept_terms": "on", "coupon": grant.code, **changes}
@@ -112,6 +114,7 @@ def test_a_free_grant_is_a_paid_enrollment_at_once_without_stripe(
     ) == ("redeemed", 0, 1, [])
 
 
+@pytest.mark.every_engine
 def test_a_free_grant_has_exactly_one_email_and_only_after_access(
     buyer: Client, sandbox: Sandbox
 ) -> None:
@@ -133,7 +136,6 @@ def test_a_free_grant_has_exactly_one_email_and_only_after_access(
     assert Email.objects.filter(kind="grant_course_enrollment", status="done").count() == 1
 
 
-@pytest.mark.any_engine
 def test_the_partial_grants_email_shows_the_saving(
     buyer: Client, sandbox: Sandbox, settings: Settings
 ) -> None:
@@ -154,6 +156,7 @@ def test_the_partial_grants_email_shows_the_saving(
     assert "\u2066\u2212$249,50\u2069" in compose(mail).body, "the sign stays on its side"
 
 
+@pytest.mark.every_engine
 def test_the_free_checkout_is_nine_statements_and_one_transaction(buyer: Client) -> None:
     grant = make_coupon(percent=100)
     slug = grant.course.slug
@@ -169,6 +172,7 @@ def test_the_free_checkout_is_nine_statements_and_one_transaction(buyer: Client)
         assert sum(query["sql"].startswith("BEGIN") for query in captured) == 1
 
 
+@pytest.mark.every_engine
 def test_a_quote_is_three_statements_and_a_reservation_one(buyer: Client) -> None:
     grant = make_coupon()
     code = grant.code
@@ -296,6 +300,7 @@ def test_a_coupon_entered_later_replaces_the_checkout_at_full_price(
     ]
 
 
+@pytest.mark.every_engine
 @pytest.mark.parametrize("percent", [50, 100])
 def test_many_at_once_get_one_enrollment_for_one_coupon(
     buyer: Client, sandbox: Sandbox, percent: int
@@ -311,6 +316,7 @@ def test_many_at_once_get_one_enrollment_for_one_coupon(
     assert len({a["Location"] for a in answers if a.status_code == 302}) == 1
 
 
+@pytest.mark.every_engine
 @pytest.mark.breaks_invariants
 def test_of_twenty_reservations_at_once_exactly_one_wins() -> None:
     grant = make_coupon()
@@ -321,6 +327,7 @@ def test_of_twenty_reservations_at_once_exactly_one_wins() -> None:
     assert winners(results) == 1
 
 
+@pytest.mark.every_engine
 @pytest.mark.breaks_invariants
 def test_the_control_a_naive_look_then_write_lets_several_win() -> None:
     """Without the guard in the WHERE all win who have looked before the first one writes."""
@@ -504,7 +511,6 @@ def test_the_coupon_check_quotes_the_price_and_holds_nothing(buyer: Client) -> N
     assert (loaded.status_code, loaded["Location"]) == (302, f"/checkout/{grant.course.slug}/")
 
 
-@pytest.mark.any_engine
 def test_codes_are_tried_five_times_in_a_quarter_hits_and_misses_alike(
     buyer: Client, settings
 ) -> None:
@@ -518,7 +524,6 @@ def test_codes_are_tried_five_times_in_a_quarter_hits_and_misses_alike(
     assert "Retry-After" in answers[-1]
 
 
-@pytest.mark.any_engine
 def test_codes_are_tried_more_slowly_for_one_address_over_all_networks(
     buyer: Client, settings
 ) -> None:
@@ -538,7 +543,6 @@ def test_codes_are_tried_more_slowly_for_one_address_over_all_networks(
     assert statuses == [409, 409, 409, 429]
 
 
-@pytest.mark.any_engine
 def test_the_link_of_the_approval_mail_fills_the_checkout_in(buyer: Client) -> None:
     grant = make_coupon()
     page = buyer.get(f"/checkout/{grant.course.slug}/", {"grant": grant.token}).content.decode()

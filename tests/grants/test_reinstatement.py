@@ -44,7 +44,7 @@ from tests.grants.make import (
 )
 from tests.sandbox_client import Sandbox
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_engine]
 ROUNDS = 6
 
 
@@ -146,6 +146,7 @@ def test_the_refund_page_answers_when_the_coupon_cannot_come_back(sandbox: Sandb
     )
 
 
+@pytest.mark.every_engine
 def test_a_free_enrollment_is_rolled_back_when_its_holder_has_applied_again(buyer: Client) -> None:
     program = Program.objects.create(name="Fund", budget_grants=1)
     grant = make_coupon(percent=100, program=program)
@@ -228,6 +229,7 @@ def test_whoever_applies_between_the_look_and_the_write_makes_the_refund_look_ag
     assert alerts("coupon-kept") == 1
 
 
+@pytest.mark.every_engine
 def test_applying_and_refunding_at_once_ends_with_one_open_grant_and_the_refund_done(
     buyer: Client,
 ) -> None:
@@ -253,6 +255,7 @@ def test_applying_and_refunding_at_once_ends_with_one_open_grant_and_the_refund_
     assert set(StripeEvent.objects.values_list("status", flat=True)) == {DONE}
 
 
+@pytest.mark.every_engine
 def test_a_refund_that_fails_later_counts_the_kept_coupon_again() -> None:
     program = Program.objects.create(name="Fund", budget_grants=2)
     grant = make_coupon(program=program)

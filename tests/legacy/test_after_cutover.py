@@ -197,6 +197,7 @@ def test_a_proposal_is_accepted_once_and_only_with_the_permission(moved: None) -
     assert invariants.verify() == []
 
 
+@pytest.mark.any_engine
 def test_what_the_old_shop_still_owed_is_paid_out_to_the_cent(moved: None, settings) -> None:
     """Its opening balance, and only once the affiliate has said where to."""
     settings.PAYOUT_MINIMUM = 1

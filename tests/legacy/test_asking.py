@@ -21,7 +21,7 @@ from tests.legacy.old_database import Documents, hand_written, oid, write_json
 from tests.legacy.run import import_legacy
 from tests.sandbox_client import Sandbox
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_engine]
 AMOUNT = 24900
 GOOD = (0, 3)
 
@@ -57,6 +57,7 @@ def refunds_of(name: str) -> list[tuple[int, str, bool]]:
     return sorted((amount, status, bool(key)) for amount, status, key in facts)
 
 
+@pytest.mark.every_engine
 def test_stripe_fills_in_intents_and_its_refunds_take_the_place_of_the_old_shops(
     sandbox: Sandbox, tmp_path: Path
 ) -> None:
@@ -93,6 +94,7 @@ def test_stripe_fills_in_intents_and_its_refunds_take_the_place_of_the_old_shops
     assert invariants.verify() == []
 
 
+@pytest.mark.every_engine
 def test_a_refund_that_stripe_tells_of_before_or_after_its_intent_is_known_counts_once(
     client: Client, tmp_path: Path
 ) -> None:

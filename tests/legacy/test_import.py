@@ -38,6 +38,7 @@ def sale(email: str) -> Enrollment:
     return Enrollment.objects.get(email=email)
 
 
+@pytest.mark.any_engine
 def test_a_dry_run_writes_nothing_and_names_every_row_with_its_outcome(
     source: Path, old: Documents, tmp_path: Path
 ) -> None:
@@ -53,6 +54,7 @@ def test_a_dry_run_writes_nothing_and_names_every_row_with_its_outcome(
     assert "enrollments: 3 imported + 1 merged + 1 deferred + 1 decision" in ran.text
 
 
+@pytest.mark.any_engine
 def test_what_is_applied_is_what_was_announced_and_everything_holds(
     source: Path, tmp_path: Path
 ) -> None:
@@ -80,6 +82,7 @@ def test_what_is_applied_is_what_was_announced_and_everything_holds(
     assert (Affiliate.objects.count(), LedgerEntry.objects.count()) == (1, 0)
 
 
+@pytest.mark.any_engine
 def test_a_second_run_changes_nothing_and_the_comparison_finds_nothing(source: Path) -> None:
     import_legacy(source, *EXPORTED, "--apply")
     before = dump(with_mapping=False)
@@ -109,6 +112,7 @@ def test_an_undo_leaves_the_database_as_it_was(source: Path) -> None:
     assert dump() == before
 
 
+@pytest.mark.any_engine
 def test_an_undo_is_refused_once_somebody_has_changed_or_used_a_row(source: Path) -> None:
     import_legacy(source, *EXPORTED, "--apply")
     run, before = ImportRun.objects.get(), Enrollment.objects.count()

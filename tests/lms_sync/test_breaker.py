@@ -29,7 +29,7 @@ from tests.engines import ROOT
 from tests.lms_sync.rawserver import RawServer, raw_server, response
 from tests.processes import free_port
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_engine]
 FRAPPE = "frappe"
 MINUTE = timedelta(minutes=1)
 GREEN = response(b'{"message":"bot@example.com","data":[]}', headers="Connection: close\r\n")
@@ -100,7 +100,6 @@ def test_a_success_between_failures_starts_the_count_anew(state: PlatformState) 
     assert state.last_ok_at is not None
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize("error", [LmsRefused, LmsCourseUnknown, LmsThrottled, LmsContended])
 def test_an_answer_about_one_job_never_opens_it_and_ends_a_row_of_failures(
     state: PlatformState, error: type[LmsError]
@@ -111,7 +110,6 @@ def test_an_answer_about_one_job_never_opens_it_and_ends_a_row_of_failures(
     assert now_in(state) == "closed"
 
 
-@pytest.mark.any_engine
 def test_unreadable_answers_count_like_no_answer(state: PlatformState) -> None:
     fail(3, LmsUnreadable)
     assert now_in(state) == "open"
@@ -126,6 +124,7 @@ def test_jobs_of_a_blocked_platform_are_not_claimable_and_others_are(state: Plat
     assert [job.platform for job in SyncJob.objects.filter(admission.claimable())] == ["openedx"]
 
 
+@pytest.mark.every_engine
 @pytest.mark.parametrize("blocked", PlatformState.BLOCKED)
 def test_each_blocked_state_keeps_jobs_back_and_says_since_when(
     state: PlatformState, blocked: str
@@ -177,6 +176,7 @@ def test_a_red_probe_opens_it_for_another_minute_and_keeps_since_when(
     assert state.retry_at > timezone.now() + timedelta(seconds=55)
 
 
+@pytest.mark.every_engine
 def test_one_of_many_workers_probes(state: PlatformState, lms: RawServer) -> None:
     fail(3)
     make_due()
@@ -185,6 +185,7 @@ def test_one_of_many_workers_probes(state: PlatformState, lms: RawServer) -> Non
     assert now_in(state) == "closed"
 
 
+@pytest.mark.every_engine
 def test_while_it_is_being_probed_nobody_else_probes_nor_claims(
     state: PlatformState, lms: RawServer
 ) -> None:
@@ -223,7 +224,6 @@ def test_a_parked_platform_is_released_by_a_green_probe(
     assert now_in(state) == "closed"
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize(
     ("status", "after"),
     [
@@ -244,7 +244,6 @@ def test_a_red_probe_says_what_is_wrong_now(
     assert now_in(state) == after
 
 
-@pytest.mark.any_engine
 def test_a_guests_answer_to_the_probe_means_that_the_key_is_lost(
     state: PlatformState, settings: Settings
 ) -> None:
@@ -256,6 +255,7 @@ def test_a_guests_answer_to_the_probe_means_that_the_key_is_lost(
     assert now_in(state) == "parked"
 
 
+@pytest.mark.every_engine
 def test_a_platform_without_a_driver_stays_parked() -> None:
     breaker.state_of("openedx")
     breaker.note_failure("openedx", LmsMisconfigured("No driver for openedx is configured."))
@@ -294,6 +294,7 @@ def flap(state: PlatformState) -> None:
     fail(3)
 
 
+@pytest.mark.every_engine
 def test_staff_are_alerted_of_one_kind_of_incident_once_an_hour(state: PlatformState) -> None:
     fail(3)
     assert incidents.clear_alert(state)
@@ -305,6 +306,7 @@ def test_staff_are_alerted_of_one_kind_of_incident_once_an_hour(state: PlatformS
     assert incidents.pending_alerts() == []
 
 
+@pytest.mark.every_engine
 def test_an_alert_that_waits_for_its_hour_is_dropped_where_the_platform_answers_by_then(
     state: PlatformState,
 ) -> None:
@@ -338,6 +340,7 @@ def test_a_short_incident_keeps_its_name_until_staff_were_alerted(state: Platfor
     assert PlatformState.objects.get().incident == ""
 
 
+@pytest.mark.every_engine
 def test_a_misconfiguration_that_the_probe_does_not_see_is_about_that_step_only(
     state: PlatformState, lms: RawServer
 ) -> None:
@@ -381,11 +384,13 @@ def test_an_outage_that_turns_out_to_be_a_misconfiguration_alerts_as_well(
     assert [alert.incident for alert in incidents.pending_alerts()] == ["misconfigured"]
 
 
+@pytest.mark.every_engine
 def test_only_one_of_many_takes_the_alert(state: PlatformState) -> None:
     fail(3)
     assert sum(race(lambda _: incidents.clear_alert(state), threads=6)) == 1
 
 
+@pytest.mark.every_engine
 def test_failures_of_many_threads_open_it_once(state: PlatformState) -> None:
     race(lambda _: fail(2), threads=8)
     assert now_in(state) == "open"
@@ -420,6 +425,7 @@ def make_quiet() -> None:
     PlatformState.objects.update(last_ok_at=long_ago, retry_at=None)
 
 
+@pytest.mark.every_engine
 def test_a_quiet_platform_is_asked_whether_it_still_answers_by_one_worker(
     state: PlatformState, lms: RawServer
 ) -> None:
@@ -454,6 +460,7 @@ def test_an_outage_is_noticed_before_a_learner_meets_it(state: PlatformState, no
     assert [alert.incident for alert in incidents.pending_alerts()] == ["unavailable"]
 
 
+@pytest.mark.every_engine
 def test_a_look_that_succeeds_ends_a_row_of_failures(state: PlatformState, lms: RawServer) -> None:
     fail(2)
     make_quiet()
@@ -462,7 +469,6 @@ def test_a_look_that_succeeds_ends_a_row_of_failures(state: PlatformState, lms: 
     assert now_in(state) == "closed"
 
 
-@pytest.mark.any_engine
 def test_the_probe_does_not_wait_longer_than_where_somebody_waits(
     state: PlatformState, settings: Settings
 ) -> None:
@@ -496,6 +502,7 @@ def in_another_process(code: str, env: dict[str, str]) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.every_engine
 @pytest.mark.slow
 def test_two_processes_share_it(
     state: PlatformState, process_env: dict[str, str], lms: RawServer

@@ -19,7 +19,7 @@ from tests.concurrency import race
 from tests.sandbox_client import Sandbox
 from tests.statements import statements
 
-pytestmark = [pytest.mark.django_db, pytest.mark.every_engine]
+pytestmark = [pytest.mark.django_db, pytest.mark.every_engine, pytest.mark.any_engine]
 ENROLL = "POST /api/resource/LMS Enrollment"
 
 
@@ -43,6 +43,7 @@ def enroll() -> None:
     platform_for("frappe").enroll(EnrollRequest("asha@example.com", "Asha", "free-course"))
 
 
+@pytest.mark.every_engine
 def test_the_calls_of_an_enrollment_are_counted_by_step(sandbox: Sandbox) -> None:
     enroll()
     call_counts.flush()
@@ -72,7 +73,6 @@ def test_what_is_no_answer_has_failed_and_a_refusal_is_one(
     assert (figures.failed, figures.refused) == (int(counted == "failed"), int(counted != "failed"))
 
 
-@pytest.mark.any_engine
 def test_how_long_a_call_took_is_what_the_lms_took(sandbox: Sandbox) -> None:
     sandbox.fault("lms", "slow", ENROLL, seconds=0.4)
     enroll()
@@ -85,6 +85,7 @@ def today() -> list[call_history.Figures]:
     return call_history.by_step("frappe", timezone.now() - timedelta(days=1))
 
 
+@pytest.mark.every_engine
 def test_no_call_costs_a_statement_until_the_counts_are_due(settings: Settings) -> None:
     with statements() as asked:
         for _ in range(1000):
@@ -115,6 +116,7 @@ def test_while_the_database_is_away_counts_wait_and_stay_few(settings: Settings)
     assert call_counts._counts[next(iter(call_counts._counts))]["calls"] == 2
 
 
+@pytest.mark.every_engine
 @pytest.mark.django_db(transaction=True)
 def test_processes_that_add_at_once_lose_no_call() -> None:
     note()
@@ -133,6 +135,7 @@ def test_a_fork_does_not_write_what_its_parent_has_counted() -> None:
     assert len(call_counts._counts) == 1
 
 
+@pytest.mark.every_engine
 def test_times_are_told_by_the_bound_that_holds() -> None:
     for milliseconds in [90] * 60 + [250] * 35 + [2500] * 4 + [12_000]:
         note(milliseconds)
@@ -160,6 +163,7 @@ def make(starts_at: datetime, span: str = CallFigure.HOUR, **more: Any) -> CallF
     return CallFigure.objects.create(span=span, starts_at=starts_at, **{**usual, **more})
 
 
+@pytest.mark.every_engine
 def test_old_hours_become_days_of_the_same_sums_and_old_days_go() -> None:
     now = timezone.now().astimezone(UTC)
     old = (now - timedelta(days=20)).replace(hour=0, minute=0, second=0, microsecond=0)
@@ -180,6 +184,7 @@ def test_old_hours_become_days_of_the_same_sums_and_old_days_go() -> None:
     assert (day.name, day.calls) == (old, 240)
 
 
+@pytest.mark.every_engine
 @pytest.mark.django_db(transaction=True)
 def test_nights_that_run_at_once_count_no_hour_twice() -> None:
     old = (timezone.now() - timedelta(days=20)).replace(hour=1)

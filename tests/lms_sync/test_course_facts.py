@@ -79,7 +79,6 @@ def test_a_course_that_cannot_be_read_delays_no_other_and_keeps_what_is_known(
     assert breaker.state_of("frappe").state == "closed"
 
 
-@pytest.mark.every_engine
 def test_a_course_that_the_lms_does_not_have_is_noted_until_it_has_it_or_is_another(
     sandbox: Sandbox,
 ) -> None:

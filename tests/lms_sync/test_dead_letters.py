@@ -12,7 +12,7 @@ from maaledu.work.items import DEAD, DONE, PENDING, RUNNING
 from maaledu.work.queue import WorkerLost
 from tests.concurrency import race, winners
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_engine]
 STATUSES = list(DeadLetter.Status)
 
 
@@ -57,6 +57,7 @@ def test_errors_that_are_not_the_lmss_have_a_letter_too() -> None:
     assert dead_letters.ensure_dead_letter(dead_job(), WorkerLost()).reason == "WORKER_LOST"
 
 
+@pytest.mark.every_engine
 @pytest.mark.parametrize("status", STATUSES)
 def test_a_job_has_one_letter_however_often_it_dies_and_an_alert_each_time(status: str) -> None:
     """Requirement R135: also where nobody replayed the letter, or staff had dismissed it."""
@@ -94,6 +95,7 @@ def test_a_replay_brings_the_job_back_with_all_its_attempts_once() -> None:
     assert (letter.resolved_by, job.attempts) == ("boss@example.com", 3)
 
 
+@pytest.mark.every_engine
 def test_only_one_of_many_replays_counts() -> None:
     letter = letter_of(dead_job())
     assert (
@@ -146,6 +148,7 @@ def test_a_dismissed_letter_leaves_the_job_dead_and_may_still_be_replayed() -> N
     assert SyncJob.objects.get().status == PENDING
 
 
+@pytest.mark.every_engine
 @pytest.mark.parametrize("status", ["open", "dismissed"])
 def test_a_job_that_is_brought_back_takes_its_letter_along(status: str) -> None:
     letter = letter_of(dead_job())
@@ -168,6 +171,7 @@ def test_a_job_that_neither_waits_nor_is_dead_is_not_brought_back(status: str) -
     assert (SyncJob.objects.get().status, DeadLetter.objects.get().status) == (status, "open")
 
 
+@pytest.mark.every_engine
 def test_a_waiting_job_is_due_at_once_and_keeps_its_attempts() -> None:
     job = dead_job()
     SyncJob.objects.update(
@@ -181,6 +185,7 @@ def test_a_waiting_job_is_due_at_once_and_keeps_its_attempts() -> None:
     ) == (1, 3, 0)
 
 
+@pytest.mark.every_engine
 def test_a_job_of_which_many_want_a_new_life_has_one_and_an_open_letter_no_more() -> None:
     job = letter_of(dead_job()).job
     results = race(
@@ -214,6 +219,7 @@ def test_a_replayed_letter_cannot_be_dismissed() -> None:
     assert DeadLetter.objects.get().resolved_by == "boss@example.com"
 
 
+@pytest.mark.every_engine
 def test_staff_are_alerted_of_a_letter_once() -> None:
     letter = letter_of(dead_job())
     assert winners(race(lambda _: dead_letters.mark_notified(letter), threads=6)) == 1

@@ -34,7 +34,7 @@ from tests.concurrency import kinds, race
 from tests.lms_passing import others_get_through
 from tests.sandbox_client import Sandbox
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_engine]
 EMAIL, COURSE = "asha@example.com", "free-course"
 NONE: frozenset[str] = frozenset()
 INSERT = "POST /api/resource/LMS Enrollment"
@@ -103,6 +103,7 @@ def test_a_job_with_an_id_asks_nobody(sandbox: Sandbox) -> None:
     assert (len(queries), sandbox.calls("lms"), SyncAttempt.objects.count()) == (0, [], 0)
 
 
+@pytest.mark.every_engine
 def test_delivering_again_after_a_lost_worker_makes_no_second_row(sandbox: Sandbox) -> None:
     job = make_job()
     delivery.deliver(job)
@@ -118,7 +119,6 @@ def test_a_revocation_removes_the_enrollment(sandbox: Sandbox) -> None:
     assert sandbox.enrollments() == []
 
 
-@pytest.mark.any_engine
 def test_a_create_that_had_to_wait_and_was_not_sent_makes_nothing_ours(
     sandbox: Sandbox, settings: Settings
 ) -> None:
@@ -140,7 +140,6 @@ def test_a_create_that_had_to_wait_and_was_not_sent_makes_nothing_ours(
     assert (job.creates_sent, job.lms_user_made, sandbox.calls("lms")) == (0, True, [])
 
 
-@pytest.mark.any_engine
 def test_a_learner_whom_a_firewall_blocks_is_tried_less_and_less_and_loses_no_attempt(
     sandbox: Sandbox,
 ) -> None:
@@ -159,7 +158,6 @@ def test_a_learner_whom_a_firewall_blocks_is_tried_less_and_less_and_loses_no_at
     assert len(sandbox.enrollments()) == 9
 
 
-@pytest.mark.any_engine
 def test_a_record_says_what_was_asked_and_answered_without_secrets(sandbox: Sandbox) -> None:
     sandbox.fault("lms", "slow", times=1, seconds=0.3)
     delivery.deliver(make_job())
@@ -189,7 +187,6 @@ def test_each_failed_delivery_has_its_record(sandbox: Sandbox) -> None:
     ]
 
 
-@pytest.mark.any_engine
 def test_what_is_missing_in_the_settings_is_recorded_without_a_call(
     sandbox: Sandbox, settings: Settings
 ) -> None:
@@ -198,7 +195,6 @@ def test_what_is_missing_in_the_settings_is_recorded_without_a_call(
     assert (SyncAttempt.objects.get().outcome, sandbox.calls("lms")) == ("LMS_MISCONFIGURED", [])
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize(
     "fields",
     [
@@ -237,6 +233,7 @@ def test_nothing_is_sent_to_a_blocked_platform(sandbox: Sandbox) -> None:
     assert (sandbox.calls("lms"), SyncAttempt.objects.count()) == ([], 0)
 
 
+@pytest.mark.every_engine
 def test_the_same_learner_and_course_are_dealt_with_by_one_worker_at_a_time(
     sandbox: Sandbox,
 ) -> None:
@@ -248,6 +245,7 @@ def test_the_same_learner_and_course_are_dealt_with_by_one_worker_at_a_time(
     assert len(sandbox.enrollments()) == 1
 
 
+@pytest.mark.every_engine
 def test_who_is_busy_changes_nothing_and_comes_back_in_a_second(sandbox: Sandbox) -> None:
     with locks.held(f"frappe:{COURSE}:{EMAIL}", lease=timedelta(minutes=1)):
         error = failure(make_job())
@@ -257,6 +255,7 @@ def test_who_is_busy_changes_nothing_and_comes_back_in_a_second(sandbox: Sandbox
     assert SyncLock.objects.count() == 0
 
 
+@pytest.mark.every_engine
 def test_without_the_lock_two_workers_would_make_two_rows(sandbox: Sandbox) -> None:
     """The control: the LMS itself does not keep the pair unique."""
     sandbox.lms(users=[{"email": EMAIL, "first_name": "Asha"}])
@@ -265,6 +264,7 @@ def test_without_the_lock_two_workers_would_make_two_rows(sandbox: Sandbox) -> N
     assert len(sandbox.enrollments()) > 1
 
 
+@pytest.mark.every_engine
 def test_two_courses_of_one_new_learner_at_once(sandbox: Sandbox) -> None:
     sandbox.lms(user_latency=0.2)
     make_job()
@@ -431,6 +431,7 @@ def test_a_failure_while_the_breaker_opens_is_the_outages(sandbox: Sandbox) -> N
     assert [type(error) for error in errors] == [LmsIntercepted, LmsIntercepted, LmsDown]
 
 
+@pytest.mark.every_engine
 @pytest.mark.parametrize("percent", [38])
 def test_flaky_answers_of_every_kind_end_with_one_row_each(
     sandbox: Sandbox, settings: Settings, percent: int

@@ -41,7 +41,6 @@ def sold(sandbox: Sandbox) -> Course:
     return make_course(slug="free-course", title="Free course")
 
 
-@pytest.mark.every_engine
 def test_a_good_connection_passes_every_step(sandbox: Sandbox, sold: Course) -> None:
     said = lines()
     assert [line.split()[1] for line in said if line.startswith("ok")] == [
@@ -218,7 +217,6 @@ def test_an_lms_that_sends_no_mail_is_a_note(sandbox: Sandbox, is_shown: bool) -
     assert said[-1] == "All is well."
 
 
-@pytest.mark.every_engine
 def test_what_is_tried_leaves_nothing_behind(sandbox: Sandbox, sold: Course) -> None:
     sandbox.lms(
         users=[{"email": "asha@example.com", "first_name": "Asha"}],

@@ -53,7 +53,6 @@ def test_the_versions_that_ask_for_one(version: str, asks: bool) -> None:
     assert needs_payment(version) is asks
 
 
-@pytest.mark.every_engine
 def test_a_paid_course_is_entered_by_one_payment_that_says_what_was_paid(old: Sandbox) -> None:
     job = job_of()
     assert [enrolled(job)] == [row["name"] for row in old.enrollments(EMAIL, COURSE)]
@@ -133,7 +132,6 @@ def test_a_payment_of_the_learners_own_is_enough_and_stays(old: Sandbox) -> None
     assert old.enrollments(EMAIL) == []
 
 
-@pytest.mark.every_engine
 def test_the_end_of_the_purchase_withdraws_ours_and_a_new_beginning_takes_it_again(
     old: Sandbox,
 ) -> None:

@@ -34,6 +34,7 @@ def test_only_one_of_many_holds_a_lock_at_a_time() -> None:
     assert found["ok"] + found["LmsBusy"] == 8
 
 
+@pytest.mark.any_engine
 def test_a_lock_is_given_back_also_when_the_work_fails() -> None:
     with pytest.raises(ZeroDivisionError), held("pair", lease=MINUTE):
         raise ZeroDivisionError
@@ -52,6 +53,7 @@ def test_whoever_comes_second_is_refused_at_once() -> None:
     assert not caught.value.consumes_attempt
 
 
+@pytest.mark.any_engine
 def test_other_locks_are_not_affected() -> None:
     with held("one", lease=MINUTE), held("two", lease=MINUTE):
         assert SyncLock.objects.count() == 2

@@ -79,6 +79,7 @@ def test_every_moment_is_reserved_once_by_rivals(settings: Settings) -> None:
     assert min(apart) >= timedelta(milliseconds=10)
 
 
+@pytest.mark.any_engine
 def test_a_call_arrives_at_its_moment_however_long_its_connection_takes(
     settings: Settings,
 ) -> None:
@@ -98,6 +99,7 @@ def test_a_call_arrives_at_its_moment_however_long_its_connection_takes(
     assert min(lasted) < timedelta(seconds=0.1), "the wait is not the LMS's time"
 
 
+@pytest.mark.any_engine
 def test_a_moment_that_is_missed_while_connecting_is_given_up(settings: Settings) -> None:
     settings.LMS_CALLS_PER_SECOND = 10.0
     mine = Pace(FRAPPE)
@@ -122,6 +124,7 @@ def test_a_question_that_nobody_waits_for_leaves_the_next_moments_to_jobs(
     assert len(Pace(FRAPPE)._reserve()) == 5
 
 
+@pytest.mark.any_engine
 @pytest.mark.parametrize(
     ("seconds", "rate"), [(-5, 1.25), (0, 1.25), (16, 2.5), (31, 5), (46, 10), (10_000, 10)]
 )
@@ -195,12 +198,14 @@ def test_a_clock_that_was_wrong_stops_nobody() -> None:
     assert Pace(FRAPPE).wait() < 1
 
 
+@pytest.mark.any_engine
 def test_every_client_is_paced(settings: Settings) -> None:
     settings.OPENEDX_BASE_URL = settings.FRAPPE_LMS_BASE_URL
     clients = [frappe_client(timedelta(1)), edx_client(timedelta(1)).client]
     assert [client.platform for client in clients] == [FRAPPE, OPENEDX]
 
 
+@pytest.mark.any_engine
 def test_jobs_are_delivered_within_the_rate(settings: Settings, sandbox: Sandbox) -> None:
     settings.LMS_CALLS_PER_SECOND = 20.0
     for number in range(10):

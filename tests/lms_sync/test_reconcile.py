@@ -9,7 +9,7 @@ from lms_sync.reconcile import Finding, check_courses, course_problems, fetch_pr
 from tests.factories import make_course
 from tests.sandbox_client import Sandbox
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_engine]
 
 
 def test_courses_that_agree_are_not_mentioned(sandbox: Sandbox) -> None:

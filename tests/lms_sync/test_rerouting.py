@@ -70,12 +70,14 @@ def test_a_waiting_job_of_a_platform_without_a_driver_is_freed_by_correcting_its
     assert SyncJob.objects.filter(platform="frappe", course_id="right-id").count() == 1
 
 
+@pytest.mark.any_engine
 def test_bringing_back_what_is_right_leaves_no_record(course: Course) -> None:
     job = make_job(course, course_id="right-id")
     assert retry(job)
     assert SyncAttempt.objects.count() == 0
 
 
+@pytest.mark.any_engine
 @pytest.mark.parametrize(
     "fields",
     [
@@ -97,6 +99,7 @@ def test_what_has_access_is_under_way_or_names_no_course_stays_where_it_is(
     assert (SyncJob.objects.get().course_id, SyncAttempt.objects.count()) == ("wrong-id", 0)
 
 
+@pytest.mark.any_engine
 def test_nothing_is_sent_to_a_platform_without_a_driver_on_purpose(course: Course) -> None:
     Course.objects.update(lms_platform="openedx", lms_course_id="course-v1:A+B+C")
     assert not rerouting.follow_course(make_job(course), by=BOSS)

@@ -149,6 +149,7 @@ def test_while_one_makes_users_who_found_it_so_claims_what_needs_none(sandbox: S
     assert SyncJob.objects.filter(admission.claimable()).count() == 2
 
 
+@pytest.mark.any_engine
 def test_a_limit_on_new_users_parks_only_jobs_that_need_one(sandbox: Sandbox) -> None:
     """G2: whoever has an account goes on, and the LMS refuses one call for all who wait."""
     sandbox.lms(user_limit=5, users=[{"email": "old@example.com", "first_name": "Old"}])
@@ -170,6 +171,7 @@ def test_a_limit_on_new_users_parks_only_jobs_that_need_one(sandbox: Sandbox) ->
     assert len(sandbox.calls("lms")) - asked == 3
 
 
+@pytest.mark.any_engine
 def test_after_its_hour_the_next_ones_are_made_without_a_look_for_them(sandbox: Sandbox) -> None:
     sandbox.lms(user_limit=5)
     new_jobs(30)
@@ -195,6 +197,7 @@ def test_a_learner_whose_user_was_made_waits_with_no_other_job(sandbox: Sandbox)
     assert len(sandbox.calls("lms", CREATE)) == 4, "two made, one refused, one made already"
 
 
+@pytest.mark.any_engine
 def test_a_making_of_users_that_is_down_keeps_back_only_who_needs_one(sandbox: Sandbox) -> None:
     """L15."""
     sandbox.lms(users=[{"email": "old@example.com", "first_name": "Old"}])

@@ -15,7 +15,7 @@ from tests.lms_passing import others_get_through
 from tests.lms_sync.test_delivery import INSERT, QUEUE, make_job
 from tests.sandbox_client import Sandbox
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_engine]
 # More of them than a job has attempts; script/bench sets six hours.
 OUTAGE_MINUTES = int(os.environ.get("OUTAGE_MINUTES", "12"))
 SUBJECT = "The learning platform frappe does not answer one step"
@@ -66,7 +66,6 @@ def test_what_another_process_got_through_counts_once_it_has_said_so(sandbox: Sa
     assert not call_counts.has_passed("frappe", step, since=timezone.now())
 
 
-@pytest.mark.any_engine
 def test_a_partial_outage_of_hours_kills_no_job(sandbox: Sandbox) -> None:
     """Each minute the ping is green, a job tries the step, and the breaker opens again."""
     sandbox.fault("lms", "query_timeout", INSERT)
@@ -88,6 +87,7 @@ def test_a_partial_outage_of_hours_kills_no_job(sandbox: Sandbox) -> None:
     assert len(sandbox.enrollments()) == 8
 
 
+@pytest.mark.every_engine
 def test_staff_are_alerted_of_a_step_that_fails_for_minutes_and_when_it_is_over(
     sandbox: Sandbox,
 ) -> None:

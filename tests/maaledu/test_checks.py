@@ -402,6 +402,7 @@ def test_production_without_a_second_factor_for_the_office_is_warned_of(producti
     assert "maaledu.W003" in [message.id for message in check_environment()]
 
 
+@pytest.mark.any_engine
 @pytest.mark.every_engine
 def test_the_database_of_this_run_can_do_what_is_asked_of_it(db):
     assert check_database(databases=["default"]) == []

@@ -19,6 +19,7 @@ REPEATS = 8
 PAIRS = [(start, to) for start in Slot.STATUSES for to in Slot.TRANSITIONS]
 
 
+@pytest.mark.any_engine
 def test_new_ids_are_distinct_and_ordered_by_time():
     ids = [new_id() for _ in range(1000)]
     assert len(set(ids)) == 1000
@@ -29,6 +30,7 @@ def test_new_ids_are_distinct_and_ordered_by_time():
 # --- transition -----------------------------------------------------------------------------------
 
 
+@pytest.mark.any_engine
 @pytest.mark.parametrize(("start", "to"), PAIRS)
 def test_a_transition_is_made_exactly_where_the_table_allows_it(start, to):
     # Not now: MongoDB keeps milliseconds, and a move within the same one would look older.
@@ -44,12 +46,14 @@ def test_a_transition_is_made_exactly_where_the_table_allows_it(start, to):
     assert (stored.updated_at > before) is allowed
 
 
+@pytest.mark.any_engine
 def test_the_winner_has_the_new_values_in_hand():
     slot = Slot.objects.create()
     assert transition(slot, "held", holder="ann")
     assert (slot.status, slot.holder) == ("held", "ann")
 
 
+@pytest.mark.any_engine
 def test_the_loser_learns_what_the_row_is_now():
     slot = Slot.objects.create()
     rival = Slot.objects.get(pk=slot.pk)
@@ -78,6 +82,7 @@ def test_a_transition_of_a_row_that_is_gone_says_so():
         transition(slot, "held")
 
 
+@pytest.mark.any_engine
 def test_an_unknown_status_is_a_mistake_and_writes_nothing():
     slot = Slot.objects.create()
     with pytest.raises(KeyError):
@@ -85,6 +90,7 @@ def test_an_unknown_status_is_a_mistake_and_writes_nothing():
     assert Slot.objects.get(pk=slot.pk).status == "free"
 
 
+@pytest.mark.any_engine
 @pytest.mark.parametrize("start", Slot.STATUSES)
 def test_an_exceptional_move_is_made_by_its_name_and_from_its_start_only(start):
     slot = Slot.objects.create(status=start, holder="before")
@@ -97,12 +103,14 @@ def test_an_exceptional_move_is_made_by_its_name_and_from_its_start_only(start):
     assert slot.status == stored.status
 
 
+@pytest.mark.any_engine
 def test_an_exceptional_move_is_not_made_without_its_name():
     slot = Slot.objects.create(status="closed")
     assert not transition(slot, "free")
     assert Slot.objects.get(pk=slot.pk).status == "closed"
 
 
+@pytest.mark.any_engine
 @pytest.mark.parametrize(("to", "edge"), [("used", "reopen"), ("free", "undo")])
 def test_an_edge_that_does_not_end_there_is_a_mistake_and_writes_nothing(to, edge):
     slot = Slot.objects.create(status="closed")
@@ -111,6 +119,7 @@ def test_an_edge_that_does_not_end_there_is_a_mistake_and_writes_nothing(to, edg
     assert Slot.objects.get(pk=slot.pk).status == "closed"
 
 
+@pytest.mark.any_engine
 def test_another_field_has_exceptions_of_its_own():
     slot = Slot.objects.create(door="stuck")
     assert not transition(slot, "open", field="door")

@@ -13,7 +13,7 @@ from maaledu.db import OutOfDate, atomic
 from tests.concurrency import kinds, race
 from tests.dbapp.models import Account, Claim, Note
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_engine]
 
 
 class Refused(Exception):
@@ -67,6 +67,7 @@ def test_whatever_is_raised_leaves_nothing_and_the_next_one_works(error):
     assert texts() == ["kept"]
 
 
+@pytest.mark.every_engine
 def test_nothing_is_seen_by_others_before_the_commit():
     @atomic
     def written() -> list[int]:
@@ -77,6 +78,7 @@ def test_nothing_is_seen_by_others_before_the_commit():
     assert Note.objects.count() == 1
 
 
+@pytest.mark.every_engine
 def test_a_violated_constraint_takes_the_whole_block_back():
     Claim.objects.create(key="k", status="paid")
 
@@ -132,6 +134,7 @@ def test_a_nested_failure_that_is_caught_still_takes_everything_back():
     assert texts() == ["next"]
 
 
+@pytest.mark.every_engine
 def test_a_nested_block_costs_no_statement_of_its_own():
     @atomic
     def outer() -> None:
@@ -233,6 +236,7 @@ def test_a_step_after_the_commit_may_open_its_own_block():
 # --- under contention -----------------------------------------------------------------------------
 
 
+@pytest.mark.every_engine
 def test_transfers_between_accounts_keep_the_sum():
     """Rows are written in one order, as everywhere: crosswise ones make PostgreSQL wait a second
     for each deadlock.
@@ -255,6 +259,7 @@ def test_transfers_between_accounts_keep_the_sum():
     assert sum(Account.objects.values_list("balance", flat=True)) == 400
 
 
+@pytest.mark.every_engine
 def test_get_or_create_inside_a_block_makes_one_row_under_contention():
     @atomic
     def ensure(number: int) -> bool:
@@ -266,6 +271,7 @@ def test_get_or_create_inside_a_block_makes_one_row_under_contention():
     assert (sum(results), Account.objects.count(), Note.objects.count()) == (1, 1, 8)
 
 
+@pytest.mark.every_engine
 def test_a_guard_inside_a_block_lets_one_through_and_its_effect_happens_once():
     account = Account.objects.create(name="cash", balance=1)
 
@@ -284,6 +290,7 @@ def test_a_guard_inside_a_block_lets_one_through_and_its_effect_happens_once():
     assert (sum(results), Note.objects.count(), Account.objects.get().balance) == (1, 1, 0)
 
 
+@pytest.mark.every_engine
 def test_two_blocks_that_lock_crosswise_both_end_well():
     """PostgreSQL resolves it by a deadlock error, MongoDB by a write conflict, SQLite never lets it
     come to that.
@@ -311,6 +318,7 @@ def test_two_blocks_that_lock_crosswise_both_end_well():
     assert len(tries) == 2 if connection.vendor == "sqlite" else len(tries) > 2
 
 
+@pytest.mark.every_engine
 def test_control_a_block_that_reads_and_then_writes_loses_updates_or_meets_a_conflict():
     """Why guards are single UPDATEs: on PostgreSQL this loses updates although every block is
     atomic.

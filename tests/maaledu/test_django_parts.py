@@ -35,6 +35,7 @@ def log() -> list[tuple[int, str]]:
     return list(LogEntry.objects.order_by("action_time").values_list("action_flag", "object_repr"))
 
 
+@pytest.mark.any_engine
 def test_staff_signs_in_and_out_with_a_stored_session(client, boss):
     assert (
         client.get("/admin/", follow=True)
@@ -124,6 +125,7 @@ def test_people_and_groups_are_added_changed_and_deleted_with_a_log_entry_each(o
     ]
 
 
+@pytest.mark.any_engine
 def test_permissions_exist_for_every_model_and_are_given_through_groups(client):
     permission = Permission.objects.get(content_type__app_label="accounts", codename="view_user")
     group = Group.objects.create(name="readers")

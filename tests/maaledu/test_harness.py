@@ -16,6 +16,8 @@ from tests.dbapp.models import Account, Note
 from tests.holding import Question
 from tests.processes import free_port
 
+pytestmark = pytest.mark.any_engine
+
 WRITE_A_NOTE = """
 import django
 django.setup()
@@ -44,6 +46,7 @@ def test_the_db_fixture_and_the_mark_mean_the_same(_twice, transactional_db):
     Note.objects.create(text="left over")
 
 
+@pytest.mark.every_engine
 @pytest.mark.django_db
 def test_what_django_made_at_the_start_stays(django_user_model):
     from django.contrib.auth.models import Permission
@@ -77,6 +80,7 @@ def test_a_moment_that_a_check_asks_about_moves_on_with_the_clock(db):
     assert timedelta(0) <= late < timedelta(seconds=30)
 
 
+@pytest.mark.every_engine
 @pytest.mark.slow
 def test_a_real_process_writes_into_this_tests_database(start):
     process = start(
@@ -87,6 +91,7 @@ def test_a_real_process_writes_into_this_tests_database(start):
     assert [note.text for note in Note.objects.all()] == ["from a process"]
 
 
+@pytest.mark.every_engine
 @pytest.mark.slow
 def test_a_real_process_is_waited_for_and_killed_with_its_group(start):
     port = free_port()

@@ -109,6 +109,7 @@ def test_attempts_at_the_same_moment_are_all_counted() -> None:
     assert (bob["count"], bob["should_limit"]) == (1, False)
 
 
+@pytest.mark.any_engine
 @pytest.mark.django_db
 def test_counts_that_are_over_for_a_day_are_deleted() -> None:
     limit_counts.count("login:ada", USAGE)

@@ -4,10 +4,13 @@ import re
 import subprocess
 
 import django
+import pytest
 
 from maaledu.version import VERSION
 from tests.architecture import ROOT
 from tests.processes import python
+
+pytestmark = pytest.mark.any_engine
 
 
 def test_the_newest_version_of_the_changelog_is_this_one() -> None:
@@ -17,6 +20,7 @@ def test_the_newest_version_of_the_changelog_is_this_one() -> None:
     assert numbers[0] == VERSION
 
 
+@pytest.mark.every_engine
 def test_the_command_line_says_it() -> None:
     command = python("manage.py", "version")
     said = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60)

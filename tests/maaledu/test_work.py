@@ -31,7 +31,7 @@ from tests.concurrency import kinds, race
 from tests.dbapp.models import Account, Chore
 from tests.statements import statements
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_engine]
 
 LEASE = timedelta(minutes=2)
 STATUSES = [PENDING, RUNNING, DONE, DEAD]
@@ -118,6 +118,7 @@ def test_a_claim_takes_no_more_than_its_limit():
     assert len(claim(QUEUE)) == 1
 
 
+@pytest.mark.every_engine
 def test_with_both_ends_every_other_claim_takes_the_newest_and_the_oldest_are_not_forgotten():
     now = timezone.now()
     for number in range(6):
@@ -128,6 +129,7 @@ def test_with_both_ends_every_other_claim_takes_the_newest_and_the_oldest_are_no
     assert [item.name for item in claim(QUEUE)] == ["2", "3"]
 
 
+@pytest.mark.every_engine
 def test_a_queue_may_narrow_what_is_claimed_now():
     Chore.objects.create(name="parked")
     wanted = Chore.objects.create(name="wanted")
@@ -135,6 +137,7 @@ def test_a_queue_may_narrow_what_is_claimed_now():
     assert claim(queue) == [wanted]
 
 
+@pytest.mark.every_engine
 def test_what_is_due_waits_for_nothing_that_makes_more_due():
     order = []
 
@@ -151,6 +154,7 @@ def test_what_is_due_waits_for_nothing_that_makes_more_due():
     assert order[3:] == ["prepared"]
 
 
+@pytest.mark.every_engine
 def test_many_workers_run_every_item_exactly_once():
     Chore.objects.bulk_create(Chore(name=str(number)) for number in range(300))
     results = race(lambda _: drain(QUEUE, budget=timedelta(minutes=2)), threads=8)
@@ -160,6 +164,7 @@ def test_many_workers_run_every_item_exactly_once():
     assert Counter(rows) == {(DONE, 1, 1, 0): 300}
 
 
+@pytest.mark.every_engine
 def test_many_workers_claim_distinct_items_from_small_batches():
     Chore.objects.bulk_create(Chore() for _ in range(40))
 
@@ -173,6 +178,7 @@ def test_many_workers_claim_distinct_items_from_small_batches():
     assert len(taken) == len(set(taken)) == Chore.objects.filter(status=RUNNING).count()
 
 
+@pytest.mark.every_engine
 def test_of_many_who_want_one_item_exactly_one_gets_it():
     chore = Chore.objects.create(next_attempt_at=timezone.now() + timedelta(hours=1))
     results = race(lambda _: claim_one(QUEUE, row(chore)))
@@ -226,6 +232,7 @@ def test_an_item_that_waited_too_long_in_its_batch_and_was_lost_is_not_run():
     assert row(stale).status == RUNNING
 
 
+@pytest.mark.every_engine
 def test_an_item_that_waited_in_its_batch_gets_its_lease_renewed_before_it_runs():
     waited = claimed()
     waited.lease_until = timezone.now() + LEASE / 4
@@ -359,6 +366,7 @@ def test_a_long_error_is_shortened():
     assert len(row(chore).last_error) == MAX_ERROR_LENGTH
 
 
+@pytest.mark.every_engine
 def test_a_poison_item_does_not_stop_the_others():
     poison = Chore.objects.create(
         name="poison", next_attempt_at=timezone.now() - timedelta(hours=1)
@@ -396,6 +404,7 @@ def test_what_arrives_is_stored_done_with_its_effect():
     assert Account.objects.get().name == str(chore.pk)
 
 
+@pytest.mark.every_engine
 def test_what_arrives_again_changes_nothing_and_gives_the_known_row():
     first = Chore(key="evt_1")
     accept(ACCEPTING, first, key="key")
@@ -403,6 +412,7 @@ def test_what_arrives_again_changes_nothing_and_gives_the_known_row():
     assert (Chore.objects.count(), Account.objects.count()) == (1, 1)
 
 
+@pytest.mark.every_engine
 def test_of_many_deliveries_at_once_one_has_effects_and_all_are_accepted():
     results = race(lambda _: accept(ACCEPTING, Chore(key="evt_1"), key="key"), threads=12)
     assert kinds(results) == {"ok": 12}
@@ -435,6 +445,7 @@ def test_what_arrives_while_its_effects_fail_is_stored_by_itself_for_later():
     assert (row(chore).status, Account.objects.count()) == (DONE, 1)
 
 
+@pytest.mark.every_engine
 def test_of_many_deliveries_whose_effects_fail_one_is_stored_and_all_are_accepted():
     queue = replace(QUEUE, run=fails_after_writing)
     results = race(lambda _: accept(queue, Chore(key="evt_1"), key="key"), threads=8)
@@ -456,6 +467,7 @@ def test_a_replayed_item_has_all_its_attempts_again_and_replaying_twice_changes_
     assert row(chore).effects == 1
 
 
+@pytest.mark.every_engine
 def test_two_who_replay_one_item_give_it_one_new_life():
     chore = Chore.objects.create(status=DEAD)
     assert sum(race(lambda _: replay(row(chore)))) == 1
@@ -536,6 +548,7 @@ def test_the_pause_is_jittered_within_its_share():
     assert all(timedelta(seconds=108) <= pause <= timedelta(seconds=132) for pause in pauses)
 
 
+@pytest.mark.every_engine
 def test_what_is_due_lapsed_unfinished_or_stuck():
     now = timezone.now()
     old = now - settings.WORK_STUCK_AFTER - timedelta(minutes=1)
@@ -557,12 +570,14 @@ def test_what_is_due_lapsed_unfinished_or_stuck():
 # --- what it costs --------------------------------------------------------------------------------
 
 
+@pytest.mark.every_engine
 def test_an_idle_look_at_the_queue_is_one_statement():
     with statements() as asked:
         claim(QUEUE)
     assert len(asked) == 1
 
 
+@pytest.mark.every_engine
 def test_a_batch_is_claimed_by_three_statements_and_an_item_settled_by_one():
     Chore.objects.bulk_create(Chore() for _ in range(settings.WORK_BATCH))
     with statements() as asked:
@@ -573,6 +588,7 @@ def test_a_batch_is_claimed_by_three_statements_and_an_item_settled_by_one():
     assert len(asked) == 1
 
 
+@pytest.mark.every_engine
 def test_putting_back_what_lapsed_is_one_statement_however_many():
     Chore.objects.bulk_create(
         Chore(status=RUNNING, lease_until=timezone.now() - timedelta(seconds=1)) for _ in range(20)

@@ -22,6 +22,7 @@ pytestmark = [
     pytest.mark.django_db,
     pytest.mark.filterwarnings("ignore::anymail.exceptions.AnymailNotSupportedWarning"),
     pytest.mark.filterwarnings("ignore::anymail.exceptions.AnymailInsecureWebhookWarning"),
+    pytest.mark.any_engine,
 ]
 KEY = ec.generate_private_key(ec.SECP256R1())
 PUBLIC = base64.b64encode(
@@ -92,6 +93,7 @@ def test_later_mails_are_held_and_sent_when_staff_release_the_address(sandbox: S
     assert not bounces.undeliverable("ada@example.com")
 
 
+@pytest.mark.every_engine
 @pytest.mark.parametrize(
     ("kind", "more", "reason"),
     [
@@ -119,6 +121,7 @@ def test_only_what_is_about_the_address_marks_it(
     assert (found.reason if found else None) == reason
 
 
+@pytest.mark.every_engine
 def test_a_later_delivery_releases_the_address_and_an_earlier_one_does_not() -> None:
     post(event())
     post(event("delivered", timestamp=MOMENT - 60))
@@ -148,6 +151,7 @@ def test_what_is_not_signed_marks_nobody(wrong: dict[str, Any]) -> None:
     assert not UndeliverableAddress.objects.exists()
 
 
+@pytest.mark.every_engine
 def test_without_a_key_the_address_is_closed(settings: Settings) -> None:
     settings.ANYMAIL = {"SENDGRID_API_KEY": ""}
     assert post(event()).json()["code"] == "MAIL_WEBHOOK_NOT_SIGNED"

@@ -52,6 +52,7 @@ def events(recorder: Recorder) -> list[dict]:
     return recorder.documents("/v2/enqueue")
 
 
+@pytest.mark.any_engine
 def test_an_alert_goes_out_once_by_each_channel_with_all_that_staff_need(
     recorder: Recorder,
 ) -> None:
@@ -79,6 +80,7 @@ def test_an_alert_goes_out_once_by_each_channel_with_all_that_staff_need(
     assert "bring the LMS back" in mail.context["to_do"]
 
 
+@pytest.mark.any_engine
 def test_the_webhook_is_signed(recorder: Recorder) -> None:
     alert()
     drain(ALERTS)
@@ -88,6 +90,7 @@ def test_the_webhook_is_signed(recorder: Recorder) -> None:
     assert digest == signed.hexdigest()
 
 
+@pytest.mark.any_engine
 def test_recovered_follows_once_with_the_same_key(recorder: Recorder) -> None:
     alert()
     alert("platform:frappe:2")
@@ -119,6 +122,7 @@ def test_many_who_notice_one_cause_at_once_alert_once(recorder: Recorder) -> Non
     assert (Alert.objects.count(), AlertNotice.objects.count(), Email.objects.count()) == (1, 2, 1)
 
 
+@pytest.mark.any_engine
 def test_what_is_about_a_channel_is_not_sent_by_it(recorder: Recorder) -> None:
     alert("a:1", not_by=alerts.EMAIL)
     alert("b:1", not_by="slack")
@@ -195,6 +199,7 @@ def test_without_a_worker_alerts_are_sent_by_who_notices(
     assert direct.send_alerts_now() == 0
 
 
+@pytest.mark.any_engine
 def test_the_command_tries_each_channel_and_says_what_came_of_it(
     recorder: Recorder, sandbox: Sandbox
 ) -> None:
@@ -210,6 +215,7 @@ def test_the_command_tries_each_channel_and_says_what_came_of_it(
     assert "This is a test" in sandbox.mails("staff@maaledu.example")[0]["text"]
 
 
+@pytest.mark.any_engine
 def test_the_command_fails_where_a_channel_does(recorder: Recorder, sandbox: Sandbox) -> None:
     recorder.status, recorder.body = 404, b"no_service"
     sandbox.fault("smtp", "down")

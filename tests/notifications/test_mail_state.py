@@ -15,7 +15,7 @@ from tests.concurrency import race, winners
 from tests.notifications.smtp import MailServer
 from tests.notifications.test_delivery import AN_HOUR_AGO, running, stage
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_engine]
 QUOTA = "550 5.4.5 Daily user sending limit exceeded"
 
 
@@ -125,6 +125,7 @@ def test_one_message_alone_cannot_stop_the_others_twice(server: MailServer) -> N
     assert MailState.objects.get().state == "answering"
 
 
+@pytest.mark.every_engine
 def test_an_answer_about_an_address_ends_no_pause_and_the_next_message_is_tried_at_once(
     server: MailServer,
 ) -> None:
@@ -141,6 +142,7 @@ def test_an_answer_about_an_address_ends_no_pause_and_the_next_message_is_tried_
     assert server.taken == ["learner0@example.com"]
 
 
+@pytest.mark.every_engine
 def test_one_process_of_many_tries(server: MailServer) -> None:
     server.answers["MAIL"] = QUOTA
     stage_all(6)
@@ -163,6 +165,7 @@ def test_staff_have_it_tried_at_once(server: MailServer) -> None:
     assert not mail_state.try_now(MailState.objects.get())
 
 
+@pytest.mark.every_engine
 def test_sign_in_codes_are_tried_first_after_a_pause(server: MailServer) -> None:
     server.answers["MAIL"] = QUOTA
     stage_all(3)
@@ -175,6 +178,7 @@ def test_sign_in_codes_are_tried_first_after_a_pause(server: MailServer) -> None
     assert server.taken == ["code@example.com"]
 
 
+@pytest.mark.every_engine
 def test_a_server_that_never_says_whether_it_has_taken_a_message_is_sent_one_at_a_time(
     server: MailServer,
 ) -> None:
@@ -199,6 +203,7 @@ def test_a_server_that_never_says_whether_it_has_taken_a_message_is_sent_one_at_
     assert sorted(server.taken) == sorted([*everybody, "staff@maaledu.example"])
 
 
+@pytest.mark.every_engine
 def test_one_message_that_a_server_never_answers_for_delays_the_others_by_a_minute_and_is_given_up(
     server: MailServer,
 ) -> None:

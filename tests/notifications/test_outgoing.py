@@ -15,7 +15,7 @@ from notifications.queue import EMAILS, backoff
 from tests.concurrency import race, winners
 from tests.sandbox_client import Sandbox
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_engine]
 CONFIRMATION = {
     "customer_name": "Ada",
     "course_title": "Data & <Analysis>",
@@ -49,6 +49,7 @@ def test_a_cause_has_one_message_however_often_it_is_staged(sandbox: Sandbox) ->
     assert len(sandbox.mails("ada@example.com")) == 1
 
 
+@pytest.mark.every_engine
 def test_many_who_stage_one_cause_at_once_make_one_message() -> None:
     message = {"kind": "purchase_confirmation", "to": "ada@example.com", "context": CONFIRMATION}
     results = race(
@@ -57,7 +58,6 @@ def test_many_who_stage_one_cause_at_once_make_one_message() -> None:
     assert winners(results) == Email.objects.count() == 1
 
 
-@pytest.mark.any_engine
 def test_a_message_has_text_html_and_a_stable_id(sandbox: Sandbox) -> None:
     email = stage()
     drain(EMAILS)
@@ -72,7 +72,6 @@ def test_a_message_has_text_html_and_a_stable_id(sandbox: Sandbox) -> None:
     assert email.sent_at is not None
 
 
-@pytest.mark.any_engine
 def test_missing_variables_have_safe_defaults() -> None:
     outgoing.stage(
         kind="purchase_confirmation",
@@ -113,6 +112,7 @@ def test_an_unknown_kind_is_a_dead_letter_and_the_others_go_on(sandbox: Sandbox)
     assert len(sandbox.mails("ada@example.com")) == 1
 
 
+@pytest.mark.every_engine
 def test_a_mail_server_that_is_down_uses_up_no_attempt_and_one_message_arrives_later(
     sandbox: Sandbox,
 ) -> None:
@@ -130,6 +130,7 @@ def test_a_mail_server_that_is_down_uses_up_no_attempt_and_one_message_arrives_l
     assert len(sandbox.mails("ada@example.com")) == 1
 
 
+@pytest.mark.every_engine
 def test_a_server_that_takes_messages_and_never_says_so_gets_a_message_eight_times_at_most(
     sandbox: Sandbox,
 ) -> None:
@@ -179,6 +180,7 @@ def test_attempts_end_after_eight_with_growing_pauses() -> None:
     assert backoff(8) is None
 
 
+@pytest.mark.every_engine
 def test_a_dead_alert_begets_no_alert() -> None:
     alerts.alert_staff(key="x", subject="Something", lines=["a line"])
     Email.objects.update(kind="staff_alert", context={"lines": 7})
@@ -196,6 +198,7 @@ def test_a_cause_alerts_each_member_of_staff_once(settings: Settings) -> None:
     ]
 
 
+@pytest.mark.every_engine
 def test_the_allowance_of_a_minute_is_kept(sandbox: Sandbox, settings: Settings) -> None:
     """Requirement R143."""
     settings.EMAIL_MAX_PER_MINUTE = 2
@@ -220,7 +223,6 @@ def test_mail_of_the_framework_goes_through_the_outbox_and_its_code_is_forgotten
     assert Email.objects.get().context == {}
 
 
-@pytest.mark.any_engine
 def test_the_provider_is_exchanged_by_configuration(settings: Settings) -> None:
     """Requirement R007: another backend gets the very same message."""
     settings.EMAIL_DELIVERY_BACKEND = "django.core.mail.backends.locmem.EmailBackend"

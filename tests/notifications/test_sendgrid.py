@@ -19,6 +19,7 @@ from notifications.queue import EMAILS
 pytestmark = [
     pytest.mark.django_db,
     pytest.mark.filterwarnings("ignore::anymail.exceptions.AnymailNotSupportedWarning"),
+    pytest.mark.any_engine,
 ]
 HANGS_UP = 0
 

@@ -50,7 +50,6 @@ def decide(client: Client, difference: AccessDifference, name: str, **form: str)
     return client.post(f"{PAGE}{difference.pk}/{name}/", {"decide": "1", **form}, follow=True)
 
 
-@pytest.mark.every_engine
 def test_one_is_shown_in_plain_words_and_repaired(boss: Client, frappe: Frappe) -> None:
     first, *_ = two_lost_one_twice(frappe)
     difference = AccessDifference.objects.get(enrollment=first)
@@ -128,7 +127,6 @@ def test_who_may_look_sees_the_list_and_decides_nothing(frappe: Frappe) -> None:
     assert client.get(f"{PAGE}repair_all/").status_code == 403
 
 
-@pytest.mark.every_engine
 def test_the_enrollments_own_retry_is_the_repair(boss: Client, frappe: Frappe) -> None:
     first, *_ = two_lost_one_twice(frappe)
     form = {"action": "retry_sync", "_selected_action": [str(first.pk)]}

@@ -246,7 +246,6 @@ def test_suspending_and_closing_take_a_reason(staff: Client, decision: str, reas
     assert (affiliate.status, LogEntry.objects.count()) == ("active", 0)
 
 
-@pytest.mark.every_engine
 def test_many_are_decided_after_a_confirmation(staff: Client) -> None:
     affiliates = [applied(email=f"a{number}@example.com") for number in range(2)] + [
         make_affiliate()

@@ -48,6 +48,7 @@ def test_every_kind_of_alert_leads_to_a_page_that_opens(boss: Client, kind: str)
         assert answer.status_code in (200, 302), rest  # of a row that is gone, to the first page
 
 
+@pytest.mark.any_engine
 def test_an_alert_of_an_enrollment_leads_to_its_page(boss: Client) -> None:
     enrollment, _ = make_pending()
     for key in (f"over-budget:{enrollment.pk}", f"lms-user-disabled:enroll:{enrollment.pk}:2"):
@@ -95,6 +96,7 @@ def test_a_platform_that_answers_again_shows_no_old_error_and_its_outages(boss: 
     assert "No route to host" in words(boss.get("/admin/lms_sync/platformstate/"))
 
 
+@pytest.mark.any_engine
 def test_jobs_that_wait_for_a_platform_are_called_parked(boss: Client) -> None:
     PlatformState.objects.create(name="frappe", state="open", opened_at=timezone.now())
     for name in ("frappe", "openedx"):

@@ -44,7 +44,6 @@ def last() -> AuditEntry:
 
 
 # --- what is written ------------------------------------------------------------------------------
-@pytest.mark.every_engine
 def test_a_changed_price_is_there_with_old_and_new_and_what_did_not_change_is_not(office) -> None:
     """Fault U3: outcomes and syllabus have several lines, which a browser ends otherwise."""
     course = make_course(title="Data", outcomes=["One", "Two"], description="One\n\nTwo")

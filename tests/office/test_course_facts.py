@@ -48,7 +48,6 @@ def test_the_list_says_whether_the_lms_agrees(course: Course) -> None:
     assert "differs" in shown(client, LIST)
 
 
-@pytest.mark.every_engine
 def test_the_page_shows_both_sides_as_text(course: Course, settings: Any) -> None:
     client = clerk()
     assert "has not been asked yet" in shown(client, page_of(course))
@@ -71,7 +70,6 @@ def test_nothing_is_offered_where_nothing_can_be_taken_over(course: Course) -> N
     assert "There is nothing to take over." in shown(client, page_of(course, "take_over"))
 
 
-@pytest.mark.every_engine
 def test_what_is_chosen_is_taken_over_with_one_entry(course: Course) -> None:
     lms_facts.keep(course, Said(title="Books", published=True, instructors=("Eve",)))
     client = clerk()

@@ -53,7 +53,6 @@ def test_the_page_of_a_draft_is_read_in_eight_statements(staff):
     assert len(found) <= 8
 
 
-@pytest.mark.every_engine
 def test_publishing_reports_what_it_did_and_leaves_a_log_entry(staff):
     draft, done = make_course(status="draft", **COMPLETE), make_course(**COMPLETE)
     listed = staff.get(reverse(LIST)).content.decode()
@@ -97,7 +96,6 @@ def test_a_draft_lists_what_it_lacks_each_with_the_way_to_its_field(staff):
     assert Course.objects.get().status == "draft"
 
 
-@pytest.mark.every_engine
 def test_rows_are_added_moved_and_removed_without_saving_and_nothing_is_lost(staff):
     course = make_course(instructors=taught_by("Ada, Analyst"), **COMPLETE)
     page = reverse("admin:courses_course_change", args=[course.pk])
@@ -295,7 +293,6 @@ def test_only_a_draft_can_be_deleted(staff, status, left):
     assert Course.objects.count() == left
 
 
-@pytest.mark.every_engine
 def test_an_edit_leaves_alone_what_others_write_meanwhile(staff, monkeypatch):
     """Colleagues take it off sale, rename and map it: an edit of the effort keeps all that."""
     course = make_course(title="Bookkeeping", **COMPLETE)

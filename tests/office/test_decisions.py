@@ -342,6 +342,7 @@ def test_a_refusal_shows_what_was_typed_and_leaves_no_entry(db: None) -> None:
     assert LogEntry.objects.count() == 0
 
 
+@pytest.mark.any_engine
 def test_each_row_has_its_own_entry_and_a_refusal_says_why_once(db: None) -> None:
     """Nobody holds what they earned themselves: the rest is held, and the reason is given once."""
     owed()

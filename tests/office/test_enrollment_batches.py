@@ -79,7 +79,6 @@ def test_a_file_that_cannot_be_read_is_refused_with_its_reason(office: Client) -
     assert not EnrollmentBatch.objects.exists()
 
 
-@pytest.mark.every_engine
 def test_only_those_with_the_permission_enroll_many(client: Client, office: Client) -> None:
     send(office)
     batch = EnrollmentBatch.objects.get()

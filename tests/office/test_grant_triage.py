@@ -26,7 +26,7 @@ from tests.office.test_lists import member
 from tests.office.test_roles import make_member
 from tests.statements import statements
 
-pytestmark = pytest.mark.every_engine
+pytestmark = [pytest.mark.every_engine, pytest.mark.any_engine]
 
 ONE, MANY = "/admin/grants/triage/", "/admin/grants/many/"
 PRICE = 49_900
@@ -120,6 +120,7 @@ def test_an_application_is_read_with_what_each_percentage_costs_before_anything_
     assert LogEntry.objects.count() == 0
 
 
+@pytest.mark.every_engine
 def test_decisions_lead_to_the_next_and_at_the_end_to_none(staff: Client) -> None:
     program = fund(budget_amount=100_000)
     first, second, third = applicants(3)
@@ -209,6 +210,7 @@ def test_earlier_applications_of_the_address_are_there(staff: Client) -> None:
 
 
 # --- who pays -------------------------------------------------------------------------------------
+@pytest.mark.every_engine
 def test_the_program_that_can_pay_for_the_oldest_is_chosen_and_is_the_filter(
     staff: Client,
 ) -> None:
@@ -336,6 +338,7 @@ def test_who_may_look_at_grants_and_not_decide_is_refused_and_it_is_logged(db: N
     assert approved() == {}
 
 
+@pytest.mark.every_engine
 def test_the_pages_are_read_in_eight_statements_at_most_however_many_wait(staff: Client) -> None:
     fund(budget_amount=1)
     clerk = member("view_grant", "decide_grant", "export_grant", "view_enrollment")
@@ -371,6 +374,7 @@ def test_the_home_leads_who_decides_to_the_queue_and_others_to_the_list(staff: C
 
 
 # --- messages -------------------------------------------------------------------------------------
+@pytest.mark.every_engine
 def test_staff_keep_messages_whose_words_are_known_for_their_use(staff: Client) -> None:
     add = "/admin/grants/messagetemplate/add/"
     form = {"name": "Next time", "used_for": "rejection", "text": "{name}, {course}, {percent}"}

@@ -295,7 +295,6 @@ def test_many_are_rejected_after_a_confirmation(staff: Client) -> None:
     assert Email.objects.filter(kind="grant_rejected").count() == 2
 
 
-@pytest.mark.every_engine
 def test_a_bulk_approval_beyond_the_budget_is_refused_before_any_is_made(staff: Client) -> None:
     program = Program.objects.create(name="Fund", currency="usd", budget_amount=50_000)
     grants = applicants(4)
@@ -523,7 +522,6 @@ def test_a_race_that_is_lost_is_kept_with_its_grant(
     )
 
 
-@pytest.mark.every_engine
 def test_nobody_reads_refusals_without_the_permission_and_nobody_writes_them(db: None) -> None:
     grant = make_coupon()
     try_code("thief@example.com", grant.code, grant.course)
@@ -604,7 +602,6 @@ def test_an_address_is_kept_masked(email: str, shown: str) -> None:
     assert refusals.masked(email) == shown
 
 
-@pytest.mark.every_engine
 def test_the_office_shows_who_used_a_coupon_when_and_for_which_enrollment(
     staff: Client, sandbox: Sandbox
 ) -> None:
@@ -686,7 +683,6 @@ def test_ordinary_cells_are_exported_as_they_are() -> None:
     ]
 
 
-@pytest.mark.every_engine
 def test_the_export_takes_its_own_permission(db: None) -> None:
     make_application()
     looks = member("view_grant", "decide_grant")

@@ -26,7 +26,7 @@ from tests.factories import make_course, make_payment, make_pending
 from tests.office.test_lists import member
 from tests.statements import statements
 
-pytestmark = [pytest.mark.django_db, pytest.mark.breaks_invariants]
+pytestmark = [pytest.mark.django_db, pytest.mark.breaks_invariants, pytest.mark.any_engine]
 
 MOST_STATEMENTS = 8
 NOW = timezone.now
@@ -115,6 +115,7 @@ def one_of_each() -> None:
     UndeliverableAddress.objects.create(email="gone@example.com", reason="bounced")
 
 
+@pytest.mark.every_engine
 def test_each_thing_that_waits_is_a_link_to_its_list_with_that_and_nothing_else(
     boss: Client,
 ) -> None:
@@ -172,6 +173,7 @@ def test_health_is_green_while_everything_works(boss: Client) -> None:
     assert "Stripe Works no event yet E-mail Takes mail 0 waiting" in health
 
 
+@pytest.mark.every_engine
 def test_an_lms_that_is_down_is_red_with_its_reason_and_what_is_parked(boss: Client) -> None:
     all_is_well()
     since = NOW() - timedelta(minutes=20)
@@ -303,6 +305,7 @@ def test_what_waits_is_a_badge_in_the_sidebar_for_who_may_look(db: None) -> None
     assert shown == {"Home": None, "Courses": None, "Dead letters": "1"}
 
 
+@pytest.mark.every_engine
 def test_every_page_of_a_learner_shop_has_the_sidebar_at_no_more_than_one_statement(
     boss: Client,
 ) -> None:
@@ -315,6 +318,7 @@ def test_every_page_of_a_learner_shop_has_the_sidebar_at_no_more_than_one_statem
     assert counts[0] - counts[1] == 1
 
 
+@pytest.mark.every_engine
 def test_the_office_is_for_staff(client: Client) -> None:
     assert client.get("/admin/").status_code == 302
     client.force_login(User.objects.create_user("learner@example.com", "a long enough passphrase"))
@@ -322,7 +326,6 @@ def test_the_office_is_for_staff(client: Client) -> None:
     assert DayFigures.objects.count() == 0
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize("page", ["/admin/", "/admin/enrollments/enrollmentbatch/"])
 def test_a_part_that_is_asked_for_after_the_session_has_ended_is_no_page_to_sign_in(
     boss: Client, page: str

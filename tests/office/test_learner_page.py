@@ -138,6 +138,7 @@ def test_one_page_tells_all_of_it(boss: Client, buyer: Client, sandbox: Sandbox)
     assert "other@example.com" not in told
 
 
+@pytest.mark.any_engine
 def test_the_technical_part_is_folded_and_the_mail_has_its_text(
     boss: Client, buyer: Client, sandbox: Sandbox
 ) -> None:
@@ -225,11 +226,13 @@ def retry_of(enrollment: Enrollment) -> dict[str, str]:
     return {"page": "enrollments.Enrollment", "name": "retry_sync", "row": str(enrollment.pk)}
 
 
+@pytest.mark.any_engine
 def test_without_the_permission_there_is_no_page(db: None) -> None:
     assert clerk("view_payment").get(PAGE).status_code == 403
     assert Client().get(PAGE).status_code == 302
 
 
+@pytest.mark.any_engine
 def test_an_unknown_address_is_said_to_be_so(boss: Client) -> None:
     answer = boss.get(PAGE)
     assert answer.status_code == 404
@@ -248,6 +251,7 @@ def test_a_job_is_retried_on_the_page_and_it_is_seen_there(boss: Client, buyer: 
     assert SyncJob.objects.due(timezone.now()).count() == 1
 
 
+@pytest.mark.any_engine
 @pytest.mark.parametrize(
     "form",
     [
@@ -287,6 +291,7 @@ def test_a_note_is_kept_and_shown(boss: Client) -> None:
     assert boss.get(PAGE).status_code == 404 or "Called at noon." in text_of(boss.get(PAGE))
 
 
+@pytest.mark.any_engine
 def test_a_page_of_another_site_is_not_gone_back_to(boss: Client) -> None:
     answer = boss.post(
         "/admin/accounts/learnernote/note/?back=https://evil.example/",
@@ -335,6 +340,7 @@ def test_each_part_of_the_timeline_is_found_by_an_index(boss: Client, buyer: Cli
     assert scanned <= {"django_admin_log", "courses_course"}, plan
 
 
+@pytest.mark.any_engine
 def test_a_letter_and_a_dispute_lead_to_what_can_be_done(
     boss: Client, buyer: Client, sandbox: Sandbox
 ) -> None:

@@ -84,7 +84,6 @@ def test_every_page_opens_lists_searches_and_shows_its_rows(
         assert staff.get(f"/admin/{page}/{row.pk}/change/").status_code == 200
 
 
-@pytest.mark.every_engine
 @pytest.mark.parametrize("page", PAGES[:10])
 def test_queues_and_ledgers_cannot_be_added_to_edited_or_deleted_from_by_hand(
     staff: Client, buyer: Client, page: str
@@ -193,7 +192,6 @@ def test_a_dead_letter_is_replayed_from_its_page_with_who_and_when(
     assert Enrollment.objects.get().has_access
 
 
-@pytest.mark.every_engine
 def test_an_enrollment_is_retried_from_its_page(staff: Client, buyer: Client) -> None:
     enrollment = buy(buyer)
     SyncJob.objects.update(next_attempt_at=timezone.now() + timedelta(hours=1))
@@ -231,7 +229,6 @@ def test_a_learner_is_no_staff(buyer: Client) -> None:
         assert buyer.get(f"/admin/{page}/").status_code in (302, 403)
 
 
-@pytest.mark.every_engine
 def test_dead_events_and_emails_are_replayed_from_their_pages(staff: Client, buyer: Client) -> None:
     buy(buyer)
     StripeEvent.objects.update(status="dead")

@@ -87,7 +87,6 @@ def worker_with(*codenames: str) -> Client:
     return client
 
 
-@pytest.mark.every_engine
 @pytest.mark.parametrize("page", PAGES)
 def test_lists_and_rows_can_be_looked_at_but_not_added_changed_or_deleted(
     boss: Client, page: str

@@ -60,6 +60,7 @@ def test_answers_that_are_due_are_found_by_their_date(office: Client):
     assert "Waits for an answer" in shown
 
 
+@pytest.mark.any_engine
 @pytest.mark.every_engine
 def test_the_list_of_payments_says_what_came_of_each(office: Client):
     """Faults M13 and U4: a refunded one was a green PAID."""
@@ -88,6 +89,7 @@ def test_the_list_of_payments_says_what_came_of_each(office: Client):
     assert "refunded" in enrollment.content.decode()
 
 
+@pytest.mark.any_engine
 def test_the_list_of_payments_costs_the_same_for_any_number(office: Client):
     counts = []
     office.get("/admin/")  # what the sidebar counts is kept for half a minute
@@ -103,6 +105,7 @@ def test_the_list_of_payments_costs_the_same_for_any_number(office: Client):
     assert counts[0] == counts[1]
 
 
+@pytest.mark.any_engine
 @pytest.mark.every_engine
 def test_an_open_warning_is_shown_with_its_date_and_closed(office: Client):
     payment = sell(office, make_affiliate())[1]
@@ -188,6 +191,7 @@ def test_the_office_says_why_an_enrollment_ended(office: Client, code: str, word
     assert words in shown
 
 
+@pytest.mark.any_engine
 @pytest.mark.every_engine
 def test_the_payload_of_an_event_does_not_open_a_learners_page(office: Client) -> None:
     """Fault X7: Stripe sends back the address that the learner returns to."""

@@ -18,7 +18,7 @@ from tests.affiliates.payday import PAYPAL, earn, owed
 from tests.office.test_lists import member
 from tests.statements import statements
 
-pytestmark = pytest.mark.every_engine
+pytestmark = [pytest.mark.every_engine, pytest.mark.any_engine]
 
 DRAFT = "/admin/affiliates/payoutbatch/draft/"
 STAFF = "boss@example.com"
@@ -60,6 +60,7 @@ def due() -> dict[tuple[str, str, str], int]:
     }
 
 
+@pytest.mark.every_engine
 def test_what_is_shown_as_payable_is_what_drafts_then_pay(db: None) -> None:
     everybody()
     shown = due()
@@ -98,6 +99,7 @@ def test_who_is_left_out_is_there_with_the_reason(db: None) -> None:
     }
 
 
+@pytest.mark.every_engine
 def test_the_page_of_a_draft_shows_it_in_eight_statements_at_most(db: None) -> None:
     boss, clerk = Client(), member("view_payoutbatch", "draft_payoutbatch")
     boss.force_login(make_staff(email=STAFF))

@@ -598,7 +598,6 @@ def test_a_commission_shows_its_arithmetic_and_where_it_was_paid(office: Client)
     ] == [paid.pk]
 
 
-@pytest.mark.every_engine
 @pytest.mark.parametrize("page", [BATCHES, LINES, LEDGER, BALANCES, COMMISSIONS])
 def test_a_list_costs_the_same_however_long_it_is(office: Client, page: str) -> None:
     owed()

@@ -43,7 +43,6 @@ def form(user: User, **changes: str) -> dict[str, str]:
     return {"name": user.name, "is_active": "on", **changes}
 
 
-@pytest.mark.every_engine
 def test_the_office_is_entered_through_the_sign_in_everybody_uses(visitor):
     assert visitor.get("/admin/")["Location"] == "/admin/login/?next=/admin/"
     assert (

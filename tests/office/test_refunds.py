@@ -199,7 +199,6 @@ def test_the_enrollment_leads_to_the_payment_that_paid_for_it(
     )
 
 
-@pytest.mark.every_engine
 def test_an_enrollment_without_a_payment_has_nothing_to_refund(staff: Client) -> None:
     enrollment, payment = make_pending()
     answer = staff.get(f"/admin/enrollments/enrollment/{enrollment.pk}/refund/", follow=True)
@@ -664,7 +663,6 @@ def test_refunds_that_wait_for_their_sale_are_listed_too(staff: Client) -> None:
     deliver(Client(), completed(payment))
 
 
-@pytest.mark.every_engine
 @pytest.mark.parametrize(
     "model",
     ["payments/refund", "payments/dispute", "affiliates/affiliate", "affiliates/fraudsignal"],

@@ -253,7 +253,6 @@ def test_content_publishes_and_deletes_drafts_only(staff: dict[str, User]) -> No
     assert sold.status == Course.Status.ARCHIVED
 
 
-@pytest.mark.every_engine
 def test_an_action_without_its_permission_is_refused_and_logged(staff: dict[str, User]) -> None:
     course = make_course()
     client = Client()

@@ -30,6 +30,8 @@ from tests.office.test_lists import member
 from tests.office.test_refunds import staff, text_of
 from tests.statements import statements
 
+pytestmark = pytest.mark.any_engine
+
 __all__ = ["staff"]
 
 PAGE = "/admin/affiliates/affiliate/figures/"
@@ -139,6 +141,7 @@ def test_each_affiliate_has_referrals_sales_earnings_and_what_was_reversed(db: N
     assert [row.sales.refund_rate for row in sales_figures().affiliates] == ["25.0 %", "0.0 %"]
 
 
+@pytest.mark.every_engine
 def test_a_period_counts_what_began_in_it(db: None) -> None:
     affiliate = make_affiliate()
     old, _ = sell(Client(), affiliate, make_course(price=10000))
@@ -167,6 +170,7 @@ def test_only_the_affiliates_with_the_most_sales_are_named(db: None) -> None:
     ]
 
 
+@pytest.mark.every_engine
 def test_the_figures_of_many_affiliates_take_as_many_statements_as_of_one(db: None) -> None:
     asked = []
     for number in range(3):
@@ -202,7 +206,6 @@ def test_the_page_shows_the_figures_of_the_chosen_period(staff: Client) -> None:
     assert PAGE in text_of(staff.get("/admin/affiliates/affiliate/"))
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize("days", ["", "31", "-1", "x", "9" * 40, "<script>"])
 def test_a_period_that_is_none_is_the_usual_one(staff: Client, days: str) -> None:
     page = staff.get(PAGE, {"days": days})
@@ -210,12 +213,10 @@ def test_a_period_that_is_none_is_the_usual_one(staff: Client, days: str) -> Non
     assert [name for name, _, is_chosen in page.context["periods"] if is_chosen] == ["30"]
 
 
-@pytest.mark.any_engine
 def test_the_figures_take_the_permission_to_see_affiliates_and_enrollments(db: None) -> None:
     assert member("view_affiliate", "view_payment", "review_affiliate").get(PAGE).status_code == 403
 
 
-@pytest.mark.any_engine
 def test_staff_who_may_see_both_see_the_figures(db: None) -> None:
     assert member("view_affiliate", "view_enrollment").get(PAGE).status_code == 200
 
@@ -259,7 +260,6 @@ def test_the_command_prints_the_figures_for_people_and_for_programs(db: None, ca
     }
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize("days", ["0", "-1", "99999999999"])
 def test_the_command_takes_a_period_that_there_is(db: None, days: str) -> None:
     with pytest.raises(CommandError):

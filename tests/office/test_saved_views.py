@@ -14,7 +14,7 @@ from tests.affiliates.make import make_staff
 from tests.office.test_lists import member
 from tests.statements import statements
 
-pytestmark = [pytest.mark.django_db, pytest.mark.every_engine]
+pytestmark = [pytest.mark.django_db, pytest.mark.every_engine, pytest.mark.any_engine]
 
 PAYMENTS = "/admin/payments/payment/"
 OF_LIST = "payments.payment"
@@ -35,6 +35,7 @@ def text_of(answer: Any) -> str:
     return " ".join(unescape(answer.content.decode()).split())
 
 
+@pytest.mark.every_engine
 def test_a_view_is_kept_shown_replaced_and_removed_and_nobody_else_sees_it() -> None:
     boss = make_staff(email="boss@example.com")
     client, colleague = signed_in(boss), signed_in(make_staff(email="other@example.com"))

@@ -71,7 +71,6 @@ def test_nothing_that_differs_is_exit_code_0(frappe: Frappe) -> None:
     assert alerts() == []
 
 
-@pytest.mark.every_engine
 def test_what_differs_is_named_exits_1_and_alerts_once(frappe: Frappe) -> None:
     lose(frappe)
     printed, sentence = refused()

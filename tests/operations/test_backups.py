@@ -216,6 +216,7 @@ def test_a_backup_that_is_not_for_this_shop_is_refused(tmp_path: Path) -> None:
         assert why in refused(taken)
 
 
+@pytest.mark.any_engine
 @pytest.mark.django_db
 def test_a_damaged_backup_is_refused_and_says_which_file(tmp_path: Path) -> None:
     taken = taking.take(tmp_path)
@@ -230,6 +231,7 @@ def test_a_damaged_backup_is_refused_and_says_which_file(tmp_path: Path) -> None
     assert "has no readable manifest.json" in refused(taken)
 
 
+@pytest.mark.any_engine
 @pytest.mark.django_db
 def test_what_cannot_be_read_back_is_no_backup(tmp_path: Path) -> None:
     taken = taking.take(tmp_path)

@@ -21,7 +21,7 @@ from payments.models import Payment, StripeEvent
 from tests.factories import completed, deliver, make_course, make_pending
 from tests.sandbox_client import Sandbox
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_engine]
 LONG_AGO = timedelta(days=91)
 
 
@@ -49,6 +49,7 @@ def test_one_sweep_by_hand_takes_a_paid_enrollment_to_its_email(
     assert invariants.verify() == []
 
 
+@pytest.mark.every_engine
 def test_a_sweep_takes_up_what_a_lost_worker_held(client: Client, sandbox: Sandbox) -> None:
     _, payment = make_pending()
     deliver(client, completed(payment))
@@ -63,6 +64,7 @@ def test_a_sweep_takes_up_what_a_lost_worker_held(client: Client, sandbox: Sandb
     assert (job.status, job.lapses, job.fence, job.attempts) == ("done", 1, 2, 0)
 
 
+@pytest.mark.every_engine
 def test_items_that_lose_worker_after_worker_end_dead(client: Client, sandbox: Sandbox) -> None:
     _, payment = make_pending()
     deliver(client, completed(payment))
@@ -75,6 +77,7 @@ def test_items_that_lose_worker_after_worker_end_dead(client: Client, sandbox: S
     assert invariants.verify() == []
 
 
+@pytest.mark.every_engine
 def test_what_is_stuck_for_a_day_is_found_and_staff_are_alerted_once(
     client: Client, sandbox: Sandbox
 ) -> None:
@@ -95,6 +98,7 @@ def test_what_is_stuck_for_a_day_is_found_and_staff_are_alerted_once(
     ] == [[line]]
 
 
+@pytest.mark.every_engine
 def test_finished_items_are_deleted_after_ninety_days_and_everything_still_holds(
     client: Client, sandbox: Sandbox
 ) -> None:
@@ -169,6 +173,7 @@ def test_the_nightly_steps_go_on_without_stripe_and_lms(client: Client, sandbox:
     assert tasks_alerted_of() == []
 
 
+@pytest.mark.every_engine
 def test_a_platform_that_is_down_hides_nothing_of_the_other(
     sandbox: Sandbox, settings: Settings
 ) -> None:
@@ -209,6 +214,7 @@ def spoil(payment: Payment) -> None:
     SyncJob.objects.create(dedupe_key=f"enroll:{payment.enrollment_id}", status="dead", **facts)
 
 
+@pytest.mark.every_engine
 @pytest.mark.breaks_invariants
 def test_one_odd_payment_does_not_keep_the_others_from_being_found_at_night(
     client: Client, sandbox: Sandbox
@@ -230,6 +236,7 @@ def test_one_odd_payment_does_not_keep_the_others_from_being_found_at_night(
     print(lines)
 
 
+@pytest.mark.every_engine
 @pytest.mark.breaks_invariants
 def test_one_odd_payment_does_not_keep_the_other_overdue_ones_from_ending(
     client: Client, sandbox: Sandbox, caplog
@@ -331,6 +338,7 @@ def test_reconciling_says_when_stripe_cannot_be_asked(sandbox: Sandbox) -> None:
         run("reconcile_stripe")
 
 
+@pytest.mark.every_engine
 def test_the_demo_is_seeded_once_however_often(settings) -> None:
     run("seed_demo")
     run("seed_demo")

@@ -15,6 +15,8 @@ from operations import queues
 from tests.factories import make_course
 from tests.grants.make import make_coupon
 
+pytestmark = pytest.mark.any_engine
+
 PATH = "/api/cron/expire-grants"
 SECRET = "a-secret-of-a-scheduler-0123456789"
 
@@ -38,7 +40,6 @@ def overdue(number: int) -> None:
         Grant.objects.filter(pk=grant.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize(
     "header",
     [
@@ -61,6 +62,7 @@ def test_without_the_secret_nothing_expires(db: None, header: str | None) -> Non
     assert Grant.objects.get().status == "approved"
 
 
+@pytest.mark.every_engine
 def test_with_the_secret_the_overdue_coupons_expire_and_are_counted(db: None) -> None:
     """Requirement R064."""
     overdue(3)
@@ -108,7 +110,6 @@ def copies_of(grant: Grant, number: int) -> list[Grant]:
     ]
 
 
-@pytest.mark.any_engine
 def test_no_other_method_is_answered(db: None) -> None:
     for method in ("put", "delete", "patch"):
         assert (
@@ -119,7 +120,6 @@ def test_no_other_method_is_answered(db: None) -> None:
         )
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize("header", ["Bearer ", "Bearer None", f"Bearer {SECRET}", ""])
 def test_without_a_secret_in_the_settings_the_address_is_closed(
     db: None, settings, header: str
@@ -144,14 +144,12 @@ def test_the_sweep_expires_and_reminds_without_any_scheduler(db: None) -> None:
     assert Email.objects.filter(kind="grant_reminder", to="ending@example.com").count() == 1
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize("policy", ["queue", "rollback"])
 def test_both_policies_for_an_enrollment_the_lms_refuses_are_known(settings, policy: str) -> None:
     settings.FREE_GRANT_ON_LMS_FAILURE = policy
     assert check_environment() == []
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize("policy", ["", "Queue", "retry"])
 def test_any_other_policy_stops_the_start(settings, policy: str) -> None:
     settings.FREE_GRANT_ON_LMS_FAILURE = policy

@@ -18,7 +18,7 @@ from tests.operations.test_cron import PATH as EXPIRE
 from tests.operations.test_cron import SECRET, copies_of, overdue
 from tests.sandbox_client import Sandbox
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_engine]
 PATHS = ("/api/cron/frappe-retry", "/api/cron/retry-frappe-sync")
 HEADERS = {"Authorization": f"Bearer {SECRET}"}
 WAYS = [(path, method) for path in PATHS for method in ("post", "get")]
@@ -58,6 +58,7 @@ def test_each_way_to_call_works_on_ten_jobs_and_says_what_came_of_them(
     assert run(path, method) == (200, rest)
 
 
+@pytest.mark.every_engine
 def test_what_fails_is_counted_and_tried_once_in_a_call(client: Client, sandbox: Sandbox) -> None:
     due_jobs(1, client)
     sandbox.fault("lms", "401")
@@ -66,6 +67,7 @@ def test_what_fails_is_counted_and_tried_once_in_a_call(client: Client, sandbox:
     assert SyncJob.objects.get().fence == 1
 
 
+@pytest.mark.every_engine
 def test_a_job_that_is_due_again_in_the_same_call_is_left_to_the_next(
     client: Client, sandbox: Sandbox, settings: Settings
 ) -> None:
@@ -79,6 +81,7 @@ def test_a_job_that_is_due_again_in_the_same_call_is_left_to_the_next(
     assert run(PATHS[0]) == (200, rest)
 
 
+@pytest.mark.every_engine
 def test_a_job_that_a_lost_worker_held_is_run(client: Client, sandbox: Sandbox) -> None:
     """A shop may have no other worker than this address."""
     due_jobs(1, client)
@@ -95,7 +98,6 @@ def test_a_platform_that_answers_again_is_noticed(client: Client, sandbox: Sandb
     assert run(PATHS[0]) == (200, counts)
 
 
-@pytest.mark.any_engine
 def test_of_more_coupons_than_one_call_takes_the_rest_remains(db: None) -> None:
     overdue(1)
     taken = redemption.MOST_AT_ONCE
@@ -107,7 +109,6 @@ def test_of_more_coupons_than_one_call_takes_the_rest_remains(db: None) -> None:
     assert Client().get(EXPIRE).status_code == 200
 
 
-@pytest.mark.any_engine
 @pytest.mark.breaks_invariants
 def test_over_a_hundred_due_jobs_are_no_health() -> None:
     now = timezone.now()
@@ -130,7 +131,6 @@ def test_no_job_is_begun_after_twenty_seconds(
     assert (status, counts["processed"], counts["remaining"]) == (200, 0, 1)
 
 
-@pytest.mark.any_engine
 @pytest.mark.breaks_invariants
 @pytest.mark.parametrize(("path", "method"), [*WAYS, (EXPIRE, "post"), (EXPIRE, "get")])
 @pytest.mark.parametrize("header", ["", "Bearer wrong", SECRET, f"bearer {SECRET}"])
@@ -144,6 +144,7 @@ def test_without_the_secret_nothing_is_run(path: str, method: str, header: str) 
     assert SyncJob.objects.get().fence == 0
 
 
+@pytest.mark.every_engine
 @pytest.mark.breaks_invariants
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize(
@@ -166,6 +167,7 @@ def test_a_head_runs_nothing() -> None:
     assert Grant.objects.get().status == "approved"
 
 
+@pytest.mark.every_engine
 @pytest.mark.breaks_invariants
 def test_a_dead_letter_is_no_health() -> None:
     make_letter()

@@ -61,6 +61,7 @@ def test_a_day_is_what_was_begun_sold_received_and_given_back_on_it(buyer: Clien
     }
 
 
+@pytest.mark.any_engine
 def test_how_long_access_took_is_counted_to_the_millisecond() -> None:
     waits = [(1000, 0), (1001, 1), (86_400_000, 14), (86_400_001, 15)]
     for wait, _ in waits:
@@ -73,6 +74,7 @@ def test_how_long_access_took_is_counted_to_the_millisecond() -> None:
     assert [number for number, count in enumerate(within) if count] == [at for _, at in waits]
 
 
+@pytest.mark.any_engine
 def test_only_days_that_were_written_to_are_counted_anew() -> None:
     now = timezone.now()
     old, _ = make_pending(created_at=now - timedelta(days=40), updated_at=now - timedelta(hours=1))
@@ -87,6 +89,7 @@ def test_only_days_that_were_written_to_are_counted_anew() -> None:
     assert figures_of(old.created_at)["sales"] == [["paid", "Another", 1, 0]]
 
 
+@pytest.mark.any_engine
 def test_what_was_written_within_a_long_transaction_is_counted_by_a_later_look() -> None:
     now = timezone.now()
     day_figures.keep(now)
@@ -124,6 +127,7 @@ def test_the_most_jobs_due_at_once_are_kept_for_each_ten_minutes() -> None:
     assert DayFigures.objects.get().queue == {"1230": 3, "1240": 0}
 
 
+@pytest.mark.any_engine
 def test_the_sweep_keeps_the_figures() -> None:
     make_pending()
     assert queues.run_chores() == []
@@ -131,6 +135,7 @@ def test_the_sweep_keeps_the_figures() -> None:
 
 
 # --- the invariant --------------------------------------------------------------------------------
+@pytest.mark.any_engine
 @pytest.mark.parametrize("name", ["sales", "received", "refunds", "grants", "commissions"])
 def test_figures_that_are_not_what_the_rows_come_to_are_named(buyer: Client, name: str) -> None:
     _, payment = sell(buyer, make_affiliate())
@@ -177,6 +182,7 @@ def test_what_is_changed_by_hand_in_an_old_day_is_named(buyer: Client) -> None:
         assert check_day_figures() == named, what
 
 
+@pytest.mark.any_engine
 def test_a_day_that_was_written_to_since_the_last_look_is_not_wrong() -> None:
     make_pending()
     day_figures.keep()
@@ -202,6 +208,7 @@ def test_where_nothing_is_kept_yet_nothing_is_asked(db: None) -> None:
     assert len(asked) == 1
 
 
+@pytest.mark.any_engine
 def test_refunds_count_on_the_day_they_were_begun(buyer: Client) -> None:
     _, payment = sell(buyer, make_affiliate())
     deliver(buyer, refunded(refund_of(payment, 1_000)))

@@ -15,6 +15,8 @@ from operations.models import Heartbeat
 from payments.models import StripeEvent
 from tests.processes import free_port, python
 
+pytestmark = pytest.mark.any_engine
+
 DETAILS = {"baseUrl", "state", "latencyMs", "lastOkAt", "lastError", "downSince", "retryAt"}
 
 
@@ -70,6 +72,7 @@ def status(port: int) -> int:
     return requests.get(f"http://127.0.0.1:{port}/health/ready", timeout=20).status_code
 
 
+@pytest.mark.every_engine
 def test_the_learning_platform_is_healthy_until_known_otherwise(client, db):
     answer = client.get("/api/health/frappe")
     assert (answer.status_code, answer.json()["status"], set(answer.json())) == (
@@ -79,7 +82,6 @@ def test_the_learning_platform_is_healthy_until_known_otherwise(client, db):
     )
 
 
-@pytest.mark.any_engine
 def test_an_outage_is_shown_to_everybody_but_not_its_details(client, outage):
     answer = client.get("/api/health/frappe")
     assert (answer.status_code, answer.json()["status"], set(answer.json())) == (
@@ -90,7 +92,6 @@ def test_an_outage_is_shown_to_everybody_but_not_its_details(client, outage):
     assert b"nginx" not in answer.content
 
 
-@pytest.mark.any_engine
 def test_a_learner_sees_no_more_than_anybody(outage, django_user_model):
     learner = Client()
     learner.force_login(
@@ -99,7 +100,6 @@ def test_a_learner_sees_no_more_than_anybody(outage, django_user_model):
     assert set(learner.get("/api/health/frappe").json()) == {"status", "timestamp"}
 
 
-@pytest.mark.any_engine
 def test_staff_see_the_details_but_never_the_key(outage, django_user_model, settings):
     body = staff(django_user_model).get("/api/health/frappe").json()
     assert set(body) == {"status", "timestamp"} | DETAILS
@@ -111,7 +111,6 @@ def test_staff_see_the_details_but_never_the_key(outage, django_user_model, sett
     assert settings.FRAPPE_LMS_API_KEY not in str(body)
 
 
-@pytest.mark.any_engine
 def test_asking_too_often_is_refused_with_the_limits_headers(client, db):
     answers = [client.get("/api/health/frappe") for _ in range(11)]
     assert [answer.status_code for answer in answers] == [200] * 10 + [429]
@@ -119,7 +118,6 @@ def test_asking_too_often_is_refused_with_the_limits_headers(client, db):
     assert int(answers[-1]["Retry-After"]) <= 60
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize(
     "path", ["/health/live", "/health/ready", "/health/work", "/api/health/frappe"]
 )
@@ -201,7 +199,6 @@ def redis_at(location: str) -> dict[str, str]:
     return {"BACKEND": "maaledu.cache.ForgivingRedisCache", "LOCATION": location}
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize("damage", ["never collected", "a new file", "a lost file"])
 def test_static_files_that_are_not_collected_are_told(monitor, settings, tmp_path, damage):
     settings.STATIC_ROOT = tmp_path / "collected"
@@ -253,7 +250,6 @@ def test_what_waits_for_staff_is_red_and_work_goes_on(monitor):
     StripeEvent.objects.all().delete()
 
 
-@pytest.mark.any_engine
 def test_details_of_work_are_for_staff_and_monitors(client, monitor, django_user_model):
     alive()
     body = staff(django_user_model).get("/health/work").json()
@@ -267,7 +263,6 @@ def test_details_of_work_are_for_staff_and_monitors(client, monitor, django_user
     assert set(client.get("/health/work").json()) == {"status", "timestamp"}
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize(
     ("networks", "sees"),
     [([], False), (["10.0.0.0/8"], False), (["127.0.0.0/8"], True), (["127.0.0.1"], True)],
@@ -277,7 +272,6 @@ def test_a_network_of_ours_is_a_monitor(client, settings, db, networks, sees):
     assert ("level" in client.get("/health/work").json()) is sees
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize("sent", ["", "Bearer ", "Bearer wrong", f"Basic {TOKEN}", TOKEN])
 def test_a_wrong_token_shows_no_details(settings, db, sent):
     settings.MONITOR_TOKEN = TOKEN
@@ -285,7 +279,6 @@ def test_a_wrong_token_shows_no_details(settings, db, sent):
     assert set(body) == {"status", "timestamp"}
 
 
-@pytest.mark.any_engine
 def test_without_a_token_in_the_settings_none_is_right(db):
     body = Client(headers={"Authorization": "Bearer "}).get("/health/work").json()
     assert set(body) == {"status", "timestamp"}

@@ -69,7 +69,7 @@ from tests.grants.make import make_coupon
 from tests.holding import worth_asking
 from tests.operations import test_money_invariants
 
-pytestmark = pytest.mark.breaks_invariants
+pytestmark = [pytest.mark.breaks_invariants, pytest.mark.any_engine]
 LONG_AGO = timedelta(hours=3)
 
 
@@ -241,6 +241,7 @@ DAMAGES: dict[Callable[[Enrollment], None], Callable[[], list[str]]] = {
 BY_CONSTRAINT = {check_one_live_enrollment, check_one_open_payment, check_courses_exist}
 
 
+@pytest.mark.every_engine
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
 def test_damage_is_named_by_the_check_that_guards_it(
     client: Client, damage: Callable[[Enrollment], None]
@@ -263,7 +264,6 @@ def test_damage_of_long_ago_is_named_by_the_full_run(
     assert invariants.verify() != []
 
 
-@pytest.mark.any_engine
 def test_a_night_looks_at_what_changed_since_the_last_good_one_and_weekly_at_everything(
     client: Client,
 ) -> None:
@@ -285,7 +285,6 @@ def test_a_night_looks_at_what_changed_since_the_last_good_one_and_weekly_at_eve
     assert heartbeats.last_seen()[heartbeats.ALL_INVARIANTS].at >= now
 
 
-@pytest.mark.any_engine
 def test_what_a_night_found_is_found_each_night_until_it_is_mended(client: Client) -> None:
     enrollment = bought(client)
     since = timezone.now() - timedelta(minutes=1)
@@ -315,6 +314,7 @@ def test_a_course_that_was_deleted_below_its_enrollments_is_named(client: Client
     assert check_courses_exist() == []
 
 
+@pytest.mark.every_engine
 def test_an_event_that_waits_for_less_than_three_days_is_not_named(client: Client) -> None:
     bought(client)
     since = timezone.now() - timedelta(days=3) + timedelta(minutes=1)

@@ -18,7 +18,7 @@ from payments.models import StripeEvent, WebhookProblem
 from tests.enrollments.test_batches import list_of, make_batch
 
 # The rows are made up, and nothing but what they are counted by is like in life.
-pytestmark = [pytest.mark.django_db, pytest.mark.breaks_invariants]
+pytestmark = [pytest.mark.django_db, pytest.mark.breaks_invariants, pytest.mark.any_engine]
 MINUTE = timedelta(minutes=1)
 
 
@@ -76,6 +76,7 @@ def test_what_is_due_later_does_not_wait() -> None:
     assert found() == {}
 
 
+@pytest.mark.every_engine
 def test_one_item_that_is_due_for_five_minutes_is_red_but_not_behind_a_blocked_platform() -> None:
     job(next_attempt_at=timezone.now() - 6 * MINUTE)
     assert found() == {"queues": "red"}
@@ -106,6 +107,7 @@ def test_e_mails_that_wait_for_the_mail_server_are_no_cause_of_their_own() -> No
     assert found() == {"queues": "red"}
 
 
+@pytest.mark.every_engine
 def test_the_rows_of_a_list_that_wait_for_their_turn_are_not_due(settings) -> None:
     settings.BATCH_AHEAD = 5
     batch = make_batch(list_of(120))
@@ -203,6 +205,7 @@ def test_that_work_waits_for_a_silent_worker_is_no_cause_of_its_own() -> None:
     assert found() == {"worker": "red"}
 
 
+@pytest.mark.every_engine
 def test_the_night_may_be_missed_for_a_day_and_on_a_new_shop_as_well() -> None:
     set_back("nightly", timedelta(hours=27))
     assert found() == {"nightly": "red"}
@@ -229,6 +232,7 @@ def test_mail_that_the_server_does_not_take_is_red_until_it_takes_any() -> None:
     assert found() == {}
 
 
+@pytest.mark.every_engine
 def test_a_mail_server_that_is_restarted_is_no_trouble_yet() -> None:
     now = timezone.now()
     MailState.objects.create(name="mail", state="unavailable", since=now - MINUTE)
@@ -267,7 +271,6 @@ def test_of_problems_at_the_webhook_those_are_red_that_keep_events_out_for_an_ho
     assert found() == {}
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize(("mebibytes", "level"), [(2048, None), (1000, "yellow"), (200, "red")])
 def test_a_disk_that_fills_up_is_told(monkeypatch, mebibytes: int, level: str | None) -> None:
     monkeypatch.setattr(
@@ -276,7 +279,6 @@ def test_a_disk_that_fills_up_is_told(monkeypatch, mebibytes: int, level: str | 
     assert found().get("disk") == level
 
 
-@pytest.mark.any_engine
 def test_the_worst_reason_is_the_level() -> None:
     reasons = [levels.Reason("dead", "yellow", ""), levels.Reason("disk", "red", "")]
     assert levels.worst(reasons) == "red"
@@ -299,6 +301,7 @@ def test_of_those_that_ask_for_the_turn_one_gets_it_in_each_period() -> None:
     assert [heartbeats.take_turn("stripe", five) for _ in range(2)] == [True, False]
 
 
+@pytest.mark.every_engine
 def test_a_look_costs_few_statements_however_much_waits(django_assert_max_num_queries) -> None:
     with django_assert_max_num_queries(14):
         levels.assess()

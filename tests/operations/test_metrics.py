@@ -26,7 +26,7 @@ from tests.operations.test_outages import sweep
 from tests.processes import free_port, python
 from tests.sandbox_client import Sandbox, wait_until
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_engine]
 DEPLOY = ROOT / "deploy"
 
 
@@ -55,7 +55,6 @@ def value(client: Client, name: str, **labels: str) -> float:
 
 
 # --- who may read ---------------------------------------------------------------------------------
-@pytest.mark.any_engine
 @pytest.mark.parametrize("path", ["/metrics", "/api/admin/cache-stats"])
 def test_only_monitors_and_staff_read_it(client, monitor, django_user_model, path) -> None:
     refused = client.get(path, headers={"Accept": "application/json"})
@@ -66,6 +65,7 @@ def test_only_monitors_and_staff_read_it(client, monitor, django_user_model, pat
 
 
 # --- what the database says -----------------------------------------------------------------------
+@pytest.mark.every_engine
 def test_payments_enrollments_and_revenue_are_those_of_the_database(client, monitor) -> None:
     for number in range(3):
         _, payment = make_pending(make_course(slug=f"course-{number}"))
@@ -102,6 +102,7 @@ def test_levels_ages_and_what_is_at_its_last_attempt(monitor) -> None:
     assert 0 <= value(monitor, "maaledu_heartbeat_age_seconds", part="worker") < 60
 
 
+@pytest.mark.every_engine
 @pytest.mark.breaks_invariants
 def test_a_commission_that_is_not_rate_times_list_price_is_counted(monitor, settings) -> None:
     """KPI 3, requirement R186."""
@@ -127,7 +128,6 @@ def test_a_commission_that_is_not_rate_times_list_price_is_counted(monitor, sett
     assert value(monitor, "maaledu_commissions", which="wrong") == 1
 
 
-@pytest.mark.any_engine
 def test_the_figures_are_summed_up_once_in_their_time(monitor, settings) -> None:
     settings.METRICS_FIGURES_FOR = timedelta(seconds=30)
     make_pending()
@@ -142,6 +142,7 @@ def by_status(moment: datetime) -> dict[tuple[str, ...], int]:
     return dict(tallies.counted(figures.PAYMENTS.current(moment), by=lambda each: each[:1]))
 
 
+@pytest.mark.every_engine
 def test_only_the_weeks_of_rows_that_were_written_are_summed_up_again_and_daily_all() -> None:
     now = timezone.now()
     made = []
@@ -159,6 +160,7 @@ def test_only_the_weeks_of_rows_that_were_written_are_summed_up_again_and_daily_
     assert by_status(now + timedelta(hours=25)) == {("expired",): 2, ("pending",): 2}
 
 
+@pytest.mark.every_engine
 def test_what_was_written_shortly_before_the_last_look_and_committed_after_it_is_seen() -> None:
     now = timezone.now()
     make_pending()
@@ -180,7 +182,6 @@ class Growth:
         return self.now() - self.before
 
 
-@pytest.mark.any_engine
 def test_requests_are_counted_by_endpoint_method_and_status(client, monitor) -> None:
     labels = {"endpoint": "health_live", "method": "GET", "status": "200"}
     grown = Growth(monitor, "maaledu_request_seconds_count", **labels)
@@ -189,7 +190,6 @@ def test_requests_are_counted_by_endpoint_method_and_status(client, monitor) -> 
     assert grown() == 3
 
 
-@pytest.mark.any_engine
 def test_visitors_make_up_no_label(client, monitor) -> None:
     before = monitor.get("/metrics").content.decode()
     for name in ("a", "b", "c"):
@@ -201,6 +201,7 @@ def test_visitors_make_up_no_label(client, monitor) -> None:
     assert ("", "AAAAA", 405) not in metrics._requests
 
 
+@pytest.mark.every_engine
 def test_a_repeated_event_and_email_are_counted_as_skipped(client, monitor) -> None:
     """KPI 5, requirement R188."""
     _, payment = make_pending()
@@ -211,7 +212,6 @@ def test_a_repeated_event_and_email_are_counted_as_skipped(client, monitor) -> N
     assert grown() == 2
 
 
-@pytest.mark.any_engine
 def test_a_request_over_its_limit_is_counted(client, monitor) -> None:
     """KPI 4, requirement R187."""
     grown = Growth(monitor, "maaledu_limits_hit_total", limit="api")
@@ -239,7 +239,6 @@ def test_what_the_second_attempt_heals_is_counted(client, monitor, sandbox: Sand
     assert answered() == 1
 
 
-@pytest.mark.any_engine
 def test_what_only_the_third_attempt_gets_done_is_not_healed(client, monitor, sandbox) -> None:
     _, payment = make_pending()
     deliver(client, completed(payment))
@@ -253,7 +252,6 @@ def test_what_only_the_third_attempt_gets_done_is_not_healed(client, monitor, sa
     assert (failed(), healed()) == (1, 0)
 
 
-@pytest.mark.any_engine
 def test_hits_and_misses_of_the_cache_are_counted(client, monitor) -> None:
     """Requirements R157, R194."""
     before = monitor.get("/api/admin/cache-stats").json()
@@ -334,7 +332,6 @@ sys.stdin.read()
 
 
 @pytest.mark.slow
-@pytest.mark.any_engine
 def test_a_process_that_ends_loses_no_count_and_leaves_no_file_behind(start, tmp_path) -> None:
     """Three processes one after the other count into the files of one."""
     folder = tmp_path / "metrics"
@@ -362,20 +359,17 @@ def named() -> set[str]:
     return set(re.findall(r"\bmaaledu_[a-z_]+", " ".join(texts)))
 
 
-@pytest.mark.any_engine
 def test_every_metric_that_the_dashboard_and_the_rules_name_exists() -> None:
     assert len(named()) > 20
     assert sorted(named() - exported()) == []
 
 
-@pytest.mark.any_engine
 def test_every_metric_is_shown_somewhere() -> None:
     ours = {name for name in exported() if name.startswith("maaledu_")}
     shown = {re.sub("_(bucket|count|sum|total)$", "", name) for name in named()}
     assert {re.sub("_(bucket|count|sum|total)$", "", name) for name in ours} - shown == set()
 
 
-@pytest.mark.any_engine
 def test_every_alert_rule_has_its_entry_in_the_runbook() -> None:
     rules = re.findall(r"- alert: (\w+)", (DEPLOY / "prometheus" / "alerts.yml").read_text())
     text = (ROOT / "docs" / "runbook.md").read_text()
@@ -383,7 +377,6 @@ def test_every_alert_rule_has_its_entry_in_the_runbook() -> None:
     assert [rule for rule in rules if f"`{rule}`" not in text] == []
 
 
-@pytest.mark.any_engine
 def test_the_dashboard_is_readable_and_its_panels_do_not_overlap() -> None:
     board = json.loads((DEPLOY / "grafana" / "maaledu.json").read_text())
     places = [(panel["gridPos"]["x"], panel["gridPos"]["y"]) for panel in board["panels"]]

@@ -463,6 +463,7 @@ def test_a_change_of_whatever_belongs_to_an_enrollment_has_it_looked_at_again(bo
     assert Scope(since=since).enrollments == {books.sale.pk}
 
 
+@pytest.mark.any_engine
 def test_every_check_is_shown_to_have_teeth():
     about_money = tuple(
         f"operations.invariants.{name}" for name in ("ledger", "payouts", "reversals")
@@ -516,6 +517,7 @@ def test_an_entry_in_two_live_payouts_is_named(books: Books):
         assert f"entry {item.entry_id} is in 2 live payouts" in check_payouts()
 
 
+@pytest.mark.any_engine
 def test_what_was_earned_under_a_cap_is_right_when_the_cap_is_lifted_and_the_other_way_round(
     client: Client, settings: Any
 ):

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import pytest
 from django.test import Client
 from django.utils import timezone
 
@@ -63,6 +64,7 @@ def test_a_step_the_key_may_not_do_alerts_once_and_ends_in_a_dead_letter_while_o
     assert (denied.status, denied.lms_status) == ("paid", "failed")
 
 
+@pytest.mark.any_engine
 def test_a_platform_that_comes_and_goes_alerts_once_an_hour(
     buyer: Client, sandbox: Sandbox, settings
 ) -> None:

@@ -25,7 +25,7 @@ from tests.factories import make_course, make_pending
 from tests.operations.test_commands import run
 from tests.statements import statements
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_engine]
 SUNDAY, MONDAY = datetime(2026, 11, 29, 3, tzinfo=UTC), datetime(2026, 11, 30, 3, tzinfo=UTC)
 TUESDAY = datetime(2026, 12, 1, 3, tzinfo=UTC)
 
@@ -61,7 +61,6 @@ def fail(number: int = 0, **fields) -> tuple[Enrollment, DeadLetter]:
 
 
 # --- periods --------------------------------------------------------------------------------------
-@pytest.mark.any_engine
 @pytest.mark.parametrize(
     ("kind", "now", "name"),
     [
@@ -110,7 +109,6 @@ def test_the_failed_enrollments_of_a_week_are_named_with_their_state_now() -> No
     assert len(section.lines) == 2
 
 
-@pytest.mark.any_engine
 @pytest.mark.breaks_invariants
 def test_no_more_than_a_hundred_are_named_and_all_are_counted() -> None:
     now = timezone.now()
@@ -233,7 +231,6 @@ def test_what_is_capped_is_right_only_where_the_setting_caps_and_at_what_was_pai
     assert str(found[1].pk) in line
 
 
-@pytest.mark.any_engine
 @pytest.mark.breaks_invariants
 def test_each_program_shows_its_budget_and_what_is_overdrawn_is_named() -> None:
     Program.objects.create(
@@ -285,7 +282,6 @@ def test_the_kpis_are_those_of_the_period_and_of_now(client: Client) -> None:
     assert rows["KPI 5, repeats that were skipped"] == report_sections.NOT_COUNTED
 
 
-@pytest.mark.any_engine
 def test_kpis_4_and_5_are_what_the_processes_of_this_machine_counted(
     settings: Settings, tmp_path: Path
 ) -> None:
@@ -377,6 +373,7 @@ def staged(at: datetime) -> list[str]:
     return sorted(f"{mail.to} {mail.context['kind']}" for mail in new)
 
 
+@pytest.mark.every_engine
 def test_each_report_is_mailed_once_a_period_and_each_address_gets_it(
     settings: Settings,
 ) -> None:
@@ -398,7 +395,6 @@ def test_each_report_is_mailed_once_a_period_and_each_address_gets_it(
     ]
 
 
-@pytest.mark.any_engine
 def test_without_an_address_no_report_is_made_and_the_night_mails_it_with_one(
     sandbox, settings: Settings
 ) -> None:
@@ -413,7 +409,6 @@ def test_without_an_address_no_report_is_made_and_the_night_mails_it_with_one(
     assert [mail.to for mail in mails if mail.context["kind"] == "daily"] == ["boss@example.com"]
 
 
-@pytest.mark.any_engine
 def test_the_mail_says_what_the_command_says_and_escapes_it(settings: Settings) -> None:
     Program.objects.create(name="<b>Fund</b> & Co", budget_grants=5)
     settings.REPORT_EMAILS = ["boss@example.com"]

@@ -26,7 +26,7 @@ from operations.models import Trouble
 from payments.models import StripeEvent
 from tests.affiliates.make import make_affiliate
 
-pytestmark = [pytest.mark.django_db, pytest.mark.breaks_invariants]
+pytestmark = [pytest.mark.django_db, pytest.mark.breaks_invariants, pytest.mark.any_engine]
 OLD, NEW = timedelta(days=500), timedelta(days=80)
 SHORT = timedelta(hours=1)  # what is kept for hours only is not new after 80 days
 
@@ -169,6 +169,7 @@ def test_every_rule_is_shown() -> None:
     assert {*MADE, *ELSEWHERE} == {*retention.STEPS}
 
 
+@pytest.mark.every_engine
 @pytest.mark.parametrize("rule", MADE)
 def test_what_is_past_its_retention_goes_and_the_rest_stays(rule: str) -> None:
     make, models = MADE[rule]
@@ -230,7 +231,6 @@ def test_a_row_that_becomes_current_between_look_and_delete_stays() -> None:
     assert Email.objects.get().pk == kept.pk
 
 
-@pytest.mark.any_engine
 def test_the_data_model_says_of_every_table_how_long_its_rows_are_kept() -> None:
     text = (Path(settings.BASE_DIR) / "docs/data-model.md").read_text()
     section = text.partition("## How long rows are kept")[2].partition("\n## ")[0]

@@ -13,7 +13,7 @@ from operations.levels import TITLES
 from operations.models import Heartbeat, Trouble
 from tests.operations.test_levels import set_back
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_engine]
 MINUTE = timedelta(minutes=1)
 
 
@@ -61,6 +61,7 @@ def test_where_all_works_it_says_so(client) -> None:
     assert "Nothing that we know of." in page
 
 
+@pytest.mark.every_engine
 def test_each_red_cause_shows_what_it_means_to_learners_and_no_more(client) -> None:
     for cause in TITLES:
         Trouble.objects.all().delete()
@@ -88,6 +89,7 @@ def test_what_was_yellow_at_worst_is_nothing_to_learners() -> None:
     assert set(states().values()) == {"up"}
 
 
+@pytest.mark.every_engine
 def test_what_was_red_before_it_got_better_is_an_incident() -> None:
     trouble("queues", ago=9 * MINUTE)
     Trouble.objects.update(level="yellow")
@@ -151,6 +153,7 @@ def test_a_trouble_counts_among_the_days_that_are_known(client) -> None:
     assert "1 of 3 days affected" in text(client)
 
 
+@pytest.mark.every_engine
 def test_a_time_in_which_everything_was_off_is_shown_once_the_worker_is_back(client) -> None:
     now = timezone.now().replace(microsecond=0)
 
@@ -172,6 +175,7 @@ def test_a_time_in_which_everything_was_off_is_shown_once_the_worker_is_back(cli
     assert (noticed.ended_at, noticed.seen_at >= now) == (None, True)
 
 
+@pytest.mark.every_engine
 def test_before_the_first_look_there_are_no_records(client) -> None:
     Heartbeat.objects.all().delete()
     heartbeats.note("worker")
@@ -186,6 +190,7 @@ def test_web_processes_that_look_instead_of_the_scheduler_count_as_well(client) 
     assert "No interruption in 1 day; no records before" in text(client)
 
 
+@pytest.mark.every_engine
 def test_it_takes_two_statements_whatever_happened(client, django_assert_num_queries) -> None:
     for days in range(80):
         trouble("mail", ago=timedelta(days=days + 1), lasted=MINUTE)
@@ -193,7 +198,6 @@ def test_it_takes_two_statements_whatever_happened(client, django_assert_num_que
         client.get("/status/")
 
 
-@pytest.mark.any_engine
 def test_every_state_that_can_be_has_its_words() -> None:
     possible = {pair for means in status_page.MEANS.values() for pair in means.items()}
     assert possible <= set(status_page.WORDS)

@@ -409,7 +409,6 @@ def test_each_problem_seeded_by_itself_is_named_and_only_it(
     assert found == {name: ([seed.step], True, []) for name, seed in SEEDS.items()}
 
 
-@pytest.mark.every_engine
 def test_what_is_no_problem_is_named_as_none(sandbox: Sandbox, courses: None) -> None:
     for name, seed in NO_PROBLEMS.items():
         results = examined(sandbox, seed)
@@ -584,7 +583,6 @@ def test_staff_check_stripe_from_the_office(
     assert (entry.user, entry.get_change_message()) == (boss, "checked Stripe: 1 problem")
 
 
-@pytest.mark.every_engine
 def test_the_check_takes_its_permission(sandbox: Sandbox) -> None:
     before = len(sandbox.calls("stripe"))
     assert Client().post(PAGE).status_code == 302

@@ -21,7 +21,7 @@ from tests.operations.test_levels import email, event, job, set_back
 from tests.sandbox_client import Sandbox
 
 # The rows are made up, and nothing but what they are counted by is like in life.
-pytestmark = [pytest.mark.django_db, pytest.mark.breaks_invariants]
+pytestmark = [pytest.mark.django_db, pytest.mark.breaks_invariants, pytest.mark.any_engine]
 MINUTE = timedelta(minutes=1)
 
 
@@ -40,6 +40,7 @@ def let_calm_pass() -> None:
     Trouble.objects.update(seen_at=timezone.now() - watch.CALM_AFTER)
 
 
+@pytest.mark.every_engine
 def test_a_silence_alerts_once_and_its_end_once() -> None:
     set_back("worker", 4 * MINUTE)
     watch.look()
@@ -59,6 +60,7 @@ def test_a_silence_alerts_once_and_its_end_once() -> None:
     assert (trouble.cause, trouble.worst, trouble.ended_at is not None) == ("worker", "red", True)
 
 
+@pytest.mark.every_engine
 def test_the_next_silence_is_another_one() -> None:
     for _ in range(2):
         set_back("worker", 4 * MINUTE)
@@ -101,6 +103,7 @@ def test_a_second_trouble_is_alerted_though_the_level_is_red_already() -> None:
     ]
 
 
+@pytest.mark.every_engine
 def test_what_alerts_by_itself_is_kept_and_alerted_no_second_time() -> None:
     PlatformState.objects.create(name="frappe", state="open", last_error="HTTP 502")
     email(status="dead", finished_at=timezone.now())
@@ -126,6 +129,7 @@ def test_the_alert_of_dead_work_is_over_when_staff_have_settled_all_of_it() -> N
     assert subjects()[1:] == ["Recovered: A Stripe event failed for good"]
 
 
+@pytest.mark.every_engine
 def test_of_ten_that_look_at_once_one_alerts() -> None:
     set_back("worker", 4 * MINUTE)
     race(lambda _: watch.look(), threads=10)
@@ -179,7 +183,6 @@ def test_the_alert_says_since_when_and_what_to_do() -> None:
     assert "/health/work" in lines
 
 
-@pytest.mark.any_engine
 def test_each_cause_has_its_entry_in_the_runbook() -> None:
     text = (ROOT / "docs" / "runbook.md").read_text()
     own = [

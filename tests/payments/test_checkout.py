@@ -24,6 +24,8 @@ from tests.payments.reconciled import counts
 from tests.payments.test_webhooks import statements
 from tests.sandbox_client import Sandbox
 
+pytestmark = pytest.mark.any_engine
+
 EMAIL = "ada@example.com"
 FORM = {"email": EMAIL, "name": "Ada Lovelace", "accept_terms": "on"}
 
@@ -77,7 +79,6 @@ def test_a_buyer_is_sent_to_stripe_with_a_pending_enrollment(
     assert session["cancel_url"] == f"http://testserver/checkout/cancelled/{enrollment.token}/"
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize("seconds", [-300, 70, 300])
 def test_a_clock_of_ours_that_is_off_by_minutes_still_sells(
     buyer: Client, sandbox: Sandbox, seconds: int
@@ -101,6 +102,7 @@ def test_a_request_cut_off_is_repeated_while_stripe_still_takes_it_from_a_slow_c
     assert len(sandbox.sessions()) == Payment.objects.count() == 1
 
 
+@pytest.mark.every_engine
 def test_checkout_is_five_statements_and_one_transaction(buyer: Client) -> None:
     course = make_course()
     with CaptureQueriesContext(connection) as captured:
@@ -110,7 +112,6 @@ def test_checkout_is_five_statements_and_one_transaction(buyer: Client) -> None:
         assert sum(query["sql"].startswith("BEGIN") for query in captured) == 1
 
 
-@pytest.mark.any_engine
 def test_the_price_is_the_servers_whatever_the_body_says(buyer: Client, sandbox: Sandbox) -> None:
     course = make_course(price=49900)
     tampered = {
@@ -147,7 +148,6 @@ def test_only_who_starts_a_checkout_gets_the_address_of_its_status_page(buyer: C
     assert second == {"url": first["url"], "enrollmentId": first["enrollmentId"]}
 
 
-@pytest.mark.any_engine
 def test_a_checkout_that_stripe_refuses_alerts_staff_once_a_day(buyer: Client, settings) -> None:
     settings.STRIPE_SECRET_KEY = "sk_test_revoked"
     course = make_course()
@@ -158,7 +158,6 @@ def test_a_checkout_that_stripe_refuses_alerts_staff_once_a_day(buyer: Client, s
     ]
 
 
-@pytest.mark.any_engine
 def test_a_payment_page_where_forms_may_not_lead_alerts_staff_once_a_day(
     buyer: Client, sandbox: Sandbox
 ) -> None:
@@ -172,7 +171,6 @@ def test_a_payment_page_where_forms_may_not_lead_alerts_staff_once_a_day(
     assert f"at http://pay.localhost:{port}," in alert.context["lines"][0]
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize(
     ("url", "is_allowed"),
     [
@@ -195,7 +193,6 @@ def test_only_the_payment_pages_that_browsers_follow_forms_to_alert_nobody(
     assert Email.objects.exists() != is_allowed
 
 
-@pytest.mark.any_engine
 def test_a_stripe_that_does_not_answer_alerts_nobody(buyer: Client, sandbox: Sandbox) -> None:
     sandbox.fault("stripe", "503", "POST /v1/checkout/sessions")
     assert post(buyer, make_course().slug).status_code == 503
@@ -213,6 +210,7 @@ def test_a_second_tab_gets_the_running_session(buyer: Client, sandbox: Sandbox) 
     )
 
 
+@pytest.mark.every_engine
 def test_many_tabs_at_once_get_one_session(buyer: Client, sandbox: Sandbox) -> None:
     course = make_course()
     answers = race(lambda _: post(Client(), course.slug), threads=8)
@@ -241,6 +239,7 @@ def test_a_payment_on_its_way_from_the_bank_is_not_paid_twice(buyer: Client) -> 
     assert (answer.status_code, Payment.objects.count()) == (409, 1)
 
 
+@pytest.mark.every_engine
 @pytest.mark.parametrize("mode", ["down", "500", "429", "hang", "reset"])
 def test_stripe_failing_leaves_nothing_reserved_and_a_retry_works(
     buyer: Client, sandbox: Sandbox, mode: str, settings
@@ -265,7 +264,6 @@ def test_stripe_failing_leaves_nothing_reserved_and_a_retry_works(
     assert sorted(Enrollment.objects.values_list("status", flat=True)) == ["failed", "pending"]
 
 
-@pytest.mark.any_engine
 def test_stripe_refusing_our_request_is_a_503_with_its_reason_kept(buyer: Client, settings) -> None:
     settings.STRIPE_SECRET_KEY = "sk_test_wrong"
     answer = post_json(buyer, courseId=make_course().slug)
@@ -301,6 +299,7 @@ def test_a_checkout_cut_off_before_stripe_answered_is_resumed_with_the_same_key(
     assert (Payment.objects.count(), len(sandbox.sessions())) == (1, 1)
 
 
+@pytest.mark.every_engine
 def test_a_checkout_cut_off_longer_ago_gets_a_new_attempt(buyer: Client, sandbox: Sandbox) -> None:
     course = make_course()
     post(buyer, course.slug)
@@ -364,7 +363,6 @@ BAD_EMAILS = [
 ]
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize("email", BAD_EMAILS, ids=repr)
 def test_a_malformed_email_is_refused_and_nothing_is_written(buyer: Client, email: object) -> None:
     course = make_course()
@@ -383,7 +381,6 @@ def test_an_international_address_has_one_spelling(buyer: Client) -> None:
     assert Enrollment.objects.get().email == "jorg@xn--bcher-kva.example"
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize(
     "body",
     [
@@ -404,7 +401,6 @@ def test_a_body_that_is_no_object_is_refused(buyer: Client, body: object) -> Non
     assert (answer.status_code, answer.json()["code"]) == (400, "BAD_REQUEST")
 
 
-@pytest.mark.any_engine
 def test_the_terms_must_be_accepted(buyer: Client) -> None:
     course = make_course()
     answer = buyer.post(f"/checkout/{course.slug}/", {"email": EMAIL})
@@ -413,7 +409,6 @@ def test_the_terms_must_be_accepted(buyer: Client) -> None:
     assert Enrollment.objects.count() == 0
 
 
-@pytest.mark.any_engine
 def test_a_post_without_csrf_token_is_refused() -> None:
     course = make_course()
     strict = Client(enforce_csrf_checks=True)
@@ -422,7 +417,6 @@ def test_a_post_without_csrf_token_is_refused() -> None:
     assert Enrollment.objects.count() == 0
 
 
-@pytest.mark.any_engine
 def test_the_eleventh_checkout_in_the_window_is_refused_with_its_headers(
     buyer: Client, settings
 ) -> None:
@@ -547,6 +541,7 @@ def test_a_delayed_payment_whose_event_was_lost_is_settled_by_the_sweep(
     }
 
 
+@pytest.mark.every_engine
 def test_an_enrollment_cut_off_between_two_attempts_is_ended(buyer: Client) -> None:
     enrollment, payment = make_pending()
     Payment.objects.filter(pk=payment.pk).update(status="failed")
@@ -608,7 +603,6 @@ def test_a_payment_that_no_event_reported_is_found_by_reconciliation(
     assert counts(reconcile.reconcile()) == {"sessions": (1, 1, 0, 0)}
 
 
-@pytest.mark.any_engine
 def test_stripe_is_asked_to_show_our_currency_and_no_other(buyer: Client, sandbox: Sandbox) -> None:
     """Left to itself, Stripe may present another currency (contracts/stripe, section 3: adaptive
     pricing).
@@ -621,7 +615,6 @@ def test_stripe_is_asked_to_show_our_currency_and_no_other(buyer: Client, sandbo
     assert sandbox.sessions()[0]["adaptive_pricing"]["enabled"] is False
 
 
-@pytest.mark.any_engine
 def test_the_success_page_asks_a_hanging_stripe_once_and_does_not_wait_for_long(
     buyer: Client, sandbox: Sandbox, settings
 ) -> None:
@@ -656,7 +649,6 @@ NO_SESSIONS = {
 }
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize("name", NO_SESSIONS)
 def test_a_session_that_cannot_be_paid_is_no_session(buyer: Client, settings, name: str) -> None:
     """The buyer is asked to try again, nothing stays reserved, and the reason is kept."""
@@ -690,7 +682,6 @@ def test_somebody_elses_token_opens_nothing(buyer: Client) -> None:
     assert enrollment.status == "pending"
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize(
     ("body", "says", "fields"),
     [
@@ -716,7 +707,6 @@ def test_a_refused_body_is_answered_with_what_is_wrong_with_which_field(
     assert Enrollment.objects.count() == 0
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize(
     "ask", [post, lambda client, slug: post_json(client, courseId=slug)], ids=["page", "json"]
 )

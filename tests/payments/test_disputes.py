@@ -37,6 +37,7 @@ def state_of(dispute: Dispute | None = None) -> tuple[str, str, int | None]:
     return dispute.status, dispute.stripe_status, due_by
 
 
+@pytest.mark.any_engine
 def test_a_later_report_replaces_the_first_one(client: Client):
     _, payment = sell(client, make_affiliate())
     deliver(client, says(payment, START, "needs_response"))
@@ -46,6 +47,7 @@ def test_a_later_report_replaces_the_first_one(client: Client):
     assert Dispute.objects.get().reported_at == datetime.fromtimestamp(START + MINUTE, UTC)
 
 
+@pytest.mark.any_engine
 def test_the_same_report_again_is_nothing_new_but_keeps_older_ones_out(client: Client):
     _, payment = sell(client, make_affiliate())
     messages = [
@@ -107,6 +109,7 @@ def test_in_whichever_order_reports_arrive_the_newest_one_is_kept(client: Client
         assert state_of(Dispute.objects.get(payment=payment)) == end, order
 
 
+@pytest.mark.any_engine
 @pytest.mark.parametrize("created", ["yesterday", None, -1, 2**40, 1.5])
 def test_a_moment_that_is_none_counts_as_the_oldest(client: Client, created: Any):
     _, payment = sell(client, make_affiliate())
@@ -163,6 +166,7 @@ def test_of_a_payment_that_was_set_aside_staff_read_that_nothing_depends_on_it(c
     assert all(SET_ASIDE in lines[1] and "has ended" not in lines[1] for lines in texts)
 
 
+@pytest.mark.any_engine
 def test_the_office_shows_what_stripe_said_last(client: Client):
     _, payment = sell(client, make_affiliate())
     deliver(client, says(payment, START, "needs_response"))

@@ -352,6 +352,7 @@ def test_nobody_closes_a_warning_about_their_own_sale(client: Client):
 
 
 # --- from the first signed event on ---------------------------------------------------------------
+@pytest.mark.any_engine
 def test_a_warning_ends_in_a_refund_or_a_dispute_at_stripe(sandbox: Sandbox):
     for answer in (sandbox.refund_in_dashboard, sandbox.dispute):
         _, payment = buy(sandbox, through=make_affiliate(), email=f"{answer.__name__}@example.com")

@@ -40,6 +40,7 @@ def decide(client: Client, request: RefundRequest, name: str, **form: str):
     return client.post(page, {"decide": "1", **form})
 
 
+@pytest.mark.any_engine
 def test_a_learner_asks_and_staff_refund_in_full(buyer: Client, sandbox: Sandbox, office) -> None:
     payment = buy(sandbox, email=EMAIL)
     enrollment = fresh(payment)

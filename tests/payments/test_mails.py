@@ -26,6 +26,8 @@ from tests.factories import (
 from tests.grants.make import HOLDER, make_coupon
 from tests.sandbox_client import Sandbox
 
+pytestmark = pytest.mark.any_engine
+
 
 def kinds(to: str) -> list[str]:
     return sorted(Email.objects.filter(to=to).values_list("kind", flat=True))
@@ -85,6 +87,7 @@ def test_a_session_that_stripe_never_made_is_not_mailed_as_a_banks_refusal() -> 
     assert not Email.objects.exists()
 
 
+@pytest.mark.every_engine
 def test_the_failed_debit_of_a_superseded_enrollment_is_not_mailed_about(client: Client) -> None:
     enrollment, payment = make_pending()
     deliver(client, unpaid(payment))

@@ -14,6 +14,8 @@ from tests.factories import deliver, make_course
 from tests.payments.reconciled import counts
 from tests.sandbox_client import Sandbox
 
+pytestmark = pytest.mark.any_engine
+
 OTHERS: dict[str, dict[str, str]] = {
     "no metadata": {},
     "other names": {"order": "17"},
@@ -81,6 +83,7 @@ def sold_but_not_reported(sandbox: Sandbox) -> tuple[Payment, str]:
     return payment, sandbox.sessions()[0]["payment_intent"]
 
 
+@pytest.mark.every_engine
 def test_what_is_reported_before_its_own_sale_waits_for_it(sandbox: Sandbox):
     payment, intent = sold_but_not_reported(sandbox)
     sandbox.refund_in_dashboard(intent)
@@ -97,6 +100,7 @@ def test_what_is_reported_before_its_own_sale_waits_for_it(sandbox: Sandbox):
     assert (fresh(refund).payment_id, fresh(payment.enrollment).status) == (payment.pk, "refunded")
 
 
+@pytest.mark.every_engine
 def test_what_waits_for_its_sale_is_found_with_it_at_night(sandbox: Sandbox):
     payment, intent = sold_but_not_reported(sandbox)
     sandbox.dispute(intent)

@@ -152,7 +152,6 @@ def test_a_stripe_that_does_not_answer_is_said_on_a_page_in_bounded_time(
     assert f'href="{payment.enrollment.get_absolute_url()}"' in html
 
 
-@pytest.mark.every_engine
 def test_a_key_that_may_not_read_charges_is_said_on_the_page(sandbox: Sandbox, settings) -> None:
     payment = buy(sandbox)
     sandbox.key("rk_test_few", ["checkout_session_write", "payment_intent_read"])
@@ -184,7 +183,6 @@ def test_the_office_links_to_the_papers_of_each_payment(
     assert "has no such paper of this payment" in missing.content.decode()
 
 
-@pytest.mark.every_engine
 def test_only_who_may_see_payments_gets_to_their_papers(
     payment_reader: Client, sandbox: Sandbox
 ) -> None:

@@ -462,6 +462,7 @@ def test_what_cannot_be_rebuilt_is_named_and_changes_nothing(shop: Shop, tmp_pat
     assert Enrollment.objects.count() == 0
 
 
+@pytest.mark.any_engine
 def test_a_course_that_is_lost_too_is_named_until_it_is_made_again(shop: Shop, tmp_path: Path):
     restore = take_backup(tmp_path)
     payment = shop.sell(make_course(slug="lost-course", title="Plumbing"))

@@ -44,6 +44,8 @@ from tests.payments.reconciled import counts, mended
 from tests.payments.test_ownership import sale_of_another_product
 from tests.sandbox_client import Sandbox
 
+pytestmark = pytest.mark.any_engine
+
 MONTHS = 90 * 86400  # seconds
 HOUR = 3600
 MINUTE = timedelta(minutes=1)
@@ -208,6 +210,7 @@ def test_a_fraud_warning_is_found_and_asked_about_until_it_is_over(sandbox: Sand
     assert "open fraud warnings" not in counts(reconcile.reconcile())
 
 
+@pytest.mark.every_engine
 def test_an_open_fraud_warning_is_asked_about_however_old_and_a_closed_one_is_not(
     sandbox: Sandbox,
 ):
@@ -222,7 +225,6 @@ def test_an_open_fraud_warning_is_asked_about_however_old_and_a_closed_one_is_no
     assert "open fraud warnings" not in counts(reconcile.reconcile())
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize("word", ["status", "payment_status"])
 def test_a_word_that_reconciliation_meets_is_told(sandbox: Sandbox, word: str):
     _, payment = buy(sandbox)
@@ -261,6 +263,7 @@ def test_a_debit_that_is_on_its_way_agrees(sandbox: Sandbox):
 
 
 # --- events that could not be delivered -----------------------------------------------------------
+@pytest.mark.every_engine
 def test_what_stripe_could_not_deliver_is_applied_as_if_it_had_come(sandbox: Sandbox):
     sandbox.webhooks(hold=True)
     payment = sell(sandbox)
@@ -288,6 +291,7 @@ def test_an_undelivered_event_of_what_is_known_is_no_news(sandbox: Sandbox):
     assert EnrollmentEvent.objects.filter(to_status="paid").count() == 1
 
 
+@pytest.mark.every_engine
 def test_an_event_that_died_is_tried_again(sandbox: Sandbox):
     sandbox.webhooks(hold=True)
     payment = sell(sandbox)
@@ -326,6 +330,7 @@ def test_a_paid_session_whose_metadata_says_too_little_is_named_and_the_exit_cod
     assert (Payment.objects.count(), Refund.objects.count()) == (1, 0)
 
 
+@pytest.mark.every_engine
 @pytest.mark.breaks_invariants
 def test_a_row_that_no_function_may_change_is_named(sandbox: Sandbox):
     """Somebody changed by hand what was received (fault M19)."""
@@ -350,7 +355,6 @@ def test_one_odd_object_stops_no_other(sandbox: Sandbox):
 
 
 # --- the command ----------------------------------------------------------------------------------
-@pytest.mark.any_engine
 @pytest.mark.parametrize("days", ["0", "-1", "1001", "99999999", "999999999999999999999"])
 def test_a_silly_number_of_days_is_refused_with_a_sentence(sandbox: Sandbox, days: str):
     """Fault O12: a traceback."""
@@ -358,13 +362,13 @@ def test_a_silly_number_of_days_is_refused_with_a_sentence(sandbox: Sandbox, day
     assert sandbox.calls("stripe") == []
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize("arguments", [["--days", "many"], ["--days", "1.5"], ["--hours", "48"]])
 def test_what_is_no_number_of_days_is_refused_too(arguments: list[str]):
     with pytest.raises(CommandError):
         run(*arguments)
 
 
+@pytest.mark.every_engine
 def test_a_dry_run_says_what_would_be_mended_and_changes_nothing(sandbox: Sandbox):
     sell(sandbox)
     before = everything()
@@ -474,6 +478,7 @@ def refunds_listed(sandbox: Sandbox) -> list[str]:
     return [refund["id"] for refund in sandbox.book("refunds")][::-1]
 
 
+@pytest.mark.every_engine
 def test_the_command_and_the_nightly_run_at_once_find_everything_once(sandbox: Sandbox):
     payments = [sell(sandbox, email=f"learner{n}@example.com") for n in range(4)]
     found = race(lambda number: counts(reconcile.reconcile()), threads=3)
@@ -519,6 +524,7 @@ def test_a_session_that_ended_without_a_payment_is_settled_and_agrees_from_then_
     assert fresh(payment).review_reason == "amount_mismatch"
 
 
+@pytest.mark.every_engine
 def test_a_payment_by_a_session_that_stripe_made_after_ours_is_named_by_event_and_by_night(
     client: Client,
 ):

@@ -125,6 +125,7 @@ def sell_one_of_each(sandbox: Sandbox, name: str) -> None:
     deliver_events(sandbox)
 
 
+@pytest.mark.any_engine
 def test_what_agrees_costs_no_statement_of_its_own(sandbox: Sandbox):
     """One for the row of its kind, one for what is known of a page, and two for how far it came."""
     sandbox.stripe(async_delay=9 * 86400)

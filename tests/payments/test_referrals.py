@@ -47,6 +47,8 @@ from tests.grants.make import HOLDER, make_coupon
 from tests.sandbox_client import Sandbox
 from tests.statements import statements
 
+pytestmark = pytest.mark.any_engine
+
 
 def facts(enrollment: Enrollment) -> tuple:
     return (
@@ -96,7 +98,6 @@ def test_without_a_link_nothing_about_one_is_kept_or_sent(sandbox: Sandbox):
     assert "referral_code" not in sandbox.sessions()[0]["metadata"]
 
 
-@pytest.mark.any_engine
 def test_the_payment_says_at_stripe_whose_it_is(sandbox: Sandbox):
     affiliate = make_affiliate()
     buy(sandbox, through=affiliate)
@@ -137,6 +138,7 @@ OWN = [
 ]
 
 
+@pytest.mark.every_engine
 @pytest.mark.parametrize("ask", ["page", "json"])
 @pytest.mark.parametrize("email", OWN)
 def test_nobody_is_credited_with_a_purchase_of_their_own_and_it_goes_through(
@@ -187,7 +189,6 @@ def test_nobody_is_credited_with_a_purchase_from_their_own_account(sandbox: Sand
     assert Enrollment.objects.get().affiliate_id is None
 
 
-@pytest.mark.any_engine
 def test_the_buyer_sees_by_whom_they_were_referred(sandbox: Sandbox):
     affiliate, course = make_affiliate(name="Ada's <b>club</b>"), make_course()
     page = came_by(affiliate).get(f"/checkout/{course.slug}/").content.decode()
@@ -198,7 +199,6 @@ def test_the_buyer_sees_by_whom_they_were_referred(sandbox: Sandbox):
     assert "Referred by" not in visitor().get(f"/checkout/{course.slug}/").content.decode()
 
 
-@pytest.mark.any_engine
 def test_a_program_may_name_the_code_and_anything_else_is_ignored(sandbox: Sandbox, settings):
     settings.RATE_LIMITS = {**settings.RATE_LIMITS, "checkout": "100/15m"}
     affiliate, other = make_affiliate(), make_affiliate()
@@ -233,6 +233,7 @@ def test_a_program_may_name_the_code_and_anything_else_is_ignored(sandbox: Sandb
     assert Enrollment.objects.get(email="b@example.com").affiliate_id == other.pk
 
 
+@pytest.mark.every_engine
 def test_the_last_click_before_the_payment_is_credited(sandbox: Sandbox):
     """Decisions, "last click": the referral that the page shows is the one that is credited."""
     first, second, course = make_affiliate(), make_affiliate(name="Bob"), make_course()
@@ -312,7 +313,6 @@ def test_the_rate_is_the_one_at_checkout(sandbox: Sandbox):
     )
 
 
-@pytest.mark.any_engine
 def test_the_lms_is_sent_the_code_where_the_customers_method_takes_it(sandbox: Sandbox, settings):
     """Requirement R040."""
     settings.FRAPPE_DRIVER = "confirm_payment"
@@ -355,7 +355,6 @@ def buy_with_grant(
 WORKED = [(49900, 50, 24950, 4990), (19999, 33, 13399, 2000), (49900, 95, 2495, 4990)]
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize(("price", "percent", "paid", "earned"), WORKED)
 def test_a_commission_is_of_the_price_before_the_discount(
     sandbox: Sandbox, price: int, percent: int, paid: int, earned: int
@@ -381,7 +380,6 @@ def test_a_commission_is_of_the_price_before_the_discount(
     assert balance_of(affiliate) == (earned, 0, 0, 0)
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize(("price", "percent", "earned"), [(49900, 50, 4990), (49900, 95, 2495)])
 def test_a_commission_may_be_capped_at_what_was_paid(
     sandbox: Sandbox, settings, price: int, percent: int, earned: int
@@ -416,6 +414,7 @@ def test_a_free_course_earns_nothing(sandbox: Sandbox):
     assert LedgerEntry.objects.count() == 0
 
 
+@pytest.mark.every_engine
 def test_the_funnel_counts_visit_checkout_and_purchase(sandbox: Sandbox):
     affiliate, course = make_affiliate(), make_course()
     for number in range(3):
@@ -458,6 +457,7 @@ def test_the_funnel_counts_a_free_course_and_a_sale_at_no_commission_once(sandbo
     assert (Commission.objects.count(), LedgerEntry.objects.count()) == (0, 0)
 
 
+@pytest.mark.every_engine
 def test_the_first_free_enrollments_of_a_day_at_once_are_all_credited_and_counted():
     affiliate, course = make_affiliate(), make_course(price=0)
     clients = [came_by(affiliate) for _ in range(8)]
@@ -474,6 +474,7 @@ def test_the_first_free_enrollments_of_a_day_at_once_are_all_credited_and_counte
     assert counted() == [(8, 8, 0)]
 
 
+@pytest.mark.every_engine
 def test_a_free_enrollment_costs_four_statements_more_with_a_link(sandbox: Sandbox):
     """The affiliate, their addresses, the checkout and the purchase; the first of a day makes the
     row that is counted in.
@@ -497,6 +498,7 @@ LOST = [
 ]
 
 
+@pytest.mark.every_engine
 @pytest.mark.parametrize("ask", ["page", "json"])
 @pytest.mark.parametrize("lost", LOST, ids=lambda lost: "+".join(model.__name__ for model in lost))
 def test_a_checkout_goes_through_without_the_affiliates_tables(
@@ -527,6 +529,7 @@ def test_a_checkout_goes_through_without_the_affiliates_tables(
     assert fresh(enrollment).status == "paid"
 
 
+@pytest.mark.every_engine
 def test_a_free_enrollment_is_made_without_the_affiliates_tables(sandbox: Sandbox):
     affiliate, course = make_affiliate(), make_course(price=0)
     client = came_by(affiliate)
@@ -535,6 +538,7 @@ def test_a_free_enrollment_is_made_without_the_affiliates_tables(sandbox: Sandbo
         assert Enrollment.objects.get().status == "paid"
 
 
+@pytest.mark.every_engine
 @pytest.mark.parametrize("ask", ["page", "json"])
 def test_a_free_enrollment_is_credited_to_nobody_while_its_purchase_cannot_be_counted(ask: str):
     """Requirement R041."""
@@ -559,6 +563,7 @@ def test_a_free_enrollment_is_credited_to_nobody_while_its_purchase_cannot_be_co
     assert SyncJob.objects.count() == 1
 
 
+@pytest.mark.every_engine
 def test_a_payment_is_kept_while_its_commission_cannot_be_booked_and_settled_afterwards(
     client: Client,
 ):
@@ -586,6 +591,7 @@ def test_a_payment_is_kept_while_its_commission_cannot_be_booked_and_settled_aft
 FIRST = 7
 
 
+@pytest.mark.every_engine
 def test_a_referred_checkout_takes_eight_statements_and_five_more_for_the_first_of_the_day(
     sandbox: Sandbox,
 ):
@@ -605,6 +611,7 @@ def test_a_referred_checkout_takes_eight_statements_and_five_more_for_the_first_
     assert len(asked) == 5, asked
 
 
+@pytest.mark.every_engine
 def test_a_referred_and_granted_sale_is_fulfilled_in_nine_statements():
     """As many as are allowed."""
     affiliate, numbers = make_affiliate(), []
@@ -633,6 +640,7 @@ def test_a_referred_and_granted_sale_is_fulfilled_in_nine_statements():
     assert LedgerEntry.objects.count() == 3
 
 
+@pytest.mark.every_engine
 def test_the_first_sale_of_an_affiliate_takes_no_more_since_its_checkout_made_the_rows(
     sandbox: Sandbox,
 ):
@@ -647,6 +655,7 @@ def test_the_first_sale_of_an_affiliate_takes_no_more_since_its_checkout_made_th
     assert len(asked) == 7, asked
 
 
+@pytest.mark.every_engine
 def test_a_referred_sale_is_ten_statements_from_the_event_to_the_answer(client: Client):
     """Six without an affiliate (test_webhooks): the commission, its entry, the balance and the
     day's count come on top.
@@ -673,6 +682,7 @@ def events_of_one_sale(payment: Payment) -> list[dict]:
     return list(itertools.islice(itertools.cycle(kinds), 50))
 
 
+@pytest.mark.every_engine
 @pytest.mark.parametrize("sale", ["plain", "granted"])
 def test_fifty_deliveries_at_once_of_the_events_of_one_sale_make_one_commission(sale: str):
     """Requirements R077, R215: one commission, and pending equals the sum."""
@@ -714,6 +724,7 @@ def test_fifty_deliveries_at_once_of_the_events_of_one_sale_make_one_commission(
     assert SyncJob.objects.filter(dedupe_key=f"enroll:{enrollment.pk}").count() == 1
 
 
+@pytest.mark.every_engine
 def test_first_sales_of_a_new_affiliate_at_once_share_one_balance():
     affiliate, course = make_affiliate(), make_course()
     payments = [make_referred(affiliate, course)[1] for _ in range(10)]
@@ -730,6 +741,7 @@ def test_first_sales_of_a_new_affiliate_at_once_share_one_balance():
     assert (day.purchases, day.earned) == (10, 49900)
 
 
+@pytest.mark.every_engine
 def test_many_referred_checkouts_at_once_are_all_counted_and_credited(sandbox: Sandbox):
     affiliate, course = make_affiliate(), make_course()
     clients = [came_by(affiliate) for _ in range(8)]

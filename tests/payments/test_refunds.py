@@ -41,6 +41,8 @@ from tests.grants.make import HOLDER, make_coupon
 from tests.payments.reconciled import mended
 from tests.sandbox_client import Sandbox, wait_until
 
+pytestmark = pytest.mark.any_engine
+
 STAFF = "staff@example.com"
 LONG = timedelta(minutes=10)
 
@@ -127,6 +129,7 @@ def test_a_full_refund_is_made_at_stripe_and_ends_the_enrollment(sandbox: Sandbo
     assert trail[-1] == ("paid", "refunded", STAFF)
 
 
+@pytest.mark.every_engine
 def test_stripes_events_about_our_own_refund_change_nothing_more(sandbox: Sandbox):
     affiliate = make_affiliate()
     enrollment, payment = buy(sandbox, through=affiliate)
@@ -201,7 +204,6 @@ def test_more_than_the_rest_is_refused(sandbox: Sandbox):
     assert (len(asked(sandbox)), state_of(enrollment)) == (2, ("refunded", 49900))
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize("amount", [0, -1, -49900])
 def test_nothing_or_less_is_no_refund(sandbox: Sandbox, amount: int):
     enrollment, payment = buy(sandbox)
@@ -229,6 +231,7 @@ def test_a_payment_without_payment_intent_cannot_be_refunded(sandbox: Sandbox, c
     assert (rows(), asked(sandbox), state_of(enrollment)) == ([], [], ("paid", 0))
 
 
+@pytest.mark.every_engine
 def test_one_key_is_one_refund(sandbox: Sandbox):
     enrollment, payment = buy(sandbox)
     wanted = Request(20000, "requested_by_customer", STAFF)
@@ -241,6 +244,7 @@ def test_one_key_is_one_refund(sandbox: Sandbox):
 # --- two at once ----------------------------------------------------------------------------------
 
 
+@pytest.mark.every_engine
 def test_two_full_refunds_at_once_are_one(sandbox: Sandbox):
     enrollment, payment = buy(sandbox)
     results = race(lambda _: ask(payment), threads=2)
@@ -252,6 +256,7 @@ def test_two_full_refunds_at_once_are_one(sandbox: Sandbox):
     )
 
 
+@pytest.mark.every_engine
 def test_many_partial_refunds_at_once_are_never_more_than_was_paid(sandbox: Sandbox):
     affiliate = make_affiliate()
     enrollment, payment = buy(sandbox, through=affiliate)
@@ -263,6 +268,7 @@ def test_many_partial_refunds_at_once_are_never_more_than_was_paid(sandbox: Sand
     assert len(mails()) == 4
 
 
+@pytest.mark.every_engine
 def test_one_key_sent_many_times_at_once_is_one_refund(sandbox: Sandbox):
     enrollment, payment = buy(sandbox)
     wanted = Request(10000, "requested_by_customer", STAFF)
@@ -271,6 +277,7 @@ def test_one_key_sent_many_times_at_once_is_one_refund(sandbox: Sandbox):
     assert (at_stripe(sandbox), state_of(enrollment)) == ([(10000, "succeeded")], ("paid", 10000))
 
 
+@pytest.mark.every_engine
 def test_our_request_and_stripes_events_of_it_at_once_are_one_refund(sandbox: Sandbox):
     """The answer of the API and the webhooks say the same; whichever is first writes."""
     affiliate = make_affiliate()
@@ -304,7 +311,6 @@ def test_our_request_and_stripes_events_of_it_at_once_are_one_refund(sandbox: Sa
 # --- Stripe does not answer -----------------------------------------------------------------------
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize("mode", ["down", "503", "429", "reset", "hang"])
 def test_a_refund_that_stripe_did_not_take_is_asked_for_again_with_the_same_key(
     sandbox: Sandbox, settings, mode: str
@@ -394,6 +400,7 @@ def test_a_request_that_stripe_has_forgotten_is_not_sent_a_second_time(sandbox: 
     )
 
 
+@pytest.mark.every_engine
 def test_an_old_request_that_stripe_did_make_is_found_however_old_it_is(sandbox: Sandbox):
     enrollment, payment = buy(sandbox)
     sandbox.fault("stripe", "lost_answer", "POST /v1/refunds", times=1)
@@ -465,7 +472,6 @@ def test_a_refusal_leaves_a_failed_row_and_nothing_else(sandbox: Sandbox):
     assert resume() == 0
 
 
-@pytest.mark.any_engine
 def test_a_payment_that_stripe_does_not_know_cannot_be_refunded(sandbox: Sandbox, client: Client):
     enrollment, payment = sell(client, make_affiliate())
     with pytest.raises(RefundNotPossible):
@@ -473,7 +479,6 @@ def test_a_payment_that_stripe_does_not_know_cannot_be_refunded(sandbox: Sandbox
     assert ([status for _, status, _ in rows()], state_of(enrollment)) == (["failed"], ("paid", 0))
 
 
-@pytest.mark.any_engine
 def test_a_wrong_key_refuses_the_request_and_keeps_a_running_one(sandbox: Sandbox, settings):
     _, payment = buy(sandbox)
     sandbox.fault("stripe", "lost_answer", "POST /v1/refunds", times=1)
@@ -627,7 +632,6 @@ def test_what_no_event_reported_is_found_at_night(sandbox: Sandbox):
     assert (len(rows()), len(mails()), fresh(other).status) == (2, 2, "paid")
 
 
-@pytest.mark.any_engine
 def test_more_than_one_page_of_refunds_is_gone_through(sandbox: Sandbox):
     _, payment = buy(sandbox)
     sandbox.webhooks(hold=False)
@@ -669,7 +673,6 @@ STRANGE = {
 }
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize("name", STRANGE)
 def test_what_is_no_refund_is_ignored(client: Client, name: str):
     enrollment, payment = sell(client, make_affiliate())
@@ -678,7 +681,6 @@ def test_what_is_no_refund_is_ignored(client: Client, name: str):
     assert (rows(), state_of(enrollment)) == ([], ("paid", 0))
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize("status", ["", None, "reversed", "SUCCEEDED", 7, ["succeeded"]])
 def test_a_status_that_is_not_known_changes_nothing(client: Client, status: object):
     affiliate = make_affiliate()
@@ -712,7 +714,6 @@ def test_whatever_stands_in_the_metadata_the_refund_is_recorded(client: Client, 
     assert (rows(), state_of(enrollment)) == ([(49900, "succeeded", "stripe")], ("refunded", 49900))
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize("metadata", [None, [], "x", 7])
 def test_metadata_that_is_none_is_no_obstacle(client: Client, metadata: object):
     enrollment, payment = sell(client, make_affiliate())
@@ -749,7 +750,6 @@ ORDERS = [
 ]
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize("statuses", ORDERS, ids="-".join)
 @pytest.mark.parametrize("at", [0, 1, 2, 3])
 def test_whenever_the_sale_arrives_the_end_is_the_same(
@@ -799,6 +799,7 @@ def test_what_is_reported_of_it_while_it_is_joined_to_its_sale_is_not_forgotten(
     assert balance_of(affiliate) == (4990 if what == "refund" else 0, 0, 0, 0)
 
 
+@pytest.mark.every_engine
 def test_sale_refund_and_sweep_at_once_end_the_same(client: Client):
     affiliate = make_affiliate()
     for number in range(6):
@@ -845,6 +846,7 @@ def paid_twice(sandbox: Sandbox) -> tuple[Enrollment, Payment, Payment]:
     return fresh(enrollment), enrollment.payments.get(), second
 
 
+@pytest.mark.every_engine
 def test_the_refund_of_a_payment_too_many_leaves_the_enrollment_alone(sandbox: Sandbox):
     """Contracts, lesson 5: refund that payment, and never the ticket."""
     enrollment, first, second = paid_twice(sandbox)
@@ -943,7 +945,6 @@ def test_a_coupon_given_back_is_used_up_again_when_the_refund_fails(sandbox: San
 # --- the learner's e-mails ------------------------------------------------------------------------
 
 
-@pytest.mark.any_engine
 def test_each_refund_is_one_mail_that_says_how_much_and_whether_the_enrollment_is_over(
     sandbox: Sandbox,
 ):
@@ -969,7 +970,6 @@ def test_each_refund_is_one_mail_that_says_how_much_and_whether_the_enrollment_i
     assert len(sandbox.mails(BUYER)) == 2
 
 
-@pytest.mark.any_engine
 def test_nothing_personal_of_staff_is_sent_to_stripe(sandbox: Sandbox):
     _, payment = buy(sandbox)
     ask(payment, note="Very difficult customer")

@@ -58,7 +58,6 @@ SIX = {
 }
 
 
-@pytest.mark.every_engine
 def test_each_cause_of_one_day_alerts_once_with_stripes_sentence_and_the_requests_id(
     buyer: Client, sandbox: Sandbox, settings
 ) -> None:
@@ -142,7 +141,6 @@ def test_an_address_that_stripe_refuses_is_said_at_its_field_and_alerts_nobody(
     assert alerts() == []
 
 
-@pytest.mark.every_engine
 def test_an_address_that_stripe_refuses_gives_its_coupon_back(
     buyer: Client, sandbox: Sandbox
 ) -> None:
@@ -156,7 +154,6 @@ def test_an_address_that_stripe_refuses_gives_its_coupon_back(
     assert post(buyer, course.slug, email=HOLDER, coupon=grant.code).status_code == 302
 
 
-@pytest.mark.every_engine
 def test_a_checkout_cut_off_before_stripe_refused_its_address_ends_when_it_is_resumed(
     buyer: Client, sandbox: Sandbox
 ) -> None:

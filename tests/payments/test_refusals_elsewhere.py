@@ -23,6 +23,8 @@ from tests.payments.test_refunds import ask, at_stripe, fresh, resume, state_of
 from tests.payments.test_refusals import NO_PAYMENTS, SENTENCE, alerts
 from tests.sandbox_client import Sandbox
 
+pytestmark = pytest.mark.any_engine
+
 RESTRICTED = "rk_test_shop1234"
 REFUNDS = "POST /v1/refunds"
 LONG_AGO = timedelta(minutes=50)
@@ -54,7 +56,6 @@ def named() -> list[str]:
     return [alert["lines"][1].partition("Having the '")[2].partition("'")[0] for alert in alerts()]
 
 
-@pytest.mark.any_engine
 def test_a_returning_buyer_reads_words_and_staff_which_permission_is_missing(
     buyer: Client, sandbox: Sandbox, restrict
 ) -> None:
@@ -124,7 +125,6 @@ def test_closing_what_has_ended_is_no_refusal(buyer: Client, sandbox: Sandbox) -
     assert alerts() == []
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize("path", ["/checkout/cancelled/{}/", "/enrollments/{}/"])
 def test_a_page_that_asks_stripe_alerts_staff_and_shows_what_is_known(
     buyer: Client, sandbox: Sandbox, path: str
@@ -159,6 +159,7 @@ def test_a_sweep_with_a_refused_key_alerts_once_asks_three_times_and_ends_nothin
     assert overdue.end_overdue() == 5
 
 
+@pytest.mark.every_engine
 def test_a_key_that_is_replaced_under_a_running_shop_loses_no_payment(
     buyer: Client, sandbox: Sandbox, settings
 ) -> None:
@@ -184,6 +185,7 @@ def test_a_key_that_is_replaced_under_a_running_shop_loses_no_payment(
     assert Enrollment.objects.paid().count() == 2
 
 
+@pytest.mark.every_engine
 def test_a_payment_that_is_refused_by_itself_does_not_keep_the_others_from_ending(
     buyer: Client, sandbox: Sandbox
 ) -> None:
@@ -236,7 +238,6 @@ def test_a_night_with_a_refused_key_alerts_of_each_permission_once(
     }
 
 
-@pytest.mark.any_engine
 def test_the_command_says_to_staff_what_stripe_says(sandbox: Sandbox, restrict) -> None:
     restrict("refund_write")
     with pytest.raises(CommandError, match="Having the 'rak_checkout_session_read' permission"):
@@ -263,7 +264,6 @@ def test_the_permissions_of_the_guide_are_enough_for_all_that_we_ask(
 
 
 # --- refunds --------------------------------------------------------------------------------------
-@pytest.mark.any_engine
 @pytest.mark.parametrize("code", ["balance_insufficient", ""])
 def test_staff_read_why_stripe_refuses_a_refund(sandbox: Sandbox, code: str) -> None:
     enrollment, payment = buy(sandbox)

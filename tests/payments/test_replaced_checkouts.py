@@ -18,6 +18,8 @@ from tests.grants.make import HOLDER, make_coupon
 from tests.payments.test_checkout import EMAIL, FORM, post, post_json
 from tests.sandbox_client import Sandbox
 
+pytestmark = pytest.mark.any_engine
+
 SHOWN = re.compile(r'name="shown" value="([^"]+)"')
 
 
@@ -34,6 +36,7 @@ def asked(sandbox: Sandbox) -> dict[str, list[tuple[int, str]]]:
     return found
 
 
+@pytest.mark.every_engine
 @pytest.mark.parametrize(
     ("changes", "now"),
     [
@@ -111,7 +114,6 @@ def test_a_debit_that_runs_at_the_old_price_is_not_paid_once_more(
     sandbox.stripe(async_delay=0.2)
 
 
-@pytest.mark.any_engine
 def test_an_order_with_another_grant_at_the_same_price_is_another_one() -> None:
     course = make_course(price=49900)
     grant, other = make_coupon(course), make_coupon(course, email="other@example.com")
@@ -151,7 +153,6 @@ def test_a_page_that_shows_an_old_price_is_shown_again_and_nothing_is_written(
     assert asked(sandbox)["open"] == [(59900, "usd")]
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize("shown", ["1-usd", "49900-eur", "49900", "free", "-", "49900-usd-"])
 def test_a_price_that_a_form_makes_up_buys_nothing(
     buyer: Client, sandbox: Sandbox, shown: str
@@ -161,6 +162,7 @@ def test_a_price_that_a_form_makes_up_buys_nothing(
     assert (Enrollment.objects.count(), sandbox.sessions()) == (0, [])
 
 
+@pytest.mark.every_engine
 def test_a_session_made_for_a_checkout_that_another_tab_replaced_is_closed(
     buyer: Client, sandbox: Sandbox
 ) -> None:

@@ -15,6 +15,8 @@ from tests.affiliates.test_ledger import balance_of
 from tests.concurrency import race, winners
 from tests.factories import completed, deliver, dispute_of, disputed, refund_of, refunded
 
+pytestmark = pytest.mark.any_engine
+
 ROUNDS = 10
 
 
@@ -22,6 +24,7 @@ def entries() -> list[tuple[str, int]]:
     return list(LedgerEntry.objects.order_by("created_at", "pk").values_list("kind", "amount"))
 
 
+@pytest.mark.every_engine
 def test_a_full_refund_ends_the_enrollment_and_reverses_the_commission(client: Client):
     affiliate = make_affiliate()
     enrollment, payment = sell(client, affiliate)
@@ -133,6 +136,7 @@ def test_an_inquiry_or_an_unknown_status_changes_nothing(client: Client, status:
     assert balance_of(affiliate) == (4990, 0, 0, 0)
 
 
+@pytest.mark.every_engine
 def test_a_hold_by_staff_and_a_refund_at_the_same_moment_both_count(client: Client):
     """Whoever writes the commission second has read what the first one wrote; the invariants see
     any step that was lost.

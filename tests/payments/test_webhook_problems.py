@@ -20,6 +20,8 @@ from tests.factories import completed, deliver, make_pending, signed
 from tests.payments.reconciled import mended
 from tests.sandbox_client import Sandbox
 
+pytestmark = pytest.mark.any_engine
+
 HOUR = 3600
 WRONG_SECRET = "Stripe's events are refused: the signing secret is wrong"
 WRONG_CLOCK = "Stripe's events are refused: the clock of this server is wrong"
@@ -52,7 +54,6 @@ def refuse(client: Client, times: int = 1, **signature: Any) -> None:
 
 
 # --- M4: the secret and the clock -----------------------------------------------------------------
-@pytest.mark.any_engine
 def test_repeated_signatures_of_another_secret_alert_once(client: Client):
     refuse(client, 2, secret="whsec_rolled")
     assert (alerts(), problems()) == ([], [])
@@ -61,7 +62,6 @@ def test_repeated_signatures_of_another_secret_alert_once(client: Client):
     assert StripeEvent.objects.count() == 0
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize(
     ("by", "words"), [(-10 * 60, "ahead of Stripe's"), (10 * 60, "behind Stripe's")]
 )
@@ -74,6 +74,7 @@ def test_repeated_signatures_of_another_time_alert_once_and_name_the_clock(
     assert words in lines()
 
 
+@pytest.mark.every_engine
 def test_the_next_day_it_alerts_again_and_the_office_shows_since_when(client: Client):
     refuse(client, 3, secret="whsec_rolled")
     cache.clear()
@@ -91,7 +92,6 @@ def test_the_next_day_it_alerts_again_and_the_office_shows_since_when(client: Cl
     assert "The signatures are not made with a secret in STRIPE_WEBHOOK_SECRET." in page
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize(
     "header",
     ["", "t=1,v1=00", "v1=" + "a" * 64, "t=x,v1=" + "a" * 64, "t=1790000000,v1=é", "Basic abc"],
@@ -129,6 +129,7 @@ def test_the_cause_of_refused_deliveries_is_the_likely_cause_of_what_is_found(
     assert f"Likely cause: {cause}" in lines()
 
 
+@pytest.mark.every_engine
 def test_silence_for_a_day_is_the_likely_cause(client: Client):
     deliver(client, completed(make_pending()[1]))
     assert webhook_problems.likely_cause().startswith("Other events arrive.")
@@ -156,7 +157,6 @@ def test_the_first_event_of_another_version_alerts(client: Client):
     assert len(alerts()) == 2
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize("version", [None, "", "2026-10-28.endive"])
 def test_our_version_or_none_alerts_nobody(client: Client, version: str | None):
     deliver(client, {**completed(make_pending()[1]), "api_version": version})
@@ -209,6 +209,7 @@ def test_a_charge_whose_refunds_are_known_asks_nobody(sandbox: Sandbox):
     assert len(sandbox.calls("stripe")) == before
 
 
+@pytest.mark.every_engine
 def test_a_charges_event_waits_for_stripe_and_is_applied_later(sandbox: Sandbox):
     enrollment, payment = buy(sandbox)
     sandbox.refund_in_dashboard(payment.stripe_payment_intent_id)
@@ -237,6 +238,7 @@ def thin(kind: str = "v1.checkout.session.completed", **fields: Any) -> dict[str
     }
 
 
+@pytest.mark.every_engine
 def test_thin_events_are_stored_and_alert_once(client: Client):
     for _ in range(3):
         event = thin()
@@ -259,7 +261,6 @@ def test_the_ping_of_a_new_destination_is_fine(client: Client):
     assert webhook_problems.likely_cause().startswith("No event has ever arrived.")
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize(
     "kind", ["checkout.session.completed", "refund.created", "charge.refunded", "charge.dispute.x"]
 )
@@ -283,7 +284,6 @@ def test_a_thin_event_without_a_mode_is_stored_too(client: Client):
 OTHER_MODE = "Stripe sends events of the other mode (test or live)"
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize("livemode", [True, False])
 def test_an_endpoint_of_the_other_mode_alerts_once_however_much_it_sends(
     client: Client, settings, livemode: bool

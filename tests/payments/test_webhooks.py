@@ -21,6 +21,8 @@ from tests import factories
 from tests.concurrency import race
 from tests.factories import async_succeeded, completed, deliver, expired, make_pending, unpaid
 
+pytestmark = pytest.mark.any_engine
+
 TRANSACTION_WORDS = ("BEGIN", "COMMIT", "SAVEPOINT", "RELEASE", "ROLLBACK", "session.")
 
 
@@ -36,6 +38,7 @@ def state(payment: Payment) -> tuple:
     return enrollment.status, payment.status, payment.review_reason, enrollment.failure_code, jobs
 
 
+@pytest.mark.every_engine
 def test_a_paid_session_makes_the_enrollment_paid_with_one_job_and_one_trail(
     client: Client,
 ) -> None:
@@ -63,6 +66,7 @@ def test_a_paid_session_makes_the_enrollment_paid_with_one_job_and_one_trail(
     assert Email.objects.count() == 0
 
 
+@pytest.mark.every_engine
 def test_the_whole_webhook_is_six_statements_and_one_transaction(client: Client) -> None:
     _, payment = make_pending()
     event = completed(payment)
@@ -73,6 +77,7 @@ def test_the_whole_webhook_is_six_statements_and_one_transaction(client: Client)
         assert sum(query["sql"].startswith("BEGIN") for query in captured) == 1
 
 
+@pytest.mark.every_engine
 def test_second_delivery_of_an_event_changes_nothing(client: Client) -> None:
     _, payment = make_pending()
     event = completed(payment)
@@ -88,6 +93,7 @@ def test_second_delivery_of_an_event_changes_nothing(client: Client) -> None:
     assert (StripeEvent.objects.count(), EnrollmentEvent.objects.count()) == (1, 1)
 
 
+@pytest.mark.every_engine
 def test_each_delivery_of_an_event_is_counted_and_what_was_fetched_had_none(
     client: Client,
 ) -> None:
@@ -112,6 +118,7 @@ def test_another_event_about_the_same_payment_changes_nothing(client: Client) ->
     assert state(payment) == before
 
 
+@pytest.mark.every_engine
 @pytest.mark.parametrize("distinct", [False, True], ids=["one event", "twenty events"])
 def test_twenty_deliveries_at_once_make_one_paid_enrollment(distinct: bool) -> None:
     _, payment = make_pending()
@@ -263,6 +270,7 @@ def test_two_attempts_of_one_enrollment_paid_twice_stay_one_enrollment(client: C
     assert SyncJob.objects.count() == 1
 
 
+@pytest.mark.every_engine
 def test_an_event_whose_handling_failed_is_kept_and_tried_again_by_redelivery(
     client: Client,
 ) -> None:
@@ -321,7 +329,6 @@ def _header_cases(body: str) -> dict[str, str]:
     }
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize("case", list(_header_cases("{}")))
 def test_what_stripe_did_not_sign_is_refused_and_leaves_no_row(client: Client, case: str) -> None:
     _, payment = make_pending()
@@ -332,7 +339,6 @@ def test_what_stripe_did_not_sign_is_refused_and_leaves_no_row(client: Client, c
     assert state(payment) == ("pending", "pending", "", "", 0)
 
 
-@pytest.mark.any_engine
 def test_a_changed_body_is_refused(client: Client) -> None:
     _, payment = make_pending()
     body = json.dumps(completed(payment))
@@ -374,7 +380,6 @@ BODIES = {
 }
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize("case", BODIES)
 def test_signed_nonsense_is_refused_with_a_code(client: Client, case: str) -> None:
     answer = deliver(client, BODIES[case])
@@ -382,7 +387,6 @@ def test_signed_nonsense_is_refused_with_a_code(client: Client, case: str) -> No
     assert StripeEvent.objects.count() == 0
 
 
-@pytest.mark.any_engine
 def test_a_signed_body_that_is_not_utf8_is_refused(client: Client) -> None:
     answer = client.post(
         "/api/webhook",
@@ -393,7 +397,6 @@ def test_a_signed_body_that_is_not_utf8_is_refused(client: Client) -> None:
     assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_SIGNATURE")
 
 
-@pytest.mark.any_engine
 def test_a_body_over_the_limit_is_refused_before_anything_is_computed(client: Client) -> None:
     answer = deliver(client, "x" * (settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1), header="t=1,v1=00")
     assert (answer.status_code, answer.json()["code"]) == (413, "PAYLOAD_TOO_LARGE")
@@ -403,7 +406,6 @@ WEBHOOK_NAMED = re.compile(r"(?<=[>T`])/(?:api/webhook|webhooks/stripe)(?!/sendg
 ADDRESSES = ("/api/webhook", "/api/webhook/", "/webhooks/stripe", "/webhooks/stripe/")
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize("path", ADDRESSES)
 def test_an_event_is_taken_at_each_address_without_a_redirect(client: Client, path: str) -> None:
     enrollment, payment = make_pending()
@@ -413,7 +415,6 @@ def test_an_event_is_taken_at_each_address_without_a_redirect(client: Client, pa
     assert enrollment.status == "paid"
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize(
     "path", ["/api/webhook//", "/api/webhook%0A", "/api/webhooks", "/x/api/webhook"]
 )
@@ -423,7 +424,6 @@ def test_no_address_near_the_webhooks_takes_an_event(client: Client, path: str) 
     assert StripeEvent.objects.count() == 0
 
 
-@pytest.mark.any_engine
 def test_one_address_of_the_webhook_is_named_everywhere() -> None:
     assert reverse("api_webhook") == "/api/webhook"
     named = {
@@ -434,7 +434,6 @@ def test_one_address_of_the_webhook_is_named_everywhere() -> None:
     assert named == {"/api/webhook"}
 
 
-@pytest.mark.any_engine
 @pytest.mark.parametrize("method", ["get", "put", "head", "delete", "patch", "options"])
 def test_only_post_is_answered(client: Client, method: str) -> None:
     assert getattr(client, method)("/api/webhook").status_code == 405

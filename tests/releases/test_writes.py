@@ -18,6 +18,7 @@ def test_the_last_release_writes_beside_this_one() -> None:
     assert {table: why for table, why in said.items() if why} == {}
 
 
+@pytest.mark.any_engine
 def test_the_columns_are_those_of_a_release_with_all_its_tables() -> None:
     assert RECORDED["version"] == "0.2.0"
     assert len(COLUMNS) == 39
@@ -32,6 +33,7 @@ def test_control_a_column_without_a_default_is_noticed() -> None:
     assert ("read as nothing" in why) == (connection.vendor == "mongodb")
 
 
+@pytest.mark.any_engine
 def test_control_what_is_gone_is_noticed() -> None:
     assert refusal("payments_dispute", ["told_at"]) == "columns are gone: told_at"
     assert refusal("payments_cheque", ["id"]) == "the table is gone"

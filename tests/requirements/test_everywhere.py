@@ -108,6 +108,7 @@ def test_only_the_signed_webhook_and_the_cron_endpoint_do_without_csrf_protectio
         assert exempt[name](post).status_code == 405, name
 
 
+@pytest.mark.any_engine
 @pytest.mark.parametrize("who", ["visitor", "learner"])
 def test_every_page_of_the_office_asks_for_a_member_of_staff(db: None, who: str) -> None:
     """Requirement R020."""
@@ -208,6 +209,7 @@ def test_every_address_in_every_table_is_checked_for_its_form() -> None:
 
 
 # --- amounts of data ------------------------------------------------------------------------------
+@pytest.mark.any_engine
 @pytest.mark.parametrize(
     "page", ["/account/", "/admin/enrollments/enrollment/", "/admin/payments/payment/", "/"]
 )
@@ -365,6 +367,7 @@ def test_production_speaks_https_only_and_says_so_for_a_year() -> None:
     assert (status, location) == ("301", "https://learn.example.com/")
 
 
+@pytest.mark.any_engine
 def test_the_support_address_is_a_setting_that_failures_show(db: None, settings) -> None:
     """Requirement R011."""
     settings.SUPPORT_EMAIL = "help@shop.example"

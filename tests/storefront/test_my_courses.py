@@ -19,6 +19,8 @@ from tests.enrollments.test_provisioning import buy
 from tests.factories import make_course, make_pending
 from tests.sandbox_client import Sandbox
 
+pytestmark = pytest.mark.any_engine
+
 
 def signed_in(email: str, *, verified: bool = True) -> Client:
     user = User.objects.create_user(email, "a long enough passphrase")
@@ -75,6 +77,7 @@ def test_no_link_into_the_course_before_access_exists(buyer: Client) -> None:
     )
 
 
+@pytest.mark.every_engine
 def test_the_list_comes_in_pages(client: Client) -> None:
     for number in range(25):
         make_pending(make_course(title=f"Numbered {number:02}"), email="many@example.com")
@@ -122,6 +125,7 @@ def test_a_page_asks_seldom_where_the_lms_is_known_to_be_down(
     assert asks_in(buyer.get(f"{enrollment.get_absolute_url()}progress/")) == 120
 
 
+@pytest.mark.every_engine
 def test_a_page_opened_right_after_access_does_not_stay_at_what_was_true_then(
     buyer: Client, sandbox: Sandbox
 ) -> None:
@@ -185,6 +189,7 @@ def test_the_certificate_is_shown_to_the_learner_alone(buyer: Client, sandbox: S
     assert requests.get(address, timeout=10).ok
 
 
+@pytest.mark.every_engine
 def test_a_certificate_without_a_link_of_the_lms_is_said_in_words(
     buyer: Client, sandbox: Sandbox
 ) -> None:
@@ -203,6 +208,7 @@ def test_a_certificate_without_a_link_of_the_lms_is_said_in_words(
     assert ("elsewhere.example" in html, "<progress" in html) == (False, False)
 
 
+@pytest.mark.every_engine
 def test_a_platform_that_shows_no_progress_is_not_shown_as_zero(buyer: Client) -> None:
     enrollment = buy(buyer)
     drain(LMS_JOBS)

@@ -26,6 +26,8 @@ from tests.factories import (
 )
 from tests.payments.test_fraud_warnings import warned
 
+pytestmark = pytest.mark.any_engine
+
 EMAIL = "ada@example.com"
 TAKEN = [{"amount": -49900}]
 
@@ -101,6 +103,7 @@ def owner(db: None) -> Client:
     return client
 
 
+@pytest.mark.every_engine
 @pytest.mark.parametrize("name", HAPPENED)
 def test_no_page_says_that_nothing_was_charged_where_money_was_received(
     owner: Client, name: str
@@ -183,7 +186,6 @@ def test_what_came_of_a_payment_stands_beside_the_course(
     assert (left.status_code, left["Location"]) == (302, enrollment.get_absolute_url())
 
 
-@pytest.mark.any_engine
 def test_a_refund_that_failed_and_a_fraud_warning_are_not_spoken_of(owner: Client) -> None:
     enrollment, payment = make_pending(email=EMAIL)
     deliver(owner, completed(payment))
@@ -223,6 +225,7 @@ def test_the_office_reads_what_the_buyer_reads(office: Client) -> None:
     assert words in office.get(f"/admin/enrollments/enrollment/{enrollment.pk}/change/").text
 
 
+@pytest.mark.every_engine
 def test_what_came_of_all_payments_of_a_page_is_three_statements(
     owner: Client, django_assert_num_queries: Any
 ) -> None:

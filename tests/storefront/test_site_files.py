@@ -26,7 +26,6 @@ def test_robots_are_kept_from_personal_pages_and_let_into_the_shop(client: Clien
     assert f"Sitemap: {django_settings.SITE_URL}/sitemap.xml" in lines
 
 
-@pytest.mark.every_engine
 def test_the_sitemap_has_what_is_on_sale_at_canonical_addresses(
     client: Client, settings: Settings
 ) -> None:

@@ -15,6 +15,7 @@ from legacy.reports import Report, about, in_order
 from maaledu.money import Money
 
 CURRENCY = "usd"
+WORDS = {DECISION: "to decide"}
 
 
 def write_files(report: Report, changes: list[tuple[str, Fact]], folder: Path) -> None:
@@ -40,7 +41,13 @@ def write_files(report: Report, changes: list[tuple[str, Fact]], folder: Path) -
 
 def _page(report: Report) -> dict[str, Any]:
     rows = [
-        {**about(fact), "key": fact.key, "notes": " ".join(sorted(fact.notes))}
+        {
+            **about(fact),
+            "key": fact.key,
+            "outcome": in_words(fact.outcome),
+            "reason": in_words(fact.reason),
+            "notes": ", ".join(map(in_words, sorted(fact.notes))),
+        }
         for fact in in_order(report.judged)
     ]
     return {"lines": list(text_lines(report.summary, report.hash)), "rows": rows}
@@ -55,16 +62,23 @@ def text_lines(summary: dict[str, Any], digest: str) -> Iterator[str]:
     yield f"Exported on {format_date(exported_at, 'F j, Y, H:i')} UTC"
     for name, count in summary["documents"].items():
         outcomes = summary["outcomes"][name]["outcome"]
-        parts = " + ".join(f"{outcomes.get(each, 0)} {each}" for each in OUTCOMES)
-        yield f"{name}: {parts} = {count} documents"
+        found = [(outcomes[each], in_words(each)) for each in OUTCOMES if outcomes.get(each)]
+        parts = " + ".join(f"{number} {words}" for number, words in found)
+        yield f"{name}: {parts} = {count} document{'' if count == 1 else 's'}"
         for reason, number in summary["outcomes"][name]["reason"].items():
-            yield f"  {reason}: {number}{_answers_to(reason)}"
+            outcome, _, why = reason.partition(":")
+            yield f"  {in_words(outcome)}, {in_words(why)}: {number}{_answers_to(reason)}"
     yield from _money_lines(summary)
     for name, count in summary["unknown_fields"].items():
         yield f"unknown field {name}: {count}"
     for name in summary["unknown_collections"]:
         yield f"unknown collection {name}"
     yield f"report {digest}"
+
+
+def in_words(code: str) -> str:
+    """Return an outcome, a reason or a note as people read it."""
+    return WORDS.get(code, code).replace("_", " ")
 
 
 def _answers_to(reason: str) -> str:
@@ -86,7 +100,7 @@ def _money_lines(summary: dict[str, Any]) -> Iterator[str]:
     yield f"payments: {payments['count']}, {_money(payments['amount'])}"
     yield f"commissions as paid: {booked['count']}, {_money(booked['amount'])}"
     for kind, each in summary["proposals_never_booked"].items():
-        yield f"  proposal {kind}: {each['count']}, {_money(each['difference'])}"
+        yield f"  proposal, {in_words(kind)}: {each['count']}, {_money(each['difference'])}"
     partners = summary["affiliates_after"]
     yield (
         f"affiliates: {partners['count']}, earned {_money(partners['earned'])}, paid"

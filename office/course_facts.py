@@ -1,10 +1,12 @@
 """What the LMS says of a course, beside what staff wrote, and the decision to take it over."""
 
+from datetime import datetime
 from typing import Any
 
 from django import forms
 from django.http import HttpRequest
 from django.template.loader import render_to_string
+from django.utils.dateformat import format as format_date
 from django.utils.formats import date_format
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
@@ -86,9 +88,17 @@ def _said(course: Course) -> list[tuple[str, str]]:
         ("Lessons", lessons),
         ("Published there", is_published),
         ("Image", _image(course)),
-        ("Changed there", course.lms_modified or NOT_SAID),
+        ("Changed there", _moment(course.lms_modified) or NOT_SAID),
         ("Asked", date_format(course.lms_facts_at or "", "DATETIME_FORMAT")),
     ]
+
+
+def _moment(said: str) -> str:
+    """Return when the LMS changed it; it names no time zone, so it is by its own clock."""
+    try:
+        return f"{format_date(datetime.fromisoformat(said), 'M j, Y, H:i')}, by the LMS's clock"
+    except ValueError:
+        return said
 
 
 def _image(course: Course) -> str:

@@ -1,16 +1,18 @@
 """What came over from the old platform: the runs, each old row, and the proposals to be decided."""
 
+from django.apps import apps
 from django.contrib import admin
+from django.urls import reverse
 from django.utils.html import format_html_join
 from unfold.decorators import display
 
 from legacy import proposals
 from legacy.facts import DECISION, DEFERRED, IGNORED, IMPORTED, MERGED, REFUSED
 from legacy.models import ImportedRow, ImportProposal, ImportRun
-from legacy.report_files import text_lines
+from legacy.report_files import CURRENCY, in_words, text_lines
 from maaledu.money import Money
 from office.base import ReadOnlyAdmin
-from office.cells import enrollment_link
+from office.cells import Coded, enrollment_link, link
 from office.decisions import Decision
 from office.filters import fixed
 
@@ -28,6 +30,7 @@ COLLECTIONS = (
     "verification_tokens",
 )
 
+STRIPE_EVENT = "payments.StripeEvent"
 OUTCOME_COLORS = {
     IMPORTED: "success",
     MERGED: "info",
@@ -105,24 +108,61 @@ class ImportProposalAdmin(ReadOnlyAdmin):
 class ImportedRowAdmin(ReadOnlyAdmin):
     """Each old row with its one outcome, and the old document as long as it is kept."""
 
-    list_display = ("collection", "source_id", "result", "reason", "notes", "target")
+    list_display = ("collection", "source_id", "result", "why", "became", "noted")
     list_filter = (fixed("collection", COLLECTIONS), "outcome")
     search_fields = ("source_id",)
     id_fields = ("pk", "target_id")
     ordering = ("-created_at",)
     list_select_related = ()
-    exclude = ("targets", "source_hash", "content_hash", "target_hash")
+    exclude = (
+        "targets",
+        "source_hash",
+        "content_hash",
+        "target_hash",
+        "reason",
+        "notes",
+        "target",
+        "target_id",
+        "amount",
+    )
+    readonly_fields = ("why", "noted", "became", "booked")
 
     @display(description="outcome", ordering="outcome", label=OUTCOME_COLORS)
-    def result(self, row: ImportedRow) -> str:
-        return row.outcome
+    def result(self, row: ImportedRow) -> Coded:
+        return Coded((row.outcome, in_words(row.outcome)))
+
+    @admin.display(description="reason")
+    def why(self, row: ImportedRow) -> str:
+        return in_words(row.reason)
+
+    @admin.display(description="notes")
+    def noted(self, row: ImportedRow) -> str:
+        return ", ".join(map(in_words, row.notes.split()))
+
+    @admin.display(description="booked")
+    def booked(self, row: ImportedRow) -> str:
+        return "" if row.amount is None else str(Money(row.amount, CURRENCY))
+
+    @admin.display(description="what it became")
+    def became(self, row: ImportedRow) -> str:
+        # A sale comes with its events of Stripe.
+        made = sorted(row.targets, key=lambda each: each[0] == STRIPE_EVENT)
+        if not made:
+            return ""
+        label, key = made[0]
+        model = apps.get_model(label)
+        words = str(model._meta.verbose_name)
+        if not admin.site.is_registered(model):
+            return words
+        name = f"admin:{model._meta.app_label}_{model._meta.model_name}_change"
+        return link(reverse(name, args=[key]), words)
 
 
 @admin.register(ImportRun)
 class ImportRunAdmin(ReadOnlyAdmin):
     """What each run found and wrote, as its report says it."""
 
-    list_display = ("started_at", "kind", "source", "finished_at", "report_hash")
+    list_display = ("started_at", "kind", "source", "exported_at", "finished_at", "undone_at")
     list_filter = ("kind",)
     search_fields = ("source", "backup_id")
     is_small = True

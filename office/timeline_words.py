@@ -29,6 +29,7 @@ COLORS = {
         CAREFUL,
     ),
 }
+OF_STRIPE = "evt_"
 PLATFORMS = {value: str(label) for value, label in Course.Platform.choices}
 ACTIONS = {
     SyncJob.ENROLL: "Access asked for",
@@ -71,8 +72,13 @@ class Entry:
 
     @property
     def actor(self) -> str:
-        """Who did it; of what an LMS is asked, the platform by its own name."""
+        """Who did it; of what an LMS is asked, the platform by its own name.
+
+        What an event of Stripe's did names that event, which is technical.
+        """
         actor = self.row.actor
+        if actor.startswith(OF_STRIPE):
+            return "Stripe"
         return PLATFORMS.get(actor, actor) if self.row.kind == "job" else actor
 
     @property
@@ -218,6 +224,8 @@ def _technical(row: Row) -> list[tuple[str, str]]:
         for name in ("ref", "note", "more")
         if getattr(row, name) and name in labels and name not in hidden.get(row.kind, ())
     ]
+    if row.actor.startswith(OF_STRIPE):
+        facts.append(("Stripe's event", row.actor))
     if row.kind == "attempt" and row.state:
         facts.insert(0, ("Status", row.state))
     return facts

@@ -51,7 +51,7 @@ def test_a_dry_run_writes_nothing_and_names_every_row_with_its_outcome(
     outcomes = [rows[str(row["_id"])]["outcome"] for row in old["enrollments"]]
     assert outcomes == ["imported", "imported", "merged", "decision", "imported", "deferred"]
     assert "4 imported" not in ran.text
-    assert "enrollments: 3 imported + 1 merged + 1 deferred + 1 decision" in ran.text
+    assert "enrollments: 3 imported + 1 merged + 1 deferred + 1 to decide" in ran.text
 
 
 @pytest.mark.any_engine
@@ -224,5 +224,21 @@ def test_a_run_is_shown_to_staff_as_its_report_says_it(source: Path) -> None:
     page = member("view_importrun").get(f"/admin/legacy/importrun/{run.pk}/change/")
     assert page.status_code == 200
     text = page.content.decode()
-    assert "enrollments: 3 imported + 1 merged + 1 deferred + 1 decision" in text
+    assert "enrollments: 3 imported + 1 merged + 1 deferred + 1 to decide" in text
     assert "amount_where_readable" not in text
+    assert "Exported on " in text
+    assert NOW.isoformat() not in text
+
+
+def test_what_became_of_a_row_is_said_in_words(source: Path) -> None:
+    import_legacy(source, *EXPORTED, "--apply")
+    rows = member("view_importedrow").get("/admin/legacy/importedrow/").content.decode()
+    reasons = ImportedRow.objects.exclude(reason="").values_list("reason", flat=True)
+    assert [reason for reason in reasons if reason.replace("_", " ") not in rows] == []
+    assert "_" in "".join(reasons)
+    assert [reason for reason in reasons if "_" in reason and reason in rows] == []
+    links = [
+        f"/admin/enrollments/enrollment/{pk}/change/"
+        for pk in Enrollment.objects.values_list("pk", flat=True)
+    ]
+    assert [each for each in links if each not in rows] == []

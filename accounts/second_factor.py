@@ -145,9 +145,22 @@ def forget_shown(user: User) -> None:
     User.objects.filter(pk=user.pk).update(second_factor_reset_at=timezone.now())
 
 
+def all_of(user: User) -> list[Authenticator]:
+    """Return what somebody has set up, recovery codes too."""
+    return list(Authenticator.objects.filter(user=user).order_by("type"))
+
+
+def has_any(found: list[Authenticator]) -> bool:
+    """Whether there is a factor among these, and not recovery codes alone."""
+    return any(each.type in FACTORS for each in found)
+
+
 def described(user: User) -> str:
+    return in_words(all_of(user))
+
+
+def in_words(found: list[Authenticator]) -> str:
     """Return what somebody has: `authenticator app, 2 passkeys, 9 recovery codes`."""
-    found = list(Authenticator.objects.filter(user=user).order_by("type"))
     passkeys = sum(each.type == PASSKEY for each in found)
     words = ["authenticator app" for each in found if each.type == TOTP]
     words += [f"{passkeys} passkey{'s' if passkeys > 1 else ''}"] if passkeys else []

@@ -7,6 +7,7 @@ time, so that whoever buys meanwhile waits behind these few, and not behind the 
 
 import hashlib
 import json
+from collections import Counter
 from dataclasses import asdict, dataclass
 from functools import partial
 
@@ -145,9 +146,11 @@ def _row(batch: EnrollmentBatch, line: Line) -> BatchRow:
 def counts_of(batch: EnrollmentBatch) -> Counts:
     """Return how far a started batch is."""
     rows = BatchRow.objects.filter(batch=batch).order_by()
-    bad = rows.exclude(problem="").count()
-    lost = rows.filter(status=DEAD, problem="").count()
-    waiting = rows.filter(status__in=[PENDING, RUNNING], problem="").count()
+    by_status: Counter[str] = Counter()
+    bad = 0
+    for problem, status, number in rows.values_list("problem", "status").annotate(Count("pk")):
+        bad += number if problem else 0
+        by_status[status] += 0 if problem else number
     of_access = dict(
         Enrollment.objects.filter(batch_id=batch.pk)
         .order_by()
@@ -156,7 +159,9 @@ def counts_of(batch: EnrollmentBatch) -> Counts:
     )
     with_access = of_access.pop(Enrollment.LMS_SUCCESS, 0)
     failed = sum(of_access.pop(state, 0) for state in OVER)
-    return Counts(waiting, sum(of_access.values()), with_access, failed + lost, bad)
+    waiting = by_status[PENDING] + by_status[RUNNING]
+    lost = failed + by_status[DEAD]
+    return Counts(waiting, sum(of_access.values()), with_access, lost, bad)
 
 
 def enroll(row: BatchRow) -> Finish | None:

@@ -4,13 +4,13 @@ Hours are kept for two weeks, and days, into which they are merged then, for a y
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Sum
 from django.utils import timezone
 
 from lms_sync import call_counts
@@ -65,26 +65,34 @@ def in_words(milliseconds: int | None) -> str:
     return f"{milliseconds} ms" if is_short else f"{milliseconds // 1000} s"
 
 
-def by_step(platform: str, since: datetime) -> list[Figures]:
-    """Return the figures of each step since then, most calls first."""
+def read(platform: str, since: datetime) -> list[dict[str, Any]]:
+    """Return what was counted of a platform since then: a row for each step and hour, or day."""
     rows = CallFigure.objects.filter(platform=platform, starts_at__gte=since)
-    sums = {f"sum_{name}": Sum(name) for name in COUNTED}
-    summed: Iterable[Any] = rows.values("step").annotate(**sums)
-    found = [_figures(row["step"], {n: row[f"sum_{n}"] for n in COUNTED}) for row in summed]
+    return list(rows.values("step", "starts_at", *COUNTED))
+
+
+def by_step(rows: Iterable[dict[str, Any]]) -> list[Figures]:
+    """Return the figures of each step, most calls first."""
+    found = [_figures(step, counts) for step, counts in _totals(rows, itemgetter("step")).items()]
     return sorted(found, key=lambda each: (-each.calls, each.name))
 
 
-def by_period(platform: str, since: datetime, *, days: bool = False) -> list[Figures]:
-    """Return the figures of all steps of each hour, or day, since then; latest first."""
-    totals: dict[datetime, Counter[str]] = {}
-    rows = CallFigure.objects.filter(platform=platform, starts_at__gte=since)
-    for row in rows.values("starts_at", *COUNTED):
-        at = _midnight(row["starts_at"]) if days else row["starts_at"]
-        totals.setdefault(at, Counter()).update({name: row[name] for name in COUNTED})
+def by_period(rows: Iterable[dict[str, Any]], *, days: bool = False) -> list[Figures]:
+    """Return the figures of all steps of each hour, or day; latest first."""
+    totals = _totals(rows, lambda row: _midnight(row["starts_at"]) if days else row["starts_at"])
     return [_figures(at, totals[at]) for at in sorted(totals, reverse=True)]
 
 
-def _figures(name: Any, counts: dict[str, int] | Counter[str]) -> Figures:
+def _totals(
+    rows: Iterable[dict[str, Any]], of: Callable[[dict[str, Any]], Any]
+) -> dict[Any, Counter[str]]:
+    totals: dict[Any, Counter[str]] = {}
+    for row in rows:
+        totals.setdefault(of(row), Counter()).update({name: row[name] for name in COUNTED})
+    return totals
+
+
+def _figures(name: Any, counts: Counter[str]) -> Figures:
     within = tuple(counts[f"within_{most}"] for most in WITHIN_MS)
     plain = (counts["calls"], counts["failed"], counts["refused"], counts["total_ms"])
     return Figures(name, *plain, within)

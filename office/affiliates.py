@@ -1,16 +1,21 @@
 """The affiliates in the office: their state, their figures, and the figures of all sales."""
 
+from operator import attrgetter
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin
+from django.db.models import BigIntegerField, F, Model, TextField, Value
+from django.db.models.functions import Cast
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from unfold.decorators import action, display
 
 from affiliates.models import Affiliate, Balance, FraudSignal, LedgerEntry
-from affiliates.pages.figures import FUNNEL_DAYS, funnel_of
+from affiliates.pages.figures import FUNNEL_DAYS, steps_of
 from maaledu.money import rate_text
+from maaledu.unions import branch
 from office.affiliate_decisions import ADJUST, APPROVE, CHANGE_RATE, CLOSE, REINSTATE, SUSPEND
 from office.base import ReadOnlyAdmin
 from office.cells import link
@@ -25,7 +30,7 @@ STATE_COLORS = {
 }
 PERIODS = {"30": 30, "90": 90, "365": 365, "all": None}
 DEFAULT_PERIOD = "30"
-LATEST = 10
+LATEST, MOST_COUNTED = 10, 200
 
 
 @admin.register(Affiliate)
@@ -112,22 +117,53 @@ class AffiliateAdmin(ReadOnlyAdmin):
 
 def summary_of(affiliate: Affiliate) -> dict[str, Any]:
     """Return what is shown above an affiliate's page, by queries that stay quick."""
-    signals = FraudSignal.objects.filter(affiliate_id=affiliate.pk, status=FraudSignal.OPEN)
-    entries = LedgerEntry.objects.filter(affiliate_id=affiliate.pk).order_by("-created_at", "-id")
+    entries, signals = _latest(affiliate)
     sales_query = {"affiliate_id": affiliate.pk}
     return {
         "balances": Balance.objects.filter(affiliate_id=affiliate.pk).order_by("currency"),
-        "funnel": funnel_of(affiliate.pk)["total"],
+        "funnel": steps_of(affiliate.pk),
         "sales": sales_of(affiliate, days=FUNNEL_DAYS),
         "period_days": FUNNEL_DAYS,
         "entries": entries[:LATEST],
-        "signals": signals.order_by("-created_at")[:LATEST],
-        "signal_count": signals.count(),
+        "signals": signals[:LATEST],
+        "signal_count": f"over {MOST_COUNTED}" if len(signals) > MOST_COUNTED else len(signals),
         "ledger_url": _list_url(affiliate, "affiliates_ledgerentry"),
         "commissions_url": _list_url(affiliate, "affiliates_commission"),
         "payouts_url": _list_url(affiliate, "affiliates_payout"),
         "signals_url": _list_url(affiliate, "affiliates_fraudsignal"),
         "sales_url": reverse("admin:enrollments_enrollment_changelist", query=sales_query),
+    }
+
+
+def _latest(affiliate: Affiliate) -> tuple[list[Any], list[Any]]:
+    """Return the latest entries and the signals to review of an affiliate, by one statement."""
+    entries = LedgerEntry.objects.filter(affiliate_id=affiliate.pk).order_by("-created_at", "-id")
+    signals = FraudSignal.objects.filter(affiliate_id=affiliate.pk, status=FraudSignal.OPEN)
+    shown = branch(entries, _columns(LedgerEntry, "note", "amount", "currency"), LATEST)
+    open_ones = branch(
+        signals.order_by("-created_at"), _columns(FraudSignal, "detail"), MOST_COUNTED + 1
+    )
+    found: dict[str, list[Any]] = {"ledgerentry": [], "fraudsignal": []}
+    for what, key, at, kind, text, amount, currency in shown.union(open_ones, all=True):
+        row = {"pk": UUID(key), "created_at": at, "kind": kind}
+        money = {"note": text, "amount": amount, "currency": currency}
+        is_entry = what == "ledgerentry"
+        made = LedgerEntry(**row, **money) if is_entry else FraudSignal(**row, detail=text)
+        found[what].append(made)
+    for rows in found.values():
+        rows.sort(key=attrgetter("created_at", "pk"), reverse=True)
+    return found["ledgerentry"], found["fraudsignal"]
+
+
+def _columns(model: type[Model], text: str, amount: str = "", currency: str = "") -> dict[str, Any]:
+    return {
+        "t_what": Value(model._meta.model_name, output_field=TextField()),
+        "t_key": Cast(F("pk"), TextField()),
+        "t_at": F("created_at"),
+        "t_kind": Cast(F("kind"), TextField()),
+        "t_text": Cast(F(text), TextField()),
+        "t_amount": Cast(F(amount) if amount else Value(None), BigIntegerField()),
+        "t_currency": Cast(F(currency) if currency else Value(""), TextField()),
     }
 
 

@@ -1,14 +1,17 @@
 """What the pages of the office share: decisions, and read-only queues and ledgers."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
 from django.contrib.admin.options import IS_POPUP_VAR
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from unfold.admin import TabularInline
 from unfold.dataclasses import UnfoldAction
 from unfold.decorators import display
+from unfold.forms import PaginationInlineFormSet
 
 from maaledu.work.items import DEAD, DONE, PENDING, RUNNING, WorkItem, replay, retry_now
 from office.changes import RecordingAdmin
@@ -45,6 +48,32 @@ class DecidingAdmin(RecordingAdmin):
                 self.actions_list = (*self.actions_list, name)
             elif decision.needs_confirmation:
                 self.actions_detail = (*self.actions_detail, name)
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Any:
+        """Return a row; for its page once, as its buttons, its fields and more ask for it."""
+        if request.method != "GET":
+            return super().get_object(request, object_id, from_field)
+        rows = request.__dict__.setdefault("rows_of_page", {})
+        key = (self.model, str(object_id), from_field)
+        if key not in rows:
+            rows[key] = self._read(request, object_id, from_field)
+        return rows[key]
+
+    def rows_of_pages(self, request: HttpRequest) -> QuerySet[Any]:
+        """Return the rows with what a page reads with its own: what a list reads with each."""
+        found = self.get_queryset(request)
+        related: Any = self.list_select_related
+        return found.select_related(*related) if related else found
+
+    def _read(self, request: HttpRequest, object_id: str, from_field: str | None) -> Any:
+        field: Any = self.opts.get_field(from_field) if from_field else self.opts.pk
+        try:
+            wanted = field.to_python(object_id)
+            return self.rows_of_pages(request).get(**{field.name: wanted})
+        except (self.model.DoesNotExist, ValidationError, ValueError):
+            return None
 
     def facts(self, row: Any) -> list[tuple[str, str]]:
         """Return what the page of a decision shows of a row, as pairs of a label and a text."""
@@ -168,6 +197,16 @@ class ReadOnlyAdmin(DecidingAdmin, ListAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj=None) -> bool:
         return False
+
+
+def showing(rows_of: Callable[[Any], list[Any]]) -> type[PaginationInlineFormSet]:
+    """Return the set of an inline whose rows its page reads, too, as this does."""
+
+    class RowsOfPage(PaginationInlineFormSet):
+        def get_queryset(self) -> list[Any]:
+            return rows_of(self.instance)
+
+    return RowsOfPage
 
 
 class ReadOnlyInline(TabularInline):

@@ -1,5 +1,6 @@
 """What a cell of a list shows: links to other pages of the office, colored words, and days."""
 
+import functools
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -47,12 +48,20 @@ def enrollment_link(enrollment_id: UUID | None, text: str = "") -> str:
     return link(url, text or "View enrollment")
 
 
-def kept(row: models.Model, name: str, ask: Callable[[], Any]) -> Any:
-    """Return what a cell shows, asked for once: unfold asks for each cell of a page five times."""
-    cells = row.__dict__.setdefault("_kept_cells", {})
-    if name not in cells:
-        cells[name] = ask()
-    return cells[name]
+def once(ask: Callable[..., Any]) -> Any:
+    """Have something asked of a row once: unfold asks for each cell of a page five times.
+
+    The row, which keeps the answer, is the last argument.
+    """
+
+    @functools.wraps(ask)
+    def kept(*arguments: Any) -> Any:
+        answers = arguments[-1].__dict__.setdefault("_answers", {})
+        if ask not in answers:
+            answers[ask] = ask(*arguments)
+        return answers[ask]
+
+    return kept
 
 
 def access_words(enrollment: Enrollment) -> str:

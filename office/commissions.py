@@ -7,7 +7,7 @@ from unfold.decorators import display
 from affiliates import commissions
 from affiliates.models import Commission, LedgerEntry
 from maaledu.money import Money, rate_text
-from office.cells import day, enrollment_link, link
+from office.cells import day, enrollment_link, link, once
 from office.decisions import Decision
 from office.filters import DaysFilter
 from office.ledger import AccountAdmin, live_payout_of, payout_link
@@ -136,6 +136,7 @@ class CommissionAdmin(AccountAdmin):
         return link(url, "What was booked for this sale")
 
     @admin.display(description="paid in")
+    @once
     def paid_in(self, commission: Commission) -> str:
         """Only payouts say that a commission is paid: there is no mark to differ (R161)."""
         entry = LedgerEntry.objects.get(source_key=f"commission:{commission.enrollment_id}")

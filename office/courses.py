@@ -13,7 +13,7 @@ from grants import off_sale
 from maaledu.money import Money
 from office import course_covers, course_facts
 from office.base import EditAdmin
-from office.cells import kept
+from office.cells import once
 from office.course_covers import REMOVE_COVER, SET_COVER
 from office.course_forms import ROWS, CourseForm
 from office.decisions import NOBODY, Decision
@@ -112,12 +112,14 @@ class CourseAdmin(EditAdmin):
         return course_covers.shown(course) if course.slug else ""
 
     @admin.display(description="price so far")
+    @once
     def price_history(self, course: Course) -> str:
-        return kept(course, "price_history", lambda: price_history(course))
+        return price_history(course)
 
     @admin.display(description="enrolled")
+    @once
     def enrolled(self, course: Course) -> str:
-        return kept(course, "enrolled", lambda: str(course.enrolled))
+        return str(course.enrolled)
 
     @admin.display(description="the LMS says")
     def in_the_lms(self, course: Course) -> str:

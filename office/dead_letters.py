@@ -16,7 +16,7 @@ from lms_sync import dead_letters
 from lms_sync.letter import in_words
 from lms_sync.models import DeadLetter
 from office.base import ReadOnlyAdmin
-from office.cells import Coded, link
+from office.cells import Coded, link, once
 from office.decisions import Decision, Outcome
 from office.fields import StorableText
 from office.filters import fixed
@@ -170,6 +170,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
         return Coded((letter.status, letter.get_status_display()))
 
     @admin.display(description="a replay")
+    @once
     def would(self, letter: DeadLetter) -> str:
         return dead_jobs.preview(letter)
 

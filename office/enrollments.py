@@ -17,12 +17,11 @@ from office import refund_decision
 from office.base import ReadOnlyAdmin, ReadOnlyInline
 from office.cells import Coded, access_words, link
 from office.decisions import Decision
+from office.enrollment_payments import PaymentInline, outcomes_of, payments_of
 from office.filters import DaysFilter, NamedFilter, fixed
 from office.learner_decisions import COMP, CORRECT_NAME, GIVE_BACK, MOVE, WITHDRAW
-from office.payments import PAYMENT_COLORS, PaymentInline
+from office.payments import PAYMENT_COLORS
 from payments import settlement
-from payments.models import Payment
-from payments.outcomes import outcomes_of
 
 LMS_COLORS = {
     Enrollment.LMS_SUCCESS: "success",
@@ -186,8 +185,7 @@ class EnrollmentAdmin(ReadOnlyAdmin):
 
     @admin.display(description="outcome of its payments")
     def outcome(self, enrollment: Enrollment) -> str:
-        found = outcomes_of([enrollment])[enrollment.pk]
-        return "; ".join(outcome.label for outcome in found) or "no payment"
+        return "; ".join(each.label for each in outcomes_of(enrollment)) or "no payment"
 
     @admin.display(description="why it ended")
     def ended_because(self, enrollment: Enrollment) -> str:
@@ -261,10 +259,12 @@ class EnrollmentAdmin(ReadOnlyAdmin):
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
         enrollment = self.get_object(request, object_id)
-        payments = enrollment.payments.filter(status=Payment.PAID) if enrollment else []
-        if not any(payment.refundable for payment in payments):
+        if enrollment is None or not any(each.refundable for each in payments_of(enrollment)):
             return []
         return super().get_actions_detail(request, object_id)
+
+    def rows_of_pages(self, request: HttpRequest) -> QuerySet[Enrollment]:
+        return super().rows_of_pages(request).select_related("course")
 
     def is_offered(self, decision: Decision, row: Enrollment) -> bool:
         if not super().is_offered(decision, row):

@@ -11,6 +11,7 @@ from courses import teaching
 from courses.pictures import face_of
 from courses.profiles import InstructorProfile
 from office.base import EditAdmin
+from office.cells import once
 from office.decisions import add_history
 from office.fields import FormWithFile
 
@@ -46,6 +47,7 @@ class InstructorProfileAdmin(EditAdmin):
         return bool(profile.biography)
 
     @admin.display(description="courses that name them")
+    @once
     def courses(self, profile: InstructorProfile) -> str:
         titles = [course.title for course in teaching.naming(profile.name)[:MOST_NAMED]]
         return "; ".join(titles) or "None: courses name people exactly as the name above."

@@ -11,7 +11,7 @@ from unfold.decorators import display
 from affiliates.models import Affiliate, Balance, LedgerEntry, Payout, PayoutItem
 from maaledu.money import Money, rate_text
 from office.base import ReadOnlyAdmin
-from office.cells import day, enrollment_link, link, url_of
+from office.cells import day, enrollment_link, link, once, url_of
 from office.filters import DaysFilter
 
 KIND_COLORS = {
@@ -132,12 +132,14 @@ class LedgerEntryAdmin(AccountAdmin):
         return enrollment_link(entry.enrollment_id)
 
     @admin.display(description="payout")
+    @once
     def payout(self, entry: LedgerEntry) -> str:
         if not entry.payout_id:
             return ""
         return payout_link(Payout.objects.filter(pk=entry.payout_id).first())
 
     @admin.display(description="paid in")
+    @once
     def paid_in(self, entry: LedgerEntry) -> str:
         return payout_link(live_payout_of(entry))
 

@@ -145,12 +145,13 @@ def _outages(name: str) -> list[tuple[Any, Any, str]]:
 def platform_figures(state: PlatformState) -> dict[str, Any]:
     """Return how the platform answered: by step for a day and a month, and hour by hour."""
     now = timezone.now()
-    day, month = now - timedelta(days=1), now - timedelta(days=30)
+    month = call_history.read(state.name, now - timedelta(days=30))
+    day = [row for row in month if row["starts_at"] >= now - timedelta(days=1)]
     tables = [
-        ("day", "The last 24 hours, by step", "Step", call_history.by_step(state.name, day)),
-        ("month", "The last 30 days, by step", "Step", call_history.by_step(state.name, month)),
-        ("hours", "Hour by hour (UTC)", "Hour", call_history.by_period(state.name, day)),
-        ("days", "Day by day", "Day", call_history.by_period(state.name, month, days=True)),
+        ("day", "The last 24 hours, by step", "Step", call_history.by_step(day)),
+        ("month", "The last 30 days, by step", "Step", call_history.by_step(month)),
+        ("hours", "Hour by hour (UTC)", "Hour", call_history.by_period(day)),
+        ("days", "Day by day", "Day", call_history.by_period(month, days=True)),
     ]
     return {"figure_tables": tables, "outages": _outages(state.name)}
 

@@ -15,13 +15,14 @@ from enrollments.models import Enrollment
 from maaledu.logs import without_tokens
 from maaledu.money import Money
 from maaledu.work.items import DEAD
-from office import refund_decision, refunds
-from office.base import QueueAdmin, ReadOnlyAdmin, ReadOnlyInline
+from office import refund_decision
+from office.base import QueueAdmin, ReadOnlyAdmin
 from office.cells import Coded, link, url_of
 from office.decisions import Decision
 from office.filters import DaysFilter, NamedFilter, fixed
 from office.fraud_warnings import FraudWarningInline
 from office.papers import PapersAdmin
+from office.payment_reversals import DisputeInline, RefundInline, outcome_of
 from payments import outcomes, webhooks
 from payments.models import EarlyFraudWarning, Payment, Reconciliation, StripeEvent, WebhookProblem
 
@@ -44,21 +45,6 @@ OUTCOME_COLORS = {
     Payment.DUPLICATE: "danger",
     Payment.AMOUNT_MISMATCH: "danger",
 }
-
-
-class PaymentInline(ReadOnlyInline):
-    model = Payment
-    fields = ("created_at", "attempt", "state", "price", "stripe_session_id", "review_reason")
-    readonly_fields = fields
-
-    @display(description="outcome", label=OUTCOME_COLORS)
-    def state(self, payment: Payment) -> Coded:
-        outcome = outcomes.outcome_of(payment)
-        return Coded((outcome.state, outcome.label))
-
-    @admin.display(description="amount")
-    def price(self, payment: Payment) -> Money:
-        return Money(payment.amount, payment.currency)
 
 
 class MoneyFilter(NamedFilter):
@@ -113,7 +99,7 @@ class PaymentAdmin(PapersAdmin):
     ordering = ("-created_at",)
     exclude = ("amount", "amount_received", "checkout_url", "currency_received", "refund_committed")
     readonly_fields = ("outcome", "price", "received", "left", "papers")
-    inlines = (refunds.RefundInline, refunds.DisputeInline, FraudWarningInline)
+    inlines = (RefundInline, DisputeInline, FraudWarningInline)
     decisions = {"refund": refund_decision.REFUND}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Payment]:
@@ -151,9 +137,9 @@ class PaymentAdmin(PapersAdmin):
         return payment.outcome.refunded_money if payment.outcome.refunded else ""
 
     @admin.display(description="outcome")
-    def outcome(self, payment: Payment) -> str:
-        label = outcomes.outcome_of(payment).label
-        return f"{label}, fraud warning" if payment.fraud_warnings.open().exists() else label
+    def outcome(self, payment: Any) -> str:
+        label = outcome_of(payment).label
+        return f"{label}, fraud warning" if payment.is_warned else label
 
     @admin.display(description="received")
     def received(self, payment: Payment) -> Money:

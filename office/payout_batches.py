@@ -17,6 +17,7 @@ from affiliates.models import Affiliate, Payout, PayoutBatch
 from affiliates.payouts import sum_of
 from maaledu.money import Money
 from office.base import ReadOnlyAdmin
+from office.cells import once
 from office.decisions import Decision
 from office.ledger import STATE_COLORS
 from office.payout_steps import (
@@ -171,6 +172,7 @@ def _context(batch: PayoutBatch, user: Any) -> dict[str, Any]:
     }
 
 
+@once
 def _totals(batch: PayoutBatch) -> tuple[int, int]:
     return getattr(batch, "totals", None) or totals_of([batch])[batch.pk]
 

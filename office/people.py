@@ -4,7 +4,7 @@ from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from django.contrib import admin, messages
 from django.contrib.auth.models import Group
-from django.db.models import ManyToManyField
+from django.db.models import Exists, ManyToManyField, OuterRef, QuerySet
 from django.http import HttpRequest
 
 from accounts import second_factor
@@ -12,7 +12,7 @@ from accounts.errors import OwnSecondFactor
 from accounts.models import AuditEntry, User
 from affiliates import memberships
 from office.base import EditAdmin, ReadOnlyAdmin
-from office.cells import kept
+from office.cells import once
 from office.changes import RecordingAdmin
 from office.decisions import ONE_ROW, USER, Decision, Outcome
 from office.lists import ListAdmin
@@ -109,15 +109,25 @@ class UserAdmin(PermissionsAdmin, EditAdmin, ListAdmin):
             )
 
     @admin.display(boolean=True, description="address verified")
-    def is_verified(self, user: User) -> bool:
-        return kept(user, "is_verified", lambda: user.has_verified_email)
+    def is_verified(self, user: Any) -> bool:
+        return user.is_proved
 
     @admin.display(description="second factor")
+    @once
     def second_factor(self, user: User) -> str:
-        return kept(user, "factors", lambda: second_factor.described(user)) or "none"
+        return second_factor.in_words(_factors_of(user)) or "none"
+
+    def rows_of_pages(self, request: HttpRequest) -> QuerySet[Any]:
+        proved = EmailAddress.objects.filter(
+            user=OuterRef("pk"), email=OuterRef("email"), verified=True
+        )
+        return super().rows_of_pages(request).annotate(is_proved=Exists(proved))
 
     def is_offered(self, decision: Decision, row: User) -> bool:
-        return second_factor.has_factor(row)
+        return second_factor.has_any(_factors_of(row))
+
+
+_factors_of = once(second_factor.all_of)
 
 
 admin.site.unregister(Group)

@@ -10,7 +10,7 @@ from django.utils import timezone
 from unfold.decorators import display
 
 from maaledu.money import Money
-from office.base import ReadOnlyAdmin, ReadOnlyInline
+from office.base import ReadOnlyAdmin
 from office.cells import link, url_of
 from office.decisions import Decision
 from office.filters import DaysFilter, NamedFilter, fixed
@@ -60,58 +60,8 @@ COUNT_AS_LOST = Decision(
 )
 
 
-class RefundInline(ReadOnlyInline):
-    model = Refund
-    fields = (
-        "created_at",
-        "money",
-        "state",
-        "requested_by",
-        "stripe_refund_id",
-        "failure_reason",
-    )
-    readonly_fields = fields
-    ordering = ("created_at",)
-
-    @display(description="status", label=REFUND_COLORS)
-    def state(self, refund: Refund) -> str:
-        return refund.status
-
-    @admin.display(description="amount")
-    def money(self, refund: Refund) -> Money:
-        return Money(refund.amount, refund.currency)
-
-
-def _holder(dispute: Dispute) -> str:
+def holder_of(dispute: Dispute) -> str:
     return AT_BANK if dispute.is_withdrawn else WITH_US
-
-
-class DisputeInline(ReadOnlyInline):
-    model = Dispute
-    fields = (
-        "created_at",
-        "money",
-        "state",
-        "stripe_status",
-        "reason",
-        "holder",
-        "evidence_due_by",
-        "stripe_dispute_id",
-    )
-    readonly_fields = fields
-    ordering = ("created_at",)
-
-    @display(description="money is", label=HOLDER_COLORS)
-    def holder(self, dispute: Dispute) -> str:
-        return _holder(dispute)
-
-    @display(description="status", label=DISPUTE_COLORS)
-    def state(self, dispute: Dispute) -> str:
-        return dispute.status
-
-    @admin.display(description="amount")
-    def money(self, dispute: Dispute) -> Money:
-        return Money(dispute.amount, dispute.currency)
 
 
 class ReversalAdmin(ReadOnlyAdmin):
@@ -285,13 +235,13 @@ class DisputeAdmin(ReversalAdmin):
 
     @display(description="money is", ordering="is_withdrawn", label=HOLDER_COLORS)
     def holder(self, dispute: Dispute) -> str:
-        return _holder(dispute)
+        return holder_of(dispute)
 
     def facts(self, dispute: Dispute) -> list[tuple[str, str]]:
         return [
             ("Enrollment", str(dispute.payment.enrollment) if dispute.payment else "not here yet"),
             ("Stripe says", f"{dispute.stripe_status}, {dispute.reason or 'no reason given'}"),
-            ("Amount", f"{self.money(dispute)}, {_holder(dispute)}"),
+            ("Amount", f"{self.money(dispute)}, {holder_of(dispute)}"),
         ]
 
     def is_offered(self, decision: Decision, row: Dispute) -> bool:

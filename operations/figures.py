@@ -133,7 +133,7 @@ def _platforms(now: datetime) -> Iterator[Figure]:
     steps = [
         ((state.name, each.name), each)
         for state in states
-        for each in call_history.by_step(state.name, now - timedelta(hours=2))
+        for each in call_history.by_step(call_history.read(state.name, now - timedelta(hours=2)))
     ]
     labels = ("platform", "step")
     failed = [(names, each.failed / each.calls) for names, each in steps]

@@ -103,9 +103,14 @@ def outcomes_of(enrollments: Iterable[Enrollment]) -> dict[UUID, list[PaymentOut
     """
     found: dict[UUID, list[PaymentOutcome]] = {enrollment.pk: [] for enrollment in enrollments}
     payments = Payment.objects.filter(enrollment_id__in=list(found))
-    for outcome in sorted(outcomes_in(list(payments)), key=_precedence):
+    for outcome in ranked(list(payments)):
         found[outcome.payment.enrollment_id].append(outcome)
     return found
+
+
+def ranked(payments: list[Payment]) -> list[PaymentOutcome]:
+    """Return what came of each payment, the one to speak of first."""
+    return sorted(outcomes_in(payments), key=_precedence)
 
 
 def _precedence(outcome: PaymentOutcome) -> tuple[int, int]:
@@ -123,20 +128,24 @@ def outcomes_in(payments: list[Payment]) -> list[PaymentOutcome]:
     refunds: dict[UUID | None, list[Refund]] = defaultdict(list)
     disputes: dict[UUID | None, list[Dispute]] = defaultdict(list)
     if paid:
-        for refund in Refund.objects.filter(payment_id__in=paid).exclude(status=Refund.FAILED):
+        for refund in Refund.objects.filter(payment_id__in=paid):
             refunds[refund.payment_id].append(refund)
         for dispute in Dispute.objects.filter(payment_id__in=paid):
             disputes[dispute.payment_id].append(dispute)
-    return [_derived(payment, refunds[payment.pk], disputes[payment.pk]) for payment in payments]
+    return [derived(payment, refunds[payment.pk], disputes[payment.pk]) for payment in payments]
 
 
-def _derived(payment: Payment, refunds: list[Refund], disputes: list[Dispute]) -> PaymentOutcome:
-    made = [refund for refund in refunds if refund.status == Refund.SUCCEEDED]
+def derived(
+    payment: Payment, refunds: Iterable[Refund], disputes: Iterable[Dispute]
+) -> PaymentOutcome:
+    """Return what came of a payment of which all refunds and disputes were read already."""
+    asked = [refund for refund in refunds if refund.status != Refund.FAILED]
+    made = [refund for refund in asked if refund.status == Refund.SUCCEEDED]
     refunded = sum(refund.amount for refund in made)
     return PaymentOutcome(
         payment=payment,
         refunded=refunded,
-        refunding=sum(refund.amount for refund in refunds) - refunded,
+        refunding=sum(refund.amount for refund in asked) - refunded,
         is_disputed=any(dispute.is_undecided for dispute in disputes),
         is_lost=any(dispute.status == Dispute.LOST for dispute in disputes),
         gives_coupon_back=any(refund.gives_coupon_back for refund in made),

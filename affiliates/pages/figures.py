@@ -146,6 +146,16 @@ def funnel_of(affiliate_id: UUID, period: Period | None = None) -> dict[str, Any
     }
 
 
+def steps_of(affiliate_id: UUID) -> Steps:
+    """Return the total of the last FUNNEL_DAYS days alone, in one statement."""
+    period = Period.latest()
+    rows = ReferralDay.objects.filter(
+        affiliate_id=affiliate_id, day__gte=period.first, day__lte=period.last
+    )
+    counts = rows.values_list("visits", "checkouts", "purchases")
+    return sum((Steps(*each) for each in counts), Steps())
+
+
 def _best_first(by_course: dict[str, Steps]) -> list[tuple[str, Steps]]:
     slugs = [slug for slug in by_course if slug]
     rows = Course.objects.filter(slug__in=slugs).values_list("slug", "title") if slugs else ()

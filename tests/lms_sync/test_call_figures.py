@@ -82,7 +82,7 @@ def test_how_long_a_call_took_is_what_the_lms_took(sandbox: Sandbox) -> None:
 
 
 def today() -> list[call_history.Figures]:
-    return call_history.by_step("frappe", timezone.now() - timedelta(days=1))
+    return call_history.by_step(call_history.read("frappe", timezone.now() - timedelta(days=1)))
 
 
 @pytest.mark.every_engine
@@ -180,7 +180,7 @@ def test_old_hours_become_days_of_the_same_sums_and_old_days_go() -> None:
     assert found[0].starts_at == old
     assert not CallFigure.objects.filter(pk=ancient.pk).exists()
     assert call_history.thin() == 0
-    [day, _] = call_history.by_period("frappe", old, days=True)[::-1]
+    [day, _] = call_history.by_period(call_history.read("frappe", old), days=True)[::-1]
     assert (day.name, day.calls) == (old, 240)
 
 

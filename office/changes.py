@@ -3,11 +3,12 @@ the change log.
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 from django import forms
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from unfold.admin import ModelAdmin
 
 from accounts import audit
@@ -28,6 +29,15 @@ class RecordingAdmin(ModelAdmin):
     def when_empty(self) -> str:
         """Return what the list says where it has no rows at all."""
         return WHEN_EMPTY.get(self.opts.label_lower, "")
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Raises PermissionDenied for an action that this user may not take; Django ignores it."""
+        named = set(request.POST.getlist("action")) - {""}
+        if request.method == "POST" and named - self.get_actions(request).keys():
+            raise PermissionDenied
+        return cast("HttpResponse", super().changelist_view(request, extra_context))
 
     def construct_change_message(
         self,

@@ -61,6 +61,10 @@ OWNERS = {"add_user", "reset_second_factor", "add_group", "change_group", "delet
 
 @pytest.fixture
 def staff(db: None) -> dict[str, User]:
+    return staff_of_roles()
+
+
+def staff_of_roles() -> dict[str, User]:
     roles.install()
     return {name: make_member(name) for name in roles.ROLES}
 
@@ -150,7 +154,7 @@ def _letters(allowed: Iterator[str]) -> str:
 def test_each_page_and_decision_is_open_to_the_roles_of_the_table_and_to_nobody_else(
     staff: dict[str, User],
 ) -> None:
-    expected = dict(line.split() for line in TABLE.strip().splitlines())
+    expected = dict(line.split()[:2] for line in TABLE.strip().splitlines())
     found = found_by_walking(staff)
     assert sorted(found.keys() ^ expected.keys()) == []
     wrong = {name: (found[name], expected[name]) for name in found if found[name] != expected[name]}
@@ -175,7 +179,7 @@ def test_what_a_role_finds_and_is_shown_is_what_it_may_open(
     Each engine is asked as the auditor, who reads everything.
     """
     asked = staff if connection.vendor == "sqlite" else {roles.AUDITOR: staff[roles.AUDITOR]}
-    keys, table = every_key(buyer), dict(line.split() for line in TABLE.strip().splitlines())
+    keys, table = every_key(buyer), dict(line.split()[:2] for line in TABLE.strip().splitlines())
     one_of_each()
     rows = [url_of(model.objects.all()[0]) for model in (Enrollment, Payment, Grant, Affiliate)]
     typed = [keys[each] for each in SEARCHED]
@@ -199,7 +203,7 @@ def test_what_a_role_finds_and_is_shown_is_what_it_may_open(
 
 
 def test_the_auditor_reads_every_list_and_changes_nothing() -> None:
-    rows = dict(line.split() for line in TABLE.strip().splitlines())
+    rows = dict(line.split()[:2] for line in TABLE.strip().splitlines())
     for name, letters in rows.items():
         if name.endswith(("_changelist", "_change", "_history")):
             assert letters.endswith("A"), name

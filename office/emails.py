@@ -72,6 +72,10 @@ class EmailAdmin(QueueAdmin):
     search_fields = ("^to", "^dedupe_key", "request_id")
     exclude = ("context", "claim_token")
 
+    def is_offered(self, decision: Decision, row: Any) -> bool:
+        is_possible = decision is not SEND_AGAIN or row.kind not in by_staff.NOT_REPEATED
+        return is_possible and super().is_offered(decision, row)
+
     @admin.display(description="e-mail")
     def what(self, mail: Email) -> str:
         return mail.subject or in_words(mail.kind)

@@ -116,6 +116,11 @@ def _mail(row: Row) -> str:
     return f"E-mail: {row.more or in_words(row.title)}"
 
 
+def _staff(row: Row) -> str:
+    is_said = row.note and row.note[0] != "["
+    return f"{row.note[:1].upper()}{row.note[1:]}" if is_said else "Changed by staff"
+
+
 def _undeliverable(row: Row) -> str:
     return f"E-mails do not arrive: {UndeliverableAddress.Reason(row.title).label.lower()}"
 
@@ -147,7 +152,7 @@ TITLES: Mapping[str, Callable[[Row], str]] = {
     "sign-in": lambda row: "Signed in last",
     "affiliate": lambda row: "Became an affiliate",
     "undeliverable": _undeliverable,
-    "staff": lambda row: row.note if row.note and row.note[0] != "[" else "Changed by staff",
+    "staff": _staff,
     "note": lambda row: "Note",
 }
 # Notes that stand under the title; those of the others are part of it, or technical.

@@ -191,6 +191,7 @@ def test_ten_wrong_ones_are_the_limit_wherever_they_come_from(app, visitor):
     for number in range(2):
         browser = Client(REMOTE_ADDR=f"203.0.113.{number}")
         sign_in(browser, BOSS)
+        assert "Use a passkey" not in browser.get(ASKED).content.decode()  # there is none
         answers = [browser.post(ASKED, {"code": "000000"}).status_code for _ in range(5)]
         assert answers == [200] * 5
     refused = enter(visitor, code())
@@ -279,6 +280,7 @@ def test_a_passkey_is_added_signs_in_and_is_removed(boss, visitor):
     other = Client()
     sign_in(other, BOSS)
     page = other.get(ASKED, secure=True).content.decode()
+    assert "Use a passkey" in page
     signed = passkey.get(asked_of(page, "request_options"))
     other.post(ASKED, {"credential": signed}, secure=True)
     assert is_in(other)

@@ -61,16 +61,17 @@ class Part:
 def parts(services: Services) -> dict[str, Callable[[], Part]]:
     """Return how to make each part; a server is started only for a part that needs it.
 
-    In the order in which they are begun: first those of which only one may run at a time, then
-    long ones, so that none is left alone at the end.
+    In the order in which they are begun: first the longest, and of those that may only run one at
+    a time the next one as soon as one ends.
     """
     made: dict[str, Callable[[], Part]] = {}
-    for engine in ("postgres", "sqlite", "mongodb"):
-        made[f"system-{engine}"] = lambda engine=engine: _system(engine, services)
+    made["system-postgres"] = lambda: _system("postgres", services)
     for engine in ("sqlite", "mongodb"):
         made[engine] = lambda engine=engine: _engine(engine, services)
-    made["postgres"] = lambda: _engine("postgres", services)
     made["browser"] = lambda: Part("browser", [_pytest("tests/e2e", env=_env("sqlite", services))])
+    made["system-sqlite"] = lambda: _system("sqlite", services)
+    made["postgres"] = lambda: _engine("postgres", services)
+    made["system-mongodb"] = lambda: _system("mongodb", services)
     made["lint"] = lambda: Part("lint", _lint())
     made["migrations"] = lambda: _migrations(services)
     made["demo"] = lambda: Part("demo", [Step(["-m", "script.demo", "--check", *ANY_PORTS])])

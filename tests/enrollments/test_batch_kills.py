@@ -29,7 +29,7 @@ from tests.sandbox_client import Sandbox, wait_until
 MEASURED = int(os.environ.get("BATCH_LEARNERS", "0"))  # set by script/bench, for PostgreSQL
 pytestmark = [pytest.mark.slow, pytest.mark.engines("postgres" if MEASURED else "sqlite")]
 
-LEARNERS = MEASURED or 60
+LEARNERS = MEASURED or 40
 BAD_EVERY = 20  # 5 %: by turns no address, and one that is in the file already
 PURPOSE = {"reason": "Onboarding", "payer": "Example Works"}
 STAFF, WAITING = "staff@maaledu.example", ": work is waiting"

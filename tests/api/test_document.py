@@ -86,6 +86,8 @@ def test_every_code_that_it_lists_is_one_of_ours_at_its_status() -> None:
         )
     )
     assert named <= set(known)
+    addresses = {path.strip("/") for path in re.findall(r"/api/[a-z/.-]+\b", guide)}
+    assert addresses <= {path.strip("/") for path in document()["paths"]} | UNDOCUMENTED
     assert everywhere <= named | {"RATE_LIMITED"}
 
 
@@ -114,6 +116,11 @@ def test_the_page_has_every_operation_with_its_fields_and_codes() -> None:
         for entry in entries:
             assert f'id="{entry.anchor}"' in page
             assert f'href="#{entry.anchor}"' in page
+            operation = document()["paths"][entry.path][entry.method.lower()]
+            codes = {
+                (status, code) for status, each in codes_of(operation).items() for code in each
+            }
+            assert {(status, code) for status, code, _ in entry.codes} == codes
             for _, code, sentence in entry.codes:
                 assert (code in page, len(sentence) > 10) == (True, True), code
     fields = {row.name for _, entries in sections() for e in entries for row in e.answers[0].fields}

@@ -41,6 +41,11 @@ WITH_VALUE = {"map", "amount", "status", "code", "percent"}
 LONGEST_CODE = 24
 
 
+def allowed(reason: str) -> tuple[str, ...]:
+    """Return what may be answered to a reason that waits for a decision."""
+    return (*ALLOWED[reason], SKIP)
+
+
 @dataclass
 class Answers:
     """What the operator has decided, by the row and the reason."""
@@ -158,9 +163,9 @@ def _add(answers: Answers, row: list[str], where: str) -> None:
         raise InvalidAnswers(f"{where}: “{reason}” is no reason that waits for a decision.")
     if not answer:
         return
-    allowed = (*ALLOWED[reason], SKIP)
-    if answer not in allowed:
-        text = f"{where}: “{answer}” is no answer to {reason}. Allowed: {', '.join(allowed)}."
+    if answer not in allowed(reason):
+        known = ", ".join(allowed(reason))
+        text = f"{where}: “{answer}” is no answer to {reason}. Allowed: {known}."
         raise InvalidAnswers(text)
     if (answer in WITH_VALUE) != bool(value):
         verb = "needs" if answer in WITH_VALUE else "takes no"

@@ -6,14 +6,13 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from grants.models import Grant
-from legacy.answers import Answers
+from legacy.answers import LONGEST_CODE, Answers
 from legacy.facts import REFUSED, GrantFact, SaleFact
 from legacy.judged import INVALID_EMAIL, UNKNOWN_COURSE, UNKNOWN_STATUS, Judged
 from legacy.vocabulary import GRANTS, SALES
 
 GRANT_STATUSES = (Grant.PENDING, Grant.APPROVED, Grant.REJECTED)
 EXPIRED_BY_JOB = "Automatically expired"
-LONGEST_CODE = 24
 CODE_COLLISION = "code_collision"
 UNUSED_FOR_EVER = timedelta(days=730)
 

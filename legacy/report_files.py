@@ -9,7 +9,7 @@ from typing import Any
 from django.template.loader import render_to_string
 from django.utils.dateformat import format as format_date
 
-from legacy.answers import ALLOWED, SKIP, proposal_of
+from legacy.answers import ALLOWED, allowed, proposal_of
 from legacy.facts import DECISION, OUTCOMES, Fact
 from legacy.reports import Report, about, in_order
 from maaledu.money import Money
@@ -83,8 +83,8 @@ def in_words(code: str) -> str:
 
 def _answers_to(reason: str) -> str:
     outcome, _, name = reason.partition(":")
-    allowed = ALLOWED.get(name, ()) if outcome == DECISION else ()
-    return f" (decide: {', '.join((*allowed, SKIP))})" if allowed else ""
+    is_open = outcome == DECISION and name in ALLOWED
+    return f" (decide: {', '.join(allowed(name))})" if is_open else ""
 
 
 def _money_lines(summary: dict[str, Any]) -> Iterator[str]:

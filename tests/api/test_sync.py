@@ -62,6 +62,7 @@ def test_failed_enrollments_are_counted_and_listed(
     [failed] = found["failedEnrollments"]
     assert (failed["enrollmentId"], failed["email"]) == (str(enrollment.pk), enrollment.email)
     assert failed["lastError"].startswith("LMS_")
+    assert (failed["attempts"], failed["lmsStatus"]) == (1, "failed")
     assert (found["hasMore"], found["nextCursor"]) == (False, None)
     Enrollment.objects.filter(pk=other.pk).update(lms_status="failed")
     first = staff.get(f"{PATH}?limit=1").json()

@@ -188,13 +188,18 @@ def test_a_proposal_is_accepted_once_and_only_with_the_permission(moved: None) -
     User.objects.filter(email="clerk@example.com").delete()
     clerk = member("view_importproposal", "decide_importproposal")
     before = Balance.objects.get().earned
-    assert clerk.get(path).status_code == 200
+    page = clerk.get(path).content.decode()
+    assert ("what the list price gives on top" in page, "+$12.45" in page) == (True, True)
     assert clerk.post(path).status_code == 302
     assert Balance.objects.get().earned == before + 1245
     assert "decided before" in clerk.post(path).content.decode()
     assert LedgerEntry.objects.filter(source_key__contains="legacy-proposal").count() == 1
     assert LogEntry.objects.count() == 1
     assert invariants.verify() == []
+    unknown = {"kind": "unknown_affiliate", "named": "gone@nowhere.example", "currency": "usd"}
+    nobody = ImportProposal.objects.create(key="enrollments:x", difference=500, **unknown)
+    page = clerk.get(f"/admin/legacy/importproposal/{nobody.pk}/change/").content.decode()
+    assert (f"{nobody.pk}/accept/" in page, f"{nobody.pk}/refuse/" in page) == (False, True)
 
 
 @pytest.mark.any_engine

@@ -230,6 +230,17 @@ def test_a_run_is_shown_to_staff_as_its_report_says_it(source: Path) -> None:
     assert NOW.isoformat() not in text
 
 
+@pytest.mark.any_engine
+def test_an_old_row_shows_its_document_and_how_it_may_be_decided(source: Path) -> None:
+    import_legacy(source, *EXPORTED, "--apply")
+    staff, row = member("view_importedrow"), ImportedRow.objects.get(reason="missing_amount")
+    page = staff.get(f"/admin/legacy/importedrow/{row.pk}/change/").content.decode()
+    assert ("amount, skip" in page, "\u2003&quot;status&quot;: &quot;paid&quot;" in page) == (
+        True,
+        True,
+    )
+
+
 def test_what_became_of_a_row_is_said_in_words(source: Path) -> None:
     import_legacy(source, *EXPORTED, "--apply")
     rows = member("view_importedrow").get("/admin/legacy/importedrow/").content.decode()

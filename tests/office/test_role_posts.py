@@ -4,25 +4,28 @@ A refusal answers 403, is in the change log, and writes nothing else. What is se
 office's middleware and addresses, with a user whose permissions are read once.
 """
 
+import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 from django.contrib import admin
+from django.contrib.messages.storage.cookie import CookieStorage
 from django.core.exceptions import PermissionDenied
 from django.core.handlers.base import BaseHandler
 from django.db import connection
 from django.http import Http404
 from django.test import RequestFactory
 from django.urls import resolve
+from django.utils.http import urlencode
 
 from accounts.models import AuditEntry, User
 from office.decisions import ROWS
 from office.lists import ListAdmin
 from office.timeline_words import MODELS
 from tests.office.role_table import TABLE
-from tests.office.test_roles import LETTERS, NOBODYS, address_of, as_request, pages, staff_of_roles
+from tests.office.test_roles import LETTERS, NOBODYS, address_of, pages, staff_of_roles
 
 # Sent to, they answer as when they are opened, which the table's first column is about.
 ONLY_READ = ("_changelist", "_csv", "_counts", "_paper", "_figures")
@@ -31,6 +34,8 @@ ROW_FIRST = ("_history", "_payoutbatch_change")
 # What is not for one role or another: one's own session and password, and what is never sent to.
 EVERYBODYS = {"login", "logout", "password_change", "password_change_done", "jsi18n"}
 NEVER_SENT_TO = {"autocomplete", "learners", "office_seller"}
+FORM = "application/x-www-form-urlencoded"
+FACTORY = RequestFactory(HTTP_ACCEPT="application/json")  # a refusal without a page
 
 
 @dataclass(frozen=True)
@@ -101,11 +106,9 @@ def _both(letters: str, others: str) -> str:
 
 
 def request_of(sent: Sent, user: User) -> Any:
-    headers = {"Accept": "application/json"}  # a refusal without a page
-    request: Any = RequestFactory().post(sent.path, sent.form, headers=headers)
-    opened: Any = as_request(sent.path, user)
-    request.user, request.session, request.htmx = user, opened.session, False
-    request._messages, request._dont_enforce_csrf_checks = opened._messages, True
+    request: Any = FACTORY.generic("POST", sent.path, urlencode(sent.form, doseq=True), FORM)
+    request.user, request.session, request.htmx = user, {}, False
+    request._messages, request._dont_enforce_csrf_checks = CookieStorage(request), True
     return request
 
 
@@ -140,8 +143,11 @@ class Office:
 
 @pytest.mark.django_db
 @pytest.mark.engines("sqlite")
-def test_what_a_role_may_not_send_is_refused_and_logged_and_changes_nothing(settings: Any) -> None:
+def test_what_a_role_may_not_send_is_refused_and_logged_and_changes_nothing(
+    settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     settings.MIDDLEWARE = ["accounts.middleware.OfficeMiddleware"]
+    caplog.set_level(logging.CRITICAL)  # thousands of lines
     letters, office = may_send(), Office()
     everywhere = list(everything(letters))
     wrong, refused = [], []

@@ -13,6 +13,7 @@ LMS_FACTS: dict[str, Any] = {
     "lms_lessons": None,
     "lms_modified": "",
     "lms_published": None,
+    "lms_obstacles": "",
     "lms_facts_at": None,
     "lms_facts_of": "",
     "lms_unknown_of": "",
@@ -38,6 +39,12 @@ class FactsOfLms(models.Model):
         max_length=40, editable=False, default="", db_default="", help_text="As the LMS writes it."
     )
     lms_published = models.BooleanField(null=True, editable=False)
+    lms_obstacles = models.TextField(
+        editable=False,
+        default="",
+        db_default="",
+        help_text="Why nobody could be enrolled there, a sentence per line.",
+    )
     lms_facts_at = models.DateTimeField(
         null=True, editable=False, help_text="When the LMS said so; empty: not asked yet."
     )
@@ -77,6 +84,12 @@ class FactsOfLms(models.Model):
     def is_unknown_to_lms(self) -> bool:
         """Whether the LMS, when it was last asked about this very course, did not have it."""
         return bool(self.lms_unknown_of) and self.lms_unknown_of == self.name_of_facts
+
+    @property
+    def why_none_enrolled(self) -> str:
+        """Say why nobody could be enrolled there, though it is published; "" for nothing."""
+        obstacles = " ".join(self.lms_obstacles.splitlines())
+        return f"Nobody can be enrolled there. {obstacles}" if obstacles else ""
 
     @property
     def name_of_facts(self) -> str:

@@ -20,6 +20,7 @@ from courses.searching import fold
 from maaledu.db import atomic
 
 TITLE, INSTRUCTORS, LESSONS, PUBLISHED = "title", "instructors", "lessons", "published"
+OBSTACLES = "obstacles"
 TAKEABLE = (TITLE, INSTRUCTORS)
 LONGEST_TITLE, LONGEST_IMAGE, LONGEST_MODIFIED = 255, 500, 40
 
@@ -34,6 +35,7 @@ class Said:
     image: str = ""
     lessons: int | None = None
     modified: str = ""
+    obstacles: Sequence[str] = ()  # why nobody could be enrolled, though it is published
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ def keep(course: Course, said: Said) -> bool:
         lms_lessons=said.lessons,
         lms_modified=said.modified[:LONGEST_MODIFIED],
         lms_published=said.published,
+        lms_obstacles="\n".join(said.obstacles),
         lms_facts_at=now,
         lms_facts_of=course.name_of_facts,
         lms_unknown_of="",
@@ -101,6 +104,7 @@ def differences(course: Course) -> list[Difference]:
         PUBLISHED: ""
         if course.lms_published is not False
         else "The LMS does not show it to its learners: it is not published there.",
+        OBSTACLES: course.why_none_enrolled,
     }
     return [Difference(fact, sentence) for fact, sentence in sentences.items() if sentence]
 

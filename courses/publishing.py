@@ -93,7 +93,7 @@ def _why_not_in_lms(course: Course) -> str:
         return f"The LMS has not confirmed the {name} yet. It is asked within some minutes."
     if course.lms_published is False:
         return f"The {name} is not published there, so learners could not open it."
-    return ""
+    return course.why_none_enrolled
 
 
 def _advised(course: Course) -> Iterator[Gap]:

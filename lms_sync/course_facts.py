@@ -68,6 +68,7 @@ def ask(course: Course, *, timeout: timedelta | None = None) -> tuple[CourseFact
         image=facts.image,
         lessons=facts.lessons,
         modified=facts.modified,
+        obstacles=facts.obstacles,
     )
     lms_facts.keep(course, said)
     return facts, is_renamed

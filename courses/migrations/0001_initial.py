@@ -171,6 +171,15 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 (
+                    "lms_obstacles",
+                    models.TextField(
+                        db_default="",
+                        default="",
+                        editable=False,
+                        help_text="Why nobody could be enrolled there, a sentence per line.",
+                    ),
+                ),
+                (
                     "lms_image",
                     models.CharField(db_default="", default="", editable=False, max_length=500),
                 ),

@@ -66,6 +66,10 @@ def test_nothing_differs_before_the_lms_was_asked_and_where_both_agree() -> None
             {"published": False},
             "The LMS does not show it to its learners: it is not published there.",
         ),
+        (
+            {"obstacles": ("No mode verified.", "No country.")},
+            "Nobody can be enrolled there. No mode verified. No country.",
+        ),
     ],
 )
 def test_each_difference_is_one_sentence(said: dict[str, Any], sentence: str) -> None:

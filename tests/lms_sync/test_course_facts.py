@@ -132,3 +132,19 @@ def test_the_nightly_look_and_the_check_keep_the_facts_too(sold: list[Course]) -
     assert [finding.is_note for finding in found] == [True, True]
     fresh = Course.objects.get(pk=sold[0].pk)
     assert (fresh.lms_title, fresh.lms_facts_of) == ("Free course", "frappe free-course")
+
+
+def test_why_nobody_could_be_enrolled_is_kept_until_it_is_so_no_more(
+    sold: list[Course], sandbox: Sandbox
+) -> None:
+    key = sold[2].pk
+    lacking = "It does not offer the mode verified, but audit."
+    for mode, why in (("audit", lacking), ("verified", "")):
+        sandbox.edx(courses=[{"id": OpenEdxRig.course, "modes": [mode]}])
+        course_facts.ask(Course.objects.get(pk=key))
+        course = Course.objects.get(pk=key)
+        assert course.lms_obstacles == why
+        gaps = [gap.sentence for gap in publishing.gaps(course) if gap.is_essential]
+        assert [each for each in gaps if "can be enrolled there" in each] == (
+            [f"Nobody can be enrolled there. {why}"] if why else []
+        )

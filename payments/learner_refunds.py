@@ -18,8 +18,11 @@ from maaledu.db import atomic, new_id, transition
 from payments import mails, refund_requests
 from payments.errors import RefundAskedAlready, RefundAskedBefore, RefundNotOffered
 from payments.models import Payment, Refund, RefundRequest
+from payments.outcomes import outcome_of
 
 BY_CUSTOMER = Refund.REASONS[0][0]
+# What came of a refund that staff have asked for, beside REFUNDED: the money is back.
+UNDER_WAY, FAILED = "under way", "failed"
 
 
 def may_be_asked_until(enrollment: Enrollment) -> datetime | None:
@@ -38,6 +41,19 @@ def of(enrollment: Enrollment) -> RefundRequest | None:
     """Return the request that the learner has made for this enrollment."""
     rows = RefundRequest.objects.filter(payment__enrollment=enrollment)
     return rows.order_by("-created_at").first()
+
+
+def came_of(request: RefundRequest) -> str:
+    """Return the request's status, and of one that was granted what Stripe has made of it.
+
+    A refund that Stripe has not answered yet may be refused, and one that was made may fail.
+    """
+    if request.status != RefundRequest.REFUNDED:
+        return request.status
+    outcome = outcome_of(request.payment)
+    if outcome.is_reversed:
+        return RefundRequest.REFUNDED
+    return UNDER_WAY if outcome.refunding else FAILED
 
 
 def asked_for(enrollments: Iterable[Enrollment]) -> dict[UUID, str]:

@@ -56,10 +56,11 @@ class RefundView(View):
         status: int = 200,
         **more: Any,
     ) -> HttpResponse:
+        asked = learner_refunds.of(enrollment)
         context = {
             "enrollment": enrollment,
             "form": form,
-            "asked": learner_refunds.of(enrollment),
+            "asked": learner_refunds.came_of(asked) if asked else "",
             "until": learner_refunds.may_be_asked_until(enrollment),
         }
         return render(request, "accounts/refund.html", {**context, **more}, status=status)

@@ -25,6 +25,7 @@ from tests.sandbox_client import Sandbox
 from tests.storefront.test_my_courses import signed_in
 
 EMAIL = "lea@example.com"
+SAID = ["Your refund was made.", "Your refund was requested.", "Your refund did not go through."]
 
 
 def pages_of(enrollment: Enrollment) -> str:
@@ -111,6 +112,28 @@ def test_a_refund_that_stripe_refuses_leaves_the_request_open(
     request.refresh_from_db()
     assert request.status == "refunded"
     assert Refund.objects.filter(status="succeeded").count() == 1
+
+
+@pytest.mark.breaks_invariants
+def test_the_page_says_what_became_of_a_refund_and_not_what_was_decided(sandbox: Sandbox) -> None:
+    """Stripe may not have answered yet, and a bank may send back what was made."""
+    enrollment = fresh(buy(sandbox, email=EMAIL))
+    learner_refunds.refund(learner_refunds.ask(enrollment), by="boss")
+    learner, words = signed_in(EMAIL), {}
+    for status in ("succeeded", "requested", "pending", "failed"):
+        Refund.objects.update(status=status)
+        page = learner.get(pages_of(enrollment)).text
+        words[status] = [text for text in SAID if text in page]
+    assert words == {
+        "succeeded": SAID[:1],
+        "requested": SAID[1:2],
+        "pending": SAID[1:2],
+        "failed": SAID[2:],
+    }
+    Refund.objects.update(status="pending")
+    Enrollment.objects.update(lms_status="success")
+    refused = learner.post("/account/delete/", {"email": EMAIL})
+    assert (refused.status_code, "still on its way" in refused.text) == (409, True)
 
 
 def _late(enrollment: Enrollment) -> None:

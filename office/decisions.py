@@ -8,8 +8,10 @@ a row and for many rows of the list, asks for confirmation on a page of its own 
 otherwise, leaves one history entry for each row and one message, and works without JavaScript.
 """
 
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass
+from datetime import timedelta
 from typing import Any, cast
 
 from django import forms
@@ -33,6 +35,10 @@ from office.fields import FormWithFile
 USERNAME, USER, NOBODY = "username", "user", "nobody"
 # What a decision is about: one row only, one row or many, or the list as a whole.
 ONE_ROW, ROWS, LIST = "one row", "rows", "list"
+# Of one request for many rows: what waits longer is cut off by a proxy, and its end is seen by
+# nobody.
+LONGEST = timedelta(seconds=20)
+LEFT = "{number} not decided: the others took too long. Choose them again in a moment."
 
 
 class DecidedAlready(AppError):
@@ -150,14 +156,24 @@ def decide_many(
 
 
 def carry_out_each(
-    decision: Decision, request: HttpRequest, asked: Iterable[tuple[Any, dict[str, Any]]]
+    decision: Decision,
+    request: HttpRequest,
+    asked: Sequence[tuple[Any, dict[str, Any]]],
+    *,
+    within: timedelta = LONGEST,
 ) -> None:
     """Carry a decision out for each row with what was asked for it, and report the outcome.
 
-    Each row is decided by itself: a refusal of one does not undo the others.
+    Each row is decided by itself: a refusal of one does not undo the others. Rows that were not
+    come to within the time are left: where Stripe hangs, each of many refunds waits for it.
     """
-    outcomes, refusals = [], []
-    for row, data in asked:
+    outcomes: list[Outcome] = []
+    refusals: list[AppError] = []
+    until = time.monotonic() + within.total_seconds()
+    for number, (row, data) in enumerate(asked):
+        if number and time.monotonic() >= until:
+            messages.warning(request, LEFT.format(number=len(asked) - number))
+            break
         try:
             outcomes.append(carry_out(decision, request, [row], data))
         except AppError as error:

@@ -1,12 +1,14 @@
 """Every decision of staff takes its permission, on the page of a row and in the list."""
 
 from collections.abc import Callable, Collection
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from allauth.mfa.totp.internal.auth import TOTP
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
+from django.contrib.messages.storage.fallback import FallbackStorage
 from django.db.models import Model
 from django.test import Client
 from django.utils import timezone
@@ -23,7 +25,8 @@ from legacy.models import ImportProposal
 from lms_sync import breaker
 from lms_sync.models import DeadLetter, PlatformState, SyncJob
 from notifications.models import Alert, AlertNotice, Email, MailState, UndeliverableAddress
-from office.decisions import LIST, ROWS, Decision
+from office import commissions
+from office.decisions import LIST, ROWS, Decision, carry_out_each
 from payments.models import Dispute, EarlyFraudWarning, Payment, RefundRequest, StripeEvent
 from tests.affiliates.make import make_affiliate, make_user
 from tests.affiliates.payday import draft, owed
@@ -366,3 +369,18 @@ def test_each_row_has_its_own_entry_and_a_refusal_says_why_once(db: None) -> Non
         "held for review: Odd",
     )
     assert not Commission.objects.get(affiliate=own).is_under_review
+
+
+def test_rows_for_which_no_time_is_left_are_named_and_not_decided(rf: Any, db: None) -> None:
+    """As where Stripe hangs, and each of fifty refunds waits for it; the first is always tried."""
+    owed(100_000, 100_000, 100_000)
+    asked = [(row, {"reason": "Odd"}) for row in Commission.objects.all()]
+    request = rf.post("/")
+    request.user, request.session = make_user(is_staff=True), {}
+    request._messages = FallbackStorage(request)
+    carry_out_each(commissions.HOLD, request, asked, within=timedelta(0))
+    assert [str(message) for message in request._messages] == [
+        "2 not decided: the others took too long. Choose them again in a moment.",
+        "1 held for review, 0 skipped.",
+    ]
+    assert Commission.objects.filter(is_under_review=True).count() == 1

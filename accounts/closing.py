@@ -3,14 +3,12 @@
 from allauth.account.models import EmailAddress
 
 from accounts.models import User
-
-# Reserved by RFC 2606: no mail to such an address is ever delivered to anybody.
-DOMAIN = "deleted.invalid"
+from maaledu.forgetting import NOBODYS_DOMAIN
 
 
 def alias_of(key: object) -> str:
     """Return what stands in place of an address in the rows that are kept."""
-    return f"{str(key).replace('-', '')}@{DOMAIN}"
+    return f"{str(key).replace('-', '')}@{NOBODYS_DOMAIN}"
 
 
 def close(user: User) -> None:

@@ -20,6 +20,7 @@ from enrollments.models import BatchRow, Enrollment, EnrollmentEvent
 from grants import forgetting as grants
 from lms_sync.models import SyncJob
 from maaledu.db import atomic
+from maaledu.forgetting import NOBODYS_DOMAIN
 from maaledu.work.items import DEAD, DONE
 from notifications.models import Email, UndeliverableAddress
 
@@ -88,7 +89,7 @@ def _forget_enrollments(emails: Collection[str]) -> None:
 
 
 def _forget_messages(emails: Collection[str]) -> None:
-    alias, over = f"nobody@{closing.DOMAIN}", [DONE, DEAD]
+    alias, over = f"nobody@{NOBODYS_DOMAIN}", [DONE, DEAD]
     # The rows stay until they are old: they say that each cause had its message, once.
     Email.objects.filter(to__in=emails, status__in=over).update(to=alias, context={})
     SyncJob.objects.filter(email__in=emails, status=DONE).update(email=alias, full_name="")

@@ -5,6 +5,9 @@ from typing import Any
 from django.db.models import QuerySet
 
 BATCH = 200
+# The domain of what stands in place of a deleted address. Reserved by RFC 2606: no mail to it is
+# ever delivered to anybody.
+NOBODYS_DOMAIN = "deleted.invalid"
 
 
 def forget(rows: QuerySet[Any], *, by: str) -> int:

@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from maaledu.errors import AppError
+from maaledu.forgetting import NOBODYS_DOMAIN
 from maaledu.work.items import RUNNING
 from maaledu.work.queue import Finish
 from notifications import bounces, delivery, mail_state, outgoing
@@ -19,12 +20,14 @@ from notifications.models import Email
 ORDER = ("priority", "next_attempt_at")
 
 
-def send(email: Email) -> Finish:
+def send(email: Email) -> Finish | None:
     """Hand the message to the mail server, and return the call that records it.
 
-    Raises BrokenTemplate, MailPaused, MailHeld, MailUnavailable, MailNotAllowed, MailDeferred,
-    MailUncertain, MailRefused.
+    None for a deleted address: what a refund causes later goes to nobody. Raises BrokenTemplate,
+    MailPaused, MailHeld, MailUnavailable, MailNotAllowed, MailDeferred, MailUncertain, MailRefused.
     """
+    if email.to.endswith(f"@{NOBODYS_DOMAIN}"):
+        return None
     state = mail_state.refuse_while_paused(email)
     try:
         bounces.refuse_undeliverable(email)

@@ -16,11 +16,19 @@ from enrollments.models import Enrollment
 from enrollments.provisioning import LMS_JOBS
 from grants.models import Grant
 from maaledu.work.queue import drain
+from notifications.models import Email
 from notifications.queue import EMAILS
 from payments.models import Payment
 from tests.affiliates import payday
 from tests.affiliates.make import make_affiliate, make_staff, sell
-from tests.factories import completed, deliver, make_course, make_pending
+from tests.factories import (
+    completed,
+    deliver,
+    make_course,
+    make_pending,
+    refund_of,
+    refunded,
+)
 from tests.grants.make import make_application, make_coupon
 from tests.sandbox_client import Sandbox
 from tests.storefront.test_my_courses import signed_in
@@ -75,6 +83,21 @@ def test_nothing_names_somebody_who_deletes_their_account(buyer: Client, sandbox
     assert EMAIL not in buyer.get(f"/enrollments/{token}/").text
     again = signed_in(EMAIL)
     assert "Nothing here yet" in again.get("/account/").text
+
+
+def test_a_refund_after_the_account_was_deleted_mails_nobody(
+    buyer: Client, sandbox: Sandbox
+) -> None:
+    """And no message dies of an address that there is not, of which staff would be alerted."""
+    learner = somebody(buyer, sandbox)
+    learner.post("/account/delete/", {"email": EMAIL})
+    sent, payment = len(sandbox.mails()), Payment.objects.get()
+    refund = {"payment_intent": payment.stripe_payment_intent_id}
+    deliver(buyer, refunded({**refund_of(payment), **refund}))
+    drain(EMAILS)
+    mail = Email.objects.get(kind="refund_made")
+    assert (mail.status, mail.sent_at, len(sandbox.mails())) == ("done", None, sent)
+    assert Payment.objects.get().enrollment.status == "refunded"
 
 
 @pytest.mark.any_engine

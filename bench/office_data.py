@@ -168,7 +168,7 @@ def _letter(office: Office, number: int) -> models.Model:
         job=office.jobs[number],
         status=DeadLetter.Status.OPEN if number < OPEN else DeadLetter.Status.REPLAYED,
         reason="LMS_REFUSED",
-        last_error="The learning platform refused the enrollment.",
+        last_error="The learning platform refused what was asked for.",
         attempts=1,
         first_attempt_at=at,
         last_attempt_at=at,

@@ -216,7 +216,7 @@ class LmsRefused(LmsError):
     """The LMS refused this job; asking again gives the same answer."""
 
     code = "LMS_REFUSED"
-    message = "The learning platform refused the enrollment."
+    message = "The learning platform refused what was asked for."
     http_status = 422
     retryable = False
 

@@ -47,7 +47,7 @@ def test_a_letter_says_why_when_and_how_often() -> None:
         417,
         7,
     )
-    assert letter.last_error == "The learning platform refused the enrollment. No such course."
+    assert letter.last_error == "The learning platform refused what was asked for. No such course."
     assert letter.requires_manual_review
     assert letter.notification_sent_at is None
     assert letter.first_attempt_at <= letter.last_attempt_at

@@ -187,7 +187,7 @@ def test_each_misconfiguration_is_named_and_nothing_else(
     [problem] = wrong(said)
     assert problem.startswith(f"PROBLEM {step}:")
     assert words in problem
-    assert "refused the enrollment" not in problem
+    assert "refused what was asked" not in problem
     assert said[-1] == "ended: The LMS cannot be used as it is set up now."
 
 

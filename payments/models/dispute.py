@@ -1,4 +1,5 @@
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
 
 from enrollments.models import choices_of
@@ -9,9 +10,10 @@ from payments.models.payment import Payment
 
 class DisputeQuerySet(models.QuerySet["Dispute"]):
     def waiting_for_answer(self) -> "DisputeQuerySet":
-        """Keep those that Stripe takes our evidence for."""
-        undecided = self.filter(status__in=[Dispute.WARNING, Dispute.OPEN])
-        return undecided.filter(stripe_status__endswith="needs_response")
+        """Keep those that Stripe takes our evidence for; an appeal follows a first decision."""
+        undecided = Q(status__in=[Dispute.WARNING, Dispute.OPEN])
+        asked = undecided & Q(stripe_status__endswith="needs_response")
+        return self.filter(asked | Q(stripe_status="appeal_needs_response"))
 
 
 class Dispute(models.Model):

@@ -140,6 +140,15 @@ def test_reconciliation_records_the_report_that_no_event_brought(sandbox: Sandbo
     assert mended(reconcile.reconcile()) == {}
 
 
+def test_an_appeal_waits_for_our_answer_though_the_dispute_was_lost(client: Client):
+    _, payment = sell(client, make_affiliate())
+    waits = []
+    for at, status in enumerate(("needs_response", "lost", "appeal_needs_response", "lost")):
+        deliver(client, says(payment, START + at * MINUTE, status))
+        waits.append(Dispute.objects.waiting_for_answer().exists())
+    assert (waits, Dispute.objects.get().status) == ([True, False, True, False], "lost")
+
+
 def test_of_a_payment_that_was_set_aside_staff_read_that_nothing_depends_on_it(client: Client):
     """A buyer who paid twice, and whose bank takes the second payment back."""
     enrollment, _ = sell(client, make_affiliate())

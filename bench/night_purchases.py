@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import models
 
@@ -158,13 +158,13 @@ def _grant(enrollment: Enrollment, shop: Shop) -> Iterator[models.Model]:
         created_at=at,
         updated_at=at,
     )
-    for what in ("applied", "approved", "redeemed"):
+    for number, what in enumerate(("applied", "approved", "redeemed")):
         yield GrantEvent(
             id=uid(at, f"{what}{enrollment.token}"),
             grant_id=enrollment.grant_id,
             what=what,
             actor="bench",
-            created_at=at,
+            created_at=at + timedelta(milliseconds=number),
         )
 
 

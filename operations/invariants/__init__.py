@@ -47,6 +47,7 @@ CHECKS: tuple[Check, ...] = (
     coupons.check_coupon_at_most_once,
     coupons.check_coupon_is_not_stuck,
     coupons.check_budgets,
+    coupons.check_grant_trails,
     ledger.check_balances,
     ledger.check_commissions,
     ledger.check_sales_are_credited,

@@ -1,5 +1,6 @@
 """What must hold of coupons and of the budgets of programs."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from uuid import UUID
@@ -8,11 +9,28 @@ from django.db.models import Count, Q, Sum
 
 from enrollments import coupons
 from enrollments.models import Enrollment
-from grants.models import Grant, Program
+from grants.models import Grant, GrantEvent, Program
 from operations.invariants.enrollments import repeated
-from operations.invariants.reading import ALL, Scope, in_batches
+from operations.invariants.reading import ALL, Scope, confirmed, in_batches
 
 UNUSABLE = [Grant.PENDING, Grant.REJECTED, Grant.EXPIRED, Grant.REVOKED, Grant.WITHDRAWN]
+# From which statuses an event leads to which one; "" is before the application. Other events move
+# nothing.
+MOVES: dict[str, tuple[set[str], str]] = {
+    "applied": ({""}, Grant.PENDING),
+    "approved": ({Grant.PENDING}, Grant.APPROVED),
+    "rejected": ({Grant.PENDING}, Grant.REJECTED),
+    "withdrawn": ({Grant.PENDING}, Grant.WITHDRAWN),
+    "reserved": ({Grant.APPROVED}, Grant.RESERVED),
+    "released": ({Grant.RESERVED}, Grant.APPROVED),
+    "redeemed": ({Grant.APPROVED, Grant.RESERVED}, Grant.REDEEMED),
+    "redeemed late": ({Grant.APPROVED, Grant.EXPIRED}, Grant.REDEEMED),
+    "reinstated": ({Grant.REDEEMED}, Grant.APPROVED),
+    "expired": ({Grant.APPROVED}, Grant.EXPIRED),
+    "revoked": ({Grant.APPROVED}, Grant.REVOKED),
+}
+IMPORTED = "imported"  # in whichever status the old platform had it
+DETAIL = re.compile(r"(?: at |: ).*")  # "approved at 50 %", "rejected: budget"
 
 
 def check_coupon_at_most_once(scope: Scope = ALL) -> list[str]:
@@ -128,3 +146,34 @@ def _miscounted(scope: Scope) -> list[str]:
         for part in scope.of_grants(over)
         for grant in part
     ]
+
+
+@confirmed
+def check_grant_trails(scope: Scope = ALL) -> list[str]:
+    """I18: the events of a grant lead from its application, one by one, to the status it has."""
+    found = []
+    for batch in in_batches(scope.of_grants(Grant.objects.values_list("pk", "status"))):
+        trails: dict[UUID, list[str]] = defaultdict(list)
+        events = GrantEvent.objects.filter(grant_id__in=[pk for pk, _ in batch])
+        for key, what in events.order_by("created_at", "pk").values_list("grant_id", "what"):
+            trails[key].append(DETAIL.sub("", what))
+        found += [
+            f"the trail of grant {pk} does not lead to {status}"
+            for pk, status in batch
+            if not _leads(trails[pk], status)
+        ]
+    return found
+
+
+def _leads(trail: list[str], status: str) -> bool:
+    at = {""}
+    for what in trail:
+        if what == IMPORTED:
+            at = set(Grant.TRANSITIONS)
+        elif what in MOVES:
+            before, after = MOVES[what]
+            if not at & before:
+                return False
+            # Whose account is deleted has withdrawn, and is among the rejected ones.
+            at = {after, Grant.REJECTED} if after == Grant.WITHDRAWN else {after}
+    return status in at

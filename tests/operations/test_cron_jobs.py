@@ -98,6 +98,7 @@ def test_a_platform_that_answers_again_is_noticed(client: Client, sandbox: Sandb
     assert run(PATHS[0]) == (200, counts)
 
 
+@pytest.mark.breaks_invariants
 def test_of_more_coupons_than_one_call_takes_the_rest_remains(db: None) -> None:
     overdue(1)
     taken = redemption.MOST_AT_ONCE

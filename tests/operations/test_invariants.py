@@ -17,7 +17,7 @@ from affiliates.models import Affiliate
 from courses.models import Course
 from enrollments import mails
 from enrollments.models import Enrollment, EnrollmentEvent
-from grants.models import Grant, Program
+from grants.models import Grant, GrantEvent, Program
 from lms_sync.models import SyncJob
 from maaledu.db import transition
 from notifications.models import Email
@@ -32,6 +32,7 @@ from operations.invariants.coupons import (
     check_budgets,
     check_coupon_at_most_once,
     check_coupon_is_not_stuck,
+    check_grant_trails,
 )
 from operations.invariants.day_figures import check_day_figures
 from operations.invariants.enrollments import (
@@ -65,7 +66,7 @@ from tests.factories import (
     refund_of,
     refunded,
 )
-from tests.grants.make import make_coupon
+from tests.grants.make import buy_with, make_coupon
 from tests.holding import worth_asking
 from tests.operations import test_money_invariants
 
@@ -201,6 +202,16 @@ def budget_miscounted(enrollment: Enrollment) -> None:
     Program.objects.update(committed_amount=1)
 
 
+def trail_of_a_grant_deleted(enrollment: Enrollment) -> None:
+    make_coupon(enrollment.course)
+    GrantEvent.objects.all().delete()
+
+
+def decision_about_a_grant_deleted(enrollment: Enrollment) -> None:
+    buy_with(make_coupon(email="trail@example.com"))
+    GrantEvent.objects.filter(what__startswith="approved").delete()
+
+
 def figures_of_a_day_wrong(enrollment: Enrollment) -> None:
     later = timezone.now() + timedelta(minutes=20)
     day_figures.keep()
@@ -234,6 +245,8 @@ DAMAGES: dict[Callable[[Enrollment], None], Callable[[], list[str]]] = {
     coupon_unredeemed: check_coupon_at_most_once,
     coupon_stuck: check_coupon_is_not_stuck,
     budget_miscounted: check_budgets,
+    trail_of_a_grant_deleted: check_grant_trails,
+    decision_about_a_grant_deleted: check_grant_trails,
     figures_of_a_day_wrong: check_day_figures,
 }
 # What a unique constraint keeps out of the database is damaged with the constraint gone, in the

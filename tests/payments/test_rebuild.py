@@ -21,6 +21,7 @@ from affiliates.models import Affiliate, Balance, Commission, LedgerEntry, Refer
 from courses.models import Course
 from enrollments import late_access, rebuilding
 from enrollments.models import Enrollment, EnrollmentEvent
+from grants import applications
 from grants.models import Grant
 from lms_sync import awaiting
 from lms_sync.models import SyncJob
@@ -615,7 +616,7 @@ def test_a_coupon_and_an_affiliate_that_are_not_here_cost_the_buyer_nothing(
         shop.sell(course, coupon=used),
     ]
     restore()
-    Grant.objects.filter(pk=used.pk).update(status="revoked")
+    applications.revoke(fresh(used), by="staff@example.com")
     command()
     assert [fresh(payment).enrollment.status for payment in sold] == ["paid"] * 3
     assert [fresh(payment).amount_received for payment in sold] == [49900, 24950, 24950]

@@ -9,7 +9,6 @@ from typing import Any
 
 from allauth.account.models import EmailAddress
 from django.conf import settings
-from django.db import IntegrityError
 from django.utils import timezone
 
 from accounts.models import User
@@ -19,7 +18,7 @@ from affiliates.errors import AddressNotVerified, AlreadyAffiliate
 from affiliates.models import Affiliate
 from affiliates.own_account import refuse_own
 from affiliates.payout_details import PayoutDetails, account_keys
-from maaledu.db import atomic, new_id, transition
+from maaledu.db import atomic, duplicate_means, new_id, transition
 
 logger = logging.getLogger(__name__)
 
@@ -58,12 +57,10 @@ def join(user: User, joining: Joining, *, network_key: str = "") -> Affiliate:
         network_key=network_key,
         **joining.details.fields(),
     )
-    try:
-        # No look before: of two forms sent at once both would find no affiliate, and one would fail
-        # all the same.
+    # No look before: of two forms sent at once both would find no affiliate, and one would fail all
+    # the same.
+    with duplicate_means(AlreadyAffiliate):
         _insert(affiliate)
-    except IntegrityError as error:
-        raise AlreadyAffiliate from error
     facts = {"affiliate": str(affiliate.pk), "status": affiliate.status}
     logger.info("affiliate joined", extra=facts)
     return affiliate

@@ -20,7 +20,7 @@ from affiliates import holds, ledger
 from affiliates.errors import NothingToPay
 from affiliates.models import Affiliate, Balance, LedgerEntry, Payout, PayoutBatch, PayoutItem
 from affiliates.payouts import log_payouts
-from maaledu.db import atomic
+from maaledu.db import atomic, is_duplicate
 
 MOST_PAYOUTS = 500
 
@@ -77,7 +77,9 @@ def _least() -> int:
 def _draft_or_leave(batch: PayoutBatch, affiliate_id: UUID, run: Run) -> Payout | None:
     try:
         return _draft_one(batch, affiliate_id, run)
-    except IntegrityError:  # another draft has one of these entries
+    except IntegrityError as error:  # another draft has one of these entries
+        if not is_duplicate(error):
+            raise
         return None
 
 

@@ -17,7 +17,7 @@ from django.utils.crypto import salted_hmac
 
 from affiliates import labels
 from affiliates.models import ReferralDay, ReferralVisit
-from maaledu.db import atomic
+from maaledu.db import atomic, is_duplicate
 from maaledu.forgetting import forget
 
 NO_CURRENCY = ""
@@ -49,7 +49,9 @@ def record(
         return False
     try:
         return _record(affiliate_id, course_slug, key, label)
-    except IntegrityError:  # the same visitor's other tab was quicker
+    except IntegrityError as error:  # the same visitor's other tab was quicker
+        if not is_duplicate(error):
+            raise
         return False
 
 

@@ -12,7 +12,6 @@ from dataclasses import asdict, dataclass
 from functools import partial
 
 from django.conf import settings
-from django.db import IntegrityError
 from django.db.models import Count, Q
 from django.utils import timezone
 
@@ -25,7 +24,7 @@ from enrollments.lms_jobs import BATCH_QUEUE
 from enrollments.models import BatchRow, Enrollment, EnrollmentBatch
 from lms_sync.models import SyncJob
 from maaledu import notify
-from maaledu.db import atomic, transition
+from maaledu.db import atomic, duplicate_means, transition
 from maaledu.work.items import DEAD, PENDING, RUNNING
 from maaledu.work.queue import Finish, Queue, doubling_backoff
 
@@ -181,10 +180,8 @@ def _enroll(row: BatchRow) -> None:
         return
     enrollment = invited(batch.course, email=row.address, name=row.name)
     enrollment.batch_id = batch.pk
-    try:
+    with duplicate_means(EnrolledMeanwhile):
         enrollment.save(force_insert=True)
-    except IntegrityError as error:
-        raise EnrolledMeanwhile from error
     mine.update(enrollment=enrollment)
     fulfillment.fulfill(enrollment, actor=f"batch {batch.pk}", payment_reference=INVITED)
 

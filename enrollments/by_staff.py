@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-from django.db import IntegrityError
 from django.utils import timezone
 
 from courses.models import Course
@@ -11,7 +10,7 @@ from enrollments.errors import CourseOffSale, EnrolledOrPaying, MailNotRepeatabl
 from enrollments.invitations import invited
 from enrollments.models import Enrollment, EnrollmentEvent
 from lms_sync.models import SyncJob
-from maaledu.db import atomic
+from maaledu.db import atomic, duplicate_means
 from maaledu.work.items import DONE
 from notifications import outgoing
 from notifications.models import Email
@@ -42,10 +41,8 @@ def comp(course: Course, guest: Guest, *, by: str) -> Enrollment:
 
     Raises CourseOffSale, and EnrolledOrPaying, also where a checkout of theirs is under way.
     """
-    try:
+    with duplicate_means(EnrolledOrPaying):
         return _comp(course, guest, by=by)
-    except IntegrityError as error:
-        raise EnrolledOrPaying from error
 
 
 @atomic

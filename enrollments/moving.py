@@ -7,7 +7,6 @@ least once, whenever a process is killed, and looks at the rows again before it 
 
 from functools import partial
 
-from django.db import IntegrityError
 from django.db.models import F, Q
 
 from enrollments import access, access_repairs, lms_jobs, mails
@@ -16,7 +15,7 @@ from enrollments.models import Enrollment, EnrollmentEvent, new_token
 from grants import applications
 from lms_sync import dead_letters, delivery
 from lms_sync.models import MADE, SyncJob
-from maaledu.db import atomic, transition
+from maaledu.db import atomic, duplicate_means, transition
 from maaledu.work.queue import Finish
 
 MADE_THERE = "made"  # in a job's payload: the LMS enrollment that we made for the old address
@@ -30,10 +29,8 @@ def move(enrollment: Enrollment, *, by: str, to: str, reason: str) -> bool:
     Not one that is unpaid or has ended. The status page gets another link, which only mails to the
     new address have; the old address is told. Raises SameAddress, AddressTaken, MailOnItsWay.
     """
-    try:
+    with duplicate_means(AddressTaken):
         return _move(enrollment, by=by, to=to, reason=reason)
-    except IntegrityError as error:
-        raise AddressTaken from error
 
 
 @atomic

@@ -4,13 +4,12 @@ What was paid for ends by a refund instead (`payments.reversals`). A coupon that
 and its program counts it, so that giving it back needs neither.
 """
 
-from django.db import IntegrityError
 from django.db.models import F, Q
 
 from enrollments import lms_jobs, mails
 from enrollments.errors import EnrolledOrPaying
 from enrollments.models import Enrollment, EnrollmentEvent
-from maaledu.db import atomic, transition
+from maaledu.db import atomic, duplicate_means, transition
 
 MAX_NOTE = 300
 
@@ -42,10 +41,8 @@ def give_back(enrollment: Enrollment, *, by: str, reason: str) -> bool:
     Returns whether this call did. Raises EnrolledOrPaying where the learner has another one in the
     course by now.
     """
-    try:
+    with duplicate_means(EnrolledOrPaying):
         return _give_back(enrollment, by=by, reason=reason)
-    except IntegrityError as error:
-        raise EnrolledOrPaying from error
 
 
 @atomic

@@ -10,7 +10,6 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import IntegrityError
 from django.db.models import Q
 from django.utils import timezone
 
@@ -20,7 +19,7 @@ from grants import budgets, mails, messages
 from grants.codes import new_code
 from grants.errors import AlreadyDecided, ApplicationOpen, InvalidDecision
 from grants.models import Grant, GrantEvent, Program
-from maaledu.db import atomic, transition
+from maaledu.db import atomic, duplicate_means, transition
 from maaledu.money import Money
 
 SATURDAY = 5
@@ -88,10 +87,8 @@ def file(course: Course, application: Application) -> Grant:
         answer_due_on=working_days_after(now.date(), settings.GRANT_ANSWER_WORKING_DAYS),
         currency=course.currency,
     )
-    try:
+    with duplicate_means(ApplicationOpen):
         _insert(grant)
-    except IntegrityError as error:
-        raise ApplicationOpen from error
     return grant
 
 

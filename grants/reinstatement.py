@@ -9,13 +9,12 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import IntegrityError
 from django.db.models import Q
 from django.utils import timezone
 
 from grants import budgets
 from grants.models import Grant, GrantEvent
-from maaledu.db import OutOfDate, atomic, transition
+from maaledu.db import OutOfDate, atomic, duplicate_means, transition
 
 KEPT_USED = "kept used"
 
@@ -80,11 +79,9 @@ def reinstate(grant_id: UUID, *, enrollment_id: UUID, actor: str) -> ReinstateRe
         "redeemed_by": "",
         "reserved_at": None,
     }
-    try:
+    # The holder has applied again since the look above: everything runs again and sees that.
+    with duplicate_means(OutOfDate):
         won = transition(grant, Grant.APPROVED, only=ended, expires_at=until, **free)
-    except IntegrityError as error:
-        # The holder has applied again since the look above: everything runs again and sees that.
-        raise OutOfDate from error
     if not won:
         return ReinstateResult.UNAVAILABLE
     note = f"enrollment {enrollment_id}; good until {until:%Y-%m-%d}"

@@ -3,6 +3,7 @@
 Source: architecture, "Three databases, one rule"; contracts/reliability, section 6.
 """
 
+import contextlib
 import functools
 import itertools
 import logging
@@ -15,7 +16,7 @@ from datetime import timedelta
 from typing import Any, ParamSpec, TypeVar
 
 import uuid_utils.compat
-from django.db import connection, models, transaction
+from django.db import IntegrityError, connection, models, transaction
 from django.db.transaction import TransactionManagementError
 from django.utils import timezone
 
@@ -31,6 +32,8 @@ CONFLICT_BUDGET = timedelta(seconds=20)
 LONGEST_PAUSE_SECONDS = 0.5
 # PostgreSQL: serialization_failure, deadlock_detected.
 RETRIED_SQLSTATES = {"40001", "40P01"}
+DUPLICATE_SQLSTATE = "23505"  # unique_violation
+DUPLICATE_IN_SQLITE = {"SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY"}
 
 
 def new_id() -> uuid.UUID:
@@ -73,6 +76,31 @@ def _edges(model: type[models.Model], field: str, edge: str) -> dict[str, list[s
     if not edge:
         return getattr(model, f"{prefix}TRANSITIONS")
     return getattr(model, f"{prefix}EXCEPTIONS")[edge]
+
+
+def is_duplicate(error: IntegrityError) -> bool:
+    """Return whether a row was refused because there is one like it.
+
+    Not because a column lacks its value or a check fails, as on a schema that is newer than this
+    code: whoever takes that for a duplicate loses the row without a word.
+    """
+    # MongoDB has no other constraint.
+    return connection.vendor == "mongodb" or any(
+        getattr(cause, "sqlstate", "") == DUPLICATE_SQLSTATE
+        or getattr(cause, "sqlite_errorname", "") in DUPLICATE_IN_SQLITE
+        for cause in _causes(error)
+    )
+
+
+@contextlib.contextmanager
+def duplicate_means(meaning: Callable[[], Exception]) -> Iterator[None]:
+    """Raise what it means when the block writes a row like one that is there."""
+    try:
+        yield
+    except IntegrityError as error:
+        if not is_duplicate(error):
+            raise
+        raise meaning() from error
 
 
 def atomic(block: Callable[P, T]) -> Callable[P, T]:

@@ -7,6 +7,7 @@ from django.db import IntegrityError
 from affiliates import ledger, memberships
 from affiliates.ledger import Adjustment
 from affiliates.models import Affiliate
+from maaledu.db import is_duplicate
 from maaledu.money import Money, rate_text
 from office.affiliate_forms import AdjustmentForm, RateForm, ReasonForm
 from office.decisions import ONE_ROW, DecidedAlready, Decision, Outcome
@@ -38,7 +39,9 @@ def _adjust(affiliate: Affiliate, *, by: str, **typed: Any) -> Outcome:
     adjustment = Adjustment(by=by, **typed)
     try:
         is_booked = ledger.adjust(affiliate, adjustment)
-    except IntegrityError:
+    except IntegrityError as error:
+        if not is_duplicate(error):
+            raise
         # The same form was sent twice at once, and the other request was first.
         is_booked = False
     if not is_booked:

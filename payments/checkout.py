@@ -19,6 +19,7 @@ from affiliates.attribution import Click, Referral
 from courses.models import Course
 from enrollments.models import Enrollment
 from grants.errors import CouponUnavailable
+from maaledu.db import duplicate_means
 from payments import checkout_sessions, orders, referrals, settlement
 from payments.errors import (
     AlreadyEnrolled,
@@ -37,6 +38,10 @@ from payments.orders import ACTOR, Buyer, Checkout, Order
 USABLE_FOR = timedelta(minutes=1)
 # To end the running checkout and to write the new one, and once more for tabs that race.
 ROUNDS = 4
+
+
+class _AnotherTab(Exception):
+    """Another request of the buyer has written the live enrollment, or its open payment."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +96,7 @@ def _start(course: Course, buyer: Buyer, click: Click | None) -> Started:
             referral = referrals.last_of(referral, running.enrollment)
             continue
         # A second tab that was faster is looked at in the next round.
-        with suppress(IntegrityError):
+        with suppress(_AnotherTab), duplicate_means(_AnotherTab):
             written = orders.write_referred(order, referral)
             return Started(written.enrollment, _url_of_new(written))
     raise CheckoutUnavailable(reason="lost a race against other checkouts of the buyer")

@@ -7,14 +7,14 @@ with a reason.
 from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from django.conf import settings
-from django.db import IntegrityError
 from django.utils import timezone
 
 from enrollments.models import Enrollment
-from maaledu.db import atomic, new_id, transition
+from maaledu.db import atomic, duplicate_means, new_id, transition
 from payments import mails, refund_requests
 from payments.errors import RefundAskedAlready, RefundAskedBefore, RefundNotOffered
 from payments.models import Payment, Refund, RefundRequest
@@ -77,10 +77,8 @@ def ask(enrollment: Enrollment, *, reason: str = "") -> RefundRequest:
     if payment is None:
         raise RefundNotOffered(enrollment=str(enrollment.pk))
     request = RefundRequest(payment=payment, reason=reason)
-    try:
+    with duplicate_means(partial(RefundAskedAlready, payment=str(payment.pk))):
         _insert(request)
-    except IntegrityError as error:
-        raise RefundAskedAlready(payment=str(payment.pk)) from error
     return request
 
 

@@ -3,6 +3,7 @@ from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from django.db import IntegrityError
 from django.utils import timezone
 
 from courses.discounts import discounted
@@ -271,6 +272,14 @@ def test_a_moment_to_remind_that_lay_before_the_approval_is_left_out(
         )
         counts.append(reminders.send_reminders())
     assert counts == [0, int(7 in reminded), int(1 in reminded)]
+
+
+@pytest.mark.engines("sqlite", "postgres")
+def test_an_application_that_cannot_be_kept_is_not_thanked_for() -> None:
+    """Whatever keeps it out, unless it is one that is open (fault O3)."""
+    nameless: Any = None
+    with pytest.raises(IntegrityError):
+        applications.apply(make_course(), applications.Application(nameless, HOLDER, "s", "m"))
 
 
 @pytest.mark.breaks_invariants

@@ -9,7 +9,7 @@ import pytest
 from django.db import IntegrityError
 from django.db.models import F
 
-from maaledu.db import new_id, transition
+from maaledu.db import duplicate_means, new_id, transition
 from tests.concurrency import kinds, race, winners
 from tests.dbapp.models import Account, Claim, Note, Slot
 
@@ -173,6 +173,32 @@ def test_rows_outside_the_condition_do_not_count():
     with pytest.raises(IntegrityError):
         Claim.objects.create(key="k", status="paid")
     assert Claim.objects.count() == 5
+
+
+class Taken(Exception):
+    pass
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda: Claim.objects.create(key="k", status="pending"),
+        lambda: Claim.objects.create(pk=Claim.objects.get().pk, key="other", status="failed"),
+        lambda: Claim.objects.bulk_create([Claim(key="k", status="pending")]),
+    ],
+    ids=["unique", "key", "many"],
+)
+def test_a_row_like_one_that_is_there_is_a_duplicate(write):
+    Claim.objects.create(key="k", status="paid")
+    with pytest.raises(Taken), duplicate_means(Taken):
+        write()
+
+
+@pytest.mark.engines("sqlite", "postgres")
+def test_a_column_without_its_value_is_no_duplicate():
+    """As where this code writes into the schema of a newer release (fault O3)."""
+    with pytest.raises(IntegrityError), duplicate_means(Taken):
+        Claim.objects.create(key=None, status="paid")
 
 
 def test_an_update_cannot_make_a_second_live_row():

@@ -232,6 +232,9 @@ def _job(fact: SaleFact, enrollment: Enrollment, **state: Any) -> Target:
         "dedupe_key": lms_jobs.job_key(enrollment),
         "created_at": fact.paid_at or fact.created,
         "next_attempt_at": fact.paid_at or fact.created,
+        # Named here, for a job that was given up and is done at the next moment, or the reverse.
+        "last_error": "",
+        "lms_enrollment_id": "",
         **state,
     }
     return Target(SyncJob, key_of(SALES, fact.key, "job"), fields)

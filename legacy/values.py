@@ -47,8 +47,10 @@ def _decimal(value: Any, notes: set[str]) -> Decimal | None:
         notes.add("amount_decimal128")
         return value.to_decimal()
     if isinstance(value, str):
+        if not PLAIN_NUMBER.fullmatch(value):
+            return None
         notes.add("amount_string")
-        return Decimal(value.strip()) if PLAIN_NUMBER.fullmatch(value) else None
+        return Decimal(value.strip())
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return Decimal(repr(value) if isinstance(value, float) else int(value))

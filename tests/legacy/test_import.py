@@ -4,6 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.utils import timezone
 
 from accounts.models import User
 from affiliates.models import Affiliate, Balance, Commission, LedgerEntry
@@ -11,6 +12,7 @@ from courses.models import Course
 from enrollments.models import Enrollment
 from grants.models import Grant
 from legacy.models import ImportedRow, ImportProposal, ImportRun
+from legacy.values import minor_units
 from lms_sync.models import DeadLetter
 from notifications.models import Email
 from operations import invariants
@@ -173,7 +175,9 @@ def test_two_moments_one_after_the_other_are_as_the_second_alone(
         import_legacy(folder, "--exported-at", (NOW + timedelta(days=3)).isoformat(), "--apply")
 
     later = hand_written()
-    later["enrollments"][1]["frappeSync"] = {"synced": True, "enrollmentId": "LMS-2"}
+    # Recent, so that the job that was given up is one that is done.
+    synced = {"synced": True, "enrollmentId": "LMS-2", "syncedAt": timezone.now()}
+    later["enrollments"][1]["frappeSync"] = synced
     later["enrollments"][4]["email"] = "back@example.com"
     later["enrollments"][0].update(status="refunded", updatedAt=NOW)
     later["grants"][1].update(status="rejected")
@@ -253,3 +257,14 @@ def test_what_became_of_a_row_is_said_in_words(source: Path) -> None:
         for pk in Enrollment.objects.values_list("pk", flat=True)
     ]
     assert [each for each in links if each not in rows] == []
+
+
+@pytest.mark.any_engine
+def test_text_is_noted_as_an_amount_only_where_it_is_one() -> None:
+    notes: set[str] = set()
+    assert (minor_units("249,50 USD", notes), minor_units("free?", notes), notes) == (
+        None,
+        None,
+        set(),
+    )
+    assert (minor_units(" 249.5 ", notes), notes) == (24950, {"amount_string"})

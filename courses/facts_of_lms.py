@@ -89,7 +89,7 @@ class FactsOfLms(models.Model):
     def why_none_enrolled(self) -> str:
         """Say why nobody could be enrolled there, though it is published; "" for nothing."""
         obstacles = " ".join(self.lms_obstacles.splitlines())
-        return f"Nobody can be enrolled there. {obstacles}" if obstacles else ""
+        return f"The LMS enrolls nobody in it. {obstacles}" if obstacles else ""
 
     @property
     def name_of_facts(self) -> str:

@@ -68,7 +68,7 @@ def test_nothing_differs_before_the_lms_was_asked_and_where_both_agree() -> None
         ),
         (
             {"obstacles": ("No mode verified.", "No country.")},
-            "Nobody can be enrolled there. No mode verified. No country.",
+            "The LMS enrolls nobody in it. No mode verified. No country.",
         ),
     ],
 )

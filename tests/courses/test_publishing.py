@@ -55,7 +55,7 @@ def test_an_incomplete_course_is_not_put_on_sale(gap):
         ({"lms_facts_at": None}, "The LMS has not confirmed the Frappe LMS course “books” yet."),
         ({"lms_unknown_of": "frappe books"}, "The LMS has no Frappe LMS course “books”."),
         ({"lms_published": False}, "is not published there"),
-        ({"lms_obstacles": "No mode verified."}, "can be enrolled there. No mode verified."),
+        ({"lms_obstacles": "No mode verified."}, "The LMS enrolls nobody in it. No mode verified."),
     ],
 )
 def test_a_course_that_nobody_could_be_enrolled_in_is_not_put_on_sale(known, sentence):

@@ -88,7 +88,7 @@ def _sale(course: Course, now: datetime) -> Enrollment:
         for _ in THREE
     )
     StripeEvent.objects.create(event_id="evt_1", type="any", livemode=False, payload={"a": 1})
-    WebhookProblem.objects.create(kind="signature", detail="d")
+    WebhookProblem.objects.create(kind="secret", detail="d")
     Reconciliation.objects.create(kind="payments", since=now)
     enrollment.refresh_from_db()
     return enrollment
@@ -133,12 +133,12 @@ def _affiliate(staff: User, course: Course, sale: Enrollment, now: datetime) -> 
                     enrollment_id=sale.pk)
         for number in THREE
     )  # fmt: skip
-    run = ImportRun.objects.create(kind="full", source="s", report_hash="h", exported_at=now)
+    run = ImportRun.objects.create(kind="apply", source="s", report_hash="h", exported_at=now)
     ImportedRow.objects.create(
         collection="users", source_id="1", outcome="imported", source_hash="h", run=run
     )
     ImportProposal.objects.create(
-        kind="balance", key="k", difference=1, currency="usd", affiliate=affiliate
+        kind="commission_odd", key="k", difference=1, currency="usd", affiliate=affiliate
     )
 
 
@@ -151,10 +151,9 @@ def _grant(course: Course, now: datetime) -> None:
     )  # fmt: skip
     GrantEvent.objects.bulk_create(GrantEvent(grant=grant, what="w", actor="s") for _ in THREE)
     Refusal.objects.bulk_create(
-        Refusal(grant=grant, reason="OTHER_ADDRESS", course_slug=course.slug, tried_by="x")
-        for _ in THREE
+        Refusal(grant=grant, reason="foreign", course_slug=course.slug, tried_by="x") for _ in THREE
     )
-    MessageTemplate.objects.create(name="Welcome", used_for="approve", text="T")
+    MessageTemplate.objects.create(name="Welcome", used_for="approval", text="T")
 
 
 def _lms(enrollment: Enrollment, now: datetime) -> None:
@@ -191,7 +190,7 @@ def _platform(now: datetime) -> None:
     UndeliverableAddress.objects.create(email="gone@example.com", reason="bounced")
     alert = Alert.objects.create(key="k", kind="k", subject="Frappe sync permanently failed")
     AlertNotice.objects.bulk_create(
-        AlertNotice(alert=alert, channel="slack", action="raise", dedupe_key=f"n{number}")
+        AlertNotice(alert=alert, channel="slack", action="trigger", dedupe_key=f"n{number}")
         for number in THREE
     )
     InstructorProfile.objects.create(name="Ada")

@@ -1,13 +1,18 @@
 """The page of each row: in how few statements it opens, whatever hangs on the row."""
 
+from datetime import timedelta
+from typing import Any
+
 import pytest
 from django.contrib import admin
 from django.contrib.contenttypes.models import ContentType
 from django.core.cache import cache
 from django.test import Client
+from django.utils import timezone
 
+from affiliates.models import FraudSignal, LedgerEntry
 from office.cells import url_of
-from tests.affiliates.make import make_staff
+from tests.affiliates.make import make_affiliate, make_staff
 from tests.office.rich_rows import make_rich_rows
 from tests.statements import statements
 
@@ -33,3 +38,37 @@ def test_the_page_of_each_row_opens_in_eight_statements() -> None:
         if len(asked) > MOST_STATEMENTS:
             over[model._meta.label_lower] = asked
     assert {label: len(asked) for label, asked in over.items()} == EXCEPTIONS, over
+
+
+@pytest.mark.django_db
+@pytest.mark.every_engine
+@pytest.mark.breaks_invariants
+def test_an_affiliate_is_shown_with_the_latest_entries_and_what_is_to_be_reviewed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    affiliate, client, now = make_affiliate(), Client(), timezone.now()
+    client.force_login(make_staff(email="boss@example.com"))
+    times = [(f"of hour {hour}", now - timedelta(hours=hour)) for hour in range(12)]
+    booked: dict[str, Any] = {"affiliate": affiliate, "kind": "adjustment"}
+    booked |= {"amount": -5, "currency": "eur"}
+    LedgerEntry.objects.bulk_create(
+        LedgerEntry(source_key=words, note=words, created_at=at, available_at=at, **booked)
+        for words, at in reversed(times)
+    )
+    FraudSignal.objects.bulk_create(
+        FraudSignal(affiliate=affiliate, kind="same_device", dedupe_key=words, detail=words,
+                    created_at=at, status="cleared" if words == "of hour 3" else "open")
+        for words, at in reversed(times)
+    )  # fmt: skip
+    shown = client.get(url_of(affiliate)).context
+    hours = [words for words, _ in times]
+    assert [each.note for each in shown["entries"]] == hours[:10]
+    assert {(each.amount, each.currency, each.kind) for each in shown["entries"]} == {
+        (-5, "eur", "adjustment")
+    }
+    assert [each.detail for each in shown["signals"]] == [*hours[:3], *hours[4:11]]
+    keys = set(FraudSignal.objects.values_list("pk", flat=True))
+    assert {each.pk for each in shown["signals"]} <= keys
+    assert shown["signal_count"] == 11
+    monkeypatch.setattr("office.affiliates.MOST_COUNTED", 10)
+    assert client.get(url_of(affiliate)).context["signal_count"] == "over 10"

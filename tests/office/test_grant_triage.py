@@ -308,6 +308,9 @@ def test_without_a_program_the_sum_is_by_currency(staff: Client) -> None:
     page = many(staff, {dollars: 50, pounds: 50}, None, preview="1")
     assert "2 approvals, £50.00 + $249.50" in words(page)
     assert "No budget is charged" in words(page)
+    assert "Who pays" not in page.content.decode()  # there is nothing to choose from
+    fund()
+    assert "Who pays" in staff.get(ONE).content.decode()
 
 
 def test_another_programs_currency_approves_nothing(staff: Client) -> None:

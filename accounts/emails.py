@@ -3,6 +3,8 @@
 Source: decisions, e-mail normal form.
 """
 
+import re
+
 import idna
 from django.core.exceptions import ValidationError
 from django.core.validators import EmailValidator
@@ -14,6 +16,9 @@ INVALID = _("Enter a valid e-mail address.")
 OTHER_AT_SIGN = _("Enter the address with an ordinary @: yours has another character in its place.")
 INVISIBLE = _("Type the address by hand: yours holds a character that cannot be seen.")
 NOT_PLAIN = _("Enter the address in plain letters: before the @ there are no accents or marks.")
+ALONE = _("Enter the address alone, without a name, brackets or “mailto:” around it.")
+# As mail programs copy it: `Ada <ada@example.com>`, `mailto:ada@example.com`.
+NAMED = re.compile(r".*<[^<>@\s]+@[^<>@\s]+>|mailto:.*|<.*>", re.IGNORECASE | re.DOTALL)
 MAX_EMAIL_LENGTH = 140  # what Frappe accepts for a user's name
 # A quoted local part is legal, and nobody's: payment services and mail providers refuse it.
 REFUSED_CHARACTERS = frozenset('"<>()[]\\,;: ')
@@ -32,10 +37,7 @@ def normalize_email(value: str) -> str:
     out.
     """
     address = strip_marks(value)
-    if "@" not in address and WIDE_AT_SIGNS & set(address):
-        raise ValidationError(OTHER_AT_SIGN, code="other_at_sign")
-    if has_marks(address):
-        raise ValidationError(INVISIBLE, code="invisible")
+    _refuse_with_a_hint(address)
     if not address.isprintable() or len(address) > MAX_EMAIL_LENGTH or address.count("@") != 1:
         raise ValidationError(INVALID, code="invalid")
     local, domain = address.lower().split("@")
@@ -52,3 +54,13 @@ def normalize_email(value: str) -> str:
     if normal.rpartition(".")[2].isdigit():  # a number of a machine, and no name of a domain
         raise ValidationError(INVALID, code="invalid")
     return normal
+
+
+def _refuse_with_a_hint(address: str) -> None:
+    """Raise ValidationError where one can say what to change."""
+    if "@" not in address and WIDE_AT_SIGNS & set(address):
+        raise ValidationError(OTHER_AT_SIGN, code="other_at_sign")
+    if has_marks(address):
+        raise ValidationError(INVISIBLE, code="invisible")
+    if NAMED.fullmatch(address[:MAX_EMAIL_LENGTH]):
+        raise ValidationError(ALONE, code="not_alone")

@@ -4,7 +4,7 @@ import unicodedata
 
 MAX_QUERY_LENGTH = 100
 # Raised whenever `fold` answers otherwise: `courses.folding` then folds what is stored again.
-FOLDING = 2
+FOLDING = 3
 # Letters that Unicode does not take apart, as people type them who do not have them: Latin ones,
 # and Arabic ones that are written one way or the other. The tatweel only stretches a word.
 SAME_AS = str.maketrans(
@@ -33,13 +33,18 @@ def fold(text: str) -> str:
     """Return the form in which text is stored for searching and compared.
 
     Compatible characters are unified; case, accents, vowel marks and invisible characters are
-    removed: “İstanbul” is found by “istanbul”, “Résumé” by “resume”.
+    removed: “İstanbul” is found by “istanbul”, “Résumé” by “resume”, “٢٠٢٦” by “2026”.
     """
     # Not left to the databases: SQLite ignores case for ASCII letters only, and none of the three
     # removes accents in the same way.
     apart = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", text).casefold())
-    letters = "".join(each for each in apart if not _is_left_out(each))
+    letters = "".join(_digit(each) for each in apart if not _is_left_out(each))
     return " ".join(unicodedata.normalize("NFC", letters.translate(SAME_AS)).split())
+
+
+def _digit(character: str) -> str:
+    """Return a digit of any script as one of ours, and any other character as it is."""
+    return str(unicodedata.decimal(character)) if character.isdecimal() else character
 
 
 def _is_left_out(character: str) -> bool:

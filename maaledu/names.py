@@ -10,6 +10,8 @@ import unicodedata
 
 ZWNJ, ZWJ = "\u200c", "\u200d"
 JOINERS = ZWNJ + ZWJ
+# Letters, a symbol and an accent that nobody sees: a name of them alone looks empty.
+BLANKS = "\u3164\uffa0\u2800\u034f"
 VIRAMA = 9  # its combining class: it takes the vowel of the letter before
 REFUSED_CATEGORIES = {"Cc", "Cs"}  # control characters, and halves of a character
 
@@ -30,7 +32,7 @@ def clean_name(text: str) -> str:
 
 
 def is_mark(character: str) -> bool:
-    return unicodedata.category(character) == "Cf"
+    return character in BLANKS or unicodedata.category(character) == "Cf"
 
 
 def has_marks(text: str) -> bool:

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db
 TITLES = {
     "tr": "İstanbul'da Muhasebe",
     "fr": "Résumé et lettre: cœur de métier",
-    "ar": "مُقَدِّمَة في التَّحليل",
+    "ar": "مُقَدِّمَة في التَّحليل ٢٠٢٦",
     "vi": "Kỹ năng lãnh đạo",
     "pl": "Zażółć gęślą jaźń",
     "de": "Straßenbau für Anfänger",
@@ -53,6 +53,8 @@ def world(db: None) -> None:
         ("sjofart", "no"),
         ("λογιστικη", "gr"),
         ("ΛΟΓΙΣΤΙΚΉ", "gr"),
+        ("2026", "ar"),
+        ("२०२६", "ar"),
         ("software", "hy"),
         ("entwick\u200clung", "hy"),
     ],

@@ -51,7 +51,7 @@ def _without_accents(country: tuple[str, str]) -> str:
 
 
 def _choices() -> list[tuple[str, str]]:
-    return [("", gettext("Choose a country")), *countries()]
+    return [("", gettext("Choose one")), *countries()]
 
 
 def _paypal(text: str) -> str:

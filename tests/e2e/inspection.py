@@ -2,13 +2,14 @@
 can be tapped.
 """
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal
 
 from axe_playwright_python.base import AXE_FILE_PATH
 from playwright.sync_api import Page
 
-from tests.e2e.visitor import DESKTOP, PHONE
+from tests.e2e.visitor import DESKTOP, NARROWEST, PHONE
 
 AXE = AXE_FILE_PATH.read_text(encoding="utf-8")
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
@@ -17,6 +18,11 @@ WIDTHS = {"1280": DESKTOP, "390": PHONE}
 COLORS_SEEN_ALREADY = ("390", "dark")
 SMALLEST_TARGET = 24  # WCAG 2.2, 2.5.8; links within a sentence are exempt
 SMALLEST_CONTROL = 44
+TWICE = "200%"
+CONTRAST = ("color-contrast",)  # all that a color scheme changes
+# What another language and direction may change.
+NOT_OF_COLORS = ("target-size", "label", "link-name", "button-name", "html-has-lang")
+SET_LETTERS = "size => { document.documentElement.style.fontSize = size }"
 
 RUN_AXE = """async ([tags, rules]) => {
   const runOnly = rules ? {type: 'rule', values: rules} : {type: 'tag', values: tags};
@@ -34,14 +40,48 @@ SHOW_ALL_IMAGES = """async () => {
 STICKING_OUT = """() => {
   const edge = document.documentElement.clientWidth;
   if (document.documentElement.scrollWidth <= edge && innerWidth <= edge) return [];
-  const right = element => element.getBoundingClientRect().right;
+  const sides = element => element.getBoundingClientRect();
   const scrolls = element => element
     && (getComputedStyle(element).overflowX !== 'visible' || scrolls(element.parentElement));
+  const out = ({left, right}) => right > edge + 0.5 || left < -0.5;
   const wide = [...document.body.querySelectorAll('*')]
-    .filter(each => right(each) > edge + 0.5 && !scrolls(each.parentElement));
+    .filter(each => out(sides(each)) && !scrolls(each.parentElement));
   const name = element => `${element.tagName.toLowerCase()}.${element.className}`;
+  const at = ({left, right}) => `is from ${Math.round(left)} to ${Math.round(right)} of ${edge}`;
   return ['the page is wider than the window',
-    ...wide.map(each => `${name(each)} ends at ${Math.round(right(each))} of ${edge}`)];
+    ...wide.map(each => `${name(each)} ${at(sides(each))}`)];
+}"""
+# What one can press or fill shows all of its words, and no ancestor cuts it off.
+CLIPPED = """() => {
+  const edge = document.documentElement.clientWidth;
+  const named = each => `${each.tagName.toLowerCase()}.${each.className} "`
+    + `${(each.innerText || each.name || '').trim().slice(0, 40)}"`;
+  const shown = each => each.checkVisibility({visibilityProperty: true})
+    && !each.closest('.visually-hidden, .skip-link') && each.getBoundingClientRect().width > 1;
+  const pen = document.createElement('canvas').getContext('2d');
+  const chosen = select => {
+    const style = getComputedStyle(select);
+    pen.font = `${style.fontWeight} ${style.fontSize} ${style.fontFamily}`;
+    const text = select.selectedOptions[0]?.text || '';
+    return pen.measureText(text).width
+      + parseFloat(style.paddingLeft) + parseFloat(style.paddingRight) > select.clientWidth + 1;
+  };
+  const overfull = each => each.matches('select') ? chosen(each)
+    : !each.matches('input, textarea') && getComputedStyle(each).display !== 'inline'
+      && (each.scrollWidth > each.clientWidth + 1 || each.scrollHeight > each.clientHeight + 4);
+  const cut = (each, box = each.getBoundingClientRect(), up = each.parentElement) => {
+    if (!up || up === document.body) return box.left < -0.5 || box.right > edge + 0.5;
+    const {overflowX, overflowY} = getComputedStyle(up), frame = up.getBoundingClientRect();
+    if (['auto', 'scroll'].includes(overflowX)) return false;
+    const clips = kind => ['hidden', 'clip'].includes(kind);
+    return clips(overflowX) && (box.left < frame.left - 1 || box.right > frame.right + 1)
+      || clips(overflowY) && (box.top < frame.top - 1 || box.bottom > frame.bottom + 1)
+      || cut(each, box, up.parentElement);
+  };
+  const controls = 'a, button, input:not([type=hidden]), select, textarea, summary';
+  return [...document.querySelectorAll(controls)]
+    .filter(each => shown(each) && (overfull(each) || cut(each)))
+    .map(each => `${named(each)} is clipped`);
 }"""
 # The office's framework looks at the scheme once, when a page is loaded. This is its own switch,
 # and keeps what has been typed.
@@ -99,6 +139,31 @@ class Inspector:
         page.set_content(html)
         self.look(page, name, taps=False)
 
+    def look_everywhere(self, page: Page, name: str, *, colors: bool) -> Iterator[str]:
+        """Yield what is wrong with this page, wide and narrow, also with letters twice as large.
+
+        `colors`: also in both schemes. They are the same at every width, and in every language.
+        """
+        for width, size in WIDTHS.items():
+            page.set_viewport_size(size)
+            for letters in (TWICE, ""):
+                page.evaluate(SET_LETTERS, letters)
+                found = [*sticking_out(page), *page.evaluate(CLIPPED)]
+                if width == "390" and not letters:
+                    found += page.evaluate(TOO_SMALL, [SMALLEST_TARGET, SMALLEST_CONTROL])
+                yield from (f"{width} {letters}: {problem}" for problem in found)
+            self.picture(page, f"{name}-{width}")
+        page.set_viewport_size(NARROWEST)
+        yield from (f"320: {problem}" for problem in sticking_out(page))
+        if not colors:
+            yield from violations(page, rules=NOT_OF_COLORS)
+            return
+        yield from violations(page)
+        show_in(page, "dark")
+        yield from (f"dark: {problem}" for problem in violations(page, rules=CONTRAST))
+        self.picture(page, f"{name}-dark")
+        show_in(page, "light")
+
     def _look_at_width(
         self, page: Page, name: str, width: str, *, taps: bool
     ) -> list[tuple[str, str]]:
@@ -114,7 +179,7 @@ class Inspector:
             if (width, scheme) != COLORS_SEEN_ALREADY:
                 wrong += [
                     (f"{width} {scheme}", problem)
-                    for problem in violations(page, contrast_only=scheme == "dark")
+                    for problem in violations(page, rules=CONTRAST if scheme == "dark" else None)
                 ]
             self.picture(page, f"{name}-{width}-{scheme}")
         return wrong
@@ -131,13 +196,11 @@ def show_in(page: Page, scheme: Literal["light", "dark"]) -> None:
     page.evaluate(SWITCH_OFFICE, scheme)
 
 
-def violations(page: Page, *, contrast_only: bool = False) -> list[str]:
-    """Return what axe-core finds against WCAG 2.0 to 2.2, A and AA; colors are all that a color
-    scheme changes.
-    """
+def violations(page: Page, *, rules: Sequence[str] | None = None) -> list[str]:
+    """Return what axe-core finds against WCAG 2.0 to 2.2, A and AA, or against these rules."""
     if not page.evaluate("'axe' in window"):
         page.evaluate(AXE)
-    return page.evaluate(RUN_AXE, [TAGS, ["color-contrast"] if contrast_only else None])
+    return page.evaluate(RUN_AXE, [TAGS, rules])
 
 
 def sticking_out(page: Page) -> list[str]:

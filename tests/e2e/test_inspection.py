@@ -26,6 +26,20 @@ FAULTY = {
 }
 
 
+WORDS_TWICE_AS_LARGE = {
+    "a clipped button": (
+        '<button style="width:60px;height:50px;white-space:nowrap">Words of a button</button>',
+        "is clipped",
+    ),
+    "a control in what clips it": (
+        '<p style="width:5rem;overflow:hidden;white-space:nowrap"><a href="/">A long link</a></p>',
+        "is clipped",
+    ),
+    "too wide with letters twice as large": ('<p style="width:20rem">wide</p>', "200%: p.* to 648"),
+    "too wide at 320": ('<p style="width:350px">wide</p>', "320: the page is wider"),
+}
+
+
 @pytest.fixture
 def blank(browser: Browser) -> Page:
     context = browser.new_context()
@@ -39,6 +53,14 @@ def test_the_inspector_finds(fault: str, blank: Page):
     blank.set_content(PAGE.format(html))
     with pytest.raises(AssertionError, match=complaint):
         Inspector(None).look(blank, fault)
+
+
+@pytest.mark.parametrize("fault", WORDS_TWICE_AS_LARGE)
+def test_a_look_everywhere_finds(fault: str, blank: Page):
+    html, complaint = WORDS_TWICE_AS_LARGE[fault]
+    blank.set_content(PAGE.format(html))
+    found = "\n".join(Inspector(None).look_everywhere(blank, fault, colors=False))
+    assert re.search(complaint, found), found
 
 
 FAINT_IN_THE_DARK = """() => {

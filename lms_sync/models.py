@@ -92,6 +92,7 @@ class SyncJob(WorkItem):
             models.Index(fields=["status", "needs_account", "next_attempt_at"]),
             models.Index(fields=["email"], name="sync_job_email_begins", opclasses=BEGINS),
             models.Index(fields=["request_id"]),
+            models.Index(fields=["action", "-created_at"]),
             models.Index(fields=["look_at"]),
             models.Index(fields=["batch_id", "status"]),
         ]
@@ -120,6 +121,7 @@ class SyncAttempt(models.Model):
         indexes = [
             models.Index(fields=["job", "started_at"]),
             models.Index(fields=["-started_at"]),
+            models.Index(fields=["outcome", "-started_at"]),
         ]
 
     def __str__(self) -> str:

@@ -101,7 +101,7 @@ class KeyedPage:
 
 def _order(rows: QuerySet[Any]) -> list[str]:
     """Return the columns of this order; none where one may be empty or is not the table's own."""
-    opts, names = rows.model._meta, []
+    opts, names = rows.model._meta, dict[str, str]()  # the first time that a column is named
     for each in map(str, rows.query.order_by):
         sign, name = ("-", each[1:]) if each.startswith("-") else ("", each)
         try:
@@ -110,5 +110,5 @@ def _order(rows: QuerySet[Any]) -> list[str]:
             return []
         if field.is_relation or not field.concrete or field.null:
             return []
-        names.append(f"{sign}{field.name}")
-    return names
+        names.setdefault(field.name, f"{sign}{field.name}")
+    return list(names.values())

@@ -123,18 +123,16 @@ class ListAdmin(ModelAdmin):
         """Say how much there is of what is filtered; nothing where nothing is."""
         if not self.summed or not (page.has_active_filters or page.query):
             return ""
-        asked: dict[str, Aggregate] = {}
-        for code in CURRENCIES:
-            is_in_it = Q(currency=code)
-            asked[f"number_{code}"] = Count("pk", filter=is_in_it)
-            asked[code] = Sum(self.summed, filter=is_in_it, default=0)
-        sums = page.queryset.order_by()[: MOST_SUMMED + 1].aggregate(**asked)
-        found = [code for code in sorted(CURRENCIES) if sums[f"number_{code}"]]
-        number = sum(sums[f"number_{code}"] for code in found)
+        asked: dict[str, Aggregate] = {
+            code: Sum(self.summed, filter=Q(currency=code), default=0) for code in CURRENCIES
+        }
+        first = page.queryset.order_by()[: MOST_SUMMED + 1]
+        sums = first.aggregate(number=Count("pk"), **asked)
+        number = sums.pop("number")
         if number > MOST_SUMMED:
             return f"More than {MOST_SUMMED:,} rows: choose fewer days for their sum."
-        amounts = " + ".join(str(Money(sums[code], code)) for code in found)
-        return f"{number:,} rows: {amounts}" if found else ""
+        amounts = " + ".join(str(Money(sums[code], code)) for code in sorted(sums) if sums[code])
+        return f"{number:,} rows: {amounts or 'no money'}" if number else ""
 
     # --- the file ---------------------------------------------------------------------------------
     @property

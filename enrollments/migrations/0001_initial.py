@@ -440,6 +440,9 @@ class Migration(migrations.Migration):
                 "ordering": ["created_at"],
                 "indexes": [
                     models.Index(fields=["-created_at"], name="enrollments_created_002159_idx"),
+                    models.Index(
+                        fields=["to_status", "-created_at"], name="enrollments_to_stat_46549b_idx"
+                    ),
                 ],
             },
         ),

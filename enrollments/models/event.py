@@ -20,7 +20,10 @@ class EnrollmentEvent(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
-        indexes = [models.Index(fields=["-created_at"])]
+        indexes = [
+            models.Index(fields=["-created_at"]),
+            models.Index(fields=["to_status", "-created_at"]),
+        ]
         ordering = ["created_at"]
 
     def __str__(self) -> str:

@@ -429,6 +429,9 @@ class Migration(migrations.Migration):
                         opclasses=["varchar_pattern_ops"],
                     ),
                     models.Index(fields=["request_id"], name="lms_sync_sy_request_8da3a7_idx"),
+                    models.Index(
+                        fields=["action", "-created_at"], name="lms_sync_sy_action_b248f2_idx"
+                    ),
                 ],
             },
         ),
@@ -468,6 +471,9 @@ class Migration(migrations.Migration):
                         fields=["job", "started_at"], name="lms_sync_sy_job_id_a32dd9_idx"
                     ),
                     models.Index(fields=["-started_at"], name="lms_sync_sy_started_6b5ab3_idx"),
+                    models.Index(
+                        fields=["outcome", "-started_at"], name="lms_sync_sy_outcome_1285b0_idx"
+                    ),
                 ],
             },
         ),

@@ -98,7 +98,6 @@ class Migration(migrations.Migration):
                             ("duplicate", "duplicate"),
                             ("amount_mismatch", "amount mismatch"),
                         ],
-                        db_index=True,
                         max_length=20,
                     ),
                 ),
@@ -130,6 +129,9 @@ class Migration(migrations.Migration):
                     models.Index(fields=["updated_at"], name="payments_pa_updated_e44ec3_idx"),
                     models.Index(
                         fields=["currency", "-created_at"], name="payments_pa_currenc_92fc8a_idx"
+                    ),
+                    models.Index(
+                        fields=["review_reason", "status"], name="payments_pa_review__059f9f_idx"
                     ),
                 ],
                 "constraints": [

@@ -62,7 +62,6 @@ class Payment(models.Model):
     review_reason = models.CharField(
         max_length=20,
         blank=True,
-        db_index=True,
         choices=choices_of(LATE, DUPLICATE, AMOUNT_MISMATCH),
     )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -84,6 +83,7 @@ class Payment(models.Model):
             models.Index(fields=["-created_at"]),
             models.Index(fields=["currency", "-created_at"]),
             models.Index(fields=["updated_at"]),
+            models.Index(fields=["review_reason", "status"]),
         ]
         permissions = (("refund_payment", "Can refund payments"),)
 

@@ -53,14 +53,14 @@ def make_shop(size: int) -> Shop:
         User(id=uid(now - YEARS, f"user{n}"), email=f"buyer{n}@buyers.example")
         for n in range(count)
     ]
-    affiliates = [_affiliate(learner, n, now - YEARS) for n, learner in enumerate(learners)]
+    affiliates = [affiliate_of(learner, n, now - YEARS) for n, learner in enumerate(learners)]
     program = Program(id=uid(now - YEARS, "program"), name="Growth", currency="usd")
     for part in sliced([*staff, *learners, *affiliates, program]):
         write(part)
     return Shop(now, size, courses, affiliates, staff, program)
 
 
-def _affiliate(user: User, number: int, at: datetime) -> Affiliate:
+def affiliate_of(user: User, number: int, at: datetime) -> Affiliate:
     return Affiliate(
         id=uid(at, f"affiliate{number}"),
         user=user,

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from django.db import models
 
 from accounts.models import ApiKey, User
-from affiliates.models import Affiliate, FraudSignal
-from bench.night_shop import DAY, done, uid
+from affiliates.models import Affiliate, Balance, FraudSignal
+from bench.night_shop import DAY, affiliate_of, done, uid
 from courses.models import Course
 from courses.profiles import InstructorProfile
 from enrollments.models import AccessComparison, AccessDifference, BatchRow, EnrollmentBatch
@@ -65,6 +65,22 @@ def fixed_rows(office: Office) -> list[models.Model]:
         InstructorProfile(name="Ada Tester"),
         MessageTemplate(name="Thanks", used_for=MessageTemplate.APPROVAL, text="Thank you."),
     ]
+
+
+def partner(office: Office, number: int) -> list[models.Model]:
+    """Return an affiliate who has sold nothing yet."""
+    at = office.now - DAY * number
+    user = User(id=uid(at, f"partner{number}"), email=f"partner{number}@partners.example")
+    own = {
+        "id": uid(at, f"affiliate of partner{number}"),
+        "code": f"PARTNER{number:05}",
+        "created_at": at,
+    }
+    affiliate = affiliate_of(user, number, at)
+    for name, value in own.items():
+        setattr(affiliate, name, value)
+    balance = Balance(affiliate=affiliate, currency="usd", matured_through=at)
+    return [user, affiliate, balance]
 
 
 def request(office: Office, number: int) -> list[models.Model]:

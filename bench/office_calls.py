@@ -60,9 +60,9 @@ def _first_bytes(client: Client, url: str) -> object:
 
 
 def _value(model: type[Model], path: str) -> str:
-    """Return what a column holds in one of the newest rows that hold anything there."""
-    newest = model._default_manager.order_by("-pk").values_list(path, flat=True)[:LOOKED_AT]
-    return str(next(filter(None, newest), NOBODYS))
+    """Return what a column holds in the first row that holds anything there; it is no copy."""
+    oldest = model._default_manager.order_by("pk").values_list(path, flat=True)[:LOOKED_AT]
+    return str(next(filter(None, oldest), NOBODYS))
 
 
 def _pages(client: Client) -> Calls:

@@ -40,8 +40,9 @@ def fill(size: int) -> None:
     while day_figures.keep() == day_figures.MOST_AT_ONCE:
         pass
     fill_beside(office, size)
-    with connection.cursor() as cursor:
-        cursor.execute("VACUUM ANALYZE" if connection.vendor == "postgresql" else "ANALYZE")
+    if connection.vendor == "postgresql":  # no shop asks SQLite to
+        with connection.cursor() as cursor:
+            cursor.execute("VACUUM ANALYZE")
 
 
 def fill_beside(office: Office, size: int) -> None:
@@ -189,6 +190,7 @@ GROWN: dict[Make, int] = {
     _undeliverable: 500,
 }
 BESIDE: dict[Make, int] = {
+    office_beside.partner: OF_DOUBTS,
     office_beside.request: OF_DOUBTS,
     office_beside.doubted: 1000,
     office_beside.listed: 20,

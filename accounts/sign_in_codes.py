@@ -25,7 +25,7 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext
 
 from accounts.models import User
-from maaledu.db import atomic
+from maaledu.db import atomic, is_duplicate
 from maaledu.errors import RateLimited
 
 View = Callable[..., HttpResponseBase]
@@ -47,8 +47,10 @@ def ensure_account(email: str, *, name: str = "") -> User | None:
         return owner_of(email)
     try:
         return owner_of(email) or _make(email, name)
-    except IntegrityError:  # it is there: closed, or made by another request a moment ago
-        return owner_of(email)
+    except IntegrityError as error:
+        if not is_duplicate(error):
+            raise
+        return owner_of(email)  # it is there: closed, or made by another request a moment ago
 
 
 @atomic

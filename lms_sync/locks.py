@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from lms_sync.errors import LmsBusy
 from lms_sync.models import SyncLock
+from maaledu.db import is_duplicate
 from maaledu.forgetting import forget
 
 
@@ -36,7 +37,9 @@ def acquire(name: str, *, owner: str, lease: timedelta) -> bool:
     now = timezone.now()
     try:
         SyncLock(key=_key(name), owner=owner, until=now + lease).save(force_insert=True)
-    except IntegrityError:
+    except IntegrityError as error:
+        if not is_duplicate(error):  # else nobody would ever get a lock, and nothing would say why
+            raise
         lapsed = SyncLock.objects.filter(key=_key(name), until__lte=now)
         return lapsed.update(owner=owner, until=now + lease) == 1
     return True
@@ -53,7 +56,9 @@ def acquire_all(names: Sequence[str], *, owner: str, lease: timedelta) -> bool:
         # One statement is all or nothing by itself: bulk_create would begin a transaction for it.
         insert: Any = SyncLock.objects.all()
         insert._insert(rows, fields=SyncLock._meta.concrete_fields)
-    except IntegrityError:
+    except IntegrityError as error:
+        if not is_duplicate(error):
+            raise
         release(*names, owner=owner)  # MongoDB keeps those that came before the one that was taken
         return False
     return True

@@ -1,10 +1,13 @@
 import threading
 import time
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from django.db import IntegrityError
 from django.utils import timezone
 
+from lms_sync import locks
 from lms_sync.errors import LmsBusy
 from lms_sync.locks import held
 from lms_sync.models import SyncLock
@@ -91,3 +94,15 @@ def test_an_expired_lock_is_taken_over_by_one_only() -> None:
 def test_the_key_shows_nobodys_address() -> None:
     with held("frappe:course:asha@example.com", lease=MINUTE):
         assert "asha" not in SyncLock.objects.get().key
+
+
+@pytest.mark.engines("sqlite", "postgres")
+def test_a_lock_that_cannot_be_written_is_not_one_that_somebody_has() -> None:
+    """Otherwise every job would wait for ever, and nothing would say why (fault O3)."""
+    nobody: Any = None
+    for take in (
+        lambda: locks.acquire("a", owner=nobody, lease=MINUTE),
+        lambda: locks.acquire_all(["a"], owner=nobody, lease=MINUTE),
+    ):
+        with pytest.raises(IntegrityError):
+            take()

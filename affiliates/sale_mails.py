@@ -43,11 +43,15 @@ def stage_one(affiliate_id: UUID, entry: LedgerEntry) -> bool:
     )
 
 
-def stage_daily() -> int:
-    """Stage what was sold on the last day (UTC) for who wants one message; return how many."""
+def stage_daily(*, days: int = 1) -> int:
+    """Stage what was sold on each of the last days (UTC) for who wants one message a day.
+
+    Return how many; a day that is staged already is left out.
+    """
     today = timezone.now().astimezone(UTC).date()
+    ends = [_start(today - timedelta(days=before)) for before in reversed(range(days))]
     wanting = Affiliate.objects.filter(sale_mails=Affiliate.DAILY).select_related("user")
-    return sum(_stage_day(each, _start(today)) for each in wanting.iterator(500))
+    return sum(_stage_day(each, end) for each in wanting.iterator(500) for end in ends)
 
 
 def _start(day: Any) -> datetime:

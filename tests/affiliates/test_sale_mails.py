@@ -10,6 +10,8 @@ from affiliates import sale_mails
 from affiliates.models import Affiliate, Commission
 from notifications.models import Email
 from notifications.outgoing import compose
+from operations import heartbeats
+from operations.management.commands import nightly
 from tests.affiliates.history import signed_in
 from tests.affiliates.make import make_affiliate, make_referred, sell
 from tests.factories import completed, deliver, make_course
@@ -67,6 +69,18 @@ def test_one_a_day_has_the_sales_of_that_day_and_is_sent_once(client: Client) ->
     [mail] = mails()
     assert (mail.to, len(mail.context["sales"])) == (affiliate.user.email, 2)
     assert compose(mail).body.count("$49.90") == 2
+
+
+def test_after_nights_that_were_not_run_each_day_has_its_message(client: Client) -> None:
+    affiliate, now = wanting("daily"), timezone.now()
+    for days in (3, 2):
+        sell(client, affiliate)
+        sold = Commission.objects.filter(created_at__gte=now)
+        sold.update(created_at=now - timedelta(days=days))
+    heartbeats.note(heartbeats.NIGHTLY, at=now - timedelta(days=3))
+    assert [nightly.mail_sales(), nightly.mail_sales()] == [2, 0]
+    heartbeats.note(heartbeats.NIGHTLY, at=now)
+    assert nightly.mail_sales() == 0
 
 
 @pytest.mark.any_engine

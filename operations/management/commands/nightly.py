@@ -2,6 +2,7 @@ from collections.abc import Callable
 from functools import partial
 
 from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
 
 from affiliates import sale_mails
 from courses.derived import derive_again
@@ -20,6 +21,16 @@ from operations import (
     steps,
 )
 from operations.outages import announce_findings
+
+MOST_NIGHTS = 7
+
+
+def mail_sales() -> int:
+    """Mail affiliates their sales of each day since the last night that was run."""
+    last = heartbeats.last_seen().get(heartbeats.NIGHTLY)
+    nights = (timezone.now().date() - last.at.date()).days if last else 1
+    return sale_mails.stage_daily(days=min(max(nights, 1), MOST_NIGHTS))
+
 
 STEPS: dict[str, Callable[[], object]] = {
     "giving paid enrollments their jobs": lms_jobs.repair_jobs,
@@ -41,7 +52,7 @@ STEPS: dict[str, Callable[[], object]] = {
     "looking for fraud": fraud_review.review,
     "bringing courses of an older release up to date": derive_again,
     "mailing the reports": reports.mail_due,
-    "mailing affiliates their sales of the day": sale_mails.stage_daily,
+    "mailing affiliates their sales of the day": mail_sales,
     **{f"deleting {what}": step for what, step in retention.STEPS.items()},
     # Last: it is slow on purpose, as it makes a part of the calls that an LMS may get.
     "comparing enrollments with the learning platforms": access_reconciliation.run_nightly,

@@ -23,6 +23,7 @@ class Fact:
     outcome: str = IMPORTED
     reason: str = ""
     into: str = ""
+    is_kept_out: bool = False  # what is here of the shop's own stays in its place
 
     def end(self, outcome: str, reason: str = "", into: str = "") -> None:
         self.outcome, self.reason, self.into = outcome, reason, into

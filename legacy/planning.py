@@ -140,7 +140,7 @@ def _look_for_others(plans: list[Plan], answers: Answers) -> None:
     ]
     for plan in taken:
         plan.what = KEPT if plan.known else NEW
-        plan.targets = []
+        plan.targets, plan.fact.is_kept_out = [], True
         plan.content, plan.watched = content_hash([]), target_hash([])
         if not answers.take(plan.fact, CONFLICT, OURS):
             answers.leave_open(plan.fact, CONFLICT)

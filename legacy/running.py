@@ -10,9 +10,9 @@ from typing import Any
 from courses.models import Course
 from enrollments.models import Enrollment
 from grants.models import Grant
-from legacy.answers import Answers
+from legacy.answers import CONFLICT, OURS, Answers
 from legacy.commissions import note_drift
-from legacy.facts import MERGED, Fact, GrantFact, SaleFact
+from legacy.facts import IGNORED, MERGED, Fact, GrantFact, SaleFact
 from legacy.judged import Judged
 from legacy.judging import judge
 from legacy.models import ImportRun
@@ -162,6 +162,8 @@ def _do(
     result: Result,
     run: ImportRun | None,
 ) -> None:
+    for fact, _ in pairs:
+        _withhold_second(fact, here, order.answers)
     planned = plan_chunk(
         [(fact, _targets(fact, here)) for fact, _ in pairs],
         order.answers,
@@ -173,6 +175,20 @@ def _do(
             result.changes.append((plan.what, plan.fact))
     if run is not None and any(_has_something(plan) for plan in planned):
         write_chunk(planned, {fact.key: document for fact, document in pairs}, run)
+
+
+def _withhold_second(fact: Fact, here: Here, answers: Answers) -> None:
+    """Withhold a second payment whose first sale is withheld: it would belong to nothing.
+
+    Such a sale collides with another one that is here, which may be this one, brought before.
+    """
+    first = here.judged.sale(fact.into) if here.judged and isinstance(fact, SaleFact) else None
+    if fact.outcome != MERGED or first is None or (first.is_imported and not first.is_kept_out):
+        return
+    if answers.take(fact, CONFLICT, OURS):
+        fact.end(IGNORED, f"skipped_{CONFLICT}")
+    else:
+        answers.leave_open(fact, CONFLICT)
 
 
 def _has_something(plan: Plan) -> bool:

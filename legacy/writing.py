@@ -15,9 +15,9 @@ from django.utils import timezone
 
 from accounts.models import User
 from legacy.models import ImportedRow, ImportRun
-from legacy.planning import CHANGED, KEPT, NEW, SAME, Plan, notes_text, read_rows
+from legacy.planning import CHANGED, KEPT, NEW, NOTED, SAME, Plan, Rows, notes_text, read_rows
 from legacy.sources import Document
-from legacy.targets import Target
+from legacy.targets import Target, target_hash
 from legacy.vocabulary import NEVER_IMPORTED
 from maaledu.db import atomic
 from maaledu.storable import clean
@@ -47,8 +47,10 @@ ORDER = (
 def write_chunk(plans: list[Plan], documents: dict[str, Document], run: ImportRun) -> None:
     """Write what the plans say, all or nothing."""
     written = [plan for plan in plans if plan.writes]
-    _write_targets(written)
+    there = _write_targets(written)
     _delete_gone(written)
+    for plan in written:
+        plan.watched = target_hash([(t, _as_written(t, there)) for t in plan.targets])
     made: list[ImportedRow] = []
     for plan in plans:
         row = plan.known or ImportedRow(
@@ -74,7 +76,9 @@ def _fill(row: ImportedRow, plan: Plan, document: Document | None) -> None:
     if plan.what == KEPT and row.targets:
         return  # its digests stay those of what was written, so that the next run looks again
     row.source_hash = fact.digest
-    row.content_hash, row.target_hash = plan.content, plan.watched
+    row.content_hash = plan.content
+    if plan.what != NOTED:
+        row.target_hash = plan.watched
     row.targets = [target.name for target in plan.targets]
     row.target = plan.targets[0].label if plan.targets else ""
     row.target_id = plan.targets[0].pk if plan.targets else None
@@ -83,7 +87,8 @@ def _fill(row: ImportedRow, plan: Plan, document: Document | None) -> None:
 
 
 # --- the rows themselves --------------------------------------------------------------------------
-def _write_targets(plans: list[Plan]) -> None:
+def _write_targets(plans: list[Plan]) -> Rows:
+    """Write the rows, and return those that were there before."""
     by_label: dict[str, list[Target]] = defaultdict(list)
     for plan in plans:
         for target in plan.targets:
@@ -105,6 +110,15 @@ def _write_targets(plans: list[Plan]) -> None:
         if new:
             model: Any = apps.get_model(label)
             model._default_manager.bulk_create([t.make() for t in new.values()])
+    return there
+
+
+def _as_written(target: Target, there: Rows) -> dict[str, Any]:
+    """Return what a target holds now: an account keeps the name that it had where none came."""
+    held, due = there.get((target.label, str(target.pk))), {**target.fresh, **target.fields}
+    if held is None or target.model is not User:
+        return due
+    return {**due, "name": due.get("name") or held["name"]}
 
 
 def _write_addresses(targets: list[Target]) -> None:

@@ -89,7 +89,7 @@ def _alert(shop: Shop, number: int) -> models.Model:
         id=uid(at, f"alert{number}"),
         key=f"level:{number}",
         kind="level",
-        subject="Now yellow: work is waiting",
+        subject=f"Now yellow: work is waiting since number {number}",
         lines=["12 due."],
         since=at,
         created_at=at,

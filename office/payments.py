@@ -174,7 +174,7 @@ class StripeEventAdmin(QueueAdmin):
     )
     sortable_by = ("created_at",)
     views = (("Failed for good", {"status__exact": DEAD}),)
-    search_fields = ("event_id", "session_id", "type", "request_id")
+    search_fields = ("event_id", "session_id", "request_id")
     exclude = ("claim_token", "payload")
     readonly_fields = ("sent",)
 

@@ -18,6 +18,7 @@ from grants.errors import AlreadyDecided, ApplicationNotFound
 from grants.forms import ApplicationForm
 from grants.models import Grant, Program
 from maaledu.limits import limit
+from notifications import bounces
 
 MOST_PROGRAMS = 50
 
@@ -65,6 +66,7 @@ def grant_page(request: HttpRequest, token: str) -> HttpResponse:
         "grant": grant,
         "course": grant.course,
         "mail": mails.mail_context(grant),
+        "mail_problem": bounces.why_undeliverable(grant.email),
         "now": timezone.now(),
     }
     return render(request, "grants/grant.html", context)

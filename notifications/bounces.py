@@ -6,6 +6,7 @@ from anymail.signals import AnymailTrackingEvent, EventType, RejectReason
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from maaledu.db import atomic
 from maaledu.storable import clean
@@ -22,6 +23,8 @@ PASSING_BOUNCES = ("blocked", "expired")
 ABOUT_ADDRESS = (RejectReason.BOUNCED, RejectReason.INVALID, RejectReason.SPAM)
 # How the service says "Spam Reporting Address" where it drops a message because of a complaint.
 SPAM = "spam"
+REPORTED = _("Our e-mails to {email} were reported as spam, so we cannot write to you there.")
+RETURNED = _("Our e-mails to {email} come back, so we cannot write to you there.")
 
 
 def note_event(event: AnymailTrackingEvent) -> bool:
@@ -94,6 +97,14 @@ def release(address: UndeliverableAddress) -> bool:
     for email in held.filter(to__iexact=address.email):
         replay(email)
     return True
+
+
+def why_undeliverable(email: str) -> str:
+    """Return why we cannot write to an address, as its owner reads it; empty where we can."""
+    found = undeliverable(email)
+    if found is None:
+        return ""
+    return str(REPORTED if found.reason == Reason.COMPLAINED else RETURNED).format(email=email)
 
 
 def undeliverable(email: str) -> UndeliverableAddress | None:

@@ -5,7 +5,6 @@ from django.utils.translation import gettext_lazy as _
 
 from enrollments.models import Enrollment
 from notifications import bounces
-from notifications.models import UndeliverableAddress
 
 SENT_DETAILS = _("We have sent the details to that address.")  # left out where it is not true
 NOT_AFFECTED = _(
@@ -13,16 +12,8 @@ NOT_AFFECTED = _(
     " address, at {support}, and we correct it."
 )
 
-REPORTED = _("Our e-mails to {email} were reported as spam, so we cannot write to you there.")
-RETURNED = _("Our e-mails to {email} come back, so we cannot write to you there.")
-
 
 def problem(enrollment: Enrollment) -> str:
     """Return why we cannot write to the learner, and what to do; empty where we can."""
-    undeliverable = bounces.undeliverable(enrollment.email)
-    if undeliverable is None:
-        return ""
-    is_spam = undeliverable.reason == UndeliverableAddress.Reason.COMPLAINED
-    why = REPORTED if is_spam else RETURNED
-    support = settings.SUPPORT_EMAIL
-    return f"{why.format(email=enrollment.email)} {NOT_AFFECTED.format(support=support)}"
+    why = bounces.why_undeliverable(enrollment.email)
+    return f"{why} {NOT_AFFECTED.format(support=settings.SUPPORT_EMAIL)}" if why else ""

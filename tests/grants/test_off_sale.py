@@ -11,7 +11,7 @@ from courses.models import Course
 from grants import off_sale
 from grants.models import Grant
 from grants.reminders import send_reminders
-from notifications.models import Email
+from notifications.models import Email, UndeliverableAddress
 from notifications.outgoing import compose
 from tests.factories import COMPLETE, make_course
 from tests.grants.make import make_application, make_coupon, open_checkout
@@ -65,3 +65,15 @@ def test_staff_are_warned_with_the_number(client: Client, django_user_model) -> 
     assert "2 people hold an unused coupon for it." in client.get(address).content.decode()
     assert client.post(address, {"decide": "1"}).status_code == 302
     assert Email.objects.filter(kind="grant_off_sale").count() == 2
+
+
+@pytest.mark.any_engine
+def test_the_page_says_that_our_mails_to_the_applicant_come_back(client: Client) -> None:
+    """Fault E2."""
+    grant = make_application()
+    path = f"/grants/{grant.token}/"
+    assert "come back" not in client.get(path).text
+    UndeliverableAddress.objects.create(email=grant.email, reason="bounced")
+    page = client.get(path).text
+    assert f"Our e-mails to {grant.email} come back" in page
+    assert "Your application is not affected" in page

@@ -69,7 +69,7 @@ def _office(size: int) -> Office:
 
 
 def _account(office: Office, number: int) -> list[models.Model]:
-    at, email = office.now - YEARS, f"account{number}@accounts.example"
+    at, email = office.now - YEARS + DAY * number / 200, f"account{number}@accounts.example"
     user = User(id=uid(at, f"account{number}"), email=email, date_joined=at, name=f"No {number}")
     return [user, EmailAddress(user=user, email=email, verified=True, primary=True)]
 

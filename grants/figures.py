@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
+from django.db.models import Count, Min, Q
 from django.template.defaultfilters import pluralize
 from django.utils import timezone
 
@@ -48,14 +49,18 @@ class Figures:
 
 def figures() -> Figures:
     now = timezone.now()
-    waiting = Grant.objects.undecided()
-    oldest = waiting.first()
+    going_on = [Grant.PENDING, Grant.APPROVED, Grant.RESERVED]
+    found = Grant.objects.filter(status__in=going_on).aggregate(
+        late=Count("pk", filter=Q(status=Grant.PENDING, answer_due_on__lt=now.date())),
+        oldest=Min("created_at", filter=Q(status=Grant.PENDING)),
+        **{status: Count("pk", filter=Q(status=status)) for status in going_on},
+    )
     return Figures(
-        applications_open=waiting.count(),
-        oldest_days=(now - oldest.created_at).days if oldest else 0,
-        late=Grant.objects.unanswered(now.date()).count(),
-        approved_unused=Grant.objects.unused().count(),
-        reserved=Grant.objects.filter(status=Grant.RESERVED).count(),
+        applications_open=found[Grant.PENDING],
+        oldest_days=(now - found["oldest"]).days if found["oldest"] else 0,
+        late=found["late"],
+        approved_unused=found[Grant.APPROVED],
+        reserved=found[Grant.RESERVED],
         redeemed=Grant.objects.filter(status=Grant.REDEEMED).count(),
         refused=refusals.since(now.date() - timedelta(REFUSALS_DAYS)),
         left={

@@ -24,6 +24,7 @@ class ProgramAdmin(EditAdmin):
     form = ProgramForm
     list_before_template = "admin/figures.html"
     list_display = ("name", "currency", "budget", "committed", "left", "is_active")
+    show_full_result_count = False
     readonly_fields = ("committed", "left")
     fields = (*ProgramForm.Meta.fields, *readonly_fields)
 

@@ -55,8 +55,8 @@ TITLES = {
     405: _("That is not possible here"),
     413: _("That was too much at once"),
     429: _("A little slower, please"),
-    500: _("That did not work"),
-    503: _("We are not able to answer just now"),
+    500: _("Something went wrong on our side"),
+    503: _("The shop is temporarily unavailable"),
 }
 BARE_PAGE = (
     "<!doctype html><html lang=en><meta"

@@ -67,8 +67,8 @@ def test_too_many_attempts_are_told_when_to_come_back(visitor: Visitor):
 
 
 BROKEN = {
-    "500": ("/broken/", "That did not work"),
-    "503": ("/courses/ux-writing/", "We are not able to answer just now"),
+    "500": ("/broken/", "Something went wrong on our side"),
+    "503": ("/courses/ux-writing/", "The shop is temporarily unavailable"),
 }
 
 

@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from enrollments import lms_jobs, mails
 from enrollments.models import Enrollment, EnrollmentEvent, new_token
+from grants.models import Grant
 from legacy.facts import IMPORTED, MERGED, SaleFact
 from legacy.judged import YOUNG, is_stuck
 from legacy.targets import (
@@ -21,7 +22,7 @@ from legacy.targets import (
     sale_id,
 )
 from legacy.values import key_of
-from legacy.vocabulary import SALES
+from legacy.vocabulary import GRANTS, SALES
 from lms_sync.models import MADE, DeadLetter, SyncJob
 from maaledu.work.items import DEAD, DONE, MAX_ERROR_LENGTH
 from notifications.models import Email
@@ -56,6 +57,15 @@ def _enrollment(fact: SaleFact, here: Here) -> Target:
     return Target(Enrollment, sale_id(fact.key), _fields(fact, here), fresh)
 
 
+def _grant_of(fact: SaleFact, here: Here) -> UUID | None:
+    """Return its grant's key, unless that one is not here, where the shop has one of its own."""
+    grant = here.judged.book.of(GRANTS).get(fact.grant) if here.judged and fact.grant else None
+    if grant is None:
+        return None
+    pk = grant_id(grant.key)
+    return pk if not grant.is_kept_out or Grant.objects.filter(pk=pk).exists() else None
+
+
 def _fields(fact: SaleFact, here: Here) -> dict[str, Any]:
     judged = here.judged
     if judged is None:
@@ -76,7 +86,7 @@ def _fields(fact: SaleFact, here: Here) -> dict[str, Any]:
         "list_price": fact.list_price,
         "amount": fact.amount,
         "currency": CURRENCY,
-        "grant_id": grant_id(fact.grant) if fact.grant else None,
+        "grant_id": _grant_of(fact, here),
         "discount_percent": fact.percent,
         "status": fact.becomes,
         "payment_reference": fact.intent or fact.reference or fact.session,

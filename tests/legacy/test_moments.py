@@ -6,9 +6,11 @@ import pytest
 
 from accounts.models import User
 from enrollments.models import Enrollment
+from grants.models import Grant
 from legacy.models import ImportRun
 from operations import invariants
 from payments.models import Payment
+from tests.grants.make import make_coupon
 from tests.legacy.old_database import hand_written, write_json
 from tests.legacy.run import import_legacy, rows_of
 from tests.legacy.test_import import EXPORTED
@@ -36,6 +38,20 @@ def test_a_sale_that_is_the_first_only_now_is_withheld_with_the_one_that_is_here
         ("cs_again",)
     ]
     assert invariants.verify() == []
+
+
+@pytest.mark.any_engine
+def test_a_sale_by_a_coupon_that_the_shop_gave_to_another_has_no_grant(tmp_path: Path) -> None:
+    ours = make_coupon(email="other@example.com")
+    Grant.objects.filter(pk=ours.pk).update(code="MAAL-HALF-1234")
+    source = write_json(hand_written(), tmp_path / "old")
+    for run in ((), ("--apply",)):
+        import_legacy(source, *EXPORTED, *run, "--report", tmp_path / "report")
+        rows = rows_of(tmp_path / "report").values()
+        assert [row["collection"] for row in rows if row["reason"] == "conflict"] == ["grants"], run
+    assert Enrollment.objects.get(email="half@example.com").grant_id is None
+    assert import_legacy(source, *EXPORTED, "--verify").status == 0
+    assert "0 new, 0 changed" in import_legacy(source, *EXPORTED, "--apply").text
 
 
 @pytest.mark.any_engine

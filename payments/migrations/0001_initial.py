@@ -133,6 +133,9 @@ class Migration(migrations.Migration):
                     models.Index(
                         fields=["review_reason", "status"], name="payments_pa_review__059f9f_idx"
                     ),
+                    models.Index(
+                        fields=["status", "-created_at"], name="payments_pa_status_21ed42_idx"
+                    ),
                 ],
                 "constraints": [
                     models.UniqueConstraint(

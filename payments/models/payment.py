@@ -84,6 +84,7 @@ class Payment(models.Model):
             models.Index(fields=["currency", "-created_at"]),
             models.Index(fields=["updated_at"]),
             models.Index(fields=["review_reason", "status"]),
+            models.Index(fields=["status", "-created_at"]),
         ]
         permissions = (("refund_payment", "Can refund payments"),)
 

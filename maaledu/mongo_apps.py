@@ -2,14 +2,15 @@
 
 from allauth.account.apps import AccountConfig
 from allauth.mfa.apps import MFAConfig
-from django.contrib.admin.apps import AdminConfig
 from django.contrib.auth.apps import AuthConfig
 from django.contrib.contenttypes.apps import ContentTypesConfig
+
+from maaledu.office_app import OfficeAdminConfig
 
 OBJECT_ID = "django_mongodb_backend.fields.ObjectIdAutoField"
 
 
-class MongoAdminConfig(AdminConfig):
+class MongoAdminConfig(OfficeAdminConfig):
     default_auto_field = OBJECT_ID
 
 

@@ -111,9 +111,9 @@ TRUSTED_PROXY_COUNT = _number("TRUSTED_PROXY_COUNT", 0)
 DATABASE_URL = env.str("DATABASE_URL", default="") or f"sqlite:///{BASE_DIR / 'db.sqlite3'}"
 MONGODB = DATABASE_URL.startswith("mongodb")
 INSTALLED_APPS = [
-    "unfold",
+    "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
-    "maaledu.mongo_apps.MongoAdminConfig" if MONGODB else "django.contrib.admin",
+    "maaledu.mongo_apps.MongoAdminConfig" if MONGODB else "maaledu.office_app.OfficeAdminConfig",
     "maaledu.mongo_apps.MongoAuthConfig" if MONGODB else "django.contrib.auth",
     "maaledu.mongo_apps.MongoContentTypesConfig" if MONGODB else "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -17,6 +17,8 @@ ELSEWHERE = ("--ignore=tests/e2e", "--ignore=tests/system")  # in parts of their
 # These are run on the first engine only: pyproject.toml says what the marks mean,
 # tests/test_suite.py holds each test to its own.
 EVERY_ENGINE = "engines or every_engine or not (any_engine or no_database)"
+# What is left alone at the end uses both cores.
+ON_TWO_CORES = ["-n", "2", "--dist", "loadfile"]
 # Each test has a line with its number in the log, from which the progress is read.
 ONE_LINE_EACH = ("-o", "verbosity_test_cases=1", "-o", "console_output_style=count")
 ANY_PORTS = ("--port", "0", "--sandbox-port", "0", "--smtp-port", "0")
@@ -117,8 +119,8 @@ def _migrations(services: Services) -> Part:
 
 
 def _engine(engine: str, services: Services) -> Part:
-    left_out = ["-m", EVERY_ENGINE] if engine != ENGINES[0] else []
-    step = _pytest("tests", *ELSEWHERE, *left_out, env=_env(engine, services))
+    how = ["-m", EVERY_ENGINE] if engine != ENGINES[0] else ON_TWO_CORES
+    step = _pytest("tests", *ELSEWHERE, *how, env=_env(engine, services))
     return Part(engine, [step], alone_with=frozenset({engine} & {POSTGRES}))
 
 
@@ -131,10 +133,7 @@ def _quick(services: Services) -> Part:
                 *ELSEWHERE,
                 "-m",
                 "not slow",
-                "-n",
-                "2",
-                "--dist",
-                "loadfile",
+                *ON_TWO_CORES,
                 env=_env(ENGINES[0], services),
             )
         ],

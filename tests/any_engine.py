@@ -2,7 +2,7 @@
 differently.
 
 pyproject.toml says what the marks mean. While a test marked `any_engine` runs, races and errors of
-the database are refused; and of a whole run, tests/test_suite.py asks that no statement comes from
+the database are refused; and a whole run fails (tests/conftest.py) where a statement comes from
 such tests alone. How many statements a page asks may be counted on SQLite alone: they are the same
 on each engine. Where exactly so many are promised, they are counted on each.
 """
@@ -106,6 +106,18 @@ def _run_plain(
         raise DependsOnEngine(
             f"what a database refuses is asked on every engine: {error}"
         ) from error
+
+
+def noted() -> list[Any]:
+    """Return what was asked in this process, to be sent to the one that began it."""
+    return [sorted(asked_on_every_engine), asked_on_any_engine]
+
+
+def take(noted: list[Any]) -> None:
+    """Add what was asked in another process of this run."""
+    on_every_engine, on_any_engine = noted
+    asked_on_every_engine.update(on_every_engine)
+    asked_on_any_engine.update(on_any_engine)
 
 
 # --- what one statement has in common with another ------------------------------------------------

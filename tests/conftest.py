@@ -14,9 +14,9 @@ from pytest_django.fixtures import Settings
 
 from lms_sync import accounts, call_counts, pace, seats, states
 from maaledu.work import queue
-from tests.any_engine import watched
+from tests import any_engine
 from tests.cleaning import INSERT_ONLY, empty_database
-from tests.engines import url_of_test_database
+from tests.engines import ROOT, url_of_test_database
 from tests.faults import Faults
 from tests.processes import Proc
 from tests.sandbox_client import Sandbox
@@ -53,8 +53,41 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     """A test that is run on SQLite alone because of its mark does nothing for which that would not
     be enough.
     """
-    with watched(item):
+    with any_engine.watched(item):
         yield
+
+
+# --- any_engine: no statement is asked by tests for SQLite alone ----------------------------------
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A process of `-n 2` sends what was asked in it; the one that began it looks at all."""
+    if hasattr(session.config, "workerinput"):
+        session.config.workeroutput["asked"] = any_engine.noted()
+    elif _asked_in_vain(session.config):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take what a process of `-n 2` has sent."""
+    any_engine.take(getattr(node, "workeroutput", {}).get("asked", [[], {}]))
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    for kind, test in _asked_in_vain(config).items():
+        terminalreporter.write_line(
+            f"A test for every engine is missing, or `every_engine` on {test}, which asks: {kind}"
+        )
+
+
+def _asked_in_vain(config: pytest.Config) -> dict[str, str]:
+    return any_engine.asked_on_any_engine_alone() if is_whole(config) else {}
+
+
+def is_whole(config: pytest.Config) -> bool:
+    """Whether this is the part of script/test that runs everything on SQLite."""
+    folders = [Path(argument).resolve() for argument in config.args]
+    selected = config.option.markexpr or config.option.keyword
+    return connection.vendor == "sqlite" and folders == [ROOT / "tests"] and not selected
 
 
 @pytest.fixture(scope="session")

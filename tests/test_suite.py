@@ -15,7 +15,6 @@ from script.parts import Part
 from script.suite import Waiting
 from tests.any_engine import (
     DependsOnEngine,
-    asked_on_any_engine_alone,
     is_marked,
     kind_of,
     plain_statements_only,
@@ -31,13 +30,6 @@ def uses_database(item: pytest.Item) -> bool:
     return (
         "_django_db_helper" in item.fixturenames or item.get_closest_marker("django_db") is not None
     )
-
-
-def is_whole(config: pytest.Config) -> bool:
-    """Whether this is the part of script/test that runs everything on SQLite, in one process."""
-    folders = [Path(argument).resolve() for argument in config.args]
-    selected = config.option.markexpr or config.option.keyword or hasattr(config, "workerinput")
-    return connection.vendor == "sqlite" and folders == [ROOT / "tests"] and not selected
 
 
 # --- no_database ----------------------------------------------------------------------------------
@@ -67,18 +59,7 @@ def test_control_a_test_without_a_database_is_not_taken_for_one(
     assert not uses_database(request.node)
 
 
-# --- any_engine: tests/conftest.py holds every marked test to it while it runs --------------------
-@pytest.mark.any_engine
-def test_no_statement_is_asked_by_tests_for_any_engine_alone(
-    request: pytest.FixtureRequest,
-) -> None:
-    """Only a run of everything shows it. A statement that is listed here needs a test, or
-    `every_engine` on the one named.
-    """
-    alone = asked_on_any_engine_alone() if is_whole(request.config) else {}
-    assert not alone, "\n".join(f"{test} asks: {kind}" for kind, test in alone.items())
-
-
+# --- any_engine: tests/conftest.py holds every marked test, and a whole run, to it ---------------
 @pytest.mark.any_engine
 def test_a_test_for_any_engine_may_read_and_write(db: None) -> None:
     with plain_statements_only():

@@ -17,7 +17,6 @@ from uuid import uuid4
 
 import pytest
 from django.core.handlers.base import BaseHandler
-from django.db import connection
 from django.http import HttpResponse
 from django.test import RequestFactory
 from django.utils import timezone
@@ -37,7 +36,7 @@ ADDRESSES = 50
 CODES = int(os.environ.get("GUESSED_CODES", "1000"))
 PER_ADDRESS, PER_EMAIL = 5, 20  # decisions: coupon check
 WINDOWS = 2  # a limit's window may end while the test runs
-OF_EACH_KIND = 200 if connection.vendor == "sqlite" else 100
+OF_EACH_KIND = 120
 FACTOR = 1.5  # between the slowest and the fastest kind's median; 1.05 on an idle machine
 WARM_UP = 5
 STRANGER = "stranger@example.com"

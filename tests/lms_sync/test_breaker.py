@@ -502,7 +502,7 @@ def in_another_process(code: str, env: dict[str, str]) -> str:
     return done.stdout.strip()
 
 
-@pytest.mark.every_engine
+@pytest.mark.engines("sqlite", "postgres")
 @pytest.mark.slow
 def test_two_processes_share_it(
     state: PlatformState, process_env: dict[str, str], lms: RawServer

@@ -43,7 +43,7 @@ def about(key: str) -> str:
     ),
 )
 def test_every_kind_of_alert_leads_to_a_page_that_opens(boss: Client, kind: str) -> None:
-    for rest in (f"{uuid4()}:1", "frappe:20261129", "a~b", ""):
+    for rest in (f"{uuid4()}:1", "a~b"):
         answer = boss.get(about(f"{kind}:{rest}"))
         assert answer.status_code in (200, 302), rest  # of a row that is gone, to the first page
 

@@ -126,8 +126,8 @@ def test_every_order_of_a_sessions_events_ends_with_the_same_messages(
     assert [end_of(payment) for payment in payments] == [ENDS[kinds]] * len(payments)
 
 
-# On one engine all; every order without repetitions is above.
-MOST_ORDERS, OFTEN = {"mongodb": (1, 1), "postgresql": (2, 1)}.get(connection.vendor, (10_000, 3))
+# Every order without repetitions is above.
+MOST_ORDERS, OFTEN = {"mongodb": (1, 1), "postgresql": (2, 1)}.get(connection.vendor, (12, 2))
 
 
 def repetitions(kinds: str) -> list[tuple[str, ...]]:

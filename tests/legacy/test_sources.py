@@ -210,7 +210,7 @@ def test_a_huge_document_is_imported_and_its_copy_left_out(tmp_path: Path) -> No
     old["users"][0]["password"] = "x" * 5_000_000
     old["users"][0]["image"] = "y" * 100_000
     ran = import_legacy(write_bson(old, tmp_path / "old"), "--apply")
-    assert "imported:password_unusable: 1" in ran.text
+    assert "imported, password unusable: 1" in ran.text
     row = ImportedRow.objects.get(collection="users")
     assert "left out" in row.document
     assert len(row.document) < 200

@@ -66,6 +66,10 @@ def run(*command: str, url: str, log: Path) -> str:
         process.stop()
 
 
+# The office's own index on Django's table of changes (office/migrations), which no model has.
+OF_THE_OFFICE = "['object_id'], "
+
+
 def test_migrating_from_nothing_and_again_makes_the_tables_of_the_models_and_passes_the_checks(
     empty_database_url, tmp_path, db
 ):
@@ -75,7 +79,10 @@ def test_migrating_from_nothing_and_again_makes_the_tables_of_the_models_and_pas
     )
     migrated = run("-c", COMPARE, url=empty_database_url, log=tmp_path / "migrated")
     from_models = run("-c", COMPARE, url=_own_url(), log=tmp_path / "models")
-    assert sorted(migrated.splitlines()) == sorted(from_models.splitlines())
+    [log] = [line for line in migrated.splitlines() if line.startswith("django_admin_log ")]
+    assert OF_THE_OFFICE in log
+    same = migrated.replace(log, log.replace(OF_THE_OFFICE, ""))
+    assert sorted(same.splitlines()) == sorted(from_models.splitlines())
     assert "enrollments_enrollment" in migrated
     check = ("manage.py", "check", "--database", "default")
     assert "no issues" in run(*check, url=empty_database_url, log=tmp_path / "check")

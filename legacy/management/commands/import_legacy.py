@@ -145,7 +145,9 @@ class Command(BaseCommand):
             f" {result.number('same') + result.number('noted')} as before"
         )
         if report.open_decisions:
-            self.stdout.write(f"{report.open_decisions} rows wait for a decision")
+            number = report.open_decisions
+            wait = "row waits" if number == 1 else "rows wait"
+            self.stdout.write(f"{number} {wait} for a decision")
 
     def _verify(self, report: Report) -> int:
         found = 0

@@ -106,4 +106,4 @@ def test_jobs_that_wait_for_a_platform_are_called_parked(boss: Client) -> None:
     assert "frappe@example.com c enroll parked" in jobs
     assert "openedx@example.com c enroll pending" in jobs
     assert "1 parked" in words(boss.get("/admin/lms_sync/platformstate/"))
-    assert "1 jobs parked" in section(boss.get("/admin/"), "health")
+    assert "1 job parked" in section(boss.get("/admin/"), "health")

@@ -313,7 +313,8 @@ def test_a_broker_that_is_gone_holds_up_no_request_and_loses_nothing(
     shop: Shop, sandbox: Sandbox, how: str
 ) -> None:
     """Only the web server has lost it: what it cannot ring for is found by the workers' own
-    looking.
+    looking. A webhook that waited for the broker would take its 2 s; the first one of a server that
+    has just started is slower than the others.
     """
     shop.buy(ADA)
     usual = max(webhook_seconds(sandbox))
@@ -323,7 +324,8 @@ def test_a_broker_that_is_gone_holds_up_no_request_and_loses_nothing(
         checkouts = [timed(lambda: shop.buy(BOB)), timed(lambda: shop.buy("cy@example.com"))]
         wait_settled(sandbox, 3, 20)
     assert_bought_once(sandbox, [ADA, BOB, "cy@example.com"])
-    assert max(webhook_seconds(sandbox)) < usual + 0.5
+    assert max(webhook_seconds(sandbox)) < 1.5
+    assert min(webhook_seconds(sandbox)[1:]) < usual + 0.5
     assert min(checkouts) < 3
     print(
         f"\nbroker {how}: webhook {max(webhook_seconds(sandbox)):.3f} s (usual {usual:.3f} s),"

@@ -83,9 +83,7 @@ def _look(page: Page, address: str, html: str) -> Iterator[str]:
     for width, scheme in ((DESKTOP, "light"), (PHONE, "dark")):
         page.set_viewport_size(width)
         show_in(page, scheme)
-        found = violations(
-            page, rules=CONTRAST if scheme == "dark" else None
-        ) + sticking_out(page)
+        found = violations(page, rules=CONTRAST if scheme == "dark" else None) + sticking_out(page)
         yield from (f"{address}, {scheme}: {each}" for each in found)
 
 

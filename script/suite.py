@@ -1,4 +1,4 @@
-"""Every check and every test, in parts, four at a time; each part has a log of its own in
+"""Every check and every test, in parts, three at a time; each part has a log of its own in
 var/test.
 
 Now and then each part says how far it is. The last line is "N passed, N failed, N skipped" over all
@@ -28,7 +28,7 @@ LOGS = ROOT / "var" / "test"
 LIMIT_SECONDS = 45 * 60
 PROGRESS_SECONDS = 30
 LOG_SHOWN = 20_000
-AT_ONCE = 4
+AT_ONCE = 3
 NUMBER_OF_TOTAL = re.compile(r"\[ *(\d+)/(\d+)\]")
 
 
@@ -229,9 +229,9 @@ class Waiting:
 
 
 def _run_all(wanted: list[Part]) -> list[Done]:
-    """Run four parts at a time.
+    """Run three parts at a time.
 
-    Four on two cores, because each of them waits for a server, a browser or a clock in a fourth to
+    Three on two cores, because each of them waits for a server, a browser or a clock in a fourth to
     a half of its time.
     """
     waiting = Waiting(wanted)

@@ -121,6 +121,7 @@ class Inspector:
         """Fail with all that is wrong with this page in four views; leave it wide and light as it
         was.
         """
+        page.wait_for_load_state()
         before = page.viewport_size
         wrong = [
             f"{name}, {view}: {problem}"

@@ -269,6 +269,7 @@ def test_a_dispute_holds_the_commission_until_it_is_won(
     dispute = sandbox.dispute(intent_of(sandbox, email), wait=5)
     open_dashboard(page)
     page.get_by_role("link", name="$49.90 is on hold").click()
+    page.wait_for_url("**figure=held**")
     assert entries(page) == [("Commission", "$49.90")]
     page.get_by_role("link", name=TITLE).click()
     expect(page.get_by_text("until it is settled with the buyer’s bank")).to_be_visible()

@@ -60,6 +60,7 @@ def test_twenty_applications_at_different_percentages_take_22_clicks(
     assert hand.clicks == TWENTY + 2
 
     office.get_by_role("link", name=last).click()
+    expect(office.locator("#chosen")).to_be_visible()
     inspector.look(office, "office-grants-triage", taps=False)
     office.keyboard.press("9")
     expect(office.locator("#chosen")).to_contain_text("At 90 %")

@@ -35,7 +35,7 @@ ROW_FIRST = ("_history", "_payoutbatch_change")
 EVERYBODYS = {"login", "logout", "password_change", "password_change_done", "jsi18n"}
 NEVER_SENT_TO = {"autocomplete", "learners", "office_seller"}
 FORM = "application/x-www-form-urlencoded"
-FACTORY = RequestFactory(HTTP_ACCEPT="application/json")  # a refusal without a page
+FACTORY = RequestFactory(headers={"accept": "application/json"})  # a refusal without a page
 
 
 @dataclass(frozen=True)

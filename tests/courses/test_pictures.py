@@ -76,6 +76,7 @@ def test_an_uploaded_portrait_is_made_anew_kept_and_shown(staff: Client) -> None
     assert "Ada" in staff.get("/admin/courses/instructorprofile/?q=ad").content.decode()
 
 
+@pytest.mark.every_engine
 def test_courses_follow_a_person_to_another_name(staff: Client) -> None:
     upload(staff, picture())
     profile = InstructorProfile.objects.get()

@@ -234,7 +234,6 @@ def test_a_run_is_shown_to_staff_as_its_report_says_it(source: Path) -> None:
     assert NOW.isoformat() not in text
 
 
-@pytest.mark.any_engine
 def test_an_old_row_shows_its_document_and_how_it_may_be_decided(source: Path) -> None:
     import_legacy(source, *EXPORTED, "--apply")
     staff, row = member("view_importedrow"), ImportedRow.objects.get(reason="missing_amount")

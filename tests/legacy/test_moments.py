@@ -54,7 +54,6 @@ def test_a_sale_by_a_coupon_that_the_shop_gave_to_another_has_no_grant(tmp_path:
     assert "0 new, 0 changed" in import_legacy(source, *EXPORTED, "--apply").text
 
 
-@pytest.mark.any_engine
 def test_a_name_that_is_gone_in_the_old_shop_is_kept_and_no_change_of_ours(tmp_path: Path) -> None:
     old = hand_written()
     import_legacy(write_json(old, tmp_path / "old"), *EXPORTED, "--apply")

@@ -84,6 +84,7 @@ def test_with_the_secret_the_overdue_coupons_expire_and_are_counted(db: None) ->
     )
 
 
+@pytest.mark.breaks_invariants  # the copies have no history
 def test_the_command_expires_them_all_and_says_how_many(db: None, capsys) -> None:
     """More than one look of the sweep takes; what is in time, held by a checkout or expired already
     stays as it is.

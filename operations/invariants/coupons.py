@@ -168,12 +168,20 @@ def check_grant_trails(scope: Scope = ALL) -> list[str]:
 def _leads(trail: list[str], status: str) -> bool:
     at = {""}
     for what in trail:
-        if what == IMPORTED:
-            at = set(Grant.TRANSITIONS)
-        elif what in MOVES:
-            before, after = MOVES[what]
-            if not at & before:
-                return False
-            # Whose account is deleted has withdrawn, and is among the rejected ones.
-            at = {after, Grant.REJECTED} if after == Grant.WITHDRAWN else {after}
+        at = _after(what, at)
     return status in at
+
+
+def _after(what: str, at: set[str]) -> set[str]:
+    """Return where a grant may be after this event, from where it may be before; nowhere if the
+    event cannot follow.
+    """
+    if what == IMPORTED:
+        return set(Grant.TRANSITIONS) if at else at
+    if what not in MOVES:
+        return at
+    before, after = MOVES[what]
+    if not at & before:
+        return set()
+    # Whose account is deleted has withdrawn, and is among the rejected ones.
+    return {after, Grant.REJECTED} if after == Grant.WITHDRAWN else {after}

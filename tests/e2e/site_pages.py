@@ -29,7 +29,7 @@ from maaledu.http import error_response
 from tests.affiliates.make import make_affiliate, make_user, sell
 from tests.factories import completed, deliver, make_course, make_pending, taught_by, unpaid
 from tests.grants.make import make_application, make_coupon
-from tests.requirements.test_gets import BROWSER, addresses
+from tests.requirements.test_gets import BROWSER, FORMS, OF_A_COURSE, addresses
 
 LONG = "Donaudampfschifffahrtselektrizitaetenhauptbetriebswerkbauunterbeamtengesellschaft"
 MIXED = "مقدمة في Machine Learning للمبتدئين (2.0)"
@@ -74,18 +74,6 @@ ERRORS: tuple[errors.AppError, ...] = (
     errors.AppError(),
     errors.ServiceUnavailable(),
 )
-FORMS = (
-    "account_login",
-    "account_signup",
-    "account_reset_password",
-    "account_change_password",
-    "account_email",
-    "links_again",
-    "affiliate_join",
-    "affiliate_details",
-    "account_delete",
-)
-OF_A_COURSE = ("checkout", "checkout_coupon", "grant_apply")
 OF_SOMEBODY = ("/affiliates/", "/account/", "/accounts/email", "/accounts/password/change")
 SEARCHES = ("/?q=confusion", "/?q=astrology", "/?category=data")
 NO_PAGES = ("/admin/", "/api/health", "/api/admin", "/api/cron", "/covers/", "/faces/", "/r/")

@@ -22,6 +22,20 @@ from tests.sandbox_client import Sandbox
 pytestmark = pytest.mark.engines("sqlite")
 
 AHEAD = {"Sec-Purpose": "prefetch;prerender", "Purpose": "prefetch", "Accept": "text/html"}
+# Pages with a form, and those with one for each course.
+FORMS = (
+    "account_login",
+    "account_signup",
+    "account_reset_password",
+    "account_request_login_code",
+    "account_change_password",
+    "account_email",
+    "links_again",
+    "affiliate_join",
+    "affiliate_details",
+    "account_delete",
+)
+OF_A_COURSE = ("checkout", "checkout_coupon", "grant_apply")
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101 Firefox/141.0"
 # Asked by programs with a key of their own, and never ahead.
 OF_MACHINES = {

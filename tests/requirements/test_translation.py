@@ -25,7 +25,7 @@ from tests import pseudo
 from tests.affiliates.make import sell
 from tests.architecture import ROOT
 from tests.factories import make_course
-from tests.requirements.test_gets import BROWSER, addresses, learner, shop
+from tests.requirements.test_gets import BROWSER, FORMS, OF_A_COURSE, addresses, learner, shop
 
 pytestmark = pytest.mark.engines("sqlite")
 
@@ -39,19 +39,6 @@ SAME_EVERYWHERE = re.compile(
 LATIN = re.compile(r"[A-Za-z]{2,}[^<>]*")
 SPOKEN = ("alt", "title", "aria-label", "placeholder", "data-words", "data-done", "data-failed")
 SILENT = ("script", "style", "code")
-FORMS = (
-    "account_login",
-    "account_signup",
-    "account_reset_password",
-    "account_request_login_code",
-    "account_change_password",
-    "account_email",
-    "links_again",
-    "affiliate_join",
-    "affiliate_details",
-    "account_delete",
-)
-OF_A_COURSE = ("checkout", "checkout_coupon", "grant_apply")
 
 
 class Heard(HTMLParser):

@@ -8,6 +8,7 @@ from datetime import datetime
 
 IMPORTED, MERGED, DEFERRED = "imported", "merged", "deferred"
 DECISION, REFUSED, IGNORED = "decision", "refused", "ignored"
+NO_CREATED = "no_created"  # a note: its time is that of its key, which knows whole seconds
 OUTCOMES = (IMPORTED, MERGED, DEFERRED, DECISION, REFUSED, IGNORED)
 
 

@@ -13,6 +13,7 @@ from legacy.facts import (
     CourseFact,
     JobFact,
     PartnerFact,
+    PersonFact,
 )
 from legacy.judged import INVALID_EMAIL, UNREADABLE_AMOUNT, Judged, is_stuck
 from legacy.judging_grants import judge_grants
@@ -39,18 +40,24 @@ def judge(book: Book, answers: Answers, *, is_final: bool = False) -> Judged:
 
 # --- the catalogue and people ---------------------------------------------------------------------
 def _judge_courses(found: Judged, answers: Answers) -> None:
-    slugs: dict[str, str] = {}
+    by_slug: dict[str, CourseFact] = {}
     for course in sorted(found.book.of(COURSES).values(), key=lambda c: c.order):
         if not course.course_id or not course.slug:
             course.end(REFUSED, "no_course_id")
-        elif course.slug in slugs:
-            course.end(MERGED, "duplicate_course", slugs[course.slug])
-            found.courses.setdefault(course.course_id, found.book.of(COURSES)[slugs[course.slug]])
-        elif not _has_price(course, answers):
-            answers.leave_open(course, UNREADABLE_AMOUNT)
-        else:
-            slugs[course.slug] = course.key
-            found.courses[course.course_id] = course
+        elif _is_in_catalogue(course, by_slug, answers):
+            found.courses[course.course_id] = by_slug[course.slug]
+
+
+def _is_in_catalogue(course: CourseFact, by_slug: dict[str, CourseFact], answers: Answers) -> bool:
+    """Whether the course is there, as itself or merged into the first of its slug."""
+    first = by_slug.get(course.slug)
+    if first is not None:
+        course.end(MERGED, "duplicate_course", first.key)
+    elif _has_price(course, answers):
+        by_slug[course.slug] = course
+    else:
+        answers.leave_open(course, UNREADABLE_AMOUNT)
+    return course.slug in by_slug
 
 
 def _has_price(course: CourseFact, answers: Answers) -> bool:
@@ -62,17 +69,20 @@ def _has_price(course: CourseFact, answers: Answers) -> bool:
 def _judge_people(found: Judged) -> None:
     everybody = found.book.of(USERS).values()
     for person in sorted(everybody, key=lambda p: (not p.is_verified, *p.order)):
-        if person.email is None:
+        first = found.people.setdefault(person.email, person) if person.email else None
+        if first is None:
             person.end(REFUSED, INVALID_EMAIL)
-        elif person.email in found.people:
-            person.notes.discard("email_spelling")  # that is why it is merged
-            first = found.people[person.email]
-            person.end(MERGED, "duplicate_user", first.key)
-            for course, percent in person.progress.items():
-                first.progress[course] = max(percent, first.progress.get(course, 0))
-        else:
-            found.people[person.email] = person
+        elif first is person:
             person.end(IMPORTED, "" if person.password else "password_unusable")
+        else:
+            _merge_person(person, first)
+
+
+def _merge_person(person: PersonFact, first: PersonFact) -> None:
+    person.notes.discard("email_spelling")  # that is why it is merged
+    person.end(MERGED, "duplicate_user", first.key)
+    for course, percent in person.progress.items():
+        first.progress[course] = max(percent, first.progress.get(course, 0))
 
 
 def _judge_partners(found: Judged, answers: Answers) -> None:

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from grants.models import Grant
 from legacy.answers import LONGEST_CODE, Answers
-from legacy.facts import REFUSED, GrantFact, SaleFact
+from legacy.facts import NO_CREATED, REFUSED, GrantFact, SaleFact
 from legacy.judged import INVALID_EMAIL, UNKNOWN_COURSE, UNKNOWN_STATUS, Judged
 from legacy.vocabulary import GRANTS, SALES
 
@@ -44,10 +44,24 @@ def _coupons_of_sales(found: Judged) -> Coupons:
             coupons.used[sale.coupon].append(sale)
         elif sale.coupon:
             coupons.unpaid.add(sale.coupon)
+    owners = {(grant.code, grant.email) for grant in found.book.of(GRANTS).values()}
     for sales in coupons.used.values():
+        holder = _holder(sales, owners)
+        sales.remove(holder)
+        sales.insert(0, holder)
         for second in sales[1:]:
             second.notes.add("coupon_used_twice")
     return coupons
+
+
+def _holder(sales: list[SaleFact], owners: set[tuple[str, str | None]]) -> SaleFact:
+    """Return the earliest; among those of its second, if no more is known of it, the owner's."""
+    first = sales[0]
+    if NO_CREATED not in first.notes:
+        return first
+    as_early = [sale for sale in sales if sale.created.replace(microsecond=0) == first.created]
+    owned = [sale for sale in as_early if (sale.coupon, sale.email) in owners]
+    return (owned or as_early or [first])[0]
 
 
 def _judge_use(grant: GrantFact, found: Judged, answers: Answers, coupons: Coupons) -> None:

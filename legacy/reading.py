@@ -12,6 +12,7 @@ from django.utils import timezone
 from legacy import values
 from legacy.errors import SourceUnreadable
 from legacy.facts import (
+    NO_CREATED,
     CourseFact,
     Fact,
     GrantFact,
@@ -122,7 +123,7 @@ def _about(collection: str, document: Document) -> dict[str, Any]:
     if created is None:
         created = values.made_at(document["_id"]) or values.EPOCH
         if collection not in NEVER_IMPORTED:
-            notes.add("no_created")
+            notes.add(NO_CREATED)
     elif isinstance(value, str):
         notes.add("date_string")
     return {

@@ -193,12 +193,14 @@ def test_two_moments_one_after_the_other_are_as_the_second_alone(
 
 
 @pytest.mark.any_engine
+@pytest.mark.parametrize("seconds", [1, 0])
 def test_of_two_sales_on_one_coupon_the_earlier_one_holds_it(
-    old: Documents, tmp_path: Path
+    old: Documents, tmp_path: Path, seconds: int
 ) -> None:
-    """Earlier is by createdAt, without it by the moment in the key."""
+    """Earlier is by createdAt, without it by the second in the key: in that one, the owner's is."""
     first = old["enrollments"][1]
-    key = oid(first["createdAt"] + timedelta(seconds=1), 1)
+    first["createdAt"] += timedelta(milliseconds=300)
+    key = oid(first["createdAt"] + timedelta(seconds=seconds), 1)
     ids = {"stripeSessionId": "cs_two", "paymentId": "STRIPE_PARTIAL_cs_two"}
     second = {**first, **ids, "_id": key, "email": "two@example.com"}
     del second["createdAt"]

@@ -1,5 +1,6 @@
 """Addresses whose messages come back, as the mail service's signed events report them."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from anymail.signals import AnymailTrackingEvent, EventType, RejectReason
@@ -101,10 +102,18 @@ def release(address: UndeliverableAddress) -> bool:
 
 def why_undeliverable(email: str) -> str:
     """Return why we cannot write to an address, as its owner reads it; empty where we can."""
-    found = undeliverable(email)
-    if found is None:
-        return ""
-    return str(REPORTED if found.reason == Reason.COMPLAINED else RETURNED).format(email=email)
+    return whys_undeliverable([email]).get(normal(email), "")
+
+
+def whys_undeliverable(emails: Iterable[str]) -> dict[str, str]:
+    """Return why we cannot write to some of these addresses, by their normal form."""
+    marked = UndeliverableAddress.objects.filter(email__in={normal(email) for email in emails})
+    return {
+        each.email: str(REPORTED if each.reason == Reason.COMPLAINED else RETURNED).format(
+            email=each.email
+        )
+        for each in marked.order_by("email")
+    }
 
 
 def undeliverable(email: str) -> UndeliverableAddress | None:

@@ -15,5 +15,9 @@ NOT_AFFECTED = _(
 
 def problem(enrollment: Enrollment) -> str:
     """Return why we cannot write to the learner, and what to do; empty where we can."""
-    why = bounces.why_undeliverable(enrollment.email)
+    return with_help(bounces.why_undeliverable(enrollment.email))
+
+
+def with_help(why: str) -> str:
+    """Return why we cannot write to a learner with what to do; empty where we can."""
     return f"{why} {NOT_AFFECTED.format(support=settings.SUPPORT_EMAIL)}" if why else ""

@@ -9,9 +9,11 @@ from django.db.models import Q
 from accounts.models import User
 from enrollments.models import Enrollment
 from maaledu import paging
+from notifications import bounces
 from payments import learner_refunds
 from payments.models import Payment
 from payments.outcomes import outcomes_of
+from storefront import mail_words
 from storefront.status import describe
 
 MOST_ENDED = 50  # nobody has that many; what is read stays bounded all the same
@@ -41,8 +43,10 @@ def courses_of(user: User, *, cursor: str) -> dict[str, Any]:
     shown = ~Q(status__in=HIDDEN) | Q(pk__in=_ended_with_money(emails))
     page = paging.paginate(mine.filter(shown), cursor=cursor)
     outcomes, asked = outcomes_of(page.rows), learner_refunds.asked_for(page.rows)
+    whys = bounces.whys_undeliverable({*emails, user.email})
     for enrollment in page.rows:
-        enrollment.view = describe(enrollment, outcomes[enrollment.pk])
+        mail_problem = mail_words.with_help(whys.get(enrollment.email, ""))
+        enrollment.view = describe(enrollment, outcomes[enrollment.pk], mail_problem)
         enrollment.refund_asked = asked.get(enrollment.pk, "")
         may_ask = learner_refunds.may_be_asked_until(enrollment) is not None
         enrollment.may_ask_refund = may_ask and not enrollment.refund_asked
@@ -51,5 +55,6 @@ def courses_of(user: User, *, cursor: str) -> dict[str, Any]:
         "next_cursor": page.next_cursor,
         "has_more": page.has_more,
         "email_verified": bool(emails),
+        "mail_problems": list(whys.values()),
         "total_spent": mine.totals_spent(),
     }

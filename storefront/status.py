@@ -63,10 +63,15 @@ class StatusView:
     notes: list[str] = field(default_factory=list)
 
 
-def describe(enrollment: Enrollment, outcomes: list[PaymentOutcome] | None = None) -> StatusView:
+def describe(
+    enrollment: Enrollment,
+    outcomes: list[PaymentOutcome] | None = None,
+    mail_problem: str | None = None,
+) -> StatusView:
     """Return the page's state, headline and steps.
 
-    `outcomes` is what came of the enrollment's payments, where the caller has it already.
+    `outcomes` is what came of the enrollment's payments, and `mail_problem` why we cannot write to
+    the learner, where the caller has them already.
     """
     if outcomes is None:
         outcomes = outcomes_of([enrollment])[enrollment.pk]
@@ -77,7 +82,8 @@ def describe(enrollment: Enrollment, outcomes: list[PaymentOutcome] | None = Non
     else:
         view = _over(enrollment, outcomes[0] if outcomes else None)
     notes = payment_words.notes(enrollment, outcomes)
-    mail_problem = mail_words.problem(enrollment)
+    if mail_problem is None:
+        mail_problem = mail_words.problem(enrollment)
     if mail_problem:
         detail = view.detail.replace(f" {SENT_DETAILS}", "")
         view = replace(view, detail=detail, mail_problem=mail_problem)

@@ -32,6 +32,7 @@ from maaledu.errors import BadRequest
 from maaledu.money import Money, rate_text
 from maaledu.paging import Page
 from maaledu.prefetching import is_prefetch
+from notifications import bounces
 
 COURSES_AT_ONCE = 12
 View = Callable[..., HttpResponseBase]
@@ -80,6 +81,7 @@ def dashboard(request: HttpRequest, account: Account) -> HttpResponse:
     days, courses = context["funnel"]["days"], context["funnel"]["courses"]
     context |= {
         "minimum": settings.PAYOUT_MINIMUM,
+        "mail_problem": bounces.why_undeliverable(cast("User", request.user).email),
         "labels": by_label.figures_of(account.affiliate.pk, context["funnel"]["period"]),
         "best_courses": courses[:COURSES_AT_ONCE],
         "other_courses": courses[COURSES_AT_ONCE:],

@@ -22,6 +22,7 @@ from affiliates.payout_details import PayoutDetails
 from maaledu import money
 from maaledu.money import Money, rate_text
 from maaledu.paging import paginate
+from notifications.models import UndeliverableAddress
 from tests.affiliates.history import (
     BROWSER,
     adjust,
@@ -108,8 +109,19 @@ def test_a_partner_who_is_not_active_reads_so_and_sees_the_figures_all_the_same(
 
 
 def test_an_active_partner_sees_no_such_notice():
-    page = text_of(signed_in(make_affiliate()).get(DASHBOARD))
-    assert not any(word in page for word in ("suspended", "closed", "looking at your application"))
+    affiliate = make_affiliate()
+    page = text_of(signed_in(affiliate).get(DASHBOARD))
+    words = ("suspended", "closed", "looking at your application", "come back")
+    assert not any(word in page for word in words)
+
+
+def test_a_partner_reads_that_our_mails_come_back_and_where_to_mend_it():
+    """Fault E2."""
+    affiliate = make_affiliate()
+    UndeliverableAddress.objects.create(email=affiliate.user.email, reason="bounced")
+    page = signed_in(affiliate).get(DASHBOARD)
+    assert f"Our e-mails to {affiliate.user.email} come back" in text_of(page)
+    assert 'Add another address under <a href="/accounts/email/">' in page.text
 
 
 @pytest.mark.parametrize("address", PAGES)
@@ -508,24 +520,24 @@ def statements_of(client: Client, address: str) -> list[str]:
 
 
 @pytest.mark.every_engine
-def test_the_dashboard_takes_five_statements():
+def test_the_dashboard_takes_six_statements():
     affiliate, _ = who_lived_through()
     Client(headers=BROWSER).get(f"/r/{affiliate.code}/{make_course().slug}/")
     partner = signed_in(affiliate)
     partner.get(DASHBOARD)
-    assert len(statements_of(partner, DASHBOARD)) == SESSION_AND_USER + 5
+    assert len(statements_of(partner, DASHBOARD)) == SESSION_AND_USER + 6
     with statements() as found:
         figures.account_of(affiliate.user_id)
     assert len(found) == 1
 
 
 @pytest.mark.every_engine
-def test_the_dashboard_of_a_new_partner_takes_five_statements_too():
+def test_the_dashboard_of_a_new_partner_takes_six_statements_too():
     affiliate = make_affiliate()
     Client(headers=BROWSER).get(f"/r/{affiliate.code}/{make_course().slug}/")
     partner = signed_in(affiliate)
     first, second = (statements_of(partner, DASHBOARD) for _ in range(2))
-    assert len(second) == SESSION_AND_USER + 5
+    assert len(second) == SESSION_AND_USER + 6
     assert len(first) == len(second) + 1  # the network is written where it is new
 
 
@@ -562,7 +574,7 @@ def test_no_page_costs_more_statements_with_more_entries():
         for address in GROWING
     }
     assert [address for address, (before, after) in counts.items() if before != after] == []
-    assert counts[DASHBOARD] == (SESSION_AND_USER + 5, SESSION_AND_USER + 5)
+    assert counts[DASHBOARD] == (SESSION_AND_USER + 6, SESSION_AND_USER + 6)
     assert counts[ENTRIES] == (SESSION_AND_USER + 2, SESSION_AND_USER + 2)
 
 

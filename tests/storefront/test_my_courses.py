@@ -15,9 +15,11 @@ from enrollments.models import Enrollment
 from enrollments.provisioning import LMS_JOBS
 from lms_sync.models import PlatformState
 from maaledu.work.queue import drain
+from notifications.models import UndeliverableAddress
 from tests.enrollments.test_provisioning import buy
 from tests.factories import make_course, make_pending
 from tests.sandbox_client import Sandbox
+from tests.statements import statements
 
 pytestmark = pytest.mark.any_engine
 
@@ -75,6 +77,22 @@ def test_no_link_into_the_course_before_access_exists(buyer: Client) -> None:
     assert (
         enrollment.course_link not in signed_in(enrollment.email).get("/account/").content.decode()
     )
+
+
+def test_who_cannot_be_written_to_reads_so_and_where_to_mend_it(client: Client) -> None:
+    """Fault E2: in one statement for all courses."""
+    for number in range(3):
+        make_pending(make_course(title=f"Numbered {number}"), email="ada@example.com")
+    learner = signed_in("ada@example.com")
+    with statements() as before:
+        assert "come back" not in learner.get("/account/").text
+    UndeliverableAddress.objects.create(email="ada@example.com", reason="bounced")
+    with statements() as asked:
+        page = learner.get("/account/").text
+    assert page.count("Our e-mails to ada@example.com come back") == 1
+    assert 'Add another address under <a href="/accounts/email/">' in page
+    about = [one for one in asked if UndeliverableAddress._meta.db_table in one]
+    assert (len(about), len(asked)) == (1, len(before))
 
 
 @pytest.mark.every_engine

@@ -21,6 +21,12 @@ class AddressNotVerified(AppError):
     http_status = 403
 
 
+class AccountIsClosed(AppError):
+    code = "ACCOUNT_IS_CLOSED"
+    message = "The account of this affiliate is closed: nobody signs in with it."
+    http_status = 409
+
+
 class NotAnAffiliate(AppError):
     code = "NOT_AN_AFFILIATE"
     message = _("This account is not in the affiliate program.")

@@ -14,7 +14,7 @@ from django.utils import timezone
 from accounts.models import User
 from affiliates import fraud, mails
 from affiliates.attribution import alias_key
-from affiliates.errors import AddressNotVerified, AlreadyAffiliate
+from affiliates.errors import AccountIsClosed, AddressNotVerified, AlreadyAffiliate
 from affiliates.models import Affiliate
 from affiliates.own_account import refuse_own
 from affiliates.payout_details import PayoutDetails, account_keys
@@ -78,8 +78,10 @@ def _insert(affiliate: Affiliate) -> None:
 def approve(affiliate: Affiliate, *, by: str) -> bool:
     """Approve or reinstate; return whether this call did.
 
-    Whoever was never active before gets the welcome message.
+    Whoever was never active before gets the welcome message. Raises AccountIsClosed.
     """
+    if not affiliate.user.is_active:
+        raise AccountIsClosed
     # Read before the transaction, which may run twice: the first run sets it on this object, and
     # the second one would send no welcome.
     done = _approve(affiliate, is_first_time=affiliate.activated_at is None)

@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext
 
+from courses.models import Course
 from enrollments import lms_jobs
 from enrollments.models import Enrollment
 from enrollments.sign_in import sign_in_words
@@ -285,10 +286,12 @@ def _retrying(enrollment: Enrollment, next_attempt_at: datetime | None) -> Statu
 
 def _over(enrollment: Enrollment, outcome: PaymentOutcome | None) -> StatusView:
     words = payment_words.of_ended(enrollment, outcome)
+    on_sale = Course.objects.on_sale().filter(slug=enrollment.course_slug)
+    may_retry = words.may_retry and on_sale.exists()
     return StatusView(
         state=words.state or enrollment.status,
         headline=words.headline,
         detail=words.detail,
-        retry_url=reverse("checkout", args=[enrollment.course_slug]) if words.may_retry else "",
+        retry_url=reverse("checkout", args=[enrollment.course_slug]) if may_retry else "",
         support_email=settings.SUPPORT_EMAIL,
     )

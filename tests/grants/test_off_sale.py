@@ -1,5 +1,6 @@
 """A course that goes off sale while coupons for it are unused (fault E6)."""
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -14,7 +15,7 @@ from grants.reminders import send_reminders
 from notifications.models import Email, UndeliverableAddress
 from notifications.outgoing import compose
 from tests.factories import COMPLETE, make_course
-from tests.grants.make import make_application, make_coupon, open_checkout
+from tests.grants.make import buy_with, make_application, make_coupon, open_checkout, run_out
 
 pytestmark = pytest.mark.django_db
 
@@ -51,6 +52,20 @@ def test_the_link_of_a_coupon_says_that_the_course_is_not_sold(client: Client) -
     assert "This course is not on sale at present" in page
     assert "Use it at the checkout" not in page
     assert client.get(f"/checkout/{coupon.course.slug}/").status_code == 404
+
+
+@pytest.mark.any_engine
+@pytest.mark.parametrize("move", [open_checkout, run_out, buy_with])
+def test_no_page_of_a_grant_leads_to_what_is_not_sold(
+    client: Client, move: Callable[[Grant], object]
+) -> None:
+    coupon = make_coupon()
+    move(coupon)
+    course = coupon.course
+    ways = [course.get_absolute_url(), f"/checkout/{course.slug}/", f"/grants/apply/{course.slug}/"]
+    publishing.archive(course)
+    page = client.get(f"/grants/{coupon.token}/").text
+    assert [way for way in ways if f'href="{way}' in page] == []
 
 
 @pytest.mark.any_engine

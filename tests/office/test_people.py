@@ -5,6 +5,7 @@ from django.core.management import call_command
 from django.test import Client
 
 from accounts.models import User
+from affiliates.errors import AccountIsClosed
 from tests.accounts.conftest import PASSWORD, sign_in
 from tests.affiliates.make import make_affiliate
 from tests.concurrency import beside_save
@@ -197,3 +198,7 @@ def test_an_affiliate_whose_account_is_closed_is_suspended(boss):
     affiliate.refresh_from_db()
     other.refresh_from_db()
     assert (affiliate.status, other.status) == ("suspended", "active")
+    decide = f"/admin/affiliates/affiliate/{affiliate.pk}/reinstate/"
+    assert AccountIsClosed.message in boss.post(decide, {"decide": "1"}).text
+    affiliate.refresh_from_db()
+    assert affiliate.status == "suspended"

@@ -62,6 +62,7 @@ STATUSES = {
     405: {"METHOD_NOT_ALLOWED"},
     409: {
         "ACCOUNT_IN_USE",
+        "ACCOUNT_IS_CLOSED",
         "ADDRESS_TAKEN",
         "BATCH_OFF_SALE",
         "COURSE_OFF_SALE",

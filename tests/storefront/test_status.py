@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from courses import publishing
 from enrollments import access_comparison, access_repairs
 from enrollments.models import AccessDifference, Enrollment
 from enrollments.provisioning import LMS_JOBS
@@ -123,6 +124,8 @@ def test_a_delayed_payment_says_so_and_then_how_it_ended(buyer: Client) -> None:
     html = page(buyer, enrollment)
     assert "did not go through" in html
     assert f"/checkout/{enrollment.course_slug}/" in html
+    publishing.archive(enrollment.course)
+    assert f"/checkout/{enrollment.course_slug}/" not in page(buyer, enrollment)
 
 
 def test_an_outage_is_named_with_its_start_and_the_next_try(

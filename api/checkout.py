@@ -5,6 +5,7 @@ from api.operations import operation
 from api.shapes import Checkout, CheckoutOrder
 from api.terms import Terms
 from courses.errors import CourseNotFound
+from courses.slugs import slug_of
 from grants import refusals
 from grants.coupon_limits import count_coupon_check
 from grants.errors import CouponUnavailable
@@ -51,12 +52,13 @@ def start_checkout(request: HttpRequest) -> Status:
     form = CheckoutForm.of_json(body)
     if not form.is_valid():
         raise form.refusal()
-    slug = body.get("courseId")
+    named = body.get("courseId")
+    slug = slug_of(named) if isinstance(named, str) else ""
     if form.cleaned_data["coupon"]:
         count_coupon_check(request, {name: form.cleaned_data[name] for name in ("email", "coupon")})
     click = referrals.click_named(request, body.get("referralCode"))
     with refusals.counted():
-        started = checkout.start(slug if isinstance(slug, str) else "", form.buyer(), click=click)
+        started = checkout.start(slug, form.buyer(), click=click)
     enrollment = started.enrollment
     answer = {"url": started.url, "enrollment_id": enrollment.pk}
     if not started.is_resumed:

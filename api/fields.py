@@ -2,10 +2,11 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, StrictStr
+from pydantic import AfterValidator, BeforeValidator, Field, StrictStr
 
 from accounts.emails import MAX_EMAIL_LENGTH
 from accounts.forms import MAX_NAME_LENGTH
+from courses.slugs import slug_of
 from grants.codes import MAX_TYPED_LENGTH
 from grants.forms import MAX_TEXT_LENGTH
 from maaledu.paging import MAX_LIMIT
@@ -27,7 +28,14 @@ Email = Annotated[
     StrictStr,
     Field(min_length=3, max_length=MAX_EMAIL_LENGTH, json_schema_extra={"format": "email"}),
 ]
-CourseId = Annotated[StrictStr, Field(max_length=140, description="The course's slug.")]
+CourseId = Annotated[
+    StrictStr,
+    AfterValidator(slug_of),
+    Field(
+        max_length=140,
+        description="The course's slug; what the old platform called it is understood as well.",
+    ),
+]
 AnyName = Annotated[StrictStr, Field(max_length=MAX_NAME_LENGTH, json_schema_extra=NAME)]
 AnyCode = Annotated[StrictStr, Field(max_length=MAX_TYPED_LENGTH, json_schema_extra=TEXT)]
 Code = Annotated[

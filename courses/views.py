@@ -13,6 +13,7 @@ from courses.covers import draw_cover
 from courses.errors import CourseNotFound
 from courses.models import Course
 from courses.pricing import PRICE_BANDS
+from courses.slugs import slug_of
 from courses.structured_data import describe_seller
 from courses.suggestions import suggest
 from maaledu.errors import NotFound
@@ -76,8 +77,7 @@ def _categories(filters: Filters, found: Catalogue) -> list[dict]:
 @require_safe
 @public_page
 def course(request: HttpRequest, slug: str) -> HttpResponse:
-    # The old platform's addresses had capitals and underscores.
-    ours = slug.lower().replace("_", "-")
+    ours = slug_of(slug)  # the old platform's addresses had capitals and underscores
     found = Course.objects.on_sale().filter(slug=ours).first()
     if found is not None and slug != ours:
         return redirect(found, permanent=True)

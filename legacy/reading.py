@@ -9,6 +9,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from courses.slugs import slug_of
 from legacy import values
 from legacy.errors import SourceUnreadable
 from legacy.facts import (
@@ -174,8 +175,8 @@ def _progress(bought: list[Any]) -> dict[str, int]:
         percent = values.whole_number(each.get("progress")) if isinstance(each, dict) else None
         course = each.get("courseId") if isinstance(each, dict) else None
         if isinstance(course, str) and percent is not None and 0 <= percent <= 100:
-            # What was bought twice is listed twice, and the learner is as far as they ever were.
-            found[course] = max(percent, found.get(course, 0))
+            # What was bought twice is listed twice: the place is that of the earlier payment.
+            found.setdefault(course, percent)
     return found
 
 
@@ -185,7 +186,7 @@ def _course(document: Document, about: dict[str, Any]) -> Fact:
     entries = document.get("enrolledUsers")
     pushed, repeated = _pushed(entries if isinstance(entries, list) else [])
     notes = about["notes"]
-    slug = values.slug_of(course_id)
+    slug = slug_of(course_id)
     title = values.name_of(document.get("title"), set()) or course_id
     notes |= {"slug_changed"} if slug != course_id else set()
     notes |= {"html_in_title"} if "<" in title else set()

@@ -23,7 +23,6 @@ NEARLY = Decimal("0.000001")
 LARGEST = 10**12  # minor units
 PLAIN_NUMBER = re.compile(r"\s*\d{1,15}(\.\d{0,20})?\s*")
 BCRYPT = re.compile(r"\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}")
-NOT_IN_SLUG = re.compile(r"[^a-z0-9]+")
 LONGEST_NAME = 140
 EXACT = 2**53  # up to here a double holds every whole number
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -120,10 +119,6 @@ def coupon_code(value: Any) -> str:
     """Return a coupon's code in the spelling of this shop, "" where there is none (L7)."""
     code = normalize_code(value) if isinstance(value, str) else ""
     return code if len(code) > len("MAAL-") else ""
-
-
-def slug_of(course_id: str) -> str:
-    return NOT_IN_SLUG.sub("-", course_id.lower()).strip("-")
 
 
 def password_of(value: Any) -> str:

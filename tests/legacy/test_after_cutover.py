@@ -24,6 +24,7 @@ from operations import invariants
 from payments.models import Payment, Refund
 from tests.affiliates.make import IBAN, make_staff
 from tests.affiliates.payday import amounts, draft
+from tests.api.asking import post, refused
 from tests.factories import deliver, event_of, refund_of, refunded
 from tests.legacy.old_database import (
     LONG_HASH,
@@ -172,13 +173,21 @@ def test_an_old_coupon_works_in_its_old_spelling_and_a_used_one_does_not(
 
 
 @pytest.mark.any_engine
-def test_old_addresses_and_links_lead_where_they_did(moved: None, client: Client, settings) -> None:
+def test_old_addresses_and_links_lead_where_they_did(
+    moved: None, client: Client, sandbox: Sandbox, settings
+) -> None:
     Course.objects.filter(slug="old-course-7").update(status="published", category="data")
     answer = client.get("/courses/Old-Course_7/")
     assert (answer.status_code, answer["Location"]) == (301, "/courses/old-course-7/")
     browser = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64) Firefox/130.0"}
     client.get("/courses/old-course-7/?ref=PARTNER@agency.example", headers=browser)
     assert settings.REFERRAL_COOKIE_NAME in client.cookies
+    # A program goes on with the course's old name.
+    bought = {"courseId": "Old-Course_7", "email": "new@example.com"}
+    asked = post(client, "/api/grants/validate", {**bought, "couponCode": "x"})
+    assert refused(asked) == (409, "COUPON_UNAVAILABLE")
+    started = post(client, "/api/checkout", {**bought, "acceptTerms": True})
+    assert started.status_code == 201
 
 
 def test_a_proposal_is_accepted_once_and_only_with_the_permission(moved: None) -> None:

@@ -16,9 +16,12 @@ INVALID = _("Enter a valid e-mail address.")
 OTHER_AT_SIGN = _("Enter the address with an ordinary @: yours has another character in its place.")
 INVISIBLE = _("Type the address by hand: yours holds a character that cannot be seen.")
 NOT_PLAIN = _("Enter the address in plain letters: before the @ there are no accents or marks.")
-ALONE = _("Enter the address alone, without a name, brackets or “mailto:” around it.")
-# As mail programs copy it: `Ada <ada@example.com>`, `mailto:ada@example.com`.
-NAMED = re.compile(r".*<[^<>@\s]+@[^<>@\s]+>|mailto:.*|<.*>", re.IGNORECASE | re.DOTALL)
+ALONE = _("Enter the address alone, without a name, quotes, brackets or “mailto:” around it.")
+# As it is copied: `Ada <ada@example.com>`, `mailto:ada@example.com`, `“ada@example.com”`.
+NAMED = re.compile(
+    r".*<[^<>@\s]+@[^<>@\s]+>|mailto:.*|<.*>|[\"'“”„‘’‚«»(\[{].*[\"'“”„‘’‚«»)\]}]",
+    re.IGNORECASE | re.DOTALL,
+)
 MAX_EMAIL_LENGTH = 140  # what Frappe accepts for a user's name
 # A quoted local part is legal, and nobody's: payment services and mail providers refuse it.
 REFUSED_CHARACTERS = frozenset('"<>()[]\\,;: ')

@@ -11,7 +11,7 @@ import unicodedata
 ZWNJ, ZWJ = "\u200c", "\u200d"
 JOINERS = ZWNJ + ZWJ
 # Letters, a symbol and an accent that nobody sees: a name of them alone looks empty.
-BLANKS = "\u3164\uffa0\u2800\u034f"
+BLANKS = "\u3164\uffa0\u115f\u1160\u17b4\u17b5\u2800\u034f"
 VIRAMA = 9  # its combining class: it takes the vowel of the letter before
 REFUSED_CATEGORIES = {"Cc", "Cs"}  # control characters, and halves of a character
 

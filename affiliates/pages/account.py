@@ -27,6 +27,7 @@ from affiliates.pages.figures import Account
 from affiliates.pages.period_form import PeriodForm
 from courses.models import Course
 from courses.searching import clean_query
+from courses.slugs import slug_of
 from maaledu.csv import csv_response
 from maaledu.errors import BadRequest
 from maaledu.money import Money, rate_text
@@ -44,7 +45,7 @@ def referral(request: HttpRequest, code: str, slug: str = "") -> HttpResponseBas
 
     The target is always a page of ours; nothing in the address can name another one.
     """
-    course = Course.objects.on_sale().filter(slug=slug).first() if slug else None
+    course = Course.objects.on_sale().filter(slug=slug_of(slug)).first() if slug else None
     label = request.GET.get(middleware.LABEL_PARAMETER, "")
     followed = middleware.follow(request, middleware.Link(code, label))
     response = redirect(course or "catalogue")

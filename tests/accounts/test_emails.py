@@ -76,7 +76,7 @@ def test_what_is_not_one_address_is_refused(typed):
         normalize_email(typed)
 
 
-@pytest.mark.parametrize("around", ["Ada <{}>", "<{}>", "mailto:{}", '"A, B" <{}>'])
+@pytest.mark.parametrize("around", ["Ada <{}>", "<{}>", "mailto:{}", '"A, B" <{}>', "“{}”", "({})"])
 def test_an_address_with_its_name_is_asked_for_alone(around):
     with pytest.raises(ValidationError, match="the address alone"):
         normalize_email(around.format("ada@c.example"))

@@ -44,7 +44,10 @@ Jürgen Groß|Siân O’Connor|D'Angelo Smith|Jean-Luc Picard|Ngũgĩ wa Thiong'
     .strip("|")
     .split("|")
 )
-MARKS = "\u3164\uffa0\u2800\u034f\u200e\u200f\u2066\u2068\u2069\u202a\u202e\u00ad\u2060\ufeff\u200b"
+MARKS = (
+    "\u3164\uffa0\u115f\u1160\u17b4\u17b5\u2800\u034f"
+    "\u200e\u200f\u2066\u2068\u2069\u202a\u202e\u00ad\u2060\ufeff\u200b"
+)
 LEFT_OUT = "We left out characters that cannot be seen."
 CONTROLS = ["Ana\x00", "Ana\x07", "Ana\x7f", "A\x9fna", "Ana\ud800"]
 

@@ -216,6 +216,16 @@ def test_an_unknown_course_leads_to_the_catalogue_and_counts_there(slug: str):
         assert list(ReferralDay.objects.values_list("course_slug", "visits")) == [("", 1)]
 
 
+@pytest.mark.parametrize("written", [")", ").", "%E2%80%9D", ",", "UPPER"])
+def test_a_course_is_found_by_what_became_of_its_link_in_a_text(written: str):
+    """Fault S4."""
+    affiliate, course = make_affiliate(), make_course()
+    slug = course.slug.upper() if written == "UPPER" else course.slug + written
+    location = visitor().get(f"/r/{affiliate.code}/{slug}/").headers["Location"]
+    assert location == course.get_absolute_url()
+    assert list(ReferralDay.objects.values_list("course_slug", "visits")) == [(course.slug, 1)]
+
+
 def test_a_course_off_sale_leads_to_the_catalogue():
     affiliate, course = make_affiliate(), make_course()
     archive(course)

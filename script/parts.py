@@ -18,7 +18,7 @@ ELSEWHERE = ("--ignore=tests/e2e", "--ignore=tests/system")  # in parts of their
 # tests/test_suite.py holds each test to its own.
 EVERY_ENGINE = "engines or every_engine or not (any_engine or no_database)"
 # What is left alone at the end uses both cores.
-ON_TWO_CORES = ["-n", "2", "--dist", "loadfile"]
+ON_TWO_CORES = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
 # Each test has a line with its number in the log, from which the progress is read.
 ONE_LINE_EACH = ("-o", "verbosity_test_cases=1", "-o", "console_output_style=count")
 ANY_PORTS = ("--port", "0", "--sandbox-port", "0", "--smtp-port", "0")

@@ -3,8 +3,8 @@ from typing import Any
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from django.contrib import admin, messages
-from django.contrib.auth.models import Group
-from django.db.models import Exists, ManyToManyField, OuterRef, QuerySet
+from django.contrib.auth.models import Group, Permission
+from django.db.models import Exists, ManyToManyField, OuterRef, Prefetch, QuerySet
 from django.http import HttpRequest
 
 from accounts import second_factor
@@ -121,7 +121,24 @@ class UserAdmin(PermissionsAdmin, EditAdmin, ListAdmin):
         proved = EmailAddress.objects.filter(
             user=OuterRef("pk"), email=OuterRef("email"), verified=True
         )
-        return super().rows_of_pages(request).annotate(is_proved=Exists(proved))
+        # A permission is shown with its table. The roles that may be changed are read by the form.
+        rights = Prefetch("user_permissions", Permission.objects.select_related("content_type"))
+        shown = (rights,) if request.user.is_superuser else (rights, "groups")
+        rows = super().rows_of_pages(request).annotate(is_proved=Exists(proved))
+        return rows.prefetch_related(*shown)
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **options: Any
+    ) -> Any:
+        """Read the roles that there are and those of this user by one statement."""
+        form = super().get_form(request, obj, change, **options)
+        field = form.base_fields.get("groups")
+        if obj is not None and field and request.method == "GET":
+            given = User.groups.through.objects.filter(user=obj, group=OuterRef("pk"))
+            roles = list(field.queryset.annotate(is_given=Exists(given)))
+            field.choices = [(role.pk, role.name) for role in roles]
+            obj._prefetched_objects_cache["groups"] = [role for role in roles if role.is_given]
+        return form
 
     def is_offered(self, decision: Decision, row: User) -> bool:
         return second_factor.has_any(_factors_of(row))

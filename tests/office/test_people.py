@@ -9,6 +9,7 @@ from affiliates.errors import AccountIsClosed
 from tests.accounts.conftest import PASSWORD, sign_in
 from tests.affiliates.make import make_affiliate
 from tests.concurrency import beside_save
+from tests.statements import statements
 
 pytestmark = pytest.mark.any_engine
 
@@ -112,6 +113,24 @@ def test_a_clerk_may_not_touch_staff(clerk, boss):
         assert answer.status_code == 403
         user.refresh_from_db()
         assert (user.name, user.is_active) == ("", True)
+
+
+def test_the_rights_of_staff_are_shown_in_eight_statements_however_many_they_are(boss, clerk):
+    colleague = User.objects.create_user("staff@example.com", PASSWORD, is_staff=True)
+    given, _, other = [Group.objects.create(name=name) for name in ("support", "all", "finance")]
+    colleague.groups.set([given, other])
+    colleague.user_permissions.set(Permission.objects.order_by("pk")[:40])
+    rights_of_clerk = 2  # statements; whoever may do everything has none to ask for
+    for client, most, shown in (
+        (clerk, 8 + rights_of_clerk, "support, finance"),
+        (boss, 8, f'<option value="{given.pk}" selected>support</option>'),
+    ):
+        client.get(LIST)  # what is asked for once in a process
+        with statements() as asked:
+            page = client.get(change(colleague)).content.decode()
+        assert len(asked) <= most, asked
+        assert shown in page
+    assert page.count(" selected>") == 42
 
 
 def test_a_superuser_makes_staff(boss, amina):

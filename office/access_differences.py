@@ -20,8 +20,8 @@ from maaledu.errors import AppError
 from office.base import ReadOnlyAdmin
 from office.cells import Coded, link, url_of
 from office.decisions import LIST, USER, Decision, Outcome
+from office.fields import ReasonForm
 from office.filters import fixed
-from office.payout_forms import ReasonForm
 
 MISSING, UNPAID = AccessDifference.MISSING, AccessDifference.UNPAID
 ELSEWHERE, DOUBLE = AccessDifference.ELSEWHERE, AccessDifference.DOUBLE

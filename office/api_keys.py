@@ -21,6 +21,7 @@ from accounts.api_key import MOST_PER_MINUTE, PER_MINUTE
 from accounts.models import ApiKey, User
 from office.base import ReadOnlyAdmin
 from office.decisions import Decision
+from office.fields import ReasonForm
 
 USABLE, EXPIRED, REVOKED = "usable", "expired", "revoked"
 STATE_COLORS = {USABLE: "success", EXPIRED: "warning", REVOKED: "danger"}
@@ -29,6 +30,9 @@ REVOKE = Decision(
     run=keys.revoke,
     permission="revoke",
     done="revoked",
+    form=ReasonForm,
+    entry_field="reason",
+    is_run_told_why=False,
     consequence="The program that has this key is refused from its next request on, for good.",
 )
 

@@ -9,9 +9,9 @@ from affiliates.models import Commission, LedgerEntry
 from maaledu.money import Money, rate_text
 from office.cells import day, enrollment_link, link, once
 from office.decisions import Decision
+from office.fields import ReasonForm
 from office.filters import DaysFilter
 from office.ledger import AccountAdmin, live_payout_of, payout_link
-from office.payout_forms import ReasonForm
 
 HOLD_COLORS = {"free": "success", "sale in doubt": "danger", "under review": "warning"}
 

@@ -35,6 +35,8 @@ from office.fields import FormWithFile
 USERNAME, USER, NOBODY = "username", "user", "nobody"
 # What a decision is about: one row only, one row or many, or the list as a whole.
 ONE_ROW, ROWS, LIST = "one row", "rows", "list"
+# The fields of forms that say why; what was chosen there is kept in its words.
+WHY = ("reason", "note")
 # Of one request for many rows: what waits longer is cut off by a proxy, and its end is seen by
 # nobody.
 LONGEST = timedelta(seconds=20)
@@ -74,6 +76,7 @@ class Decision:
     done: str  # the past participle of the message "3 suspended, 1 skipped" and of the history
     form: type[forms.Form] = forms.Form
     entry_field: str = ""  # the field of the form whose text is added to the history entry
+    is_run_told_why: bool = True  # False: the reason is kept in the history entry alone
     consequence: str = ""  # the sentence above the form: what will follow
     statuses: tuple[str, ...] = ()  # the statuses of a row that offer it; empty: all
     kind: str = AuditEntry.DECIDED  # what the change log files it under
@@ -213,7 +216,8 @@ def carry_out(
     """
     user = cast("Any", request.user)
     by = {USERNAME: {"by": user.get_username()}, USER: {"by": user}, NOBODY: {}}[decision.run_by]
-    result = decision.run(*rows, **by, **data)
+    told = {name: data[name] for name in data if decision.is_run_told_why or name not in WHY}
+    result = decision.run(*rows, **by, **told)
     if result is False:
         raise DecidedAlready
     text = data.get(decision.entry_field)
@@ -221,8 +225,16 @@ def carry_out(
     outcome = result if isinstance(result, Outcome) else Outcome(entry)
     # After the run, so that a decision that was refused leaves no entry.
     for row in [outcome.row] if outcome.row else rows:
-        add_history(request, row, outcome.entry, why=text or "", kind=decision.kind)
+        add_history(request, row, outcome.entry, why=_why(decision, data), kind=decision.kind)
     return outcome
+
+
+def _why(decision: Decision, data: dict[str, Any]) -> str:
+    texts = []
+    for name in WHY:
+        choices = getattr(decision.form.base_fields.get(name), "choices", ())
+        texts.append(str(dict(choices).get(data.get(name)) or data.get(name) or ""))
+    return ": ".join(filter(None, texts))
 
 
 def _asked_back(request: HttpRequest) -> str:

@@ -22,7 +22,7 @@ from enrollments.batches import Purpose
 from enrollments.models import BatchRow, EnrollmentBatch
 from office.base import QueueAdmin, ReadOnlyAdmin
 from office.decisions import LIST, ONE_ROW, Decision, Outcome
-from office.fields import FormWithFile
+from office.fields import FormWithFile, ReasonForm
 
 COLORS = {
     EnrollmentBatch.DRAFT: "info",
@@ -84,6 +84,9 @@ STOP = Decision(
     run=batches.stop,
     permission="enroll",
     done="stopped",
+    form=ReasonForm,
+    entry_field="reason",
+    is_run_told_why=False,
     consequence=(
         "Nobody more is enrolled. Whoever is enrolled already stays so, and still gets access and"
         " the e-mail. A batch that is stopped does not go on; send the list again with another"

@@ -3,10 +3,11 @@
 from typing import Any
 
 from django import forms
-from unfold.widgets import INPUT_CLASSES
+from unfold.widgets import INPUT_CLASSES, UnfoldAdminTextareaWidget
 
 from maaledu.storable import is_storable
 
+MAX_REASON = 150  # with the address of whoever says so, it fits into a note
 CHOOSE_AGAIN = "Choose the file again, too: a browser sends it once only."
 
 
@@ -24,6 +25,15 @@ class StorableText(forms.CharField):
         if not is_storable(text):
             raise forms.ValidationError("Enter plain text.", code="invalid")
         return text
+
+
+class ReasonForm(forms.Form):
+    reason = StorableText(
+        max_length=MAX_REASON,
+        error_messages={"required": "Say why: colleagues read it later."},
+        help_text="For colleagues; it is kept.",
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 2}),
+    )
 
 
 class FormWithFile(forms.BaseForm):

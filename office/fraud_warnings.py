@@ -8,6 +8,7 @@ from unfold.decorators import display
 from office.base import ReadOnlyAdmin, ReadOnlyInline
 from office.cells import link, url_of
 from office.decisions import Decision
+from office.fields import ReasonForm
 from office.filters import DaysFilter, fixed
 from payments import fraud_warnings
 from payments.models import EarlyFraudWarning
@@ -32,6 +33,9 @@ CLOSE = Decision(
     run=fraud_warnings.close,
     permission="close",
     done="closed",
+    form=ReasonForm,
+    entry_field="reason",
+    is_run_told_why=False,
     statuses=(EarlyFraudWarning.OPEN,),
     consequence=(
         "The commission is released, unless a dispute or a review holds it. Nothing is said to"

@@ -12,6 +12,7 @@ from grants.models import Grant, Program
 from grants.plans import Approval, Plan
 from maaledu.errors import AppError
 from office.decisions import ONE_ROW, Decision
+from office.fields import ReasonForm
 from office.grant_costs import NO_BUDGET, cost_of
 from office.grant_forms import DecisionForm, ExtensionForm, RejectionForm
 
@@ -76,6 +77,10 @@ def percent_in(form: DecisionForm) -> int:
     return percent if MIN_PERCENT <= percent <= MAX_PERCENT else MAX_PERCENT
 
 
+def _revoke(grant: Grant, *, by: str, reason: str) -> Grant:
+    return applications.revoke(grant, by=by, note=reason)
+
+
 APPROVE = ApprovalDecision(
     "Approve",
     run=applications.approve,
@@ -124,9 +129,11 @@ EXTEND = Decision(
 )
 REVOKE = Decision(
     "Revoke",
-    run=applications.revoke,
+    run=_revoke,
     permission="decide",
     done="revoked",
+    form=ReasonForm,
+    entry_field="reason",
     consequence=(
         "The code ends at once, and its share of the budget is free again. No e-mail is sent, and"
         " it cannot be taken back."

@@ -15,7 +15,7 @@ from enrollments import by_staff, moving, withdrawing
 from enrollments.models import Enrollment
 from maaledu.names import ControlCharacters, clean_name
 from office.decisions import LIST, Decision, Outcome
-from office.fields import StorableText
+from office.fields import ReasonForm, StorableText
 from office.learner_notes import AboutLearner, AddressForm
 
 LONGEST_REASON = 200
@@ -51,10 +51,6 @@ class MoveForm(forms.Form):
 
     def clean_to(self) -> str:
         return normalize_email(self.cleaned_data["to"])
-
-
-class ReasonForm(forms.Form):
-    reason = _reason()
 
 
 class NameForm(forms.Form):

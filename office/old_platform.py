@@ -17,6 +17,7 @@ from maaledu.money import Money
 from office.base import ReadOnlyAdmin
 from office.cells import Coded, enrollment_link, link
 from office.decisions import Decision
+from office.fields import ReasonForm
 from office.filters import fixed
 
 # Of the old database.
@@ -64,6 +65,9 @@ ACCEPT = Decision(
     run=proposals.accept,
     permission="decide",
     done="accepted",
+    form=ReasonForm,
+    entry_field="reason",
+    is_run_told_why=False,
     statuses=(ImportProposal.OPEN,),
     consequence=(
         "The difference is booked once, as an adjustment of the affiliate's balance. It cannot be"
@@ -75,6 +79,9 @@ REFUSE = Decision(
     run=proposals.refuse,
     permission="decide",
     done="refused",
+    form=ReasonForm,
+    entry_field="reason",
+    is_run_told_why=False,
     statuses=(ImportProposal.OPEN,),
     consequence="Everything stays as the old platform had it, and nothing is booked.",
 )

@@ -5,7 +5,6 @@ from django.conf import settings
 from django.utils import timezone
 from unfold.widgets import (
     UnfoldAdminSelectWidget,
-    UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
     UnfoldBooleanWidget,
 )
@@ -13,9 +12,7 @@ from unfold.widgets import (
 from affiliates.errors import FileWasMade
 from affiliates.models import Affiliate
 from maaledu.money import CURRENCIES, Money
-from office.fields import StorableText, date_input
-
-MAX_REASON = 150  # with the address of whoever says so, it fits into a note
+from office.fields import ReasonForm, StorableText, date_input
 
 
 def _currencies() -> list[tuple[str, str]]:
@@ -70,15 +67,6 @@ class ReferenceForm(forms.Form):
         error_messages={"required": "Enter the reference of the bank or of PayPal."},
         help_text="What the bank or PayPal calls this payment. Affiliates see it.",
         widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off", "spellcheck": "false"}),
-    )
-
-
-class ReasonForm(forms.Form):
-    reason = StorableText(
-        max_length=MAX_REASON,
-        error_messages={"required": "Say why: colleagues read it later."},
-        help_text="For colleagues; it is kept.",
-        widget=UnfoldAdminTextareaWidget(attrs={"rows": 2}),
     )
 
 

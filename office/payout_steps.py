@@ -18,7 +18,8 @@ from affiliates.payouts import sum_of
 from maaledu.csv import csv_response
 from office import payout_plan
 from office.decisions import LIST, ONE_ROW, USER, Decision, Outcome
-from office.payout_forms import DraftForm, NotSentForm, ReasonForm, ReferenceForm, ReleaseForm
+from office.fields import ReasonForm
+from office.payout_forms import DraftForm, NotSentForm, ReferenceForm, ReleaseForm
 
 
 def totals_of(batches: Iterable[PayoutBatch]) -> dict[UUID, tuple[int, int]]:

@@ -15,9 +15,10 @@ from maaledu.money import Money
 from office.base import ReadOnlyInline
 from office.cells import day, enrollment_link, link, url_of
 from office.decisions import ONE_ROW, USER, Decision, Outcome
+from office.fields import ReasonForm
 from office.filters import DaysFilter
 from office.ledger import STATE_COLORS, AccountAdmin
-from office.payout_forms import NotPaidForm, ReasonForm
+from office.payout_forms import NotPaidForm
 
 
 def _cancel(payout: Payout, *, by: User, reason: str, not_sent: bool = False) -> Outcome:

@@ -15,8 +15,8 @@ from office.base import EditAdmin, ReadOnlyAdmin
 from office.cells import once
 from office.changes import RecordingAdmin
 from office.decisions import ONE_ROW, USER, Decision, Outcome
+from office.fields import ReasonForm
 from office.lists import ListAdmin
-from office.payout_forms import ReasonForm
 
 ONLY_SUPERUSERS = ("is_staff", "is_superuser", "groups", "user_permissions")
 
@@ -127,11 +127,9 @@ class UserAdmin(PermissionsAdmin, EditAdmin, ListAdmin):
         rows = super().rows_of_pages(request).annotate(is_proved=Exists(proved))
         return rows.prefetch_related(*shown)
 
-    def get_form(
-        self, request: HttpRequest, obj: Any = None, change: bool = False, **options: Any
-    ) -> Any:
+    def get_form(self, request: HttpRequest, obj: Any = None, *args: Any, **options: Any) -> Any:
         """Read the roles that there are and those of this user by one statement."""
-        form = super().get_form(request, obj, change, **options)
+        form = super().get_form(request, obj, *args, **options)
         field = form.base_fields.get("groups")
         if obj is not None and field and request.method == "GET":
             given = User.groups.through.objects.filter(user=obj, group=OuterRef("pk"))

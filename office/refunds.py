@@ -13,6 +13,7 @@ from maaledu.money import Money
 from office.base import ReadOnlyAdmin
 from office.cells import link, url_of
 from office.decisions import Decision
+from office.fields import ReasonForm
 from office.filters import DaysFilter, NamedFilter, fixed
 from payments import disputes
 from payments.models import Dispute, Refund
@@ -52,6 +53,9 @@ COUNT_AS_LOST = Decision(
     run=disputes.count_as_lost,
     permission="decide",
     done="counted as lost",
+    form=ReasonForm,
+    entry_field="reason",
+    is_run_told_why=False,
     statuses=(Dispute.WARNING, Dispute.WON),
     consequence=(
         "The bank keeps the money: the enrollment ends, access is revoked, the learner is mailed,"

@@ -69,7 +69,7 @@ def test_a_key_that_is_revoked_is_refused_from_the_next_request_on(db: None) -> 
     staff = office("accounts.revoke_apikey")
     key, text = make_key(User.objects.get(), "enrollments:read")
     assert with_key(text).get(ENROLLMENTS).status_code == 200
-    staff.post(f"/admin/accounts/apikey/{key.pk}/revoke/", {"decide": "yes"})
+    staff.post(f"/admin/accounts/apikey/{key.pk}/revoke/", {"reason": "Lost"})
     key.refresh_from_db()
     assert (key.revoked_by, key.revoked_at is not None) == ("staff@example.com", True)
     assert refused(with_key(text).get(ENROLLMENTS)) == (401, "API_KEY_INVALID")

@@ -199,9 +199,9 @@ def test_a_proposal_is_accepted_once_and_only_with_the_permission(moved: None) -
     before = Balance.objects.get().earned
     page = clerk.get(path).content.decode()
     assert ("what the list price gives on top" in page, "+$12.45" in page) == (True, True)
-    assert clerk.post(path).status_code == 302
+    assert clerk.post(path, {"reason": "As booked"}).status_code == 302
     assert Balance.objects.get().earned == before + 1245
-    assert "decided before" in clerk.post(path).content.decode()
+    assert "decided before" in clerk.post(path, {"reason": "As booked"}).content.decode()
     assert LedgerEntry.objects.filter(source_key__contains="legacy-proposal").count() == 1
     assert LogEntry.objects.count() == 1
     assert invariants.verify() == []

@@ -171,7 +171,7 @@ def test_reissue_extend_and_revoke_change_an_unused_coupon(staff: Client) -> Non
     grant.refresh_from_db()
     assert grant.code != old
     assert str(grant.expires_at.date()) == in_days(90)
-    assert staff.post(url(grant, "revoke"), {"decide": "1"}).status_code == 302
+    assert staff.post(url(grant, "revoke"), {"reason": "Moved away"}).status_code == 302
     grant.refresh_from_db()
     assert grant.status == "revoked"
     assert GrantEvent.objects.filter(actor=BOSS).count() == 3

@@ -130,16 +130,16 @@ def test_an_open_warning_is_shown_with_its_date_and_closed(office: Client):
     assert "sale in doubt" in office.get(page_of(commission, "hold")).content.decode()
     assert payment.enrollment.email in office.get(page_of(warning, "close")).content.decode()
     assert listed(office, pages[0], q=payment.enrollment.email) == [warning]
-    office.post(page_of(warning, "close"), {"decide": "1"})
+    office.post(page_of(warning, "close"), {"reason": "Genuine"})
     assert (fresh(warning).status, fresh(warning).closed_by) == ("closed", "boss@example.com")
     assert not fresh(commission).is_held
     assert "sale in doubt" not in office.get(page_of(commission, "hold")).content.decode()
-    assert LogEntry.objects.get().change_message == "closed"
+    assert LogEntry.objects.get().change_message == "closed: Genuine"
     assert (
         "1 skipped"
         in office.post(
             pages[0],
-            {"action": "close", "_selected_action": [str(warning.pk)], "decide": "1"},
+            {"action": "close", "_selected_action": [str(warning.pk)], "decide": "", "reason": "-"},
             follow=True,
         ).content.decode()
     )
@@ -153,14 +153,14 @@ def test_a_dispute_that_keeps_the_money_without_a_decision_can_be_counted_as_los
     dispute = Dispute.objects.get()
     page = f"{DISPUTES}{dispute.pk}/change/"
     assert page_of(dispute, "count_as_lost") not in office.get(page).content.decode()
-    office.post(page_of(dispute, "count_as_lost"), {"decide": "1"})
+    office.post(page_of(dispute, "count_as_lost"), {"reason": "Prevented"})
     assert (fresh(dispute).status, fresh(enrollment).status) == ("warning", "paid")
     deliver(office, says("prevented", 1, WITHDRAWN)(payment))
     assert page_of(dispute, "count_as_lost") in office.get(page).content.decode()
     assert 'name="decide"' in choose(office, dispute, "count_as_lost")
     shown = office.get(page_of(dispute, "count_as_lost")).content.decode()
     assert ("prevented, fraudulent" in shown, "$499.00, at the bank" in shown) == (True, True)
-    office.post(page_of(dispute, "count_as_lost"), {"decide": "1"})
+    office.post(page_of(dispute, "count_as_lost"), {"reason": "Prevented"})
     assert (fresh(dispute).status, fresh(enrollment).status) == ("lost", "refunded")
     assert Commission.objects.get().net == 0
     assert Email.objects.filter(kind="enrollment_ended").count() == 1

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from enrollments import access, access_differences, lms_jobs
 from enrollments.errors import DifferenceIsOver, NotRepairable
-from enrollments.models import AccessDifference, Enrollment
+from enrollments.models import AccessDifference, Enrollment, EnrollmentEvent
 from lms_sync import dead_letters, delivery
 from lms_sync.job_notes import OURS, RAISED_FROM
 from lms_sync.models import FOUND, MADE, SyncJob
@@ -25,6 +25,7 @@ DIFFERENCE = "difference"  # the key in a job's payload
 MISSING, UNPAID = AccessDifference.MISSING, AccessDifference.UNPAID
 ELSEWHERE, DOUBLE = AccessDifference.ELSEWHERE, AccessDifference.DOUBLE
 LESS = AccessDifference.LESS
+RETRIED = "LMS sync retried."
 
 
 def plan_of(difference: AccessDifference) -> Plan:
@@ -178,6 +179,7 @@ def conclude(job: SyncJob) -> bool:
     )
 
 
+@atomic
 def retry(enrollment: Enrollment, *, by: str) -> bool:
     """Have access that is missing asked for now, whatever is the reason; return if this call did.
 
@@ -187,4 +189,13 @@ def retry(enrollment: Enrollment, *, by: str) -> bool:
     lost = unsettled.filter(kind__in=AccessDifference.WITHOUT_ACCESS).first()
     if lost is not None and enrollment.lms_status == Enrollment.LMS_LOST:
         return repair(lost, by=by)
-    return lms_jobs.retry_now(enrollment, by=by)
+    if not lms_jobs.retry_now(enrollment, by=by):
+        return False
+    EnrollmentEvent.objects.create(
+        enrollment=enrollment,
+        from_status=enrollment.status,
+        to_status=enrollment.status,
+        actor=by[:140],
+        note=RETRIED,
+    )
+    return True

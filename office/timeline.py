@@ -32,6 +32,9 @@ MOST_ENROLLMENTS = 100  # of one address, the newest: nobody has that many cours
 MOST_BEHIND = 300  # payments, jobs, mails and grants, the newest, whose own rows are looked up
 LONGEST_CURSOR = 200
 SALT = "office.timeline"
+# What staff decide about these is in rows of its own, as it is about an enrollment: changes of it,
+# refunds. Their entries in the history would say it twice.
+WITH_TRAIL = ("payment", "grant")
 KINDS = {PAYMENTS: "payment", JOBS: "job", GRANTS: "grant"}
 
 
@@ -85,8 +88,9 @@ class Learner:
             return [row.ref for row in self.of_kind("payment") if row.ref]
         if found_by in KINDS:
             return [UUID(row.key) for row in self.of_kind(KINDS[found_by])]
-        ids = [enrollment.pk for enrollment in self.enrollments]
-        return [*map(str, ids), *(row.pk for row in self.behind)] if found_by == IDS else ids
+        if found_by == IDS:
+            return [row.pk for row in self.behind if row.kind not in WITH_TRAIL]
+        return [enrollment.pk for enrollment in self.enrollments]
 
 
 @dataclass(frozen=True)

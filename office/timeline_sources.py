@@ -97,7 +97,7 @@ GRANT = Source(
     "created_at",
     ADDRESS,
     "email",
-    "title=course__title state=status actor=decided_by note=note ref=code more=percent",
+    "title=course__title state=status note=note ref=code more=percent",
 )
 ACCOUNT = Source("account", User, "date_joined", ADDRESS, "email", "title=name")
 AFFILIATE = Source(

@@ -9,6 +9,7 @@ from django.urls import NoReverseMatch, reverse
 from affiliates.models import LedgerEntry
 from courses.models import Course
 from enrollments.models import AccessDifference, Enrollment
+from grants.models import Grant
 from lms_sync.models import SyncJob
 from maaledu.money import Money
 from maaledu.work.items import DEAD, DONE, PENDING, RUNNING
@@ -112,6 +113,12 @@ def _grant(row: Row) -> str:
     return f"Applied for a grant, {row.more} %" if row.more else "Applied for a grant"
 
 
+def _grant_change(row: Row) -> str:
+    what, _, code = row.title.partition(": ")
+    reason = dict(Grant.REASONS).get(code, code)
+    return f"Grant {what}: {reason}" if reason else f"Grant {what}"
+
+
 def _mail(row: Row) -> str:
     return f"E-mail: {row.more or in_words(row.title)}"
 
@@ -143,7 +150,7 @@ TITLES: Mapping[str, Callable[[Row], str]] = {
     "letter": lambda row: f"Dead letter: {row.title}",
     "mail": _mail,
     "grant": _grant,
-    "grant change": lambda row: f"Grant {row.title}",
+    "grant change": _grant_change,
     "commission": lambda row: str(dict(LedgerEntry.KINDS).get(row.title, in_words(row.title))),
     "difference": lambda row: (
         f"Difference with the LMS: {dict(AccessDifference.KINDS).get(row.title, row.title)}"

@@ -13,15 +13,18 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts.models import LearnerNote, User
+from enrollments import by_staff
 from enrollments.models import Enrollment, EnrollmentEvent
 from enrollments.provisioning import LMS_JOBS
 from lms_sync import dead_letters
 from lms_sync.models import DeadLetter, SyncJob
+from maaledu.db import new_id
 from maaledu.work.queue import drain
 from notifications import outgoing
 from notifications.models import Email, UndeliverableAddress
 from notifications.queue import EMAILS
 from office import timeline
+from office.cells import url_of
 from payments.models import Dispute
 from tests.affiliates.make import make_affiliate
 from tests.factories import (
@@ -34,7 +37,7 @@ from tests.factories import (
     refund_of,
     refunded,
 )
-from tests.grants.make import make_coupon
+from tests.grants.make import make_application, make_coupon
 from tests.sandbox_client import Sandbox
 from tests.statements import statements
 
@@ -129,7 +132,7 @@ def test_one_page_tells_all_of_it(boss: Client, buyer: Client, sandbox: Sandbox)
         "Account made",
         "Signed in last",
         "Called at noon.",
-        "Name corrected: Ada King",
+        "Name corrected from “Ada Lovelace” to “Ada King”",
         enrollment.course_title,
         payment.stripe_session_id,
     ):
@@ -247,8 +250,39 @@ def test_a_job_is_retried_on_the_page_and_it_is_seen_there(boss: Client, buyer: 
     answer = boss.post(PAGE, retry_of(enrollment), follow=True)
     assert answer.redirect_chain == [(PAGE, 302)]
     assert "1 retried, 0 skipped" in text_of(answer)
-    assert "Retried" in " ".join(timeline_of(answer))
+    assert "LMS sync retried." in " ".join(timeline_of(answer))
     assert SyncJob.objects.due(timezone.now()).count() == 1
+
+
+@pytest.mark.any_engine
+def test_what_staff_decide_is_one_entry_each(
+    boss: Client, buyer: Client, sandbox: Sandbox
+) -> None:
+    payment = bought(buyer).payments.get()
+    coupon, application = make_coupon(email=ADA, course=make_course()), make_application(email=ADA)
+    gift = by_staff.comp(make_course(), by_staff.Guest(ADA, "Ada", "Speaker"), by="speaker desk")
+    last_day = (timezone.now() + timedelta(days=9)).date()
+    reason = {"reason": "Agreed by phone"}
+    for row, name, form in (
+        (gift, "correct_name", {"name": "Ada King"}),
+        (gift, "retry_sync", None),
+        (gift, "withdraw", reason),
+        (gift, "give_back", reason),
+        (coupon, "extend", {"expires_on": str(last_day)}),
+        (coupon, "reissue", {}),
+        (coupon, "revoke", reason),
+        (application, "reject", {"reason": "budget"}),
+        (payment, "refund", {"key": str(new_id()), "amount": "10", "reason": "duplicate"}),
+    ):
+        before = len(entries_of_staff(boss))
+        page = f"{url_of(row).removesuffix('change/')}{name}/"
+        boss.post(PAGE, retry_of(row)) if form is None else boss.post(page, form)
+        assert len(entries_of_staff(boss)) == before + 1, name
+    assert "Grant rejected: The fund for this period is used up" in entries_of_staff(boss)[1]
+
+
+def entries_of_staff(client: Client) -> list[str]:
+    return [each for each in timeline_of(client.get(PAGE)) if "boss@example.com" in each]
 
 
 @pytest.mark.any_engine

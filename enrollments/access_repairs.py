@@ -42,6 +42,14 @@ def plan_of(difference: AccessDifference) -> Plan:
     return Plan(removed=ours, left=tuple(row["id"] for row in rows if not row.get("ours")))
 
 
+def is_repairable(difference: AccessDifference) -> bool:
+    try:
+        plan_of(difference)
+    except NotRepairable:
+        return False
+    return True
+
+
 def _plan_double(rows: Sequence[dict[str, Any]]) -> Plan:
     """Keep one: with work in it, before one that is not ours to remove, before the oldest."""
     listed = [row for row in rows if not row["batch"]]

@@ -198,6 +198,10 @@ class AccessDifferenceAdmin(ReadOnlyAdmin):
     readonly_fields = fields
     decisions = {"repair": REPAIR, "leave": LEAVE, "repair_all": REPAIR_ALL}
 
+    def is_offered(self, decision: Decision, row: AccessDifference) -> bool:
+        is_possible = decision is not REPAIR or access_repairs.is_repairable(row)
+        return is_possible and super().is_offered(decision, row)
+
     @display(description="what differs", ordering="kind")
     def what(self, row: AccessDifference) -> str:
         return row.get_kind_display().capitalize()

@@ -41,7 +41,7 @@ ARCHIVE = Decision(
     permission="publish",
     done="taken off sale",
     consequence=OFF_SALE,
-    statuses=tuple(Course.TRANSITIONS[Course.Status.ARCHIVED]),
+    statuses=(Course.Status.PUBLISHED,),
     run_by=NOBODY,
 )
 ASK_LMS = Decision(

@@ -96,6 +96,9 @@ class MailStateAdmin(ReadOnlyAdmin):
     list_display = ("name", "state", "since", "retry_at", "failures", "last_error")
     exclude = ("trying", "suspect")
 
+    def is_offered(self, decision: Decision, row: MailState) -> bool:
+        return row.state != MailState.State.ANSWERING
+
 
 @admin.register(UndeliverableAddress)
 class UndeliverableAddressAdmin(ReadOnlyAdmin):

@@ -128,6 +128,10 @@ class EnrollmentBatchAdmin(ReadOnlyAdmin):
     decisions = {"enroll": DRAFT, "start": START, "stop": STOP, "discard": DISCARD}
     change_form_outer_before_template = "admin/enrollments/batch.html"
 
+    def is_offered(self, decision: Decision, row: EnrollmentBatch) -> bool:
+        is_possible = decision is not START or row.course.is_on_sale
+        return is_possible and super().is_offered(decision, row)
+
     @display(description="status", ordering="status", label=COLORS)
     def state(self, batch: EnrollmentBatch) -> str:
         return batch.status

@@ -26,6 +26,7 @@ CLEAR = Decision(
     run=partial(fraud.decide, verdict=FraudSignal.CLEARED),
     permission="review",
     done="cleared",
+    statuses=tuple(FraudSignal.TRANSITIONS[FraudSignal.CLEARED]),
     form=NoteForm,
     entry_field="note",
     consequence="There is an innocent explanation. Nothing else changes.",
@@ -35,6 +36,7 @@ CONFIRM = Decision(
     run=partial(fraud.decide, verdict=FraudSignal.CONFIRMED),
     permission="review",
     done="confirmed",
+    statuses=tuple(FraudSignal.TRANSITIONS[FraudSignal.CONFIRMED]),
     form=NoteForm,
     entry_field="note",
     consequence=(

@@ -173,12 +173,9 @@ def _actions_of(request: HttpRequest, row: Row, back: str) -> Iterable[Action]:
     if row.kind not in WITH_ACTIONS:
         return ()
     # As much of the row as its page asks about; the decision itself reads the row anew.
-    known = SimpleNamespace(
-        pk=row.pk,
-        status=row.state,
-        kind=row.title,
-        refundable=int(row.state == Payment.PAID),
-    )
+    known = SimpleNamespace(pk=row.pk, status=row.state, kind=row.title, rows=[], refundable=0)
+    if row.kind == "payment" and row.state == Payment.PAID:
+        known.refundable = (row.amount or 0) - int(row.title)
     return _actions(request, MODELS[row.kind], known, back)
 
 

@@ -174,6 +174,9 @@ class PlatformStateAdmin(ReadOnlyAdmin):
 
     change_form_outer_before_template = "admin/lms_sync/platform_figures.html"
 
+    def is_offered(self, decision: Decision, row: PlatformState) -> bool:
+        return row.probe_asked_at is None
+
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **options: Any
     ) -> HttpResponse:

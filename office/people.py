@@ -141,6 +141,10 @@ class UserAdmin(PermissionsAdmin, EditAdmin, ListAdmin):
     def is_offered(self, decision: Decision, row: User) -> bool:
         return second_factor.has_any(_factors_of(row))
 
+    def is_shown(self, request: HttpRequest, name: str, row: Any = None) -> bool:
+        """Nobody takes their own second factor away."""
+        return row != request.user and super().is_shown(request, name, row)
+
 
 _factors_of = once(second_factor.all_of)
 

@@ -71,8 +71,8 @@ PAYMENT = Source(
     "created_at",
     ENROLLMENTS,
     "enrollment_id",
-    "state=status note=review_reason ref=stripe_session_id more=stripe_payment_intent_id"
-    " of=enrollment_id currency=currency",
+    "title=refund_committed state=status note=review_reason ref=stripe_session_id"
+    " more=stripe_payment_intent_id of=enrollment_id currency=currency",
     amount="amount",
 )
 JOB = Source(

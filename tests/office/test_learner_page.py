@@ -25,7 +25,7 @@ from notifications.models import Email, UndeliverableAddress
 from notifications.queue import EMAILS
 from office import timeline
 from office.cells import url_of
-from payments.models import Dispute
+from payments.models import Dispute, Payment
 from tests.affiliates.make import make_affiliate
 from tests.factories import (
     completed,
@@ -255,9 +255,7 @@ def test_a_job_is_retried_on_the_page_and_it_is_seen_there(boss: Client, buyer: 
 
 
 @pytest.mark.any_engine
-def test_what_staff_decide_is_one_entry_each(
-    boss: Client, buyer: Client, sandbox: Sandbox
-) -> None:
+def test_what_staff_decide_is_one_entry_each(boss: Client, buyer: Client, sandbox: Sandbox) -> None:
     payment = bought(buyer).payments.get()
     coupon, application = make_coupon(email=ADA, course=make_course()), make_application(email=ADA)
     gift = by_staff.comp(make_course(), by_staff.Guest(ADA, "Ada", "Speaker"), by="speaker desk")
@@ -279,6 +277,18 @@ def test_what_staff_decide_is_one_entry_each(
         boss.post(PAGE, retry_of(row)) if form is None else boss.post(page, form)
         assert len(entries_of_staff(boss)) == before + 1, name
     assert "Grant rejected: The fund for this period is used up" in entries_of_staff(boss)[1]
+
+
+@pytest.mark.any_engine
+@pytest.mark.breaks_invariants
+def test_a_payment_is_offered_to_be_refunded_while_something_is_left_of_it(
+    boss: Client, buyer: Client
+) -> None:
+    payment = bought(buyer).payments.get()
+    link = f"/admin/payments/payment/{payment.pk}/refund/"
+    assert link in boss.get(PAGE).content.decode()
+    Payment.objects.update(refund_committed=payment.amount)
+    assert link not in boss.get(PAGE).content.decode()
 
 
 def entries_of_staff(client: Client) -> list[str]:

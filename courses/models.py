@@ -150,6 +150,11 @@ class Course(PresentedCourse, FactsOfLms):
         blank=True,
         help_text="Left empty, it is the slug (Frappe LMS only).",
     )
+    holders_mailed_to = models.UUIDField(
+        null=True,
+        editable=False,
+        help_text="The last grant whose holder has a mail that the course is off sale; empty: all.",
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(auto_now=True)
 

@@ -24,7 +24,7 @@ AGREES, DIFFERS, NOT_ASKED = "agrees", "differs", "not asked"
 AGREEMENT_COLORS = {AGREES: "success", DIFFERS: "warning", NOT_ASKED: "info"}
 OFF_SALE = (
     "Nobody can buy the course any more. Learners who have it keep it. Who holds an unused coupon"
-    " for it is told by e-mail, and gets no reminder while it is off sale."
+    " for it is told by e-mail within minutes, and gets no reminder while it is off sale."
 )
 PUBLISH = Decision(
     "Put on sale",

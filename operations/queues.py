@@ -12,7 +12,7 @@ from affiliates import ledger
 from enrollments import late_access, lms_jobs, progress
 from enrollments.batches import BATCHES
 from enrollments.provisioning import LMS_JOBS
-from grants import redemption, refusals, reminders
+from grants import off_sale, redemption, refusals, reminders
 from lms_sync import awaiting, breaker, course_facts, locks
 from lms_sync.errors import LmsBusy
 from maaledu.work.queue import Queue, drain, reap
@@ -38,6 +38,7 @@ CHORES: dict[str, Callable[[], object]] = {
     "mailing buyers without access": late_access.mail_buyers_without_access,
     "expiring coupons": redemption.expire_overdue,
     "reminding holders of coupons": reminders.send_reminders,
+    "mailing holders of coupons for courses off sale": off_sale.mail_holders,
     "deleting surplus refused codes": refusals.forget_surplus,
     "joining refunds to their sales": waiting_reversals.attach_refunds,
     "joining disputes to their sales": waiting_reversals.attach_disputes,

@@ -292,6 +292,17 @@ class Migration(migrations.Migration):
                     models.CharField(db_default="", default="", editable=False, max_length=32),
                 ),
                 (
+                    "holders_mailed_to",
+                    models.UUIDField(
+                        editable=False,
+                        help_text=(
+                            "The last grant whose holder has a mail that the course is off sale;"
+                            " empty: all."
+                        ),
+                        null=True,
+                    ),
+                ),
+                (
                     "created_at",
                     models.DateTimeField(default=django.utils.timezone.now, editable=False),
                 ),

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from django.db.models.signals import pre_save
 from django.test import Client
 from django.utils import timezone
 
@@ -14,6 +16,7 @@ from grants.models import Grant
 from grants.reminders import send_reminders
 from notifications.models import Email, UndeliverableAddress
 from notifications.outgoing import compose
+from operations.tasks import sweep
 from tests.factories import COMPLETE, make_course
 from tests.grants.make import buy_with, make_application, make_coupon, open_checkout, run_out
 
@@ -29,6 +32,7 @@ def test_holders_are_told_once_and_not_reminded_while_it_is_off_sale() -> None:
     assert off_sale.unused_coupons(course) == 2
     assert off_sale.take_off_sale(course)
     assert not off_sale.take_off_sale(course)
+    assert [off_sale.mail_holders() for _ in range(2)] == [1, 0]
     [mail] = Email.objects.filter(kind="grant_off_sale")
     message = compose(mail)
     assert (message.to, course.title in message.body) == ([coupon.email], True)
@@ -79,7 +83,49 @@ def test_staff_are_warned_with_the_number(client: Client, django_user_model) -> 
     address = f"/admin/courses/course/{course.pk}/archive/"
     assert "2 people hold an unused coupon for it." in client.get(address).content.decode()
     assert client.post(address, {"decide": "1"}).status_code == 302
+    assert Email.objects.filter(kind="grant_off_sale").count() == 0
+    sweep()
     assert Email.objects.filter(kind="grant_off_sale").count() == 2
+
+
+class Killed(BaseException):
+    """What ends a process, as far as the code can see."""
+
+
+def test_a_kill_between_two_mails_leaves_nobody_out_and_mails_nobody_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(off_sale, "MAILS_AT_ONCE", 2)
+    course = make_course(**COMPLETE)
+    for number in range(5):
+        make_coupon(course, email=f"{number}@example.com")
+    off_sale.take_off_sale(course)
+    saved: list[str] = []
+
+    def kill_at_the_fourth(sender: type[Email], instance: Email, **_: Any) -> None:
+        saved.append(instance.to)
+        if len(saved) == 4:
+            raise Killed
+
+    pre_save.connect(kill_at_the_fourth, sender=Email)
+    with pytest.raises(Killed):
+        off_sale.mail_holders()
+    pre_save.disconnect(kill_at_the_fourth, sender=Email)
+    assert Email.objects.filter(kind="grant_off_sale").count() == 2
+    assert [off_sale.mail_holders(limit=4) for _ in range(2)] == [3, 0]
+    mailed = Email.objects.filter(kind="grant_off_sale").values_list("to", flat=True)
+    assert sorted(mailed) == [f"{number}@example.com" for number in range(5)]
+
+
+@pytest.mark.any_engine
+def test_holders_of_a_course_that_is_on_sale_again_are_not_mailed_that_it_is_not() -> None:
+    course = make_course(**COMPLETE)
+    make_coupon(course)
+    off_sale.take_off_sale(course)
+    publishing.publish(Course.objects.get())
+    assert off_sale.mail_holders() == 0
+    off_sale.take_off_sale(Course.objects.get())
+    assert off_sale.mail_holders() == 1
 
 
 @pytest.mark.any_engine

@@ -3,8 +3,8 @@ from typing import Any
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from django.contrib import admin, messages
-from django.contrib.auth.models import Group, Permission
-from django.db.models import Exists, ManyToManyField, OuterRef, Prefetch, QuerySet
+from django.contrib.auth.models import Group
+from django.db.models import Exists, ManyToManyField, OuterRef, QuerySet
 from django.http import HttpRequest
 
 from accounts import second_factor
@@ -19,6 +19,8 @@ from office.fields import ReasonForm
 from office.lists import ListAdmin
 
 ONLY_SUPERUSERS = ("is_staff", "is_superuser", "groups", "user_permissions")
+# Who may not change these sees them by name, read at once: Django reads each by itself, five times.
+SHOWN = {"groups": "roles", "user_permissions": "own_rights"}
 
 
 def _reset(user: User, *, by: User, reason: str) -> Outcome:
@@ -85,7 +87,12 @@ class UserAdmin(PermissionsAdmin, EditAdmin, ListAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
         shown = ("is_verified", "second_factor", "date_joined", "last_login")
         mine = (*shown, *(("email",) if obj else ()))
-        return mine if request.user.is_superuser else (*mine, *ONLY_SUPERUSERS)
+        return mine if request.user.is_superuser else (*mine, *ONLY_SUPERUSERS, *SHOWN.values())
+
+    def get_fields(self, request: HttpRequest, obj: User | None = None) -> tuple[str, ...]:
+        if request.user.is_superuser:
+            return self.fields
+        return tuple(SHOWN.get(name, name) for name in self.fields)
 
     def has_change_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
         """Only a superuser may touch an account that may do more than look at a course."""
@@ -112,6 +119,17 @@ class UserAdmin(PermissionsAdmin, EditAdmin, ListAdmin):
     def is_verified(self, user: Any) -> bool:
         return user.is_proved
 
+    @admin.display(description="groups")
+    @once
+    def roles(self, user: User) -> str:
+        return ", ".join(user.groups.order_by("name").values_list("name", flat=True)) or "-"
+
+    @admin.display(description="user permissions")
+    @once
+    def own_rights(self, user: User) -> str:
+        given = user.user_permissions.select_related("content_type")
+        return ", ".join(map(str, given.order_by("content_type_id", "pk"))) or "-"
+
     @admin.display(description="second factor")
     @once
     def second_factor(self, user: User) -> str:
@@ -121,11 +139,7 @@ class UserAdmin(PermissionsAdmin, EditAdmin, ListAdmin):
         proved = EmailAddress.objects.filter(
             user=OuterRef("pk"), email=OuterRef("email"), verified=True
         )
-        # A permission is shown with its table. The roles that may be changed are read by the form.
-        rights = Prefetch("user_permissions", Permission.objects.select_related("content_type"))
-        shown = (rights,) if request.user.is_superuser else (rights, "groups")
-        rows = super().rows_of_pages(request).annotate(is_proved=Exists(proved))
-        return rows.prefetch_related(*shown)
+        return super().rows_of_pages(request).annotate(is_proved=Exists(proved))
 
     def get_form(self, request: HttpRequest, obj: Any = None, *args: Any, **options: Any) -> Any:
         """Read the roles that there are and those of this user by one statement."""
@@ -135,7 +149,8 @@ class UserAdmin(PermissionsAdmin, EditAdmin, ListAdmin):
             given = User.groups.through.objects.filter(user=obj, group=OuterRef("pk"))
             roles = list(field.queryset.annotate(is_given=Exists(given)))
             field.choices = [(role.pk, role.name) for role in roles]
-            obj._prefetched_objects_cache["groups"] = [role for role in roles if role.is_given]
+            # Where Django looks for them first; its own way to fill it is not for MongoDB.
+            obj._prefetched_objects_cache = {"groups": [each for each in roles if each.is_given]}
         return form
 
     def is_offered(self, decision: Decision, row: User) -> bool:

@@ -21,6 +21,7 @@ def test_the_embedded_worker_is_worker_and_scheduler(start, sandbox: Sandbox) ->
     wait_until(lambda: seen("worker", "scheduler"), 20)
 
 
+@pytest.mark.engines("sqlite")  # Celery and its broker: no database answers differently
 def test_beat_says_that_it_goes_on_though_no_worker_does(start, tmp_path) -> None:
     start(
         python("-m", "celery", "-A", "maaledu", "beat", "--schedule", str(tmp_path / "beat")),
@@ -30,6 +31,7 @@ def test_beat_says_that_it_goes_on_though_no_worker_does(start, tmp_path) -> Non
     assert not seen("worker")
 
 
+@pytest.mark.engines("sqlite")  # Celery and its broker: no database answers differently
 def test_beat_without_a_broker_says_nothing(start, tmp_path) -> None:
     beat = start(
         python("-m", "celery", "-A", "maaledu", "beat", "--schedule", str(tmp_path / "beat")),

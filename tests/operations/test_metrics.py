@@ -270,7 +270,7 @@ EVENTS, PROCESSES = 24, 4
 
 
 @pytest.mark.slow
-@pytest.mark.engines("sqlite", "postgres")
+@pytest.mark.engines("postgres")  # where a shop has several web processes
 def test_four_processes_under_load_add_up_to_the_unit(start, process_env, tmp_path) -> None:
     payments = [make_pending(make_course(slug=f"c-{n}"))[1] for n in range(EVENTS)]
     bodies = [json.dumps(completed(payment)) for payment in payments]

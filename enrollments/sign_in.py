@@ -12,29 +12,31 @@ def sign_in_words(enrollment: Enrollment) -> str:
     Who has no password yet is told how to set one. Where there was an account before, the name that
     was typed at checkout has not changed it.
     """
+    return _how(enrollment) % {"email": enrollment.email}
+
+
+def _how(enrollment: Enrollment) -> str:
     if enrollment.register_link:
-        words = gettext(
+        return gettext(
             "Sign in there with your account of %(email)s. If you have just created it, open the"
             " link in the platform’s own message first."
         )
-    elif not enrollment.lms_user_made and enrollment.name:
-        words = gettext(
+    if not enrollment.lms_user_made and enrollment.name:
+        return gettext(
             "You had an account there already, which keeps its name: sign in with %(email)s. If you"
             " have no password for it, choose “Forgot password” there."
         )
-    elif not enrollment.lms_user_made:
-        words = gettext(
+    if not enrollment.lms_user_made:
+        return gettext(
             "You had an account there already: sign in with %(email)s. If you have no password for"
             " it, choose “Forgot password” there."
         )
-    elif settings.FRAPPE_WELCOME_MAIL:
-        words = gettext(
+    if settings.FRAPPE_WELCOME_MAIL:
+        return gettext(
             "The learning platform sends a message to %(email)s with a link to set your password."
             " Then sign in there with that address."
         )
-    else:
-        words = gettext(
-            "Sign in there with %(email)s. The first time, choose “Forgot password” or “Login with"
-            " Email Link”: the learning platform then sends you a message."
-        )
-    return words % {"email": enrollment.email}
+    return gettext(
+        "Sign in there with %(email)s. The first time, choose “Forgot password” or “Login with"
+        " Email Link”: the learning platform then sends you a message."
+    )

@@ -67,7 +67,7 @@ class MailPages:
         return page(
             "Mailbox",
             table(
-                ["Received", "To", "Subject"],
+                ["Message", "Received"],
                 rows,
                 "No mail yet. Everything the shop sends lands here.",
             )
@@ -80,11 +80,10 @@ def _when(mail: Mail) -> str:
 
 
 def _row(mail: Mail) -> list[str]:
-    return [
-        _when(mail),
-        escape(", ".join(mail["to"])),
-        f'<a href="/mail/{mail["number"]}">{escape(mail["subject"] or "(no subject)")}</a>',
-    ]
+    subject = escape(mail["subject"] or "(no subject)")
+    to = escape(", ".join(mail["to"]))
+    message = f'<a href="/mail/{mail["number"]}">{subject}</a><br><span class="soft">{to}</span>'
+    return [message, _when(mail)]
 
 
 def _mail(mail: Mail) -> Response:

@@ -41,15 +41,17 @@ STEPS = (
     (
         "3. Buy again, and watch",
         (
-            "Buy another course. The payment is recorded, the status page says what is"
-            ' wrong and that nothing is lost, <a href="{shop}/status/">Status</a> says so to'
-            ' everybody, and the <a href="{shop}/admin/">office</a> turns yellow.'
+            "Buy two other courses. Both payments are recorded. The first status page says that it"
+            " takes longer; with the second purchase, or a minute later, the shop knows: both pages"
+            ' say what is wrong and that nothing is lost, <a href="{shop}/status/">Status</a> says'
+            ' so to everybody within a minute, and the <a href="{shop}/admin/">office</a> since'
+            " when, and who waits."
         ),
         "",
     ),
     (
         "4. Mend it",
-        ("Within a minute the shop notices by itself, enrolls the learner, and sends the e-mail."),
+        ("Within a minute the shop notices by itself, enrolls you in both, and sends the e-mails."),
         MEND,
     ),
     (

@@ -66,6 +66,7 @@ def environment(location: Location) -> dict[str, str]:
         "SITE_URL": location.url,
         "DEMO_TOUR_URL": f"{location.sandbox_url}/tour/",
         **dict.fromkeys(EXPLORERS_LIMITS, "1000/1m"),
+        "LMS_BREAKER_OPEN_SECONDS": "10",  # an explorer waits for the shop to notice
         "SANDBOX_WEBHOOK_URL": f"{location.url}/api/webhook",
         "SANDBOX_WEBHOOK_EVENTS": WEBHOOK_EVENTS,
         "SANDBOX_COURSES_ANY": "true",

@@ -45,6 +45,18 @@ def test_known_and_unknown_addresses_are_answered_alike(amina, mailoutbox):
     assert len(pages[0].replace(EMAIL, "")) == len(pages[1].replace("nobody@example.com", ""))
 
 
+def test_whoever_asks_for_a_new_code_reads_that_it_is_sent(amina, mailoutbox):
+    pages = []
+    for email in (EMAIL, "nobody@example.com"):
+        visitor = Client()
+        ask(visitor, email)
+        assert "A new code is on its way" not in visitor.get(CONFIRM).text
+        visitor.post(CONFIRM, {"action": "resend"})
+        pages.append(visitor.get(CONFIRM).text.replace(email, ""))
+    assert "A new code is on its way" in pages[0]
+    assert len(pages[0]) == len(pages[1])
+
+
 def test_three_guesses_end_the_attempt_and_a_code_is_of_no_use_elsewhere(
     amina, visitor, mailoutbox
 ):

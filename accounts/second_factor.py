@@ -23,11 +23,13 @@ from django.http import HttpRequest
 from django.template.loader import render_to_string
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
+from django.utils.translation import gettext, ngettext, override
 
 from accounts.errors import NoSecondFactor
 from accounts.models import User
 from maaledu.db import atomic
 from maaledu.http import site_facts
+from maaledu.language import OFFICE, in_shop_language
 from maaledu.vault import CannotOpen, is_sealed_with_first_key, seal, unseal
 
 TOTP, PASSKEY = Authenticator.Type.TOTP, Authenticator.Type.WEBAUTHN
@@ -36,7 +38,6 @@ FACTORS = (TOTP, PASSKEY)
 # Where allauth keeps the secret of each kind, sealed by `accounts.second_factor_adapter`.
 SECRETS = {TOTP: "secret", RECOVERY_CODES: "seed"}
 METHOD = "mfa"
-TAKEN_AWAY = "Your second factor was taken away"
 
 
 # --- who needs it ---------------------------------------------------------------------------------
@@ -131,14 +132,21 @@ def take_away(user: User) -> str:
     Sessions that have shown them must show the new one. The person is mailed. Raises NoSecondFactor
     where there is none.
     """
-    kinds = described(user)
-    if not kinds:
+    found = all_of(user)
+    if not found:
         raise NoSecondFactor
     Authenticator.objects.filter(user=user).delete()
     forget_shown(user)
-    text = render_to_string("mfa/email/taken_away.txt", {"kinds": kinds, "site": site_facts()})
-    send_mail(TAKEN_AWAY, text, None, [user.email])
-    return kinds
+    _mail_taken_away(user, found)
+    with override(OFFICE):
+        return in_words(found)
+
+
+@in_shop_language
+def _mail_taken_away(user: User, found: list[Authenticator]) -> None:
+    context = {"kinds": in_words(found), "is_staff": user.is_staff, "site": site_facts()}
+    text = render_to_string("mfa/email/taken_away.txt", context)
+    send_mail(gettext("Your second factor was taken away"), text, None, [user.email])
 
 
 def forget_shown(user: User) -> None:
@@ -162,10 +170,12 @@ def described(user: User) -> str:
 def in_words(found: list[Authenticator]) -> str:
     """Return what somebody has: `authenticator app, 2 passkeys, 9 recovery codes`."""
     passkeys = sum(each.type == PASSKEY for each in found)
-    words = ["authenticator app" for each in found if each.type == TOTP]
-    words += [f"{passkeys} passkey{'s' if passkeys > 1 else ''}"] if passkeys else []
+    words = [gettext("authenticator app") for each in found if each.type == TOTP]
+    if passkeys:
+        words.append(ngettext("%d passkey", "%d passkeys", passkeys) % passkeys)
     codes = [each for each in found if each.type == RECOVERY_CODES]
-    words += [f"{len(each.wrap().get_unused_codes())} recovery codes" for each in codes]
+    left = (len(each.wrap().get_unused_codes()) for each in codes)
+    words += [ngettext("%d recovery code", "%d recovery codes", number) % number for number in left]
     return ", ".join(words)
 
 

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.core import signing
 from django.core.exceptions import ValidationError
 from django.db.models import Field, Model, Q, QuerySet
+from django.utils.translation import gettext_noop as _
 
 from maaledu.errors import AppError
 
@@ -23,7 +24,7 @@ NEWEST_FIRST = ("-created_at", "-id")
 
 class BadCursor(AppError):
     code = "BAD_CURSOR"
-    message = "That page is no longer there. Please start from the first one."
+    message = _("That page is no longer there. Please start from the first one.")
     http_status = 400
 
 

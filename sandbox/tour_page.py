@@ -59,7 +59,7 @@ STEPS = (
         (
             'Read <a href="{shop}/grants/">the programs</a>, apply from the page of a'
             " course, and decide about it in the <a"
-            ' href="{shop}/admin/grants/grant/">office</a>. The code is in the <a'
+            ' href="{shop}/admin/grants/triage/">office</a>. The code is in the <a'
             ' href="/mail/">mailbox</a>, and works once.'
         ),
         "",
@@ -86,8 +86,8 @@ STEPS = (
         "8. Run the office",
         (
             'Sign in at the <a href="{shop}/admin/">office</a> as staff@maaledu.example /'
-            " sandbox-staff-only: its first page says what needs you. Refund what you bought; retry"
-            " the two dead letters, which the LMS takes now; and release the payout that waits, as"
+            " sandbox-staff-only: its first page says what needs you. Refund what you bought;"
+            " replay the two dead letters, which the LMS takes now; and release the payout that waits, as"
             " finance@maaledu.example / sandbox-finance-only, because it takes two."
         ),
         "",

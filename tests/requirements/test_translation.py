@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from allauth.mfa.totp.internal.auth import TOTP
+from django.core.mail import EmailMessage
 from django.test import Client
 from django.urls import reverse
 from pytest_django.fixtures import Settings
 
+from accounts import second_factor
 from accounts.models import User
 from affiliates.models import Affiliate, LedgerEntry
 from courses.models import Course
@@ -136,7 +139,7 @@ def test_no_page_has_a_string_that_a_translation_does_not_reach(
         *asked(somebody, addresses(shop)),
         *asked(somebody, iter(explained)),
         ("refused", somebody.post("/account/delete/", {"email": "partner@example.com"})),
-        *asked(visitor, iter(("/?q=1", "/?category=data&q=1", "/nothing-here/"))),
+        *asked(visitor, iter(("/?q=1", "/?category=data&q=1", "/nothing-here/", "/?cursor=1"))),
         *sent_empty(visitor, shop),
         *sent_empty(somebody, shop),
     ]
@@ -190,6 +193,16 @@ def test_no_mail_has_a_string_that_a_translation_does_not_reach(arabic: None) ->
                 left[kind] = found
             assert f'lang="{pseudo.LANGUAGE}" dir="rtl"' in html
     assert left == {}
+
+
+def test_the_mail_about_a_lost_second_factor_is_in_the_shops_language(
+    arabic: None, db: None, mailoutbox: list[EmailMessage]
+) -> None:
+    lost = User.objects.create_user("amina@example.com", "a long passphrase")
+    TOTP.activate(lost, "JBSWY3DPEHPK3PXP")
+    assert second_factor.take_away(lost) == "authenticator app"
+    [mail] = mailoutbox
+    assert untranslated([mail.subject, mail.body]) == []
 
 
 PHYSICAL = re.compile(

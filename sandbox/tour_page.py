@@ -87,8 +87,8 @@ STEPS = (
         (
             'Sign in at the <a href="{shop}/admin/">office</a> as staff@maaledu.example /'
             " sandbox-staff-only: its first page says what needs you. Refund what you bought;"
-            " replay the two dead letters, which the LMS takes now; and release the payout that waits, as"
-            " finance@maaledu.example / sandbox-finance-only, because it takes two."
+            " replay the two dead letters, which the LMS takes now; and release the payout that"
+            " waits, as finance@maaledu.example / sandbox-finance-only, because it takes two."
         ),
         "",
     ),

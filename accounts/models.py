@@ -66,6 +66,13 @@ class User(AbstractBaseUser, PermissionsMixin):
         indexes = [
             models.Index(fields=["-date_joined"]),
             models.Index(fields=["name"], name="user_name_begins", opclasses=BEGINS),
+            # The few among many that staff filter by.
+            models.Index(
+                fields=["-date_joined"], condition=models.Q(is_staff=True), name="user_staff"
+            ),
+            models.Index(
+                fields=["-date_joined"], condition=models.Q(is_active=False), name="user_inactive"
+            ),
         ]
         permissions = (("reset_second_factor", "Can take away somebody's second factor"),)
 

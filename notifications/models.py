@@ -156,6 +156,11 @@ class AlertNotice(WorkItem):
 
     class Meta(WorkItem.Meta):
         verbose_name = "alert notice"
+        indexes = [
+            *WorkItem.Meta.indexes,
+            models.Index(fields=["channel", "-created_at"]),
+            models.Index(fields=["action", "-created_at"]),
+        ]
         permissions = (("replay_alertnotice", "Can retry and replay alert notices"),)
 
     def __str__(self) -> str:

@@ -169,7 +169,6 @@ class StripeEventAdmin(QueueAdmin):
         ("created_at", DaysFilter),
         "status",
         fixed("type", sorted(webhooks.HANDLERS)),
-        "livemode",
         "is_fetched",
     )
     sortable_by = ("created_at",)

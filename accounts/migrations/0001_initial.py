@@ -92,6 +92,16 @@ class Migration(migrations.Migration):
                     models.Index(
                         fields=["name"], name="user_name_begins", opclasses=["varchar_pattern_ops"]
                     ),
+                    models.Index(
+                        condition=models.Q(("is_staff", True)),
+                        fields=["-date_joined"],
+                        name="user_staff",
+                    ),
+                    models.Index(
+                        condition=models.Q(("is_active", False)),
+                        fields=["-date_joined"],
+                        name="user_inactive",
+                    ),
                 ],
             },
         ),

@@ -273,6 +273,10 @@ class Migration(migrations.Migration):
                         fields=["name"], name="grant_name_begins", opclasses=["varchar_pattern_ops"]
                     ),
                     models.Index(
+                        fields=["reject_reason", "created_at"],
+                        name="grants_gran_reject__3e29d8_idx",
+                    ),
+                    models.Index(
                         fields=["email"],
                         name="grant_email_begins",
                         opclasses=["varchar_pattern_ops"],

@@ -203,6 +203,7 @@ class Grant(models.Model):
             models.Index(fields=["-created_at"]),
             models.Index(fields=["updated_at"]),
             models.Index(fields=["name"], name="grant_name_begins", opclasses=BEGINS),
+            models.Index(fields=["reject_reason", "created_at"]),
         ]
         permissions = (
             ("decide_grant", "Can approve, reject and change grants"),

@@ -382,6 +382,12 @@ class Migration(migrations.Migration):
                         fields=["finished_at"],
                         name="alertnotice_done",
                     ),
+                    models.Index(
+                        fields=["channel", "-created_at"], name="notificatio_channel_43cbf6_idx"
+                    ),
+                    models.Index(
+                        fields=["action", "-created_at"], name="notificatio_action_4af320_idx"
+                    ),
                 ],
             },
         ),

@@ -592,6 +592,11 @@ class Migration(migrations.Migration):
                         name="stripeevent_done",
                     ),
                     models.Index(fields=["request_id"], name="payments_st_request_b46fa1_idx"),
+                    models.Index(
+                        condition=models.Q(("is_fetched", True)),
+                        fields=["-created_at"],
+                        name="event_fetched",
+                    ),
                 ],
             },
         ),

@@ -33,6 +33,9 @@ class StripeEvent(WorkItem):
             *WorkItem.Meta.indexes,
             models.Index(fields=["type", "-created_at"]),
             models.Index(fields=["request_id"]),
+            models.Index(
+                fields=["-created_at"], condition=models.Q(is_fetched=True), name="event_fetched"
+            ),
         ]
         permissions = (("replay_stripeevent", "Can retry and replay Stripe events"),)
 

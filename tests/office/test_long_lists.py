@@ -230,53 +230,6 @@ def test_a_list_is_sorted_by_what_has_an_index_only(boss: Client) -> None:
         assert set(page.sortable_by) == {"created_at"}
 
 
-def indexed(model: Any, kind: str = "") -> set[str]:
-    """Return the columns that an index of the whole table begins with; with `^`, those that are
-    found by how a text begins.
-    """
-    opts = model._meta
-    of_fields = {field.name for field in opts.fields if field.unique or field.db_index}
-    of_table = {
-        index.fields[0].lstrip("-")
-        for index in opts.indexes
-        if index.fields and not index.condition and (index.opclasses or kind != "^")
-    }
-    return {"pk", *of_fields, *of_table}
-
-
-def is_indexed(model: Any, path: str) -> bool:
-    """Return whether a search by this path is a look into an index, in each table on its way."""
-    *relations, column = path.lstrip("^=").split("__")
-    for relation in relations:
-        field = model._meta.get_field(relation)
-        if field.concrete and field.name not in indexed(model):
-            return False
-        model = field.related_model
-    name = column if column == "pk" else model._meta.get_field(column).name
-    return name in indexed(model, path[0])
-
-
-@pytest.mark.any_engine
-def test_a_list_that_grows_is_sorted_and_searched_by_columns_with_an_index_only(rf: Any) -> None:
-    without = []
-    for model, page in admin.site._registry.items():
-        if not isinstance(page, ListAdmin) or page.is_small:
-            continue
-        shown = page.get_list_display(rf.get("/"))
-        for column in set(page.get_sortable_by(rf.get("/"))) & set(shown):
-            cell = getattr(page, str(column), None)
-            sorted_by = getattr(cell, "admin_order_field", None) or column
-            if "__" not in sorted_by and sorted_by not in indexed(model):
-                without.append(f"{model._meta.label}: sorted by {sorted_by}")
-        searched = [*page.search_fields, *page.id_fields] if page.search_fields else []
-        without += [
-            f"{model._meta.label}: searched by {path}"
-            for path in searched
-            if not is_indexed(model, path)
-        ]
-    assert not without, "\n".join(without)
-
-
 @pytest.mark.any_engine
 def test_no_address_has_all_rows_counted_for_each_choice_of_a_filter(boss: Client) -> None:
     on(3)

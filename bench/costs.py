@@ -22,7 +22,8 @@ class Statements:
 
 
 def measure(call: Callable[[], object], count: int) -> dict[str, float]:
-    """Make the call so many times; return what one takes on average, and the most memory in MB.
+    """Make the call so many times; return what one takes on average, the most memory in MB, and how
+    many rows of tables the page has that it answers.
 
     What is called several times is called once before, as all day the one before has been. CPU
     time is that of this process and of PostgreSQL's for it, in seconds.
@@ -35,7 +36,7 @@ def measure(call: Callable[[], object], count: int) -> dict[str, float]:
     own, server, wall = time.process_time(), _server_cpu(), time.perf_counter()
     with connection.execute_wrapper(statements):
         for _ in range(count):
-            call()
+            answer = call()
     cpu = time.process_time() - own + _server_cpu() - server
     found = PEAK.search(Path("/proc/self/status").read_text())
     return {
@@ -43,6 +44,7 @@ def measure(call: Callable[[], object], count: int) -> dict[str, float]:
         "cpu": cpu / count,
         "statements": statements.number / count,
         "peak": int(found[1]) / 1024 if found else 0,
+        "rows": getattr(answer, "content", b"").count(b"<tr"),
     }
 
 

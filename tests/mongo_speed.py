@@ -17,6 +17,7 @@ from wiredtiger.packing import pack as pack_any
 from wiredtiger.packing import unpack as unpack_any
 
 WRITES_BETWEEN_CLEANINGS = 500
+A_FEW = 10
 CATALOGUE = (storage._IDX_TABLE, storage._COLL_TABLE)
 END = b"\0"
 
@@ -59,9 +60,32 @@ class Storage(storage.Storage):
     def _listed_indexes(self, db: str, coll: str) -> list[tuple[str, dict, dict]]:
         return list(super()._iter_indexes(db, coll))
 
+    def _try_index_id_keys(
+        self, db: str, coll: str, wanted: dict[str, Any], *, collation: Any = None
+    ) -> list[bytes] | None:
+        return super()._try_index_id_keys(db, coll, one_filter(wanted), collation=collation)
+
     def _coll_options(self, db: str, coll: str) -> dict[str, Any] | None:
         options = self._once(super()._coll_options, db, coll)
         return None if options is None else dict(options)
+
+
+def one_filter(wanted: dict[str, Any]) -> dict[str, Any]:
+    """Return what an index may serve of a filter: its parts as one, or a long list of keys alone.
+
+    What is found by it is compared with the whole filter afterwards.
+    """
+    if list(wanted) != ["$and"]:
+        return wanted
+    found: dict[str, Any] = {}
+    for part in wanted["$and"]:
+        if any(
+            isinstance(terms, dict) and len(terms.get("$in", ())) > A_FEW for terms in part.values()
+        ):
+            return part
+        if not any(name.startswith("$") for name in part):
+            found = {**part, **found}
+    return found
 
 
 # --- the keys of its tables -----------------------------------------------------------------------

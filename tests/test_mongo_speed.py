@@ -89,3 +89,12 @@ def test_a_copy_shares_nothing_that_can_change() -> None:
     assert copy == document
     copy["list"][0]["deep"].append(2)
     assert document["list"] == [{"deep": [1]}]
+
+
+@pytest.mark.parametrize("listed", [[1, 2], list(range(20))], ids=len)
+def test_an_index_serves_a_filter_of_several_parts(stored: Storage, listed: list[int]) -> None:
+    stored.create_index("shop", "things", "a_1", {"a": 1})
+    stored.insert("shop", "things", [{"_id": 2, "a": 1, "b": 3}, {"_id": 3, "a": 50, "b": 3}])
+    wanted = {"$and": [{"b": 3}, {"a": {"$in": listed}}, {"$or": [{"a": 1}, {"a": 50}]}]}
+    assert len(stored._try_index_id_keys("shop", "things", wanted) or ()) == 2
+    assert [each["_id"] for each in stored.find_matching("shop", "things", wanted)] == [2]

@@ -5,6 +5,7 @@ from django.db.models.expressions import Col
 from django_mongodb_backend import base, operations
 
 from maaledu.mongodb_engine import defaults
+from maaledu.mongodb_engine.schema import DatabaseSchemaEditor
 
 
 class DatabaseOperations(operations.DatabaseOperations):
@@ -24,4 +25,5 @@ class DatabaseOperations(operations.DatabaseOperations):
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
+    SchemaEditorClass = DatabaseSchemaEditor
     ops_class = DatabaseOperations

@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.db import DatabaseError, OperationalError, connection, transaction
 from django.db.models import F
 from django_mongodb_backend.transaction import atomic as backend_atomic
@@ -225,3 +226,11 @@ def test_a_client_killed_inside_a_transaction_holds_nobody_up_for_good(process_e
         victim.stop()
     assert Account.objects.get().balance == 4
     assert time.monotonic() - began < 15
+
+
+def test_a_row_is_found_by_its_key_without_a_look_at_all_others() -> None:
+    for model in apps.get_models(include_auto_created=True):
+        for field in (each for each in model._meta.local_concrete_fields if each.unique):
+            asked = {"find": model._meta.db_table, "filter": {field.column: "x"}}
+            found = connection.database.command("explain", asked)["queryPlanner"]
+            assert "COLLSCAN" not in str(found["winningPlan"]), f"{model._meta.label} by {field}"

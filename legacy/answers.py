@@ -175,13 +175,17 @@ def _add(answers: Answers, row: list[str], where: str) -> None:
     answers.given[collection, key, reason] = (answer, value)
 
 
-def proposal_of(facts: list[Fact]) -> str:
-    """Return the file with a row for each open decision, its answer to be filled in."""
+def proposal_of(facts: list[Fact], answers: Answers) -> str:
+    """Return the file with the answers that were given, and a row for each that is to be given.
+
+    It may be written over the one that was read: nothing that the operator wrote is lost.
+    """
+    opened = [
+        (fact.collection, fact.key, fact.reason) for fact in facts if fact.outcome == DECISION
+    ]
+    known = {**answers.given, **{each: ("", "") for each in opened if each not in answers.given}}
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(HEADER)
-    for fact in facts:
-        if fact.outcome == DECISION:
-            known = (fact.collection, fact.key, fact.reason)
-            writer.writerow([*map(safe_cell, known), "", ""])
+    writer.writerows([*map(safe_cell, row), *answer] for row, answer in known.items())
     return file.getvalue()

@@ -23,6 +23,7 @@ from payments.models import Payment
 
 NEW, SAME, NOTED, CHANGED, KEPT = "new", "same", "noted", "changed", "kept"
 WRITTEN = (IMPORTED, MERGED)
+STAYS = "stays_as_brought"
 Rows = dict[tuple[str, str], dict[str, Any]]
 
 
@@ -75,8 +76,9 @@ def _plan(fact: Fact, targets: list[Target], known: ImportedRow | None) -> Plan:
     elif content == known.content_hash:
         plan.what = SAME if _is_as_noted(known, fact) else NOTED
     elif known.outcome in WRITTEN and fact.outcome not in WRITTEN:
-        # Withheld by now: what was written stays, and the report says what it waits for.
+        # Withheld by now: what was written stays, and the report says so and what it waits for.
         plan.what = KEPT
+        fact.notes.add(STAYS)
     else:
         plan.what = CHANGED
         due = [target.name for target in targets]

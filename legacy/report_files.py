@@ -9,7 +9,7 @@ from typing import Any
 from django.template.loader import render_to_string
 from django.utils.dateformat import format as format_date
 
-from legacy.answers import ALLOWED, allowed, proposal_of
+from legacy.answers import ALLOWED, Answers, allowed, proposal_of
 from legacy.facts import DECISION, OUTCOMES, Fact
 from legacy.reports import Report, about, in_order
 from maaledu.money import Money
@@ -18,7 +18,9 @@ CURRENCY = "usd"
 WORDS = {DECISION: "to decide"}
 
 
-def write_files(report: Report, changes: list[tuple[str, Fact]], folder: Path) -> None:
+def write_files(
+    report: Report, changes: list[tuple[str, Fact]], answers: Answers, folder: Path
+) -> None:
     """Write rows.jsonl, report.json, report.txt, report.html, changes.jsonl and decisions.csv."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = "".join(f"{line}\n" for line in report.lines)
@@ -33,7 +35,7 @@ def write_files(report: Report, changes: list[tuple[str, Fact]], folder: Path) -
         "changes.jsonl": "".join(
             json.dumps({"change": what, **about(fact)}) + "\n" for what, fact in changed
         ),
-        "decisions.csv": proposal_of(in_order(report.judged)),
+        "decisions.csv": proposal_of(in_order(report.judged), answers),
     }
     for name, content in files.items():
         (folder / name).write_text(content, encoding="utf-8")

@@ -30,6 +30,11 @@ def answered(folder: Path, answers: dict[str, tuple[str, str]]) -> Path:
     return path
 
 
+def lines_of(path: Path) -> list[list[str]]:
+    with path.open() as file:
+        return list(csv.reader(file))
+
+
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     old = hand_written()
@@ -62,6 +67,7 @@ def test_answers_bring_in_exactly_what_was_withheld(source: Path, tmp_path: Path
     changed = {key for key, row in after.items() if row["outcome"] != before[key]["outcome"]}
     assert {before[key]["outcome"] for key in changed} == {"decision"}
     assert len(changed) == 3
+    assert lines_of(tmp_path / "after" / "decisions.csv") == lines_of(answers)
 
 
 def test_what_is_skipped_is_left_out_and_asks_no_more(source: Path, tmp_path: Path) -> None:

@@ -156,15 +156,20 @@ def test_the_second_moment_brings_what_changed_and_leaves_what_was_changed_here(
     waiting["frappeSync"] = {"synced": True, "syncStatus": "success", "enrollmentId": "LMS-2"}
     young.update(status="paid", lmsSync=waiting["frappeSync"])
     kept["status"] = "refunded"
+    withheld = old["enrollments"][4]
+    del withheld["amount"]
     Enrollment.objects.filter(email="ada@example.com").update(lms_status="lost")
     later = write_json(old, tmp_path / "later")
     at = ("--exported-at", (NOW + timedelta(days=3)).isoformat())
     ran = import_legacy(later, *at, "--apply", "--report", tmp_path / "report")
-    assert "2 changed, 2 kept" in ran.text, ran.text
+    assert "2 changed, 3 kept (the report's changes.jsonl names them)" in ran.text, ran.text
     assert sale("half@example.com").lms_status == "success"
     assert (sale("young@example.com").status, DeadLetter.objects.count()) == ("paid", 0)
-    conflict = rows_of(tmp_path / "report")[str(kept["_id"])]
+    rows = rows_of(tmp_path / "report")
+    conflict, missing = rows[str(kept["_id"])], rows[str(withheld["_id"])]
     assert (conflict["outcome"], conflict["reason"]) == ("decision", "conflict")
+    assert (missing["reason"], missing["notes"]) == ("missing_amount", ["stays_as_brought"])
+    assert (sale("back@example.com").status, sale("back@example.com").amount) == ("refunded", 24900)
     assert sale("ada@example.com").status == Enrollment.PAID
 
 

@@ -107,7 +107,7 @@ class Command(BaseCommand):
             report = report_of(judged)
             self._tell(report, result, "dry run, nothing written: ")
         if options["report"]:
-            write_files(report, result.changes, options["report"])
+            write_files(report, result.changes, order.answers, options["report"])
         return DECISIONS_OPEN if report.open_decisions else 0
 
     def _order(self, options: dict[str, Any]) -> Order:
@@ -140,8 +140,9 @@ class Command(BaseCommand):
         for line in text_lines(report.summary, report.hash):
             self.stdout.write(line)
         changed, kept = result.number("changed"), result.number("kept")
+        where = " (the report's changes.jsonl names them)" if kept else ""
         self.stdout.write(
-            f"{heading}{result.number(NEW)} new, {changed} changed, {kept} kept,"
+            f"{heading}{result.number(NEW)} new, {changed} changed, {kept} kept{where},"
             f" {result.number('same') + result.number('noted')} as before"
         )
         if report.open_decisions:

@@ -11,22 +11,25 @@ from legacy.models import ImportedRow
 from legacy.planning import read_named, watched_of
 from legacy.reports import Report
 from legacy.targets import target_hash
-from legacy.vocabulary import SALES
+from legacy.vocabulary import AFFILIATES, COURSES, GRANTS, SALES, USERS
 from maaledu.money import Money
 
 BATCH = 200
+WRITTEN = (USERS, COURSES, AFFILIATES, GRANTS, SALES)
 CURRENCY = "usd"
 
 
 def verify(report: Report) -> Iterator[str]:
-    """Yield what differs: rows that were changed in the source or here, and sums that do not add
-    up.
+    """Yield what differs: rows that were changed in the source or here or are gone there, and sums
+    that do not add up.
     """
     for collection, facts in sorted(report.judged.book.facts.items()):
         keys = sorted(facts)
         for start in range(0, len(keys), BATCH):
             part = {key: facts[key] for key in keys[start : start + BATCH]}
             yield from _of_rows(collection, part)
+    for collection in WRITTEN:
+        yield from _gone(collection, report.judged.book.of(collection))
     yield from _of_sums(report)
 
 
@@ -50,6 +53,15 @@ def _of_rows(collection: str, facts: dict[str, Fact]) -> Iterator[str]:
         watched = [(t, held.get((t.label, str(t.pk)), {})) for t in watched_of(row)]
         if row.targets and target_hash(watched) != row.target_hash:
             yield f"{collection} {key}: changed here since it was imported ({row.target})"
+
+
+def _gone(collection: str, facts: dict[str, Fact]) -> Iterator[str]:
+    """Name what the source has no more. Jobs are not asked for: the old shop deleted its own."""
+    rows = ImportedRow.objects.filter(collection=collection, role=ImportedRow.ROW)
+    written = rows.exclude(target="").order_by("source_id")
+    for key in written.values_list("source_id", flat=True).iterator(BATCH):
+        if key not in facts:
+            yield f"{collection} {key}: gone in the source; what it became stays here"
 
 
 def _of_sums(report: Report) -> Iterator[str]:

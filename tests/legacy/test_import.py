@@ -94,16 +94,18 @@ def test_a_second_run_changes_nothing_and_the_comparison_finds_nothing(source: P
     assert import_legacy(source, *EXPORTED, "--verify").text.endswith("0 differences\n")
 
 
-def test_one_cent_changed_in_the_source_is_found_and_its_row_named(
+def test_one_cent_changed_or_a_row_gone_in_the_source_is_found_and_named(
     source: Path, old: Documents
 ) -> None:
     import_legacy(source, *EXPORTED, "--apply")
     row = old["enrollments"][0]
     row["amount"] = "249.01"
+    gone = old["grants"].pop()
     write_json(old, source)
     ran = import_legacy(source, *EXPORTED, "--verify")
     assert ran.status == 1
     assert f"enrollments {row['_id']}: changed in the source" in ran.text
+    assert f"grants {gone['_id']}: gone in the source; what it became stays here" in ran.text
 
 
 def test_an_undo_leaves_the_database_as_it_was(source: Path) -> None:

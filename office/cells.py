@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.contrib import admin
 from django.db import models
 from django.urls import reverse
 from django.utils.dateformat import format as format_date
@@ -13,6 +14,7 @@ from django.utils.html import conditional_escape, format_html
 
 from enrollments.models import Enrollment
 
+OF_STRIPE = "evt_"
 ACCESS_WORDS = {
     Enrollment.LMS_SUCCESS: "has access",
     Enrollment.LMS_FAILED: "no access",
@@ -62,6 +64,21 @@ def once(ask: Callable[..., Any]) -> Any:
         return answers[ask]
 
     return kept
+
+
+def coded(name: str, description: str) -> Any:
+    """Return a column that shows the code in a field, such as one of Stripe's, in plain words."""
+
+    @admin.display(description=description, ordering=name)
+    def shown(page: Any, row: Any) -> str:
+        return getattr(row, name).replace("_", " ") or "-"
+
+    return shown
+
+
+def actor_words(actor: str) -> str:
+    """Return who did it: an event of Stripe's is named by its id, which tells nobody anything."""
+    return "Stripe" if actor.startswith(OF_STRIPE) else actor
 
 
 def access_words(enrollment: Enrollment) -> str:

@@ -2,13 +2,13 @@ from django.contrib import admin
 
 from enrollments.models import Enrollment, EnrollmentEvent
 from office.base import ReadOnlyAdmin
-from office.cells import enrollment_link
+from office.cells import actor_words, enrollment_link
 from office.filters import DaysFilter, fixed
 
 
 @admin.register(EnrollmentEvent)
 class EnrollmentEventAdmin(ReadOnlyAdmin):
-    list_display = ("created_at", "learner", "course", "moved", "actor", "note")
+    list_display = ("created_at", "learner", "course", "moved", "who", "note")
     list_filter = (
         ("created_at", DaysFilter),
         fixed("to_status", Enrollment.TRANSITIONS, "to what"),
@@ -26,6 +26,10 @@ class EnrollmentEventAdmin(ReadOnlyAdmin):
     @admin.display(description="course")
     def course(self, event: EnrollmentEvent) -> str:
         return event.enrollment.course_title
+
+    @admin.display(description="by whom")
+    def who(self, event: EnrollmentEvent) -> str:
+        return actor_words(event.actor)
 
     @admin.display(description="moved")
     def moved(self, event: EnrollmentEvent) -> str:

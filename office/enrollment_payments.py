@@ -6,7 +6,7 @@ from unfold.decorators import display
 from enrollments.models import Enrollment
 from maaledu.money import Money
 from office.base import ReadOnlyInline, showing
-from office.cells import Coded, once
+from office.cells import Coded, coded, once
 from office.payments import OUTCOME_COLORS
 from payments import outcomes
 from payments.models import Payment
@@ -27,8 +27,9 @@ def outcomes_of(enrollment: Enrollment) -> list[PaymentOutcome]:
 class PaymentInline(ReadOnlyInline):
     formset = showing(payments_of)
     model = Payment
-    fields = ("created_at", "attempt", "state", "price", "stripe_session_id", "review_reason")
+    fields = ("created_at", "attempt", "state", "price", "paid_at", "set_aside")
     readonly_fields = fields
+    set_aside = coded("review_reason", "set aside as")
 
     @display(description="outcome", label=OUTCOME_COLORS)
     def state(self, payment: Payment) -> Coded:

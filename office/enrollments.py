@@ -15,7 +15,7 @@ from enrollments.models import Enrollment, EnrollmentEvent
 from maaledu.money import Money, rate_text
 from office import refund_decision
 from office.base import ReadOnlyAdmin, ReadOnlyInline
-from office.cells import Coded, access_words, link
+from office.cells import Coded, access_words, actor_words, link
 from office.decisions import Decision
 from office.enrollment_payments import PaymentInline, outcomes_of, payments_of
 from office.filters import DaysFilter, NamedFilter, fixed
@@ -61,8 +61,13 @@ ROLL_BACK = Decision(
 
 class EventInline(ReadOnlyInline):
     model = EnrollmentEvent
-    fields = ("created_at", "from_status", "to_status", "actor", "note")
+    fields = ("created_at", "from_status", "to_status", "who", "note")
     readonly_fields = fields
+    hide_title = True
+
+    @admin.display(description="by whom")
+    def who(self, event: EnrollmentEvent) -> str:
+        return actor_words(event.actor)
 
 
 class AccessFilter(NamedFilter):

@@ -6,7 +6,7 @@ from django.utils.formats import date_format
 from unfold.decorators import display
 
 from office.base import ReadOnlyAdmin, ReadOnlyInline
-from office.cells import link, url_of
+from office.cells import coded, link, url_of
 from office.decisions import Decision
 from office.fields import ReasonForm
 from office.filters import DaysFilter, fixed
@@ -52,9 +52,10 @@ def _due(warning: EarlyFraudWarning) -> str:
 
 class FraudWarningInline(ReadOnlyInline):
     model = EarlyFraudWarning
-    fields = ("warned_at", "state", "fraud_type", "due", "closed_by", "stripe_warning_id")
+    fields = ("warned_at", "state", "type_of", "due", "closed_by", "stripe_warning_id")
     readonly_fields = fields
     ordering = ("warned_at",)
+    type_of = coded("fraud_type", "fraud type")
 
     @display(description="status", label=WARNING_COLORS)
     def state(self, warning: EarlyFraudWarning) -> str:
@@ -69,7 +70,7 @@ class FraudWarningInline(ReadOnlyInline):
 class EarlyFraudWarningAdmin(ReadOnlyAdmin):
     """Newest first. An open one holds the commission until it is refunded, disputed or closed."""
 
-    list_display = ("warned_at", "state", "due", "enrollment", "fraud_type", "closed_by")
+    list_display = ("warned_at", "state", "due", "enrollment", "type_of", "closed_by")
     list_filter = (
         ("warned_at", DaysFilter),
         "is_actionable",
@@ -87,7 +88,7 @@ class EarlyFraudWarningAdmin(ReadOnlyAdmin):
         "refund",
         "enrollment",
         "payment",
-        "fraud_type",
+        "type_of",
         "warned_at",
         "is_actionable",
         "reported_at",
@@ -96,8 +97,9 @@ class EarlyFraudWarningAdmin(ReadOnlyAdmin):
         "payment_intent_id",
         "stripe_warning_id",
     )
-    readonly_fields = ("state", "due", "refund", "enrollment")
+    readonly_fields = ("state", "due", "refund", "enrollment", "type_of")
     ordering = ("-warned_at",)
+    type_of = coded("fraud_type", "fraud type")
     decisions = {"close": CLOSE}
 
     @display(description="status", label=WARNING_COLORS)
@@ -124,6 +126,6 @@ class EarlyFraudWarningAdmin(ReadOnlyAdmin):
         payment = warning.payment
         return [
             ("Enrollment", str(payment.enrollment) if payment else "not here yet"),
-            ("The issuer says", warning.fraud_type),
+            ("The issuer says", self.type_of(warning)),
             ("Decide by", _due(warning)),
         ]

@@ -17,6 +17,7 @@ from office.filters import DaysFilter, NamedFilter
 from office.grant_decisions import APPROVE, EXTEND, REISSUE, REJECT, REVOKE
 from office.grant_forms import NO_PROGRAM
 from office.refusals import RefusalInline
+from office.timeline_words import grant_event_words
 
 STATE_COLORS = {
     Grant.PENDING: "info",
@@ -50,8 +51,13 @@ CSV_COLUMNS = {
 
 class GrantEventInline(ReadOnlyInline):
     model = GrantEvent
-    fields = ("created_at", "what", "actor", "note")
+    fields = ("created_at", "happened", "actor", "note")
     readonly_fields = fields
+    hide_title = True
+
+    @admin.display(description="what")
+    def happened(self, event: GrantEvent) -> str:
+        return grant_event_words(event.what)
 
 
 class AnswerFilter(NamedFilter):

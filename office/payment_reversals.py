@@ -7,7 +7,7 @@ from unfold.decorators import display
 
 from maaledu.money import Money
 from office.base import ReadOnlyInline, showing
-from office.cells import once
+from office.cells import coded, once
 from office.refunds import DISPUTE_COLORS, HOLDER_COLORS, REFUND_COLORS, holder_of
 from payments import outcomes
 from payments.models import Dispute, Payment, Refund
@@ -57,13 +57,15 @@ class DisputeInline(ReadOnlyInline):
         "created_at",
         "money",
         "state",
-        "stripe_status",
-        "reason",
+        "says",
+        "why",
         "holder",
         "evidence_due_by",
         "stripe_dispute_id",
     )
     readonly_fields = fields
+
+    says, why = coded("stripe_status", "Stripe says"), coded("reason", "reason")
 
     @display(description="money is", label=HOLDER_COLORS)
     def holder(self, dispute: Dispute) -> str:

@@ -17,7 +17,7 @@ from maaledu.money import Money
 from maaledu.work.items import DEAD
 from office import refund_decision
 from office.base import QueueAdmin, ReadOnlyAdmin
-from office.cells import Coded, link, url_of
+from office.cells import Coded, coded, link, url_of
 from office.decisions import Decision
 from office.filters import DaysFilter, NamedFilter, fixed
 from office.fraud_warnings import FraudWarningInline
@@ -97,8 +97,16 @@ class PaymentAdmin(PapersAdmin):
     )
     id_fields = ("pk", "enrollment_id")
     ordering = ("-created_at",)
-    exclude = ("amount", "amount_received", "checkout_url", "currency_received", "refund_committed")
-    readonly_fields = ("outcome", "price", "received", "left", "papers")
+    exclude = (
+        "amount",
+        "amount_received",
+        "checkout_url",
+        "currency_received",
+        "refund_committed",
+        "review_reason",
+    )
+    readonly_fields = ("outcome", "price", "received", "left", "set_aside", "papers")
+    set_aside = coded("review_reason", "set aside as")
     inlines = (RefundInline, DisputeInline, FraudWarningInline)
     decisions = {"refund": refund_decision.REFUND}
 

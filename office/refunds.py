@@ -11,7 +11,7 @@ from unfold.decorators import display
 
 from maaledu.money import Money
 from office.base import ReadOnlyAdmin
-from office.cells import link, url_of
+from office.cells import coded, link, url_of
 from office.decisions import Decision
 from office.fields import ReasonForm
 from office.filters import DaysFilter, NamedFilter, fixed
@@ -74,7 +74,7 @@ class ReversalAdmin(ReadOnlyAdmin):
     id_fields = ("pk", "payment_id", "payment__enrollment_id")
     list_select_related = ("payment__enrollment",)
     readonly_fields: tuple[str, ...] = ("money", "enrollment")
-    exclude: tuple[str, ...] = ("amount",)
+    exclude: tuple[str, ...] = ("amount", "reason")
     ordering = ("-created_at",)
     sortable_by: tuple[str, ...] = ("created_at",)
 
@@ -141,6 +141,8 @@ class RefundAdmin(ReversalAdmin):
         "idempotency_key",
         "payment__enrollment__email",
     )
+
+    readonly_fields = ("money", "why", "enrollment")
 
     @display(description="status", ordering="status", label=REFUND_COLORS)
     def state(self, refund: Refund) -> str:
@@ -212,8 +214,8 @@ class DisputeAdmin(ReversalAdmin):
         "Stripe's id": "stripe_dispute_id",
         "Payment intent": "payment_intent_id",
     }
-    exclude = ("amount", "is_withdrawn", "movements")
-    readonly_fields = ("money", "holder", "enrollment")
+    exclude = ("amount", "is_withdrawn", "movements", "stripe_status", "reason")
+    readonly_fields = ("money", "holder", "says", "why", "enrollment")
     list_filter = (
         ("created_at", DaysFilter),
         AnswerDueFilter,
@@ -223,28 +225,22 @@ class DisputeAdmin(ReversalAdmin):
         "currency",
     )
     decisions = {"count_as_lost": COUNT_AS_LOST}
+    says, why = coded("stripe_status", "Stripe says"), coded("reason", "reason")
     search_fields = ("stripe_dispute_id", "payment_intent_id", "payment__enrollment__email")
 
     @display(description="status", ordering="status", label=DISPUTE_COLORS)
     def state(self, dispute: Dispute) -> str:
         return dispute.status
 
-    @admin.display(description="Stripe says")
-    def says(self, dispute: Dispute) -> str:
-        return dispute.stripe_status.replace("_", " ")
-
-    @admin.display(description="reason")
-    def why(self, dispute: Dispute) -> str:
-        return dispute.reason.replace("_", " ")
-
     @display(description="money is", ordering="is_withdrawn", label=HOLDER_COLORS)
     def holder(self, dispute: Dispute) -> str:
         return holder_of(dispute)
 
     def facts(self, dispute: Dispute) -> list[tuple[str, str]]:
+        reason = self.why(dispute) if dispute.reason else "no reason given"
         return [
             ("Enrollment", str(dispute.payment.enrollment) if dispute.payment else "not here yet"),
-            ("Stripe says", f"{dispute.stripe_status}, {dispute.reason or 'no reason given'}"),
+            ("Stripe says", f"{self.says(dispute)}, {reason}"),
             ("Amount", f"{self.money(dispute)}, {holder_of(dispute)}"),
         ]
 

@@ -14,6 +14,7 @@ from lms_sync.models import SyncJob
 from maaledu.money import Money
 from maaledu.work.items import DEAD, DONE, PENDING, RUNNING
 from notifications.models import UndeliverableAddress
+from office.cells import OF_STRIPE, actor_words
 from office.timeline import Row
 from office.timeline_sources import SOURCES
 
@@ -30,7 +31,6 @@ COLORS = {
         CAREFUL,
     ),
 }
-OF_STRIPE = "evt_"
 PLATFORMS = {value: str(label) for value, label in Course.Platform.choices}
 ACTIONS = {
     SyncJob.ENROLL: "Access asked for",
@@ -77,9 +77,7 @@ class Entry:
 
         What an event of Stripe's did names that event, which is technical.
         """
-        actor = self.row.actor
-        if actor.startswith(OF_STRIPE):
-            return "Stripe"
+        actor = actor_words(self.row.actor)
         return PLATFORMS.get(actor, actor) if self.row.kind == "job" else actor
 
     @property
@@ -113,10 +111,11 @@ def _grant(row: Row) -> str:
     return f"Applied for a grant, {row.more} %" if row.more else "Applied for a grant"
 
 
-def _grant_change(row: Row) -> str:
-    what, _, code = row.title.partition(": ")
-    reason = dict(Grant.REASONS).get(code, code)
-    return f"Grant {what}: {reason}" if reason else f"Grant {what}"
+def grant_event_words(what: str) -> str:
+    """Return what happened to a grant, a rejection with its reason and not its code."""
+    begin, _, code = what.partition(": ")
+    reason = dict(Grant.REASONS).get(code)
+    return f"{begin}: {reason}" if reason else what
 
 
 def _mail(row: Row) -> str:
@@ -150,7 +149,7 @@ TITLES: Mapping[str, Callable[[Row], str]] = {
     "letter": lambda row: f"Dead letter: {row.title}",
     "mail": _mail,
     "grant": _grant,
-    "grant change": _grant_change,
+    "grant change": lambda row: f"Grant {grant_event_words(row.title)}",
     "commission": lambda row: str(dict(LedgerEntry.KINDS).get(row.title, in_words(row.title))),
     "difference": lambda row: (
         f"Difference with the LMS: {dict(AccessDifference.KINDS).get(row.title, row.title)}"

@@ -50,7 +50,7 @@ class Waiting:
     """Something that waits for staff; its list is the page of a model, filtered by `query`."""
 
     key: str
-    words: str
+    words: tuple[str, str]  # of one of them, and of more
     page: str  # "payments.dispute"
     query: dict[str, str]
     rows: Callable[[datetime], QuerySet[Any]]
@@ -83,7 +83,7 @@ TRIAGE = Work("grant_triage", "grants.decide_grant")
 ALL = (
     Waiting(
         "without_access",
-        "paid without access",
+        ("paid without access", "paid without access"),
         "enrollments.enrollment",
         {"access": "missing"},
         Enrollment.objects.without_access,
@@ -91,7 +91,7 @@ ALL = (
     ),
     Waiting(
         "dead_letters",
-        "dead letters",
+        ("dead letter", "dead letters"),
         "lms_sync.deadletter",
         {"status__exact": DeadLetter.Status.OPEN},
         lambda now: DeadLetter.objects.open(),
@@ -99,7 +99,7 @@ ALL = (
     ),
     Waiting(
         "dead_events",
-        "Stripe events that failed for good",
+        ("Stripe event that failed for good", "Stripe events that failed for good"),
         "payments.stripeevent",
         {"status__exact": DEAD},
         lambda now: StripeEvent.objects.filter(status=DEAD),
@@ -107,7 +107,10 @@ ALL = (
     ),
     Waiting(
         "set_aside",
-        "payments received twice or in another amount",
+        (
+            "payment received twice or in another amount",
+            "payments received twice or in another amount",
+        ),
         "payments.payment",
         {"money": "set_aside"},
         lambda now: Payment.objects.set_aside(),
@@ -115,7 +118,7 @@ ALL = (
     ),
     Waiting(
         "disputes",
-        "disputes that wait for our answer",
+        ("dispute that waits for our answer", "disputes that wait for our answer"),
         "payments.dispute",
         {"due": "any"},
         lambda now: Dispute.objects.waiting_for_answer(),
@@ -123,7 +126,7 @@ ALL = (
     ),
     Waiting(
         "warnings",
-        "fraud warnings to decide",
+        ("fraud warning to decide", "fraud warnings to decide"),
         "payments.earlyfraudwarning",
         {"is_actionable__exact": "1", "closed_at__isempty": "1"},
         lambda now: EarlyFraudWarning.objects.open(),
@@ -131,7 +134,7 @@ ALL = (
     ),
     Waiting(
         "refunds",
-        "refunds that were refused",
+        ("refund that was refused", "refunds that were refused"),
         "payments.refund",
         {"money": "not_made_good"},
         lambda now: Refund.objects.not_made_good(),
@@ -139,14 +142,14 @@ ALL = (
     ),
     Waiting(
         "differences",
-        "differences of access with an LMS",
+        ("difference of access with an LMS", "differences of access with an LMS"),
         "enrollments.accessdifference",
         {"status__exact": AccessDifference.OPEN},
         lambda now: AccessDifference.objects.open(),
     ),
     Waiting(
         "late_grants",
-        "grant applications past their date",
+        ("grant application past its date", "grant applications past their date"),
         "grants.grant",
         {"answer": "late"},
         lambda now: Grant.objects.unanswered(now.date()),
@@ -155,7 +158,7 @@ ALL = (
     ),
     Waiting(
         "grants",
-        "grant applications to answer",
+        ("grant application to answer", "grant applications to answer"),
         "grants.grant",
         {"status__exact": Grant.PENDING},
         lambda now: Grant.objects.undecided(),
@@ -163,49 +166,49 @@ ALL = (
     ),
     Waiting(
         "refund_requests",
-        "refund requests of learners",
+        ("refund request of a learner", "refund requests of learners"),
         "payments.refundrequest",
         {"status__exact": RefundRequest.OPEN},
         lambda now: RefundRequest.objects.undecided(),
     ),
     Waiting(
         "affiliates",
-        "affiliates to approve",
+        ("affiliate to approve", "affiliates to approve"),
         "affiliates.affiliate",
         {"status__exact": Affiliate.APPLIED},
         lambda now: Affiliate.objects.filter(status=Affiliate.APPLIED),
     ),
     Waiting(
         "payouts",
-        "payouts to release",
+        ("payout to release", "payouts to release"),
         "affiliates.payoutbatch",
         {"status__exact": PayoutBatch.DRAFT},
         lambda now: PayoutBatch.objects.filter(status=PayoutBatch.DRAFT),
     ),
     Waiting(
         "released",
-        "payouts to pay and mark as paid",
+        ("payout to pay and mark as paid", "payouts to pay and mark as paid"),
         "affiliates.payoutbatch",
         {"status__exact": PayoutBatch.RELEASED},
         lambda now: PayoutBatch.objects.filter(status=PayoutBatch.RELEASED),
     ),
     Waiting(
         "signals",
-        "fraud signals to review",
+        ("fraud signal to review", "fraud signals to review"),
         "affiliates.fraudsignal",
         {"status__exact": FraudSignal.OPEN},
         lambda now: FraudSignal.objects.filter(status=FraudSignal.OPEN),
     ),
     Waiting(
         "dead_mails",
-        "e-mails that could not be sent",
+        ("e-mail that could not be sent", "e-mails that could not be sent"),
         "notifications.email",
         {"status__exact": DEAD},
         lambda now: Email.objects.filter(status=DEAD),
     ),
     Waiting(
         "addresses",
-        "addresses whose mails come back",
+        ("address whose mails come back", "addresses whose mails come back"),
         "notifications.undeliverableaddress",
         {},
         lambda now: UndeliverableAddress.objects.all(),
@@ -249,7 +252,7 @@ def lines_for(request: HttpRequest, found: Counter[str]) -> list[dict[str, Any]]
     return [
         {
             "number": number_text(found[each.key]),
-            "words": each.words,
+            "words": each.words[found[each.key] > 1],
             "url": each.url_for(request),
             "level": each.level,
         }

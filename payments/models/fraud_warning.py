@@ -54,7 +54,7 @@ class EarlyFraudWarning(models.Model):
         permissions = (("close_earlyfraudwarning", "Can close early fraud warnings"),)
 
     def __str__(self) -> str:
-        return f"{self.fraud_type} ({self.status})"
+        return f"{self.fraud_type.replace('_', ' ')} ({self.status})"
 
     @property
     def status(self) -> str:

@@ -127,7 +127,7 @@ def test_an_lms_that_is_down_is_seen_and_tried_and_a_dead_letter_is_read_and_rep
     wait_until(lambda: shown_state(status_page) == "attention", seconds=20)
     sandbox.call("DELETE", "/control/faults")
     with office.within(clicks=2) as page:
-        office.section("Needs you").get_by_role("link", name="dead letters").click()
+        office.section("Needs you").get_by_role("link", name="dead letter").click()
         letter = row_of(page, email)
         expect(letter).to_contain_text("The sandbox refuses this on request.")  # read: one click
         letter.get_by_role("button", name="Replay").click()
@@ -156,7 +156,7 @@ def test_undelivered_mails_are_sent_again_or_follow_to_another_address(
         address = enroll_for_free(demo, email)
         wait_until(lambda address=address: shown_state(address) == "ready", seconds=20)
     with office.within(clicks=2) as page:
-        office.section("Needs you").get_by_role("link", name="e-mails that could not").click()
+        office.section("Needs you").get_by_role("link", name="that could not be sent").click()
         wait_until(lambda: page.reload() and row_of(page, wrong).count(), seconds=20)
         sandbox.heal("smtp")
         row_of(page, again).get_by_role("button", name="Replay").click()

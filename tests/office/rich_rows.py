@@ -69,22 +69,27 @@ def _sale(course: Course, now: datetime) -> Enrollment:
     Enrollment.objects.filter(pk=enrollment.pk).update(status="paid", paid_at=now)
     Refund.objects.bulk_create(
         Refund(payment=each, payment_intent_id="pi_1", source="staff", status="succeeded",
+               reason="requested_by_customer",
                idempotency_key=f"r{number}{each.pk}", requested_by="boss@example.com", **MONEY)
         for number in THREE for each in (payment, *others)
     )  # fmt: skip
     Dispute.objects.bulk_create(
         Dispute(payment=each, payment_intent_id="pi_1", stripe_dispute_id=f"dp_{number}{each.pk}",
-                status="open", stripe_status="needs_response", evidence_due_by=now, **MONEY)
+                status="open", stripe_status="needs_response",
+                reason="product_not_received", evidence_due_by=now, **MONEY)
         for number in THREE for each in (payment, *others)
     )  # fmt: skip
     EarlyFraudWarning.objects.bulk_create(
-        EarlyFraudWarning(payment=payment, payment_intent_id="pi_1", fraud_type="misc",
+        EarlyFraudWarning(payment=payment, payment_intent_id="pi_1",
+                          fraud_type="made_with_lost_card",
                           stripe_warning_id=f"issfr_{number}", warned_at=now, is_actionable=True)
         for number in THREE
     )  # fmt: skip
     RefundRequest.objects.create(payment=payment, reason="Too long.")
     EnrollmentEvent.objects.bulk_create(
-        EnrollmentEvent(enrollment=enrollment, from_status="pending", to_status="paid", actor="s")
+        EnrollmentEvent(
+            enrollment=enrollment, from_status="pending", to_status="paid", actor="evt_1"
+        )
         for _ in THREE
     )
     StripeEvent.objects.create(event_id="evt_1", type="any", livemode=False, payload={"a": 1})

@@ -124,10 +124,10 @@ def test_each_thing_that_waits_is_a_link_to_its_list_with_that_and_nothing_else(
     make_payment(paid(lms_status="success"), review_reason="duplicate")  # not received
     one_of_each()
     shown = boss.get("/admin/").context["waiting"]
-    expected = {each.words for each in waiting.ALL} - {
-        "payouts to release",
-        "payouts to pay and mark as paid",
-        "fraud signals to review",
+    expected = {each.words[0] for each in waiting.ALL} - {
+        "payout to release",
+        "payout to pay and mark as paid",
+        "fraud signal to review",
     }
     assert {line["words"] for line in shown} == expected
     assert {line["number"] for line in shown} == {"1"}

@@ -118,7 +118,7 @@ def test_an_open_warning_is_shown_with_its_date_and_closed(office: Client):
     )
     for page in pages:
         shown = office.get(page).content.decode()
-        assert "made_with_stolen_card" in shown, page
+        assert "made with stolen card" in shown, page
         assert "Sep 23, 2026" in shown, page
     shown = office.get(f"{PAYMENTS}{payment.pk}/refund/").content.decode()
     assert "issuer warned of fraud on Sep 21, 2026" in shown

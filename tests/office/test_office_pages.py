@@ -56,6 +56,18 @@ def decisions_of(model: Any) -> list[str]:
     return list(admin.site._registry[model].actions_detail)
 
 
+def test_the_head_of_a_row_is_its_list_which_is_never_cut_and_itself(office: Client) -> None:
+    owed()
+    batch = batch_in(PayoutBatch.DRAFT)
+    shown = office.get(page_of(PayoutBatch, batch.pk)).content.decode()
+    [head] = re.findall(r"<h1.*?</h1>", shown, re.DOTALL)
+    steps = re.findall(r'<a href="([^"]+)" class="[^"]*(shrink-0|truncate)">([^<]+)</a>', head)
+    assert [(url, how, words.strip()) for url, how, words in steps] == [
+        ("/admin/affiliates/payoutbatch/", "shrink-0", "Payout batches"),
+        (page_of(PayoutBatch, batch.pk), "truncate", str(batch)),
+    ]
+
+
 def test_these_are_all_the_pages() -> None:
     assert {named(model) for model in PAGES} == {
         "affiliate", "balance", "commission", "fraudsignal", "ledgerentry", "payout", "payoutbatch",

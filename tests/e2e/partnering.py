@@ -186,13 +186,17 @@ def refund(page: Page) -> None:
 
 def draft_payouts(staff: Visitor, shop: str) -> Page:
     """Draft bank transfers in dollars in the office of a shop; return the page that answers."""
-    page = staff.page
     enter_office(staff, f"{shop}/admin/affiliates/payoutbatch/")
+    choose_payouts(staff.page)
+    return staff.page
+
+
+def choose_payouts(page: Page) -> None:
+    """Draft bank transfers in dollars, from the list of batches."""
     page.get_by_role("link", name="Draft payouts").press("Enter")
     page.get_by_label("Currency").select_option("usd")
     page.get_by_label("Method").select_option("bank")
     page.get_by_role("button", name="Draft payouts").click()
-    return page
 
 
 def step(page: Page, name: str) -> None:

@@ -1,15 +1,15 @@
 """What staff do all day, from the first page on, in no more clicks than it should take.
 
-The browser counts: each click, and each Enter that presses a form's button.
+Grants are answered in `test_grant_triage`, and two persons pay affiliates in `test_affiliates`.
 """
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from tests.e2e.clicks import Office
 from tests.e2e.inspection import Inspector
 from tests.e2e.running_demo import RunningDemo
 from tests.e2e.shopping import buy, expect_state, new_email
@@ -18,38 +18,7 @@ from tests.e2e.test_outages import enroll_for_free, shown_state
 from tests.e2e.visitor import Visitor
 from tests.sandbox_client import Sandbox, wait_until
 
-HOME = "/admin/"
 COURSE = "public-procurement-in-practice"
-# In the browser's own storage, so that the pages of one walk share it.
-COUNT_CLICKS = """document.addEventListener('click', event => {
-  if (event.isTrusted) sessionStorage.clicks = Number(sessionStorage.clicks || 0) + 1;
-}, true)"""
-CLICKS = "() => Number(sessionStorage.clicks || 0)"
-
-
-class Office:
-    """A member of staff at the first page of the office, whose clicks are counted."""
-
-    def __init__(self, visitor: Visitor) -> None:
-        self.visitor, self.page = visitor, visitor.page
-        visitor.context.add_init_script(COUNT_CLICKS)
-
-    @contextmanager
-    def within(self, clicks: int) -> Iterator[Page]:
-        """Begin at the first page; fail where a task takes more clicks, or fewer than it says."""
-        enter_office(self.visitor, HOME)
-        self.page.evaluate("() => { sessionStorage.clicks = 0 }")
-        yield self.page
-        assert self.page.evaluate(CLICKS) == clicks
-
-    def find(self, email: str) -> None:
-        box = self.page.get_by_role("searchbox", name="E-mail address, name, id or code")
-        box.fill(email)
-        box.press("Enter")
-        expect(self.page.get_by_role("heading", name=email)).to_be_visible()
-
-    def section(self, title: str) -> Locator:
-        return self.page.get_by_role("region", name=title, exact=True)
 
 
 @pytest.fixture
@@ -129,7 +98,8 @@ def test_an_lms_that_is_down_is_seen_and_tried_and_a_dead_letter_is_read_and_rep
     with office.within(clicks=2) as page:
         office.section("Needs you").get_by_role("link", name="dead letter").click()
         letter = row_of(page, email)
-        expect(letter).to_contain_text("The sandbox refuses this on request.")  # read: one click
+        expect(letter).to_contain_text("The sandbox refuses this on request.")
+        assert office.clicks == 1  # read
         letter.get_by_role("button", name="Replay").click()
         expect(page.get_by_text("1 replayed, 0 skipped")).to_be_visible()
     wait_until(lambda: shown_state(status_page) == "ready", seconds=20)
@@ -138,7 +108,8 @@ def test_an_lms_that_is_down_is_seen_and_tried_and_a_dead_letter_is_read_and_rep
     wait_until(lambda: shown_state(late[0]) == "lms_unavailable", seconds=20)
     with office.within(clicks=2) as page:
         health = office.section("Health")
-        expect(health).to_contain_text("Unavailable")  # seen: no click
+        expect(health).to_contain_text("Unavailable")
+        assert office.clicks == 0  # seen
         sandbox.call("DELETE", "/control/faults")
         health.get_by_role("link", name="Frappe LMS").click()
         row_of(page, "Frappe LMS").get_by_role("button", name="Probe now").click()

@@ -2,6 +2,7 @@
 
 from django.db import models
 from django.utils import timezone
+from django.utils.formats import date_format
 
 from affiliates.models import Affiliate
 from legacy.facts import OUTCOMES
@@ -40,7 +41,8 @@ class ImportRun(models.Model):
         indexes = [models.Index(fields=["-started_at"]), models.Index(fields=["kind"])]
 
     def __str__(self) -> str:
-        return f"{self.get_kind_display()} {self.started_at:%Y-%m-%d %H:%M}"
+        began = date_format(timezone.localtime(self.started_at), "DATETIME_FORMAT")
+        return f"{self.get_kind_display()} {began}"
 
 
 class ImportedRow(models.Model):

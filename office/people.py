@@ -19,7 +19,7 @@ from office.fields import ReasonForm
 from office.lists import ListAdmin
 
 ONLY_SUPERUSERS = ("is_staff", "is_superuser", "groups", "user_permissions")
-# Who may not change these sees them by name, read at once: Django reads each by itself, five times.
+# What is shown to who may not change it.
 SHOWN = {"groups": "roles", "user_permissions": "own_rights"}
 
 
@@ -48,7 +48,11 @@ RESET = Decision(
 
 
 class PermissionsAdmin(RecordingAdmin):
-    """A page with a choice of permissions, which is read with their tables by one statement."""
+    """A page with a choice of permissions, which is read with their tables by one statement.
+
+    Who may not change them sees them by name, read at once as well: Django reads each by itself,
+    and all of them five times.
+    """
 
     def formfield_for_manytomany(
         self, db_field: ManyToManyField, request: HttpRequest, **kwargs: Any
@@ -127,8 +131,7 @@ class UserAdmin(PermissionsAdmin, EditAdmin, ListAdmin):
     @admin.display(description="user permissions")
     @once
     def own_rights(self, user: User) -> str:
-        given = user.user_permissions.select_related("content_type")
-        return ", ".join(map(str, given.order_by("content_type_id", "pk"))) or "-"
+        return _named(user.user_permissions)
 
     @admin.display(description="second factor")
     @once
@@ -164,6 +167,11 @@ class UserAdmin(PermissionsAdmin, EditAdmin, ListAdmin):
 _factors_of = once(second_factor.all_of)
 
 
+def _named(given: Any) -> str:
+    rows = given.select_related("content_type").order_by("content_type_id", "pk")
+    return "\n".join(map(str, rows)) or "-"
+
+
 admin.site.unregister(Group)
 admin.site.unregister(EmailAddress)
 admin.site.unregister(Authenticator)  # its data are secrets
@@ -172,9 +180,19 @@ admin.site.unregister(Authenticator)  # its data are secrets
 @admin.register(Group)
 class GroupAdmin(PermissionsAdmin):
     rights = ("name", "permissions")
+    readonly_fields = ("given",)
     search_fields = ("name",)
     ordering = ("name",)
     filter_horizontal = ("permissions",)
+
+    def get_fields(self, request: HttpRequest, obj: Group | None = None) -> tuple[str, ...]:
+        may_change = self.has_change_permission(request, obj)
+        return ("name", "permissions" if may_change else "given")
+
+    @admin.display(description="permissions")
+    @once
+    def given(self, group: Group) -> str:
+        return _named(group.permissions)
 
 
 @admin.register(EmailAddress)

@@ -1,3 +1,5 @@
+from html import unescape
+
 import pytest
 from allauth.account.models import EmailAddress
 from django.contrib.auth.models import Group, Permission
@@ -131,6 +133,17 @@ def test_the_rights_of_staff_are_shown_in_eight_statements_however_many_they_are
         assert len(asked) <= most, asked
         assert shown in page
     assert page.count(" selected>") == 42
+
+
+def test_the_rights_of_a_role_are_shown_in_eight_statements_to_who_may_only_look(clerk):
+    role = Group.objects.create(name="all")
+    role.permissions.set(Permission.objects.order_by("pk")[:40])
+    User.objects.get().user_permissions.add(Permission.objects.get(codename="view_group"))
+    clerk.get(LIST)  # what is asked for once in a process
+    with statements() as asked:
+        page = clerk.get(f"/admin/auth/group/{role.pk}/change/").content.decode()
+    assert len(asked) <= 8 + 1, asked  # with the rights of the clerk, which are two
+    assert str(Permission.objects.order_by("pk")[39]) in unescape(page)
 
 
 def test_a_superuser_makes_staff(boss, amina):

@@ -10,10 +10,9 @@ from maaledu.money import CURRENCY_CHOICES, Money
 class PaymentQuerySet(models.QuerySet):
     def set_aside(self) -> "PaymentQuerySet":
         """Keep those that were received for nothing, and not refunded in full yet."""
+        # What was received is paid. If asked for that too, SQLite would look through all paid ones.
         return self.filter(
-            review_reason__in=Payment.UNFULFILLED,
-            status=Payment.PAID,
-            refund_committed__lt=F("amount_received"),
+            review_reason__in=Payment.UNFULFILLED, refund_committed__lt=F("amount_received")
         )
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from django.contrib import admin
+from django.utils.timezone import now
 
 from accounts.models import AuditEntry, User
 from affiliates.models import LedgerEntry
@@ -86,6 +87,17 @@ def test_the_largest_lists_are_filtered_by_columns_with_an_index_only() -> None:
         if column not in indexed(model) | of_few(model)
     ]
     assert not without, "\n".join(without)
+
+
+@pytest.mark.engines("sqlite")  # it knows nothing of how many rows have a value
+@pytest.mark.django_db
+def test_what_few_of_all_paid_ones_are_is_not_sought_among_all_of_them() -> None:
+    set_aside, without_access = (
+        found.order_by("-created_at", "-pk").explain()
+        for found in (Payment.objects.set_aside(), Enrollment.objects.without_access(now()))
+    )
+    assert "review_reason=?" in set_aside
+    assert "lms_status=?" in without_access
 
 
 def filtered(model: Any) -> set[str]:

@@ -12,12 +12,13 @@ def address_lines() -> list[str]:
 
 
 def imprint() -> str:
-    """Return company, address, tax id and phone on one line."""
+    """Return company, address, tax id and phone on one line, each number unbroken."""
     parts = [settings.COMPANY_NAME, *address_lines()]
     line = ", ".join(part for part in parts if part)
     number = settings.COMPANY_TAX_ID
     tax_id = gettext("Tax ID %(number)s") % {"number": number} if number else ""
-    return " · ".join(part for part in (line, tax_id, settings.COMPANY_PHONE) if part)
+    numbers = (part.replace(" ", "\N{NO-BREAK SPACE}") for part in (tax_id, settings.COMPANY_PHONE))
+    return " · ".join(part for part in (line, *numbers) if part)
 
 
 def facts() -> dict[str, Any]:

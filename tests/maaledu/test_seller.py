@@ -12,7 +12,7 @@ from payments import checkout_sessions
 from tests.factories import make_pending
 
 pytestmark = [pytest.mark.django_db, pytest.mark.any_engine]
-IMPRINT = "Ada & Co. <Ltd>, 2 High Street, London · Tax ID GB123 · +44 20 1234"
+IMPRINT = "Ada & Co. <Ltd>, 2 High Street, London · Tax\xa0ID\xa0GB123 · +44\xa020\xa01234"
 
 
 @pytest.fixture(autouse=True)

@@ -37,6 +37,16 @@ def headings(name: str) -> str:
     return "\n".join(line for line in page(name).splitlines() if line.startswith("## "))
 
 
+def test_the_pictures_that_documents_show_are_those_that_there_are() -> None:
+    documents = [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]
+    shown = {
+        document.parent / address
+        for document in documents
+        for address in re.findall(r'(?:src="|!\[[^\]]*\]\()([\w/.-]+)', document.read_text())
+    }
+    assert shown == {each for each in (ROOT / "docs" / "img").rglob("*") if each.is_file()}
+
+
 def test_the_architecture_is_drawn_and_names_every_app() -> None:
     """Requirements R221, R226."""
     text = page("architecture.md")

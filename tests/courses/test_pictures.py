@@ -215,7 +215,8 @@ def test_what_cannot_be_a_cover_is_refused_at_its_field_and_what_was_typed_stays
 
 
 def test_a_picture_is_kept_upright_and_small_enough_whatever_it_shows() -> None:
-    turned = Image.new("RGB", (800, 1300), "#a03050")
+    turned = Image.new("RGB", (800, 1300), "red")
+    turned.paste("blue", (0, 650, 800, 1300))
     exif = Image.Exif()
     exif[0x0112] = 6  # lies on its side
     made = BytesIO()
@@ -223,6 +224,9 @@ def test_a_picture_is_kept_upright_and_small_enough_whatever_it_shows() -> None:
     cover = cover_of(BytesIO(made.getvalue()), size=1000)
     with Image.open(cover.large) as shown:
         assert (shown.size, shown.getexif()) == (LARGE_COVER, {})
+        thirds = shown.convert("RGB").resize((3, 1))
+    left, right = thirds.getpixel((0, 0)), thirds.getpixel((2, 0))
+    assert (max(left), max(right)) == (left[2], right[0]), "its head is on the right"
     noise = BytesIO()
     Image.effect_noise((1280, 800), 20).convert("RGB").save(noise, "PNG")
     cover = cover_of(BytesIO(noise.getvalue()), size=1000)

@@ -140,20 +140,20 @@ def test_the_partial_grants_email_shows_the_saving(
     buyer: Client, sandbox: Sandbox, settings: Settings
 ) -> None:
     """Requirements R066, R214."""
-    grant = make_coupon(percent=50)
+    grant = make_coupon(percent=75)
     post(buyer, grant)
     deliver(buyer, completed(Payment.objects.get()))
     drain(LMS_JOBS)
     mail = Email.objects.get(kind="partial_grant_enrollment")
     assert (mail.context["saving"], mail.context["amount"], mail.context["list_price"]) == (
-        "$249.50",
-        "$249.50",
+        "$374.25",
+        "$124.75",
         "$499.00",
     )
-    assert "Your grant:  \u2212$249.50 (50 %)" in compose(mail).body
+    assert "Your grant:  \u2212$374.25 (75 %)" in compose(mail).body
     settings.LANGUAGE_CODE = "ar"
     mail.context = confirmation_context(Enrollment.objects.get())
-    assert "\u2066\u2212$249,50\u2069" in compose(mail).body, "the sign stays on its side"
+    assert "\u2066\u2212$374,25\u2069" in compose(mail).body, "the sign stays on its side"
 
 
 @pytest.mark.every_engine

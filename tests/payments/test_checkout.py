@@ -145,6 +145,7 @@ def test_only_who_starts_a_checkout_gets_the_address_of_its_status_page(buyer: C
     course = make_course()
     first, second = (post_json(client, courseId=course.slug).json() for client in (buyer, Client()))
     assert first["statusUrl"] == Enrollment.objects.get().status_link
+    assert first["url"] == Payment.objects.get().checkout_url
     assert second == {"url": first["url"], "enrollmentId": first["enrollmentId"]}
 
 

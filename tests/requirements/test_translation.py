@@ -144,7 +144,7 @@ def test_no_page_has_a_string_that_a_translation_does_not_reach(
         *sent_empty(somebody, shop),
     ]
     pages = {
-        path: answer.content.decode()
+        path: answer.content.decode().replace("<wbr>", "")
         for path, answer in answers
         if answer.get("Content-Type", "").startswith("text/html")
     }

@@ -1,7 +1,7 @@
 """One shape of refusals, limits in headers, courses, enrollments and grants (R149, R159, R164)."""
 
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
 import pytest
@@ -9,6 +9,7 @@ from allauth.account.models import EmailAddress
 from django.test import Client
 from django.utils import timezone
 
+from enrollments.models import Enrollment
 from grants.models import Grant, RefusalCount
 from notifications.models import Email
 from tests.affiliates.make import make_user
@@ -26,6 +27,10 @@ from tests.grants.make import HOLDER, make_application, make_coupon
 
 pytestmark = pytest.mark.any_engine
 VALIDATE, GRANTS, ENROLLMENTS = "/api/grants/validate", "/api/grants", "/api/enrollments"
+
+
+def written(moment: datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 # --- the shape ------------------------------------------------------------------------------------
@@ -196,15 +201,33 @@ def test_a_learner_lists_what_was_bought_under_proved_addresses(db: None) -> Non
     mine = [make_pending(email="ada@example.com")[0] for _ in range(3)]
     for other in ("bob@example.com", "ada@work.example"):
         make_pending(email=other)
+    newest = mine[2]
+    Enrollment.objects.filter(pk=newest.pk).update(progress_percent=40)
+    newest.refresh_from_db()
     client = signed_in(user)
     first = client.get(f"{ENROLLMENTS}?limit=2").json()
     last = client.get(ENROLLMENTS, {"limit": 2, "cursor": first["nextCursor"]}).json()
     found = [*first["enrollments"], *last["enrollments"]]
     assert [each["enrollmentId"] for each in found] == [str(each.pk) for each in reversed(mine)]
     assert (first["hasMore"], last["hasMore"]) == (True, False)
-    assert found[0]["statusUrl"] == mine[2].status_link
-    assert (found[0]["status"], found[0]["amount"]["amount"]) == ("pending", 49900)
-    assert found[0]["courseUrl"] is None
+    assert found[0] == {
+        "enrollmentId": str(newest.pk),
+        "courseId": newest.course_slug,
+        "courseTitle": newest.course_title,
+        "email": "ada@example.com",
+        "kind": "paid",
+        "status": "pending",
+        "lmsPlatform": "frappe",
+        "lmsStatus": "pending",
+        "progressPercent": 40,
+        "listPrice": {"amount": 49900, "display": "$499.00"},
+        "amount": {"amount": 49900, "display": "$499.00"},
+        "currency": "usd",
+        "createdAt": written(newest.created_at),
+        "paidAt": None,
+        "statusUrl": newest.status_link,
+        "courseUrl": None,
+    }
     EmailAddress.objects.filter(pk=work.pk).update(verified=True)
     assert client.get(ENROLLMENTS).json()["enrollments"][0]["email"] == "ada@work.example"
 
@@ -272,9 +295,20 @@ def test_an_applicant_lists_their_own_applications_with_their_state(db: None) ->
     make_application(email="other@example.com")
     found = signed_in(make_user(HOLDER)).get(GRANTS).json()
     [grant] = found["grants"]
-    assert (grant["status"], grant["discountPercent"]) == ("approved", 40)
-    assert (grant["couponCode"], grant["courseId"]) == (coupon.code, coupon.course.slug)
-    assert grant["url"] == f"http://testserver/grants/{coupon.token}/"
+    coupon.refresh_from_db()
+    assert coupon.expires_at is not None
+    assert grant == {
+        "grantId": str(coupon.pk),
+        "courseId": coupon.course.slug,
+        "courseTitle": coupon.course.title,
+        "status": "approved",
+        "discountPercent": 40,
+        "couponCode": coupon.code,
+        "expiresAt": written(coupon.expires_at),
+        "answerDueOn": coupon.answer_due_on.isoformat(),
+        "createdAt": written(coupon.created_at),
+        "url": f"http://testserver/grants/{coupon.token}/",
+    }
     assert found["hasMore"] is False
     assert signed_in(make_user("nobody@example.com")).get(GRANTS).json()["grants"] == []
     assert refused(Client().get(GRANTS)) == (401, "SIGN_IN_NEEDED")

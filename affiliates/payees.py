@@ -17,11 +17,7 @@ MOST_NAMED = 5
 def waiting(batch: PayoutBatch) -> list[Payout]:
     """Return the released payouts of a batch whose affiliate is not active."""
     released = batch.payouts.filter(status=Payout.RELEASED).select_related("affiliate")
-    return [payout for payout in released.order_by("affiliate_id") if is_waiting(payout)]
-
-
-def is_waiting(payout: Payout) -> bool:
-    return payout.status == Payout.RELEASED and not payout.affiliate.is_active
+    return list(released.exclude(affiliate__status=Affiliate.ACTIVE).order_by("affiliate_id"))
 
 
 def describe_waiting(payouts: Collection[Payout]) -> str:

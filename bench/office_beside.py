@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from django.db import models
 
 from accounts.models import ApiKey, User
-from affiliates.models import Affiliate, Balance, FraudSignal
+from affiliates.models import Affiliate, Balance, FraudSignal, Payout, PayoutBatch
 from bench.night_shop import DAY, affiliate_of, done, uid
 from courses.models import Course
 from courses.profiles import InstructorProfile
@@ -68,7 +68,7 @@ def fixed_rows(office: Office) -> list[models.Model]:
 
 
 def partner(office: Office, number: int) -> list[models.Model]:
-    """Return an affiliate who has sold nothing yet."""
+    """Return an affiliate who has sold nothing yet, and a payout to them in the newest batch."""
     at = office.now - DAY * number
     user = User(id=uid(at, f"partner{number}"), email=f"partner{number}@partners.example")
     own = {
@@ -80,7 +80,24 @@ def partner(office: Office, number: int) -> list[models.Model]:
     for name, value in own.items():
         setattr(affiliate, name, value)
     balance = Balance(affiliate=affiliate, currency="usd", matured_through=at)
-    return [user, affiliate, balance]
+    batch = PayoutBatch(
+        id=uid(office.now, "newest batch"),
+        currency="usd",
+        method=Affiliate.BANK,
+        payable_on=office.now.date(),
+        minimum=0,
+        drafted_by=office.staff,
+        created_at=office.now,
+    )
+    payout = Payout(
+        id=uid(office.now, f"payout{number}"),
+        batch=batch,
+        affiliate=affiliate,
+        amount=5000,
+        currency="usd",
+        entry_count=1,
+    )
+    return [user, affiliate, balance, *([] if number else [batch]), payout]
 
 
 def request(office: Office, number: int) -> list[models.Model]:

@@ -3,11 +3,13 @@
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import reverse
 from django.utils.dateformat import format as format_date
 from unfold.decorators import display
 
@@ -31,6 +33,7 @@ from office.payout_steps import (
 )
 
 WHO = ("drafted_by", "released_by", "exported_by", "paid_by", "cancelled_by")
+MOST_SHOWN = 50  # payouts on a batch's page; all of them are a list
 RECIPIENTS = {Affiliate.BANK: "the bank", Affiliate.PAYPAL: "PayPal"}
 
 
@@ -162,11 +165,15 @@ class PayoutBatchAdmin(ReadOnlyAdmin):
 
 def _context(batch: PayoutBatch, user: Any) -> dict[str, Any]:
     """Return what is shown above the fields of a batch: its payouts, and who must wait."""
-    payouts = list(batch.payouts.select_related("affiliate").order_by("created_at", "pk"))
+    payouts = batch.payouts.select_related("affiliate").order_by("created_at", "pk")
+    found = list(payouts[: MOST_SHOWN + 1])
+    live = [each for each in found if each.status != Payout.CANCELLED]
+    all_of_it = f"{reverse('admin:affiliates_payout_changelist')}?{urlencode({'q': batch.pk})}"
     return {
-        "sum": sum_of([each for each in payouts if each.status != Payout.CANCELLED], batch),
-        "payouts": [(each, STATE_COLORS[each.status]) for each in payouts],
-        "waiting": payees.describe_waiting([each for each in payouts if payees.is_waiting(each)]),
+        "sum": sum_of(live, batch),
+        "all_url": all_of_it if len(found) > MOST_SHOWN else "",
+        "payouts": [(each, STATE_COLORS[each.status]) for each in found[:MOST_SHOWN]],
+        "waiting": payees.describe_waiting(payees.waiting(batch)),
         "is_own_draft": batch.status == PayoutBatch.DRAFT and batch.drafted_by_id == user.pk,
         "may_cancel": user.has_perm("affiliates.settle_payoutbatch"),
     }

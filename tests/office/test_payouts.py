@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from affiliates import commissions, payouts
-from affiliates.models import Balance, Commission, LedgerEntry, Payout, PayoutBatch
+from affiliates.models import Affiliate, Balance, Commission, LedgerEntry, Payout, PayoutBatch
 from affiliates.payout_files import payment_id
 from notifications import outgoing
 from notifications.models import Email
@@ -625,6 +625,25 @@ def test_a_batch_costs_the_same_however_many_payouts_it_has(office: Client) -> N
             assert len(office.get(url(batch)).context["payouts"]) == payees
         costs.append(len(asked))
     assert costs[0] == costs[1]
+
+
+@pytest.mark.engines("sqlite")
+@pytest.mark.breaks_invariants  # the payouts are of no entries
+def test_a_batch_shows_its_first_payouts_and_leads_to_all_of_them(office: Client) -> None:
+    owed()
+    batch = batch_in(PayoutBatch.PAID)
+    users = User.objects.bulk_create(User(email=f"payee{n}@example.com") for n in range(50))
+    terms = {"rate_basis_points": 1000, "terms_accepted_at": timezone.now()}
+    payees = Affiliate.objects.bulk_create(
+        Affiliate(user=user, email=user.email, alias_key=user.email, code=f"PAYEE{n}", **terms)
+        for n, user in enumerate(users)
+    )
+    facts = {"batch": batch, "amount": 5000, "currency": "usd", "entry_count": 1}
+    Payout.objects.bulk_create(Payout(affiliate=payee, **facts) for payee in payees)
+    shown = office.get(url(batch)).context
+    assert len(shown["payouts"]) == 50
+    every = office.get(shown["all_url"]).context["cl"]
+    assert (every.queryset.count(), len(every.result_list)) == (51, 50)
 
 
 # --- commissions under review ---------------------------------------------------------------------

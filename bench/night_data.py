@@ -44,7 +44,13 @@ SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'public'
     AND tablename = ANY(%s) AND indexdef NOT LIKE 'CREATE UNIQUE%%'
 """
 # What names one thing outside, where no rule of the database says so.
-KEYS = {"stripe_payment_intent_id", "payment_intent_id", "payment_reference", "lms_enrollment_id"}
+KEYS = {
+    "stripe_payment_intent_id",
+    "payment_intent_id",
+    "payment_reference",
+    "lms_enrollment_id",
+    "session_id",
+}
 # All that is copied, whoever is pointed to first.
 GROWN: tuple[type[models.Model], ...] = (
     User,

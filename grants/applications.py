@@ -147,6 +147,8 @@ def _check(decision: Decision, course: Course) -> None:
         raise InvalidDecision(f"The percentage must be between {MIN_PERCENT} and {MAX_PERCENT}.")
     if decision.expires_at <= timezone.now():
         raise InvalidDecision("The expiry must be in the future.")
+    if not course.is_on_sale:
+        raise InvalidDecision("The course is not on sale, so nobody could use its coupon.")
     program = decision.program
     if program and not program.is_active:
         raise InvalidDecision("This program is closed.")

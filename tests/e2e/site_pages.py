@@ -12,12 +12,15 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.internal.auth import TOTP
 from django.contrib.staticfiles import finders
 from django.http import HttpResponse
 from django.test import Client, RequestFactory
 from django.urls import reverse
 from django.utils import timezone
 
+from accounts.models import User
 from affiliates.models import Affiliate, LedgerEntry
 from enrollments import lms_jobs
 from enrollments.errors import EnrollmentNotFound
@@ -36,6 +39,7 @@ MIXED = "مقدمة في Machine Learning للمبتدئين (2.0)"
 NAME = "María-José Wolfeschlegelsteinhausenbergerdorff عبد الرحمن"
 PASSWORD = "a-sentence-nobody-guesses-7"  # of everybody whom make_user makes
 OWNER, NEWCOMER = "partner.with.a.rather.long.address@example.com", "new@example.com"
+UNSEEN = "unseen@example.com"
 PEOPLE = {"nobody": "", "owner": OWNER, "newcomer": NEWCOMER}
 FULL_COURSE: dict[str, Any] = {
     "title": f"{MIXED} {LONG}",
@@ -79,6 +83,7 @@ SEARCHES = ("/?q=confusion", "/?q=astrology", "/?category=data")
 NO_PAGES = ("/admin/", "/api/health", "/api/admin", "/api/cron", "/covers/", "/faces/", "/r/")
 CHANGING = re.compile(
     rb'name="csrfmiddlewaretoken"[^>]*>|/\w+/[\w-]{32}/|[0-9a-f]{8}-[0-9a-f-]{27}'
+    rb"|[\w.]+@example\.com"  # a page is looked at for one person
 )
 ERRORS_ONCE = (404, 405)
 PICTURE = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 400"/>'
@@ -192,11 +197,26 @@ def _answers(known: dict[str, list[str]]) -> Iterator[tuple[str, HttpResponse]]:
         who = "newcomer" if "join" in path else "owner"
         client = clients[who if path.startswith(OF_SOMEBODY) else "nobody"]
         yield f"sent {path}", client.post(path, {"email": "nobody", "method": "bank"})
+    yield from _midway()
     for error in ERRORS:
         yield (
             f"error {error.http_status} {error.code}",
             error_response(RequestFactory().get("/x/"), error),
         )
+
+
+def _midway() -> Iterator[tuple[str, HttpResponse]]:
+    """Yield the pages that wait for a code: by mail to sign in, to confirm, and of an app."""
+    visitor = Client(headers={"user-agent": BROWSER})
+    visitor.post(reverse("account_request_login_code"), {"email": OWNER})
+    yield "midway to sign in", visitor.get(reverse("account_confirm_login_code"))
+    visitor.post(reverse("account_signup"), {"email": UNSEEN, "password1": PASSWORD})
+    yield "midway to sign up", visitor.get(reverse("account_email_verification_sent"))
+    visitor, careful = Client(headers={"user-agent": BROWSER}), User.objects.get(email=NEWCOMER)
+    TOTP.activate(careful, "JBSWY3DPEHPK3PXP")
+    visitor.post(reverse("account_login"), {"login": NEWCOMER, "password": PASSWORD})
+    yield "midway to the second factor", visitor.get(reverse("mfa_authenticate"))
+    Authenticator.objects.filter(user=careful).delete()
 
 
 def _client_of(email: str) -> Client:

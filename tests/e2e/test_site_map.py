@@ -12,10 +12,13 @@ from django.core.cache import caches
 from playwright.sync_api import Browser
 from pytest_django.fixtures import Settings
 
+from notifications.models import Email
+from notifications.outgoing import compose
 from tests import pseudo
-from tests.e2e.inspection import Inspector
-from tests.e2e.site_pages import Rendered, fill, rendered, served
-from tests.e2e.visitor import Visitor
+from tests.e2e.inspection import Inspector, sticking_out
+from tests.e2e.site_pages import LONG, Rendered, fill, rendered, served
+from tests.e2e.visitor import PHONE, Visitor
+from tests.requirements.test_translation import FULL, WRITTEN, kinds_of_mail
 
 pytestmark = pytest.mark.engines("sqlite")
 
@@ -60,3 +63,16 @@ def test_every_page_is_in_order(
     assert wrong == [], "\n".join(wrong)
     assert len(pages["ltr"]) > 90
     assert pages["ltr"].keys() == pages["rtl"].keys()
+
+
+def test_no_mail_is_wider_than_a_phone(browser: Browser) -> None:
+    """Fault S1: a word of a title that is longer than the line."""
+    long = {name: LONG if text == WRITTEN else text for name, text in FULL.items()}
+    visitor, wrong = Visitor(browser, base_url="", origins=[], viewport=PHONE), {}
+    for kind in kinds_of_mail():
+        mail = compose(Email(kind=kind, to="a@example.com", context=long))
+        visitor.page.set_content(mail.alternatives[0].content)
+        if found := sticking_out(visitor.page):
+            wrong[kind] = found
+    assert wrong == {}
+    assert visitor.leave() == []

@@ -11,14 +11,16 @@ from django.utils import timezone
 
 from courses import publishing
 from courses.models import Course
-from grants import off_sale
+from grants import applications, off_sale
+from grants.applications import Decision
+from grants.errors import InvalidDecision
 from grants.models import Grant
 from grants.reminders import send_reminders
 from notifications.models import Email, UndeliverableAddress
 from notifications.outgoing import compose
 from operations.tasks import sweep
 from tests.factories import COMPLETE, make_course
-from tests.grants.make import buy_with, make_application, make_coupon, open_checkout, run_out
+from tests.grants.make import STAFF, buy_with, make_application, make_coupon, open_checkout, run_out
 
 pytestmark = pytest.mark.django_db
 
@@ -70,6 +72,17 @@ def test_no_page_of_a_grant_leads_to_what_is_not_sold(
     publishing.archive(course)
     page = client.get(f"/grants/{coupon.token}/").text
     assert [way for way in ways if f'href="{way}' in page] == []
+
+
+@pytest.mark.any_engine
+def test_no_new_coupon_is_made_for_it() -> None:
+    grant = make_application()
+    publishing.archive(grant.course)
+    decision = Decision(50, timezone.now() + timedelta(days=30))
+    with pytest.raises(InvalidDecision, match="not on sale"):
+        applications.approve(grant, decision, by=STAFF)
+    grant.refresh_from_db()
+    assert (grant.status, grant.code) == ("pending", None)
 
 
 @pytest.mark.any_engine

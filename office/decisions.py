@@ -41,6 +41,9 @@ WHY = ("reason", "note")
 # nobody.
 LONGEST = timedelta(seconds=20)
 LEFT = "{number} not decided: the others took too long. Choose them again in a moment."
+# Of a list whose rows are all chosen, which may be a million.
+MOST_ROWS = 500
+TOO_MANY = "{most} are taken at once. Choose the rest of them again afterwards."
 
 
 class DecidedAlready(AppError):
@@ -142,7 +145,10 @@ def decide_many(
     The admin has asked for the permission before, as it offers an action only to whoever may use
     it.
     """
-    rows = list(queryset)
+    rows = list(queryset[: MOST_ROWS + 1])
+    if len(rows) > MOST_ROWS:
+        messages.warning(request, TOO_MANY.format(most=MOST_ROWS))
+        rows = rows[:MOST_ROWS]
     is_confirmed = "decide" in request.POST or not decision.needs_confirmation
     data = request.POST if is_confirmed or "preview" in request.POST else None
     form = decision.make_form(rows, data)

@@ -6,15 +6,16 @@ from django.http import HttpRequest
 
 from affiliates import commissions
 from courses.discounts import MAX_PERCENT, MIN_PERCENT
-from grants import applications, plans
+from grants import applications, moving, plans
 from grants.figures import budget_left
 from grants.models import Grant, Program
 from grants.plans import Approval, Plan
 from maaledu.errors import AppError
-from office.decisions import ONE_ROW, Decision
+from office.decisions import ONE_ROW, Decision, Outcome
 from office.fields import ReasonForm
 from office.grant_costs import NO_BUDGET, cost_of
 from office.grant_forms import DecisionForm, ExtensionForm, RejectionForm
+from office.learner_decisions import MoveForm
 
 TEMPLATE = "admin/grants/decision.html"
 
@@ -81,6 +82,11 @@ def _revoke(grant: Grant, *, by: str, reason: str) -> Grant:
     return applications.revoke(grant, by=by, note=reason)
 
 
+def _move(grant: Grant, *, by: str, to: str, reason: str) -> Outcome:
+    moved = moving.move(grant, by=by, to=to, reason=reason)
+    return Outcome(f"moved from {grant.email} to {moved.email}: {reason}")
+
+
 APPROVE = ApprovalDecision(
     "Approve",
     run=applications.approve,
@@ -139,6 +145,21 @@ REVOKE = Decision(
         " it cannot be taken back."
     ),
     statuses=(Grant.APPROVED,),
+    template=TEMPLATE,
+    scope=ONE_ROW,
+)
+MOVE = Decision(
+    "Move to another address",
+    run=_move,
+    permission="decide",
+    done="moved",
+    button="Move",
+    form=MoveForm,
+    consequence=(
+        "For an address that was mistyped: the confirmation, or the coupon with a new code, is sent"
+        " to the new one. The old one's link and code end at once."
+    ),
+    statuses=(Grant.PENDING, Grant.APPROVED),
     template=TEMPLATE,
     scope=ONE_ROW,
 )

@@ -14,7 +14,7 @@ from grants.models import Grant, GrantEvent
 from maaledu.money import Money
 from office.base import ReadOnlyAdmin, ReadOnlyInline
 from office.filters import DaysFilter, NamedFilter
-from office.grant_decisions import APPROVE, EXTEND, REISSUE, REJECT, REVOKE
+from office.grant_decisions import APPROVE, EXTEND, MOVE, REISSUE, REJECT, REVOKE
 from office.grant_forms import NO_PROGRAM
 from office.refusals import RefusalInline
 from office.timeline_words import grant_event_words
@@ -108,6 +108,7 @@ class GrantAdmin(ReadOnlyAdmin):
         "reissue": REISSUE,
         "extend": EXTEND,
         "revoke": REVOKE,
+        "move": MOVE,
     }
     id_fields = ("pk", "enrollment_id")
     readonly_fields = ("approved_at_price", "held_of_budget")

@@ -76,6 +76,7 @@ IDS = (
     Key("Enrollment", Enrollment, "pk", shown="course_title"),
     Key("Grant", Grant, "pk"),
     Key("Payment", Payment, "pk", **OF_ENROLLMENT),
+    Key("Refund", Refund, "pk", **OF_PAYMENT),
     Key("LMS job", SyncJob, "pk", shown="course_id"),
     Key("Account", User, "pk"),
     Key("Affiliate", Affiliate, "pk"),

@@ -25,7 +25,7 @@ from legacy.models import ImportProposal
 from lms_sync import breaker
 from lms_sync.models import DeadLetter, PlatformState, SyncJob
 from notifications.models import Alert, AlertNotice, Email, MailState, UndeliverableAddress
-from office import commissions
+from office import commissions, decisions
 from office.decisions import LIST, ROWS, Decision, carry_out_each
 from payments.models import Dispute, EarlyFraudWarning, Payment, RefundRequest, StripeEvent
 from tests.affiliates.make import make_affiliate, make_user
@@ -85,6 +85,7 @@ PERMISSIONS = {
     (Grant, "reissue"): "grants.decide_grant",
     (Grant, "extend"): "grants.decide_grant",
     (Grant, "revoke"): "grants.decide_grant",
+    (Grant, "move"): "grants.decide_grant",
     (AccessDifference, "repair"): "enrollments.repair_accessdifference",
     (AccessDifference, "leave"): "enrollments.repair_accessdifference",
     (AccessDifference, "repair_all"): "enrollments.repair_accessdifference",
@@ -369,6 +370,26 @@ def test_each_row_has_its_own_entry_and_a_refusal_says_why_once(db: None) -> Non
         "held for review: Odd",
     )
     assert not Commission.objects.get(affiliate=own).is_under_review
+
+
+@pytest.mark.any_engine
+@pytest.mark.breaks_invariants
+def test_of_a_list_whose_rows_are_all_chosen_so_many_are_taken_at_once(
+    db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Fault G9: a million rows were read into one request."""
+    monkeypatch.setattr(decisions, "MOST_ROWS", 2)
+    for number in range(3):
+        Email.objects.create(dedupe_key=str(number), kind="x", to="a@example.com", status="dead")
+    client = clerk("notifications.view_email", "notifications.replay_email")
+    first = str(Email.objects.first().pk)
+    chosen = {"action": "replay", "_selected_action": [first], "select_across": "1"}
+    answer = client.post(list_of(Email), chosen, follow=True)
+    assert {str(message) for message in answer.context["messages"]} == {
+        "2 are taken at once. Choose the rest of them again afterwards.",
+        "2 replayed, 0 skipped.",
+    }
+    assert Email.objects.filter(status="dead").count() == 1
 
 
 def test_rows_for_which_no_time_is_left_are_named_and_not_decided(rf: Any, db: None) -> None:

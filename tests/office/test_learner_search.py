@@ -57,6 +57,7 @@ def every_key(buyer: Client) -> dict[str, str]:
         "intent": payment.stripe_payment_intent_id,
         "event": StripeEvent.objects.exclude(session_id="").get().event_id,
         "refund": refund.stripe_refund_id,
+        "refund by our id": str(refund.pk),
         "dispute": dispute.stripe_dispute_id,
         "enrollment": str(enrollment.pk),
         "payment": str(payment.pk),

@@ -11,7 +11,10 @@ from affiliates.models import Affiliate, Balance, Commission, LedgerEntry
 from courses.models import Course
 from enrollments.models import Enrollment
 from grants.models import Grant
+from legacy import runs
 from legacy.models import ImportedRow, ImportProposal, ImportRun
+from legacy.running import Order, prepare
+from legacy.sources import open_source
 from legacy.values import minor_units
 from lms_sync.models import DeadLetter
 from notifications.models import Email
@@ -106,6 +109,38 @@ def test_one_cent_changed_or_a_row_gone_in_the_source_is_found_and_named(
     assert ran.status == 1
     assert f"enrollments {row['_id']}: changed in the source" in ran.text
     assert f"grants {gone['_id']}: gone in the source; what it became stays here" in ran.text
+
+
+def test_a_run_that_is_cut_off_between_chunks_is_finished_by_the_next(source: Path) -> None:
+    import_legacy(source, *EXPORTED, "--apply")
+    whole, cut_off_with = dump(with_mapping=False), []
+    for chunk in (1, 6):
+        run = ImportRun.objects.get()
+        assert import_legacy("--undo", run.pk).status == 0
+        with pytest.raises(CutOffError):
+            cut_off_after(chunk, source)
+        cut_off_with.append(ImportedRow.objects.count())
+        import_legacy(source, *EXPORTED, "--apply")
+        assert dump(with_mapping=False) == whole, chunk
+    assert sorted(set(cut_off_with)) == cut_off_with
+    assert 0 < cut_off_with[0] <= cut_off_with[-1] < ImportedRow.objects.count()
+
+
+def cut_off_after(chunk: int, source: Path) -> None:
+    """End an applied run after so many chunks."""
+    done: list[str] = []
+
+    def look(name: str, _: int) -> None:
+        done.extend([name] if name.endswith("compared") else [])
+        if len(done) == chunk:
+            raise CutOffError
+
+    order = Order(open_source(str(source)), exported_at=NOW, progress=look)
+    runs.write(order, prepare(order), backup_id="", step=look)
+
+
+class CutOffError(Exception):
+    pass
 
 
 def test_an_undo_leaves_the_database_as_it_was(source: Path) -> None:

@@ -25,6 +25,14 @@ def is_of(user: User | AnonymousUser, enrollment: Enrollment) -> bool:
     return isinstance(user, User) and enrollment.email in user.verified_emails()
 
 
+def owned(user: User | AnonymousUser, slug: str) -> Enrollment | None:
+    """Return the latest paid enrollment of a signed-in person in a course, if any."""
+    if not isinstance(user, User):
+        return None
+    mine = Enrollment.objects.paid().filter(email__in=user.verified_emails(), course_slug=slug)
+    return mine.order_by("-created_at").first()
+
+
 def _ended_with_money(emails: list[str]) -> list[UUID]:
     """Return the latest enrollments that ended though money was received, or is on its way."""
     received = Payment.objects.filter(

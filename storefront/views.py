@@ -49,8 +49,10 @@ class CheckoutView(View):
 
     def get(self, request: HttpRequest, slug: str) -> HttpResponse:
         known = _known_buyer(request)
+        owned = my_courses.owned(cast("User", request.user), slug)
+        form = CheckoutForm(initial=known)
         try:
-            return self.page(request, slug, CheckoutForm(initial=known), **_quoted(slug, known))
+            return self.page(request, slug, form, owned=owned, **_quoted(slug, known))
         except CourseNotFound:
             # Its page says that the course of this coupon is no longer sold, and what to do.
             if "proof" in known:

@@ -30,6 +30,9 @@ def test_an_owner_goes_to_the_course_and_nobody_else_learns_of_it(client: Client
     assert there["url"].startswith("http")
     for other in (client, signed_in("other@example.com")):
         assert other.get("/courses/mine/owner/").status_code == 204
+    way = f'<a href="{enrollment.get_absolute_url()}">view your enrollment</a>'
+    assert way in owner.get("/checkout/mine/").text
+    assert "You have this course already" not in client.get("/checkout/mine/").text
     page = owner.get("/courses/mine/")
     assert page.content == client.get("/courses/mine/").content
     assert not page.cookies

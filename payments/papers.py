@@ -1,5 +1,6 @@
 """The receipt and the invoice of a payment: Stripe keeps them, and is asked where when wanted."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django.conf import settings
@@ -19,9 +20,13 @@ def kinds() -> list[str]:
     return [RECEIPT, INVOICE] if settings.STRIPE_INVOICES else [RECEIPT]
 
 
-def kinds_of(enrollment: Enrollment) -> list[str]:
-    """Return the papers to offer a learner: none for what was free or is not paid yet."""
-    return kinds() if enrollment.amount and enrollment.paid_at else []
+def kinds_of(enrollment: Enrollment, payments: Iterable[Payment]) -> list[str]:
+    """Return the papers to offer a learner, from the payments of the enrollment.
+
+    None for what was free, is not paid yet, or was sold elsewhere: Stripe is asked by its session.
+    """
+    is_known = any(each.is_fulfilling and each.stripe_session_id for each in payments)
+    return kinds() if enrollment.amount and enrollment.paid_at and is_known else []
 
 
 def payment_of(enrollment: Enrollment) -> Payment:

@@ -88,7 +88,8 @@ def describe(
     if mail_problem:
         detail = view.detail.replace(f" {SENT_DETAILS}", "")
         view = replace(view, detail=detail, mail_problem=mail_problem)
-    return replace(view, notes=notes, papers=papers.kinds_of(enrollment))
+    shown = papers.kinds_of(enrollment, [outcome.payment for outcome in outcomes])
+    return replace(view, notes=notes, papers=shown)
 
 
 def _pending(enrollment: Enrollment, outcome: PaymentOutcome | None) -> StatusView:

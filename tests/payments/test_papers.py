@@ -108,6 +108,14 @@ def test_what_is_not_paid_or_was_free_offers_no_papers(sandbox: Sandbox) -> None
     assert not [call for call in sandbox.calls("stripe", "GET") if "charge" in call["query"]]
 
 
+def test_what_the_old_platform_sold_without_a_session_offers_no_papers(sandbox: Sandbox) -> None:
+    """Fault M8: a link that leads to nothing."""
+    payment = buy(sandbox)
+    Payment.objects.update(stripe_session_id=None)
+    assert "papers/" not in Client().get(payment.enrollment.get_absolute_url()).text
+    assert paper(payment).status_code == 404
+
+
 def test_a_refunded_enrollment_keeps_its_receipt(sandbox: Sandbox) -> None:
     payment = buy(sandbox)
     refund = refund_of(payment, payment_intent=payment.stripe_payment_intent_id)

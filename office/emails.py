@@ -93,8 +93,13 @@ class EmailAdmin(QueueAdmin):
 class MailStateAdmin(ReadOnlyAdmin):
     decisions = {"try_now": TRY}
     row_decisions = ("try_now",)
-    list_display = ("name", "state", "since", "retry_at", "failures", "last_error")
+    list_display = ("name", "state", "since", "retry_at", "failures", "what_is_wrong")
     exclude = ("trying", "suspect")
+
+    @admin.display(description="what is wrong")
+    def what_is_wrong(self, row: MailState) -> str:
+        """Say the last error only while it lasts: the page of the row keeps it."""
+        return "" if row.state == MailState.State.ANSWERING else row.last_error
 
     def is_offered(self, decision: Decision, row: MailState) -> bool:
         return row.state != MailState.State.ANSWERING

@@ -13,6 +13,7 @@ from unfold.decorators import display
 from grants.models import Grant, GrantEvent
 from maaledu.money import Money
 from office.base import ReadOnlyAdmin, ReadOnlyInline
+from office.cells import enrollment_link
 from office.filters import DaysFilter, NamedFilter
 from office.grant_decisions import APPROVE, EXTEND, MOVE, REISSUE, REJECT, REVOKE
 from office.grant_forms import NO_PROGRAM
@@ -111,8 +112,12 @@ class GrantAdmin(ReadOnlyAdmin):
         "move": MOVE,
     }
     id_fields = ("pk", "enrollment_id")
-    readonly_fields = ("approved_at_price", "held_of_budget")
-    exclude = ("price_at_approval", "committed_amount")
+    readonly_fields = ("approved_at_price", "held_of_budget", "used_for")
+    exclude = ("price_at_approval", "committed_amount", "enrollment_id")
+
+    @admin.display(description="held by, or used for")
+    def used_for(self, grant: Grant) -> str:
+        return enrollment_link(grant.enrollment_id)
 
     @admin.display(description="price at approval")
     def approved_at_price(self, grant: Grant) -> Money | str:

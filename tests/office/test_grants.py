@@ -25,10 +25,11 @@ from maaledu.csv import safe_cell
 from maaledu.money import Money
 from maaledu.work.queue import drain
 from notifications.models import Email
+from office.cells import url_of
 from operations import queues
 from tests.affiliates.make import make_affiliate, sell
 from tests.factories import make_course
-from tests.grants.make import HOLDER, make_application, make_coupon
+from tests.grants.make import HOLDER, make_application, make_coupon, open_checkout
 from tests.office.test_lists import act, member
 from tests.sandbox_client import Sandbox
 
@@ -83,6 +84,13 @@ def test_the_queue_is_sorted_by_age_and_shows_the_days_left(staff: Client) -> No
     assert [grant.pk for grant in page.context["cl"].result_list] == [late.pk, old.pk, young.pk]
     text = page.content.decode()
     assert text.index("3 days late") < text.index("1 days")
+
+
+def test_a_coupon_leads_to_the_enrollment_that_holds_it(staff: Client) -> None:
+    coupon = make_coupon()
+    enrollment = open_checkout(coupon).enrollment
+    page = staff.get(url(coupon, "change")).content.decode()
+    assert re.search(rf'href="{url_of(enrollment)}">\s*View enrollment', page)
 
 
 @pytest.mark.parametrize("decision", ["approve", "reject", "reissue", "extend", "revoke"])

@@ -19,7 +19,7 @@ from lms_sync.call_figure import CallFigure
 from lms_sync.errors import LmsIntercepted, LmsRefused
 from lms_sync.models import DeadLetter, PlatformState, SyncAttempt, SyncJob
 from maaledu.work.queue import drain
-from notifications.models import Email
+from notifications.models import Email, MailState
 from payments.models import StripeEvent
 from tests.factories import make_pending
 from tests.office.test_lists import member
@@ -373,3 +373,13 @@ def test_a_platforms_page_shows_how_fast_and_well_it_answers(boss: Client) -> No
     assert text.count("Create enrollments 200 3 (1.5 %) 40 100 ms 100 ms") == 2
     assert f"{now:%H}:00 200 3 (1.5 %) 40 100 ms 100 ms" in text
     assert "Sign in" not in text.replace("Sign in to", "")
+
+
+@pytest.mark.any_engine
+def test_the_error_of_the_mail_server_is_listed_only_while_it_lasts(boss: Client) -> None:
+    """Fault U7."""
+    MailState.objects.create(name="mail", state="refusing", last_error="530 Authenticate first")
+    for state, is_shown in (("refusing", True), ("answering", False)):
+        MailState.objects.update(state=state)
+        page = boss.get("/admin/notifications/mailstate/").content.decode()
+        assert ("530 Authenticate first" in page) == is_shown

@@ -63,29 +63,26 @@ class Storage(storage.Storage):
     def _try_index_id_keys(
         self, db: str, coll: str, wanted: dict[str, Any], *, collation: Any = None
     ) -> list[bytes] | None:
-        return super()._try_index_id_keys(db, coll, one_filter(wanted), collation=collation)
+        return super()._try_index_id_keys(db, coll, by_keys(wanted), collation=collation)
 
     def _coll_options(self, db: str, coll: str) -> dict[str, Any] | None:
         options = self._once(super()._coll_options, db, coll)
         return None if options is None else dict(options)
 
 
-def one_filter(wanted: dict[str, Any]) -> dict[str, Any]:
-    """Return what an index may serve of a filter: its parts as one, or a long list of keys alone.
+def by_keys(wanted: dict[str, Any]) -> dict[str, Any]:
+    """Return the part of an `$and` that is a long list of keys, which an index serves; else all.
 
-    What is found by it is compared with the whole filter afterwards.
+    What is found by it is compared with the whole filter afterwards. Without it the collection was
+    read, and so it is for other filters of several parts: that is cheaper where there are few rows.
     """
-    if list(wanted) != ["$and"]:
-        return wanted
-    found: dict[str, Any] = {}
-    for part in wanted["$and"]:
-        if any(
-            isinstance(terms, dict) and len(terms.get("$in", ())) > A_FEW for terms in part.values()
-        ):
-            return part
-        if not any(name.startswith("$") for name in part):
-            found = {**part, **found}
-    return found
+    return next(
+        (part for part in wanted.get("$and", ()) if any(map(_is_long, part.values()))), wanted
+    )
+
+
+def _is_long(terms: Any) -> bool:
+    return isinstance(terms, dict) and len(terms.get("$in", ())) > A_FEW
 
 
 # --- the keys of its tables -----------------------------------------------------------------------

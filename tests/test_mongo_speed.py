@@ -91,10 +91,9 @@ def test_a_copy_shares_nothing_that_can_change() -> None:
     assert document["list"] == [{"deep": [1]}]
 
 
-@pytest.mark.parametrize("listed", [[1, 2], list(range(20))], ids=len)
-def test_an_index_serves_a_filter_of_several_parts(stored: Storage, listed: list[int]) -> None:
+def test_an_index_serves_a_long_list_of_keys_beside_other_parts(stored: Storage) -> None:
     stored.create_index("shop", "things", "a_1", {"a": 1})
     stored.insert("shop", "things", [{"_id": 2, "a": 1, "b": 3}, {"_id": 3, "a": 50, "b": 3}])
-    wanted = {"$and": [{"b": 3}, {"a": {"$in": listed}}, {"$or": [{"a": 1}, {"a": 50}]}]}
+    wanted = {"$and": [{"b": 3}, {"a": {"$in": list(range(20))}}, {"$or": [{"a": 1}, {"a": 50}]}]}
     assert len(stored._try_index_id_keys("shop", "things", wanted) or ()) == 2
     assert [each["_id"] for each in stored.find_matching("shop", "things", wanted)] == [2]

@@ -71,7 +71,6 @@ def columns(program: Program) -> tuple[Any, ...]:
 
 
 # --- beside an approval ---------------------------------------------------------------------------
-@pytest.mark.any_engine
 def test_an_edit_leaves_alone_what_an_approval_commits_meanwhile(
     staff: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

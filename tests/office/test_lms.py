@@ -375,7 +375,7 @@ def test_a_platforms_page_shows_how_fast_and_well_it_answers(boss: Client) -> No
     assert "Sign in" not in text.replace("Sign in to", "")
 
 
-@pytest.mark.any_engine
+@pytest.mark.every_engine
 def test_the_error_of_the_mail_server_is_listed_only_while_it_lasts(boss: Client) -> None:
     """Fault U7."""
     MailState.objects.create(name="mail", state="refusing", last_error="530 Authenticate first")

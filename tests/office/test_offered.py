@@ -117,6 +117,7 @@ def test_each_state_offers_what_it_allows(db: None, model: type[Model]) -> None:
     assert found == expected
 
 
+@pytest.mark.every_engine
 def test_nobody_is_offered_to_take_their_own_second_factor_away(db: None) -> None:
     client, holder = Client(), make_holder()
     boss = make_staff(email="boss@example.com")

@@ -135,6 +135,7 @@ def test_the_rights_of_staff_are_shown_in_eight_statements_however_many_they_are
     assert page.count(" selected>") == 42
 
 
+@pytest.mark.every_engine
 def test_the_rights_of_a_role_are_shown_in_eight_statements_to_who_may_only_look(clerk):
     role = Group.objects.create(name="all")
     role.permissions.set(Permission.objects.order_by("pk")[:40])

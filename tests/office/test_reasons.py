@@ -65,10 +65,23 @@ MAKE_DECIDABLE: dict[tuple[type[Model], str], Callable[[], Any]] = {
 }
 
 
-@pytest.mark.parametrize(("model", "name"), CASES, ids=named)
+@pytest.mark.parametrize(
+    ("model", "name"), [case for case in CASES if case[0] is not DeadLetter], ids=named
+)
 def test_a_decision_that_takes_something_asks_why_and_the_change_log_keeps_it(
     db: None, model: type[Model], name: str
 ) -> None:
+    asks_why_and_keeps_it(model, name)
+
+
+@pytest.mark.every_engine
+def test_settling_a_letter_without_an_enrollment_asks_why_and_the_change_log_keeps_it(
+    db: None,
+) -> None:
+    asks_why_and_keeps_it(DeadLetter, "settle")
+
+
+def asks_why_and_keeps_it(model: type[Model], name: str) -> None:
     row = MAKE_DECIDABLE.get((model, name), MAKE[model])()
     client, (sent, why) = clerk(PERMISSIONS[model, name]), CASES[model, name]
     before = model._base_manager.filter(pk=row.pk).values().get()

@@ -66,7 +66,7 @@ def test_a_learner_asks_and_staff_refund_in_full(buyer: Client, sandbox: Sandbox
     assert (refused.status_code, fresh(payment).email) == (409, EMAIL)
     assert "You have asked for a refund, and we have not answered yet." in refused.text
 
-    assert "refund requests of learners" in office.get("/admin/").text
+    assert "refund request of a learner" in office.get("/admin/").text
     assert decide(office, request, "refund").status_code == 302
     request.refresh_from_db()
     refund = Refund.objects.get()
@@ -76,7 +76,7 @@ def test_a_learner_asks_and_staff_refund_in_full(buyer: Client, sandbox: Sandbox
     assert enrollment.status == Enrollment.REFUNDED
     assert decide(office, request, "refund").status_code == 200
     assert Refund.objects.count() == 1
-    assert "refund requests of learners" not in office.get("/admin/").text
+    assert "refund request of a learner" not in office.get("/admin/").text
 
 
 def test_staff_decline_with_a_reason_that_the_learner_reads(

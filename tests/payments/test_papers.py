@@ -108,6 +108,7 @@ def test_what_is_not_paid_or_was_free_offers_no_papers(sandbox: Sandbox) -> None
     assert not [call for call in sandbox.calls("stripe", "GET") if "charge" in call["query"]]
 
 
+@pytest.mark.every_engine
 def test_what_the_old_platform_sold_without_a_session_offers_no_papers(sandbox: Sandbox) -> None:
     """Fault M8: a link that leads to nothing."""
     payment = buy(sandbox)

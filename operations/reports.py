@@ -1,5 +1,5 @@
 """The daily, weekly and monthly report, each of the last such period that has ended (requirement
-R162): a value that the command prints, the mail carries and a page can show.
+R162): a value that the command prints, the mail carries and a page of the office shows.
 """
 
 from collections.abc import Callable

@@ -2,7 +2,7 @@ from django.contrib import admin
 from django.urls import path
 
 from lms_sync.connection import FRAPPE, OPENEDX
-from operations import cron, health, metrics_page, status_page, stripe_page
+from operations import cron, health, metrics_page, report_page, status_page, stripe_page
 
 urlpatterns = [
     path("health/live", health.live, name="health_live"),
@@ -15,6 +15,7 @@ urlpatterns = [
         path(f"api/health/{name}", health.lms_health, {"platform": name}, name=f"health_{name}")
         for name in (FRAPPE, OPENEDX)
     ),
+    path("admin/reports/", admin.site.admin_view(report_page.show), name="reports"),
     path("admin/stripe-check/", admin.site.admin_view(stripe_page.show), name="stripe_check"),
     # Two names of one address, as schedulers know it (decisions).
     path("api/cron/frappe-retry", cron.retry_lms_jobs, name="cron_frappe_retry"),

@@ -8,6 +8,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
 
+from operations import report_page
 from operations.home import waiting
 from operations.home.waiting import list_url, view_permission
 
@@ -42,6 +43,7 @@ PLACES: dict[str, tuple[Place, ...]] = {
         Place("grant_triage", "To answer", "rate_review", DECIDES, ("grants",)),
         Place("grant_triage_many", "Answer many", "checklist", DECIDES),
     ),
+    "Platform": (Place("reports", "Reports", "assessment", report_page.PERMISSION),),
 }
 JOBS: dict[str, tuple[Page, ...]] = {
     "Learners": (

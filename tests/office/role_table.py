@@ -327,6 +327,7 @@ payments_webhookproblem_changelist            ....OA
 payments_webhookproblem_check_stripe          ....O.
 payments_webhookproblem_delete                ......
 payments_webhookproblem_history               ....OA
+reports                                       ..F.OA
 saved_views                                   SGFCOA
 search                                        SGFCOA
 stripe_check                                  ....O.

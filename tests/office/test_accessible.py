@@ -44,7 +44,8 @@ def pages(client: Client) -> Iterator[tuple[str, str]]:
     Program.objects.create(name="Spring")
     MessageTemplate.objects.create(name="Yes", used_for="approval", text="Dear {name}")
     InstructorProfile.objects.create(name="Ada", biography="Analyst.")
-    yield "/admin/", _open(client, "/admin/").content.decode()
+    for address in ("/admin/", "/admin/reports/?period=weekly"):
+        yield address, _open(client, address).content.decode()
     for model in admin.site._registry:
         address = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
         shown = _open(client, address)

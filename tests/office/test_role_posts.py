@@ -33,7 +33,7 @@ ONLY_READ = ("_changelist", "_csv", "_counts", "_paper", "_figures")
 ROW_FIRST = ("_history", "_payoutbatch_change")
 # What is not for one role or another: one's own session and password, and what is never sent to.
 EVERYBODYS = {"login", "logout", "password_change", "password_change_done", "jsi18n"}
-NEVER_SENT_TO = {"autocomplete", "learners", "office_seller"}
+NEVER_SENT_TO = {"autocomplete", "learners", "office_seller", "reports"}
 FORM = "application/x-www-form-urlencoded"
 FACTORY = RequestFactory(headers={"accept": "application/json"})  # a refusal without a page
 

@@ -2,12 +2,14 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from pathlib import Path
 
 import pytest
 from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
+from django.utils.html import escape
 from prometheus_client.mmap_dict import MmapedDict, mmap_key
 from pytest_django import Settings
 
@@ -20,13 +22,14 @@ from notifications.outgoing import compose
 from operations import commission_accuracy, report_sections, reports
 from operations.report_sections import Period, Section
 from payments.models import Reconciliation
-from tests.affiliates.make import make_affiliate, sell
+from tests.affiliates.make import make_affiliate, make_staff, sell
 from tests.factories import make_course, make_pending
 from tests.operations.test_commands import run
 from tests.statements import statements
 
 pytestmark = [pytest.mark.django_db, pytest.mark.any_engine]
 SUNDAY, MONDAY = datetime(2026, 11, 29, 3, tzinfo=UTC), datetime(2026, 11, 30, 3, tzinfo=UTC)
+PAGE = "/admin/reports/"
 TUESDAY = datetime(2026, 12, 1, 3, tzinfo=UTC)
 
 
@@ -362,6 +365,47 @@ def test_the_command_shows_each_report_as_text_and_for_programs(
     assert text.startswith(f"{report['title']} (UTC)\n")
     assert [line for line in text.splitlines() if line in headings] == headings
     assert "KPI 2, LMS jobs due now: 0 (aim: under 10)" in text
+
+
+# --- the page -------------------------------------------------------------------------------------
+@pytest.mark.breaks_invariants
+def test_the_page_shows_each_report_and_those_of_periods_before(client: Client) -> None:
+    client.force_login(make_staff(email="boss@example.com"))
+    now = timezone.now()
+    for kind in reports.SECTIONS:
+        made = reports.make(reports.last_period(kind, now))
+        page = client.get(PAGE, {"period": kind}).text
+        assert made.title in page
+        for section in made.sections:
+            assert section.heading in page
+            assert all(escape(label) in page for label, _ in section.rows)
+        before = reports.last_period(kind, made.period.since)
+        link = f"?period={kind}&amp;before={made.period.since:%Y-%m-%d}"
+        assert f'href="{link}"' in page
+        earlier = client.get(PAGE + unescape(link)).text
+        assert before.name in earlier
+        assert "The latest" in earlier
+        assert "The latest" not in page
+    _, letter = fail(at=reports.last_period("weekly", now).since)
+    assert str(letter.job.email) in client.get(PAGE, {"period": "weekly"}).text
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"period": "hourly"},
+        {"before": "2026-13-01"},
+        {"before": "0001-01-01"},
+        {"before": "9999-12-31"},
+    ],
+    ids=str,
+)
+def test_an_address_that_names_no_period_shows_yesterdays(client: Client, query) -> None:
+    client.force_login(make_staff(email="boss@example.com"))
+    answer = client.get(PAGE, query)
+    yesterday = reports.last_period("daily", timezone.now()).name
+    assert (answer.status_code, f"Daily report: {yesterday}" in answer.text) == (200, True)
+    assert client.post(PAGE).status_code == 405
 
 
 def staged(at: datetime) -> list[str]:

@@ -7,10 +7,12 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from operations import reports
+from operations.report_sections import Period
 
 PERMISSION = "payments.view_reconciliation"
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
@@ -31,12 +33,17 @@ def show(request: HttpRequest) -> HttpResponse:
     report = reports.make(reports.last_period(kind, min(now, _day(request) or now)))
     context = {
         **admin.site.each_context(request),
-        "title": report.title,
+        "title": f"{kind.capitalize()} report: {days_of(report.period)}",
         "report": report,
         "kinds": list(reports.SECTIONS),
         "is_latest": report.period == reports.last_period(kind, now),
     }
     return render(request, "admin/reports.html", context)
+
+
+def days_of(period: Period) -> str:
+    first, last = (date_format(each, "M j, Y") for each in (period.since, period.last))
+    return first if first == last else f"{first} to {last}"
 
 
 def _day(request: HttpRequest) -> datetime | None:

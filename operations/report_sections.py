@@ -39,10 +39,13 @@ class Period:
     until: datetime
 
     @property
+    def last(self) -> datetime:
+        return self.until - timedelta(days=1)
+
+    @property
     def name(self) -> str:
-        last = self.until - timedelta(days=1)
         days = f"{self.since:%Y-%m-%d}"
-        return days if last == self.since else f"{days} to {last:%Y-%m-%d}"
+        return days if self.last == self.since else f"{days} to {self.last:%Y-%m-%d}"
 
     def of(self, column: str) -> dict[str, datetime]:
         """Return the filter for what this column says is of the period."""

@@ -20,6 +20,7 @@ from lms_sync.models import DeadLetter, SyncJob
 from notifications.models import Email
 from notifications.outgoing import compose
 from operations import commission_accuracy, report_sections, reports
+from operations.report_page import days_of
 from operations.report_sections import Period, Section
 from payments.models import Reconciliation
 from tests.affiliates.make import make_affiliate, make_staff, sell
@@ -375,7 +376,7 @@ def test_the_page_shows_each_report_and_those_of_periods_before(client: Client) 
     for kind in reports.SECTIONS:
         made = reports.make(reports.last_period(kind, now))
         page = client.get(PAGE, {"period": kind}).text
-        assert made.title in page
+        assert f"{kind.capitalize()} report: {days_of(made.period)}" in page
         for section in made.sections:
             assert section.heading in page
             assert all(escape(label) in page for label, _ in section.rows)
@@ -383,7 +384,7 @@ def test_the_page_shows_each_report_and_those_of_periods_before(client: Client) 
         link = f"?period={kind}&amp;before={made.period.since:%Y-%m-%d}"
         assert f'href="{link}"' in page
         earlier = client.get(PAGE + unescape(link)).text
-        assert before.name in earlier
+        assert days_of(before) in earlier
         assert "The latest" in earlier
         assert "The latest" not in page
     _, letter = fail(at=reports.last_period("weekly", now).since)
@@ -403,9 +404,15 @@ def test_the_page_shows_each_report_and_those_of_periods_before(client: Client) 
 def test_an_address_that_names_no_period_shows_yesterdays(client: Client, query) -> None:
     client.force_login(make_staff(email="boss@example.com"))
     answer = client.get(PAGE, query)
-    yesterday = reports.last_period("daily", timezone.now()).name
+    yesterday = days_of(reports.last_period("daily", timezone.now()))
     assert (answer.status_code, f"Daily report: {yesterday}" in answer.text) == (200, True)
     assert client.post(PAGE).status_code == 405
+
+
+def test_the_days_of_a_report_are_written_as_staff_write_them() -> None:
+    week = reports.last_period("weekly", SUNDAY)
+    assert days_of(week) == "Nov 16, 2026 to Nov 22, 2026"
+    assert days_of(reports.last_period("daily", SUNDAY)) == "Nov 28, 2026"
 
 
 def staged(at: datetime) -> list[str]:

@@ -321,7 +321,7 @@ def test_the_books_are_right_whatever_happens() -> None:
         AffiliateBusiness,
         settings=settings(
             # Hypothesis thinks of the same ones every time: all are tried on SQLite.
-            max_examples={"sqlite": 14, "postgresql": 6, "mongodb": 3}[connection.vendor],
+            max_examples={"sqlite": 20, "postgresql": 6, "mongodb": 3}[connection.vendor],
             stateful_step_count=20,
             deadline=None,
             derandomize=True,

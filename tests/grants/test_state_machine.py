@@ -356,7 +356,7 @@ def test_a_coupon_is_used_once_and_the_budget_holds_whatever_happens() -> None:
         GrantDesk,
         settings=settings(
             # Hypothesis thinks of the same ones every time: all are tried on SQLite.
-            max_examples={"sqlite": 16, "postgresql": 8, "mongodb": 4}[connection.vendor],
+            max_examples={"sqlite": 24, "postgresql": 8, "mongodb": 4}[connection.vendor],
             stateful_step_count=20,
             deadline=None,
             derandomize=True,

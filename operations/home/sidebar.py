@@ -113,6 +113,9 @@ JOBS: dict[str, tuple[Page, ...]] = {
 }
 SETTINGS = "Settings"  # and whatever has no other place here
 SETTINGS_ICON = "settings"
+# What the templates ask of every group and item: a key that is missing is searched for long.
+OF_A_GROUP = {"badge": None, "collapsible": False}
+OF_AN_ITEM = {"badge": None, "link_callback": None}
 
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
@@ -125,14 +128,14 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         ]
         groups[job] = [*_places(job, request, found), *lists]
     return [
-        {"title": job, "separator": bool(job), "items": items}
+        {**OF_A_GROUP, "title": job, "separator": bool(job), "items": items}
         for job, items in groups.items()
         if items
     ]
 
 
 def _home() -> dict[str, Any]:
-    return {"title": "Home", "icon": "home", "link": reverse("admin:index")}
+    return {**OF_AN_ITEM, "title": "Home", "icon": "home", "link": reverse("admin:index")}
 
 
 def _places(job: str, request: HttpRequest, found: Counter[str]) -> list[dict[str, Any]]:
@@ -160,7 +163,7 @@ def _is_shown(page: Page, request: HttpRequest) -> bool:
 
 
 def _item(page: Page | Place, link: str, found: Counter[str]) -> dict[str, Any]:
-    item = {"title": page.title, "icon": page.icon, "link": link}
+    item = {**OF_AN_ITEM, "title": page.title, "icon": page.icon, "link": link}
     number = sum(found[key] for key in page.waits)
     if not number:
         return item

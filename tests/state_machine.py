@@ -41,6 +41,13 @@ class Verifier:
         self._in_doubt.clear()
         return [line for check in invariants.CHECKS for line in self._readings[check].found]
 
+    def verify_written_elsewhere(self) -> list[str]:
+        """Verify, where other threads or processes have written, too: every check's statements are
+        asked again, and it is run anew when one is answered otherwise.
+        """
+        self._in_doubt.update(invariants.CHECKS)
+        return self.verify()
+
     def _note(
         self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any
     ) -> Any:

@@ -16,17 +16,31 @@ import threading
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from itertools import product
 from typing import Any
 
 import django
 from django.apps import apps
 from django.core.management import call_command
-from django.db import connections
+from django.db import connection, connections
 from django.template.loader import get_template
 from django.test import Client
+from django.urls import reverse
+from django.utils.formats import number_format
 from django.utils.module_loading import import_string
 
 HOST = "127.0.0.1"
+MAILS = ("purchase_confirmation", "staff_alert")
+# What the product or a library loads only where it is first needed.
+LOADED_LATE = (
+    "django.core.mail.backends.smtp",
+    "encodings.unicode_escape",
+    "netrc",
+    "operations.management.commands.run_due_work",
+    "stripe.checkout._session_service",
+    "stripe._checkout_service",
+)
 browser = Client(raise_request_exception=False)
 
 
@@ -167,8 +181,14 @@ def _warm_up() -> None:
     for name in ("payments.gateway.client", "lms_sync.platforms.client.session"):
         import_string(name)()
     import_string("accounts.emails.normalize_email")("ada@example.com")
-    for ending in ("subject.txt", "txt", "html"):
-        get_template(f"email/purchase_confirmation.{ending}")
+    for name, ending in product(MAILS, ("subject.txt", "txt", "html")):
+        get_template(f"email/{name}.{ending}")
+    for name in ("health_live", "admin:index"):  # the first question for an address reads them all
+        reverse(name)
+    number_format(1)
+    connection.ops.compiler("SQLCompiler")
+    for name in LOADED_LATE:
+        import_module(name)
 
 
 def _in_processes_of_their_own(order: dict[str, Any]) -> list[dict[str, Any]]:

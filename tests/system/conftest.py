@@ -29,6 +29,18 @@ from tests.system.leaks import leaks_in
 from tests.system.shop import CeleryShop, Shop, environment
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of the open shop behind all others: it is opened once, and its workers do not
+    look for work beside tests that have no use for them.
+    """
+    items.sort(key=needs_open_shop)
+
+
+def needs_open_shop(item: pytest.Item) -> bool:
+    in_here = Path(__file__).parent in item.path.parents
+    return in_here and "shop" in getattr(item, "fixturenames", ())
+
+
 @pytest.fixture(scope="session")
 def sandbox_process() -> Iterator[Sandbox]:
     with Sandbox(

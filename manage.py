@@ -1,6 +1,7 @@
 #!/usr/bin/env python
 """Django's command line for MaalEdu."""
 
+import gc
 import os
 import sys
 
@@ -11,6 +12,7 @@ from django.core.management import execute_from_command_line
 from maaledu.version import VERSION
 
 if __name__ == "__main__":
+    gc.disable()  # until all is loaded: see maaledu.apps
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "maaledu.settings")
     # Django answers this one itself, with its own version, before it looks for commands.
     if sys.argv[1:] == ["version"]:

@@ -7,7 +7,6 @@ is one refusal that names the file and the line.
 import gzip
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC
 from pathlib import Path
@@ -17,10 +16,7 @@ import bson
 from bson import json_util
 from bson.codec_options import CodecOptions, DatetimeConversion
 from bson.errors import BSONError
-from django.conf import settings
-from pymongo import MongoClient
-from pymongo.database import Database
-from pymongo.errors import PyMongoError
+from django.utils.module_loading import import_string
 
 from legacy.errors import SourceUnreadable
 
@@ -60,7 +56,9 @@ class Source(Protocol):
 def open_source(name: str) -> Source:
     """Return the source of this name: `live`, or the path of a folder. Raises SourceUnreadable."""
     if name == LIVE:
-        return LiveSource()
+        # By its name: only who reads that database need load the driver of MongoDB.
+        source: Source = import_string("legacy.live_source.LiveSource")()
+        return source
     folder = Path(name)
     if not folder.is_dir():
         raise SourceUnreadable(f"{name} is no folder. Give a folder, or the word “live”.")
@@ -180,52 +178,3 @@ def _read_array(path: Path, file: IO[str]) -> Iterator[Document]:
         number += 1
         yield _parsed(text[:end], f"{path}, document {number}")
         text = text[end:]
-
-
-class LiveSource:
-    """The old database itself, read only and by its keys; its address is a setting."""
-
-    name = "the live database"
-
-    def __init__(self) -> None:
-        if not settings.LEGACY_DATABASE_URL:
-            raise SourceUnreadable("Set LEGACY_DATABASE_URL to the old database's address.")
-        with _old_database() as database:
-            self._names = sorted(database.list_collection_names())
-
-    def collections(self) -> list[str]:
-        return [name for name in self._names if not name.startswith("system.")]
-
-    def read(self, collection: str) -> Iterator[Document]:
-        with _old_database(f"{collection}: ") as database:
-            yield from database[collection].find(sort=[("_id", 1)], batch_size=500)
-
-    def refuse_changes(self, counts: Mapping[str, int]) -> None:
-        with _old_database() as database:
-            there = {name: database[name].count_documents({}) for name in counts}
-        for name, read in counts.items():
-            if there[name] != read:
-                raise SourceUnreadable(
-                    f"{name}: {read} documents were read, and {there[name]} are there now. Run"
-                    " this again, or stop the old shop first."
-                )
-
-
-@contextmanager
-def _old_database(where: str = "") -> Iterator[Database[Document]]:
-    """Connect for one question. Raises SourceUnreadable."""
-    try:
-        with MongoClient[Document](
-            settings.LEGACY_DATABASE_URL, serverSelectionTimeoutMS=10_000
-        ) as client:
-            yield client.get_default_database(codec_options=CODEC)
-    # Its message may hold the address, and with it a password.
-    except (PyMongoError, BSONError, ValueError) as error:
-        raise SourceUnreadable(where + _trouble(error)) from None
-
-
-def _trouble(error: Exception) -> str:
-    return (
-        f"The old database at LEGACY_DATABASE_URL cannot be read ({type(error).__name__})."
-        " Check the address, with the name of its database, and the rights of its user."
-    )

@@ -3,7 +3,6 @@ guessing are counted, by the database (maaledu.limit_counts).
 """
 
 import logging
-import time
 from typing import Any
 
 from django.core.cache.backends.base import BaseCache
@@ -12,36 +11,25 @@ from redis import Redis
 from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import RedisError
 
+from maaledu import cooldown
+
 logger = logging.getLogger(__name__)
-
-LEAVE_ALONE_SECONDS = 3.0
-
-
-class Cooldown:
-    """Until when this process does not ask a lost Redis."""
-
-    until = 0.0
-
-
-def is_lost() -> bool:
-    """Return whether Redis has failed within the last LEAVE_ALONE_SECONDS, also by being full."""
-    return time.monotonic() < Cooldown.until
 
 
 class CoolingRedis(Redis):
     """A client that raises ConnectionLost for any failure.
 
-    After one it does so for LEAVE_ALONE_SECONDS without asking: a request reads the cache several
-    times, and would otherwise wait for each timeout.
+    After one it does so for a while (maaledu.cooldown) without asking: a request reads the cache
+    several times, and would otherwise wait for each timeout.
     """
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
-        if is_lost():
+        if cooldown.is_lost():
             raise ConnectionLost
         try:
             return super().execute_command(*args, **options)
         except RedisError as error:
-            Cooldown.until = time.monotonic() + LEAVE_ALONE_SECONDS
+            cooldown.begin()
             logger.exception(
                 "the cache is down or full; the database counts what must be limited",
                 extra={"error": type(error).__name__},

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.utils.translation import ngettext
 from django_ratelimit.core import get_usage
 
-from maaledu import cache, limit_counts, metrics
+from maaledu import cooldown, limit_counts, metrics
 from maaledu.addresses import client_network, wider_networks
 from maaledu.errors import AppError, RateLimited
 from maaledu.http import error_response
@@ -95,7 +95,7 @@ def _count_at(request: HttpRequest, name: str, key: str, *, rate: str) -> dict[s
     somebody could guess: the database counts that.
     """
     usage = get_usage(request, group=name, key=lambda *_: key, rate=rate, increment=True) or {}
-    if name in settings.RATE_LIMITS_ALWAYS_COUNTED and cache.is_lost():
+    if name in settings.RATE_LIMITS_ALWAYS_COUNTED and cooldown.is_lost():
         return limit_counts.count(f"{name}:{rate}:{key}", usage)
     return usage
 

@@ -11,7 +11,7 @@ from django.db import connection
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from maaledu import cache
+from maaledu import cooldown
 from maaledu.diagnosis import Result
 from maaledu.version import VERSION
 from operations import heartbeats, levels, readiness
@@ -54,7 +54,7 @@ def cache_serves() -> Iterator[Result]:
         yield Result("Redis", ok=True, is_note=True, message="none: for one web process only")
         return
     state = readiness.cache_state()
-    lost = state != "ok" or cache.is_lost()
+    lost = state != "ok" or cooldown.is_lost()
     yield Result(
         "Redis",
         ok=not lost,

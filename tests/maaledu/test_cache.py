@@ -4,7 +4,7 @@ import time
 import pytest
 from django.core.cache import caches
 
-from maaledu.cache import Cooldown
+from maaledu.cooldown import Cooldown
 from tests.processes import free_port
 
 pytestmark = pytest.mark.no_database

@@ -13,7 +13,7 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from maaledu import limit_counts
-from maaledu.cache import Cooldown
+from maaledu.cooldown import Cooldown
 from maaledu.models import LimitCount
 from tests.concurrency import race
 from tests.factories import make_course

@@ -5,7 +5,7 @@ import time
 import pytest
 from django.test import Client
 
-from maaledu.cache import Cooldown
+from maaledu.cooldown import Cooldown
 from tests.processes import free_port
 
 pytestmark = pytest.mark.no_database

@@ -20,7 +20,7 @@ from pytest_django.fixtures import Settings
 
 from enrollments.provisioning import LMS_JOBS
 from lms_sync.models import DeadLetter
-from maaledu.cache import Cooldown
+from maaledu.cooldown import Cooldown
 from maaledu.diagnosis import Result
 from maaledu.version import VERSION
 from maaledu.work.queue import drain

@@ -6,18 +6,26 @@ document that a $lookup joins; 30 % was packing keys, one character of their for
 was copying what nothing changes, and a look through all recent writes at every write.
 """
 
+import functools
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from types import NoneType
 from typing import Any
 
 import wiredtiger
-from secantus import aggregate, server, storage, transactions
+from bson import Decimal128, Int64, ObjectId
+from secantus import aggregate, projection, server, storage, transactions
 from wiredtiger.intpacking import pack_int, unpack_int
 from wiredtiger.packing import pack as pack_any
 from wiredtiger.packing import unpack as unpack_any
 
+from tests.mongo_joins import join_at_once
+
 WRITES_BETWEEN_CLEANINGS = 500
 A_FEW = 10
+OF_ONE_FORM = {str, int, bool, NoneType, bytes, datetime, Decimal128, Int64, ObjectId}
 CATALOGUE = (storage._IDX_TABLE, storage._COLL_TABLE)
 END = b"\0"
 
@@ -68,6 +76,60 @@ class Storage(storage.Storage):
     def _coll_options(self, db: str, coll: str) -> dict[str, Any] | None:
         options = self._once(super()._coll_options, db, coll)
         return None if options is None else dict(options)
+
+    def _update_matching_single_txn(self, db: str, coll: str, *args: Any, **options: Any) -> Any:
+        with self._updating(db, coll):
+            return super()._update_matching_single_txn(db, coll, *args, **options)
+
+    def _update_chunk(self, db: str, coll: str, *args: Any, **options: Any) -> Any:
+        with self._updating(db, coll):
+            return super()._update_chunk(db, coll, *args, **options)
+
+    @contextmanager
+    def _updating(self, db: str, coll: str) -> Iterator[None]:
+        """Each document is taken out of its indexes and put in again meanwhile, in this order."""
+        is_capped = (self._coll_options(db, coll) or {}).get("capped")  # it may lose others, too
+        self._tls.is_updating = not is_capped
+        try:
+            yield
+        finally:
+            self._tls.is_updating, self._tls.before = False, None
+
+    def _delete_index_entries(
+        self, db: str, coll: str, doc: dict, indexes: list, partials: Any = None, *, recordid: int
+    ) -> None:
+        if getattr(self._tls, "is_updating", False):
+            self._tls.before = doc, recordid
+        else:
+            super()._delete_index_entries(db, coll, doc, indexes, partials, recordid=recordid)
+
+    def _write_index_entries(
+        self, db: str, coll: str, doc: dict, indexes: list, partials: Any = None, *, recordid: int
+    ) -> None:
+        """An update leaves those indexes alone of which it changes nothing."""
+        before, of_record = getattr(self._tls, "before", None) or (None, None)
+        self._tls.before = None
+        if before is not None and of_record == recordid:
+            rules = self._partial_filters(db, coll) if partials is None else partials
+            indexes = [each for each in indexes if differs(before, doc, each, rules)]
+            super()._delete_index_entries(db, coll, before, indexes, rules, recordid=recordid)
+        super()._write_index_entries(db, coll, doc, indexes, partials, recordid=recordid)
+
+
+def differs(before: dict, after: dict, index: tuple, partials: Mapping[str, Any]) -> bool:
+    """Whether any field of which this index, or its condition, knows is not as it was."""
+    condition = partials.get(index[0]) or {}
+    if any(name.startswith("$") for name in condition):
+        return True
+    names = {name.partition(".")[0] for name in (*index[1], *condition)}
+    return not all(is_as_it_was(before, after, name) for name in names)
+
+
+def is_as_it_was(before: dict, after: dict, name: str) -> bool:
+    if name not in before or name not in after:
+        return name not in before and name not in after
+    old, new = before[name], after[name]
+    return type(old) is type(new) and type(old) in OF_ONE_FORM and old == new
 
 
 def by_keys(wanted: dict[str, Any]) -> dict[str, Any]:
@@ -130,6 +192,22 @@ class Copies:
     deepcopy = staticmethod(copied)
 
 
+# --- which fields are asked for -------------------------------------------------------------------
+compile_projection = projection.compile_projection
+
+
+def known_projection(spec: Mapping[str, Any], query: Any = None, **options: Any) -> Any:
+    """A pipeline asks for the same fields of each document, and had it worked out for each."""
+    if query is None and not options and all(type(value) is int for value in spec.values()):
+        return _of_names(tuple(spec.items()))
+    return compile_projection(spec, query, **options)
+
+
+@functools.lru_cache
+def _of_names(spec: tuple[tuple[str, int], ...]) -> Any:
+    return compile_projection(dict(spec))
+
+
 # --- recent writes --------------------------------------------------------------------------------
 class Transactions(transactions.TransactionRegistry):
     """Looks for what is too old now and then, instead of at every write."""
@@ -148,3 +226,5 @@ def take_cheaper_ways() -> None:
     generated = sys.modules[wiredtiger.Cursor.__module__]
     generated.pack, generated.unpack = pack, unpack
     aggregate.copy = transactions.copy = Copies
+    projection.compile_projection = known_projection
+    join_at_once()

@@ -2,15 +2,26 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
-from bson import Binary, Decimal128, ObjectId
+from bson import Binary, Decimal128, Int64, ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
+from secantus import aggregate, projection, storage
 from wiredtiger.packing import pack as pack_any
 from wiredtiger.packing import unpack as unpack_any
 
-from tests.mongo_speed import FORMATS, Storage, copied, pack, unpack
+from tests.mongo_joins import join, join_each
+from tests.mongo_speed import (
+    FORMATS,
+    Storage,
+    compile_projection,
+    copied,
+    known_projection,
+    pack,
+    unpack,
+)
 
 pytestmark = pytest.mark.no_database
 
@@ -97,3 +108,93 @@ def test_an_index_serves_a_long_list_of_keys_beside_other_parts(stored: Storage)
     wanted = {"$and": [{"b": 3}, {"a": {"$in": list(range(20))}}, {"$or": [{"a": 1}, {"a": 50}]}]}
     assert len(stored._try_index_id_keys("shop", "things", wanted) or ()) == 2
     assert [each["_id"] for each in stored.find_matching("shop", "things", wanted)] == [2]
+
+
+# --- updates --------------------------------------------------------------------------------------
+VALUES = st.sampled_from(
+    [
+        None,
+        0,
+        1,
+        1.0,
+        True,
+        "1",
+        [1],
+        [1, 2],
+        {"e": 1},
+        Decimal128("1"),
+        Decimal128("1.0"),
+        Int64(1),
+    ]
+)
+DOCUMENTS = st.dictionaries(st.sampled_from("abcd"), VALUES)
+INDEXES = {
+    "a_1": ({"a": 1}, {}),
+    "b_1_c_1": ({"b": 1, "c": -1}, {}),
+    "c_1": ({"c": 1}, {"partialFilterExpression": {"b": 1}}),
+    "d_1": ({"d.e": 1}, {"sparse": True}),
+    "_id_a": ({"_id": 1, "a": 1}, {"unique": True}),
+}
+
+
+@pytest.fixture(scope="module")
+def both_ways() -> Iterator[list[storage.Storage]]:
+    stores = [storage.Storage(), Storage()]
+    for store in stores:
+        for name, (key, options) in INDEXES.items():
+            store.create_index("shop", "things", name, key, options)
+    yield stores
+    for store in stores:
+        store.close()
+
+
+@given(st.lists(DOCUMENTS, min_size=2, max_size=4), st.booleans())
+def test_an_update_leaves_in_the_indexes_what_the_servers_own_way_leaves(
+    both_ways: list[storage.Storage], documents: list[dict[str, Any]], multi: bool
+) -> None:
+    contents = []
+    for store in both_ways:
+        store.insert("shop", "things", [{"_id": key, **documents[0]} for key in (1, 2)])
+        for changed in documents[1:]:
+            unset = dict.fromkeys(set("abcd") - set(changed), "")
+            store.update_matching(
+                "shop", "things", {}, {"$set": changed, "$unset": unset}, multi=multi
+            )
+        contents.append([entries(store), store.find_matching("shop", "things", {})])
+        store.delete_matching("shop", "things", {})
+        assert not any(entries(store))
+    assert contents[0] == contents[1]
+
+
+def entries(store: storage.Storage) -> list[Any]:
+    return [
+        store._collect_prefix(table, ("shop", "things"))
+        for table in (storage._IDX_ENTRIES_TABLE, storage._UNIQ_TABLE)
+    ]
+
+
+# --- joins ----------------------------------------------------------------------------------------
+@pytest.mark.parametrize("others", [0, 5, 500])
+@pytest.mark.parametrize("pipeline", [[], [{"$match": {"kind": {"$in": ["x", None]}}}]])
+def test_a_join_finds_what_the_servers_own_way_finds(
+    stored: Storage, others: int, pipeline: list[dict[str, Any]]
+) -> None:
+    stored.create_index("shop", "others", "to_1", {"to": 1})
+    rows = [{"_id": n, "to": n % 7, "kind": "xyz"[n % 3]} for n in range(others)]
+    stored.insert("shop", "others", [*rows, {"_id": "none"}, {"_id": "many", "to": [1, 2.0]}])
+    documents = [{"_id": n, **({"to": n} if n % 5 else {})} for n in range(20)]
+    spec = {"localField": "to", "foreignField": "to"}
+    how = ("others", "found", {}, pipeline, spec)
+    context = aggregate.PipelineContext(stored, "shop")
+    found = join(context, documents, *how)
+    assert found == join_each(context, documents, *how)
+    assert [each["_id"] for each in found[5]["found"]][-1] == "none"
+
+
+@pytest.mark.parametrize("names", [{"a": 1, "_id": 0}, {"a.b": 1}, {"a": {"b": 1}}, {"c": 0}])
+def test_fields_that_are_asked_for_again_are_the_same(names: dict[str, Any]) -> None:
+    document = {"_id": 1, "a": [{"b": 1, "c": 2}], "c": 3}
+    expected = projection.apply_projection_plan(document, compile_projection(names))
+    for _ in range(2):
+        plan = known_projection(names)
+        assert projection.apply_projection_plan(document, plan) == expected

@@ -54,8 +54,6 @@ def sign_in(port: int) -> int:
 def test_web_and_worker_write_again_once_the_disk_can_be_written(start, disk):
     """Two web processes: one is asked by a monitor, and the other by visitors only."""
     url = f"sqlite:///{disk / 'shop.sqlite3'}"
-    migrated = start(python("manage.py", "migrate", "--verbosity", "0"), DATABASE_URL=url)
-    assert migrated.wait_end(120) == 0, migrated.output()
     with_files_of_a_killed_process(start, url)
     remount(disk, "ro")
     worker = start(python("manage.py", "run_due_work", "--forever"), DATABASE_URL=url)
@@ -83,14 +81,17 @@ def writes(port: int, ask: Callable[[int], int], good: int) -> bool:
 
 
 def with_files_of_a_killed_process(start, url: str) -> None:
-    """Leave an account, and the write-ahead log as a machine does that lost its power."""
+    """Leave the tables and an account, and the write-ahead log as a machine does that lost its
+    power.
+    """
     code = (
-        "import os; from accounts.models import User;"
+        "import os; from django.core.management import call_command;"
+        "from accounts.models import User; call_command('migrate', verbosity=0);"
         "User.objects.create_user('ada@example.com', 'long enough 1');"
         "os.kill(os.getpid(), 9)"
     )
     killed = start(python("manage.py", "shell", "--no-imports", "-c", code), DATABASE_URL=url)
-    assert killed.wait_end(60) == -9, killed.output()
+    assert killed.wait_end(120) == -9, killed.output()
 
 
 def statuses(port: int, path: str) -> set[int]:

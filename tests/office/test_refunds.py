@@ -419,58 +419,57 @@ def test_a_key_of_another_payments_refund_refunds_nothing(staff: Client, sandbox
     assert (sums(first), sums(second), Refund.objects.count()) == ((100, 49800), (0, 49900), 1)
 
 
-@pytest.mark.parametrize(
-    "amount",
-    [
-        "499.01",
-        "0",
-        "0.00",
-        "-1.00",
-        "1e3",
-        "12.345",
-        "NaN",
-        "inf",
-        "",
-        "   ",
-        "$10",
-        "10 EUR",
-        "1,000.00",
-        "12,50",
-        "١٢",
-        "12.",
-        ".5",
-        "9" * 30,
-    ],
-)
+NO_AMOUNTS = [
+    "499.01",
+    "0",
+    "0.00",
+    "-1.00",
+    "1e3",
+    "12.345",
+    "NaN",
+    "inf",
+    "",
+    "   ",
+    "$10",
+    "10 EUR",
+    "1,000.00",
+    "12,50",
+    "١٢",
+    "12.",
+    ".5",
+    "9" * 30,
+]
+
+
 def test_an_amount_that_is_none_is_refused_and_changes_nothing(
-    staff: Client, sandbox: Sandbox, amount: str
+    staff: Client, sandbox: Sandbox
 ) -> None:
     payment = buy(sandbox, make_affiliate())
-    answer = ask(staff, payment, amount=amount)
-    assert (answer.status_code, answer.redirect_chain) == (200, [])
-    assert answer.context["form"].errors
-    assert (Refund.objects.count(), LogEntry.objects.count(), sums(payment)) == (0, 0, (0, 49900))
-    assert (Balance.objects.get().pending, sandbox.calls("stripe", "POST /v1/refunds")) == (
-        4990,
-        [],
-    )
+    for amount in NO_AMOUNTS:
+        answer = ask(staff, payment, amount=amount)
+        assert (answer.status_code, answer.redirect_chain) == (200, []), amount
+        assert answer.context["form"].errors, amount
+        written = Refund.objects.count(), LogEntry.objects.count(), sums(payment)
+        assert written == (0, 0, (0, 49900)), amount
+        assert Balance.objects.get().pending == 4990, amount
+        assert sandbox.calls("stripe", "POST /v1/refunds") == [], amount
 
 
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"reason": "fraudulent"},
-        {"reason": ""},
-        {"key": ""},
-        {"key": "not-a-uuid"},
-        {"note": "x" * 301},
-    ],
-    ids=str,
-)
-def test_a_form_that_is_not_ours_is_refused(staff: Client, sandbox: Sandbox, changes: dict) -> None:
+NOT_OURS = [
+    {"reason": "fraudulent"},
+    {"reason": ""},
+    {"key": ""},
+    {"key": "not-a-uuid"},
+    {"note": "x" * 301},
+]
+
+
+def test_a_form_that_is_not_ours_is_refused(staff: Client, sandbox: Sandbox) -> None:
     payment = buy(sandbox)
-    answer = ask(staff, payment, **changes)
-    assert (answer.status_code, Refund.objects.count(), sums(payment)) == (200, 0, (0, 49900))
+    for changes in NOT_OURS:
+        answer = ask(staff, payment, **changes)
+        written = answer.status_code, Refund.objects.count(), sums(payment)
+        assert written == (200, 0, (0, 49900)), changes
 
 
 @pytest.mark.parametrize("typed", ["12.5", " 12.50 ", "012.50"])

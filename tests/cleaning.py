@@ -26,6 +26,9 @@ def empty_database() -> None:
             False,
             0,
         )
+        if _is_ours():
+            connection.database.command("emptyCollections", names=tables())
+            return
     filled = filled_tables()
     if not filled:
         return
@@ -97,14 +100,16 @@ def _empty_mongodb(filled: list[str]) -> None:
 
 
 def _filled_collections(names: list[str]) -> list[str]:
-    if _server_says_what_is_filled():
+    if _is_ours():
         return connection.database.command("filledCollections", names=names)["filled"]
     return filled_by_pipeline(names)
 
 
 @functools.cache
-def _server_says_what_is_filled() -> bool:
-    """Only tests.mongo_server does."""
+def _is_ours() -> bool:
+    """Whether the server knows the commands of tests.mongo_server, which say what is filled and
+    empty it at once.
+    """
     try:
         return bool(connection.database.command("filledCollections", names=[])["ok"])
     except OperationFailure:

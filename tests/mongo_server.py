@@ -21,6 +21,7 @@ from tests.mongo_speed import take_cheaper_ways
 TRANSACTION_LIFETIME_SECONDS = 2
 ORPHAN_SECONDS = 0.1
 CONFLICT_SECONDS = 0.005
+BESIDE_DOCUMENTS = (storage._NAT_SEQ_TABLE, storage._IDX_ENTRIES_TABLE, storage._UNIQ_TABLE)
 
 
 class Server(SecantusDBServer):
@@ -135,9 +136,43 @@ def _filled_collections(asked: dict[str, Any], context: commands.CommandContext)
     return {"filled": filled, "ok": 1.0}
 
 
+def empty_at_once() -> None:
+    """Know a command which empties those of these collections that hold anything, and returns them.
+
+    A `delete` for each took a tenth of this server's time: it takes each document out of each
+    index.
+    """
+    commands._HANDLERS["emptyCollections"] = _empty_collections
+
+
+def _empty_collections(asked: dict[str, Any], context: commands.CommandContext) -> dict[str, Any]:
+    answer = _filled_collections(asked, context)
+    for name in answer["filled"]:
+        empty(context.storage, asked["$db"], name)
+    return answer
+
+
+@storage._retry_write_conflicts
+def empty(store: storage.Storage, db: str, name: str) -> None:
+    """Leave the collection and its indexes without any row; wait for transactions that hold one, as
+    a `delete` does.
+    """
+    with store._coll_lock(db, name), store._lock, store._batch_transaction() as session:
+        for table in (storage._doc_table_for(db, name), *BESIDE_DOCUMENTS):
+            first = store._cursor(table)
+            rest = store._smallest_for_kf(store._table_kf(table))[2:]
+            first.set_key(db, name, *rest)
+            last = session.open_cursor(table)
+            last.set_key(db, f"{name}\1", *rest)
+            session.truncate(None, first, last, None)
+            first.reset()
+            last.close()
+
+
 def main() -> None:
     take_cheaper_ways()
     say_what_is_filled()
+    empty_at_once()
     teach_nested_projections()
     let_others_write_meanwhile()
     server = Server(

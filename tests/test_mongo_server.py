@@ -28,8 +28,9 @@ pytestmark = [pytest.mark.engines("mongodb"), pytest.mark.django_db]
             [{"_id": n, "inside": 1, "plain": 1} for n in (1, 2)],
         ),
         (lambda things: things.delete_many({}), []),
+        (lambda things: things.database.command("emptyCollections", names=[things.name]), []),
     ],
-    ids=["update", "delete"],
+    ids=["update", "delete", "empty"],
 )
 def test_a_plain_write_that_waits_for_a_transaction_does_not_keep_it_from_ending(
     write: Callable[[Collection], Any], left: list[dict]
@@ -65,3 +66,18 @@ def test_it_says_what_is_filled_as_a_pipeline_does():
     assert (filled_tables(), sorted(filled_by_pipeline(tables()))) == (both, both)
     Note.objects.all().delete()
     assert filled_tables() == [Account._meta.db_table]
+
+
+def test_it_empties_collections_and_their_indexes_and_no_others():
+    database = connection.database
+    names = ["things", "things2", "thing"]
+    for name in names:
+        database[name].create_index("a", unique=True)
+        database[name].insert_many([{"_id": 1, "a": 1}, {"_id": 2, "a": [2, 3]}])
+    assert database.command("emptyCollections", names=["things", "none"])["filled"] == ["things"]
+    assert [database[name].count_documents({}) for name in names] == [0, 2, 2]
+    assert [len(list(database[name].find({"a": 3}))) for name in names] == [0, 1, 1]
+    database["things"].insert_many([{"_id": 2, "a": 1}, {"_id": 1, "a": 2}])
+    assert [each["_id"] for each in database["things"].find({"a": {"$in": [1, 3]}})] == [2]
+    for name in names:
+        database[name].drop()

@@ -4,7 +4,6 @@ a process is killed.
 
 import signal
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -270,22 +269,36 @@ def test_whose_account_is_deleted_is_named_by_no_move_and_no_note(
 
 
 # --- cut off --------------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def faults(tmp_path_factory: pytest.TempPathFactory) -> Faults:
+    """As of every test, but for one driver that serves them all."""
+    return Faults(tmp_path_factory.mktemp("faults"))
+
+
+@pytest.fixture(scope="module")
+def started() -> Iterator[list[Driver]]:
+    """The driver, once the first test has asked for it."""
+    drivers: list[Driver] = []
+    yield drivers
+    for driver in drivers:
+        driver.stop()
+
+
 @pytest.fixture
-def cut(
-    process_env: dict[str, str], faults: Faults, tmp_path: Path
-) -> Iterator[Callable[..., int]]:
+def cut(process_env: dict[str, str], faults: Faults, started: list[Driver]) -> Callable[..., int]:
     """Return a function that runs one step in a process of its own, killed at its n-th write."""
-    driver = Driver({**process_env, **faults.environment}, tmp_path / "driver.log")
+    if not started:
+        log = faults.plan.with_name("driver.log")
+        started.append(Driver({**process_env, **faults.environment}, log))
 
     def run(at: int, step: str, **arguments: str) -> int:
         faults.arm(at)
-        finished = driver.run(step, **arguments)
+        finished = started[0].run(step, **arguments)
         faults.disarm()
         assert not finished.raised, finished
         return finished.exit
 
-    yield run
-    driver.stop()
+    return run
 
 
 def is_about_turns(faults: Faults, number: int) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests import status_writes
-from tests.status_writes import Code
+from tests.status_writes import Code, all_nodes
 
 ROOT = Path(__file__).resolve().parent.parent
 # From the bottom up: a module imports from its own app and from the rows below. Neighbors in one
@@ -70,7 +70,7 @@ def imports(module: Module) -> Iterator[tuple[int, str]]:
     """Yield line and dotted name of everything the module imports; `from a import b` gives
     `a.b`.
     """
-    for node in ast.walk(module.tree):
+    for node in all_nodes(module.tree):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -108,7 +108,7 @@ def import_violations(module: Module) -> Iterator[str]:
 
 
 def nodes(module: Module, *kinds: type[ast.AST]) -> Iterator[ast.AST]:
-    return (node for node in ast.walk(module.tree) if isinstance(node, kinds))
+    return (node for node in all_nodes(module.tree) if isinstance(node, kinds))
 
 
 def called(module: Module) -> Iterator[tuple[int, str, ast.Call]]:

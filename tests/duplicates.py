@@ -7,6 +7,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 from tests.architecture import Module
+from tests.status_writes import all_nodes
 
 SHORTEST = 6
 
@@ -37,7 +38,7 @@ def duplicates(modules: Iterable[Module]) -> list[Pair]:
 
 def code_lines(module: Module) -> list[Line]:
     """Return the lines with code: no imports, comments, docstrings and blank lines."""
-    skipped = {number for node in ast.walk(module.tree) for number in _lines_without_code(node)}
+    skipped = {number for node in all_nodes(module.tree) for number in _lines_without_code(node)}
     return [
         (Place(module.name, number), text)
         for number, raw in enumerate(module.source.splitlines(), start=1)

@@ -8,7 +8,7 @@ parameters and returned dicts; where they cannot be followed the place counts as
 import ast
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TypeVar
 
 STATUS_FIELDS = {"status", "lms_status"}
@@ -19,6 +19,12 @@ DEEPEST = 12
 
 Found = TypeVar("Found", bound=ast.AST)
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@cache
+def all_nodes(tree: ast.AST) -> list[ast.AST]:
+    """Every node of a tree, which is walked once: every rule looks at every module."""
+    return list(ast.walk(tree))
 
 
 class Code:
@@ -49,7 +55,7 @@ class Code:
     @cached_property
     def state_models(self) -> set[str]:
         """The classes with a table of moves, and those that inherit one."""
-        classes = [n for tree in self.trees for n in ast.walk(tree) if isinstance(n, ast.ClassDef)]
+        classes = [n for tree in self.trees for n in all_nodes(tree) if isinstance(n, ast.ClassDef)]
         found = {c.name for c in classes if any("TRANSITIONS" in name for name in _class_names(c))}
         heirs = {c.name for c in classes if {_last(base) for base in c.bases} & found}
         return found | heirs | self.known_models
@@ -168,7 +174,7 @@ class Code:
 
 def assigned(code: Code, tree: ast.AST) -> Iterator[int]:
     """Yield the lines that assign a status, by name or by `setattr`."""
-    for node in ast.walk(tree):
+    for node in all_nodes(tree):
         if isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             if any(_is_status(t) for target in targets for t in _flat(target)):
@@ -213,7 +219,7 @@ def called_name(call: ast.Call) -> str:
 
 
 def _calls(tree: ast.AST, *names: str) -> Iterator[ast.Call]:
-    for node in ast.walk(tree):
+    for node in all_nodes(tree):
         if isinstance(node, ast.Call) and called_name(node) in names:
             yield node
 

@@ -26,7 +26,7 @@ from maaledu.work.queue import Queue, drain
 from notifications.models import Email
 from payments.models import Payment
 from script.files import project_files
-from tests.architecture import ROOT, product
+from tests.architecture import ROOT, nodes, product
 from tests.factories import make_course, make_pending
 from tests.maaledu.test_checks import GOOD, run
 from tests.processes import python
@@ -71,8 +71,8 @@ def calls(name: str) -> dict[str, list[ast.Call]]:
     """Return the calls of a function or method of this name, by module of the product."""
     found: dict[str, list[ast.Call]] = {}
     for module in product():
-        for node in ast.walk(module.tree):
-            if isinstance(node, ast.Call) and name in (
+        for node in nodes(module, ast.Call):
+            if name in (
                 getattr(node.func, "attr", ""),
                 getattr(node.func, "id", ""),
             ):

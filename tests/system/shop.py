@@ -44,7 +44,7 @@ def environment(database_url: str, sandbox: Sandbox) -> dict[str, str]:
         "LMS_BREAKER_OPEN_SECONDS": "2",
         "LMS_LOST_CREATE_WAIT_SECONDS": "2",
         "WORK_LEASE_MARGIN_SECONDS": "1",
-        "WORK_SWEEP_SECONDS": "1",
+        "WORK_SWEEP_SECONDS": "2",
         "RATE_LIMIT_CHECKOUT": "100000/1m",
         "RATE_LIMIT_COUPON": "100000/1m",
         "RATE_LIMIT_COUPON_EMAIL": "100000/1m",

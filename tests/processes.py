@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.engines import ROOT
 
 START_SECONDS = 30
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.1
 
 
 def free_port() -> int:

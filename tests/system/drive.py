@@ -187,7 +187,8 @@ def _warm_up() -> None:
         reverse(name)
     number_format(1)
     connection.ops.compiler("SQLCompiler")
-    for name in LOADED_LATE:
+    pooling = ("psycopg_pool",) if connection.vendor == "postgresql" else ()
+    for name in (*LOADED_LATE, *pooling):
         import_module(name)
 
 

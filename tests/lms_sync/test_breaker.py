@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
@@ -480,39 +480,57 @@ def test_the_probe_does_not_wait_longer_than_where_somebody_waits(
     assert timezone.now() - started < timedelta(seconds=2)
 
 
-OTHER_PROCESS = """
+# Loads the product once; each line of its input is printed by a process of its own, which knows
+# nothing of the others and has no connection of theirs.
+OTHER_PROCESSES = """
+import os, sys
 import django; django.setup()
 from lms_sync import breaker
 from lms_sync.errors import LmsUnavailable
-{code}
+for line in sys.stdin:
+    if not (child := os.fork()):
+        print(eval(line), flush=True)
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
 """
 
 
-def in_another_process(code: str, env: dict[str, str]) -> str:
-    command = [sys.executable, "-W", "ignore", "-c", OTHER_PROCESS.format(code=code)]
-    done = subprocess.run(
-        command,
+@pytest.fixture
+def in_another_process(
+    process_env: dict[str, str], lms: RawServer
+) -> Iterator[Callable[[str], str]]:
+    """Return a function that has another process work something out, and returns what it was."""
+    loaded = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", OTHER_PROCESSES],
         cwd=ROOT,
-        env={**os.environ, **env},
-        capture_output=True,
+        env={**os.environ, **process_env, "FRAPPE_LMS_BASE_URL": lms.url},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         text=True,
-        check=True,
-        timeout=60,
     )
-    return done.stdout.strip()
+    assert loaded.stdin
+    assert loaded.stdout
+    questions, answers = loaded.stdin, loaded.stdout
+
+    def work_out(code: str) -> str:
+        print(code, file=questions, flush=True)
+        return answers.readline().strip()
+
+    yield work_out
+    loaded.communicate(timeout=60)
+    assert loaded.returncode == 0
 
 
 @pytest.mark.engines("sqlite", "postgres")
 @pytest.mark.slow
 def test_two_processes_share_it(
-    state: PlatformState, process_env: dict[str, str], lms: RawServer
+    state: PlatformState, in_another_process: Callable[[str], str]
 ) -> None:
-    env = {**process_env, "FRAPPE_LMS_BASE_URL": lms.url}
     fail(2)
-    in_another_process("breaker.note_failure('frappe', LmsUnavailable())", env)
+    in_another_process("breaker.note_failure('frappe', LmsUnavailable())")
     assert now_in(state) == "open"
-    assert in_another_process("print(breaker.blocked_platforms())", env) == "{'frappe'}"
+    assert in_another_process("breaker.blocked_platforms()") == "{'frappe'}"
     make_due()
-    assert in_another_process("print(breaker.probe_due())", env) == "1"
+    assert in_another_process("breaker.probe_due()") == "1"
     assert now_in(state) == "closed"
     assert breaker.probe_due() == 0

@@ -69,6 +69,7 @@ from tests.factories import (
 from tests.grants.make import buy_with, make_coupon
 from tests.holding import worth_asking
 from tests.operations import test_money_invariants
+from tests.remembering import remembered
 
 pytestmark = [pytest.mark.breaks_invariants, pytest.mark.any_engine]
 LONG_AGO = timedelta(hours=3)
@@ -90,6 +91,10 @@ def bought(client: Client) -> Enrollment:
     mails.stage_confirmation(enrollment)
     assert invariants.verify() == []
     return enrollment
+
+
+def bought_once() -> Enrollment:
+    return bought(Client())
 
 
 def received_by_nobody(enrollment: Enrollment) -> None:
@@ -257,10 +262,9 @@ BY_CONSTRAINT = {check_one_live_enrollment, check_one_open_payment, check_course
 @pytest.mark.every_engine
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
 def test_damage_is_named_by_the_check_that_guards_it(
-    client: Client, damage: Callable[[Enrollment], None]
+    db: None, damage: Callable[[Enrollment], None]
 ) -> None:
-    enrollment = bought(client)
-    damage(enrollment)
+    damage(remembered(bought_once))
     check = DAMAGES[damage]
     assert check() != []
     assert check(lately()) == check()

@@ -12,12 +12,15 @@ from typing import Any
 from celery import Celery
 from celery.signals import setup_logging, worker_init
 from django.conf import settings
+from kombu.exceptions import OperationalError
 
 logger = logging.getLogger(__name__)
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "maaledu.settings")
 
 QUEUE = "work"
+TASK = "operations.drain"
+MESSAGE_LIFETIME_SECONDS = 10
 
 
 class BoundedCelery(Celery):
@@ -83,6 +86,19 @@ app.conf.update(
         "socket_keepalive": True,
     },
 )
+
+
+def call_workers(queue_name: str) -> None:
+    """Send a message that the queue has work. One that is lost is harmless: the sweep runs what is
+    due.
+    """
+    try:
+        app.send_task(TASK, args=[queue_name], expires=MESSAGE_LIFETIME_SECONDS, ignore_result=True)
+    except (OperationalError, OSError) as error:
+        logger.warning(
+            "workers could not be notified",
+            extra={"queue": queue_name, "error": type(error).__name__},
+        )
 
 
 @setup_logging.connect

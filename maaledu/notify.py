@@ -4,19 +4,13 @@ In the embedded worker this wakes the queue's own thread; with a broker, a backg
 one Celery message.
 """
 
-import logging
 import threading
 from functools import partial
 
-from celery import current_app
 from django.conf import settings
 from django.db import transaction
-from kombu.exceptions import OperationalError
+from django.utils.module_loading import import_string
 
-logger = logging.getLogger(__name__)
-
-TASK = "operations.drain"
-MESSAGE_LIFETIME_SECONDS = 10
 local_events: dict[str, threading.Event] = {}
 
 
@@ -57,7 +51,8 @@ class _Sender:
             # Cleared before the names are taken: one that is left meanwhile sets it again.
             self._wake.clear()
             for name in self._taken():
-                _send(name)
+                # By its name: only who has a broker loads Celery.
+                import_string("maaledu.celery.call_workers")(name)
 
     def _taken(self) -> list[str]:
         with self._lock:
@@ -67,16 +62,3 @@ class _Sender:
 
 
 _sender = _Sender()
-
-
-def _send(queue_name: str) -> None:
-    try:
-        current_app.send_task(
-            TASK, args=[queue_name], expires=MESSAGE_LIFETIME_SECONDS, ignore_result=True
-        )
-    # A lost message is harmless: the sweep runs what is due.
-    except (OperationalError, OSError) as error:
-        logger.warning(
-            "workers could not be notified",
-            extra={"queue": queue_name, "error": type(error).__name__},
-        )

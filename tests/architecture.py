@@ -296,9 +296,9 @@ BANS = [
         ),
     ),
     Ban(
-        "only maaledu.notify sends Celery messages",
+        "only maaledu.celery sends Celery messages",
         calls_of("delay", "apply_async", "send_task"),
-        ("maaledu.notify", "maaledu.celery", "operations.beat"),
+        ("maaledu.celery", "operations.beat"),
     ),
     Ban("MongoDB cannot ignore conflicts", ignored_conflicts),
     # A program of PostgreSQL's is given what this process was given.

@@ -192,7 +192,7 @@ BREACHES = {
         "tip = amount * 0.1",
     ],
     "sleeps": ["import time\ntime.sleep(1)", "from time import sleep\nsleep(1)"],
-    "only maaledu.notify sends Celery messages": [
+    "only maaledu.celery sends Celery messages": [
         "drain.delay('x')",
         "drain.apply_async()",
         "app.send_task('x')",
@@ -242,10 +242,10 @@ half = seconds / 2
 
 
 def test_control_an_exception_covers_its_own_module_only():
-    ban = next(ban for ban in BANS if "maaledu.notify" in ban.allowed)
+    ban = next(ban for ban in BANS if ban.what.endswith("sends Celery messages"))
     source = "app.send_task('x')"
-    assert ban.violations(snippet(source, "maaledu.notify")) == []
-    assert len(ban.violations(snippet(source, "maaledu.notifying"))) == 1
+    assert ban.violations(snippet(source, "maaledu.celery")) == []
+    assert len(ban.violations(snippet(source, "maaledu.celeryish"))) == 1
 
 
 # --- sizes ----------------------------------------------------------------------------------------

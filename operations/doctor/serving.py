@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import requests
-from celery import current_app
 from django.conf import settings
 from django.db import connection
 from django.utils import timezone
+from django.utils.module_loading import import_string
 from kombu.exceptions import OperationalError
 
 from maaledu import cooldown
@@ -68,11 +68,12 @@ def broker_serves() -> Iterator[Result]:
     if not settings.CELERY_BROKER_URL:
         yield Result("broker", ok=True, is_note=True, message="none: the worker polls")
         return
+    app = import_string("maaledu.celery.app")
     try:
-        with current_app.connection_for_write() as broker:
+        with app.connection_for_write() as broker:
             broker.ensure_connection(max_retries=1, timeout=5)
             channel = broker.default_channel
-            waiting = channel.queue_declare(current_app.conf.task_default_queue).message_count
+            waiting = channel.queue_declare(app.conf.task_default_queue).message_count
     except (OperationalError, OSError) as error:
         yield Result(
             "broker",

@@ -70,6 +70,8 @@ def for_tests(database: dict) -> dict:
         options["init_command"] = options["init_command"].replace(
             "synchronous=FULL", "synchronous=OFF"
         )
+        # The tests of a module ask some thousand different statements, one test after another.
+        options["cached_statements"] = 2000
     elif engine.endswith("postgresql"):
         options["options"] = f"{options.get('options', '')} -c synchronous_commit=off".strip()
     else:

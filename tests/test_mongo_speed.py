@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from bson import Binary, Decimal128, Int64, ObjectId
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from secantus import aggregate, projection, storage
 from wiredtiger.packing import pack as pack_any
@@ -148,6 +148,7 @@ def both_ways() -> Iterator[list[storage.Storage]]:
         store.close()
 
 
+@settings(deadline=None)  # a machine with much else to do takes its time
 @given(st.lists(DOCUMENTS, min_size=2, max_size=4), st.booleans())
 def test_an_update_leaves_in_the_indexes_what_the_servers_own_way_leaves(
     both_ways: list[storage.Storage], documents: list[dict[str, Any]], multi: bool

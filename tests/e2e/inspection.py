@@ -19,6 +19,8 @@ COLORS_SEEN_ALREADY = ("390", "dark")
 SMALLEST_TARGET = 24  # WCAG 2.2, 2.5.8; links within a sentence are exempt
 SMALLEST_CONTROL = 44
 TWICE = "200%"
+# Only one of the two changes at a time, because each change lays the page out anew.
+WIDTHS_AND_LETTERS = (("1280", ""), ("1280", TWICE), ("390", TWICE), ("390", ""))
 CONTRAST = ("color-contrast",)  # all that a color scheme changes
 # What another language and direction may change.
 NOT_OF_COLORS = ("target-size", "label", "link-name", "button-name", "html-has-lang")
@@ -145,15 +147,15 @@ class Inspector:
 
         `colors`: also in both schemes. They are the same at every width, and in every language.
         """
-        for width, size in WIDTHS.items():
-            page.set_viewport_size(size)
-            for letters in (TWICE, ""):
-                page.evaluate(SET_LETTERS, letters)
-                found = [*sticking_out(page), *page.evaluate(CLIPPED)]
-                if width == "390" and not letters:
-                    found += page.evaluate(TOO_SMALL, [SMALLEST_TARGET, SMALLEST_CONTROL])
-                yield from (f"{width} {letters}: {problem}" for problem in found)
-            self.picture(page, f"{name}-{width}")
+        for width, letters in WIDTHS_AND_LETTERS:
+            page.set_viewport_size(WIDTHS[width])
+            page.evaluate(SET_LETTERS, letters)
+            found = [*sticking_out(page), *page.evaluate(CLIPPED)]
+            if (width, letters) == ("390", ""):
+                found += page.evaluate(TOO_SMALL, [SMALLEST_TARGET, SMALLEST_CONTROL])
+            yield from (f"{width} {letters}: {problem}" for problem in found)
+            if not letters:
+                self.picture(page, f"{name}-{width}")
         page.set_viewport_size(NARROWEST)
         yield from (f"320: {problem}" for problem in sticking_out(page))
         if not colors:
@@ -176,8 +178,11 @@ class Inspector:
                 for problem in page.evaluate(TOO_SMALL, [SMALLEST_TARGET, SMALLEST_CONTROL])
             ]
         for scheme in ("light", "dark"):
+            seen_already = (width, scheme) == COLORS_SEEN_ALREADY
+            if seen_already and not self.pictures:
+                continue
             show_in(page, scheme)
-            if (width, scheme) != COLORS_SEEN_ALREADY:
+            if not seen_already:
                 wrong += [
                     (f"{width} {scheme}", problem)
                     for problem in violations(page, rules=CONTRAST if scheme == "dark" else None)

@@ -46,12 +46,12 @@ def pages(db: None, settings: Settings, tmp_path: Path) -> dict[str, dict[str, R
 
 
 def test_every_page_is_in_order(
-    browser: Browser, pages: dict[str, dict[str, Rendered]], inspector: Inspector
+    still_browser: Browser, pages: dict[str, dict[str, Rendered]], inspector: Inspector
 ) -> None:
     wrong = []
     for direction, each in pages.items():
         with served(list(each.values())) as url:
-            visitor = Visitor(browser, base_url=url, origins=[url])
+            visitor = Visitor(still_browser, base_url=url, origins=[url])
             for number, name in enumerate(each):
                 visitor.page.goto(f"/{number}")
                 if visitor.page.evaluate("document.dir") != direction:
@@ -65,10 +65,11 @@ def test_every_page_is_in_order(
     assert pages["ltr"].keys() == pages["rtl"].keys()
 
 
-def test_no_mail_is_wider_than_a_phone(browser: Browser) -> None:
+def test_no_mail_is_wider_than_a_phone(still_browser: Browser) -> None:
     """Fault S1: a word of a title that is longer than the line."""
     long = {name: LONG if text == WRITTEN else text for name, text in FULL.items()}
-    visitor, wrong = Visitor(browser, base_url="", origins=[], viewport=PHONE), {}
+    visitor = Visitor(still_browser, base_url="", origins=[], viewport=PHONE)
+    wrong: dict[str, list[str]] = {}
     for kind in kinds_of_mail():
         mail = compose(Email(kind=kind, to="a@example.com", context=long))
         visitor.page.set_content(mail.alternatives[0].content)

@@ -84,6 +84,7 @@ NO_PAGES = ("/admin/", "/api/health", "/api/admin", "/api/cron", "/covers/", "/f
 CHANGING = re.compile(
     rb'name="csrfmiddlewaretoken"[^>]*>|/\w+/[\w-]{32}/|[0-9a-f]{8}-[0-9a-f-]{27}'
     rb"|[\w.]+@example\.com"  # a page is looked at for one person
+    rb'|hx-trigger="every \d+s"'  # and asks less often as time passes
 )
 ERRORS_ONCE = (404, 405)
 PICTURE = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 640 400"/>'

@@ -13,7 +13,7 @@ from enrollments.models import Enrollment
 from lms_sync.models import SyncJob
 from notifications.models import Alert, Email
 from operations import invariants
-from operations.models import Trouble
+from operations.models import DayFigures, Trouble
 from payments.models import Payment, StripeEvent
 from tests.engines import url_of_test_database
 from tests.faketime import Clock, remove_leftovers
@@ -23,7 +23,7 @@ from tests.sandbox_client import Sandbox
 pytest.register_assert_rewrite(
     "tests.system.books", "tests.system.money_books", "tests.system.month"
 )
-from tests.system.books import note_that_all_parts_are_alive
+from tests.system.books import broken_invariants, note_that_all_parts_are_alive
 from tests.system.driver import Driver
 from tests.system.leaks import leaks_in
 from tests.system.shop import CeleryShop, Shop, environment
@@ -99,10 +99,11 @@ def shop(shop_processes: Shop, sandbox: Sandbox, db: None) -> Iterator[Shop]:
     """
     shop = shop_processes.open()
     note_that_all_parts_are_alive()
-    for model in (Trouble, Alert, Email):  # of what was silent while the database was empty
+    # Of what was silent while the database was empty; and days that were counted with it.
+    for model in (Trouble, Alert, Email, DayFigures):
         model.objects.all().delete()
     yield shop
-    assert invariants.verify() == []
+    assert broken_invariants() == invariants.verify() == []
     assert leaks_in(shop_processes.new_output()) == []
 
 
@@ -177,6 +178,7 @@ def driver(drivers: dict[str, Driver], shop_processes: Shop, db: None) -> Iterat
     """
     shop_processes.close()
     yield drivers[""]
+    assert broken_invariants() == invariants.verify()
     assert leaks_in(drivers[""].new_output()) == []
 
 

@@ -70,6 +70,7 @@ from tests.grants.make import buy_with, make_coupon
 from tests.holding import worth_asking
 from tests.operations import test_money_invariants
 from tests.remembering import remembered
+from tests.state_machine import Verifier
 
 pytestmark = [pytest.mark.breaks_invariants, pytest.mark.any_engine]
 LONG_AGO = timedelta(hours=3)
@@ -270,6 +271,15 @@ def test_damage_is_named_by_the_check_that_guards_it(
     assert check(lately()) == check()
     assert any(line.startswith(check.__name__) for line in invariants.verify())
     assert check in worth_asking()
+
+
+@pytest.mark.every_engine
+def test_who_asks_again_notices_what_others_have_broken_meanwhile(client: Client) -> None:
+    """As the sweeps do after each cut (tests.state_machine)."""
+    enrollment, broken = bought(client), Verifier().verify_written_elsewhere
+    assert broken() == []
+    received_by_nobody(enrollment)
+    assert broken() == invariants.verify() != []
 
 
 @pytest.mark.parametrize("damage", [unpaid_for, trail_cut, without_mail])

@@ -90,3 +90,17 @@ def test_a_queue_that_nobody_empties_stays_short_and_goes_on_when_somebody_does(
     assert sent.stdout.split() == ["True"] * 3, sent.stderr
     lost = run(python("-W", "ignore", "-c", SEND), CELERY_BROKER_URL=url)
     assert "OperationalError" in lost.stderr
+
+
+SCHEDULE = """
+from celery.schedules import crontab
+from django.conf import settings
+from maaledu.celery import app
+nightly = app.conf.beat_schedule["nightly"]
+print(nightly["task"], nightly["schedule"] == crontab(**settings.NIGHTLY_AT))
+"""
+
+
+def test_where_there_is_a_broker_beat_has_the_nightly_steps() -> None:
+    found = run(python("-W", "ignore", "-c", SCHEDULE), CELERY_BROKER_URL="redis://127.0.0.1:9/0")
+    assert found.stdout == "operations.nightly True\n", found.stderr

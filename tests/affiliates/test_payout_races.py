@@ -30,9 +30,11 @@ from tests.affiliates.payday import (
 )
 from tests.affiliates.test_ledger import balance_of
 from tests.concurrency import kinds, race, winners
+from tests.cutting import cut_step, faults, started
 from tests.faults import Faults
 from tests.state_machine import Verifier
-from tests.system.driver import Driver
+
+__all__ = ["cut_step", "faults", "started"]
 
 THREADS = 8
 ROUNDS = 5
@@ -307,38 +309,12 @@ def test_drafts_releases_refunds_and_holds_at_once_never_pay_more_than_is_owed()
 
 
 # --- cut off --------------------------------------------------------------------------------------
-@pytest.fixture(scope="module")
-def faults(tmp_path_factory: pytest.TempPathFactory) -> Faults:
-    """As of every test, but for one driver that serves them all."""
-    return Faults(tmp_path_factory.mktemp("faults"))
-
-
-@pytest.fixture(scope="module")
-def started() -> Iterator[list[Driver]]:
-    """The driver, once the first test has asked for it."""
-    drivers: list[Driver] = []
-    yield drivers
-    for driver in drivers:
-        driver.stop()
-
-
 @pytest.fixture
-def cut(process_env: dict[str, str], faults: Faults, started: list[Driver]) -> Callable[..., int]:
+def cut(cut_step: Callable[..., int]) -> Callable[..., int]:
     """Return a function that runs the command in a process of its own and kills it at its n-th
     write.
     """
-    if not started:
-        log = faults.plan.with_name("driver.log")
-        started.append(Driver({**process_env, **faults.environment}, log))
-
-    def run_once(at: int, *arguments: str) -> int:
-        faults.arm(at)
-        finished = started[0].run("command", arguments=["payouts", *arguments])
-        faults.disarm()
-        assert not finished.raised, finished
-        return finished.exit
-
-    return run_once
+    return lambda at, *arguments: cut_step(at, "command", arguments=["payouts", *arguments])
 
 
 def writes_of(cut: Callable[..., int], faults: Faults, *arguments: str) -> int:

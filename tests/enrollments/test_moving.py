@@ -3,7 +3,7 @@ a process is killed.
 """
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -27,12 +27,14 @@ from payments.models import Payment
 from tests.affiliates.shop import drained
 from tests.cleaning import empty_database
 from tests.concurrency import race
+from tests.cutting import cut_step, faults, started
 from tests.factories import completed, deliver, make_course, make_pending, refund_of, refunded
 from tests.faults import Faults
 from tests.grants.make import make_coupon
 from tests.sandbox_client import Sandbox
 from tests.system.books import let_time_pass, unfinished
-from tests.system.driver import Driver
+
+__all__ = ["cut_step", "faults", "started"]
 
 pytestmark = pytest.mark.any_engine
 
@@ -269,38 +271,6 @@ def test_whose_account_is_deleted_is_named_by_no_move_and_no_note(
 
 
 # --- cut off --------------------------------------------------------------------------------------
-@pytest.fixture(scope="module")
-def faults(tmp_path_factory: pytest.TempPathFactory) -> Faults:
-    """As of every test, but for one driver that serves them all."""
-    return Faults(tmp_path_factory.mktemp("faults"))
-
-
-@pytest.fixture(scope="module")
-def started() -> Iterator[list[Driver]]:
-    """The driver, once the first test has asked for it."""
-    drivers: list[Driver] = []
-    yield drivers
-    for driver in drivers:
-        driver.stop()
-
-
-@pytest.fixture
-def cut(process_env: dict[str, str], faults: Faults, started: list[Driver]) -> Callable[..., int]:
-    """Return a function that runs one step in a process of its own, killed at its n-th write."""
-    if not started:
-        log = faults.plan.with_name("driver.log")
-        started.append(Driver({**process_env, **faults.environment}, log))
-
-    def run(at: int, step: str, **arguments: str) -> int:
-        faults.arm(at)
-        finished = started[0].run(step, **arguments)
-        faults.disarm()
-        assert not finished.raised, finished
-        return finished.exit
-
-    return run
-
-
 def is_about_turns(faults: Faults, number: int) -> bool:
     """Whether a write is a lock or the breaker's: whose turn it is, and how the LMS is."""
     return any(name in faults.writes[number - 1] for name in ("synclock", "platformstate"))
@@ -322,7 +292,7 @@ def recover() -> None:
 @pytest.mark.engines("sqlite")
 @pytest.mark.parametrize("step", ["move", "provision"])
 def test_a_kill_at_any_step_leaves_one_place_and_one_access(
-    buyer: Client, sandbox: Sandbox, faults: Faults, cut: Callable[..., int], step: str
+    buyer: Client, sandbox: Sandbox, faults: Faults, cut_step: Callable[..., int], step: str
 ) -> None:
     course, at, lasting = make_course(slug="course"), 0, [0]
     while lasting:
@@ -333,7 +303,7 @@ def test_a_kill_at_any_step_leaves_one_place_and_one_access(
         arguments = {"enrollment": str(enrollment.pk), "to": NEW, "reason": WHY}
         if step == "provision":
             assert move(enrollment)
-        exit_code = cut(at, step, **(arguments if step == "move" else {}))
+        exit_code = cut_step(at, step, **(arguments if step == "move" else {}))
         assert exit_code == (-signal.SIGKILL if at else 0)
         if not at:  # the clean run says where to cut
             lasting = [number for number in faults.lasting if not is_about_turns(faults, number)]

@@ -8,6 +8,7 @@ from django.conf import settings
 
 SHORTEST_TOKEN = 20
 REDIS_SCHEMES = ("redis", "rediss", "unix")
+ENCODED = "In a password, / ? # and @ are written %2F %3F %23 and %40."
 
 
 def monitors() -> Iterator[str]:
@@ -18,17 +19,34 @@ def monitors() -> Iterator[str]:
         )
     for network in settings.MONITOR_NETWORKS:
         try:
-            ip_network(network)
+            is_everybody = ip_network(network).prefixlen == 0
         except ValueError:
+            is_everybody = False
             yield (
                 "Set MONITOR_NETWORKS to addresses or networks such as 10.0.0.0/8, parted by"
                 f" commas; “{network}” is none."
             )
+        if is_everybody:
+            yield f"Name your own networks in MONITOR_NETWORKS; “{network}” is everybody."
 
 
 def redis_url() -> Iterator[str]:
-    if settings.REDIS_URL and urlsplit(settings.REDIS_URL).scheme not in REDIS_SCHEMES:
-        yield "Set REDIS_URL with its scheme, such as redis://127.0.0.1:6379/0."
+    """What cannot be read makes each page fail, or keeps beat and workers from their broker."""
+    redis, broker = settings.REDIS_URL, settings.CELERY_BROKER_URL
+    if redis and not (urlsplit(redis).scheme in REDIS_SCHEMES and _has_good_port(redis)):
+        yield f"Set REDIS_URL with its scheme, such as redis://127.0.0.1:6379/0. {ENCODED}"
+    # A broker may be several, parted by semicolons.
+    addresses = broker.split(";") if broker else []
+    if not all(urlsplit(each).scheme and _has_good_port(each) for each in addresses):
+        yield f"Set CELERY_BROKER_URL with its scheme, such as amqp://127.0.0.1. {ENCODED}"
+
+
+def _has_good_port(url: str) -> bool:
+    try:
+        urlsplit(url).port  # noqa: B018 reading it validates it
+    except ValueError:
+        return False
+    return True
 
 
 def alert_channels() -> Iterator[str]:

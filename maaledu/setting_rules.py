@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from cryptography.fernet import Fernet
 from django.conf import settings
+from django.utils.module_loading import import_string
 
 from maaledu import (
     database_setting_rules,
@@ -207,6 +208,10 @@ def delivery() -> Iterator[str]:
             "Set EMAIL_DELIVERY_BACKEND to one that sends: SMTP, or"
             " anymail.backends.sendgrid.EmailBackend."
         )
+    try:
+        import_string(backend)
+    except ImportError:
+        yield f"Set EMAIL_DELIVERY_BACKEND to one that there is; “{backend}” is none."
     if "sendgrid" in backend and not settings.ANYMAIL["SENDGRID_API_KEY"]:
         yield "Set SENDGRID_API_KEY, or another EMAIL_DELIVERY_BACKEND."
     if backend.endswith("smtp.EmailBackend"):

@@ -7,6 +7,7 @@ start: see maaledu.checks.
 import ssl
 from datetime import timedelta
 from importlib.util import find_spec
+from logging import getLevelNamesMapping
 from math import ceil
 from pathlib import Path
 from typing import TypeVar
@@ -49,6 +50,17 @@ def _number(name: str, default: Number, *, least: float | None = None) -> Number
     return value
 
 
+ON, OFF = ("true", "on", "ok", "y", "yes", "1"), ("false", "off", "no", "n", "0")
+
+
+def _switch(name: str, *, default: bool) -> bool:
+    """Return a switch. As with numbers, an empty one is not set; a misspelt one is not off."""
+    given = env.str(name, default="").strip().lower()
+    if given and given not in (*ON, *OFF):
+        raise ImproperlyConfigured(f"Set {name} to true or false; “{given}” is neither.")
+    return given in ON if given else default
+
+
 # --- where this runs ------------------------------------------------------------------------------
 ENVIRONMENT = env.str("MAALEDU_ENV", default="development")
 # Here and not in a check, so that no entrance starts as development, with published keys.
@@ -57,7 +69,7 @@ if ENVIRONMENT not in ("development", "production"):
         f"Set MAALEDU_ENV to development or production; “{ENVIRONMENT}” is neither."
     )
 PRODUCTION = ENVIRONMENT == "production"
-DEBUG = env.bool("DEBUG", default=False)
+DEBUG = _switch("DEBUG", default=False)
 # Published with the source: production refuses to start with it.
 INSECURE_SECRET_KEY = "django-insecure-for-demo-and-tests-never-for-production"  # noqa: S105
 SECRET_KEY = (
@@ -369,7 +381,7 @@ ACCOUNT_EMAIL_VERIFICATION_BY_CODE_TIMEOUT = ACCOUNT_PASSWORD_RESET_BY_CODE_TIME
 ACCOUNT_LOGIN_BY_CODE_TIMEOUT = ACCOUNT_EMAIL_VERIFICATION_BY_CODE_TIMEOUT
 ACCOUNT_REAUTHENTICATION_TIMEOUT = int(timedelta(minutes=5).total_seconds())
 # Whether the office asks everybody for a second factor; whoever has one is asked at any sign-in.
-OFFICE_SECOND_FACTOR = env.bool("OFFICE_SECOND_FACTOR", default=PRODUCTION)
+OFFICE_SECOND_FACTOR = _switch("OFFICE_SECOND_FACTOR", default=PRODUCTION)
 MFA_ADAPTER = "accounts.second_factor_adapter.SecondFactorAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_TOTP_TOLERANCE = 1  # half minutes, while an app is set up; later see accounts.second_factor
@@ -397,13 +409,13 @@ STRIPE_WEBHOOK_SECRETS = env.list(
 STRIPE_API_BASE = env.str(
     "STRIPE_API_BASE", default="" if PRODUCTION else "http://127.0.0.1:8701/stripe"
 )
-STRIPE_LIVEMODE = env.bool("STRIPE_LIVEMODE", default=PRODUCTION)
+STRIPE_LIVEMODE = _switch("STRIPE_LIVEMODE", default=PRODUCTION)
 # The host of Stripe's payment page where the account has a domain of its own for it.
 STRIPE_CHECKOUT_HOST = env.str("STRIPE_CHECKOUT_HOST", default="")
 # An invoice with a PDF for each purchase, on which the buyer may put a company name and a tax id.
-STRIPE_INVOICES = env.bool("STRIPE_INVOICES", default=False)
+STRIPE_INVOICES = _switch("STRIPE_INVOICES", default=False)
 # Tax worked out by Stripe, always within the price: nobody pays more than the page showed.
-STRIPE_TAX = env.bool("STRIPE_TAX", default=False)
+STRIPE_TAX = _switch("STRIPE_TAX", default=False)
 STRIPE_PAY_PAGES = [
     "https://checkout.stripe.com",
     *([f"https://{STRIPE_CHECKOUT_HOST}"] if STRIPE_CHECKOUT_HOST else []),
@@ -413,7 +425,7 @@ STRIPE_API_VERSION = "2026-10-28.endive"
 STRIPE_CONNECT_SECONDS = 3.05
 STRIPE_READ_SECONDS = _number("STRIPE_READ_SECONDS", 10.0, least=0.1)
 # Nobody can buy, and every page of the checkout says so: while the old platform still sells.
-CHECKOUT_CLOSED = env.bool("CHECKOUT_CLOSED", default=False)
+CHECKOUT_CLOSED = _switch("CHECKOUT_CLOSED", default=False)
 # The old platform's database, for `manage.py import_legacy live`; its user needs to read alone.
 LEGACY_DATABASE_URL = env.str("LEGACY_DATABASE_URL", default="")
 STRIPE_INTERACTIVE_SECONDS = 4.0  # where somebody waits for the page
@@ -451,19 +463,19 @@ OPENEDX_CLIENT_SECRET = env.str(
 OPENEDX_MODE = env.str("OPENEDX_MODE", default="verified")
 OPENEDX_COURSE_MODES = env.dict("OPENEDX_COURSE_MODES", default={})
 # Whether buyers get in after the enrollment has ended, before it begins, and by invitation.
-OPENEDX_FORCE_ENROLLMENT = env.bool("OPENEDX_FORCE_ENROLLMENT", default=True)
+OPENEDX_FORCE_ENROLLMENT = _switch("OPENEDX_FORCE_ENROLLMENT", default=True)
 OPENEDX_COURSE_URL = env.str("OPENEDX_COURSE_URL", default="{base_url}/courses/{course_id}/course/")
 # Hosts of the LMS that may resolve to a private address in production, such as one on our own
 # network.
 # What the customer's own method is told of the price and the grant (requirement R061); off for
 # methods that refuse fields they do not know.
-FRAPPE_GRANT_FIELDS = env.bool("FRAPPE_GRANT_FIELDS", default=True)
+FRAPPE_GRANT_FIELDS = _switch("FRAPPE_GRANT_FIELDS", default=True)
 # Of the one address that LMS 2.43 to 2.53 wants on the payments of its paid courses.
 FRAPPE_PAYMENT_COUNTRY = env.str("FRAPPE_PAYMENT_COUNTRY", default="United States")
 # A user that was disabled in Frappe cannot sign in: enabled for who buys, or the job is held.
-FRAPPE_ENABLE_USERS = env.bool("FRAPPE_ENABLE_USERS", default=True)
+FRAPPE_ENABLE_USERS = _switch("FRAPPE_ENABLE_USERS", default=True)
 # Frappe's own mail to a new user, with a link to set a password.
-FRAPPE_WELCOME_MAIL = env.bool("FRAPPE_WELCOME_MAIL", default=False)
+FRAPPE_WELCOME_MAIL = _switch("FRAPPE_WELCOME_MAIL", default=False)
 LMS_PRIVATE_HOSTS = env.list("LMS_PRIVATE_HOSTS", default=[])
 LMS_COURSE_URL = env.str("LMS_COURSE_URL", default="{base_url}/lms/courses/{course_id}")
 LMS_CERTIFICATE_URL = env.str(
@@ -540,7 +552,7 @@ CRON_RUN_BUDGET = timedelta(seconds=20)
 # --- affiliates (decisions: commission, commission life, payouts, attribution) --------------------
 # Of a new affiliate; each has its own.
 AFFILIATE_RATE_BASIS_POINTS = _number("AFFILIATE_RATE_BASIS_POINTS", 1000)
-AFFILIATE_AUTO_APPROVE = env.bool("AFFILIATE_AUTO_APPROVE", default=True)
+AFFILIATE_AUTO_APPROVE = _switch("AFFILIATE_AUTO_APPROVE", default=True)
 COMMISSION_CAP = env.str("COMMISSION_CAP", default="none")  # none | amount_paid
 COMMISSION_HOLD = timedelta(days=_number("COMMISSION_HOLD_DAYS", 30, least=0))
 PAYOUT_MINIMUM = _number("PAYOUT_MINIMUM", 5000)  # minor units
@@ -554,7 +566,7 @@ PARTNER_COOKIE_NAME = "__Host-partner" if PRODUCTION else "partner"
 # The first key seals, all of them open: put a new one in front to roll it. Made by `script/setup`.
 INSECURE_DETAILS_KEY = "ZGV2ZWxvcG1lbnQtb25seS1rZXktbm90LWEtc2VjcmU="
 DETAILS_KEYS = env.list("DETAILS_KEYS", default=[] if PRODUCTION else [INSECURE_DETAILS_KEY])
-REVOKE_ON_REFUND = env.bool("REVOKE_ON_REFUND", default=True)
+REVOKE_ON_REFUND = _switch("REVOKE_ON_REFUND", default=True)
 # How long a refund that Stripe has not confirmed waits before it is asked about.
 REFUND_RESUME_AFTER = timedelta(minutes=2)
 FRAUD_PURCHASES_OF_ONE_ADDRESS = 5
@@ -636,8 +648,8 @@ EMAIL_HOST = env.str("EMAIL_HOST", default="" if PRODUCTION else "127.0.0.1")
 EMAIL_PORT = _number("EMAIL_PORT", 587 if PRODUCTION else 8702, least=1)
 EMAIL_HOST_USER = env.str("EMAIL_HOST_USER", default="")
 EMAIL_HOST_PASSWORD = env.str("EMAIL_HOST_PASSWORD", default="")
-EMAIL_USE_SSL = env.bool("EMAIL_USE_SSL", default=False)
-EMAIL_USE_TLS = env.bool("EMAIL_USE_TLS", default=PRODUCTION and not EMAIL_USE_SSL)
+EMAIL_USE_SSL = _switch("EMAIL_USE_SSL", default=False)
+EMAIL_USE_TLS = _switch("EMAIL_USE_TLS", default=PRODUCTION and not EMAIL_USE_SSL)
 EMAIL_TIMEOUT = _number("EMAIL_TIMEOUT_SECONDS", 10, least=1)
 ANYMAIL = {
     "SENDGRID_API_KEY": env.str("SENDGRID_API_KEY", default=""),
@@ -696,11 +708,11 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024  # of any request, a webhook too
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 400  # a course has one for each row, of which it may have 290
 
 # --- security -------------------------------------------------------------------------------------
-SECURE_SSL_REDIRECT = env.bool("SECURE_SSL_REDIRECT", default=PRODUCTION)
+SECURE_SSL_REDIRECT = _switch("SECURE_SSL_REDIRECT", default=PRODUCTION)
 SECURE_REDIRECT_EXEMPT = [r"^health/", r"^metrics$"]
 SECURE_HSTS_SECONDS = _number("HSTS_SECONDS", 31_536_000 if PRODUCTION else 0, least=0)
-SECURE_HSTS_INCLUDE_SUBDOMAINS = env.bool("HSTS_INCLUDE_SUBDOMAINS", default=PRODUCTION)  # R173
-SECURE_HSTS_PRELOAD = env.bool("HSTS_PRELOAD", default=False)
+SECURE_HSTS_INCLUDE_SUBDOMAINS = _switch("HSTS_INCLUDE_SUBDOMAINS", default=PRODUCTION)  # R173
+SECURE_HSTS_PRELOAD = _switch("HSTS_PRELOAD", default=False)
 SECURE_REFERRER_POLICY = "strict-origin-when-cross-origin"
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXY_COUNT else None
 X_FRAME_OPTIONS = "DENY"
@@ -760,8 +772,10 @@ WHITENOISE_USE_FINDERS = not PRODUCTION
 WHITENOISE_ROOT = BASE_DIR / "static" / "root"
 
 # --- logs -----------------------------------------------------------------------------------------
-LOG_LEVEL = env.str("LOG_LEVEL", default="INFO")
-LOG_JSON = env.bool("LOG_JSON", default=PRODUCTION)
+LOG_LEVEL = (env.str("LOG_LEVEL", default="") or "INFO").upper()
+if LOG_LEVEL not in getLevelNamesMapping():
+    raise ImproperlyConfigured(f"Set LOG_LEVEL to INFO, WARNING or ERROR; “{LOG_LEVEL}” is none.")
+LOG_JSON = _switch("LOG_JSON", default=PRODUCTION)
 LOGGING_CONFIG = "maaledu.logs.configure"
 _secrets = [
     SECRET_KEY,

@@ -136,6 +136,28 @@ def test_an_environment_that_is_not_known_stops_whatever_reads_the_settings(
         runpy.run_path(str(ROOT / "maaledu" / "settings.py"))
 
 
+@pytest.mark.parametrize("name", ["REVOKE_ON_REFUND", "CHECKOUT_CLOSED", "LOG_LEVEL"])
+def test_a_misspelt_word_stops_whatever_reads_the_settings(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As fault O5: “ture” and “closed” were off."""
+    monkeypatch.setenv(name, "ture")
+    with pytest.raises(ImproperlyConfigured, match=f"Set {name} to .*(?i:“ture”)"):
+        runpy.run_path(str(ROOT / "maaledu" / "settings.py"))
+
+
+@pytest.mark.parametrize(
+    ("given", "read"), [("", True), ("Yes", True), ("1", True), ("off", False), ("0", False)]
+)
+def test_a_switch_is_on_or_off_and_as_it_ships_where_it_is_empty(
+    given: str, read: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Compose files leave empty variables: a refund left access, and office and mail unsafe."""
+    monkeypatch.setenv("REVOKE_ON_REFUND", given)
+    found = runpy.run_path(str(ROOT / "maaledu" / "settings.py"))
+    assert found["REVOKE_ON_REFUND"] is read
+
+
 SENTENCES = [
     ("RATE_LIMITS", {"checkout": "ten per hour"}, "E002", "checkout"),
     ("RATE_LIMITS", {"checkout": "0/1m"}, "E002", "checkout"),
@@ -199,7 +221,13 @@ SENTENCES = [
     ("MONITOR_TOKEN", "too short", "E026", "MONITOR_TOKEN"),
     ("MONITOR_NETWORKS", ["10.0.0.0/33"], "E026", "10.0.0.0/33"),
     ("MONITOR_NETWORKS", ["the office"], "E026", "the office"),
+    ("MONITOR_NETWORKS", ["10.0.0.0/8", "0.0.0.0/0"], "E026", "“0.0.0.0/0” is everybody"),
+    ("MONITOR_NETWORKS", ["::/0"], "E026", "is everybody"),
     ("REDIS_URL", "127.0.0.1:6379/0", "E027", "REDIS_URL"),
+    ("REDIS_URL", "redis://:pa/ss@127.0.0.1:6379/0", "E027", "%2F"),
+    ("REDIS_URL", "redis://:pa#ss@127.0.0.1:6379/0", "E027", "%23"),
+    ("CELERY_BROKER_URL", "127.0.0.1:6379/0", "E027", "CELERY_BROKER_URL"),
+    ("CELERY_BROKER_URL", "amqp://a;amqp://shop:pa/ss@b", "E027", "CELERY_BROKER_URL"),
     *(
         ("CSRF_TRUSTED_ORIGINS", [origin], "E028", "CSRF_TRUSTED_ORIGINS")
         for origin in (
@@ -250,6 +278,13 @@ SENTENCES = [
         "anymail.backends.sendgrid.EmailBackend",
         "E013",
         "SENDGRID_API_KEY",
+    ),
+    ("EMAIL_DELIVERY_BACKEND", "", "E013", "EMAIL_DELIVERY_BACKEND"),
+    (
+        "EMAIL_DELIVERY_BACKEND",
+        "django.core.mail.backends.smpt.EmailBackend",
+        "E013",
+        "EMAIL_DELIVERY_BACKEND",
     ),
     ("EMAIL_HOST", "", "E013", "EMAIL_HOST"),
     ("EMAIL_PORT", 8702, "E013", "EMAIL_HOST"),
@@ -332,6 +367,8 @@ def test_each_unsafe_setting_is_refused_with_a_sentence_that_names_what_to_set(
     [
         ("PAYOUT_MINIMUM", 0),
         ("STRIPE_CHECKOUT_HOST", ""),
+        ("REDIS_URL", "rediss://default:pa%2Fss@name.upstash.io:6379"),
+        ("CELERY_BROKER_URL", "sentinel://a:26379;sentinel://b:26379"),
         ("STRIPE_CHECKOUT_HOST", "pay.shop-1.co.uk"),
         ("AFFILIATE_RATE_BASIS_POINTS", 0),
         ("AFFILIATE_RATE_BASIS_POINTS", 10_000),
@@ -453,7 +490,8 @@ def test_a_mongodb_without_transactions_is_refused(db, monkeypatch):
 def test_every_variable_that_is_read_is_explained_in_the_example():
     read = set(
         re.findall(
-            r'(?:env\.\w+|_number)\(\s*"([A-Z_]+)"', (ROOT / "maaledu/settings.py").read_text()
+            r'(?:env\.\w+|_number|_switch)\(\s*"([A-Z_]+)"',
+            (ROOT / "maaledu/settings.py").read_text(),
         )
     )
     explained = set(

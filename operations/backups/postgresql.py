@@ -35,10 +35,18 @@ LEAVING_SECONDS = 3
 
 def dump(folder: Path) -> dict[str, int]:
     """Write what one snapshot sees, and count it in the same snapshot."""
+    try:
+        return _dump(folder)
+    except psycopg.Error as error:
+        raise BackupImpossible(f"PostgreSQL did not let the rows be read: {error}") from error
+
+
+def _dump(folder: Path) -> dict[str, int]:
     with _connect() as alone:
         alone.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        # The dump takes as long as it takes, and this snapshot must outlast it.
+        # The dump takes as long as it takes, and this snapshot must outlast it; so do the counts.
         alone.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+        alone.execute("SET LOCAL statement_timeout = 0")
         snapshot = _only(alone.execute("SELECT pg_export_snapshot()"))
         rows = {name: _count(alone, name) for name in _tables(alone)}
         target = str(folder / FILE)

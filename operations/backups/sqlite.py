@@ -8,7 +8,7 @@ from pathlib import Path
 
 from django.db import connection, connections
 
-from operations.backups.errors import BackupDamaged
+from operations.backups.errors import BackupDamaged, BackupImpossible, RestoreRefused
 
 FILE = "database.sqlite3"
 BESIDE = ("-wal", "-shm", "-journal")
@@ -19,12 +19,18 @@ def dump(folder: Path) -> dict[str, int]:
 
     In one go: in parts it would begin again whenever somebody writes between two of them.
     """
-    copy = folder / FILE
+    try:
+        _copy(folder / FILE)
+    except sqlite3.Error as error:
+        raise BackupImpossible(f"SQLite could not make the copy: {error}") from error
+    return _rows(folder / FILE)
+
+
+def _copy(copy: Path) -> None:
     with closing(sqlite3.connect(_database())) as source, closing(sqlite3.connect(copy)) as target:
         source.backup(target)
         # One file, which needs none beside it.
         target.execute("PRAGMA journal_mode=DELETE")
-    return _rows(copy)
 
 
 def read_back(folder: Path) -> dict[str, int]:
@@ -63,10 +69,14 @@ def load(folder: Path) -> None:
     connections.close_all()
     database = _database()
     copy = database.with_name(f"{database.name}.restoring")
-    shutil.copyfile(folder / FILE, copy)
-    copy.chmod(database.stat().st_mode & 0o777 if database.exists() else 0o600)
-    with copy.open("rb") as file:
-        os.fsync(file.fileno())
+    try:
+        shutil.copyfile(folder / FILE, copy)
+        copy.chmod(database.stat().st_mode & 0o777 if database.exists() else 0o600)
+        with copy.open("rb") as file:
+            os.fsync(file.fileno())
+    except OSError as error:
+        copy.unlink(missing_ok=True)
+        raise RestoreRefused(f"The disk did not take it: {error}. Nothing was changed.") from error
     for name in BESIDE:
         database.with_name(database.name + name).unlink(missing_ok=True)
     copy.replace(database)

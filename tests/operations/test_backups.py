@@ -2,10 +2,11 @@
 back what was bought since (fault O2).
 """
 
+import resource
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
@@ -34,6 +35,7 @@ from tests.affiliates.history import adjust
 from tests.affiliates.make import make_affiliate
 from tests.affiliates.shop import deliver_events
 from tests.factories import make_course, make_pending
+from tests.processes import free_port
 from tests.sandbox_client import Sandbox
 
 NOW = datetime(2026, 11, 29, 12, tzinfo=UTC)
@@ -256,6 +258,49 @@ def test_a_directory_that_takes_nothing_leaves_nothing_and_says_so(tmp_path: Pat
     assert Alert.objects.get().recovered_at is None
     run("backup", str(tmp_path / "folder"))
     assert Alert.objects.get().recovered_at is not None
+
+
+@contextmanager
+def small_disk() -> Iterator[None]:
+    """No file may grow beyond 64 KiB, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64 * 1024, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.django_db
+def test_a_disk_that_is_full_is_named_and_leaves_nothing(tmp_path: Path) -> None:
+    """As fault O6: on SQLite it was a traceback, and nobody was alerted for a day."""
+    for _ in range(200):
+        make_course(description="long " * 200)
+    with small_disk(), pytest.raises(BackupImpossible):
+        taking.take(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.engines("sqlite")
+@pytest.mark.django_db
+def test_a_restore_that_the_disk_does_not_take_changes_nothing(tmp_path: Path) -> None:
+    taken = taking.take(tmp_path)
+    before = every_row()
+    with small_disk(), pytest.raises(RestoreRefused, match="Nothing was changed"):
+        engine().load(taken)
+    assert every_row() == before
+    database = Path(connection.settings_dict["NAME"])
+    assert not database.with_name(f"{database.name}.restoring").exists()
+
+
+@pytest.mark.engines("postgres")
+@pytest.mark.django_db
+def test_a_database_that_lets_nobody_in_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(connection.settings_dict, "PORT", str(free_port()))
+    with pytest.raises(BackupImpossible, match="did not let the rows be read"):
+        taking.take(tmp_path)
 
 
 @pytest.mark.engines("postgres")

@@ -48,7 +48,7 @@ AFTER_NAME = (
 )
 
 # The addresses of a learner's own pages, which open to whoever has them.
-ADDRESS_TOKEN = re.compile(r"(/(?:enrollments|cancelled|grants)/[\w-]{4})[\w-]{5,}")
+ADDRESS_TOKEN = re.compile(r"(/(?:enrollments|cancelled|grants|account/refund)/[\w-]{4})[\w-]{5,}")
 CUT_ADDRESS = r"\1…"
 
 # What a secret looks like: a few characters to search for first, since most lines hold none; then
@@ -82,7 +82,7 @@ LOOKS: list[tuple[tuple[str, ...], re.Pattern[str], str]] = [
         re.compile(r"(?i)\btoken\s{1,4}[^\s:'\"]{1,200}:[^\s'\",]{1,200}"),
         f"token {HIDDEN}",
     ),
-    (("/enrollments/", "/cancelled/", "/grants/"), ADDRESS_TOKEN, CUT_ADDRESS),
+    (("/enrollments/", "/cancelled/", "/grants/", "/refund/"), ADDRESS_TOKEN, CUT_ADDRESS),
     # The row that a database refused, which it repeats in its message.
     (
         ("detail:", "context:"),
@@ -146,9 +146,16 @@ def _json(event: Any, **options: Any) -> str:
 def _on_one_line(_logger: Any, _method: str, event: EventDict) -> EventDict:
     """Escape what would begin another line. Tracebacks have several, each indented."""
     return {
-        key: _escaped(value) if isinstance(value, str) and key != "exception" else value
+        key: (_indented(value) if key == "exception" else _escaped(value))
+        if isinstance(value, str)
+        else value
         for key, value in event.items()
     }
+
+
+def _indented(text: str) -> str:
+    """Return lines of which none looks like one of the log, whatever an error's text holds."""
+    return "\n".join(f"    {_escaped(line)}" for line in text.splitlines())
 
 
 def _escaped(text: str) -> str:

@@ -280,7 +280,25 @@ def test_what_a_visitor_sends_begins_no_line(as_json: bool, monkeypatch) -> None
     assert "/admin/ 200" in stream.getvalue()
 
 
-@pytest.mark.parametrize("page", ["enrollments", "cancelled", "grants"])
+def test_the_text_of_an_error_begins_no_line(monkeypatch) -> None:
+    stream = io.StringIO()
+    monkeypatch.setattr("sys.stderr", stream)
+    configure({"level": "INFO", "json": False, "secrets": []})
+    try:
+        try:
+            raise ValueError(FORGED)
+        except ValueError:
+            logging.getLogger("maaledu.probe").exception("odd")
+    finally:
+        monkeypatch.undo()
+        configure(django_settings.LOGGING)
+    first, *others = stream.getvalue().splitlines()
+    assert "odd" in first
+    assert len(others) > 3
+    assert all(line.startswith("    ") for line in others)
+
+
+@pytest.mark.parametrize("page", ["enrollments", "cancelled", "grants", "account/refund"])
 def test_the_address_of_a_learners_own_page_is_cut(lines, page: str) -> None:
     token = "hHhPs1AS7e9Uw2t-Y86BceHmlQgnFQ1y"
     facts = {"method": "GET", "path": f"/{page}/{token}/status/", "status": 200}

@@ -30,7 +30,17 @@ def check_payouts(scope: Scope = ALL) -> list[str]:
         for payout in batch:
             problems = _problems(payout, items.get(payout.pk, 0), booked.get(payout.pk, 0))
             found += [f"payout {payout.pk} is {problem}" for problem in problems]
-    return found
+    return found + sorted(set(_gone(scope)))
+
+
+def _gone(scope: Scope) -> Iterator[str]:
+    """Name the payouts that were booked and are not here: no foreign key keeps their rows."""
+    booked = LedgerEntry.objects.payments().exclude(payout_id=None)
+    if scope.since:
+        booked = booked.filter(created_at__gte=scope.since)
+    for part in batches(keys([booked], "payout_id")):
+        known = set(Payout.objects.filter(pk__in=part).values_list("pk", flat=True))
+        yield from (f"payout {pk} is booked and was deleted" for pk in part if pk not in known)
 
 
 def _of_payouts(rows: QuerySet[Any], field: str, scope: Scope) -> Iterator[QuerySet[Any]]:

@@ -282,6 +282,13 @@ def payout_booked_twice(books: Books) -> object:
     return books.payout.pk
 
 
+def payout_gone(books: Books) -> object:
+    payout = books.payout
+    PayoutItem.objects.filter(payout=payout).delete()
+    Payout.objects.filter(pk=payout.pk).delete()
+    return payout.pk
+
+
 def cancelled_and_still_booked(books: Books) -> object:
     PayoutItem.objects.update(is_live=False)
     Payout.objects.update(status="cancelled")
@@ -391,6 +398,7 @@ DAMAGES: dict[Callable[[], list[str]], list[Callable[[Books], object]]] = {
         payout_item_freed,
         payout_not_booked,
         payout_booked_twice,
+        payout_gone,
         cancelled_and_still_booked,
         draft_and_booked,
     ],

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from datetime import timedelta
+from urllib.parse import urlsplit
 
 import requests
 from django.conf import settings
@@ -145,13 +146,17 @@ def web_serves_this_release() -> Iterator[Result]:
 
 
 def proxy_stands_in_front() -> Iterator[Result]:
-    """Look who answers at the public address: slow senders would hold each thread of gunicorn."""
+    """Look who answers at the public address: slow senders would hold each thread of gunicorn.
+
+    And whether it says that visitors come by https: the addresses of health do not depend on it.
+    """
+    url = f"{settings.SITE_URL}/robots.txt"
     try:
-        url = f"{settings.SITE_URL}/health/live"
-        server = requests.get(url, timeout=WEB_SECONDS, allow_redirects=False).headers.get("Server")
+        answer = requests.get(url, timeout=WEB_SECONDS, allow_redirects=False)
     except requests.RequestException:
         return  # which the web's own part says
-    is_bare = (server or "").startswith("gunicorn")
+    server = answer.headers.get("Server", "")
+    is_bare = server.startswith("gunicorn")
     yield Result(
         "proxy",
         ok=not (is_bare and settings.PRODUCTION),
@@ -159,6 +164,16 @@ def proxy_stands_in_front() -> Iterator[Result]:
         message="gunicorn answers visitors itself" if is_bare else f"{server or 'it'} answers",
         advice="Put nginx in front: deployment guide, part 4." if is_bare else "",
     )
+    if urlsplit(answer.headers.get("Location", ""))[1:] == urlsplit(url)[1:]:
+        yield Result(
+            "https",
+            ok=False,
+            message="every page and webhook leads to itself, for ever",
+            advice=(
+                "Have the proxy set X-Forwarded-Proto, and TRUSTED_PROXY_COUNT to how many there"
+                " are: deployment guide, part 4."
+            ),
+        )
 
 
 def wait_until_ready(seconds: float) -> bool:

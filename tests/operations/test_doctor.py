@@ -223,6 +223,18 @@ def test_a_web_process_that_visitors_reach_without_a_proxy_is_named(
         assert (result.ok, result.is_note, result.advice) == (True, False, "")
 
 
+def test_a_proxy_that_does_not_say_https_is_named(
+    start: Callable[..., Proc], settings: Settings
+) -> None:
+    """As fault O13: pages led to themselves for ever, and what asks about health was answered."""
+    port = free_port()
+    command = python("-m", "gunicorn", "maaledu.wsgi", "--bind", f"127.0.0.1:{port}")
+    start(command, SECURE_SSL_REDIRECT="true").wait_port(port)
+    settings.SITE_URL = f"http://127.0.0.1:{port}"
+    [wrong] = [result for result in proxy_stands_in_front() if not result.ok]
+    assert (wrong.step, "X-Forwarded-Proto" in wrong.advice) == ("https", True)
+
+
 # --- who has access -------------------------------------------------------------------------------
 @pytest.mark.every_engine
 def test_enrollments_are_counted_by_state_and_each_dead_letter_is_named_with_its_remedy(

@@ -3,6 +3,8 @@
 from typing import Any, cast
 
 from allauth.account import forms as allauth_forms
+from allauth.account.adapter import get_adapter
+from allauth.core import context
 from django import forms
 from django.contrib.auth.hashers import make_password
 from django.core.validators import validate_email
@@ -48,8 +50,10 @@ class ResetPasswordForm(OurEmailMessage, allauth_forms.ResetPasswordForm):
 
 class RequestLoginCodeForm(OurEmailMessage, allauth_forms.RequestLoginCodeForm):
     def clean_email(self) -> str:
-        email = super().clean_email()
-        self._user = sign_in_codes.owner_of(email) if email else None
+        email: str = self.cleaned_data["email"]
+        if not sign_in_codes.count(context.request, email):
+            raise get_adapter().validation_error("too_many_login_attempts")
+        self._user = sign_in_codes.owner_of(email)
         return email
 
 

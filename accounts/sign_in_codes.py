@@ -24,6 +24,7 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext
 
+from accounts import known_browsers
 from accounts.models import User
 from maaledu.db import atomic, is_duplicate
 from maaledu.errors import RateLimited
@@ -65,9 +66,19 @@ def send(request: HttpRequest, email: str, user: User | None) -> None:
 
     Without a user it looks the same and nothing is sent. Raises RateLimited.
     """
-    if not ratelimit.consume(request, action="request_login_code", key=email):
+    if not count(request, email):
         raise RateLimited
     LoginCodeVerificationProcess.initiate(request=request, user=user, email=email)
+
+
+def count(request: HttpRequest, email: str) -> bool:
+    """Count one code to the mailbox, and return whether it may be sent.
+
+    In a browser that has signed in to the account before, those that are asked for there alone:
+    strangers who ask for many keep nobody out.
+    """
+    key = known_browsers.limit_key(request, email)
+    return bool(ratelimit.consume(request, action="request_login_code", key=key))
 
 
 def forget_unproved(user: User, *, email: str) -> None:

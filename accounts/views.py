@@ -2,7 +2,7 @@ from allauth.account import views
 from django.forms import Form
 from django.http import HttpResponse
 
-from accounts import sign_in_codes
+from accounts import audit, sign_in_codes
 
 
 class ConfirmLoginCodeView(views.ConfirmLoginCodeView):
@@ -13,3 +13,8 @@ class ConfirmLoginCodeView(views.ConfirmLoginCodeView):
         if user and "code" in form.cleaned_data:  # and not only asked for once more
             sign_in_codes.forget_unproved(user, email=email)
         return super().form_valid(form)
+
+    def form_invalid(self, form: Form) -> HttpResponse:
+        if user := self.stage.login.user:
+            audit.record_sign_in(self.request, user, "wrong sign-in code", refused=True)
+        return super().form_invalid(form)

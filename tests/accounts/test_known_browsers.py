@@ -43,6 +43,20 @@ def test_a_known_browser_has_ten_attempts_of_its_own_and_no_more(own: Client) ->
     assert sign_in(Client(), REMOTE_ADDR="198.51.100.7").status_code == 302
 
 
+def test_a_code_is_sent_where_its_owner_was_before(own: Client, mailoutbox) -> None:
+    """Five codes that strangers had sent kept her from getting one, all day."""
+    path, asked = "/accounts/login/code/", {"email": EMAIL}
+    for number in range(1, 6):
+        assert Client(REMOTE_ADDR=f"203.0.113.{number}").post(path, asked).status_code == 302
+    assert Client(REMOTE_ADDR="198.51.100.7").post(path, asked).status_code == 200
+    statuses = []
+    for _ in range(6):
+        own.cookies.pop("sessionid", None)  # where a code waits already, none is sent
+        statuses.append(own.post(path, asked).status_code)
+    assert statuses == [302] * 5 + [200]
+    assert len(mailoutbox) == 10
+
+
 @pytest.mark.parametrize("change", ["", "x", "longer" * 100])
 def test_a_made_up_cookie_proves_nothing(own: Client, change: str, settings: Settings) -> None:
     name = settings.KNOWN_BROWSER_COOKIE_NAME

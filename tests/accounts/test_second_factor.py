@@ -348,7 +348,7 @@ def test_the_last_one_is_reset_on_the_command_line(app, capsys):
     call_command("reset_second_factor", " Boss@example.com", reason="Only one of us")
     assert "authenticator app, 10 recovery codes" in capsys.readouterr().out
     assert AuditEntry.objects.get().actor == "manage.py"
-    for email in (BOSS, "nobody@example.com"):
+    for email in (BOSS, "nobody@example.com", "boss"):
         with pytest.raises(CommandError):
             call_command("reset_second_factor", email, reason="Again")
 

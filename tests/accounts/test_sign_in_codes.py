@@ -8,7 +8,7 @@ from django.test import Client
 from django.utils import timezone
 
 from accounts import sign_in_codes
-from accounts.models import User
+from accounts.models import AuditEntry, User
 from tests.accounts.conftest import EMAIL, PASSWORD, code_in, sign_in
 from tests.factories import make_pending
 
@@ -69,6 +69,15 @@ def test_three_guesses_end_the_attempt_and_a_code_is_of_no_use_elsewhere(
         visitor.post(CONFIRM, {"code": "AAAA-AAAA"})
     enter(visitor, mailoutbox[0])
     assert "_auth_user_id" not in visitor.session
+
+
+def test_a_wrong_code_of_staff_is_in_the_change_log(amina, visitor, mailoutbox):
+    User.objects.filter(pk=amina.pk).update(is_staff=True)
+    ask(visitor)
+    visitor.post(CONFIRM, {"code": "AAAA-AAAA"})
+    [entry] = AuditEntry.objects.all()
+    assert (entry.kind, entry.actor) == (AuditEntry.SIGN_IN_REFUSED, EMAIL)
+    assert entry.what.startswith("wrong sign-in code, from ")
 
 
 def test_the_sixth_code_to_one_mailbox_and_the_eleventh_of_one_client_are_refused(

@@ -1,3 +1,4 @@
+from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from accounts import audit, second_factor
@@ -19,9 +20,10 @@ class Command(BaseCommand):
         parser.add_argument("--reason", required=True, help="for the change log")
 
     def handle(self, *args, **options) -> None:
-        user = User.objects.filter(email=normalize_email(options["email"])).first()
-        if user is None:
-            raise CommandError("There is no account with this e-mail address.")
+        try:
+            user = User.objects.get(email=normalize_email(options["email"]))
+        except (User.DoesNotExist, ValidationError) as error:
+            raise CommandError("There is no account with this e-mail address.") from error
         try:
             kinds = second_factor.take_away(user)
         except AppError as error:

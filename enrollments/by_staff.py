@@ -89,7 +89,10 @@ def send_again(mail: Email, *, by: str) -> bool:
             raise MailNotRepeatable
         context = mails.confirmation_context(enrollment)
     first = mail.dedupe_key.partition(AGAIN)[0]
-    number = 1 + Email.objects.filter(to=mail.to, dedupe_key__startswith=first + AGAIN).count()
+    again = Email.objects.filter(to=mail.to, dedupe_key__startswith=first + AGAIN)
+    keys = again.values_list("dedupe_key", flat=True)
+    # Not by how many there are: the oldest are deleted after a while.
+    number = 1 + max((int(key.removeprefix(first + AGAIN)) for key in keys), default=0)
     return outgoing.stage(
         kind=mail.kind,
         to=mail.to,

@@ -327,6 +327,10 @@ def test_an_email_is_sent_again_to_the_same_address(
         boss.post(PAGE, form)
         drain(EMAILS)
         assert [each["to"] for each in sandbox.mails()] == [[ADA]] * (number + 1)
+    Email.objects.filter(dedupe_key__endswith=":again:1").delete()  # as old ones are
+    boss.post(PAGE, form)
+    drain(EMAILS)
+    assert len(sandbox.mails()) == 4
 
 
 def test_a_note_is_kept_and_shown(boss: Client) -> None:

@@ -24,7 +24,7 @@ from operations.stripe_permissions import (
     needed,
     refusal_of,
 )
-from payments.checkout_sessions import sale_params
+from payments.checkout_sessions import blocked_origin, sale_params
 from payments.errors import StripeKeyRefused, StripeRefused, StripeUnavailable
 from payments.refusal_table import KEY_LIMITED, PRICE
 from payments.stripe_calls import answered_at, ask, client
@@ -162,28 +162,46 @@ def _sales() -> Iterator[Result]:
     What an account may charge depends on the currencies of its bank accounts, which only a try
     shows. A refusal that is not about the price is everybody's, and is named once.
     """
+    page = None
     priced = Course.objects.published().filter(price__gt=0).order_by("currency")
     for currency in priced.values_list("currency", flat=True).distinct():
         least = Money(stripe_minimum(currency), currency)
         try:
-            _try_sale(least)
+            page = _try_sale(least)
         except StripeRefused as error:
             yield _refused_sale(error, least)
             if error.refusal.row is not PRICE:
                 return
         else:
             yield Result(_sale_in(least), ok=True, message=f"Stripe takes {least}, our least price")
+    if page is not None:
+        yield _payment_page(page)
 
 
 def _sale_in(price: Money) -> str:
     return f"sale in {price.currency.upper()}"
 
 
-def _try_sale(price: Money) -> None:
+def _try_sale(price: Money) -> str:
+    """Return the address of the payment page, at which nobody can pay any more."""
     sessions = client(interactive=True).v1.checkout.sessions
     params: Any = {**sale_params(TITLE, price), "success_url": settings.SITE_URL}
     session = ask(sessions.create, params)
     ask(sessions.expire, session["id"])
+    return str(session.get("url") or "")
+
+
+def _payment_page(url: str) -> Result:
+    """Say whether browsers follow our form to where Stripe has its payment page."""
+    blocked = blocked_origin(url)
+    if not blocked:
+        return Result("payment page", ok=True, message="browsers lead buyers to it")
+    return Result(
+        "payment page",
+        ok=False,
+        message=f"It is at {blocked}, which our pages do not allow: the button does nothing.",
+        advice="Set STRIPE_CHECKOUT_HOST to this host, and restart the web processes.",
+    )
 
 
 def _refused_sale(error: StripeRefused, price: Money) -> Result:

@@ -91,9 +91,8 @@ def alert_of_blocked_page(url: str) -> None:
     The button would do nothing, and no request of ours would fail: the redirect is blocked by the
     policy that our page itself came with (its form-action).
     """
-    page = urlsplit(url.lower())
-    origin = f"{page.scheme}://{page.netloc}"
-    if any(fnmatchcase(origin, allowed) for allowed in settings.STRIPE_PAY_PAGES):
+    origin = blocked_origin(url)
+    if not origin:
         return
     alert_staff(
         key=f"pay-page:{origin}:{timezone.now():%Y-%m-%d}",
@@ -103,6 +102,14 @@ def alert_of_blocked_page(url: str) -> None:
             "The button to pay does nothing there. Set STRIPE_CHECKOUT_HOST to this host.",
         ],
     )
+
+
+def blocked_origin(url: str) -> str:
+    """Return where this payment page is, or "" where browsers do follow our form to it."""
+    page = urlsplit(url.lower())
+    origin = f"{page.scheme}://{page.netloc}"
+    is_allowed = any(fnmatchcase(origin, allowed) for allowed in settings.STRIPE_PAY_PAGES)
+    return "" if is_allowed else origin
 
 
 def session_params(enrollment: Enrollment, payment: Payment) -> dict:

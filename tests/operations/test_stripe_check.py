@@ -230,6 +230,11 @@ SEEDS = {
         "does not take $0.50, our least price",
         lambda sandbox: sandbox.account(default_currency="aed", settlement=["aed"]),
     ),
+    "a payment page of another domain": Seed(
+        "payment page",
+        "http://pay.localhost:1, which our pages do not allow",
+        lambda sandbox: sandbox.account(pay_url="http://pay.localhost:1"),
+    ),
     "no endpoint": Seed("endpoint", OURS, lambda sandbox: sandbox.webhooks(url="", hold=False)),
     "an endpoint of another host": Seed(
         "endpoint",
@@ -326,6 +331,12 @@ NO_PROBLEMS = {
         {KEY: RESTRICTED},
     ),
     "no event yet": Seed("deliveries", "No event has reached us yet"),
+    "a domain of one's own for the payment page": Seed(
+        "payment page",
+        "browsers lead buyers to it",
+        lambda sandbox: sandbox.account(pay_url="https://pay.example.com"),
+        {"STRIPE_PAY_PAGES": ["https://pay.example.com"]},
+    ),
     "a clock a few seconds off": Seed(
         "clock", "differ by", lambda sandbox: sandbox.set_clock_ahead(40)
     ),
@@ -466,7 +477,7 @@ def test_the_command_says_each_step_in_its_order(sandbox: Sandbox, courses: None
     steps = [re.split(r"^\w+ +", line)[1].partition(": ")[0] for line in said.splitlines()[:-1]]
     assert [step for step in steps if not step.startswith("permission")] == [
         "key", "clock", "account", "sale in AED", "sale in USD",
-        "endpoint", "enabled", "version", "events", "payload", "deliveries",
+        "payment page", "endpoint", "enabled", "version", "events", "payload", "deliveries",
     ]  # fmt: skip
     assert said.endswith("All is well.\n")
 

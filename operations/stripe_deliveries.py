@@ -6,8 +6,8 @@ from typing import Any
 from django.utils import timezone
 
 from maaledu.diagnosis import Result
-from payments import deliveries, gateway, webhooks
-from payments.models import Reconciliation, StripeEvent, WebhookProblem
+from payments import deliveries, gateway, ownership, webhooks
+from payments.models import Payment, Reconciliation, StripeEvent, WebhookProblem
 from payments.webhook_problems import ENDPOINTS, last_delivered
 
 LOOKED_BACK = timedelta(days=3)  # as long as Stripe delivers again
@@ -75,19 +75,29 @@ def _count_missing(now: datetime) -> int:
     are not here.
 
     Not those from before our first one, nor from before a reconciliation: it has looked at what
-    they report.
+    they report. Where none has ever come, only those about our own payments: others may be another
+    product's, or older than our endpoint.
     """
     first = StripeEvent.objects.order_by("created_at").first()
-    if first is None:
-        return 0
-    since = max(now - LOOKED_BACK, first.created_at)
+    since = max(now - LOOKED_BACK, first.created_at) if first else now - LOOKED_BACK
     compared = Reconciliation.objects.filter(kind="sessions").exclude(finished_at=None).first()
     if compared:
         since = max(since, compared.started_at)
     listed = gateway.newest_delivered_events(sorted(webhooks.HANDLERS), since).objects
-    ids = {event["id"] for event in listed if since < _made_at(event) < now - UNDER_WAY}
+    made = [event for event in listed if since < _made_at(event) < now - UNDER_WAY]
+    if first is None:
+        return _count_ours(made)
+    ids = {event["id"] for event in made}
     known = StripeEvent.objects.filter(event_id__in=ids).values_list("event_id", flat=True)
     return len(ids - set(known))
+
+
+def _count_ours(events: list[Event]) -> int:
+    """Count the events that name a payment which is here."""
+    named = [ownership.payment_id_in(event["data"]["object"].get("metadata")) for event in events]
+    ids = {payment_id for payment_id in named if payment_id}
+    here = set(Payment.objects.filter(pk__in=ids).values_list("pk", flat=True))
+    return sum(each in here for each in named)
 
 
 def _missing(count: int) -> Result:

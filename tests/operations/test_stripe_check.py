@@ -29,7 +29,7 @@ from payments import gateway, papers, webhooks
 from payments.models import Reconciliation, StripeEvent, WebhookProblem
 from payments.webhook_problems import PING
 from tests.architecture import ROOT
-from tests.factories import deliver, event_of, make_course
+from tests.factories import deliver, event_of, make_course, make_pending, session_of
 from tests.notifications.recorder import recording
 from tests.office.test_lms import worker_with
 from tests.payments.test_webhook_problems import thin
@@ -112,8 +112,11 @@ def no_thin_list(sandbox: Sandbox) -> None:
     deliver(Client(), thin())
 
 
-def undelivered(sandbox: Sandbox, **event: Any) -> dict[str, Any]:
-    return sandbox.send_event("checkout.session.completed", session(), created=now(HOUR), **event)
+def undelivered(
+    sandbox: Sandbox, about: dict[str, Any] | None = None, **event: Any
+) -> dict[str, Any]:
+    about = about or session()
+    return sandbox.send_event("checkout.session.completed", about, created=now(HOUR), **event)
 
 
 def lost_after_a_wrong_secret(sandbox: Sandbox) -> None:
@@ -141,12 +144,17 @@ def restored_from_a_backup(sandbox: Sandbox) -> None:
     deliver(Client(), event_of(session(), id="evt_after"))
 
 
-def delivered(sandbox: Sandbox) -> None:
-    """Make an event that our endpoint has taken, for all that Stripe knows."""
+def delivered(sandbox: Sandbox, about: dict[str, Any] | None = None) -> None:
+    """Make an event that our endpoint has taken, or nobody wanted, for all that Stripe knows."""
     with recording() as recorder:
         sandbox.webhooks(url=recorder.url, events="*")
-        sandbox.deliver(undelivered(sandbox)["id"])
+        sandbox.deliver(undelivered(sandbox, about)["id"])
     sandbox.webhooks(url=OURS)
+
+
+def sold_without_an_endpoint(sandbox: Sandbox) -> None:
+    """The buyer's status page has asked Stripe: nothing else shows that no event ever comes."""
+    delivered(sandbox, session_of(make_pending()[1]))
 
 
 def old_default_version(sandbox: Sandbox) -> None:
@@ -280,6 +288,9 @@ SEEDS = {
     "a database that was restored": Seed(
         "deliveries", "1 of the newest events", restored_from_a_backup
     ),
+    "a sale whose events nobody delivers": Seed(
+        "deliveries", "there is no endpoint for them", sold_without_an_endpoint
+    ),
     "a delivery that failed before another": Seed(
         "deliveries", "1 of the last 3 days' events", lost_before_one_that_came
     ),
@@ -331,6 +342,9 @@ NO_PROBLEMS = {
         {KEY: RESTRICTED},
     ),
     "no event yet": Seed("deliveries", "No event has reached us yet"),
+    "no event yet, and another product's": Seed(
+        "deliveries", "No event has reached us yet", delivered
+    ),
     "a domain of one's own for the payment page": Seed(
         "payment page",
         "browsers lead buyers to it",

@@ -29,6 +29,8 @@ from payments.refusal_table import BUYER, PASSING
 logger = logging.getLogger(__name__)
 
 GATE = Gate()
+# Each object of Stripe's says what it is; a list of its newer API says only what is in it.
+NAMED_IN_ANSWERS = {"object", "data"}
 T = TypeVar("T")
 TRANSIENT = (
     stripe.APIConnectionError,
@@ -143,6 +145,8 @@ def _ask(method: Callable[..., Any], *arguments: Any, is_refund: bool) -> dict[s
     sent = getattr(getattr(answer, "last_response", answer), "data", answer)
     if not isinstance(sent, dict):  # the SDK returns whatever JSON it was sent
         raise StripeUnavailable(error=f"an answer that is a {type(sent).__name__}")
+    if not sent.keys() & NAMED_IN_ANSWERS:  # a proxy's own JSON
+        raise StripeUnavailable(error="an answer that is not Stripe's")
     return sent
 
 

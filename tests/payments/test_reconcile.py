@@ -40,6 +40,7 @@ from tests.factories import (
     refunded,
     session_of,
 )
+from tests.lms_sync.rawserver import raw_server, response
 from tests.payments.reconciled import counts, mended
 from tests.payments.test_ownership import sale_of_another_product
 from tests.sandbox_client import Sandbox
@@ -300,6 +301,16 @@ def test_an_event_that_died_is_tried_again(sandbox: Sandbox):
     assert counts(reconcile.reconcile())["undelivered events"] == (1, 1, 0, 0)
     assert StripeEvent.objects.get().status == "done"
     assert fresh(payment).status == "paid"
+
+
+def test_a_proxys_own_json_is_no_answer_and_each_kind_says_so(db: None, settings):
+    settings.STRIPE_MAX_RETRIES = 0
+    with raw_server([response(b'{"status": "ok"}')] * 5) as server:
+        settings.STRIPE_API_BASE = server.url
+        found = reconcile.reconcile()
+    assert {each.kind for each in found if each.failure.startswith("STRIPE_UNAVAILABLE")} == {
+        kind.name for kind in reconcile.KINDS if kind.is_listed_by_stripe
+    }
 
 
 # --- what cannot be mended ------------------------------------------------------------------------

@@ -8,8 +8,10 @@ e-mail is in `enrollments.rebuilding`.
 
 import re
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError
 from django.utils import timezone
@@ -92,7 +94,7 @@ def _enrollment_in(session: dict[str, Any]) -> Enrollment:
         id=said["enrollment_id"],
         # The links in the buyer's e-mails have it.
         token=token[1] if token else new_token(),
-        course=_course(said["course_id"], said["course_slug"]),
+        course=_course(session),
         email=str(session.get("customer_email") or ""),
         kind=said["kind"],
         course_title=said["course_title"],
@@ -115,9 +117,19 @@ def _enrollment_in(session: dict[str, Any]) -> Enrollment:
     )
 
 
-def _course(course_id: str, slug: str) -> Course:
-    """Return the course, or the one at its address where it had to be made again as well."""
-    course = Course.objects.filter(pk=course_id).first() or Course.objects.filter(slug=slug).first()
+def _course(session: dict[str, Any]) -> Course:
+    """Return the course, or the one at its address where it had to be made again as well.
+
+    Not at the address of another shop: two of them may sell through one Stripe account, each with a
+    course of this name.
+    """
+    said = session["metadata"]
+    slug, back = said["course_slug"], str(session.get("success_url"))
+    course = Course.objects.filter(pk=said["course_id"]).first()
+    if course is None and not back.startswith(f"{settings.SITE_URL}/"):
+        where = urlsplit(back).netloc  # alone: the rest is the buyer's own page
+        raise CannotRebuild(f"its course {slug} is not here, and it was sold at {where:.80}")
+    course = course or Course.objects.filter(slug=slug).first()
     if course is None:
         raise CannotRebuild(f"its course {slug} is not here: make it again at this address")
     return course

@@ -435,6 +435,10 @@ CANNOT = {
         {"course_id": str(UUID(int=3)), "course_slug": "gone"},
         "its course gone is not here: make it again at this address",
     ),
+    "another shop's course of the same name": (
+        {"course_id": str(UUID(int=3)), "success_url": "https://other.example/enrollments/x/"},
+        "is not here, and it was sold at other.example",
+    ),
 }
 
 

@@ -28,7 +28,6 @@ from payments.errors import (
     PaymentInProgress,
     PaymentsUnavailable,
     StripeRefused,
-    StripeSessionUnknown,
     StripeUnavailable,
 )
 from payments.models import Payment
@@ -144,7 +143,7 @@ def _find_running(course: Course, email: str) -> Checkout | None:
     if payment.status == Payment.PROCESSING:
         raise PaymentInProgress(enrollment=str(enrollment.pk))
     if payment.expires_at <= timezone.now() + USABLE_FOR:
-        checkout_sessions.end_overdue(payment, actor=ACTOR)
+        checkout_sessions.close(payment, unpaid=settlement.SESSION_EXPIRED, actor=ACTOR)
         return _if_still_live(enrollment)
     if not payment.checkout_url and _is_too_old_to_resume(payment):
         settlement.abandon(payment)
@@ -175,10 +174,7 @@ def _end_running(running: Checkout) -> None:
     if running.payment is None:
         settlement.expire(running.enrollment, actor=ACTOR)
     else:
-        try:
-            checkout_sessions.close(running.payment, unpaid=settlement.REPLACED, actor=ACTOR)
-        except StripeSessionUnknown:  # nobody can pay it
-            settlement.abandon(running.payment, unpaid=settlement.REPLACED, actor=ACTOR)
+        checkout_sessions.close(running.payment, unpaid=settlement.REPLACED, actor=ACTOR)
     running.enrollment.refresh_from_db()
     _refuse_paid(running)
 

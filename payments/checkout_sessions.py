@@ -194,20 +194,13 @@ def ask_stripe(payment: Payment, *, actor: str, interactive: bool = False) -> bo
 def close(payment: Payment, *, unpaid: str, actor: str) -> bool:
     """End an open payment, at Stripe first: what was paid there by then is received here.
 
-    `unpaid` is the reason of the end where it was not. Raises StripeUnavailable, StripeRefused.
+    `unpaid` is the reason of the end where it was not: nobody can pay a session that Stripe does
+    not know. Raises StripeUnavailable, StripeRefused.
     """
     if not payment.stripe_session_id:
         return settlement.abandon(payment, unpaid=unpaid, actor=actor)
-    session = gateway.close_session(payment.stripe_session_id)
-    return settlement.settle_session(payment, session, actor=actor, unpaid=unpaid)
-
-
-def end_overdue(payment: Payment, *, actor: str) -> bool:
-    """End a payment whose session is past its time, having asked Stripe whether it was paid.
-
-    Raises StripeUnavailable, StripeRefused.
-    """
     try:
-        return close(payment, unpaid=settlement.SESSION_EXPIRED, actor=actor)
+        session = gateway.close_session(payment.stripe_session_id)
     except StripeSessionUnknown:
-        return settlement.abandon(payment, unpaid=settlement.SESSION_EXPIRED, actor=actor)
+        return settlement.abandon(payment, unpaid=unpaid, actor=actor)
+    return settlement.settle_session(payment, session, actor=actor, unpaid=unpaid)

@@ -35,7 +35,8 @@ def end_overdue(*, limit: int = BATCH) -> int:
     overdue = Payment.objects.filter(status=Payment.PENDING, expires_at__lt=limit_at).order_by(
         "expires_at"
     )
-    return _settle_each(overdue[:limit], checkout_sessions.end_overdue)
+    close = partial(checkout_sessions.close, unpaid=settlement.SESSION_EXPIRED)
+    return _settle_each(overdue[:limit], close)
 
 
 def ask_about_processing(*, limit: int = BATCH) -> int:

@@ -522,6 +522,17 @@ def test_a_session_stripe_does_not_know_is_ended(buyer: Client, sandbox: Sandbox
     assert payment.status == "expired"
 
 
+def test_turning_back_from_a_session_stripe_does_not_know_cancels_too(
+    buyer: Client, sandbox: Sandbox
+) -> None:
+    enrollment, payment = make_pending()
+    page = buyer.post(f"/checkout/cancelled/{enrollment.token}/")
+    assert "Checkout cancelled" in page.text
+    enrollment.refresh_from_db()
+    payment.refresh_from_db()
+    assert (enrollment.status, payment.status) == ("cancelled", "cancelled")
+
+
 def test_a_delayed_payment_whose_event_was_lost_is_settled_by_the_sweep(
     buyer: Client, sandbox: Sandbox
 ) -> None:

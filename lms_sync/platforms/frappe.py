@@ -52,6 +52,7 @@ from lms_sync.platforms.frappe_rights import (
     check_rights,
     check_role,
     find_owner,
+    list_enrollments,
 )
 from lms_sync.platforms.frappe_users import ensure_user
 
@@ -146,7 +147,7 @@ class FrappeRest:
             "order_by": "creation asc",
             "limit_page_length": "0",
         }
-        rows = value(self.client.call("GET", ENROLLMENTS, query=query), "data")
+        rows = list_enrollments(self.client, query)
         if not isinstance(rows, list) or not all(_is_about(row, email, course_id) for row in rows):
             raise LmsUnreadable(
                 "The list of enrollments is not what was asked for.", kind="wrong_rows"
@@ -210,7 +211,7 @@ class FrappeRest:
             self._check_insert(user)
         else:
             # Reads the database, which the question before is answered without.
-            value(self.client.call("GET", ENROLLMENTS, query={"limit_page_length": "1"}), "data")
+            list_enrollments(self.client, {"limit_page_length": "1"})
         return plain(user)
 
     def _check_insert(self, owner: str) -> None:

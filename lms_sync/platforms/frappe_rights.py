@@ -54,6 +54,14 @@ def find_owner(client: Client) -> str:
     return user
 
 
+def list_enrollments(client: Client, query: dict[str, str]) -> Any:
+    """Return a list of enrollments; raises LmsMisconfigured where the site has no LMS."""
+    try:
+        return value(client.call("GET", ENROLLMENTS, query=query), "data")
+    except LmsNotFound as error:
+        raise LmsMisconfigured(NO_LMS, **error.details) from error
+
+
 def check_role(client: Client, refused: LmsRefused) -> None:
     """Raise LmsMisconfigured where a refusal is of our key: it lacks the role it is not for.
 

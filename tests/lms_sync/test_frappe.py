@@ -243,6 +243,16 @@ def test_an_address_of_no_site_is_nobodys_refusal(sandbox: Sandbox) -> None:
     assert "FRAPPE_LMS_BASE_URL" in error.reason
 
 
+def test_a_site_without_the_lms_is_nobodys_refusal(sandbox: Sandbox) -> None:
+    """L3: Frappe answers well, and its app lms is not installed there, or not any more."""
+    sandbox.fault("lms", "404", "GET /api/resource/LMS Enrollment")
+    error = refusal()
+    assert isinstance(error, LmsMisconfigured)
+    assert "install its app lms" in error.reason
+    with pytest.raises(LmsMisconfigured):
+        driver().ping()
+
+
 def test_endpoints_blocked_for_website_users_are_a_misconfiguration(sandbox: Sandbox) -> None:
     sandbox.lms(block_endpoints=True, role="Moderator")
     assert isinstance(refusal(), LmsMisconfigured)

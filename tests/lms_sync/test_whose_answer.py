@@ -1,10 +1,11 @@
 """The table of Frappe's answers through a live server: every row, every page at every status."""
 
 import json
+from datetime import timedelta
 
 import pytest
 
-from lms_sync.connection import platform_for
+from lms_sync.connection import frappe_client
 from lms_sync.errors import (
     FOREIGN,
     LmsBrokenLink,
@@ -26,6 +27,7 @@ from sandbox.proxy_pages import PAGES, answer
 from tests.sandbox_client import Sandbox
 
 pytestmark = [pytest.mark.django_db, pytest.mark.any_engine]
+LIST = "/api/resource/LMS%20Enrollment"
 NO_METHOD = "Failed to get method for command lms.x with No module named 'lms.x'"
 BLOCKED_URL = "Access not allowed for this URL"
 # Status, exc_type and text as Frappe sends them, what they mean, and a word for staff.
@@ -57,7 +59,7 @@ OWN: list[tuple[int, str, str, type[LmsError], str]] = [
 def error_of(sandbox: Sandbox, mode: str, **fault: object) -> LmsError:
     sandbox.fault("lms", mode, "GET /api/resource/LMS Enrollment", times=1, **fault)
     with pytest.raises(LmsError) as caught:
-        platform_for("frappe").find("asha@example.com", "free-course")
+        value(frappe_client(timedelta(seconds=10)).call("GET", LIST), "data")
     return caught.value
 
 

@@ -153,6 +153,8 @@ class Client:
         headers = {
             "Accept": "application/json",
             "Accept-Encoding": "identity",
+            # A site in another language translates its errors, and some are told by their words.
+            "Accept-Language": "en",
             "User-Agent": "MaalEdu",
         }
         if request_id := tracing.current():

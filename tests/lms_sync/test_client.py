@@ -162,6 +162,13 @@ def test_cookies_are_neither_kept_nor_sent() -> None:
     assert all(b"cookie" not in request.lower() for request in server.requests)
 
 
+def test_errors_are_asked_for_in_english_whatever_the_language_of_the_site() -> None:
+    """Frappe translates “Throttled” and “Failed to get method”, which only their words tell."""
+    with raw_server([PONG]) as server:
+        ping(server.url)
+    assert b"accept-language: en\r\n" in server.requests[0].lower()
+
+
 def test_the_key_of_a_netrc_file_does_not_replace_ours(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

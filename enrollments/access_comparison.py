@@ -15,14 +15,20 @@ from django.conf import settings
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from enrollments import access_differences
+from enrollments import access, access_differences, lms_jobs
 from enrollments.access_differences import Verdict
 from enrollments.errors import ComparedElsewhere
-from enrollments.models import AccessComparison, AccessDifference, Enrollment
+from enrollments.models import (
+    AccessComparison,
+    AccessDifference,
+    Enrollment,
+    EnrollmentEvent,
+)
 from lms_sync.asking import Asking
 from lms_sync.errors import LmsError, LmsPaced, LmsThrottled
-from lms_sync.models import MADE
+from lms_sync.models import MADE, SyncJob
 from lms_sync.platforms.base import Listed
+from maaledu.db import atomic
 from maaledu.work.items import summary
 
 logger = logging.getLogger(__name__)
@@ -179,7 +185,34 @@ def _compare_page(page: Sequence[Enrollment], ask: Asking, verdicts: list[str]) 
             enrollment, listed[enrollment.email], ask, in_short=not differs
         )
         _conclude(enrollment, verdict, differs=differs)
+        if verdict.kind == AGREES and access_differences.was_given_access(enrollment):
+            _keep_course_name(enrollment, listed[enrollment.email])
         verdicts.append(verdict.kind)
+
+
+def _keep_course_name(enrollment: Enrollment, listed: Sequence[Listed]) -> None:
+    """Keep the name that the LMS has given its course since: link and progress go by it."""
+    known_id, old = enrollment.lms_enrollment_id, enrollment.lms_course_id
+    name = next((row.course_id for row in listed if row.enrollment_id == known_id), old)
+    if name.casefold() != old.casefold():
+        _rename_course(enrollment, name)
+
+
+@atomic
+def _rename_course(enrollment: Enrollment, name: str) -> None:
+    old, mine = enrollment.lms_course_id, Enrollment.objects.filter(pk=enrollment.pk)
+    as_read = mine.filter(access.as_read(enrollment), lms_course_id=old)
+    if as_read.update(lms_course_id=name, updated_at=timezone.now()) != 1:
+        return
+    job = SyncJob.objects.filter(dedupe_key=lms_jobs.job_key(enrollment))
+    job.update(course_id=name)
+    EnrollmentEvent.objects.create(
+        enrollment=enrollment,
+        from_status=enrollment.status,
+        to_status=enrollment.status,
+        actor=access_differences.ACTOR,
+        note=f"In the LMS its course is called {name} now, not {old}.",
+    )
 
 
 def _conclude(enrollment: Enrollment, verdict: Verdict, *, differs: bool) -> None:

@@ -11,6 +11,7 @@ from lms_sync.platforms.answers import read_id
 from lms_sync.platforms.base import Listed, Revocation
 from lms_sync.platforms.client import Client
 from lms_sync.platforms.frappe_answers import value
+from lms_sync.platforms.frappe_courses import COURSES
 from lms_sync.platforms.frappe_rights import ENROLLMENTS
 from lms_sync.platforms.frappe_users import COLLECTION as USERS
 
@@ -89,16 +90,23 @@ def made_by(client: Client, user: str, since: date) -> list[Listed]:
 
 
 def renamed(client: Client, revocation: Revocation, *, known: set[str]) -> list[str]:
-    """Return those that we made in the course whose learner has another address by now.
+    """Return those that we made whose learner, or whose course, has another name by now.
 
-    `known` are those that were found by the address.
+    `known` are those that were found by address and course.
     """
-    course = revocation.course_id.lower()
     return [
         each
         for each in sorted(revocation.made - known - {""})
-        if course_of(client, each, revocation.email).lower() == course
+        if _is_the_course(client, revocation, course_of(client, each, revocation.email))
     ]
+
+
+def _is_the_course(client: Client, revocation: Revocation, there: str) -> bool:
+    """Whether this is what the course is called, or is called since it was given another name."""
+    course_id = revocation.course_id
+    if not there or there.lower() == course_id.lower():
+        return bool(there)
+    return not rows(client, COURSES, [["name", "=", course_id]], ["name"])
 
 
 def rows(

@@ -218,6 +218,7 @@ def test_a_user_name_that_was_changed_is_no_difference(openedx: OpenEdx) -> None
     assert counts(compare(openedx)) == {"looked_at": 1, "agrees": 1}
 
 
+@pytest.mark.every_engine
 @pytest.mark.parametrize("is_corrected", [True, False])
 def test_a_course_with_another_name_by_now_is_no_difference(
     frappe: Frappe, *, is_corrected: bool
@@ -228,7 +229,11 @@ def test_a_course_with_another_name_by_now_is_no_difference(
     frappe.sandbox.lms(courses_any=False, rename_course=renamed)
     if is_corrected:
         type(course).objects.filter(pk=course.pk).update(lms_course_id="data-science-2")
-    assert counts(compare(frappe)) == {"looked_at": 2, "agrees": 2}
+    for _ in range(2):
+        assert counts(compare(frappe)) == {"looked_at": 2, "agrees": 2}
+    # L6: where the learner is led, and what progress is asked by.
+    assert {each.lms_course_id for each in Enrollment.objects.all()} == {"data-science-2"}
+    assert EnrollmentEvent.objects.filter(actor="comparison with the LMS").count() == 2
 
 
 def test_the_name_of_a_course_in_another_case_is_no_difference(lms: Frappe) -> None:

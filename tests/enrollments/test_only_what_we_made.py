@@ -61,6 +61,18 @@ def test_a_refund_takes_it_back_from_a_learner_who_was_given_another_address_the
     assert (state(enrollment), sandbox.enrollments()) == (("refunded", "revoked"), [])
 
 
+def test_a_refund_takes_it_back_where_the_course_was_given_another_name_there(
+    sandbox: Sandbox,
+) -> None:
+    """L6."""
+    enrollment, payment = with_access(sandbox)
+    renamed = {"name": enrollment.lms_course_id, "to": "renamed-course"}
+    sandbox.lms(courses_any=False, rename_course=renamed)
+    refund(payment)
+    drained()
+    assert (state(enrollment), sandbox.enrollments()) == (("refunded", "revoked"), [])
+
+
 def test_it_stays_with_a_learner_who_has_bought_the_course_by_the_new_address(
     sandbox: Sandbox,
 ) -> None:

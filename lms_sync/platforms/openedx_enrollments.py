@@ -46,7 +46,9 @@ class Row:
 def mode_for(course_id: str) -> str:
     """Return the mode that buyers of a course are enrolled in."""
     modes: dict[str, str] = settings.OPENEDX_COURSE_MODES
-    return modes.get(course_id, settings.OPENEDX_MODE)
+    key = course_id.casefold()  # Open edX may write it otherwise than the setting does
+    named = (mode for each, mode in modes.items() if each.casefold() == key)
+    return next(named, settings.OPENEDX_MODE)
 
 
 def enrollment_id(account: Account, course_id: str) -> str:

@@ -196,6 +196,14 @@ def test_a_mode_is_raised_to_what_was_bought_and_never_lowered(
     assert modes(asha) == [(EMAIL, becomes, True)]
 
 
+def test_the_mode_of_a_course_is_its_own_in_any_case(asha: OpenEdxRig, settings: Settings) -> None:
+    """L6: Open edX finds a course in any case, and staff may have typed it in two."""
+    settings.OPENEDX_COURSE_MODES = {COURSE.upper(): "professional"}
+    set_course(asha, modes=["audit", "verified", "professional"])
+    asha.enroll()
+    assert modes(asha) == [(EMAIL, "professional", True)]
+
+
 def test_a_mode_that_is_not_offered_is_refused_with_those_that_are(asha: OpenEdxRig) -> None:
     set_course(asha, modes=["audit", "honor"])
     error = refusal(asha)

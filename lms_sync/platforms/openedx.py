@@ -74,7 +74,7 @@ class OpenEdx:
         account = self._account(email) or openedx_lists.renamed(self.edx, revocation)
         if account is None and not (revocation.made or revocation.unseen):
             return Revoked(0, openedx_pending.waiting(self.edx, email, course_id))
-        if account and not revocation.covers(Found(enrollment_id(account, course_id), 0)):
+        if account and not self._is_ours(revocation, account):
             return Revoked(0, tuple(self._rows(account, course_id)))
         if account and revocation.lower_to:
             lowered = openedx_enrollments.lower(
@@ -84,6 +84,10 @@ class OpenEdx:
         ended = account is not None and openedx_enrollments.leave(self.edx, account, course_id)
         removed = openedx_pending.remove_entry(self.edx, email, course_id)
         return Revoked(int(ended or removed))
+
+    def _is_ours(self, revocation: Revocation, account: Account) -> bool:
+        found = Found(enrollment_id(account, revocation.course_id), 0)
+        return revocation.covers(found) or openedx_lists.had_another_name(self.edx, revocation)
 
     def tidy(self, email: str, course_id: str) -> str:
         return next((row.enrollment_id for row in self.find(email, course_id)), "")

@@ -84,6 +84,20 @@ def account_in(edx: EdxClient, known_id: str) -> Account | None:
     return account if row and row.is_active else None
 
 
+def had_another_name(edx: EdxClient, revocation: Revocation) -> bool:
+    """Whether the learner had another user name when we made it, which nobody has any more.
+
+    A row is there for ever: where the name that we know has none, staff have changed that name.
+    """
+    course_id = revocation.course_id
+    ids = [known_id.partition(",") for known_id in sorted(revocation.made)]
+    return any(
+        openedx_enrollments.read(edx, Account(0, name, is_active=True), course_id) is None
+        for name, _, course in ids
+        if same(course, course_id)
+    )
+
+
 def renamed(edx: EdxClient, revocation: Revocation) -> Account | None:
     """Return whose enrollment we made, where the learner's account has another address by now."""
     for known_id in sorted(revocation.made):

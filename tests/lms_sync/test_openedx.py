@@ -257,6 +257,16 @@ def test_leaving_keeps_the_mode_and_makes_no_row_for_strangers(asha: OpenEdxRig)
     assert modes(asha) == [(EMAIL, "verified", False)]
 
 
+def test_what_we_made_is_taken_back_from_a_learner_with_another_user_name_by_now(
+    asha: OpenEdxRig,
+) -> None:
+    made = asha.enroll()
+    asha.sandbox.edx(change_username={"email": EMAIL, "to": "Asha.R"})
+    assert asha.revoke("another,name").removed == 0
+    assert asha.revoke(made) == Revoked(1)
+    assert modes(asha) == [(EMAIL, "verified", False)]
+
+
 @pytest.mark.parametrize("used", [False, True])
 def test_leaving_takes_the_entry_away_as_well(edx: OpenEdxRig, used: bool) -> None:
     refusal(edx)

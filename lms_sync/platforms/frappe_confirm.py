@@ -6,6 +6,7 @@ contracts/frappe, section 9.
 """
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -27,6 +28,13 @@ COURSE_INFO = "/api/method/lms.lms.payment_confirmation.get_course_info"
 PROBE_ADDRESS = "probe@maaledu.invalid"
 GRANT_FIELDS = ("discount_percentage", "grant_id", "enrollment_type")
 LIST_PRICE = "original_amount"
+# What a method that catches every error passes on of its database's, which says nothing about the
+# learner.
+PASSING = re.compile(
+    r"try restarting transaction|lock wait timeout|deadlock found|server has gone away"
+    r"|lost connection to",
+    re.IGNORECASE,
+)
 
 
 @dataclass
@@ -126,7 +134,6 @@ def confirmation(request: EnrollRequest, *, with_grant: bool = True) -> str:
 
 
 def refusal(result: dict[str, Any]) -> LmsError:
-    """Return the refusal in a `success: false`, in the words of the method."""
-    return LmsRefused(
-        plain(result.get("error") or result.get("message") or "It gave no reason."), status=200
-    )
+    """Return what a `success: false` means, in the words of the method: mostly a refusal."""
+    text = plain(result.get("error") or result.get("message") or "It gave no reason.")
+    return (LmsUnavailable if PASSING.search(text) else LmsRefused)(text, status=200)

@@ -212,6 +212,8 @@ def test_ping_notices_that_the_payment_module_alone_is_missing() -> None:
         (b'{"message":{"success":false,"error":"User not found"}}', LmsRefused),
         (b'{"success":false,"error":"User not found"}', LmsRefused),
         (b'{"message":{"success":false}}', LmsRefused),
+        (b'{"message":{"success":false,"error":"(1213, \'Deadlock found\')"}}', LmsUnavailable),
+        (b'{"success":false,"error":"(2006, \'Server has gone away\')"}', LmsUnavailable),
         (b'{"message":{}}', LmsRefused),
         (b'{"message":"ok"}', LmsUnavailable),
         (b'{"message":null}', LmsUnavailable),

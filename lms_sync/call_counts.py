@@ -24,10 +24,13 @@ logger = logging.getLogger(__name__)
 FIND_USERS, CREATE_USERS = "find users", "create users"
 FIND, CREATE, REMOVE = "find enrollments", "create enrollments", "remove enrollments"
 COURSES, PAYMENTS, OTHER = "courses", "payments", "other"
+# Not of one learner's job: that they are answered says nothing about its steps.
+LISTS, ENTRIES = "lists", "create entries"
 # Method, beginning of the path, step: the first row that fits. Every call has one, so that there
 # are as many steps as are named here, whatever is asked.
 STEPS = (
-    ("GET", "/api/resource/User", FIND_USERS),
+    ("GET", "/api/resource/User/", FIND_USERS),
+    ("GET", "/api/resource/User", LISTS),
     ("POST", "/api/resource/User", CREATE_USERS),
     ("PUT", "/api/resource/User", "change users"),
     ("GET", "/api/resource/LMS%20Enrollment", FIND),
@@ -40,9 +43,12 @@ STEPS = (
     ("", "/api/resource/LMS%20Payment", PAYMENTS),
     ("", "/api/resource/LMS%20Certificate", "certificates"),
     ("", "/oauth2/access_token", "sign in"),
+    ("", "/api/user/v1/accounts/", LISTS),
     ("", "/api/user/v1/accounts", FIND_USERS),
+    ("POST", "/api/enrollment/v1/enrollment_allowed", ENTRIES),
     ("GET", "/api/enrollment/v1/enrollment_allowed", FIND),
     ("DELETE", "/api/enrollment/v1/enrollment_allowed", REMOVE),
+    ("GET", "/api/enrollment/v1/enrollments", LISTS),
     ("GET", "/api/enrollment/v1/enrollment", FIND),
     ("POST", "/api/enrollment/v1/enrollment", CREATE),
     ("", "/api/enrollment/v1/course", COURSES),

@@ -7,7 +7,9 @@ import pytest
 from django.utils import timezone
 
 from lms_sync import breaker, call_counts
+from lms_sync.connection import platform_for
 from lms_sync.models import DeadLetter, PlatformState, SyncJob
+from lms_sync.platforms.openedx_pending import ALLOWED
 from maaledu.work.queue import drain
 from notifications.models import Alert
 from operations import outages
@@ -18,6 +20,7 @@ from tests.sandbox_client import Sandbox
 pytestmark = [pytest.mark.django_db, pytest.mark.any_engine]
 # More of them than a job has attempts; script/bench sets six hours.
 OUTAGE_MINUTES = int(os.environ.get("OUTAGE_MINUTES", "12"))
+READ_ONE = "GET /api/enrollment/v1/enrollment/"
 SUBJECT = "The learning platform frappe does not answer one step"
 
 
@@ -50,6 +53,24 @@ def test_control_where_others_pass_it_is_the_jobs_own(sandbox: Sandbox) -> None:
         breaker.note_success("frappe", timedelta(0))
         try_again(1)
     assert (SyncJob.objects.get().status, DeadLetter.objects.count()) == ("dead", 1)
+
+
+@pytest.mark.parametrize("call", ["POST /api/enrollment/v1/enrollment", READ_ONE])
+def test_a_list_and_an_entry_that_waits_for_an_account_are_other_steps(
+    sandbox: Sandbox, with_openedx: None, call: str
+) -> None:
+    """Buyers without an account, the ping and the looks for accounts get through all the while."""
+    sandbox.edx(accounts=[{"email": "asha@example.com", "username": "asha"}])
+    sandbox.fault("openedx", "reset", call)
+    make_job(platform="openedx", course_id="course-v1:Maal+Free+2026")
+    for _ in range(9):
+        breaker.note_success("openedx", timedelta(0))
+        platform_for("openedx").ping()
+        platform_for("openedx").with_account(["ben@example.com"])
+        entry = call_counts.step_of("POST", ALLOWED)
+        call_counts.note("openedx", entry, milliseconds=1)
+        try_again(1)
+    assert [*SyncJob.objects.values_list("status", "attempts")] == [("pending", 1)]
 
 
 def test_what_another_process_got_through_counts_once_it_has_said_so(sandbox: Sandbox) -> None:

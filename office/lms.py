@@ -32,7 +32,7 @@ RETRY_JOB = Decision(
 )
 
 PARKED = "parked"
-ACTIONS = (SyncJob.ENROLL, SyncJob.REVOKE, SyncJob.LOOK, SyncJob.REPAIR)
+ACTIONS = (SyncJob.ENROLL, SyncJob.REVOKE, SyncJob.LOOK, SyncJob.REPAIR, SyncJob.LEAVE)
 MOST_COUNTED, OUTAGES_SHOWN = 1000, 20
 STATE_COLORS = {
     PlatformState.State.CLOSED: "success",

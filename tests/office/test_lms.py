@@ -18,6 +18,7 @@ from lms_sync import breaker, dead_letters
 from lms_sync.call_figure import CallFigure
 from lms_sync.errors import LmsIntercepted, LmsRefused
 from lms_sync.models import DeadLetter, PlatformState, SyncAttempt, SyncJob
+from maaledu.db import new_id
 from maaledu.work.queue import drain
 from notifications.models import Email, MailState
 from payments.models import StripeEvent
@@ -373,6 +374,18 @@ def test_a_platforms_page_shows_how_fast_and_well_it_answers(boss: Client) -> No
     assert text.count("Create enrollments 200 3 (1.5 %) 40 100 ms 100 ms") == 2
     assert f"{now:%H}:00 200 3 (1.5 %) 40 100 ms 100 ms" in text
     assert "Sign in" not in text.replace("Sign in to", "")
+
+
+@pytest.mark.every_engine
+def test_each_job_of_an_enrollment_is_found_by_its_id(boss: Client) -> None:
+    wanted = new_id()
+    for number, action in enumerate(("enroll", "revoke", "look", "leave")):
+        make_job(number)
+        mine = SyncJob.objects.filter(dedupe_key=f"enroll:{number}")
+        mine.update(action=action, dedupe_key=f"{action}:{wanted}:{number}")
+    make_job(9)
+    page = boss.get(reverse("admin:lms_sync_syncjob_changelist"), {"q": str(wanted)})
+    assert len(page.context["cl"].result_list) == 4
 
 
 @pytest.mark.every_engine

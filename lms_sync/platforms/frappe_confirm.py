@@ -78,7 +78,9 @@ class FrappeConfirm(FrappeRest):
         """Return the method's own object, in `message` or, behind some proxies, bare."""
         answer = self.client.call(method, path, body=body)
         payload = answer.json()
-        bare = answer.status == 200 and isinstance(payload, dict) and "success" in payload
+        is_object = answer.status == 200 and isinstance(payload, dict)
+        # With `errors` beside it, a gateway's own object says that it refuses the call.
+        bare = is_object and "success" in payload and "errors" not in payload
         result = payload if bare else value(answer, "message")
         if not isinstance(result, dict):
             raise LmsUnreadable(

@@ -11,7 +11,13 @@ import pytest
 from pytest_django import Settings
 
 from lms_sync.connection import platform_for
-from lms_sync.errors import LmsError, LmsMisconfigured, LmsRefused, LmsUnavailable
+from lms_sync.errors import (
+    LmsError,
+    LmsIntercepted,
+    LmsMisconfigured,
+    LmsRefused,
+    LmsUnavailable,
+)
 from lms_sync.platforms.base import EnrollRequest
 from lms_sync.platforms.client import Client
 from lms_sync.platforms.frappe_confirm import FrappeConfirm, confirmation
@@ -211,6 +217,7 @@ def test_ping_notices_that_the_payment_module_alone_is_missing() -> None:
         (b'{"message":{"success":true,"enrollment_id":null}}', LmsUnavailable),
         (b'{"message":{"success":false,"error":"User not found"}}', LmsRefused),
         (b'{"success":false,"error":"User not found"}', LmsRefused),
+        (b'{"success":false,"errors":[{"code":1020}],"result":null}', LmsIntercepted),
         (b'{"message":{"success":false}}', LmsRefused),
         (b'{"message":{"success":false,"error":"(1213, \'Deadlock found\')"}}', LmsUnavailable),
         (b'{"success":false,"error":"(2006, \'Server has gone away\')"}', LmsUnavailable),

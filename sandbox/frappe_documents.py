@@ -130,7 +130,7 @@ def find_course(world: World, name: Any) -> Record | None:
 def add_course(world: World, data: Record, user: str = "Administrator") -> Record:
     """Put a course into the book, by control call, file or API; an existing one is changed."""
     title = data.get("title") or str(data.get("name", "")).replace("-", " ").title()
-    name = data.get("name") or slug(title)
+    name = data.get("name") or slug(title) or new_name()
     defaults = {
         **dict.fromkeys(FIELDS["LMS Course"]),
         "title": title,
@@ -159,7 +159,7 @@ def add_course(world: World, data: Record, user: str = "Administrator") -> Recor
 
 def insert_course(world: World, data: Record, user: str) -> Record:
     _require("LMS Course", data)
-    base = name = slug(data["title"])
+    base = name = slug(data["title"]) or new_name()
     number = 1
     while name in world.book.docs["LMS Course"]:
         number += 1

@@ -101,6 +101,22 @@ def join(world: World, batch: Record) -> None:
             put(world, {"member": member, "course": course, "enrollment_from_batch": name})
 
 
+def join_by_request(world: World, data: Record) -> Record:
+    """Have one learner join a batch, as POST /api/resource/LMS Batch Enrollment does."""
+    lacking = [name for name in ("member", "batch") if not data.get(name)]
+    if lacking:
+        raise mandatory("LMS Batch Enrollment", new_name(), lacking)
+    rows, batch, member = world.book.docs["LMS Batch Enrollment"], data["batch"], data["member"]
+    if any((row["batch"], row["member"]) == (batch, member) for row in rows.values()):
+        raise FrappeError(417, "ValidationError", "Member already enrolled in this batch")
+    known = [row for row in world.book.docs["LMS Batch"].values() if row["title"] == batch]
+    if not known:
+        raise FrappeError(417, "LinkValidationError", f"Could not find Batch: {batch}")
+    courses = [row["Batch Course.course"] for row in known]
+    join(world, {"name": batch, "courses": courses, "members": [member]})
+    return rows[list(rows)[-1]]
+
+
 def insert_many(world: World, caller: Caller, documents: list[Record]) -> list[str]:
     """Insert all rows or none."""
     done: list[str] = []

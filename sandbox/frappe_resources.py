@@ -82,6 +82,8 @@ class Resources:
         if not may(self.world, caller, doctype, "create"):
             raise permission_error(f"User does not have permission to create {doctype}")
         with self.book.lock:
+            if doctype == "LMS Batch Enrollment":
+                return frappe_enrollments.join_by_request(self.world, data)
             return (
                 insert_course(self.world, data, caller.user)
                 if doctype == "LMS Course"

@@ -156,3 +156,25 @@ def test_an_enrollment_is_known_by_its_name_in_any_case(lms):
     assert lms("PUT", other, json={"progress": 5}).json()["data"]["progress"] == 5
     assert lms("DELETE", other).status_code == 202
     assert lms("GET", f"{ENROLLMENTS}/{name}").status_code == 404
+
+
+def test_a_title_without_latin_letters_gives_a_course_a_name_of_ten_characters(lms):
+    facts = dict.fromkeys(("title", "short_introduction", "description"), "डेटा")
+    body = {**facts, "instructors": [{"instructor": "bot@example.com"}]}
+    name = lms("POST", COURSES, json=body).json()["data"]["name"]
+    assert (len(name), name.isalnum()) == (10, True)
+    assert lms("GET", f"{COURSES}/{name}").json()["data"]["title"] == "डेटा"
+
+
+def test_who_joins_a_batch_is_enrolled_in_its_courses_and_joins_it_once(lms, sandbox):
+    sandbox.lms(users=[{"email": "lea@x.test", "first_name": "Lea"}])
+    sandbox.lms(batches=[{"name": "spring", "courses": ["free-course"], "members": []}])
+    wish = {"batch": "spring", "member": "lea@x.test"}
+    path = "/api/resource/LMS%20Batch%20Enrollment"
+    assert lms("POST", path, json=wish).json()["data"]["batch"] == "spring"
+    [row] = sandbox.enrollments("lea@x.test")
+    assert (row["course"], row["enrollment_from_batch"]) == ("free-course", "spring")
+    again = lms("POST", path, json=wish)
+    assert (again.status_code, message(again)) == (417, "Member already enrolled in this batch")
+    unknown = lms("POST", path, json={**wish, "batch": "autumn"})
+    assert unknown.json()["exc_type"] == "LinkValidationError"

@@ -5,10 +5,12 @@ from uuid import UUID
 
 from django.db.models import Q
 
+from enrollments import lms_jobs
 from enrollments.models import Enrollment, EnrollmentEvent
 from grants import mails, reinstatement
 from grants.models import Grant
 from grants.reinstatement import ReinstateResult
+from lms_sync.models import SyncJob
 from maaledu.db import atomic, transition
 from notifications.alerts import alert_staff
 
@@ -34,10 +36,18 @@ def roll_back(enrollment: Enrollment, *, by: str) -> bool:
         actor=by,
         note=LMS_REFUSED,
     )
+    _take_back(enrollment)
     is_reinstated = reinstate(enrollment, actor=by)
     grant = Grant.objects.get(pk=cast("UUID", enrollment.grant_id))
     mails.stage(mails.ROLLED_BACK, grant, key=str(enrollment.pk), is_reinstated=is_reinstated)
     return True
+
+
+def _take_back(enrollment: Enrollment) -> None:
+    """Have taken away what a create whose answer was lost may have made in the LMS."""
+    job = SyncJob.objects.filter(dedupe_key=lms_jobs.job_key(enrollment), creates_sent__gt=0)
+    if job.exists():
+        lms_jobs.ensure_revocation(enrollment)
 
 
 def reinstate(enrollment: Enrollment, *, actor: str) -> bool:

@@ -185,6 +185,23 @@ def test_the_policy_rolls_back_when_the_holder_has_applied_again(
     assert set(LMS_JOBS.model.objects.values_list("status", flat=True)) == {DEAD}
 
 
+@pytest.mark.every_engine
+def test_what_a_lost_answer_may_have_made_is_taken_back_with_a_roll_back(
+    buyer: Client, sandbox: Sandbox, settings
+) -> None:
+    settings.FREE_GRANT_ON_LMS_FAILURE = "rollback"
+    enrollment = check_out(make_coupon(percent=100))
+    LMS_JOBS.model.objects.update(attempts=6, fence=6)  # the next one is the last
+    sandbox.fault("lms", "503", "GET /api/resource/LMS Enrollment", skip=1)
+    sandbox.fault("lms", "lost_answer", "POST /api/resource/LMS Enrollment", times=1)
+    drain(LMS_JOBS)
+    assert (fresh(enrollment).status, len(sandbox.enrollments())) == ("failed", 1)
+    sandbox.heal("lms")
+    LMS_JOBS.model.objects.filter(status="pending").update(next_attempt_at=timezone.now())
+    drain(LMS_JOBS)
+    assert sandbox.enrollments() == []
+
+
 @contextmanager
 def rival_before_the_coupon_moves(act: Callable[[], Any]) -> Iterator[list[Any]]:
     """Run `act` to its end, once, when the next coupon is about to be moved.

@@ -19,7 +19,7 @@ from legacy.answers import CONFLICT, OURS, THEIRS, Answers
 from legacy.facts import IMPORTED, MERGED, Fact
 from legacy.models import ImportedRow
 from legacy.targets import Target, content_hash, target_hash
-from payments.models import Payment
+from payments.models import Payment, StripeEvent
 
 NEW, SAME, NOTED, CHANGED, KEPT = "new", "same", "noted", "changed", "kept"
 WRITTEN = (IMPORTED, MERGED)
@@ -133,6 +133,7 @@ def _look_for_others(plans: list[Plan], answers: Answers) -> None:
     for plan in plans:
         for target in plan.targets:
             wanted[target.model].append((plan, target))
+    _leave_known_events(wanted[StripeEvent])
     taken = [
         *_taken_places(wanted[Enrollment]),
         *_taken(Payment, "stripe_session_id", wanted[Payment]),
@@ -146,6 +147,18 @@ def _look_for_others(plans: list[Plan], answers: Answers) -> None:
         plan.content, plan.watched = content_hash([]), target_hash([])
         if not answers.take(plan.fact, CONFLICT, OURS):
             answers.leave_open(plan.fact, CONFLICT)
+
+
+def _leave_known_events(wanted: list[tuple[Plan, Target]]) -> None:
+    """Leave out the events of Stripe's that this shop has got itself, which are known as well."""
+    by_id = {target.fields["event_id"]: (plan, target) for plan, target in wanted}
+    if not by_id:
+        return
+    rows = StripeEvent.objects.filter(event_id__in=list(by_id))
+    for pk, event_id in rows.values_list("pk", "event_id"):
+        plan, target = by_id[event_id]
+        if pk != target.pk:
+            plan.targets.remove(target)
 
 
 def _taken(model: type[Model], column: str, wanted: list[tuple[Plan, Target]]) -> list[Plan]:

@@ -220,7 +220,7 @@ def _partner(document: Document, about: dict[str, Any]) -> Fact:
         **about,
         email=address_in(document, "email", notes),
         old_status=values.text_of(document.get("status"), 40),
-        rate=values.percent_points(document.get("commissionRate", 10)) or 0,
+        rate=values.rate_of(document.get("commissionRate"), notes),
         paid=0 if paid is None else values.minor_units(paid, notes),
         stored_pending=values.minor_units(document.get("pendingCommissions"), notes),
     )

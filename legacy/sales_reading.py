@@ -152,6 +152,6 @@ def _read_referral(document: Document, fact: SaleFact) -> None:
     fact.partner = values.address_of(data.get("affiliateEmail")) or ""
     fact.is_processed = data.get("commissionProcessed") is True
     fact.processed_at = values.moment_of(data.get("commissionProcessedAt"))
-    fact.rate = values.percent_points(data.get("commissionRate", 10)) or 0
+    fact.rate = values.rate_of(data.get("commissionRate"), fact.notes)
     if data.get("commissionAmount") is not None:
         fact.stored = values.minor_units(data["commissionAmount"], fact.notes)

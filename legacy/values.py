@@ -25,6 +25,8 @@ PLAIN_NUMBER = re.compile(r"\s*\d{1,15}(\.\d{0,20})?\s*")
 BCRYPT = re.compile(r"\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}")
 LONGEST_NAME = 140
 EXACT = 2**53  # up to here a double holds every whole number
+LATEST = datetime(9000, 1, 1, tzinfo=UTC)  # so that something can still be after it
+USUAL_RATE = 1000  # basis points: what the old platform gave where nothing else is written
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # In the time of a key that names no moment: the key itself is what counts.
 NO_MOMENT_MS = 1_735_689_600_000
@@ -71,6 +73,16 @@ def percent_points(value: Any) -> int | None:
     return int(points) if points == points.to_integral_value() else None
 
 
+def rate_of(value: Any, notes: set[str]) -> int:
+    """Return an affiliate's rate in basis points; the usual one where none is written, or none that
+    can be read, which is noted: with 0 an affiliate would earn nothing, and nobody would know.
+    """
+    points = None if value is None else percent_points(value)
+    if points is None and value is not None:
+        notes.add("rate_unreadable")
+    return USUAL_RATE if points is None else points
+
+
 def moment_of(value: Any) -> datetime | None:
     """Return a date or its ISO text in whole milliseconds, None for anything else (L3)."""
     try:
@@ -84,7 +96,7 @@ def moment_of(value: Any) -> datetime | None:
         aware = aware.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-    return aware.replace(microsecond=aware.microsecond // 1000 * 1000)
+    return min(aware.replace(microsecond=aware.microsecond // 1000 * 1000), LATEST)
 
 
 def made_at(key: Any) -> datetime | None:

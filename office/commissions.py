@@ -72,7 +72,7 @@ class CommissionAdmin(AccountAdmin):
         "Rate in basis points": "rate_basis_points",
         "Commission": "amount",
         "Reversed": "reversed",
-        "Net": "net",
+        "Net": "net_money",
         "Currency": "currency",
         "Available from": "available_at",
         "Sale": "enrollment_id",
@@ -116,7 +116,7 @@ class CommissionAdmin(AccountAdmin):
 
     @admin.display(description="net")
     def left(self, commission: Commission) -> Money:
-        return Money(commission.net, commission.currency)
+        return commission.net_money
 
     @display(description="hold", label=HOLD_COLORS)
     def hold(self, commission: Commission) -> str:

@@ -49,9 +49,11 @@ class ListAdmin(ModelAdmin):
     list_before_template = "admin/list_bar.html"
     # The amount whose sum by currency is shown of what is filtered.
     summed = ""
+    summed_in = "currency"  # the column with its currency
     # Filters that are one click away: their words and what stands in the address.
     views: tuple[tuple[Any, dict[str, str]], ...] = ()
-    # Columns of the file: the heading and the path of the value; money has its currency beside it.
+    # Columns of the file: the heading and the path of the value. A column of money is in the row's
+    # currency; what is in another one, or is no column, is a property that returns Money.
     csv_columns: dict[str, str] = {}
 
     # What a whole id may be the id of.
@@ -124,7 +126,8 @@ class ListAdmin(ModelAdmin):
         if not self.summed or not (page.has_active_filters or page.query):
             return ""
         asked: dict[str, Aggregate] = {
-            code: Sum(self.summed, filter=Q(currency=code), default=0) for code in CURRENCIES
+            code: Sum(self.summed, filter=Q((self.summed_in, code)), default=0)
+            for code in CURRENCIES
         }
         first = page.queryset.order_by()[: MOST_SUMMED + 1]
         sums = first.aggregate(number=Count("pk"), **asked)
@@ -208,6 +211,8 @@ def _cell(row: Any, column: str, *, is_money: bool) -> Any:
     value = functools.reduce(_attribute, column.split("."), row)
     if isinstance(value, datetime):
         return f"{value:%Y-%m-%d %H:%M:%S}"
+    if isinstance(value, Money):
+        return plain_amount(value.amount, value.currency)
     return plain_amount(value, row.currency) if is_money and value is not None else value
 
 

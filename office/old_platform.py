@@ -94,6 +94,16 @@ class ImportProposalAdmin(ReadOnlyAdmin):
     list_display = ("kind", "state", "correction", "named", "created_at")
     list_filter = ("status", "kind")
     search_fields = ("^named", "affiliate__code", "affiliate__email", "key")
+    csv_columns = {
+        "Made": "created_at",
+        "Kind": "kind",
+        "Status": "status",
+        "Affiliate": "named",
+        "Booked": "booked",
+        "Difference": "difference",
+        "Currency": "currency",
+        "Sale": "enrollment_id",
+    }
     id_fields = ("pk", "affiliate_id", "enrollment_id")
     ordering = ("-created_at",)
     list_select_related = ()

@@ -66,7 +66,7 @@ class PaymentAdmin(PapersAdmin):
         "currency",
     )
     sortable_by = ("created_at",)
-    summed = "amount_received"
+    summed, summed_in = "amount_received", "currency_received"
     views = (
         ("Paid", {"status__exact": Payment.PAID}),
         ("Received twice", {"money": "set_aside"}),
@@ -81,9 +81,10 @@ class PaymentAdmin(PapersAdmin):
         "Course": "enrollment.course_title",
         "Kind": "enrollment.kind",
         "Asked for": "amount",
-        "Received": "amount_received",
-        "Refunded or being refunded": "refund_committed",
+        "Received": "money_received",
+        "Refunded or being refunded": "money_committed",
         "Currency": "currency",
+        "Received in": "currency_received",
         "Payment intent": "stripe_payment_intent_id",
         "Checkout session": "stripe_session_id",
         "Enrollment": "enrollment_id",

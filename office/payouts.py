@@ -105,6 +105,8 @@ class PayoutAdmin(AccountAdmin):
         "Account": "details_hint",
         "Amount": "amount",
         "Currency": "currency",
+        "Paid": "batch.paid_at",
+        "Reference": "batch.reference",
         "Why cancelled": "cancel_reason",
         "Batch": "batch_id",
         "Payout": "pk",

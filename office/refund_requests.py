@@ -63,6 +63,20 @@ class RefundRequestAdmin(ReadOnlyAdmin):
     list_display = ("created_at", "learner", "course", "price", "state", "decided_by")
     list_filter = ("status",)
     search_fields = ("payment__enrollment__email",)
+    csv_columns = {
+        "Asked": "created_at",
+        "Status": "status",
+        "E-mail": "payment.enrollment.email",
+        "Course": "payment.enrollment.course_title",
+        "Paid": "payment.money_received",
+        "Currency": "payment.currency_received",
+        "Progress in %": "payment.enrollment.progress_percent",
+        "Reason": "reason",
+        "Decided by": "decided_by",
+        "Decided": "decided_at",
+        "What was answered": "note",
+        "Payment": "payment_id",
+    }
     ordering = ("-created_at",)
     fields = (
         "state",
@@ -105,8 +119,8 @@ class RefundRequestAdmin(ReadOnlyAdmin):
         return row.payment.enrollment.course_title
 
     @admin.display(description="paid")
-    def price(self, row: RefundRequest) -> Money:
-        return Money(row.payment.amount_received or 0, row.payment.currency)
+    def price(self, row: RefundRequest) -> Money | None:
+        return row.payment.money_received
 
     @admin.display(description="paid at")
     def paid_at(self, row: RefundRequest) -> str:

@@ -221,11 +221,15 @@ class Commission(models.Model):
         permissions = (("review_commission", "Can hold and release commissions"),)
 
     def __str__(self) -> str:
-        return f"{Money(self.net, self.currency)} for {self.course_title}"
+        return f"{self.net_money} for {self.course_title}"
 
     @property
     def net(self) -> int:
         return self.amount - self.reversed
+
+    @property
+    def net_money(self) -> Money:
+        return Money(self.net, self.currency)
 
     @property
     def is_held(self) -> bool:

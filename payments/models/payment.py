@@ -98,6 +98,16 @@ class Payment(models.Model):
         return max((self.amount_received or 0) - self.refund_committed, 0)
 
     @property
+    def money_received(self) -> Money | None:
+        """What Stripe says it got, in the currency that it came in; None before it did."""
+        amount = self.amount_received
+        return None if amount is None else Money(amount, self.currency_received or self.currency)
+
+    @property
+    def money_committed(self) -> Money:
+        return Money(self.refund_committed, self.currency_received or self.currency)
+
+    @property
     def is_fulfilling(self) -> bool:
         """Whether this payment pays for its enrollment, and was not set aside for review."""
         return self.status == self.PAID and self.review_reason not in self.UNFULFILLED

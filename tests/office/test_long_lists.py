@@ -15,12 +15,13 @@ from django.test import Client
 from django.urls import reverse
 
 from accounts.models import User
+from affiliates.models import Commission
 from enrollments.models import Enrollment
 from office.base import ReadOnlyAdmin
 from office.lists import ListAdmin
 from operations.home import waiting
 from payments.models import Payment, Refund
-from tests.affiliates.make import make_staff
+from tests.affiliates.make import make_affiliate, make_staff, sell
 from tests.factories import make_pending
 from tests.office.test_home import one_of_each
 from tests.office.test_lists import member
@@ -45,8 +46,9 @@ def on(day: int, **fields: Any) -> Payment:
     """Return a payment of a day of November 2026, paid unless said otherwise."""
     at = datetime(2026, 11, day, 23, 59, tzinfo=UTC)
     _, payment = make_pending(created_at=at)
-    values = {"status": "paid", "amount_received": payment.amount, "created_at": at, **fields}
-    Payment.objects.filter(pk=payment.pk).update(currency_received="usd", **values)
+    got = {"amount_received": payment.amount, "currency_received": fields.get("currency", "usd")}
+    values = {"status": "paid", **got, "created_at": at, **fields}
+    Payment.objects.filter(pk=payment.pk).update(**values)
     payment.refresh_from_db()
     return payment
 
@@ -152,6 +154,23 @@ def test_a_list_is_downloaded_as_it_is_filtered_and_leaves_an_entry(boss: Client
     )
 
 
+@pytest.mark.any_engine
+def test_money_is_in_the_sum_and_in_the_file_in_the_currency_that_it_came_in(boss: Client) -> None:
+    on(3, amount_received=49900, currency_received="jpy", review_reason="amount_mismatch")
+    answer = boss.get(PAYMENTS, {"status__exact": "paid"})
+    assert "1 rows: ¥49,900" in answer.content.decode()
+    (row,) = rows_of(boss.get(url_of(Payment, "csv")))
+    assert (row["Asked for"], row["Currency"]) == ("499.00", "usd")
+    assert (row["Received"], row["Received in"]) == ("49900", "jpy")
+
+
+@pytest.mark.any_engine
+def test_what_is_left_of_a_commission_is_in_the_file_as_money(boss: Client) -> None:
+    sell(boss, make_affiliate())
+    (row,) = rows_of(boss.get(url_of(Commission, "csv")))
+    assert (row["Commission"], row["Reversed"], row["Net"]) == ("49.90", "0.00", "49.90")
+
+
 def test_a_refund_whose_sale_is_not_here_yet_is_in_the_file(boss: Client) -> None:
     money = {"amount": 100, "currency": "usd", "payment_intent_id": "pi_1"}
     Refund.objects.create(idempotency_key="r", source="stripe", **money)
@@ -172,7 +191,7 @@ def test_every_list_of_money_has_its_file(boss: Client) -> None:
     ]
     assert {model._meta.model_name for model in with_files} == {
         "enrollment", "payment", "refund", "dispute", "ledgerentry", "balance", "commission",
-        "payout", "grant",
+        "payout", "grant", "refundrequest", "importproposal",
     }  # fmt: skip
     for model in with_files:
         assert len(rows_of(boss.get(url_of(model, "csv")))) == model.objects.count(), model

@@ -6,7 +6,6 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.formats import date_format
-from unfold.dataclasses import UnfoldAction
 from unfold.decorators import action, display
 
 from courses.models import Course
@@ -41,6 +40,7 @@ ENDED_BECAUSE = {
     settlement.AMOUNT_MISMATCH: "another amount arrived than was asked for",
     coupons.LMS_REFUSED: "the learning platform refused the free enrollment",
 }
+REFUND = "refund"
 RETRY_SYNC = Decision(
     "Retry LMS sync now",
     run=access_repairs.retry,
@@ -258,15 +258,15 @@ class EnrollmentAdmin(ReadOnlyAdmin):
     def has_refund_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
         return request.user.has_perm(refund_decision.PERMISSION)
 
-    @action(description="Refund", url_path="refund", permissions=["refund"])
+    @action(description="Refund", url_path=REFUND, permissions=["refund"])
     def refund(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return refund_decision.refund_of_enrollment(self, request, object_id)
 
-    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[UnfoldAction]:
-        enrollment = self.get_object(request, object_id)
-        if enrollment is None or not any(each.refundable for each in payments_of(enrollment)):
-            return []
-        return super().get_actions_detail(request, object_id)
+    def is_shown(self, request: HttpRequest, name: str, row: Any = None) -> bool:
+        """Show the way to a refund where there is something left to refund."""
+        if name == REFUND and row and not any(each.refundable for each in payments_of(row)):
+            return False
+        return super().is_shown(request, name, row)
 
     def rows_of_pages(self, request: HttpRequest) -> QuerySet[Enrollment]:
         return super().rows_of_pages(request).select_related("course")

@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.html import escape, strip_tags
 
 from accounts.models import User
+from enrollments.by_staff import Guest, comp
 from enrollments.models import Enrollment
 from enrollments.provisioning import LMS_JOBS
 from lms_sync.models import DeadLetter, SyncJob
@@ -19,7 +20,7 @@ from office.empty_lists import WHEN_EMPTY
 from payments.models import StripeEvent
 from payments.webhooks import EVENTS
 from tests.enrollments.test_provisioning import buy, run_lms_job
-from tests.factories import completed, deliver, make_pending, refund_of, refunded
+from tests.factories import completed, deliver, make_course, make_pending, refund_of, refunded
 from tests.sandbox_client import Sandbox
 
 pytestmark = pytest.mark.any_engine
@@ -162,6 +163,14 @@ def test_a_refund_is_offered_where_there_is_something_to_refund(
     payment.refresh_from_db()
     deliver(buyer, refunded(refund_of(payment, payment.amount)))
     assert offers() == [False, False]
+
+
+def test_what_cost_nothing_is_moved_and_taken_away_on_its_page(staff: Client) -> None:
+    made = comp(make_course(), Guest("ada@example.com", "Ada", "A prize"), by="boss@example.com")
+    page = f"/admin/enrollments/enrollment/{made.pk}/"
+    shown = staff.get(f"{page}change/").content.decode()
+    names = ("move", "correct_name", "withdraw", "refund")
+    assert [name for name in names if f'"{page}{name}/' in shown] == list(names[:3])
 
 
 def test_retry_now_makes_a_waiting_job_due_and_leaves_a_log_entry(

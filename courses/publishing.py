@@ -34,6 +34,11 @@ def gaps(course: Course) -> list[Gap]:
     return [*_essential(course), *_advised(course)]
 
 
+def is_ready(course: Course) -> bool:
+    """Whether nothing is missing, as far as the course itself says; no statement is asked."""
+    return next(_essential(course, among_others=False), None) is None
+
+
 def publish(course: Course) -> bool:
     """Put a complete course on sale and return whether this call did it.
 
@@ -66,13 +71,15 @@ def _move(course: Course, to: str) -> bool:
     return won
 
 
-def _essential(course: Course) -> Iterator[Gap]:
+def _essential(course: Course, *, among_others: bool = True) -> Iterator[Gap]:
     for name, sentence in WRITTEN.items():
         text = getattr(course, name)
         if not (text.strip() if isinstance(text, str) else text):
             yield Gap(name, sentence)
     try:
-        course.full_clean(exclude=[*LMS_FACTS])
+        course.full_clean(
+            exclude=[*LMS_FACTS], validate_unique=among_others, validate_constraints=among_others
+        )
     except ValidationError as error:
         for name, sentences in error.message_dict.items():
             yield Gap(name, f"{_label(name)}: {' '.join(sentences)}")

@@ -161,6 +161,8 @@ class CourseAdmin(EditAdmin):
 
     def is_offered(self, decision: Decision, row: Course) -> bool:
         is_offered = super().is_offered(decision, row)
+        if decision is PUBLISH:
+            return is_offered and publishing.is_ready(row)
         if decision is course_facts.TAKE_OVER:
             return is_offered and bool(lms_facts.takeable(row))
         if decision is REMOVE_COVER:

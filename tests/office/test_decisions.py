@@ -30,7 +30,7 @@ from office.decisions import LIST, ROWS, Decision, carry_out_each
 from payments.models import Dispute, EarlyFraudWarning, Payment, RefundRequest, StripeEvent
 from tests.affiliates.make import make_affiliate, make_user
 from tests.affiliates.payday import draft, owed
-from tests.factories import make_course, make_pending
+from tests.factories import COMPLETE, make_course, make_pending
 from tests.grants.make import make_application
 from tests.office.test_lists import member
 from tests.office.test_lms import make_job, make_letter
@@ -166,7 +166,7 @@ def make_signal() -> FraudSignal:
 
 
 def make_course_that_differs() -> Course:
-    course = make_course()
+    course = make_course(**COMPLETE)
     lms_facts.keep(course, lms_facts.Said(title="Theirs", published=True))
     return course
 

@@ -28,7 +28,7 @@ from notifications.models import Email, MailState
 from notifications.queue import EMAILS
 from operations import heartbeats
 from operations.models import GREEN, LEVELS, RED, YELLOW, Heartbeat
-from operations.queues import QUEUES
+from operations.queues import NAMES, QUEUES
 from payments.models import StripeEvent, WebhookProblem
 from payments.webhook_problems import last_delivered
 
@@ -127,7 +127,8 @@ def _queues(now: datetime) -> Iterator[Reason]:
         yield Reason(f"{LMS}{state.name}", RED, state.last_error[:300], state.opened_at)
     counts, oldest = waiting(now, blocked={state.name for state in blocked})
     due = sum(counts.values())
-    said = f"{', '.join(f'{name}: {count_text(number)}' for name, number in counts.items())} due."
+    said = ", ".join(f"{NAMES[name]}: {count_text(number)}" for name, number in counts.items())
+    said = f"{said} due."
     late = min(oldest.values(), default=now)
     if due > DUE_RED or now - late > WAITS_MOST:
         yield Reason("queues", RED, f"{said} The oldest since {late:%Y-%m-%d %H:%M:%S} UTC.", late)

@@ -28,6 +28,14 @@ RUNNING = "running the queue {}"
 QUEUES: dict[str, Queue] = {
     queue.name: queue for queue in (EVENTS, BATCHES, LMS_JOBS, EMAILS, ALERTS)
 }
+# As staff read them, and as the office calls their lists.
+NAMES = {
+    EVENTS.name: "Stripe events",
+    BATCHES.name: "Rows of lists",
+    LMS_JOBS.name: "LMS jobs",
+    EMAILS.name: "E-mails",
+    ALERTS.name: "Notices of alerts",
+}
 # The names are what staff read when one of them fails.
 CHORES: dict[str, Callable[[], object]] = {
     "announcing outages": outages.announce,
@@ -111,7 +119,7 @@ def stuck() -> list[str]:
 def _stuck(queue: Queue, now: datetime) -> list[str]:
     oldest = queue.model.objects.stuck(now).order_by("created_at")[:MOST_STUCK_NAMED]
     return [
-        f"{queue.name}: {item} ({item.pk}) waits since {item.created_at:%Y-%m-%d %H:%M} UTC."
+        f"{NAMES[queue.name]}: {item} ({item.pk}) waits since {item.created_at:%Y-%m-%d %H:%M} UTC."
         f" {item.last_error}"
         for item in oldest
     ]

@@ -19,7 +19,7 @@ from maaledu.money import Money, percent
 from maaledu.work.items import DEAD, DONE, PENDING, RUNNING
 from operations import commission_accuracy, figures, levels
 from operations.invariants.reading import enrollment_key
-from operations.queues import QUEUES
+from operations.queues import NAMES, QUEUES
 from payments.models import Reconciliation
 
 MOST_NAMED = 100
@@ -74,7 +74,7 @@ def queue(period: Period, now: datetime) -> Section:
         )
         done = each.model.objects.filter(status=DONE, **period.of("finished_at")).count()
         said = f"{levels.count_text(due[name])} due{late}; {waiting} waiting, {running} running"
-        rows.append((name, f"{said}, {dead} dead; {done} done"))
+        rows.append((NAMES[name], f"{said}, {dead} dead; {done} done"))
     return Section("Queues now, and what was done", rows)
 
 

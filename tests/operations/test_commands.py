@@ -88,7 +88,7 @@ def test_what_is_stuck_for_a_day_is_found_and_staff_are_alerted_once(
     assert queues.stuck() == []
     SyncJob.objects.update(created_at=timezone.now() - timedelta(hours=25))
     [line] = queues.stuck()
-    assert line.startswith("lms: ")
+    assert line.startswith("LMS jobs: ")
     assert str(SyncJob.objects.get().pk) in line
     run("nightly")
     run("nightly")

@@ -148,11 +148,13 @@ def test_each_queue_says_what_is_due_what_waits_and_what_was_done() -> None:
     ):
         SyncJob.objects.create(dedupe_key=f"enroll:{number}", **common, **fields)
     rows = rows_of(make("queue"))
-    assert list(rows) == ["stripe", "batches", "lms", "emails", "alerts"]
-    assert rows["lms"] == (
+    assert list(rows) == [
+        "Stripe events", "Rows of lists", "LMS jobs", "E-mails", "Notices of alerts",
+    ]  # fmt: skip
+    assert rows["LMS jobs"] == (
         f"1 due, the oldest since {late:%Y-%m-%d %H:%M} UTC; 2 waiting, 1 running, 1 dead; 1 done"
     )
-    assert rows["stripe"] == "0 due; 0 waiting, 0 running, 0 dead; 0 done"
+    assert rows["Stripe events"] == "0 due; 0 waiting, 0 running, 0 dead; 0 done"
 
 
 @pytest.mark.breaks_invariants

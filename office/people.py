@@ -3,14 +3,17 @@ from typing import Any
 from allauth.account.models import EmailAddress
 from allauth.mfa.models import Authenticator
 from django.contrib import admin, messages
-from django.contrib.auth.models import Group
-from django.db.models import Exists, ManyToManyField, OuterRef, QuerySet
+from django.contrib.auth.models import Group, Permission
+from django.contrib.contenttypes.models import ContentType
+from django.db.models import Exists, F, ManyToManyField, OuterRef, QuerySet, TextField, Value
+from django.db.models.functions import Cast
 from django.http import HttpRequest
 
 from accounts import second_factor
 from accounts.errors import OwnSecondFactor
 from accounts.models import AuditEntry, User
 from affiliates import memberships
+from maaledu.unions import branch
 from office.base import EditAdmin, ReadOnlyAdmin
 from office.cells import once
 from office.changes import RecordingAdmin
@@ -19,6 +22,7 @@ from office.fields import ReasonForm
 from office.lists import ListAdmin
 
 ONLY_SUPERUSERS = ("is_staff", "is_superuser", "groups", "user_permissions")
+ROLE, RIGHT, MOST_RIGHTS = "role", "right", 1000
 # What is shown to who may not change it.
 SHOWN = {"groups": "roles", "user_permissions": "own_rights"}
 
@@ -126,12 +130,12 @@ class UserAdmin(PermissionsAdmin, EditAdmin, ListAdmin):
     @admin.display(description="groups")
     @once
     def roles(self, user: User) -> str:
-        return ", ".join(user.groups.order_by("name").values_list("name", flat=True)) or "-"
+        return ", ".join(_rights_of(user)[ROLE]) or "-"
 
     @admin.display(description="user permissions")
     @once
     def own_rights(self, user: User) -> str:
-        return _named(user.user_permissions)
+        return "\n".join(_rights_of(user)[RIGHT]) or "-"
 
     @admin.display(description="second factor")
     @once
@@ -142,7 +146,9 @@ class UserAdmin(PermissionsAdmin, EditAdmin, ListAdmin):
         proved = EmailAddress.objects.filter(
             user=OuterRef("pk"), email=OuterRef("email"), verified=True
         )
-        return super().rows_of_pages(request).annotate(is_proved=Exists(proved))
+        factors = Authenticator.objects.filter(user=OuterRef("pk"))
+        found = super().rows_of_pages(request)
+        return found.annotate(is_proved=Exists(proved), has_factors=Exists(factors))
 
     def get_form(self, request: HttpRequest, obj: Any = None, *args: Any, **options: Any) -> Any:
         """Read the roles that there are and those of this user by one statement."""
@@ -164,7 +170,34 @@ class UserAdmin(PermissionsAdmin, EditAdmin, ListAdmin):
         return row != request.user and super().is_shown(request, name, row)
 
 
-_factors_of = once(second_factor.all_of)
+@once
+def _factors_of(user: Any) -> list[Authenticator]:
+    return second_factor.all_of(user) if getattr(user, "has_factors", True) else []
+
+
+@once
+def _rights_of(user: User) -> dict[str, list[str]]:
+    """Return the roles and the rights of somebody's own by name, read by one statement."""
+    roles = Group.objects.filter(user=user).order_by("name")
+    rights = Permission.objects.filter(user=user).order_by("pk")
+    app, model = F("content_type__app_label"), F("content_type__model")
+    both = branch(roles, _columns(ROLE, Value(""), Value("")), MOST_RIGHTS).union(
+        branch(rights, _columns(RIGHT, app, model), MOST_RIGHTS), all=True
+    )
+    found: dict[str, list[str]] = {ROLE: [], RIGHT: []}
+    for what, name, app_label, of in both:
+        right = Permission(name=name, content_type=ContentType(app_label=app_label, model=of))
+        found[what].append(name if what == ROLE else str(right))
+    return {what: sorted(names) for what, names in found.items()}
+
+
+def _columns(what: str, app: Any, model: Any) -> dict[str, Any]:
+    return {
+        "t_what": Value(what, output_field=TextField()),
+        "t_name": Cast(F("name"), TextField()),
+        "t_app": Cast(app, TextField()),
+        "t_model": Cast(model, TextField()),
+    }
 
 
 def _named(given: Any) -> str:

@@ -6,7 +6,8 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.http import HttpRequest
 from django.utils import timezone
 
-from accounts.models import User
+from accounts import audit
+from accounts.models import AuditEntry, User
 from api.callers import may
 from api.errors import InvalidInput
 from api.fields import Cursor, Limit
@@ -29,6 +30,7 @@ from maaledu.paging import DEFAULT_LIMIT, BadCursor, Page, paginate
 from maaledu.work.items import DEAD, RUNNING
 
 REPLAY = "lms_sync.replay_deadletter"
+RETRIED = "retried by the API"
 STATES = (
     Enrollment.LMS_PENDING,
     Enrollment.LMS_RETRYING,
@@ -122,6 +124,9 @@ def _retry_all(user: User, cursor: str) -> dict[str, Any]:
     if not may(user, REPLAY):
         raise Forbidden
     step = retrying.retry_failed(by=user.email, cursor=cursor)
+    if step.retried:
+        words = f"{step.retried} dead letters replayed by the API"
+        audit.record(AuditEntry.DECIDED, words, by=user.email)
     return {
         "processed": step.processed,
         "retried": step.retried,
@@ -147,7 +152,6 @@ def _result(retried: retrying.Retried) -> dict[str, Any]:
 
 
 def _note(user: User, enrollment: Enrollment) -> None:
-    """Leave the entry in the history that the office's button leaves."""
-    LogEntry.objects.log_actions(
-        str(user.pk), [enrollment], CHANGE, "retried by the API", single_object=True
-    )
+    """Leave the entries in the history and in the change log that the office's button leaves."""
+    LogEntry.objects.log_actions(str(user.pk), [enrollment], CHANGE, RETRIED, single_object=True)
+    audit.record(AuditEntry.DECIDED, RETRIED, by=user.email, about=enrollment)

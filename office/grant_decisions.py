@@ -1,5 +1,6 @@
 """What staff decide about an application or its coupon, with what an approval would cost."""
 
+from datetime import datetime
 from typing import Any
 
 from django.http import HttpRequest
@@ -82,6 +83,12 @@ def _revoke(grant: Grant, *, by: str, reason: str) -> Grant:
     return applications.revoke(grant, by=by, note=reason)
 
 
+def _extend(grant: Grant, *, by: str, until: datetime) -> Outcome:
+    before = f"{grant.expires_at:%Y-%m-%d}" if grant.expires_at else "no end"
+    applications.extend(grant, by=by, until=until)
+    return Outcome(f"extended from {before} to {until:%Y-%m-%d}")
+
+
 def _move(grant: Grant, *, by: str, to: str, reason: str) -> Outcome:
     moved = moving.move(grant, by=by, to=to, reason=reason)
     return Outcome(f"moved from {grant.email} to {moved.email}: {reason}")
@@ -124,7 +131,7 @@ REISSUE = Decision(
 )
 EXTEND = Decision(
     "Extend",
-    run=applications.extend,
+    run=_extend,
     permission="decide",
     done="extended",
     form=ExtensionForm,

@@ -1,3 +1,4 @@
+from collections.abc import Iterable
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
@@ -55,8 +56,22 @@ def message_in(data: dict[str, Any]) -> str:
     return "\n\n".join(filter(None, (template.text if template else "", data.get("note", ""))))
 
 
-class DecisionForm(forms.Form):
+class WithEnd(forms.Form):
+    """The last day of a coupon: a day to come, and not one that is only mistyped."""
+
+    expires_on = forms.DateField(initial=_default_expiry, widget=date_input())
+
+    def clean_expires_on(self) -> date:
+        day, today = self.cleaned_data["expires_on"], timezone.now().date()
+        if not today < day <= today + LONGEST_LIFETIME:
+            raise forms.ValidationError("Choose a day in the future.", code="invalid")
+        return day
+
+
+class DecisionForm(WithEnd):
     """An approval by staff; also for many applications at once."""
+
+    field_order: Iterable[str] = ("percent", "expires_on")
 
     percent = forms.IntegerField(
         min_value=MIN_PERCENT,
@@ -65,7 +80,6 @@ class DecisionForm(forms.Form):
         help_text="10 to 100; 100 is free.",
         widget=UnfoldAdminIntegerFieldWidget,
     )
-    expires_on = forms.DateField(initial=_default_expiry, widget=date_input())
     program = forms.ModelChoiceField(
         Program.objects.filter(is_active=True),
         required=False,
@@ -75,12 +89,6 @@ class DecisionForm(forms.Form):
     )
     template = _template(MessageTemplate.APPROVAL)
     note = _note(MessageTemplate.APPROVAL)
-
-    def clean_expires_on(self) -> date:
-        day = self.cleaned_data["expires_on"]
-        if day <= timezone.now().date() or day > timezone.now().date() + LONGEST_LIFETIME:
-            raise forms.ValidationError("Choose a day in the future.", code="invalid")
-        return day
 
     def program_chosen(self) -> Program | None:
         """Return the program now in the form; None for none, and for one that does not exist."""
@@ -110,9 +118,7 @@ class RejectionForm(forms.Form):
         return data if self.errors else {"reason": data["reason"], "note": message_in(data)}
 
 
-class ExtensionForm(forms.Form):
-    expires_on = forms.DateField(initial=_default_expiry, widget=date_input())
-
+class ExtensionForm(WithEnd):
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
         return data if self.errors else {"until": end_of(data["expires_on"])}

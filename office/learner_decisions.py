@@ -77,6 +77,13 @@ def _move(enrollment: Enrollment, *, by: str, to: str, reason: str) -> Outcome |
     return Outcome(f"{words}: {reason}", f"{enrollment.course_title} is {words}.")
 
 
+def _correct_name(enrollment: Enrollment, *, by: str, name: str) -> Outcome | bool:
+    before = enrollment.name
+    if not by_staff.correct_name(enrollment, by=by, name=name):
+        return False
+    return Outcome(f"name corrected from “{before}” to “{name}”")
+
+
 def _comp(*, by: str, email: str, course: Course, name: str, reason: str) -> Outcome:
     made = by_staff.comp(course, by_staff.Guest(email, name, reason), by=by)
     entry = f"enrolled for free: {reason}"
@@ -99,11 +106,10 @@ MOVE = Decision(
 )
 CORRECT_NAME = Decision(
     "Correct the name",
-    run=by_staff.correct_name,
+    run=_correct_name,
     permission="move",
     done="name corrected",
     form=NameForm,
-    entry_field="name",
     consequence="A user that is in the LMS already keeps its name there: change it there as well.",
 )
 COMP = AboutLearner(

@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 from django.test import Client
 from django.utils import timezone
 
+from accounts.models import AuditEntry
 from enrollments.models import Enrollment
 from enrollments.provisioning import LMS_JOBS
 from lms_sync.errors import LmsRefused
@@ -85,6 +86,8 @@ def test_one_enrollment_is_retried_at_once_with_its_result(
     assert result["lmsEnrollmentId"] == enrollment.lms_enrollment_id
     assert DeadLetter.objects.get().resolved_by == "staff@example.com"
     assert LogEntry.objects.get(object_id=str(enrollment.pk)).change_message
+    entry = AuditEntry.objects.get(row_id=str(enrollment.pk))
+    assert (entry.kind, entry.what) == ("decided", "retried by the API")
     calls = len(sandbox.calls("lms"))
     again = post(staff, PATH, {"enrollmentId": str(enrollment.pk)}).json()
     assert (again["result"], len(sandbox.calls("lms"))) == ("success", calls)
@@ -135,6 +138,8 @@ def test_all_are_retried_in_bounded_steps_each_once(db: None, staff: Client) -> 
         taken.update(status="open")
         cursor = step["nextCursor"] or ""
     assert totals == [(50, 50, 0, 10), (10, 10, 0, 50)]
+    noted = AuditEntry.objects.order_by("created_at").values_list("what", flat=True)
+    assert [each.partition(" ")[0] for each in noted] == ["50", "10"]
     assert (replayed, cursor, step["hasMore"]) == (list(range(60)), "", False)
     assert set(DeadLetter.objects.values_list("resolved_by", flat=True)) == {"staff@example.com"}
     assert SyncJob.objects.filter(status="pending").count() == 60

@@ -17,7 +17,7 @@ from accounts.models import AuditEntry, User
 from courses.models import Course
 from grants.models import Program
 from tests.affiliates.make import make_affiliate
-from tests.factories import make_course
+from tests.factories import make_course, make_pending
 from tests.grants.make import make_coupon
 from tests.office.typed import sent
 
@@ -111,6 +111,13 @@ def test_a_decision_is_there_with_its_reason(office) -> None:
     entry = last()
     assert (entry.actor, entry.kind, entry.reason) == (BOSS, "decided", "Ads with our name")
     assert (entry.model, entry.row_id) == ("affiliates.affiliate", str(affiliate.pk))
+
+
+def test_a_corrected_name_is_there_with_the_one_before(office) -> None:
+    enrollment, _ = make_pending(name="Ada Lovelase")
+    page = f"/admin/enrollments/enrollment/{enrollment.pk}/correct_name/"
+    office.post(page, {"decide": "1", "name": "Ada Lovelace"})
+    assert last().what == "name corrected from “Ada Lovelase” to “Ada Lovelace”"
 
 
 @pytest.mark.every_engine

@@ -13,7 +13,7 @@ from django.db.models import Model
 from django.test import Client
 from django.utils import timezone
 
-from accounts.models import User
+from accounts.models import AuditEntry, User
 from affiliates import memberships
 from affiliates.models import LedgerEntry
 from courses.models import Course
@@ -176,8 +176,15 @@ def test_reissue_extend_and_revoke_change_an_unused_coupon(staff: Client) -> Non
         staff.post(url(grant, "extend"), {"decide": "1", "expires_on": in_days(90)}).status_code
         == 302
     )
+    before = f"{grant.expires_at:%Y-%m-%d}"
     grant.refresh_from_db()
     assert grant.code != old
+    assert str(grant.expires_at.date()) == in_days(90)
+    said = AuditEntry.objects.filter(what__startswith="extended").get().what
+    assert said == f"extended from {before} to {in_days(90)}"
+    for mistyped in ("2925-01-01", in_days(0)):
+        staff.post(url(grant, "extend"), {"decide": "1", "expires_on": mistyped})
+    grant.refresh_from_db()
     assert str(grant.expires_at.date()) == in_days(90)
     assert staff.post(url(grant, "revoke"), {"reason": "Moved away"}).status_code == 302
     grant.refresh_from_db()

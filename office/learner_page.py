@@ -32,7 +32,7 @@ from office.timeline_sources import SOURCES
 from office.timeline_words import COLORS, MODELS, describe, plain
 from payments.models import Payment
 
-WITH_ACTIONS = {"mail", "job", "letter", "event", "payment", "grant", "difference"}
+WITH_ACTIONS = {"mail", "job", "letter", "event", "payment", "request", "grant", "difference"}
 ABOUT_LEARNER = ((LearnerNote, "note"), (Enrollment, "comp"))
 NOT_SHOWN = "It holds a code for its owner alone, so that it is not shown."
 ACCESS_COLORS = {

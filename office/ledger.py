@@ -10,6 +10,7 @@ from unfold.decorators import display
 
 from affiliates.models import Affiliate, Balance, LedgerEntry, Payout, PayoutItem
 from maaledu.money import Money, rate_text
+from maaledu.unions import starting_with
 from office.base import ReadOnlyAdmin
 from office.cells import day, enrollment_link, link, once, url_of
 from office.filters import DaysFilter
@@ -49,7 +50,8 @@ class AccountAdmin(ReadOnlyAdmin):
         text = search_term.strip()
         if not text:
             return queryset, False
-        affiliates = Affiliate.objects.filter(Q(code__iexact=text) | Q(email__istartswith=text))
+        begins = starting_with("email", text.lower())
+        affiliates = Affiliate.objects.filter(Q(code=text.lower()) | begins)
         owners = list(affiliates.values_list("pk", flat=True)[:MOST_FOUND])
         return queryset.filter(self.named_by(text) | Q(affiliate_id__in=owners)), False
 

@@ -24,6 +24,7 @@ LONGEST_TERM = 200
 SHORTEST_BEGINNING = 3  # of a name or an address
 LONGEST_COLUMN = 140
 STRIPE_ID = re.compile(r"(cs|pi|re|pyr|du|dp|issfr|evt)_\w+")
+SENDER = re.compile(r"<([^<>\s]+@[^<>\s]+)>")
 ENROLLMENT_TOKEN = re.compile(r"[\w-]{20,40}")
 EXACT, BEGINNING = 0, 1
 
@@ -102,7 +103,7 @@ LMS_ID = Key("Enrollment", Enrollment, "lms_enrollment_id", shown="course_title"
 
 def look_ups(typed: str) -> Iterator[LookUp]:
     """Return what a typed term may be: exactly what its form says, else a code or a beginning."""
-    term = " ".join(typed.split())[:LONGEST_TERM]
+    term = _pasted(" ".join(typed.split()))[:LONGEST_TERM]
     if not term or not term.isprintable():
         return
     if stripe := STRIPE_ID.fullmatch(term):
@@ -116,6 +117,16 @@ def look_ups(typed: str) -> Iterator[LookUp]:
     else:
         yield from _codes(term)
         yield from _beginnings(term)
+
+
+def _pasted(term: str) -> str:
+    """Return what a term names that was copied whole, such as an address of a page or a sender."""
+    if sender := SENDER.search(term):
+        return sender[1]
+    if not term.startswith(("https://", "http://")):
+        return term
+    path = term.partition("://")[2].partition("?")[0].partition("#")[0]
+    return path.rstrip("/").rpartition("/")[2]
 
 
 def _codes(term: str) -> Iterator[LookUp]:

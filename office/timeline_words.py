@@ -10,6 +10,7 @@ from affiliates.models import LedgerEntry
 from courses.models import Course
 from enrollments.models import AccessDifference, Enrollment
 from grants.models import Grant
+from lms_sync.letter import in_words as cause_in_words
 from lms_sync.models import SyncJob
 from maaledu.money import Money
 from maaledu.work.items import DEAD, DONE, PENDING, RUNNING
@@ -104,7 +105,8 @@ def _change(row: Row) -> str:
 
 
 def _attempt(row: Row) -> str:
-    return "The LMS was asked" if row.title == DONE else f"The LMS was asked: {row.title}"
+    asked = "The LMS was asked"
+    return asked if row.title == DONE else f"{asked}: {cause_in_words(row.title).lower()}"
 
 
 def _grant(row: Row) -> str:
@@ -146,7 +148,7 @@ TITLES: Mapping[str, Callable[[Row], str]] = {
     "event": lambda row: f"Stripe reported {row.title}",
     "job": lambda row: ACTIONS.get(row.title, in_words(row.title)),
     "attempt": _attempt,
-    "letter": lambda row: f"Dead letter: {row.title}",
+    "letter": lambda row: f"Dead letter: {cause_in_words(row.title).lower()}",
     "mail": _mail,
     "grant": _grant,
     "grant change": lambda row: f"Grant {grant_event_words(row.title)}",

@@ -25,7 +25,7 @@ from notifications.models import Email, UndeliverableAddress
 from notifications.queue import EMAILS
 from office import timeline
 from office.cells import url_of
-from payments.models import Dispute, Payment
+from payments.models import Dispute, Payment, RefundRequest
 from tests.affiliates.make import make_affiliate
 from tests.factories import (
     completed,
@@ -401,8 +401,13 @@ def test_a_letter_and_a_dispute_lead_to_what_can_be_done(
     sandbox.lms(courses_any=False, courses=[])
     drain(LMS_JOBS)
     letter = DeadLetter.objects.get()
+    request = RefundRequest.objects.create(payment=enrollment.payments.get())
     page = boss.get(PAGE).content.decode()
     assert f"/admin/lms_sync/deadletter/{letter.pk}/settle/?back=" in page
+    for decision in ("refund", "decline"):
+        assert f"/admin/payments/refundrequest/{request.pk}/{decision}/?back=" in page
+    assert f"Dead letter: {letter.cause.lower()}" in page
+    assert letter.reason not in re.sub(r"<details>.*?</details>", "", page, flags=re.DOTALL)
     assert f"/admin/enrollments/enrollment/{enrollment.pk}/refund/" in page
     assert "no access" in page
     assert not Dispute.objects.exists()

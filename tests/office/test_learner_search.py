@@ -67,6 +67,11 @@ def every_key(buyer: Client) -> dict[str, str]:
         "affiliate's code": affiliate.code,
         "token": enrollment.token,
         "LMS enrollment": "LMS-ENR-0001",
+        "sender as mail programs write it": f"Ada Lovelace <{ADA}>",
+        "address of the learner's own page": f"{enrollment.status_link}?from=mail",
+        "address of a page at Stripe": (
+            f"https://dashboard.stripe.com/payments/{payment.stripe_payment_intent_id}"
+        ),
     }
 
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Collection
 from uuid import UUID
 
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery, Sum
 
 from affiliates.models import Balance, Commission, Payout, PayoutItem
 
@@ -32,6 +32,21 @@ def parts(affiliate_id: UUID, currency: str) -> dict[UUID, int]:
     for enrollment_id, amount in booked_items(nets).values_list("entry__enrollment_id", "amount"):
         taken[enrollment_id] += amount
     return {key: net - taken[key] for key, net in nets.items() if net > taken[key]}
+
+
+def with_pending(balances: QuerySet[Balance]) -> QuerySet[Balance]:
+    """Add to each balance what it has on hold of sales that are not payable yet, as `held_pending`.
+
+    Nothing of such a sale is in a payout, so that all of it is on hold.
+    """
+    pending = Commission.objects.filter(
+        IN_DOUBT,
+        affiliate_id=OuterRef("affiliate_id"),
+        currency=OuterRef("currency"),
+        available_at__gt=OuterRef("matured_through"),
+    )
+    sums = pending.order_by().values("currency").annotate(total=Sum(F("amount") - F("reversed")))
+    return balances.annotate(held_pending=Subquery(sums.values("total")))
 
 
 def booked_items(enrollment_ids: Collection[UUID]) -> QuerySet[PayoutItem]:

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as _
 
-from affiliates import visits
+from affiliates import holds, visits
 from affiliates.models import Affiliate, Balance, LedgerEntry, ReferralDay
 from courses.models import Course
 from maaledu.money import percent
@@ -53,7 +53,7 @@ def account_of(user_id: UUID) -> Account | None:
     """
     # The balances bring their affiliate along, which saves every page a statement.
     rows = Balance.objects.filter(affiliate__user_id=user_id).select_related("affiliate")
-    balances = list(rows.order_by("currency"))
+    balances = list(holds.with_pending(rows.order_by("currency")))
     if balances:
         return Account(balances[0].affiliate, balances)
     affiliate = Affiliate.objects.filter(user_id=user_id).first()

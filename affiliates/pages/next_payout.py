@@ -3,11 +3,12 @@
 from calendar import monthrange
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 from django.conf import settings
 
 from affiliates import visits
-from affiliates.models import Affiliate, Balance
+from affiliates.models import Affiliate
 from affiliates.pages.figures import Account
 from maaledu.money import Money
 
@@ -44,9 +45,11 @@ def of(account: Account) -> list[NextPayout]:
     return [_of(account.affiliate, balance) for balance in account.balances]
 
 
-def _of(affiliate: Affiliate, balance: Balance) -> NextPayout:
-    # What is on hold counts as payable or pending, and is not paid out.
-    due = max(balance.payable - balance.held, 0)
+def _of(affiliate: Affiliate, balance: Any) -> NextPayout:
+    # What is on hold counts as payable or pending, and is not paid out; what is pending is not in
+    # `payable`, and must not be taken off it.
+    held = balance.held - (balance.held_pending or 0)
+    due = max(balance.payable - held, 0)
     least = max(settings.PAYOUT_MINIMUM, 1)
     reasons = (
         (INACTIVE, not affiliate.is_active),

@@ -5,13 +5,15 @@ from datetime import date, timedelta
 import pytest
 from django.test import Client
 
-from affiliates import memberships, visits
+from affiliates import memberships, payout_overview, visits
 from affiliates.models import Affiliate, ReferralDay
 from affiliates.pages import figures, next_payout
 from affiliates.pages.figures import Period, Steps
 from affiliates.payout_details import PayoutDetails
 from tests.affiliates.history import adjust, signed_in
-from tests.affiliates.make import make_affiliate
+from tests.affiliates.make import make_affiliate, sell
+from tests.affiliates.payday import earn
+from tests.factories import deliver, dispute_of, disputed
 
 pytestmark = [pytest.mark.django_db, pytest.mark.any_engine]
 DASHBOARD = "/affiliates/dashboard/"
@@ -54,6 +56,18 @@ def test_what_is_missing_is_named(settings):
     page = signed_in(affiliate).get(DASHBOARD).text
     for sentence in ("not active", "Where should your money go?", "Missing: $0.01."):
         assert sentence in page
+
+
+@pytest.mark.every_engine
+def test_what_goes_out_is_what_a_draft_would_pay_while_sales_are_in_doubt(client: Client):
+    affiliate = make_affiliate()
+    earn(affiliate, 100_000)
+    [(_, payable)] = earn(affiliate, 30_000)
+    for payment in (payable, sell(client, affiliate)[1]):
+        deliver(client, disputed(dispute_of(payment)))
+    [found] = next_payout.of(account_of(affiliate))
+    assert (found.due.amount, found.missing) == (10_000, ())
+    assert [payee.due for payee in payout_overview.payees()] == [10_000]
 
 
 def test_a_period_stands_beside_as_many_days_before():

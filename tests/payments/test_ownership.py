@@ -7,6 +7,7 @@ import stripe
 from django.conf import settings
 from django.test import Client
 
+from notifications.models import Alert
 from payments import reconcile, waiting_reversals
 from payments.models import Dispute, Payment, Refund, StripeEvent
 from tests.affiliates.shop import buy, check_out, fresh, visitor
@@ -65,6 +66,15 @@ def test_what_happens_to_another_products_sale_is_not_stored(
     assert {"refund.created", "charge.refunded", "charge.dispute.created"} <= set(answers)
     assert (Refund.objects.count(), Dispute.objects.count()) == (0, 0)
     assert set(StripeEvent.objects.values_list("status", flat=True)) == {"done"}
+
+
+@pytest.mark.parametrize("metadata", OTHERS.values(), ids=OTHERS)
+def test_another_products_sale_alarms_nobody(sandbox: Sandbox, metadata: dict[str, str]):
+    sale_of_another_product(sandbox, metadata)
+    events = [e for e in sandbox.book("events") if e["type"].startswith("checkout.session.")]
+    answers = {deliver(Client(), event).json()["message"] for event in events}
+    assert answers <= {"Unknown session", "Event ignored"}
+    assert (len(events), Alert.objects.count()) == (1, 0)
 
 
 def test_reconciliation_does_not_store_it_either_and_does_not_count_it(sandbox: Sandbox):

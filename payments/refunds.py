@@ -25,6 +25,25 @@ STATUSES = {
     "failed": Refund.FAILED,
     "canceled": Refund.FAILED,
 }
+# What staff do about a refund that failed, by Stripe's reason or, for a canceled one, its status.
+ANOTHER_WAY = "Agree with the buyer on another way, and refund it again."
+ON_PURPOSE = "It was canceled in Stripe. Refund it again if the buyer is to have the money."
+FAILURES = {
+    "charge_for_pending_refund_disputed": (
+        "The buyer's bank disputes the payment by now, and the dispute decides about the money: do"
+        " not refund it again, or the buyer gets it twice."
+    ),
+    "insufficient_funds": (
+        "Our balance at Stripe did not cover it in time. Add funds in Stripe › Balances, and refund"
+        " it again."
+    ),
+    "merchant_request": ON_PURPOSE,
+    "canceled": ON_PURPOSE,
+    "declined": ANOTHER_WAY,
+    "expired_or_canceled_card": ANOTHER_WAY,
+    "lost_or_stolen_card": ANOTHER_WAY,
+    "unknown": ANOTHER_WAY,
+}
 LONGEST_REASON = 300
 COUPON = "gives_coupon_back"
 
@@ -170,6 +189,6 @@ def _alert_of_failure(refund: Refund) -> None:
                 f"Stripe says: {refund.failure_reason}. Enrollment and commission are as they were"
                 " before the refund."
             ),
-            "Agree with the buyer on another way, and refund it again.",
+            FAILURES.get(refund.failure_reason, ANOTHER_WAY),
         ],
     )

@@ -142,6 +142,6 @@ def _alert(enrollment: Enrollment, sentence: str) -> None:
         lines=[
             f"Enrollment {enrollment.pk}: {enrollment.course_title} for {enrollment.email}.",
             sentence,
-            "The buyer's bank did not take the money back: agree with them how to refund it.",
+            "The message that the refund failed says why, and what to do about it.",
         ],
     )

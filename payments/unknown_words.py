@@ -29,6 +29,7 @@ KNOWN: dict[tuple[str, str], list[str]] = {
     ("checkout.session", "payment_status"): ["paid", "unpaid", "no_payment_required"],
     ("refund", "status"): list(refunds.STATUSES),
     ("refund", "reason"): REFUND_REASONS,
+    ("refund", "failure_reason"): list(refunds.FAILURES),
     ("dispute", "reason"): DISPUTE_REASONS,
     ("radar.early_fraud_warning", "fraud_type"): FRAUD_TYPES,
 }

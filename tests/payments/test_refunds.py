@@ -15,7 +15,7 @@ from grants.models import Grant
 from lms_sync.models import SyncJob
 from maaledu.work.items import DONE, PENDING
 from maaledu.work.queue import drain
-from notifications.models import Email
+from notifications.models import Alert, Email
 from notifications.queue import EMAILS
 from payments import reconcile, refund_requests, waiting_reversals
 from payments.errors import RefundAskedBefore, RefundNotPossible, RefundTooLarge
@@ -550,6 +550,25 @@ def test_a_pending_refund_that_does_not_succeed_changes_nothing_and_can_be_asked
     sandbox.stripe(refund_status="succeeded")
     ask(payment)
     assert (state_of(enrollment), len(mails())) == (("refunded", 49900), 1)
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"failure_reason": "lost_or_stolen_card"}, "Agree with the buyer on another way"),
+        ({"failure_reason": "insufficient_funds"}, "Add funds in Stripe"),
+        ({"failure_reason": "charge_for_pending_refund_disputed"}, "do not refund it again"),
+        ({"status": "canceled"}, "It was canceled in Stripe."),
+    ],
+)
+def test_staff_read_what_to_do_about_a_refund_that_failed(client: Client, fields: Any, says: str):
+    _, payment = make_pending()
+    deliver(client, completed(payment))
+    refund = refund_of(payment)
+    deliver(client, refunded(refund))
+    deliver(client, refunded({**refund, "status": "failed", **fields}, "refund.failed"))
+    [alert] = Alert.objects.filter(subject__startswith="A refund failed: ")
+    assert says in alert.lines[-1]
 
 
 def test_a_partial_refund_that_fails_after_the_last_one_reinstates_the_enrollment(sandbox: Sandbox):

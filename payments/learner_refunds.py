@@ -98,12 +98,13 @@ def _insert(request: RefundRequest) -> None:
 def refund(request: RefundRequest, *, by: str) -> bool:
     """Refund what is left of the payment and close the request; return whether this call did.
 
-    One that was refunded in another way is closed. Raises RefundNotPossible and RefundTooLarge.
+    One whose money went back in another way, also by a lost dispute, is closed. Raises
+    RefundNotPossible and RefundTooLarge.
     """
     if request.status != RefundRequest.OPEN:
         return False
     payment = Payment.objects.get(pk=request.payment_id)
-    if payment.refundable > 0:
+    if payment.refundable > 0 and not outcome_of(payment).is_reversed:
         with suppress(RefundAskedBefore):  # two clicks: the other one has made it
             refund_requests.request(payment, _wanted(request, payment, by=by))
     return _close(request, RefundRequest.REFUNDED, by=by)

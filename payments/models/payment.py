@@ -6,14 +6,18 @@ from enrollments.models import Enrollment, choices_of
 from maaledu.db import new_id
 from maaledu.money import CURRENCY_CHOICES, Money
 
+LOST = "lost"  # of a dispute, whose model needs this one
+
 
 class PaymentQuerySet(models.QuerySet):
     def set_aside(self) -> "PaymentQuerySet":
-        """Keep those that were received for nothing, and not refunded in full yet."""
+        """Keep those that were received for nothing, and that the buyer does not have back yet.
+
+        By a refund in full, or by a lost dispute, after which nothing can be refunded.
+        """
         # What was received is paid. If asked for that too, SQLite would look through all paid ones.
-        return self.filter(
-            review_reason__in=Payment.UNFULFILLED, refund_committed__lt=F("amount_received")
-        )
+        kept = Q(review_reason__in=Payment.UNFULFILLED, refund_committed__lt=F("amount_received"))
+        return self.filter(kept).exclude(disputes__status=LOST)
 
 
 class Payment(models.Model):

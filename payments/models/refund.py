@@ -4,14 +4,18 @@ from django.utils import timezone
 from enrollments.models import choices_of
 from maaledu.db import new_id
 from maaledu.money import CURRENCY_CHOICES, Money
-from payments.models.payment import Payment
+from payments.models.payment import LOST, Payment
 
 
 class RefundQuerySet(models.QuerySet["Refund"]):
     def not_made_good(self) -> "RefundQuerySet":
-        """Keep those that failed, where their payment still has money left to refund."""
+        """Keep those that failed, where their payment still has money left to refund.
+
+        A lost dispute has given it back.
+        """
         left = models.Q(payment__refund_committed__lt=models.F("payment__amount_received"))
-        return self.filter(left, status=Refund.FAILED)
+        failed = self.filter(left, status=Refund.FAILED)
+        return failed.exclude(payment__disputes__status=LOST)
 
 
 class Refund(models.Model):

@@ -8,13 +8,22 @@ import pytest
 from django.test import Client
 
 from notifications.models import Alert
-from payments import reconcile
+from payments import learner_refunds, reconcile
 from payments.disputes import SET_ASIDE
-from payments.models import Dispute, Payment
+from payments.models import Dispute, Payment, Refund
 from tests.affiliates.make import make_affiliate, make_staff, sell
 from tests.affiliates.shop import buy, deliver_events
 from tests.any_engine import seldom
-from tests.factories import deliver, dispute_of, disputed, intent_of
+from tests.factories import (
+    completed,
+    deliver,
+    dispute_of,
+    disputed,
+    intent_of,
+    make_payment,
+    refund_of,
+    refunded,
+)
 from tests.payments.reconciled import mended
 from tests.sandbox_client import Sandbox
 
@@ -173,6 +182,25 @@ def test_of_a_payment_that_was_set_aside_staff_read_that_nothing_depends_on_it(c
     enrollment.refresh_from_db()
     assert (enrollment.status, len(texts)) == ("paid", 2)
     assert all(SET_ASIDE in lines[1] and "has ended" not in lines[1] for lines in texts)
+
+
+@pytest.mark.any_engine
+@pytest.mark.every_engine
+def test_what_a_lost_dispute_gave_back_waits_for_no_refund(client: Client):
+    enrollment, first = sell(client, make_affiliate())
+    second = make_payment(enrollment, attempt=2)
+    deliver(client, completed(second))
+    request = learner_refunds.ask(enrollment)
+    failed = refund_of(first)
+    deliver(client, refunded(failed))
+    deliver(client, refunded({**failed, "status": "failed"}, "refund.failed"))
+    waiting = (Payment.objects.set_aside, Refund.objects.not_made_good)
+    assert [rows().count() for rows in waiting] == [1, 1]
+    for payment in (first, second):
+        deliver(client, says(payment, START, "lost", id=f"du_{payment.pk}"))
+    assert [rows().count() for rows in waiting] == [0, 0]
+    assert learner_refunds.refund(request, by="staff@example.com")
+    assert (Refund.objects.count(), request.status) == (1, "refunded")
 
 
 @pytest.mark.any_engine

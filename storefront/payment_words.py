@@ -120,8 +120,8 @@ ENDED_WITH_MONEY = {
     Payment.PROCESSING: Words(
         _("Your payment is on its way"),
         _(
-            "Your bank is still working on a payment of {received}. We will e-mail you when it is"
-            " done."
+            "Your bank is still working on a payment of {received}. If it arrives, our team will"
+            " write to you."
         ),
         may_retry=False,
         state="processing",

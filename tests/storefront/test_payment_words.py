@@ -91,7 +91,7 @@ HAPPENED = {
     "debit of an overtaken checkout": (
         overtaken,
         "processing",
-        "Your bank is still working on a payment of $499.00.",
+        "Your bank is still working on a payment of $499.00. If it arrives, our team will write",
     ),
 }
 

@@ -12,22 +12,13 @@ from office.fields import ReasonForm
 from office.filters import DaysFilter, fixed
 from payments import fraud_warnings
 from payments.models import EarlyFraudWarning
+from payments.unknown_words import FRAUD_TYPES
 
 WARNING_COLORS = {
     EarlyFraudWarning.OPEN: "danger",
     EarlyFraudWarning.SETTLED: "success",
     EarlyFraudWarning.CLOSED: "info",
 }
-# Stripe, "The early fraud warning object".
-FRAUD_TYPES = (
-    "made_with_stolen_card",
-    "made_with_lost_card",
-    "made_with_counterfeit_card",
-    "unauthorized_use_of_card",
-    "card_never_received",
-    "fraudulent_card_application",
-    "misc",
-)
 CLOSE = Decision(
     "Close: the purchase is genuine",
     run=fraud_warnings.close,

@@ -17,6 +17,7 @@ from office.fields import ReasonForm
 from office.filters import DaysFilter, NamedFilter, fixed
 from payments import disputes
 from payments.models import Dispute, Refund
+from payments.unknown_words import DISPUTE_REASONS, REFUND_REASONS
 
 REFUND_COLORS = {
     Refund.REQUESTED: "warning",
@@ -35,19 +36,6 @@ NO_SALE = "its sale is not here yet"
 AT_BANK, WITH_US = "at the bank", "with us"
 HOLDER_COLORS = {AT_BANK: "danger", WITH_US: "success"}
 SOON = timedelta(days=7)
-# Stripe, "Dispute categories".
-DISPUTE_REASONS = (
-    "bank_cannot_process",
-    "credit_not_processed",
-    "customer_initiated",
-    "duplicate",
-    "fraudulent",
-    "general",
-    "product_not_received",
-    "product_unacceptable",
-    "subscription_canceled",
-    "unrecognized",
-)
 COUNT_AS_LOST = Decision(
     "Count as lost",
     run=disputes.count_as_lost,
@@ -112,7 +100,7 @@ class RefundAdmin(ReversalAdmin):
         MoneyFilter,
         "status",
         "source",
-        fixed("reason", Refund.REASONS),
+        fixed("reason", REFUND_REASONS),
         "currency",
     )
     summed = "amount"

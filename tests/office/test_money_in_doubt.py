@@ -29,6 +29,7 @@ from tests.payments.test_fraud_warnings import WITHDRAWN, says, warned
 from tests.statements import statements
 
 DISPUTES, PAYMENTS = "/admin/payments/dispute/", "/admin/payments/payment/"
+REFUNDS = "/admin/payments/refund/"
 
 
 def listed(client: Client, url: str, **query: str) -> list[Any]:
@@ -87,6 +88,14 @@ def test_the_list_of_payments_says_what_came_of_each(office: Client):
     assert sales[0].enrollment.email in page
     enrollment = office.get(f"/admin/enrollments/enrollment/{sales[0].enrollment_id}/change/")
     assert "refunded" in enrollment.content.decode()
+
+
+@pytest.mark.any_engine
+def test_every_reason_that_stripe_documents_is_offered_by_the_lists(office: Client):
+    offered = {DISPUTES: ["debit not authorized", "noncompliant"], REFUNDS: ["fraudulent"]}
+    for page, reasons in offered.items():
+        shown = office.get(page).text
+        assert [reason in shown for reason in reasons] == [True] * len(reasons), page
 
 
 @pytest.mark.any_engine

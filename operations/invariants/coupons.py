@@ -30,6 +30,7 @@ MOVES: dict[str, tuple[set[str], str]] = {
     "revoked": ({Grant.APPROVED}, Grant.REVOKED),
 }
 IMPORTED = "imported"  # in whichever status the old platform had it
+APPROVED_AT = "approved at "
 DETAIL = re.compile(r"(?: at |: ).*")  # "approved at 50 %", "rejected: budget"
 
 
@@ -150,17 +151,26 @@ def _miscounted(scope: Scope) -> list[str]:
 
 @confirmed
 def check_grant_trails(scope: Scope = ALL) -> list[str]:
-    """I18: the events of a grant lead from its application, one by one, to the status it has."""
+    """I18: the events of a grant lead from its application, one by one, to the status it has.
+
+    And it gives the percentage at which it was approved.
+    """
     found = []
-    for batch in in_batches(scope.of_grants(Grant.objects.values_list("pk", "status"))):
+    grants = Grant.objects.values_list("pk", "status", "percent")
+    for batch in in_batches(scope.of_grants(grants)):
         trails: dict[UUID, list[str]] = defaultdict(list)
-        events = GrantEvent.objects.filter(grant_id__in=[pk for pk, _ in batch])
+        events = GrantEvent.objects.filter(grant_id__in=[pk for pk, *_ in batch])
         for key, what in events.order_by("created_at", "pk").values_list("grant_id", "what"):
-            trails[key].append(DETAIL.sub("", what))
+            trails[key].append(what)
         found += [
             f"the trail of grant {pk} does not lead to {status}"
-            for pk, status in batch
+            for pk, status, _ in batch
             if not _leads(trails[pk], status)
+        ]
+        found += [
+            f"grant {pk} gives {percent} %, and was not approved at that"
+            for pk, _, percent in batch
+            if not _is_promised(trails[pk], percent)
         ]
     return found
 
@@ -168,8 +178,13 @@ def check_grant_trails(scope: Scope = ALL) -> list[str]:
 def _leads(trail: list[str], status: str) -> bool:
     at = {""}
     for what in trail:
-        at = _after(what, at)
+        at = _after(DETAIL.sub("", what), at)
     return status in at
+
+
+def _is_promised(trail: list[str], percent: int | None) -> bool:
+    approvals = [what for what in trail if what.startswith(APPROVED_AT)]
+    return not approvals or approvals[-1] == f"{APPROVED_AT}{percent} %"
 
 
 def _after(what: str, at: set[str]) -> set[str]:

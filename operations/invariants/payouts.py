@@ -14,7 +14,7 @@ from operations.invariants.reading import ALL, Scope, batches, confirmed, in_bat
 def check_payouts(scope: Scope = ALL) -> list[str]:
     """I9: a live payout is the sum of its entries, and booked while it is released or paid.
 
-    No entry is in two live payouts.
+    No entry is in two live payouts, and what is booked was not deleted.
     """
     live = PayoutItem.objects.filter(is_live=True)
     found = [
@@ -25,7 +25,7 @@ def check_payouts(scope: Scope = ALL) -> list[str]:
     payouts = Payout.objects.select_related("batch")
     for batch in in_batches(_of_payouts(payouts, "pk", scope)):
         paid_out = {"payout_id__in": [payout.pk for payout in batch]}
-        items = _sums(live.filter(**paid_out))
+        items = _sums(live.filter(**paid_out), "entry__amount")
         booked = _sums(LedgerEntry.objects.payments().filter(**paid_out))
         for payout in batch:
             problems = _problems(payout, items.get(payout.pk, 0), booked.get(payout.pk, 0))
@@ -65,8 +65,8 @@ def _shared(items: QuerySet[PayoutItem], scope: Scope) -> Iterator[dict[str, Any
         yield from repeated(live, "entry_id")
 
 
-def _sums(rows: QuerySet[Any]) -> dict[Any, int]:
-    summed = rows.order_by().values("payout_id").annotate(sum=Sum("amount"))
+def _sums(rows: QuerySet[Any], column: str = "amount") -> dict[Any, int]:
+    summed = rows.order_by().values("payout_id").annotate(sum=Sum(column))
     return {row["payout_id"]: row["sum"] for row in summed}
 
 

@@ -218,6 +218,11 @@ def decision_about_a_grant_deleted(enrollment: Enrollment) -> None:
     GrantEvent.objects.filter(what__startswith="approved").delete()
 
 
+def percentage_of_a_grant_raised(enrollment: Enrollment) -> None:
+    make_coupon(enrollment.course)
+    Grant.objects.update(percent=100)
+
+
 def figures_of_a_day_wrong(enrollment: Enrollment) -> None:
     later = timezone.now() + timedelta(minutes=20)
     day_figures.keep()
@@ -253,6 +258,7 @@ DAMAGES: dict[Callable[[Enrollment], None], Callable[[], list[str]]] = {
     budget_miscounted: check_budgets,
     trail_of_a_grant_deleted: check_grant_trails,
     decision_about_a_grant_deleted: check_grant_trails,
+    percentage_of_a_grant_raised: check_grant_trails,
     figures_of_a_day_wrong: check_day_figures,
 }
 # What a unique constraint keeps out of the database is damaged with the constraint gone, in the

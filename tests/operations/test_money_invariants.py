@@ -267,6 +267,16 @@ def payout_of_another_amount(books: Books) -> object:
     return books.payout.pk
 
 
+def draft_and_its_item_raised(books: Books) -> object:
+    """More would go out at its release than its entry says."""
+    sell(Client(), books.affiliate)
+    batch = payout_drafts.draft(Run("usd", Affiliate.BANK, tomorrow()), by=make_staff())
+    payout = Payout.objects.get(batch=batch)
+    PayoutItem.objects.filter(payout=payout).update(amount=F("amount") + 1)
+    Payout.objects.filter(pk=payout.pk).update(amount=F("amount") + 1)
+    return payout.pk
+
+
 def payout_item_freed(books: Books) -> object:
     PayoutItem.objects.filter(pk=PayoutItem.objects.order_by("pk")[0].pk).update(is_live=False)
     return books.payout.pk
@@ -395,6 +405,7 @@ DAMAGES: dict[Callable[[], list[str]], list[Callable[[Books], object]]] = {
     ],
     check_payouts: [
         payout_of_another_amount,
+        draft_and_its_item_raised,
         payout_item_freed,
         payout_not_booked,
         payout_booked_twice,

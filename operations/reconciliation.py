@@ -11,9 +11,11 @@ from payments.models import Reconciliation
 from payments.reconcile import USUAL, reconcile
 
 NOT_AT_STRIPE = (
-    "Names of buyers, free enrollments (grants of 100 %), and decisions of staff are not at Stripe:"
-    " what is lost of them does not come back from there. Of free enrollments the LMS knows:"
-    " `manage.py reconcile_lms --lost-since YYYY-MM-DD`, the day of the backup, names them."
+    "Names of buyers, free enrollments (grants of 100 %), payouts to affiliates, and decisions of"
+    " staff are not at Stripe: what is lost of them does not come back from there. Payouts made"
+    " since the backup are owed again: book each as an adjustment before the next draft. Of free"
+    " enrollments the LMS knows: `manage.py reconcile_lms --lost-since YYYY-MM-DD`, the day of the"
+    " backup, names them."
 )
 
 

@@ -118,6 +118,7 @@ def test_purchases_before_during_and_after_a_backup_are_all_here_after_its_resto
     text = run("restore", str(taken), "--replace")
     assert paid() == everyone
     assert "rebuilt: " in text
+    assert "their amounts are owed again" in text
     assert "invariants hold" in text
 
 

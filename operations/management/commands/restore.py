@@ -10,6 +10,12 @@ from operations.backups import restoring
 from operations.backups.folder import Manifest
 from payments.reconcile import LONGEST
 
+PAYOUTS = (
+    "Payouts that were made since then are not here, so that their amounts are owed again. Before"
+    " payouts are drafted, book each as an adjustment, minus its amount, by the bank's or PayPal's"
+    " list."
+)
+
 
 class Command(BaseCommand):
     help = (
@@ -37,6 +43,7 @@ class Command(BaseCommand):
             f"Restored {manifest.size} rows of {manifest.taken_at:%Y-%m-%d %H:%M} UTC, version"
             f" {manifest.version}."
         )
+        self.stdout.write(PAYOUTS)
         self._bring_back(manifest)
 
     def _bring_back(self, manifest: Manifest) -> None:

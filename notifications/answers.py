@@ -25,7 +25,11 @@ GREYLISTED = r"gr[ea]y-?list"
 BUSY = (
     r"throttl|too (fast|quickly|many connections)|rate (is )?(limit|exceed)|sending rate|try later"
 )
+UNKNOWN_RECIPIENT = (
+    r"recipient address rejected: .{0,30}(unknown|unverified|undeliverable)|user unknown"
+)
 OUR_QUOTA = (
+    r"sending rate exceeded|too many recipients .{0,20}\b(hour|day)\b|"
     r"\b5\.4\.5\b|\b5\.1\.90\b|maximum credits|submission quota|messages? quota"
     r"|too many (e-?)?mails"
     r"|(daily|hourly|monthly|sending|submission|outgoing|outbound|message|messages|user|account"
@@ -43,15 +47,19 @@ AUTHENTICATION = (
     r"\b[45]\.7\.(0 .{0,40}(auth|starttls)|3|8|9|11|14|57)\b|authenticat\w+ (is )?required"
     r"|auth\w* (is )?required|not authenticated|issue a starttls|starttls (is )?(required|first)"
     r"|must use (tls|ssl)|encryption (is )?required|log ?in (first|required|via|with)"
+    r"|smtp authentication|\btls (is )?required|(must|please) (be |first )?authenticat"
     r"|please log ?in|sign ?in first|invalid (login|credentials|api key)"
 )
-RELAYING = r"\b5\.7\.(64|367)\b|relay(ing)?\b|(only|must) .{0,30}local (users|domains|recipients)"
+RELAYING = (
+    r"\b5\.7\.(64|367)\b|relay(ing)?\b|rcpthosts"
+    r"|(only|must) .{0,30}local (users|domains|recipients)"
+)
 OUR_SENDER = (
     r"\b[45]\.1\.[78]\b|\b5\.7\.(27|60)\b|send(ing)? (as|on behalf)|sendas|sender identity"
     r"|(envelope )?(sender|from)( e-?mail)?( address)?( domain)?( <[^>]*>)? ?"
     r"(:|is|was|does|not|must|rejected|denied|refused|unverified|unknown|invalid|mismatch)"
     r"|(sender|from) (address|domain|header|field)|not owned by|not verified|unverified"
-    r"|mail from .{0,80}(denied|rejected|refused|not (allowed|permitted|accepted))"
+    r"|sender verif|mail from .{0,80}(denied|rejected|refused|not (allowed|permitted|accepted))"
 )
 OUR_REPUTATION = (
     r"\b5\.7\.(2[0-9]|[57]\d\d|606|62\d|6[4-9]\d)\b|(black|block|deny)[- ]?list"
@@ -59,13 +67,15 @@ OUR_REPUTATION = (
     r"|(client|your|sending) (host|ip|server|domain|network)"
     r"|\bip\b.{0,60}(block|reject|denied|listed|reputation|not allowed|unusual|banned)"
     r"|(block|reject|denied|banned).{0,60}\bip\b|reputation|unauthenticated|\bdmarc\b|\bspf\b"
-    r"|\bdkim\b|reverse (dns|host)|\bptr\b|unusual (rate|amount)|unsolicited"
+    r"|\bdkim\b|reverse (dns|host)|\bptr\b|unusual (rate|amount|sending)|unsolicited"
+    r"|unauthori[sz]ed ip\b|outbound ?spam|\b(helo|ehlo) (command|name)"
 )
 OUR_ACCOUNT = (
     r"(your|this|sending|sender's?) account"
     r"|account .{0,60}(suspend|review|sending|paus|limit|billing)"
     r"|(sending|service) (is |has been |was )*(suspend|paus|disabl|block)|suspended"
     r"|(domain|sandbox).{0,60}(not allowed to send|test purposes|authorized recipients|disabled)"
+    r"|your plan\b|not yet activated|not authorized to perform|security token"
     r"|trial|payment required|subscription|unpaid"
 )
 MESSAGE_SIZE = r"\b5\.(2\.3|3\.4)\b|(message|size|too) .{0,30}(large|big|long)|maximum .{0,30}size"
@@ -140,6 +150,9 @@ RULES = (
     Rule(MailRefused, TOO_LARGE, (API,)),
     # Put off, for the address alone or for everything.
     Rule(MailDeferred, PASSING, (RCPT, DATA), GREYLISTED),
+    # Said of the recipient, with words that are otherwise about us (“relay”, “unverified”).
+    Rule(MailDeferred, PASSING, (RCPT,), UNKNOWN_RECIPIENT),
+    Rule(MailRefused, FINAL, (RCPT,), UNKNOWN_RECIPIENT),
     Rule(
         MailNotAllowed, PASSING, IN_DIALOGUE, r"(daily|monthly) .{0,20}(quota|limit)", QUOTA_WORDS
     ),

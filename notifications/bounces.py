@@ -1,4 +1,6 @@
-"""Addresses whose messages come back, as the mail service's signed events report them."""
+"""Addresses whose messages come back: the mail service reports it by signed events, or the mail
+server refuses them.
+"""
 
 from collections.abc import Iterable
 from typing import Any
@@ -6,6 +8,7 @@ from typing import Any
 from anymail.signals import AnymailTrackingEvent, EventType, RejectReason
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -13,7 +16,7 @@ from maaledu.db import atomic
 from maaledu.storable import clean
 from maaledu.work.items import DEAD, replay
 from notifications import alerts
-from notifications.errors import MailHeld
+from notifications.errors import MailHeld, MailRefused
 from notifications.models import Email, UndeliverableAddress
 
 LONGEST_SENTENCE = 500
@@ -67,7 +70,10 @@ def _mark(email: str, reason: str, event: AnymailTrackingEvent) -> bool:
         "event_id": clean(str(event.event_id or ""))[:LONGEST_ID],
         "reported_at": event.timestamp or timezone.now(),
     }
-    _, is_new = UndeliverableAddress.objects.get_or_create(email=email, defaults=facts)
+    found, is_new = UndeliverableAddress.objects.get_or_create(email=email, defaults=facts)
+    if not is_new and found.reason == Reason.REFUSED:  # so far nothing was held
+        refused = UndeliverableAddress.objects.filter(pk=found.pk, reason=Reason.REFUSED)
+        is_new = refused.update(**facts) == 1
     if is_new:
         label = Reason(reason).label.lower()
         alerts.alert_staff(
@@ -90,12 +96,15 @@ def _release_delivered(email: str, event: AnymailTrackingEvent) -> bool:
 
 @atomic
 def release(address: UndeliverableAddress) -> bool:
-    """Take the mark off an address and send what was held; return whether this call did."""
+    """Take the mark off an address and send what was held or refused; return whether this did."""
     deleted, _ = UndeliverableAddress.objects.filter(pk=address.pk).delete()
     if not deleted:
         return False
-    held = Email.objects.filter(status=DEAD, last_error__startswith=MailHeld.code)
-    for email in held.filter(to__iexact=address.email):
+    held = Q(last_error__startswith=MailHeld.code)
+    # A code that was refused is of no use any more.
+    refused = Q(last_error__startswith=MailRefused.code, priority=Email.NORMAL)
+    waiting = Email.objects.filter(held | refused, status=DEAD)
+    for email in waiting.filter(to__iexact=address.email):
         replay(email)
     return True
 
@@ -121,10 +130,26 @@ def undeliverable(email: str) -> UndeliverableAddress | None:
     return UndeliverableAddress.objects.filter(email=normal(email)).first()
 
 
-def refuse_undeliverable(email: Email) -> None:
-    """Raise MailHeld if messages to this one's address came back."""
-    if undeliverable(email.to):
+def note_refused(email: Email) -> bool:
+    """Mark the address of a message that the mail server refused; return whether this call did.
+
+    Nothing is held because of it: the next message is tried, and releases the address when it is
+    taken. Until then the pages of its owner do not say that we have written to them.
+    """
+    facts = {"reason": Reason.REFUSED, "sentence": clean(email.last_error)[:LONGEST_SENTENCE]}
+    _, is_new = UndeliverableAddress.objects.get_or_create(email=normal(email.to), defaults=facts)
+    return is_new
+
+
+def refuse_undeliverable(email: Email) -> UndeliverableAddress | None:
+    """Return the mark of an address that refused the message before; None for one without a mark.
+
+    Raises MailHeld if messages to it came back.
+    """
+    marked = undeliverable(email.to)
+    if marked and marked.reason != Reason.REFUSED:
         raise MailHeld
+    return marked
 
 
 def normal(address: str) -> str:

@@ -80,12 +80,16 @@ class MailState(models.Model):
 
 
 class UndeliverableAddress(models.Model):
-    """An address whose messages came back: later ones are held until staff release it."""
+    """An address whose messages came back: later ones are held until staff release it.
+
+    Of one that the mail server refused they are not: the next that it takes releases it.
+    """
 
     class Reason(models.TextChoices):
         BOUNCED = "bounced", "Came back"
         DROPPED = "dropped", "Not sent by the mail service"
         COMPLAINED = "complained", "Reported as spam"
+        REFUSED = "refused", "Refused by the mail server"
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     email = models.EmailField(max_length=254, unique=True)

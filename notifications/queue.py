@@ -7,8 +7,8 @@ from django.utils import timezone
 
 from maaledu.errors import AppError
 from maaledu.work.queue import Queue, doubling_backoff, jittered
-from notifications import alerts, channels, outgoing, sending
-from notifications.errors import MailHeld
+from notifications import alerts, answers, bounces, channels, outgoing, sending
+from notifications.errors import MailHeld, MailRefused
 from notifications.models import Alert, AlertNotice, Email
 
 BACKOFF_MINUTES = (1, 2, 4, 8, 16, 32, 60)
@@ -22,7 +22,7 @@ def backoff(attempts: int) -> timedelta | None:
 
 
 def on_dead(email: Email, error: AppError) -> None:
-    """Alert staff once that a message is dead."""
+    """Alert staff once that a message is dead, and mark an address that was refused."""
     # A dead alert makes no further alert: with the mail server down that one would die as well,
     # and so on without end.
     if email.kind == outgoing.STAFF_ALERT:
@@ -30,6 +30,8 @@ def on_dead(email: Email, error: AppError) -> None:
     # The address was alerted of when it was marked.
     if isinstance(error, MailHeld):
         return
+    if isinstance(error, MailRefused) and error.details.get("stage") == answers.RCPT:
+        bounces.note_refused(email)
     alerts.alert_staff(
         key=f"dead-email:{email.pk}:{email.fence}",
         subject=f"An e-mail could not be delivered ({email.kind})",

@@ -15,7 +15,7 @@ from maaledu.work.items import RUNNING
 from maaledu.work.queue import Finish
 from notifications import bounces, delivery, mail_state, outgoing
 from notifications.errors import MailDeferred, MailNotAllowed, MailUnavailable, MailUncertain
-from notifications.models import Email
+from notifications.models import Email, UndeliverableAddress
 
 ORDER = ("priority", "next_attempt_at")
 
@@ -30,7 +30,7 @@ def send(email: Email) -> Finish | None:
         return None
     state = mail_state.refuse_while_paused(email)
     try:
-        bounces.refuse_undeliverable(email)
+        marked = bounces.refuse_undeliverable(email)
         message = outgoing.compose(email)
         _hand_over(email, message)
     except (MailUnavailable, MailNotAllowed, MailUncertain) as error:
@@ -40,7 +40,7 @@ def send(email: Email) -> Finish | None:
         mail_state.note_answer(state)
         raise
     mail_state.note_success(email, state)
-    return partial(_record, email, message)
+    return partial(_record, email, message, marked)
 
 
 def _hand_over(email: Email, message: EmailMultiAlternatives) -> None:
@@ -53,7 +53,9 @@ def _hand_over(email: Email, message: EmailMultiAlternatives) -> None:
         raise MailDeferred(str(error)) from error
 
 
-def _record(email: Email, message: EmailMultiAlternatives) -> None:
+def _record(
+    email: Email, message: EmailMultiAlternatives, marked: UndeliverableAddress | None
+) -> None:
     changes: dict[str, Any] = {
         "sent_at": timezone.now(),
         "subject": message.subject,
@@ -62,6 +64,8 @@ def _record(email: Email, message: EmailMultiAlternatives) -> None:
     if email.kind == outgoing.ACCOUNT:
         changes["context"] = {}
     Email.objects.filter(pk=email.pk).update(**changes)
+    if marked:
+        bounces.release(marked)
 
 
 def claimable() -> Q:

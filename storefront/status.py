@@ -16,6 +16,7 @@ from enrollments.sign_in import sign_in_words
 from lms_sync import breaker
 from lms_sync.errors import LmsUserDisabled
 from lms_sync.models import SyncJob
+from maaledu.direction import isolated
 from maaledu.work.items import DEAD
 from payments import papers
 from payments.models import Payment
@@ -167,7 +168,7 @@ def _paid(enrollment: Enrollment) -> StatusView:
 
 
 def _enrolled(enrollment: Enrollment) -> str:
-    names = {"email": enrollment.email, "course": enrollment.course_title}
+    names = {"email": enrollment.email, "course": isolated(enrollment.course_title)}
     return gettext("%(email)s is enrolled in %(course)s.") % names
 
 

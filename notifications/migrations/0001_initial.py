@@ -259,6 +259,7 @@ class Migration(migrations.Migration):
                             ("bounced", "Came back"),
                             ("dropped", "Not sent by the mail service"),
                             ("complained", "Reported as spam"),
+                            ("refused", "Refused by the mail server"),
                         ],
                         max_length=12,
                     ),

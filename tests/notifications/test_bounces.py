@@ -130,6 +130,15 @@ def test_a_later_delivery_releases_the_address_and_an_earlier_one_does_not() -> 
     assert not bounces.undeliverable("ada@example.com")
 
 
+@pytest.mark.every_engine
+def test_a_bounce_holds_what_goes_to_an_address_that_was_only_refused_so_far() -> None:
+    assert bounces.note_refused(Email(to="Ada@example.com", last_error="MAIL_REFUSED: no"))
+    assert Alert.objects.count() == 0
+    post(event(), event())
+    assert UndeliverableAddress.objects.get().reason == "bounced"
+    assert Alert.objects.count() == 1
+
+
 SIGNATURE = "X-Twilio-Email-Event-Webhook-Signature"
 STAMP = "X-Twilio-Email-Event-Webhook-Timestamp"
 

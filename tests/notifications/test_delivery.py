@@ -9,7 +9,7 @@ from django.utils import timezone
 from pytest_django.fixtures import Settings
 
 from maaledu.work.queue import drain
-from notifications import outgoing
+from notifications import bounces, outgoing
 from notifications.models import Alert, Email, MailState
 from notifications.queue import EMAILS
 from tests.notifications.smtp import MailServer
@@ -185,3 +185,20 @@ def test_sign_in_codes_go_before_everything_else(server: MailServer) -> None:
     assert server.taken == ["code@example.com"]
     drain(EMAILS)
     assert len(server.taken) == 4
+
+
+def test_an_address_that_is_refused_is_not_said_to_have_our_mail_until_it_takes_one(
+    server: MailServer,
+) -> None:
+    """Fault E2: nothing is held, and what was refused goes out with the next that is taken."""
+    ada = "ada@example.com"
+    server.answers[ada] = "550 5.1.1 No such user"
+    first = stage(kind="payment_processing")
+    drain(EMAILS)
+    assert (result(first)[2], server.taken.count(ada)) == ("dead", 0)
+    assert "come back" in bounces.why_undeliverable(ada)
+    del server.answers[ada]
+    second = stage(kind="payment_failed")
+    drain(EMAILS)
+    assert (result(first)[2], result(second)[2], server.taken.count(ada)) == ("done", "done", 2)
+    assert bounces.why_undeliverable(ada) == ""

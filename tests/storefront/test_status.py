@@ -56,7 +56,10 @@ def test_the_page_tells_the_truth_from_payment_to_course(buyer: Client, sandbox:
     assert "every" not in html.split('id="main"')[1]
 
 
-@pytest.mark.parametrize(("reason", "says"), [("bounced", "come back"), ("complained", "as spam")])
+@pytest.mark.parametrize(
+    ("reason", "says"),
+    [("bounced", "come back"), ("complained", "as spam"), ("refused", "come back")],
+)
 def test_the_page_says_that_our_mails_do_not_arrive(
     buyer: Client, sandbox: Sandbox, reason: str, says: str
 ) -> None:
@@ -70,6 +73,16 @@ def test_the_page_says_that_our_mails_do_not_arrive(
     assert says in html
     assert "We have sent the details" not in html
     assert "at support@devhb.com, and we correct it" in html
+
+
+def test_a_title_from_right_to_left_keeps_its_order_within_a_sentence(
+    buyer: Client, sandbox: Sandbox
+) -> None:
+    """Fault S2."""
+    enrollment = buy(buyer)
+    run_lms_job()
+    Enrollment.objects.update(course_title="تعلم Python")
+    assert "is enrolled in \u2068تعلم Python\u2069." in page(buyer, enrollment)
 
 
 def test_the_page_names_the_shop_and_gives_its_moments_with_the_year(

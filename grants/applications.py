@@ -198,9 +198,11 @@ def withdraw(grant: Grant) -> Grant:
 def reissue(grant: Grant, *, by: str) -> Grant:
     """Replace the code of an unused coupon, and send the new one; the old one ends at once.
 
-    Raises AlreadyDecided.
+    Raises AlreadyDecided, InvalidDecision.
     """
-    fresh = Grant.objects.get(pk=grant.pk)
+    fresh = Grant.objects.select_related("course").get(pk=grant.pk)
+    if not fresh.course.is_on_sale:
+        raise InvalidDecision("The course is not on sale, so nobody could use its coupon.")
     # Only with the code just read: of two clicks one would send a code that the other has ended.
     unused = Grant.objects.filter(pk=fresh.pk, status=Grant.APPROVED, code_number=fresh.code_number)
     changes = {

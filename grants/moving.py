@@ -37,6 +37,8 @@ def _move(grant: Grant, *, by: str, to: str, reason: str) -> Grant:
     if same.update(**changes) != 1:
         raise AlreadyDecided
     event = GrantEvent.objects.record(before.pk, "moved to another address", by=by, note=reason)
-    moved = Grant.objects.get(pk=before.pk)
-    mails.stage(MAILS[moved.status], moved, key=f"moved:{event.pk}")
+    moved = Grant.objects.select_related("course").get(pk=before.pk)
+    is_of_no_use = moved.status == Grant.APPROVED and not moved.course.is_on_sale
+    kind = mails.OFF_SALE if is_of_no_use else MAILS[moved.status]
+    mails.stage(kind, moved, key=f"moved:{event.pk}")
     return moved

@@ -65,6 +65,17 @@ def _mail_some(course_id: UUID, *, most: int) -> int:
     return len(holders)
 
 
+def mail_holder(grant_id: UUID) -> bool:
+    """Tell the holder of a coupon that is free again that its course is off sale, if it is.
+
+    A checkout held it while the others were mailed. Returns whether this call did.
+    """
+    now = timezone.now()
+    usable = Grant.objects.unused().filter(pk=grant_id, expires_at__gt=now)
+    grant = usable.filter(course__status=Course.Status.ARCHIVED).first()
+    return grant is not None and mails.stage(mails.OFF_SALE, grant, key=f"{now:%Y%m%d}")
+
+
 def _waiting() -> CourseQuerySet:
     """Return the courses off sale of whose holders some are not mailed yet."""
     return Course.objects.filter(status=Course.Status.ARCHIVED, holders_mailed_to__isnull=False)

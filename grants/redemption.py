@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from courses.discounts import Price, discounted
 from courses.models import Course
-from grants import budgets, refusals
+from grants import budgets, off_sale, refusals
 from grants.codes import normalize_code
 from grants.errors import CouponUnavailable
 from grants.models import Grant, GrantEvent, GrantQuerySet, RefusalCount
@@ -183,6 +183,7 @@ def release(grant_id: UUID, *, enrollment_id: UUID, actor: str) -> bool:
         GrantEvent.objects.record(
             grant_id, "released", by=actor, note=f"enrollment {enrollment_id}"
         )
+        off_sale.mail_holder(grant_id)
     return won
 
 

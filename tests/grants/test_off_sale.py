@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from courses import publishing
 from courses.models import Course
-from grants import applications, off_sale
+from grants import applications, moving, off_sale
 from grants.applications import Decision
 from grants.errors import InvalidDecision
 from grants.models import Grant
@@ -19,7 +19,7 @@ from grants.reminders import send_reminders
 from notifications.models import Email, UndeliverableAddress
 from notifications.outgoing import compose
 from operations.tasks import sweep
-from tests.factories import COMPLETE, make_course
+from tests.factories import COMPLETE, deliver, expired, make_course
 from tests.grants.make import STAFF, buy_with, make_application, make_coupon, open_checkout, run_out
 
 pytestmark = pytest.mark.django_db
@@ -151,3 +151,27 @@ def test_the_page_says_that_our_mails_to_the_applicant_come_back(client: Client)
     page = client.get(path).text
     assert f"Our e-mails to {grant.email} come back" in page
     assert "Your application is not affected" in page
+
+
+@pytest.mark.any_engine
+def test_who_leaves_a_checkout_after_the_course_went_off_sale_is_told_then(
+    client: Client,
+) -> None:
+    """The coupon is held while the others are mailed, and free again a minute later."""
+    course = make_course(**COMPLETE)
+    payment = open_checkout(make_coupon(course))
+    off_sale.take_off_sale(course)
+    assert off_sale.mail_holders() == 0
+    deliver(client, expired(payment))
+    assert Email.objects.filter(kind="grant_off_sale").count() == 1
+
+
+@pytest.mark.any_engine
+def test_no_mail_leads_to_the_checkout_of_a_course_that_is_off_sale() -> None:
+    coupon = make_coupon()
+    Email.objects.all().delete()
+    publishing.archive(coupon.course)
+    with pytest.raises(InvalidDecision, match="not on sale"):
+        applications.reissue(coupon, by=STAFF)
+    moving.move(coupon, by=STAFF, to="right@example.com", reason="Mistyped.")
+    assert [mail.kind for mail in Email.objects.all()] == ["grant_off_sale"]

@@ -218,8 +218,8 @@ MESSAGES = (
         "Approved in full",
         MessageTemplate.APPROVAL,
         (
-            "Dear {name}, your place in {course} is paid for. Please use your code by {expires}, or"
-            " write to us if you need more time."
+            "Dear {name}, your enrollment in {course} is paid for. Please use your code by"
+            " {expires}, or write to us if you need more time."
         ),
     ),
     (

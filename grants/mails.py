@@ -53,13 +53,14 @@ def _coupon_context(grant: Grant, course: Course) -> dict[str, Any]:
         "list_price": str(Money(price.list_price, price.currency)),
         "to_pay": str(Money(price.to_pay, price.currency)),
         "is_free": price.is_free,
-        "expires_on": _until(grant.expires_at),
+        "expires_on": last_moment(grant.expires_at),
         "checkout_link": (
             f"{settings.SITE_URL}{reverse('checkout', args=[course.slug])}?grant={grant.token}"
         ),
     }
 
 
-def _until(moment: datetime | None) -> str:
+@in_shop_language
+def last_moment(moment: datetime | None) -> str:
     """Return the last moment with its zone: in Los Angeles the day of UTC ends in the afternoon."""
     return f"{date_format(moment, gettext('F j, Y, H:i'))} UTC" if moment else ""

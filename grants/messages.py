@@ -7,6 +7,7 @@ decision is made.
 import re
 from datetime import datetime
 
+from grants import mails
 from grants.errors import InvalidDecision
 from grants.models import Grant, MessageTemplate
 
@@ -40,7 +41,7 @@ def filled(
     values = {"name": grant.name, "course": course}
     if percent is not None and expires_at is not None:
         values["percent"] = str(percent)
-        values["expires"] = f"{expires_at:%B} {expires_at.day}, {expires_at.year}"
+        values["expires"] = mails.last_moment(expires_at)
     message = WORD.sub(lambda found: values.get(found[1], found[0]), text)
     if len(message) > LONGEST:
         raise InvalidDecision(

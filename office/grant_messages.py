@@ -20,8 +20,8 @@ class MessageForm(forms.ModelForm):
         max_length=messages.LONGEST,
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 6}),
         help_text=(
-            "{name} and {course} are filled in; in approvals {percent} and {expires}, the last day"
-            " of the coupon, too."
+            "{name} and {course} are filled in; in approvals {percent} and {expires}, the last"
+            " moment of the coupon with its zone, too."
         ),
     )
 

@@ -4,7 +4,7 @@
 {
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   const formats = {
-    moment: { dateStyle: "long", timeStyle: "short" },
+    moment: { year: "numeric", month: "long", day: "numeric", hour: "numeric", minute: "2-digit", timeZoneName: "short" },
     time: { hour: "numeric", minute: "2-digit", timeZoneName: "short" },
   };
 

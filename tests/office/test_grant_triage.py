@@ -184,7 +184,10 @@ def test_what_follows_is_shown_without_deciding(staff: Client) -> None:
     shown = words(page)
     assert "$600.00, 4 grants before, $150.90, 3 grants after" in shown
     assert "with an affiliate up to $499.00 of $499.00 are given up" in shown
-    assert page.context["message"] == f"Dear {grant.name}, 90 % of Triage.\n\nBy May 4, 2030"
+    assert (
+        page.context["message"]
+        == f"Dear {grant.name}, 90 % of Triage.\n\nBy May 4, 2030, 23:59 UTC"
+    )
     assert (approved(), LogEntry.objects.count()) == ({}, 0)
 
 

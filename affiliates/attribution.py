@@ -4,6 +4,7 @@ Source: decisions, "attribution". No fault of a cookie or an affiliate stops a p
 """
 
 import logging
+import re
 from dataclasses import dataclass
 
 from allauth.account.models import EmailAddress
@@ -15,7 +16,7 @@ from django.http import HttpRequest
 from accounts.emails import normalize_email
 from accounts.models import User
 from affiliates import labels
-from affiliates.codes import LENGTH, normalize_code
+from affiliates.codes import LENGTH, LONGEST_LINK, normalize_code
 from affiliates.models import Affiliate
 from affiliates.payout_details import account_keys
 from maaledu.addresses import client_network
@@ -28,7 +29,9 @@ SALT = "affiliates.referral"
 PARTNER_SALT = "affiliates.partner"
 MAX_COOKIE_LENGTH = 300
 HIDDEN = "~"
-AROUND_ADDRESS = "\"'()[]<>.,;:/"  # what a sentence puts around a link
+AROUND_ADDRESS = "\"'“”„‘’‚«»()[]{}<>.,;:/ \t\r\n"  # what a sentence puts around a link
+# Or a network appends; a line break stays, and makes it no address.
+BEHIND_ADDRESS = re.compile(r"[^\w.@\x00-\x1f\x7f-][^\x00-\x1f\x7f]*\Z")
 NOBODY = "-" * LENGTH  # as long as a code, and nobody's
 FIRST_CLICK = "first_click"
 CREDITED, SELF, INACTIVE, UNKNOWN = "credited", "self", "inactive", "unknown"
@@ -174,10 +177,14 @@ def click_of(request: HttpRequest, *, code: str = "") -> Click | None:
 # --- who it is ------------------------------------------------------------------------------------
 def address_in(text: str) -> str:
     """Return the e-mail address that an old link names; "" for what cannot be one."""
+    local, sign, rest = text[:LONGEST_LINK].strip().partition("@")
+    if not sign:
+        return ""
+    domain = BEHIND_ADDRESS.sub("", rest).rstrip(AROUND_ADDRESS)
+    # A plus sign that was not encoded in the link arrives as a space.
+    bare = local.lstrip(AROUND_ADDRESS).replace(" ", "+")
     try:
-        # A plus sign that was not encoded in the link arrives as a space.
-        bare = text.strip().strip(AROUND_ADDRESS)
-        return normalize_email(bare.replace(" ", "+")) if "@" in text else ""
+        return normalize_email(f"{bare}@{domain}")
     except ValidationError:
         return ""
 

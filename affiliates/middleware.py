@@ -34,6 +34,8 @@ ROBOT = re.compile(
     r"|httpclient|axios|undici|libwww",
     re.IGNORECASE,
 )
+# What is appended to an address that has a query already: `/?q=data?ref=CODE`.
+SECOND_QUERY = re.compile(rf"\?(?=(?:{PARAMETER}|{LABEL_PARAMETER})=)", re.IGNORECASE)
 COURSE_PATH = re.compile(r"/courses/([a-z0-9-]{1,140})/")
 
 
@@ -84,7 +86,7 @@ def _pop_referral(request: HttpRequest) -> Link | None:
     # Nearly every request ends here, without parsing its query.
     if f"{PARAMETER}=" not in query.lower() or len(query) > MAX_QUERY_LENGTH:
         return None
-    parts = query.split("&")
+    parts = SECOND_QUERY.sub("&", query).split("&")
     ours: dict[str, str] = {}
     others = []
     for part in parts:

@@ -4,6 +4,7 @@ of a referral.
 
 import json
 import logging
+import re
 from typing import Any
 
 import pytest
@@ -373,6 +374,7 @@ def test_what_is_wrong_is_said_at_the_top_and_at_its_field(ada, changes, at, say
     assert page.count(says) == 2
     assert f'href="#{at}"' in page
     assert page.count(f'id="{at}"') == 1
+    assert re.search(r'role="alert" [^>]*autofocus', page)
     assert f'id="{at}_error"' in page
     assert "Please check" in page.split("</title>")[0]
     assert_nobody_joined()

@@ -40,6 +40,7 @@ def test_people_are_shown_with_what_is_known_of_them(client: Client) -> None:
     )
     page = page_of(client, make_course(instructors=TAUGHT))
     assert "Taught by <bdi>Ada Lovelace</bdi>, <bdi>Dr. Grace Hopper</bdi>" in page
+    assert "More about <bdi>Ada Lovelace</bdi>" in page
     assert page.count('src="/faces/0123.webp"') == 2
     assert "Wrote &lt;b&gt;programs&lt;/b&gt;." in page
     assert 'href="https://people.example/ada" target="_blank" rel="noopener noreferrer"' in page
@@ -221,3 +222,13 @@ def test_control_a_wrong_property_and_a_missing_one_are_noticed() -> None:
     assert problems({"@type": "Organization", "name": "A", "url": "shop"}) == [
         "Organization.url: 'shop'"
     ]
+
+
+def test_a_title_from_right_to_left_keeps_its_order_in_the_title_of_a_window(
+    client: Client,
+) -> None:
+    """Fault S2."""
+    page = page_of(client, make_course(title="تعلم Python"))
+    assert "<title>\u2068تعلم Python\u2069 · " in page
+    found = client.get("/", {"q": "تعلم Python"}).text
+    assert "<title>Courses for “\u2068تعلم Python\u2069” · " in found

@@ -16,15 +16,21 @@ INVALID = _("Enter a valid e-mail address.")
 OTHER_AT_SIGN = _("Enter the address with an ordinary @: yours has another character in its place.")
 INVISIBLE = _("Type the address by hand: yours holds a character that cannot be seen.")
 NOT_PLAIN = _("Enter the address in plain letters: before the @ there are no accents or marks.")
-ALONE = _("Enter the address alone, without a name, quotes, brackets or “mailto:” around it.")
-# As it is copied: `Ada <ada@example.com>`, `mailto:ada@example.com`, `“ada@example.com”`.
+ALONE = _(
+    "Enter the address alone, without a name, quotes, brackets, “mailto:” or punctuation around it."
+)
+SPACE = _("Enter the address without spaces.")
+# As it is copied: `Ada <ada@example.com>`, `mailto:ada@example.com`, `“ada@example.com”`, or at the
+# end of a sentence.
 NAMED = re.compile(
-    r".*<[^<>@\s]+@[^<>@\s]+>|mailto:.*|<.*>|[\"'“”„‘’‚«»(\[{].*[\"'“”„‘’‚«»)\]}]",
+    r".*<[^<>@\s]+@[^<>@\s]+>|mailto:.*|<.*>|[\"'“”„‘’‚«»(\[{].*[\"'“”„‘’‚«»)\]}]"
+    r"|[^@\s]+@[^@\s]+[.,;:!?…]",
     re.IGNORECASE | re.DOTALL,
 )
 MAX_EMAIL_LENGTH = 140  # what Frappe accepts for a user's name
 # A quoted local part is legal, and nobody's: payment services and mail providers refuse it.
 REFUSED_CHARACTERS = frozenset('"<>()[]\\,;: ')
+SPACES = frozenset(" \u00a0")
 WIDE_AT_SIGNS = frozenset("\uff20\ufe6b")  # of East Asian keyboards
 LONGEST_LOCAL_PART = 64  # characters, RFC 5321
 # Without Django's exception for "localhost": an address without a dot is nobody's in the world.
@@ -67,3 +73,5 @@ def _refuse_with_a_hint(address: str) -> None:
         raise ValidationError(INVISIBLE, code="invisible")
     if NAMED.fullmatch(address[:MAX_EMAIL_LENGTH]):
         raise ValidationError(ALONE, code="not_alone")
+    if SPACES & set(address) and address.count("@") == 1:
+        raise ValidationError(SPACE, code="space")

@@ -81,6 +81,9 @@ class PersonForm(forms.Form):
         name = read_name(typed)
         if has_marks(typed):
             self._show_instead(name)
+        # Composed, a few letters of India are two characters.
+        for validate in self.fields["name"].validators:
+            validate(name)
         if self.fields["name"].required and not name:
             raise forms.ValidationError(self.fields["name"].error_messages["required"])
         return name

@@ -4,7 +4,7 @@ import unicodedata
 
 MAX_QUERY_LENGTH = 100
 # Raised whenever `fold` answers otherwise: `courses.folding` then folds what is stored again.
-FOLDING = 3
+FOLDING = 4
 # Letters that Unicode does not take apart, as people type them who do not have them: Latin ones,
 # and Arabic ones that are written one way or the other. The tatweel only stretches a word.
 SAME_AS = str.maketrans(
@@ -12,7 +12,9 @@ SAME_AS = str.maketrans(
         "ı": "i", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe",
         "ħ": "h", "ŧ": "t", "ŋ": "n", "ĸ": "k",
         "ى": "ي", "ی": "ي", "ې": "ي", "ک": "ك", "ة": "ه", "ٱ": "ا", "ـ": None,
-        "’": "'", "ʼ": "'", "‐": "-", "‑": "-", "–": "-", "—": "-",
+        "ہ": "ه", "ە": "ه",
+        "’": "'", "‘": "'", "ʼ": "'", "ʻ": "'", "`": "'",
+        "‐": "-", "‑": "-", "–": "-", "—": "-", "−": "-",
     }
 )  # fmt: skip
 # Below are nukta, virama and the voicing marks of kana: without them it is another letter.

@@ -82,6 +82,20 @@ def test_an_address_with_its_name_is_asked_for_alone(around):
         normalize_email(around.format("ada@c.example"))
 
 
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [
+        ("ada@c.example.", "the address alone"),
+        ("ada@c.example,", "the address alone"),
+        ("ada @c.example", "without spaces"),
+        ("ada@c.\u00a0example", "without spaces"),
+    ],
+)
+def test_what_a_sentence_or_a_keyboard_adds_is_named(typed, says):
+    with pytest.raises(ValidationError, match=says):
+        normalize_email(typed)
+
+
 @pytest.mark.parametrize("sign", ["＠", "﹫"])
 def test_another_character_in_place_of_the_at_sign_is_named(sign):
     with pytest.raises(ValidationError, match="with an ordinary @"):

@@ -184,3 +184,9 @@ def test_an_account_is_named_by_the_same_rule() -> None:
     assert user.name == "Zoë"
     with pytest.raises(ValidationError):
         User(email="a@example.com", name="A\x07").clean()
+
+
+@pytest.mark.no_database
+def test_a_name_that_grows_beyond_its_column_when_it_is_composed_is_refused() -> None:
+    form = CheckoutForm({"email": "a@example.com", "name": "\u0958" * 140, "accept_terms": "on"})
+    assert "at most 140 characters" in str(form.errors["name"])

@@ -57,6 +57,7 @@ def world(db: None) -> None:
         ("२०२६", "ar"),
         ("software", "hy"),
         ("entwick\u200clung", "hy"),
+        ("İstanbul‘da", "tr"),
     ],
 )
 def test_what_people_type_finds_what_is_written(world: None, typed: str, slug: str) -> None:

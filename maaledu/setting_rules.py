@@ -228,6 +228,11 @@ def mail_server() -> Iterator[str]:
             "Set EMAIL_HOST and EMAIL_PORT to your mail server; they still point at the sandbox's"
             " mailbox."
         )
+    if settings.EMAIL_HOST_USER and not settings.EMAIL_HOST_PASSWORD:
+        yield (
+            "Set EMAIL_HOST_PASSWORD, or leave EMAIL_HOST_USER empty: without a password nobody"
+            " signs in. With Docker a value with “$” in it needs single quotes."
+        )
     if settings.EMAIL_USE_TLS and settings.EMAIL_USE_SSL:
         yield (
             "Set one of EMAIL_USE_TLS (STARTTLS, port 587) and EMAIL_USE_SSL (TLS from the start,"

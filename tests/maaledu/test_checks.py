@@ -288,6 +288,7 @@ SENTENCES = [
     ),
     ("EMAIL_HOST", "", "E013", "EMAIL_HOST"),
     ("EMAIL_PORT", 8702, "E013", "EMAIL_HOST"),
+    ("EMAIL_HOST_USER", "shop", "E013", "EMAIL_HOST_PASSWORD"),
     ("EMAIL_PORT", 465, "E013", "EMAIL_USE_SSL"),
     ("EMAIL_USE_SSL", True, "E013", "not both"),
     ("FREE_GRANT_ON_LMS_FAILURE", "shrug", "E014", "queue or rollback"),

@@ -65,15 +65,18 @@ class Order:
     def is_of(self, enrollment: Enrollment) -> bool:
         """Whether this enrollment was written for the same price, currency and grant.
 
-        And for the same title, which stands beside the amount on Stripe's page.
+        And for the same title, which stands beside the amount on Stripe's page, and the same course
+        in the LMS, where its learner is enrolled: staff may have corrected that meanwhile.
         """
-        price = self.price
+        price, course = self.price, self.course
         return (
             price.to_pay == enrollment.amount
             and price.list_price == enrollment.list_price
             and price.currency == enrollment.currency
             and (self.grant.pk if self.grant else None) == enrollment.grant_id
-            and self.course.title == enrollment.course_title
+            and course.title == enrollment.course_title
+            and (course.lms_platform, course.lms_course_id)
+            == (enrollment.lms_platform, enrollment.lms_course_id)
         )
 
 

@@ -123,6 +123,21 @@ def test_an_order_with_another_grant_at_the_same_price_is_another_one() -> None:
     assert [replace(order, grant=each).is_of(running) for each in (other, None)] == [False] * 2
 
 
+@pytest.mark.parametrize(
+    "moved", [{"lms_course_id": "second-edition"}, {"lms_platform": "openedx"}]
+)
+def test_an_order_is_another_one_once_the_course_is_elsewhere_in_the_lms(
+    db: None, moved: dict[str, str]
+) -> None:
+    course = make_course()
+    order = orders.order_for(course, email=EMAIL, coupon="", running=None)
+    running = orders.write(order).enrollment
+    assert order.is_of(running)
+    for name, value in moved.items():
+        setattr(course, name, value)
+    assert not order.is_of(running)
+
+
 def test_while_stripe_cannot_close_the_old_session_no_second_one_is_made(
     buyer: Client, sandbox: Sandbox
 ) -> None:

@@ -16,7 +16,7 @@ from maaledu.db import atomic
 from maaledu.storable import clean
 from maaledu.work.items import DEAD, replay
 from notifications import alerts
-from notifications.errors import MailHeld, MailRefused
+from notifications.errors import MailDeferred, MailHeld, MailRefused
 from notifications.models import Email, UndeliverableAddress
 
 LONGEST_SENTENCE = 500
@@ -101,8 +101,9 @@ def release(address: UndeliverableAddress) -> bool:
     if not deleted:
         return False
     held = Q(last_error__startswith=MailHeld.code)
-    # A code that was refused is of no use any more.
-    refused = Q(last_error__startswith=MailRefused.code, priority=Email.NORMAL)
+    refused = Q(last_error__startswith=MailRefused.code)
+    refused |= Q(last_error__startswith=MailDeferred.code)
+    refused &= Q(priority=Email.NORMAL)  # a code that was refused is of no use any more
     waiting = Email.objects.filter(held | refused, status=DEAD)
     for email in waiting.filter(to__iexact=address.email):
         replay(email)

@@ -8,7 +8,7 @@ from django.utils import timezone
 from maaledu.errors import AppError
 from maaledu.work.queue import Queue, doubling_backoff, jittered
 from notifications import alerts, answers, bounces, channels, outgoing, sending
-from notifications.errors import MailHeld, MailRefused
+from notifications.errors import MailDeferred, MailHeld, MailRefused
 from notifications.models import Alert, AlertNotice, Email
 
 BACKOFF_MINUTES = (1, 2, 4, 8, 16, 32, 60)
@@ -30,7 +30,7 @@ def on_dead(email: Email, error: AppError) -> None:
     # The address was alerted of when it was marked.
     if isinstance(error, MailHeld):
         return
-    if isinstance(error, MailRefused) and error.details.get("stage") == answers.RCPT:
+    if isinstance(error, MailRefused | MailDeferred) and error.details.get("stage") == answers.RCPT:
         bounces.note_refused(email)
     alerts.alert_staff(
         key=f"dead-email:{email.pk}:{email.fence}",

@@ -187,13 +187,15 @@ def test_sign_in_codes_go_before_everything_else(server: MailServer) -> None:
     assert len(server.taken) == 4
 
 
+@pytest.mark.parametrize("answer", ["550 5.1.1 No such user", "452 4.2.2 Mailbox full"])
 def test_an_address_that_is_refused_is_not_said_to_have_our_mail_until_it_takes_one(
-    server: MailServer,
+    server: MailServer, answer: str
 ) -> None:
     """Fault E2: nothing is held, and what was refused goes out with the next that is taken."""
     ada = "ada@example.com"
-    server.answers[ada] = "550 5.1.1 No such user"
+    server.answers[ada] = answer
     first = stage(kind="payment_processing")
+    Email.objects.filter(pk=first.pk).update(attempts=7)  # the next is the last
     drain(EMAILS)
     assert (result(first)[2], server.taken.count(ada)) == ("dead", 0)
     assert "come back" in bounces.why_undeliverable(ada)

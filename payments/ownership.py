@@ -40,6 +40,14 @@ def part_intent(payload: dict[str, Any]) -> tuple[dict[str, Any], UUID | None]:
     return named, payment_id_in(intent.get("metadata"))
 
 
+def names_anothers_payment(metadata: dict[str, Any]) -> bool:
+    """Whether what is named there is a payment, and not of our form: another product has its own.
+
+    Stripe keeps texts alone, so that anything else is nobody's, and not passed over.
+    """
+    return isinstance(metadata["payment_id"], str) and payment_id_in(metadata) is None
+
+
 def names_payment(session: dict[str, Any]) -> bool:
     """Whether a session has our metadata; those of other products on the same account do not."""
     metadata = session.get("metadata")

@@ -179,8 +179,8 @@ def _apply_session(event: StripeEvent, session: dict[str, Any]) -> str:
             return _refuse(event, "nothing imported has its session", cause=event.session_id)
         if not ownership.names_payment(session):
             return UNKNOWN_SESSION
-        if ownership.payment_id_in(session["metadata"]) is None:
-            return IGNORED  # another product names payments of its own
+        if ownership.names_anothers_payment(session["metadata"]):
+            return IGNORED
         # Another database's, maybe, of which each event comes here: once a day for all of them.
         cause = f"unknown-payment:{timezone.now():%Y%m%d}"
         return _refuse(event, "no payment of ours belongs to its session", cause=cause)

@@ -19,7 +19,7 @@ from hypothesis.stateful import (
 
 from courses.models import Course
 from enrollments.models import Enrollment
-from grants.models import Grant
+from grants.models import Grant, GrantEvent
 from maaledu.money import Money
 from operations import invariants
 from payments.models import Payment
@@ -101,6 +101,9 @@ class Tabs(RuleBasedStateMachine):
     ) -> None:
         model, fields = change
         model.objects.update(**fields)
+        if model is Grant:  # as if it had been approved so
+            approvals = GrantEvent.objects.filter(what__startswith="approved at ")
+            approvals.update(what=f"approved at {fields['percent']} %")
         if is_opened_anew:
             self.open(tab, with_coupon=bool(self.pages[tab][1]))
         cache.clear()

@@ -20,7 +20,7 @@ from maaledu.amounts import read_amount
 from maaledu.money import Money, plain_amount
 from office.fields import StorableText, date_input
 
-LONGEST_LIFETIME = timedelta(days=3650)
+LONGEST_LIFETIME = timedelta(days=3650)  # ten years
 NO_PROGRAM = "None: no budget is charged"
 
 
@@ -63,8 +63,10 @@ class WithEnd(forms.Form):
 
     def clean_expires_on(self) -> date:
         day, today = self.cleaned_data["expires_on"], timezone.now().date()
-        if not today < day <= today + LONGEST_LIFETIME:
+        if day <= today:
             raise forms.ValidationError("Choose a day in the future.", code="invalid")
+        if day > today + LONGEST_LIFETIME:
+            raise forms.ValidationError("Choose a day within ten years.", code="invalid")
         return day
 
 

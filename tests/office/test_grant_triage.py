@@ -151,6 +151,7 @@ def test_what_cannot_be_approved_is_shown_again_and_changes_nothing(staff: Clien
         ({"percent": "55"}, "Select a valid choice."),
         ({"other": "9"}, "greater than or equal to 10"),
         ({"percent": "10", "expires_on": "2020-01-01"}, "Choose a day in the future."),
+        ({"percent": "10", "expires_on": "2206-01-01"}, "Choose a day within ten years."),
         ({"percent": "50"}, "The program's budget does not cover this grant."),
         (long, "characters: at most 500."),
     ):

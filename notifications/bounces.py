@@ -137,7 +137,8 @@ def note_refused(email: Email) -> bool:
     Nothing is held because of it: the next message is tried, and releases the address when it is
     taken. Until then the pages of its owner do not say that we have written to them.
     """
-    facts = {"reason": Reason.REFUSED, "sentence": clean(email.last_error)[:LONGEST_SENTENCE]}
+    _code, _, sentence = email.last_error.partition(": ")
+    facts = {"reason": Reason.REFUSED, "sentence": clean(sentence)[:LONGEST_SENTENCE]}
     _, is_new = UndeliverableAddress.objects.get_or_create(email=normal(email.to), defaults=facts)
     return is_new
 

@@ -134,6 +134,7 @@ def test_a_later_delivery_releases_the_address_and_an_earlier_one_does_not() -> 
 def test_a_bounce_holds_what_goes_to_an_address_that_was_only_refused_so_far() -> None:
     assert bounces.note_refused(Email(to="Ada@example.com", last_error="MAIL_REFUSED: no"))
     assert Alert.objects.count() == 0
+    assert UndeliverableAddress.objects.get().sentence == "no"
     post(event(), event())
     assert UndeliverableAddress.objects.get().reason == "bounced"
     assert Alert.objects.count() == 1
